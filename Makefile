@@ -1,0 +1,75 @@
+# Everything here runs on a fresh machine with Go and Node; what else is
+# needed is installed by a target or asked for in plain words.
+
+E2E       := cmd/parlor/e2e
+FUZZTIME  ?= 30s
+BENCHTIME ?= 1s
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build and serve the page on http://127.0.0.1:8080 (no key, no network)
+	./bin/parlor serve
+
+.PHONY: build
+build: need-go ## build bin/parlor
+	go build -trimpath -o bin/parlor ./cmd/parlor
+
+.PHONY: test
+test: lint race e2e ## lint, unit tests with the race detector, end-to-end tests
+
+.PHONY: lint
+lint: need-go ## gofmt, go vet, staticcheck
+	@files=$$(gofmt -l cmd actors protocol transport persistence); \
+	if [ -n "$$files" ]; then echo "not gofmt-ed: $$files"; exit 1; fi
+	go vet ./...
+	$(STATICCHECK) ./...
+
+.PHONY: race
+race: need-go need-cc ## go test -race ./...
+	go test -race -count=1 -timeout 10m ./...
+
+.PHONY: e2e
+e2e: need-node $(E2E)/node_modules chromium ## the official client, aimock, kill -9 and a browser against a race build
+	go build -race -o bin/parlor-race ./cmd/parlor
+	cd $(E2E) && PARLOR=$(CURDIR)/bin/parlor-race node --test --test-concurrency=1 --test-timeout=300000
+
+$(E2E)/node_modules: $(E2E)/package-lock.json
+	cd $(E2E) && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: fuzz
+fuzz: need-go ## run every fuzz target for FUZZTIME (30s)
+	@for pkg in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: need-go ## run every benchmark for BENCHTIME (1s)
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: clean
+clean: ## remove what was built and installed here
+	rm -rf bin $(E2E)/node_modules
+
+.PHONY: need-go need-cc need-node chromium
+need-go:
+	@command -v go >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/dl/"; exit 1; }
+need-cc:
+	@command -v gcc >/dev/null || command -v clang >/dev/null || { \
+	  echo "The race detector needs a C compiler: install gcc (Debian: apt-get install gcc)."; exit 1; }
+need-node:
+	@command -v npm >/dev/null || { echo "Node 20 or newer with npm is needed: https://nodejs.org/"; exit 1; }
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || { \
+	  echo "The browser tests need Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM=/path."; \
+	  [ -n "$$CHROMIUM" ]; }

@@ -1,0 +1,125 @@
+package actortest
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// The models that an [Assistant] has.
+const (
+	Model      chat.ModelID = "model"
+	OtherModel chat.ModelID = "other-model"
+)
+
+// A Script answers a prompt. say passes on a piece of the answer and reports
+// whether more is wanted.
+type Script func(ctx context.Context, say func(text string) bool) error
+
+// An Assistant answers as it is told. It is the models and the provider of a
+// [Server].
+type Assistant struct {
+	mu      sync.Mutex
+	scripts map[string]Script
+	prompts []chat.Prompt
+}
+
+// On says what answers a question. Others get "You said: " and the question,
+// in two pieces and at once.
+func (a *Assistant) On(question string, s Script) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.scripts == nil {
+		a.scripts = make(map[string]Script)
+	}
+	a.scripts[question] = s
+}
+
+// Prompts returns what was asked so far.
+func (a *Assistant) Prompts() []chat.Prompt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.prompts)
+}
+
+// Model implements room.Models.
+func (a *Assistant) Model(id chat.ModelID) (chat.Model, bool) {
+	return chat.Model{ID: id, APISource: "aisuite"}, id == Model || id == OtherModel
+}
+
+// Stream implements room.Provider.
+func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
+	question := p.Messages[len(p.Messages)-1].Content
+	a.mu.Lock()
+	a.prompts = append(a.prompts, p)
+	script, ok := a.scripts[question]
+	a.mu.Unlock()
+	if !ok {
+		script = Say("You said: ", question)
+	}
+	return func(yield func(chat.Delta, error) bool) {
+		more := true
+		err := script(ctx, func(text string) bool {
+			more = more && yield(chat.Delta{Text: text}, nil)
+			return more
+		})
+		switch {
+		case !more:
+		case err != nil:
+			yield(chat.Delta{}, err)
+		default:
+			yield(chat.Delta{Usage: &chat.Usage{PromptTokens: 2, CompletionTokens: 3, TotalTokens: 5}}, nil)
+		}
+	}
+}
+
+// Say answers at once, in these pieces.
+func Say(pieces ...string) Script {
+	return func(_ context.Context, say func(string) bool) error {
+		for _, p := range pieces {
+			if !say(p) {
+				break
+			}
+		}
+		return nil
+	}
+}
+
+// Hang says the pieces and then nothing, until it is stopped.
+func Hang(pieces ...string) Script {
+	return Fail(func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}, pieces...)
+}
+
+// Slowly says a piece each time that d has passed.
+func Slowly(d time.Duration, pieces ...string) Script {
+	return func(ctx context.Context, say func(string) bool) error {
+		for _, p := range pieces {
+			select {
+			case <-time.After(d):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if !say(p) {
+				break
+			}
+		}
+		return nil
+	}
+}
+
+// Fail says the pieces and then fails as f does, which may panic.
+func Fail(f func(ctx context.Context) error, pieces ...string) Script {
+	return func(ctx context.Context, say func(string) bool) error {
+		if err := Say(pieces...)(ctx, say); err != nil {
+			return err
+		}
+		return f(ctx)
+	}
+}

@@ -1,0 +1,121 @@
+// Package actortest runs rooms on a real event log in a temporary directory,
+// with people and assistants that do what a test says.
+//
+//	User.Do → Rooms → room → Log, a persistence.Store with faults
+//	                       → Assistant, scripted
+//	User ← replies, publications: noted by [User.Told], checked by a [View]
+//
+// It is made for bubbles of testing/synctest: time is fake, and what a user
+// asks for has happened, with all that follows from it, when [User.Do] returns.
+package actortest
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"parlor/actors/room"
+	"parlor/actors/rooms"
+	"parlor/actors/system"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// A Server is all that rooms need, and the rooms. It belongs to the goroutine
+// of the test, and stops with the test.
+type Server struct {
+	Rooms     *rooms.Rooms
+	Log       *Log
+	Assistant *Assistant
+
+	t       *testing.T
+	path    string
+	options room.Options
+}
+
+// Run calls f with a new server inside a bubble.
+func Run(t *testing.T, o room.Options, f func(t *testing.T, s *Server)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, Start(t, o)) })
+}
+
+// Start starts a server on an empty event log. Models and Provider of the
+// options are the Server's own.
+func Start(t *testing.T, o room.Options) *Server {
+	t.Helper()
+	s := &Server{
+		Log: &Log{loads: make(map[string]int)}, Assistant: new(Assistant),
+		t: t, path: filepath.Join(t.TempDir(), "parlor.db"), options: o,
+	}
+	s.options.Models, s.options.Provider = s.Assistant, s.Assistant
+	s.start()
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *Server) start() {
+	s.t.Helper()
+	store, err := persistence.Open(s.path, persistence.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.Log.Store = store
+	if s.Rooms, err = rooms.Start(system.New(s.options.Logger), s.Log, s.options); err != nil {
+		s.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+func (s *Server) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := s.Rooms.Close(ctx); err != nil {
+		s.t.Error(err)
+	}
+	if err := s.Log.Close(); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// Restart ends the server as a crash would, without a word to anybody, and
+// starts it again on what is on the disk. Nobody is a member of a room then.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.stop()
+	s.start()
+}
+
+// Records returns what the log holds of a room, and fails the test if its
+// numbers are not 1, 2, 3 …
+func (s *Server) Records(id chat.ID) []chat.Record {
+	s.t.Helper()
+	var records []chat.Record
+	for entry, err := range s.Log.Store.Read(string(id.Room()), 0) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		records = append(records, record)
+		if entry.Seq != uint64(len(records)) {
+			s.t.Errorf("record %d of chat %s has number %d", len(records), id, entry.Seq)
+		}
+	}
+	return records
+}
+
+// Messages returns what the log holds of what was said, by anybody.
+func (s *Server) Messages(id chat.ID) []chat.Message {
+	s.t.Helper()
+	var messages []chat.Message
+	for _, r := range s.Records(id) {
+		if m, ok := r.Message(); ok {
+			messages = append(messages, m)
+		}
+	}
+	return messages
+}

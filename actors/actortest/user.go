@@ -1,0 +1,239 @@
+package actortest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing/synctest"
+
+	"parlor/actors/room"
+	"parlor/protocol/assistant"
+	"parlor/protocol/chat"
+)
+
+// A User is somebody with one connection: an address that notes all that
+// reaches it. Deliver may be called from any goroutine, the other methods from
+// the test's.
+type User struct {
+	chat.User
+	server *Server
+
+	mu    sync.Mutex
+	asked []question // by Ref, from 1
+	told  []string
+	views map[chat.RoomID]*View
+}
+
+type question struct {
+	room    chat.RoomID
+	dialect assistant.Dialect // of a Join
+	replies []room.Reply
+}
+
+// User returns a new connection of the user id.
+func (s *Server) User(id chat.UserID) *User {
+	return &User{server: s, User: chat.User{ID: id}, views: make(map[chat.RoomID]*View)}
+}
+
+// Tell sends a command without waiting and returns its number.
+func (u *User) Tell(id chat.ID, c room.Command) (ref uint64) {
+	q := question{room: id.Room()}
+	if j, ok := c.(*room.Join); ok {
+		q.dialect = j.Dialect
+	}
+	u.mu.Lock()
+	u.asked = append(u.asked, q)
+	ref = uint64(len(u.asked))
+	u.mu.Unlock()
+	sign(c, room.Caller{User: u.User, Address: u, Ref: ref})
+	u.server.Rooms.Tell(id.Room(), c)
+	return ref
+}
+
+// sign says who sends the command.
+func sign(c room.Command, caller room.Caller) {
+	switch c := c.(type) {
+	case *room.Create:
+		c.Caller = caller
+	case *room.Join:
+		c.Caller = caller
+	case *room.Leave:
+		c.Caller = caller
+	case *room.Send:
+		c.Caller = caller
+	case *room.Respond:
+		c.Caller = caller
+	case *room.StopTurn:
+		c.Caller = caller
+	case *room.Delete:
+		c.Caller = caller
+	}
+}
+
+// Reply returns the answer to a command, if it came, and fails the test if
+// more than one did.
+func (u *User) Reply(ref uint64) (room.Reply, bool) {
+	u.server.t.Helper()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	replies := u.asked[ref-1].replies
+	if len(replies) > 1 {
+		u.server.t.Errorf("%s: command %d was answered %d times: %+v", u.ID, ref, len(replies), replies)
+	}
+	if len(replies) == 0 {
+		return room.Reply{}, false
+	}
+	return replies[0], true
+}
+
+// Do sends a command and returns the answer when everything has come to rest.
+func (u *User) Do(id chat.ID, c room.Command) room.Reply {
+	u.server.t.Helper()
+	ref := u.Tell(id, c)
+	synctest.Wait()
+	reply, ok := u.Reply(ref)
+	if !ok {
+		u.server.t.Fatalf("%s: no answer to %T", u.ID, c)
+	}
+	return reply
+}
+
+// Refused is Do for a command that is to be refused.
+func (u *User) Refused(id chat.ID, c room.Command) chat.Code {
+	u.server.t.Helper()
+	reply := u.Do(id, c)
+	if reply.Err == nil {
+		u.server.t.Fatalf("%s: %T was not refused: %+v", u.ID, c, reply.Body)
+	}
+	return reply.Err.Code
+}
+
+// do is Do for a command that is not to be refused.
+func do[Body any](u *User, id chat.ID, c room.Command) Body {
+	u.server.t.Helper()
+	reply := u.Do(id, c)
+	if reply.Err != nil {
+		u.server.t.Fatalf("%s: %T was refused: %v", u.ID, c, reply.Err)
+	}
+	return reply.Body.(Body)
+}
+
+// Create makes a chat with [Model].
+func (u *User) Create(id chat.ID) chat.Info {
+	u.server.t.Helper()
+	return do[room.Created](u, id, &room.Create{Chat: id, ModelID: Model}).Chat
+}
+
+// Join makes the user a member who speaks the documented dialect.
+func (u *User) Join(id chat.ID) room.Joined {
+	u.server.t.Helper()
+	return u.JoinAs(id, assistant.Documented)
+}
+
+// JoinAs is Join in another dialect.
+func (u *User) JoinAs(id chat.ID, d assistant.Dialect) room.Joined {
+	u.server.t.Helper()
+	return do[room.Joined](u, id, &room.Join{Dialect: d})
+}
+
+// Send says something that wants an answer.
+func (u *User) Send(id chat.ID, content string) room.Sent {
+	u.server.t.Helper()
+	return do[room.Sent](u, id, &room.Send{Content: content})
+}
+
+// Stop stops a turn, the first one if there is no id.
+func (u *User) Stop(id chat.ID, turn chat.TurnID) room.Stopped {
+	u.server.t.Helper()
+	return do[room.Stopped](u, id, &room.StopTurn{TurnID: turn})
+}
+
+// Deliver implements room.Address.
+func (u *User) Deliver(d room.Delivery) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var err error
+	switch d := d.(type) {
+	case room.Reply:
+		err = u.reply(d)
+	case *room.Publication:
+		err = u.publication(d)
+	}
+	if err != nil {
+		u.server.t.Errorf("%s: %v", u.ID, err)
+	}
+}
+
+func (u *User) reply(r room.Reply) error {
+	q := &u.asked[r.Ref-1]
+	q.replies = append(q.replies, r)
+	if r.Err != nil {
+		u.told = append(u.told, "refused "+string(r.Err.Code))
+		return nil
+	}
+	switch b := r.Body.(type) {
+	case room.Created:
+		u.told = append(u.told, "created")
+	case room.Joined:
+		u.told = append(u.told, fmt.Sprintf("joined #%d", b.Seq))
+		u.views[q.room] = newView(b, q.dialect)
+	case room.Left:
+		u.told = append(u.told, "left")
+		delete(u.views, q.room)
+	case room.Sent:
+		u.told = append(u.told, fmt.Sprintf("sent #%d", b.Seq))
+		if v := u.views[q.room]; v != nil {
+			v.sent(b)
+		}
+	case room.Stopped:
+		u.told = append(u.told, "stopped")
+	case room.Deleted:
+		u.told = append(u.told, "deleted")
+	}
+	return nil
+}
+
+func (u *User) publication(p *room.Publication) error {
+	events, err := decode(p.Frames)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		u.told = append(u.told, e.String())
+		if e.ID != "" && e.ID != string(p.Room) {
+			return fmt.Errorf("%s came from room %s", e.name, p.Room)
+		}
+	}
+	v, ok := u.views[p.Room]
+	if !ok {
+		return fmt.Errorf("told something before the answer to Join: %v", events)
+	}
+	if p.Gone {
+		delete(u.views, p.Room)
+		return nil
+	}
+	return v.publication(p, events)
+}
+
+// Told returns, one line each, what the user was told since the last call.
+func (u *User) Told() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	told := u.told
+	u.told = nil
+	return told
+}
+
+// View returns what the user knows of a room that it is in.
+func (u *User) View(id chat.ID) View {
+	u.server.t.Helper()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	v, ok := u.views[id.Room()]
+	if !ok {
+		u.server.t.Fatalf("%s is not in chat %s", u.ID, id)
+	}
+	c := *v
+	c.Messages = slices.Clone(v.Messages)
+	return c
+}

@@ -1,0 +1,214 @@
+package actortest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf16"
+
+	"parlor/actors/room"
+	"parlor/protocol/assistant"
+	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
+	"parlor/protocol/socketio"
+)
+
+// A View is what a client makes of what it was told of a room since it joined.
+// It refuses what a client could not understand: records out of order or
+// twice, deltas that do not continue the text, a second end of a turn.
+type View struct {
+	Seq      uint64           // of the last record that the client knows
+	Answer   chat.MessageID   // that is being streamed, or was last
+	Text     string           // of Answer, so far
+	Messages []chat.MessageID // in the order of the log, the client's own too
+
+	documented bool
+	sentBy     map[uint64]chat.MessageID // acknowledged, and not yet in order
+	seen       map[chat.MessageID]bool
+	ended      map[chat.TurnID]bool
+}
+
+func newView(j room.Joined, d assistant.Dialect) *View {
+	v := &View{
+		Seq: j.Seq, documented: d != assistant.SPA, sentBy: make(map[uint64]chat.MessageID),
+		seen: make(map[chat.MessageID]bool), ended: make(map[chat.TurnID]bool),
+	}
+	if j.Turn != nil {
+		v.Answer, v.Text = j.Turn.MessageID, j.Turn.Content
+	}
+	return v
+}
+
+// sent takes an acknowledgement, which comes instead of an echo and before
+// everything that follows from the message. That of a repeated send is old.
+func (v *View) sent(s room.Sent) {
+	if s.Seq > v.Seq {
+		v.sentBy[s.Seq] = s.MessageID
+		v.catchUp()
+	}
+}
+
+// catchUp moves past the client's own messages.
+func (v *View) catchUp() {
+	for {
+		id, ok := v.sentBy[v.Seq+1]
+		if !ok {
+			return
+		}
+		v.Seq++
+		delete(v.sentBy, v.Seq)
+		v.say(id)
+	}
+}
+
+func (v *View) say(id chat.MessageID) {
+	v.Messages = append(v.Messages, id)
+	v.seen[id] = true
+}
+
+func (v *View) publication(p *room.Publication, events []event) error {
+	if p.Seq != 0 {
+		switch {
+		case p.Seq <= v.Seq:
+			return fmt.Errorf("record %d came after record %d", p.Seq, v.Seq)
+		case v.documented && p.Seq != v.Seq+1:
+			return fmt.Errorf("record %d came after record %d", p.Seq, v.Seq)
+		}
+		v.Seq = p.Seq
+	}
+	for _, e := range events {
+		if p.Seq != 0 && e.seq() != 0 && e.seq() != p.Seq {
+			return fmt.Errorf("%s carries seq %d in the publication of record %d", e.name, e.seq(), p.Seq)
+		}
+		if err := v.event(e); err != nil {
+			return err
+		}
+	}
+	v.catchUp()
+	return nil
+}
+
+func (v *View) event(e event) error {
+	switch e.Word {
+	case "message":
+		if v.seen[e.body.Message.ID] {
+			return fmt.Errorf("message %s came twice", e.body.Message.ID)
+		}
+		v.say(e.body.Message.ID)
+		return v.whole(e.body.Message)
+	case "stream_start":
+		v.Answer, v.Text = e.body.MessageID, ""
+	case "stream_chunk":
+		return v.chunk(e)
+	case "turn":
+		return v.turn(e)
+	}
+	return nil
+}
+
+func (v *View) chunk(e event) error {
+	switch length := len(utf16.Encode([]rune(v.Text))); {
+	case e.body.MessageID != v.Answer && v.Answer != "":
+		return fmt.Errorf("a delta of %s came while %s is being streamed", e.body.MessageID, v.Answer)
+	case e.body.Offset != length && !e.body.Done:
+		return fmt.Errorf("a delta has offset %d behind %d code units", e.body.Offset, length)
+	}
+	v.Text += e.body.Content
+	return nil
+}
+
+// whole compares a recorded answer with what was streamed of it. One that was
+// cut by crashes is told without its text.
+func (v *View) whole(m chat.Message) error {
+	if m.ID == v.Answer && m.State != chat.StateInterrupted && m.Content != v.Text {
+		return fmt.Errorf("streamed %q, recorded %q", v.Text, m.Content)
+	}
+	return nil
+}
+
+func (v *View) turn(e event) error {
+	if v.ended[e.body.TurnID] {
+		return fmt.Errorf("turn %s is %s after its end", e.body.TurnID, e.body.State)
+	}
+	switch e.body.State {
+	case chat.StateCompleted, chat.StateStopped, chat.StateFailed, chat.StateInterrupted:
+		v.ended[e.body.TurnID] = true
+	}
+	return nil
+}
+
+// event is an event of a publication.
+type event struct {
+	Word, ID string
+	name     string
+	body     body
+}
+
+// body is the union of what the events carry.
+type body struct {
+	Seq       uint64         `json:"seq"`
+	MessageID chat.MessageID `json:"message_id"`
+	TurnID    chat.TurnID    `json:"turn_id"`
+	State     chat.State     `json:"state"`
+	Attempt   int            `json:"attempt"`
+	Content   string         `json:"content"`
+	Offset    int            `json:"offset"`
+	Done      bool           `json:"done"`
+	Code      chat.Code      `json:"code"`
+	Message   chat.Message   `json:"message"`
+
+	Error string `json:"error"`
+	Type  string `json:"type"` // of the SPA's dialect
+	Data  struct {
+		Content    string `json:"content"`
+		StopReason string `json:"stop_reason"`
+	} `json:"data"`
+}
+
+func (e event) seq() uint64 { return max(e.body.Seq, e.body.Message.Seq) }
+
+// String says the event in a line.
+func (e event) String() string {
+	b := e.body
+	switch e.Word {
+	case "message":
+		return fmt.Sprintf("message #%d %s %s %q", b.Message.Seq, b.Message.Role, b.Message.State, b.Message.Content)
+	case "turn", "stream_end":
+		return fmt.Sprintf("%s #%d %s", e.Word, b.Seq, b.State)
+	case "stream_start":
+		return fmt.Sprintf("stream_start #%d attempt %d", b.Seq, b.Attempt)
+	case "stream_chunk":
+		if b.Done {
+			return fmt.Sprintf("stream_chunk @%d done", b.Offset)
+		}
+		return fmt.Sprintf("stream_chunk @%d %q", b.Offset, b.Content)
+	case "receive_message":
+		return strings.TrimSpace(fmt.Sprintf("%s %q %s", b.Type, b.Data.Content, b.Data.StopReason))
+	case "message_error":
+		return fmt.Sprintf("message_error %q", b.Error)
+	}
+	return fmt.Sprintf("%s %s", e.Word, b.Code)
+}
+
+// decode reads the frames of a publication.
+func decode(frames []engineio.Frame) ([]event, error) {
+	var events []event
+	var decoder socketio.Decoder
+	for _, f := range frames {
+		p, complete, err := decoder.Decode(engineio.Message{Data: f.Data[1:], Binary: f.Binary})
+		if err != nil || !complete {
+			return nil, fmt.Errorf("decode frame %q: %v", f.Data, err)
+		}
+		name, args := p.Event()
+		e := event{name: name}
+		e.Word, e.ID, _ = strings.Cut(name, " ")
+		if p.Namespace != assistant.Namespace || len(args) != 1 {
+			return nil, fmt.Errorf("%s has namespace %q and %d arguments", name, p.Namespace, len(args))
+		}
+		if err := json.Unmarshal(args[0], &e.body); err != nil {
+			return nil, fmt.Errorf("decode %s: %w", name, err)
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}

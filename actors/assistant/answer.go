@@ -1,0 +1,164 @@
+package assistant
+
+import (
+	"encoding/json"
+
+	"parlor/actors/room"
+	"parlor/actors/session"
+	wire "parlor/protocol/assistant"
+	"parlor/protocol/chat"
+)
+
+// answer tells the client what a room has done for it.
+func (c *client) answer(e *session.Event, request wire.Request, body any) {
+	switch r := request.(type) {
+	case wire.CreateRoom:
+		info := body.(room.Created).Chat
+		c.last = info.Room
+		created := wire.RoomCreated{Room: info.Room, Chat: info.ID, ModelID: info.ModelID}
+		c.emit("room_created", string(r.Chat), created)
+		c.ok(e, created)
+	case wire.JoinRoom:
+		c.answerJoin(e, r, body.(room.Joined))
+	case wire.LeaveRoom:
+		delete(c.joined, r.Room)
+		left := wire.RoomLeft{Room: r.Room}
+		c.emit("room_left", "", left)
+		c.ok(e, left)
+	case wire.SendMessage:
+		c.answerSend(e, r, body.(room.Sent))
+	case wire.Stop:
+		if r.Control != "" {
+			c.emit("event_received", r.Control, wire.Success{Success: true})
+		}
+		stopped := wire.TurnStopped{}
+		if id := body.(room.Stopped).TurnID; id != "" {
+			stopped.TurnID = &id
+		}
+		c.ok(e, stopped)
+	}
+}
+
+// answerJoin heals the SPA's reconnect: a join without a room is answered
+// under the name that the page waits for, and under the right one
+// (WIRE-ASSISTANT §9.2).
+func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
+	id := j.Chat.Room
+	c.joined[id] = r.Dialect
+	joined := wire.RoomJoined{
+		Room: id, Seq: j.Seq, Epoch: j.Chat.Epoch, Members: []wire.Member{}, Pending: []string{},
+	}
+	for _, u := range j.Members {
+		joined.Members = append(joined.Members, wire.Member{UserID: u.ID, Name: u.Name})
+	}
+	if t := j.Turn; t != nil {
+		joined.Turn = &wire.Turn{
+			TurnID: t.ID, MessageID: t.MessageID, ModelID: t.ModelID, Attempt: t.Attempt,
+			State: t.State(), Content: t.Content,
+		}
+	}
+	if r.Room == "" {
+		c.emit("room_joined", undefined, joined)
+	}
+	c.emit("room_joined", string(id), joined)
+	c.ok(e, joined)
+}
+
+func (c *client) answerSend(e *session.Event, r wire.SendMessage, s room.Sent) {
+	sent := wire.MessageSent{MessageID: s.MessageID, ClientID: s.ClientID, Seq: s.Seq}
+	if r.Envelope != "" {
+		c.emit("message_sent", r.Envelope, wire.Success{Success: true})
+	}
+	if r.Envelope == "" || c.joined[r.Room] != wire.SPA {
+		c.emit("message_sent", string(r.Room), sent)
+	}
+	c.ok(e, sent)
+}
+
+// undefined is the id in a name for which the client has sent none.
+const undefined = "undefined"
+
+func orUndefined[S ~string](id S) string {
+	if id == "" {
+		return undefined
+	}
+	return string(id)
+}
+
+// refuse tells the client why not, under the names of the answers that it may
+// wait for.
+func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error) {
+	refusal := wire.Refusal{Error: err.Message, Code: err.Code, Event: e.Name}
+	if len(refusal.Event) > maxEventName {
+		refusal.Event = refusal.Event[:maxEventName]
+	}
+	room := ""
+	switch r := request.(type) {
+	case wire.FindChat:
+		c.emit("room_not_found", orUndefined(r.Chat), wire.RoomNotFound{Chat: r.Chat})
+	case wire.CreateRoom:
+		c.emit("room_error", orUndefined(r.Chat), refusal)
+	case wire.JoinRoom:
+		c.emit("room_join_error", orUndefined(r.Room), refusal)
+	case wire.LeaveRoom:
+		room = string(r.Room)
+	case wire.SendMessage:
+		room, refusal.ClientID = string(r.Room), r.ClientID
+		if r.Envelope != "" {
+			c.emit("message_error", r.Envelope, refusal)
+		}
+	case wire.Stop:
+		room = string(r.Room)
+		if r.Control != "" {
+			c.emit("event_error", r.Control, refusal)
+		}
+	case wire.Control:
+		room = string(r.Room)
+		if r.ID != "" {
+			c.emit("event_error", r.ID, refusal)
+		}
+	case wire.History:
+		room = string(r.Room)
+	}
+	if named := request == nil || err.Code == chat.CodeInvalid; named || room != "" {
+		c.emit("error", room, refusal)
+	}
+	e.Ack(encode(failure{Error: err}))
+	e.Done()
+}
+
+// maxEventName bounds what of a refused event's name is sent back.
+const maxEventName = 64
+
+// failure is the acknowledgement of an event that was refused.
+type failure struct {
+	OK    bool        `json:"ok"`
+	Error *chat.Error `json:"error"`
+}
+
+// ok acknowledges an event with {ok:true} and the fields of body.
+func (c *client) ok(e *session.Event, body any) {
+	if e.Wanted() {
+		e.Ack(withOK(encode(body)))
+	}
+	e.Done()
+}
+
+// withOK adds ok:true to an encoded object.
+func withOK(object json.RawMessage) json.RawMessage {
+	if len(object) == len("{}") {
+		return json.RawMessage(`{"ok":true}`)
+	}
+	return append([]byte(`{"ok":true,`), object[1:]...)
+}
+
+func (c *client) emit(word, id string, payload any) { c.socket.Send(wire.Event(word, id, payload)) }
+
+// encode encodes a value of ours, which cannot fail.
+func encode(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("assistant: encode: " + err.Error())
+	}
+	return b
+}

@@ -1,0 +1,261 @@
+package room
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"parlor/protocol/chat"
+)
+
+var (
+	errNoRoom    = chat.Refuse(chat.CodeNotFound, "there is no such room")
+	errForbidden = chat.Refuse(chat.CodeForbidden, "you are not a member of this chat")
+	errNoModel   = chat.Refuse(chat.CodeNotFound, "there is no such model")
+	errNoTurn    = chat.Refuse(chat.CodeNotFound, "no such turn is queued or running")
+	errBusy      = chat.Refuse(chat.CodeBusy, "too many messages wait for an answer in this room")
+	errTooLarge  = chat.Refuse(chat.CodeTooLarge, "the message is too long")
+)
+
+// admit returns why the caller may not do anything in this room, or nil.
+func (r *Room) admit(c Caller) *chat.Error {
+	switch {
+	case !r.head.Exists() || r.deleting:
+		return errNoRoom
+	case !r.Allows(r.head.Chat, c.User.ID):
+		return errForbidden
+	}
+	return nil
+}
+
+func (r *Room) create(c *Create) {
+	switch {
+	case r.deleting:
+		refuse(c.Caller, chat.Refuse(chat.CodeBusy, "the chat is being deleted"))
+		return
+	case r.head.Exists() && !r.Allows(r.head.Chat, c.User.ID):
+		refuse(c.Caller, errForbidden)
+		return
+	case r.shown.Exists():
+		reply(c.Caller, Created{r.shown.Chat})
+		return
+	case r.head.Exists(): // on its way to the disk: answered together with that
+		r.creating.callers = append(r.creating.callers, c.Caller)
+		return
+	}
+	model, ok := r.Models.Model(c.ModelID)
+	if !ok {
+		refuse(c.Caller, errNoModel)
+		return
+	}
+	info := chat.Info{
+		ID: c.Chat, Room: r.id, Owner: c.User.ID, ModelID: c.ModelID, APISource: model.APISource,
+		Epoch: newID(), Created: now(),
+	}
+	r.creating = r.propose(c.Caller, "", Created{info}, chat.Created{Chat: info})
+}
+
+func (r *Room) join(c *Join) {
+	refusal := r.admit(c.Caller)
+	if refusal == nil && !r.shown.Exists() {
+		refusal = errNoRoom // not yet
+	}
+	if refusal != nil {
+		refuse(c.Caller, refusal)
+		return
+	}
+	if c.Address != nil {
+		r.members[c.Address] = member{c.User, c.Dialect}
+	}
+	reply(c.Caller, Joined{Chat: r.shown.Chat, Seq: r.shown.Seq, Members: r.users(), Turn: r.running()})
+}
+
+// users lists the members, each user once, in the order of their ids.
+func (r *Room) users() []chat.User {
+	var users []chat.User
+	for _, m := range r.members {
+		users = append(users, m.user)
+	}
+	slices.SortFunc(users, func(a, b chat.User) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return slices.CompactFunc(users, func(a, b chat.User) bool { return a.ID == b.ID })
+}
+
+// running is the turn as members see it: recorded as started and not as ended.
+func (r *Room) running() *Running {
+	turn, ok := r.shown.Turn()
+	switch {
+	case !ok || turn.Attempt == 0:
+		return nil
+	case r.run != nil && r.run.turn.ID == turn.ID:
+		return &Running{turn, string(r.run.text)}
+	}
+	return &Running{Turn: turn}
+}
+
+func (r *Room) leave(c *Leave) {
+	delete(r.members, c.Address)
+	reply(c.Caller, Left{})
+}
+
+func (r *Room) send(c *Send) {
+	if refusal := r.admit(c.Caller); refusal != nil {
+		refuse(c.Caller, refusal)
+		return
+	}
+	key := ""
+	if c.ClientID != "" {
+		key = string(c.User.ID) + "\x00" + string(c.ClientID)
+		if r.repeated(c.Caller, key) {
+			return
+		}
+	}
+	model := c.ModelID
+	if model == "" {
+		model = r.head.Chat.ModelID
+	}
+	_, known := r.Models.Model(model)
+	switch {
+	case !known:
+		refuse(c.Caller, errNoModel)
+		return
+	case len(c.Content) > r.MaxMessageBytes:
+		refuse(c.Caller, errTooLarge)
+		return
+	case !c.Quiet && len(r.head.Turns) >= r.MaxQueuedTurns:
+		refuse(c.Caller, errBusy)
+		return
+	}
+	author := chat.User{ID: c.User.ID, Name: c.User.Name} // members see no more of each other
+	message := chat.MessageAdded{
+		MessageID: chat.MessageID(newID()), Author: author, Content: c.Content, ModelID: model, ClientID: c.ClientID,
+	}
+	events := []chat.Event{message}
+	if !c.Quiet {
+		events = append(events, chat.TurnQueued{
+			TurnID: chat.TurnID(newID()), Prompt: message.MessageID, ModelID: model, By: c.User.ID, LocalID: c.LocalID,
+		})
+	}
+	r.propose(c.Caller, key, Sent{message.MessageID, c.ClientID, r.head.Seq + 1}, events...)
+	r.advance()
+}
+
+// repeated answers a send whose idempotency key was used before: as the first
+// one was, or together with it if that still waits for the disk.
+func (r *Room) repeated(c Caller, key string) bool {
+	if p, ok := r.pending[key]; ok {
+		p.callers = append(p.callers, c)
+		return true
+	}
+	seq, ok, err := r.Log.Lookup(string(r.id), key)
+	if err == nil && ok {
+		var m chat.Message
+		if m, err = r.message(seq); err == nil {
+			reply(c, Sent{m.ID, m.ClientID, m.Seq})
+		}
+	}
+	if err != nil {
+		r.log.Error("look up an idempotency key", "err", err)
+		refuse(c, chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read"))
+		return true
+	}
+	return ok
+}
+
+// respond asks for the answer to the last message said.
+func (r *Room) respond(c *Respond) {
+	if refusal := r.admit(c.Caller); refusal != nil {
+		refuse(c.Caller, refusal)
+		return
+	}
+	last := r.head.Last
+	switch {
+	case last.MessageID == "":
+		refuse(c.Caller, chat.Refuse(chat.CodeInvalid, "nothing was said that could be answered"))
+		return
+	case len(r.head.Turns) >= r.MaxQueuedTurns:
+		refuse(c.Caller, errBusy)
+		return
+	}
+	r.propose(c.Caller, "", last, chat.TurnQueued{
+		TurnID: chat.TurnID(newID()), Prompt: last.MessageID, ModelID: r.head.Chat.ModelID, By: c.User.ID,
+	})
+	r.advance()
+}
+
+// stopTurn ends a turn at once, whatever its provider does: what arrives from
+// it later belongs to no turn and is dropped.
+func (r *Room) stopTurn(c *StopTurn) {
+	if refusal := r.admit(c.Caller); refusal != nil {
+		refuse(c.Caller, refusal)
+		return
+	}
+	i := 0
+	if c.TurnID != "" {
+		i = r.head.Find(c.TurnID)
+	}
+	switch {
+	case i < 0:
+		refuse(c.Caller, errNoTurn)
+		return
+	case len(r.head.Turns) == 0:
+		reply(c.Caller, Stopped{})
+		return
+	}
+	end := r.endOf(r.head.Turns[i])
+	end.State, end.By, end.Reason = chat.StateStopped, c.User.ID, c.Reason
+	if r.run.of(end.TurnID) {
+		r.run.stop(end)
+	}
+	r.propose(c.Caller, "", Stopped{end.TurnID}, end)
+	r.advance()
+}
+
+// delete removes the chat, behind everything that was handed to the log before
+// and with nothing behind it: nothing is admitted or advanced meanwhile.
+func (r *Room) delete(c *Delete) {
+	if refusal := r.admit(c.Caller); refusal != nil {
+		refuse(c.Caller, refusal)
+		return
+	}
+	if r.run != nil {
+		r.run.actor.Stop()
+	}
+	ref := r.self.Ref()
+	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c.Caller, err}) })
+	r.deleting = true
+	r.inFlight++
+}
+
+// deleted is the log's answer to a deletion.
+type deleted struct {
+	Caller
+	err error
+}
+
+func (*deleted) roomMessage() {}
+
+// deleted leaves a room like one that never was, or as it was if the log
+// refused: then the turn that was stopped for it starts again.
+func (r *Room) deleted(m *deleted) {
+	r.inFlight--
+	r.deleting = false
+	if m.err != nil {
+		r.log.Error("delete failed", "err", m.err)
+		refuse(m.Caller, chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was deleted"))
+	} else {
+		reply(m.Caller, Deleted{})
+		r.publishGone()
+		clear(r.members)
+		clear(r.senders)
+		r.told = unknown
+	}
+	r.run = nil
+	r.load()
+}
+
+// now is what records keep of the time.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }

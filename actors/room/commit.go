@@ -1,0 +1,153 @@
+package room
+
+import (
+	"errors"
+
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// A proposal is what the room has handed to the log in one step, and who
+// waits for it.
+type proposal struct {
+	records []chat.Record
+	gen     int    // of head when it was made
+	key     string // idempotency key, if it is a send with one
+	body    any    // of the replies
+	callers []Caller
+}
+
+// committed is the log's answer to a proposal.
+type committed struct {
+	*proposal
+	err error
+}
+
+func (*committed) roomMessage() {}
+
+// propose hands events to the log and folds them into head. The caller gets
+// body as the answer once they are on disk.
+func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *proposal {
+	before := r.head.Clone()
+	p := &proposal{gen: r.gen, key: key, body: body, callers: []Caller{c}}
+	commit := persistence.Commit{Room: string(r.id), After: before.Seq}
+	for _, e := range events {
+		record := chat.Record{Seq: r.head.Seq + 1, At: now(), Event: e}
+		data, err := record.Encode()
+		if err == nil {
+			err = r.head.Apply(record)
+		}
+		if err != nil {
+			panic("room: propose: " + err.Error())
+		}
+		p.records = append(p.records, record)
+		commit.Entries = append(commit.Entries, data)
+		if _, ok := e.(chat.MessageAdded); ok && c.Address != nil {
+			r.senders[record.Seq] = c.Address
+		}
+	}
+	if key != "" {
+		r.pending[key] = p
+		commit.Keys = []persistence.Key{{Name: key, Seq: before.Seq + 1}}
+	}
+	r.index(&commit, &before)
+
+	ref := r.self.Ref()
+	r.Log.Append(commit, func(err error) { ref.Tell(&committed{p, err}) })
+	r.inFlight++ // not before: it must not count what a panic has kept from the log
+	return p
+}
+
+// index adds to the commit what is kept beside the log, if it changes: the
+// chat's row, and whether a turn is open.
+func (r *Room) index(c *persistence.Commit, before *State) {
+	if r.head.Chat != before.Chat {
+		row := ChatRow(r.head.Chat)
+		c.Chat = &row
+	}
+	if open := len(r.head.Turns) > 0; open != (len(before.Turns) > 0) {
+		c.Turn = &open
+	}
+}
+
+// committed takes the log's answer: the senders are answered, and then the
+// members told, in the order of the log.
+func (r *Room) committed(m *committed) {
+	r.inFlight--
+	if r.pending[m.key] == m.proposal {
+		delete(r.pending, m.key)
+	}
+	if m.err != nil {
+		r.failed(m)
+	} else {
+		for _, c := range m.callers {
+			reply(c, m.body)
+		}
+	}
+	switch {
+	case !r.loaded:
+		if r.inFlight == 0 {
+			r.load()
+		}
+	case m.err == nil:
+		r.showAll(m.records)
+		r.advance()
+	}
+}
+
+func (r *Room) showAll(records []chat.Record) {
+	for _, record := range records {
+		if err := r.show(record); err != nil {
+			panic("room: the log confirmed what cannot follow: " + err.Error())
+		}
+		switch e := record.Event.(type) {
+		case chat.TurnStarted:
+			r.begin(e)
+		case chat.TurnEnded:
+			r.finish(e)
+		}
+	}
+}
+
+// show folds a record of the log into shown and publishes it, unless an
+// instance before this one has.
+func (r *Room) show(record chat.Record) error {
+	turn := r.shown.about(record.Event)
+	if err := r.shown.Apply(record); err != nil {
+		return err
+	}
+	if r.told != unknown && record.Seq > r.told {
+		r.publish(record, turn)
+		r.told = record.Seq
+	}
+	return nil
+}
+
+// failed refuses what the log refused. The commits behind the first failure
+// fail with it, since they build on it; head falls back once, for all of them.
+func (r *Room) failed(m *committed) {
+	refusal := chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was recorded")
+	for _, c := range m.callers {
+		refuse(c, refusal)
+	}
+	for _, record := range m.records {
+		delete(r.senders, record.Seq)
+	}
+	if m.gen != r.gen || !r.loaded {
+		return
+	}
+	if errors.Is(m.err, persistence.ErrConflict) {
+		panic("room: somebody else writes to this room's log")
+	}
+	r.log.Error("commit failed", "err", m.err)
+	r.gen++
+	r.head = r.shown.Clone()
+	if r.retry == nil {
+		r.retry = r.self.After(r.RetryDelay, &retryTick{})
+	}
+}
+
+// retryTick lets advance try the disk again.
+type retryTick struct{}
+
+func (*retryTick) roomMessage() {}

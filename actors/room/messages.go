@@ -1,0 +1,143 @@
+package room
+
+import (
+	"parlor/protocol/assistant"
+	"parlor/protocol/chat"
+)
+
+// A Message is what a room's mailbox accepts. Commands come from sessions and
+// the HTTP API through the rooms supervisor; a room may refuse them, and
+// answers each that has a Caller exactly once.
+type Message interface{ roomMessage() }
+
+// A Command is a Message that somebody waits for.
+type Command interface {
+	Message
+	caller() Caller
+}
+
+// An Address is where a room answers and publishes to. Addresses are
+// comparable; Deliver never blocks and may be called from any goroutine.
+type Address interface{ Deliver(Delivery) }
+
+// A Delivery is what a room sends to an Address: a [Reply] or a [*Publication].
+type Delivery interface{ delivery() }
+
+// A Caller is who sent a command and where the answer goes. A command without
+// an address is not answered.
+type Caller struct {
+	User    chat.User
+	Address Address
+	Ref     uint64 // the caller's own number of the command, given back in the Reply
+}
+
+func (c Caller) caller() Caller { return c }
+
+// Create makes the chat if there is none, and answers with a [Created] either way.
+type Create struct {
+	Caller
+	Chat      chat.ID
+	ModelID   chat.ModelID
+	APISource string
+}
+
+// Join makes the caller's address a member: from the answer, a [Joined], on
+// it gets every publication. Joining again only changes the dialect.
+type Join struct {
+	Caller
+	Dialect assistant.Dialect
+}
+
+// Leave ends the membership of the caller's address; nothing happens if there is none.
+type Leave struct{ Caller }
+
+// Send adds what the caller says and, unless Quiet, asks for an answer to it.
+// It is answered with a [Sent] once it is on disk.
+type Send struct {
+	Caller
+	Content  string
+	ModelID  chat.ModelID  // empty: the chat's current model
+	ClientID chat.ClientID // empty: not idempotent
+	LocalID  string        // see [chat.TurnQueued]
+	Quiet    bool
+}
+
+// Respond asks for an answer to the last message, which was sent Quiet. It is
+// answered with a [Sent] of that message.
+type Respond struct{ Caller }
+
+// StopTurn stops a turn, running or queued; without a TurnID the one that
+// runs or runs next. It is answered with a [Stopped].
+type StopTurn struct {
+	Caller
+	TurnID chat.TurnID
+	Reason string
+}
+
+// Delete deletes the chat with all its history, and answers with a [Deleted].
+type Delete struct{ Caller }
+
+// Wake does nothing but bring the room into memory, where it finishes what was
+// open when the server ended.
+type Wake struct{}
+
+// Drain is the supervisor's consent to passivate: it forwards no more commands
+// until the room has stopped, or has said by [Options.Awake] that it will not.
+type Drain struct{}
+
+func (*Wake) roomMessage()     {}
+func (*Create) roomMessage()   {}
+func (*Join) roomMessage()     {}
+func (*Leave) roomMessage()    {}
+func (*Send) roomMessage()     {}
+func (*Respond) roomMessage()  {}
+func (*StopTurn) roomMessage() {}
+func (*Delete) roomMessage()   {}
+func (*Drain) roomMessage()    {}
+
+// A Reply answers one command.
+type Reply struct {
+	Ref  uint64
+	Body any         // Created, Joined, Left, Sent, Stopped or Deleted; nil if refused
+	Err  *chat.Error // nil unless refused
+}
+
+func (Reply) delivery()        {}
+func (*Publication) delivery() {}
+
+// The bodies of replies.
+type (
+	// Created tells about the chat, which may have been there before.
+	Created struct{ Chat chat.Info }
+
+	// Joined is what a new member has to know: what follows Seq, and what
+	// follows the text so far, reaches it as publications.
+	Joined struct {
+		Chat    chat.Info
+		Seq     uint64
+		Members []chat.User // each once, however many addresses it has
+		Turn    *Running    // nil if none is running
+	}
+
+	// Left confirms a Leave.
+	Left struct{}
+
+	// Sent is the acknowledgement of a message: it is on disk.
+	Sent struct {
+		MessageID chat.MessageID
+		ClientID  chat.ClientID
+		Seq       uint64
+	}
+
+	// Stopped names the turn that was stopped, if there was one.
+	Stopped struct{ TurnID chat.TurnID }
+
+	// Deleted confirms a Delete.
+	Deleted struct{}
+)
+
+// Running is a turn that is being answered, with the text so far.
+type Running struct {
+	chat.Turn
+	Content string
+}

@@ -1,0 +1,68 @@
+package room
+
+import (
+	"slices"
+
+	"parlor/protocol/chat"
+)
+
+// Limits of the conversation that goes into a prompt: the most recent part of it.
+const (
+	maxPromptMessages = 100
+	maxPromptBytes    = 256 << 10
+)
+
+// prompt collects the conversation that the turn answers. Answers stand behind
+// the messages that they answer and later messages are left out: others may
+// have talked on while the turn waited in the queue.
+func (t *turnActor) prompt() (chat.Prompt, error) {
+	answers := make(map[chat.MessageID]chat.PromptMessage) // by the message they answer
+	var messages []chat.PromptMessage                      // newest first
+	size, reached := 0, false
+	for entry, err := range t.o.Log.ReadBack(string(t.id), 0) {
+		if err != nil {
+			return chat.Prompt{}, err
+		}
+		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
+		if err != nil {
+			return chat.Prompt{}, err
+		}
+		if e, ok := record.Event.(chat.TurnEnded); ok && e.Content != "" {
+			answers[e.Prompt] = chat.PromptMessage{Role: chat.RoleAssistant, Content: e.Content}
+		}
+		e, ok := record.Event.(chat.MessageAdded)
+		if !ok || !reached && e.MessageID != t.turn.Prompt {
+			continue
+		}
+		reached = true
+		exchange := []chat.PromptMessage{{Role: chat.RoleUser, Content: e.Content}}
+		if a, ok := answers[e.MessageID]; ok && e.MessageID != t.turn.Prompt {
+			exchange = []chat.PromptMessage{a, exchange[0]}
+		}
+		for _, m := range exchange {
+			size += len(m.Content)
+		}
+		if len(messages) > 0 && (size > maxPromptBytes || len(messages) >= maxPromptMessages) {
+			break
+		}
+		messages = append(messages, exchange...)
+	}
+	if t.o.SystemPrompt != "" {
+		messages = append(messages, chat.PromptMessage{Role: chat.RoleSystem, Content: t.o.SystemPrompt})
+	}
+	slices.Reverse(messages)
+	return chat.Prompt{Model: t.turn.ModelID, Messages: messages}, nil
+}
+
+// message returns the message that the record seq holds.
+func (r *Room) message(seq uint64) (chat.Message, error) {
+	for entry, err := range r.Log.Read(string(r.id), seq-1) {
+		if err != nil {
+			return chat.Message{}, err
+		}
+		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
+		m, _ := record.Message()
+		return m, err
+	}
+	return chat.Message{}, nil
+}

@@ -1,0 +1,53 @@
+package room
+
+import (
+	"parlor/protocol/assistant"
+	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
+)
+
+// A Publication is something that members of a room are told, encoded in the
+// dialect that they speak. It is shared by them and must not be changed.
+type Publication struct {
+	Room   chat.RoomID
+	Seq    uint64 // of the record; 0 for what is not recorded
+	Gone   bool   // the chat was deleted, and the address is no member any more
+	Frames []engineio.Frame
+}
+
+// publish tells the members what was recorded. Who sent a message knows it
+// from the acknowledgement.
+func (r *Room) publish(record chat.Record, turn chat.Turn) {
+	sender := r.senders[record.Seq]
+	delete(r.senders, record.Seq)
+	r.deliver(Publication{Room: r.id, Seq: record.Seq}, sender, func(d assistant.Dialect) []engineio.Frame { return assistant.Record(d, r.id, record, turn) })
+}
+
+func (r *Room) publishDelta(run *run, text string) {
+	r.deliver(Publication{Room: r.id}, nil, func(d assistant.Dialect) []engineio.Frame {
+		return assistant.Delta(d, r.id, run.turn.MessageID, run.length, text)
+	})
+}
+
+func (r *Room) publishGone() {
+	r.deliver(Publication{Room: r.id, Gone: true}, nil, func(assistant.Dialect) []engineio.Frame { return assistant.Gone(r.id) })
+}
+
+// deliver sends p to all members but one, encoded once for each dialect that
+// is spoken here. Whoever's dialect has no event for it gets nothing.
+func (r *Room) deliver(p Publication, except Address, encode func(assistant.Dialect) []engineio.Frame) {
+	var encoded [assistant.Dialects]*Publication
+	for address, m := range r.members {
+		if address == except {
+			continue
+		}
+		if encoded[m.dialect] == nil {
+			dialect := p
+			dialect.Frames = encode(m.dialect)
+			encoded[m.dialect] = &dialect
+		}
+		if e := encoded[m.dialect]; len(e.Frames) > 0 {
+			address.Deliver(e)
+		}
+	}
+}

@@ -1,0 +1,317 @@
+// Package room is the actor that orders and remembers one conversation.
+//
+//	command → validate against head → log.Append ┐
+//	                                              │ fsync, shared by all rooms
+//	members ← publish ← fold into shown ← committed ┘
+//
+//	turn: provider stream → deltas → members;  its end → the same path as a command
+//
+// # Recorded before shown
+//
+// A room never waits for the disk. It keeps its state twice: head, with what
+// has been handed to the log, which commands are validated against; and shown,
+// with what the log has confirmed, which is all that anybody is told. When a
+// commit fails, what it held is refused to its senders and head falls back to
+// shown.
+//
+// # Turns
+//
+// Turns run one at a time in the order in which they were queued. What should
+// happen next follows from the state alone (see [Room.advance]): after a
+// commit, a failure, a restart and a wake-up alike.
+//
+// # Failures
+//
+// A panic costs the command that caused it, which is refused, and the text of
+// the running turn, which starts again. Members stay: they outlive the
+// instance, and get what was committed while it was down.
+package room
+
+import (
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+
+	"parlor/actors/system"
+	"parlor/persistence"
+	"parlor/protocol/assistant"
+	"parlor/protocol/chat"
+)
+
+// A Log is the part of the event log that a room needs. See [persistence.Store].
+type Log interface {
+	Append(c persistence.Commit, done func(error))
+	Delete(room string, done func(error))
+	Read(room string, after uint64) iter.Seq2[persistence.Entry, error]
+	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
+	Lookup(room, key string) (seq uint64, ok bool, err error)
+}
+
+// Models says which models there are.
+type Models interface {
+	Model(chat.ModelID) (chat.Model, bool)
+}
+
+// Options configure the rooms of a server; they are shared by all of them.
+// Log, Models, Provider, Idle and Awake have no default.
+type Options struct {
+	Log      Log
+	Models   Models
+	Provider Provider
+	Logger   *slog.Logger // nil discards
+
+	// Shared lets every user into every chat: development mode.
+	Shared bool
+
+	// SystemPrompt opens every prompt, if it is not empty.
+	SystemPrompt string
+
+	// Idle asks the supervisor for a [Drain]; Awake tells it that the room
+	// has work again and goes on. Both only send a message.
+	Idle, Awake func(chat.RoomID)
+
+	// Turns is counted up while a turn's goroutine runs.
+	Turns *sync.WaitGroup
+
+	MaxMessageBytes int           // of a user's message. Zero means 64 KiB
+	MaxAnswerBytes  int           // of an answer: past it the turn fails. Zero means 1 MiB
+	MaxQueuedTurns  int           // past it a message is refused as busy. Zero means 256
+	MaxAttempts     int           // of one turn over crashes; then it is interrupted. Zero means 3
+	TurnTimeout     time.Duration // of one attempt. Zero means 10 minutes
+	RetryDelay      time.Duration // before a turn tries the disk again. Zero means 1 second
+	IdleTimeout     time.Duration // without members and work, until passivation. Zero means 5 minutes
+}
+
+// WithDefaults returns o with its zeros replaced.
+func (o Options) WithDefaults() Options {
+	def(&o.Logger, slog.New(slog.DiscardHandler))
+	def(&o.Turns, new(sync.WaitGroup))
+	def(&o.MaxMessageBytes, 64<<10)
+	def(&o.MaxAnswerBytes, 1<<20)
+	def(&o.MaxQueuedTurns, 256)
+	def(&o.MaxAttempts, 3)
+	def(&o.TurnTimeout, 10*time.Minute)
+	def(&o.RetryDelay, time.Second)
+	def(&o.IdleTimeout, 5*time.Minute)
+	return o
+}
+
+func def[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// Allows reports whether user may read and take part in the chat.
+func (o *Options) Allows(info chat.Info, user chat.UserID) bool {
+	return o.Shared || info.Owner == user
+}
+
+// A Room is the actor. It is made by [Spec] and driven by its mailbox only.
+type Room struct {
+	*Options
+	*lasting
+	self *system.Self[Message]
+	log  *slog.Logger
+
+	loaded bool        // shown and head are what the log says
+	broken *chat.Error // why the log cannot be read; every command is refused with it
+	shown  State       // what the log has confirmed
+	head   State       // shown, and what has been handed to the log
+	gen    int         // counts the times that head fell back to shown
+
+	creating *proposal            // of the chat; means something while shown lacks it and head has it
+	pending  map[string]*proposal // sends with a client id that wait for the disk
+	parked   []Message            // what came before the room was loaded
+	run      *run                 // the answer that is being streamed, nil if none
+
+	retry *time.Timer // runs after a failed commit, until advance may try again
+	idle  *time.Timer // runs while there is nothing to do, until passivation
+	asked bool        // for a Drain
+}
+
+// lasting is what a restart of the room does not lose: its members, how much
+// of the log they have been told, and what it waits for.
+type lasting struct {
+	id       chat.RoomID
+	members  map[Address]member
+	told     uint64             // number of the last record that was published
+	senders  map[uint64]Address // of records not yet published: they get no echo
+	inFlight int                // commits and deletions that the log has not answered
+	deleting bool
+	runs     int // how many there were
+}
+
+type member struct {
+	user    chat.User
+	dialect assistant.Dialect
+}
+
+// unknown is lasting.told before the first instance has read the log.
+const unknown = ^uint64(0)
+
+// Spec describes the room id to the actor system; name is the actor's.
+func Spec(id chat.RoomID, name string, o *Options) system.Spec[Message] {
+	l := &lasting{id: id, members: make(map[Address]member), told: unknown, senders: make(map[uint64]Address)}
+	return system.Spec[Message]{
+		Name:     name,
+		New:      func() system.Actor[Message] { return newRoom(l, o) },
+		Children: system.Stop,
+	}
+}
+
+func newRoom(l *lasting, o *Options) *Room {
+	return &Room{
+		Options: o, lasting: l, log: o.Logger.With("room", l.id),
+		pending: make(map[string]*proposal),
+	}
+}
+
+// Started implements system.Actor. What an instance before this one has handed
+// to the log is waited for: only then is it known what the log says.
+func (r *Room) Started(self *system.Self[Message]) {
+	r.self = self
+	if r.inFlight == 0 {
+		r.load()
+	}
+}
+
+// load reads the room from the log, tells the members what they missed while
+// no instance was there to tell them, and turns to what has waited.
+func (r *Room) load() {
+	r.loaded = true
+	r.shown = State{}
+	if err := r.replay(); err != nil {
+		r.log.Error("room cannot be read", "err", err)
+		r.broken = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
+	}
+	if r.told == unknown {
+		r.told = r.shown.Seq
+	}
+	clear(r.senders) // nothing is on its way to the log
+	r.head = r.shown.Clone()
+	r.advance()
+	for len(r.parked) > 0 {
+		r.receive(r.parked[0]) // if it panics, Stopping finds it among the others
+		r.parked = r.parked[1:]
+	}
+	r.rest()
+}
+
+func (r *Room) replay() error {
+	for entry, err := range r.Log.Read(string(r.id), 0) {
+		if err != nil {
+			return err
+		}
+		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
+		if err != nil {
+			return err
+		}
+		if err := r.show(record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Receive implements system.Actor.
+func (r *Room) Receive(m Message) {
+	r.receive(m)
+	r.rest()
+}
+
+func (r *Room) receive(m Message) {
+	switch m := m.(type) {
+	case *Wake:
+	case *committed:
+		r.committed(m)
+	case *deleted:
+		r.deleted(m)
+	case *Drain:
+		r.drain()
+	case *idleTick:
+		r.passivate()
+	case *retryTick:
+		r.retry = nil
+		r.advance()
+	case *delta:
+		r.delta(m)
+	case *answered:
+		r.answered(m)
+	case Command:
+		r.command(m)
+	default:
+		panic("room: unknown message")
+	}
+}
+
+func (r *Room) command(c Command) {
+	leave, leaves := c.(*Leave)
+	switch {
+	case !r.loaded:
+		r.parked = append(r.parked, c)
+		return
+	case leaves:
+		r.leave(leave)
+		return
+	case r.broken != nil:
+		refuse(c.caller(), r.broken)
+		return
+	}
+	switch c := c.(type) {
+	case *Create:
+		r.create(c)
+	case *Join:
+		r.join(c)
+	case *Send:
+		r.send(c)
+	case *Respond:
+		r.respond(c)
+	case *StopTurn:
+		r.stopTurn(c)
+	case *Delete:
+		r.delete(c)
+	}
+}
+
+// Salvage implements system.Salvager: whoever sent the command that made the
+// room panic is told so. What became of it is for the log to say.
+func (r *Room) Salvage(m Message) {
+	if c, ok := m.(Command); ok {
+		refuse(c.caller(), chat.Refuse(chat.CodeInternal, "the room failed on this command and was restarted"))
+	}
+}
+
+// Stopping implements system.Actor. What was parked is refused: the mailbox
+// survives a restart, this instance does not.
+func (r *Room) Stopping() {
+	for _, t := range []*time.Timer{r.retry, r.idle} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	for _, m := range r.parked {
+		r.Salvage(m)
+	}
+}
+
+// NoRoom answers a message to a room that cannot exist.
+func NoRoom(m Message) {
+	if c, ok := m.(Command); ok {
+		refuse(c.caller(), errNoRoom)
+	}
+}
+
+func reply(c Caller, body any) {
+	if c.Address != nil {
+		c.Address.Deliver(Reply{Ref: c.Ref, Body: body})
+	}
+}
+
+func refuse(c Caller, err *chat.Error) {
+	if c.Address != nil {
+		c.Address.Deliver(Reply{Ref: c.Ref, Err: err})
+	}
+}

@@ -1,0 +1,239 @@
+package room
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"parlor/actors/system"
+	"parlor/protocol/assistant"
+	"parlor/protocol/chat"
+)
+
+// A Provider is the part of the assistants that a room needs.
+type Provider interface {
+	// Stream asks the prompt's model and yields the answer piece by piece. It
+	// ends after the last piece, or after one error, of which a *chat.Error
+	// is told to the members. Cancelling ctx ends it at once.
+	Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error]
+}
+
+// run is one attempt at a turn, as the room sees it.
+type run struct {
+	turn   chat.Turn
+	number int // tells what it sends from what runs before it have sent
+	actor  system.Ref[turnMessage]
+	text   []byte
+	length int // of text, in UTF-16 code units
+	usage  *chat.Usage
+	window chan struct{}   // one element for each delta in the room's mailbox
+	end    *chat.TurnEnded // nil while the answer goes on
+}
+
+// of reports whether r is a run of the turn.
+func (r *run) of(id chat.TurnID) bool { return r != nil && r.turn.ID == id }
+
+// stop ends the run as end says, and its stream without waiting for it.
+func (r *run) stop(end chat.TurnEnded) {
+	r.end = &end
+	r.actor.Stop()
+}
+
+// deltaWindow is how many deltas of one turn may wait in the room's mailbox;
+// past it the provider's stream is not read.
+const deltaWindow = 16
+
+// delta is a piece of the answer.
+type delta struct {
+	run int
+	chat.Delta
+}
+
+// answered is the end of the provider's stream.
+type answered struct {
+	run int
+	err error
+}
+
+func (*delta) roomMessage()    {}
+func (*answered) roomMessage() {}
+
+// advance brings the first open turn one step further, if it is the room that
+// has to act. It decides from the state alone, so it may be called at any time.
+func (r *Room) advance() {
+	turn, open := r.head.Turn()
+	if !open || r.retry != nil || r.deleting || r.broken != nil {
+		return
+	}
+	confirmed, _ := r.shown.Turn()
+	switch {
+	case turn.Attempt == 0:
+		r.start(turn, chat.MessageID(newID()))
+	case r.run.of(turn.ID) && r.run.end != nil: // the disk has refused the end
+		r.propose(Caller{}, "", nil, *r.run.end)
+	case r.run.of(turn.ID), confirmed.ID != turn.ID, confirmed.Attempt != turn.Attempt:
+		// It runs, or its start is on its way to the disk.
+	case turn.Attempt >= r.MaxAttempts:
+		end := r.endOf(turn)
+		end.State, end.Reason = chat.StateInterrupted, "the server was restarted too often"
+		r.propose(Caller{}, "", nil, end)
+		r.advance()
+	default: // cut by a crash
+		r.start(turn, turn.MessageID)
+	}
+}
+
+func (r *Room) start(turn chat.Turn, answer chat.MessageID) {
+	r.propose(Caller{}, "", nil, chat.TurnStarted{TurnID: turn.ID, MessageID: answer, Attempt: turn.Attempt + 1})
+}
+
+// endOf returns the end of a turn with what was said so far.
+func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
+	end := chat.TurnEnded{TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, ModelID: turn.ModelID}
+	if r.run.of(turn.ID) {
+		end.Content, end.Usage = string(r.run.text), r.run.usage
+	}
+	return end
+}
+
+// begin runs a turn whose start is on disk, unless it was stopped meanwhile.
+func (r *Room) begin(e chat.TurnStarted) {
+	turn, _ := r.head.Turn()
+	if turn.ID != e.TurnID || turn.Attempt != e.Attempt {
+		return
+	}
+	r.runs++
+	run := &run{turn: turn, number: r.runs, window: make(chan struct{}, deltaWindow)}
+	ref, err := system.SpawnChild(r.self, system.Spec[turnMessage]{
+		Name: "turn-" + strconv.Itoa(run.number),
+		New: func() system.Actor[turnMessage] {
+			return &turnActor{room: r.self.Ref(), id: r.id, turn: turn, number: run.number, window: run.window, o: r.Options}
+		},
+	})
+	if err != nil {
+		panic("room: spawn a turn: " + err.Error())
+	}
+	run.actor = ref
+	r.run = run
+}
+
+// finish lets the run of an ended turn go.
+func (r *Room) finish(e chat.TurnEnded) {
+	if r.run.of(e.TurnID) {
+		r.run.actor.Stop()
+		r.run = nil
+	}
+}
+
+// delta tells the members a piece of the answer at once; it is recorded with
+// the end of the turn.
+func (r *Room) delta(m *delta) {
+	run := r.run
+	if run == nil || run.number != m.run {
+		return
+	}
+	<-run.window
+	if run.end != nil {
+		return
+	}
+	if m.Usage != nil {
+		run.usage = m.Usage
+	}
+	text := strings.ToValidUTF8(m.Text, "\uFFFD")
+	if text == "" {
+		return
+	}
+	if len(run.text)+len(text) > r.MaxAnswerBytes {
+		r.endRun(chat.Refuse(chat.CodeProviderError, "the answer is longer than this server allows"))
+		return
+	}
+	r.publishDelta(run, text)
+	run.text = append(run.text, text...)
+	run.length += assistant.Length(text)
+}
+
+// answered ends the turn as its provider's stream ended.
+func (r *Room) answered(m *answered) {
+	if r.run == nil || r.run.number != m.run || r.run.end != nil {
+		return
+	}
+	r.endRun(m.err)
+}
+
+// endRun ends the running turn, as failed if err is not nil.
+func (r *Room) endRun(err error) {
+	end := r.endOf(r.run.turn)
+	end.State = chat.StateCompleted
+	if err != nil {
+		end.State, end.Error = chat.StateFailed, chat.AsError(err)
+		r.log.Warn("turn failed", "turn", end.TurnID, "model", end.ModelID, "err", err)
+	}
+	r.run.stop(end)
+	r.advance()
+}
+
+// turnMessage is what a turn's mailbox accepts: nothing. A turn is stopped.
+type turnMessage interface{ turnMessage() }
+
+// A turnActor owns the goroutine that reads the provider's stream: whatever
+// ends the room ends it too.
+type turnActor struct {
+	room   system.Ref[Message]
+	id     chat.RoomID
+	turn   chat.Turn
+	number int
+	window chan struct{}
+	o      *Options
+	cancel context.CancelFunc
+}
+
+// Started implements system.Actor.
+func (t *turnActor) Started(*system.Self[turnMessage]) {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), t.o.TurnTimeout,
+		chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("the assistant did not finish within %s", t.o.TurnTimeout)))
+	t.cancel = cancel
+	t.o.Turns.Go(func() {
+		defer cancel()
+		t.room.Tell(&answered{t.number, t.stream(ctx)})
+	})
+}
+
+// Receive implements system.Actor.
+func (t *turnActor) Receive(turnMessage) {}
+
+// Stopping implements system.Actor. It does not wait for the stream, which may
+// hang: what it still sends carries the number of a run that is gone.
+func (t *turnActor) Stopping() { t.cancel() }
+
+// stream passes the answer on to the room. A provider that panics fails this
+// turn and nothing else.
+func (t *turnActor) stream(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.o.Logger.Error("provider panicked", "model", t.turn.ModelID, "panic", p, "stack", string(debug.Stack()))
+			err = chat.Refuse(chat.CodeInternal, "the assistant failed")
+		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+	}()
+	prompt, err := t.prompt()
+	if err != nil {
+		return err
+	}
+	for d, err := range t.o.Provider.Stream(ctx, prompt) {
+		if err != nil {
+			return err
+		}
+		select {
+		case t.window <- struct{}{}:
+			t.room.Tell(&delta{t.number, d})
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+// Package rooms is the supervisor of all rooms and the way to them.
+//
+//	command → Rooms.Tell → supervisor → room (woken if it is not in memory)
+//	query   → Rooms.Find, List, Messages … → event log, read only
+//
+// A room is addressed by its id and through the supervisor only. Queries read
+// what is on disk and wake nobody.
+package rooms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"parlor/actors/room"
+	"parlor/actors/system"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// A Log is what rooms and queries need of the event log. See [persistence.Store].
+type Log interface {
+	room.Log
+	Chat(room string) (persistence.Chat, error)
+	Chats(owner string, offset, limit int) ([]persistence.Chat, int, error)
+	OpenTurns() ([]string, error)
+}
+
+// Rooms is the way to all rooms. Its methods may be called from any goroutine.
+type Rooms struct {
+	options *room.Options
+	log     Log
+	turns   sync.WaitGroup
+	ref     system.Ref[message]
+	stopped chan struct{} // closed when the supervisor and all rooms have stopped
+}
+
+// Start starts the supervisor and wakes the rooms that have a turn to finish.
+// The caller sets options.Log's siblings (Models, Provider …); Log, Idle,
+// Awake and Turns are set here.
+func Start(sys *system.System, log Log, options room.Options) (*Rooms, error) {
+	r := &Rooms{log: log, stopped: make(chan struct{})}
+	options.Log, options.Turns = log, &r.turns
+	options.Idle = func(id chat.RoomID) { r.ref.Tell(&idle{id}) }
+	options.Awake = func(id chat.RoomID) { r.ref.Tell(&awake{id}) }
+	options = options.WithDefaults()
+	r.options = &options
+
+	open, err := log.OpenTurns()
+	if err != nil {
+		return nil, fmt.Errorf("find open turns: %w", err)
+	}
+	r.ref, err = system.Spawn(sys, system.Spec[message]{
+		Name: "rooms",
+		New: func() system.Actor[message] {
+			return &supervisor{
+				options: r.options,
+				rooms:   make(map[chat.RoomID]*resident), names: make(map[string]chat.RoomID),
+			}
+		},
+		Policy:   system.Resume, // a restart would stop every room
+		Children: system.Restart,
+		Stopped:  func() { close(r.stopped) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the rooms' supervisor: %w", err)
+	}
+	for _, id := range open {
+		r.Tell(chat.RoomID(id), &room.Wake{})
+	}
+	return r, nil
+}
+
+// Close stops all rooms and their turns, and waits for the turns' streams to
+// end or ctx to be done. Turns that were running start again with the server.
+func (r *Rooms) Close(ctx context.Context) error {
+	r.ref.Stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		<-r.stopped // no turn starts after that
+		r.turns.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for turns to end: %w", ctx.Err())
+	}
+}
+
+// Tell sends a message to a room, waking it if need be. Whether there is such
+// a chat, and whether the caller may use it, is for the room to say.
+func (r *Rooms) Tell(id chat.RoomID, m room.Message) {
+	if !id.Valid() {
+		room.NoRoom(m)
+		return
+	}
+	r.ref.Tell(&forward{id, m})
+}
+
+// ask tells a command and waits for its answer.
+func (r *Rooms) ask(ctx context.Context, id chat.RoomID, user chat.User, command func(room.Caller) room.Command) (room.Reply, error) {
+	a := make(answer, 1)
+	r.Tell(id, command(room.Caller{User: user, Address: a}))
+	select {
+	case reply := <-a:
+		if reply.Err != nil {
+			return reply, reply.Err
+		}
+		return reply, nil
+	case <-ctx.Done():
+		return room.Reply{}, ctx.Err()
+	}
+}
+
+// answer is the address of somebody who waits for one reply.
+type answer chan room.Reply
+
+// Deliver implements room.Address.
+func (a answer) Deliver(d room.Delivery) {
+	if reply, ok := d.(room.Reply); ok {
+		select {
+		case a <- reply:
+		default: // a second answer to one command: refused and yet done
+		}
+	}
+}
+
+// Create makes a chat with an id of the server's choosing.
+func (r *Rooms) Create(ctx context.Context, u chat.User, model chat.ModelID, apiSource string) (chat.Info, error) {
+	id := chat.ID(uuid.NewString())
+	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
+		return &room.Create{Caller: c, Chat: id, ModelID: model, APISource: apiSource}
+	})
+	if err != nil {
+		return chat.Info{}, err
+	}
+	return reply.Body.(room.Created).Chat, nil
+}
+
+// Delete deletes a chat with all its history.
+func (r *Rooms) Delete(ctx context.Context, u chat.User, id chat.ID) error {
+	_, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command { return &room.Delete{Caller: c} })
+	return err
+}
+
+// Get returns a chat that the user may use. It fails with [chat.CodeNotFound]
+// or [chat.CodeForbidden].
+func (r *Rooms) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, error) {
+	return r.info(u, id.Room())
+}
+
+func (r *Rooms) info(u chat.User, id chat.RoomID) (chat.Info, error) {
+	row, err := r.log.Chat(string(id))
+	switch {
+	case !id.Valid(), errors.Is(err, persistence.ErrNotFound):
+		return chat.Info{}, chat.Refuse(chat.CodeNotFound, "there is no such chat")
+	case err != nil:
+		return chat.Info{}, r.unreadable(err)
+	}
+	info, err := room.ReadRow(row)
+	switch {
+	case err != nil:
+		return chat.Info{}, r.unreadable(err)
+	case !r.options.Allows(info, u.ID):
+		return chat.Info{}, chat.Refuse(chat.CodeForbidden, "you are not a member of this chat")
+	}
+	return info, nil
+}
+
+// unreadable logs why a query failed, and keeps it from the client.
+func (r *Rooms) unreadable(err error) error {
+	r.options.Logger.Error("query failed", "err", err)
+	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot read its disk")
+}
+
+// List returns a page of the user's chats, newest first, and how many there
+// are in all. Where chats are shared everybody's are listed.
+func (r *Rooms) List(_ context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error) {
+	owner := string(u.ID)
+	if r.options.Shared {
+		owner = ""
+	}
+	rows, total, err := r.log.Chats(owner, offset, limit)
+	if err != nil {
+		return nil, 0, r.unreadable(err)
+	}
+	infos := make([]chat.Info, 0, len(rows))
+	for _, row := range rows {
+		info, err := room.ReadRow(row)
+		if err != nil {
+			return nil, 0, r.unreadable(err)
+		}
+		infos = append(infos, info)
+	}
+	return infos, total, nil
+}
+
+// Messages returns the newest messages of a chat before the record before, or
+// of all if it is 0, oldest first.
+func (r *Rooms) Messages(_ context.Context, u chat.User, id chat.ID, before uint64, limit int) ([]chat.Message, error) {
+	messages, _, err := r.History(u, id.Room(), before, limit)
+	return messages, err
+}
+
+// History is [Rooms.Messages] by the room's id. It also reports whether there
+// are older ones.
+func (r *Rooms) History(u chat.User, id chat.RoomID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
+	if _, err := r.info(u, id); err != nil {
+		return nil, false, err
+	}
+	messages, more, err = newest(r.log.ReadBack(string(id), before), limit)
+	if err != nil {
+		return nil, false, r.unreadable(err)
+	}
+	return messages, more, nil
+}
+
+// newest collects messages from entries that come newest first.
+func newest(entries iter.Seq2[persistence.Entry, error], limit int) (messages []chat.Message, more bool, err error) {
+	for entry, err := range entries {
+		if err != nil {
+			return nil, false, err
+		}
+		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
+		if err != nil {
+			return nil, false, err
+		}
+		m, ok := record.Message()
+		switch {
+		case !ok:
+		case len(messages) == limit:
+			slices.Reverse(messages)
+			return messages, true, nil
+		default:
+			messages = append(messages, m)
+		}
+	}
+	slices.Reverse(messages)
+	return messages, false, nil
+}

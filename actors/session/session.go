@@ -1,0 +1,303 @@
+// Package session serves Socket.IO clients: one actor for each connection.
+//
+//	Conn → Port.Receive → decode → session actor → Handler.Event → room …
+//	room → Socket.Tell → session actor → Handler.Deliver → Socket.Send → Conn
+//
+// # Ordering
+//
+// The packets of a connection are handled one at a time, in the order in which
+// the client sent them. What the handler sends reaches the client in the order
+// of the calls.
+//
+// # Limits
+//
+// A mailbox is unbounded, so a connection may only have [Options.Window]
+// events that are not done: past it, nothing more is read from the client. In
+// the other direction a session never waits: the Conn bounds its queue and
+// closes itself when the client does not read.
+//
+// Anything that breaks the protocol closes the connection, as the reference
+// server does. The session never sends a DISCONNECT: clients do not come back
+// after one.
+package session
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"parlor/actors/system"
+	"parlor/protocol/engineio"
+	"parlor/protocol/socketio"
+)
+
+// A Conn is the part of an Engine.IO connection that a session needs.
+type Conn interface {
+	// Header is of the request that opened the connection.
+	Header() http.Header
+
+	// Send queues frames and never blocks. After an error the connection
+	// closes by itself.
+	Send(frames ...engineio.Frame) error
+
+	// Close closes the connection when what is queued has been sent. It does
+	// not wait.
+	Close(reason string)
+}
+
+// A Namespace is the application behind one Socket.IO namespace.
+type Namespace interface {
+	// Connect admits a client or refuses it. It runs on the session's
+	// goroutine; what it sends reaches the client after the confirmation. A
+	// refusal ends the connection.
+	Connect(s *Socket, auth json.RawMessage) (Handler, *Refusal)
+}
+
+// A Refusal is why a client may not enter a namespace, as the client is told it.
+type Refusal struct {
+	Message string
+	Data    json.RawMessage // optional
+}
+
+// A Handler serves one client in one namespace. Its methods are called on the
+// session's goroutine, one at a time, and must not block.
+type Handler interface {
+	// Event handles an event of the client. Its Done must be called once, now
+	// or later.
+	Event(e *Event)
+
+	// Deliver handles what was told to the socket.
+	Deliver(v any)
+
+	// Disconnected is the last call.
+	Disconnected(reason string)
+}
+
+// Options configure the sessions of a server. Namespaces has no default.
+type Options struct {
+	Namespaces     map[string]Namespace
+	ConnectTimeout time.Duration // until the first namespace is connected. Zero means 45 seconds
+	Window         int           // events of one connection that are not done. Zero means 128
+	Logger         *slog.Logger  // nil discards
+}
+
+// Sessions makes a session for each connection. It may be used from any goroutine.
+type Sessions struct {
+	sys     *system.System
+	options Options
+}
+
+// New returns a maker of sessions.
+func New(sys *system.System, o Options) *Sessions {
+	if o.ConnectTimeout == 0 {
+		o.ConnectTimeout = 45 * time.Second
+	}
+	if o.Window == 0 {
+		o.Window = 128
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Sessions{sys, o}
+}
+
+// Open starts the session of a connection and returns where the connection
+// delivers what it reads. The session ends when the connection is closed.
+func (s *Sessions) Open(c Conn) *Port {
+	p := &Port{conn: c, window: make(chan struct{}, s.options.Window), ended: make(chan struct{})}
+	ref, err := system.Spawn(s.sys, system.Spec[message]{
+		New:    func() system.Actor[message] { return &session{options: &s.options, port: p, conn: c} },
+		Policy: system.Stop,
+	})
+	if err != nil {
+		panic("session: spawn: " + err.Error()) // ids are unique
+	}
+	p.ref = ref
+	return p
+}
+
+// A Port is the side of a session that its connection feeds. Receive and
+// Closed are called from one goroutine at a time.
+type Port struct {
+	ref     system.Ref[message]
+	conn    Conn
+	decoder socketio.Decoder
+	window  chan struct{} // one element for each event that is not done
+	ended   chan struct{} // closed with the session
+}
+
+// Receive hands a message to the session. It blocks while the window is full.
+func (p *Port) Receive(m engineio.Message) {
+	packet, complete, err := p.decoder.Decode(m)
+	switch {
+	case err != nil:
+		p.conn.Close(reasonParse)
+		return
+	case !complete:
+		return
+	}
+	select {
+	case p.window <- struct{}{}:
+		p.ref.Tell(&received{packet})
+	case <-p.ended:
+	}
+}
+
+// Closed tells the session that its connection is gone.
+func (p *Port) Closed(reason string) { p.ref.Tell(&closed{reason}) }
+
+// done frees a place in the window.
+func (p *Port) done() { <-p.window }
+
+// Reasons for which a session closes its connection.
+const (
+	reasonParse  = "parse error"
+	reasonForced = "forced close"
+)
+
+// message is what a session's mailbox accepts.
+type message interface{ sessionMessage() }
+
+type (
+	received struct{ packet socketio.Packet }
+	closed   struct{ reason string }
+	told     struct {
+		socket *Socket
+		value  any
+	}
+	callTimeout struct {
+		socket *Socket
+		id     uint64
+	}
+	connectTimeout struct{}
+)
+
+func (*received) sessionMessage()       {}
+func (*closed) sessionMessage()         {}
+func (*told) sessionMessage()           {}
+func (*callTimeout) sessionMessage()    {}
+func (*connectTimeout) sessionMessage() {}
+
+// session is the actor.
+type session struct {
+	options *Options
+	port    *Port
+	conn    Conn
+	self    *system.Self[message]
+	sockets []*Socket   // few: a slice is smaller than a map
+	timer   *time.Timer // until the first namespace is connected
+}
+
+// Started implements system.Actor.
+func (s *session) Started(self *system.Self[message]) {
+	s.self = self
+	s.timer = self.After(s.options.ConnectTimeout, &connectTimeout{})
+}
+
+// Receive implements system.Actor.
+func (s *session) Receive(m message) {
+	switch m := m.(type) {
+	case *received:
+		s.packet(m.packet)
+	case *told:
+		if m.socket.open {
+			m.socket.handler.Deliver(m.value)
+		}
+	case *callTimeout:
+		m.socket.returned(m.id, nil, ErrCallTimeout)
+	case *connectTimeout:
+		if len(s.sockets) == 0 {
+			s.conn.Close(reasonForced)
+		}
+	case *closed:
+		s.end(m.reason)
+		s.self.Ref().Stop()
+	}
+}
+
+// Stopping implements system.Actor. After a panic the sockets are still open:
+// the connection must not outlive its session.
+func (s *session) Stopping() {
+	defer close(s.port.ended)
+	defer s.conn.Close(reasonForced)
+	s.timer.Stop()
+	s.end(reasonForced)
+}
+
+func (s *session) end(reason string) {
+	sockets := s.sockets
+	s.sockets = nil
+	for _, socket := range sockets {
+		socket.close(reason)
+	}
+}
+
+// packet handles a packet, and frees its place in the window unless it is an
+// event, which its handler frees.
+func (s *session) packet(p socketio.Packet) {
+	socket := s.socket(p.Namespace)
+	switch {
+	case p.Type == socketio.Connect && socket == nil:
+		s.connect(p)
+	case socket == nil, p.Type == socketio.Connect, p.Type == socketio.ConnectError:
+		s.conn.Close(reasonParse)
+	case p.Type == socketio.Event, p.Type == socketio.BinaryEvent:
+		s.event(socket, p)
+		return
+	case p.Type == socketio.Ack, p.Type == socketio.BinaryAck:
+		socket.returned(p.ID, p.Args(), nil)
+	case p.Type == socketio.Disconnect:
+		s.remove(socket)
+		socket.close("client namespace disconnect")
+	}
+	s.port.done()
+}
+
+func (s *session) socket(namespace string) *Socket {
+	for _, socket := range s.sockets {
+		if socket.namespace == namespace {
+			return socket
+		}
+	}
+	return nil
+}
+
+func (s *session) remove(socket *Socket) {
+	for i, other := range s.sockets {
+		if other == socket {
+			s.sockets = append(s.sockets[:i], s.sockets[i+1:]...)
+			return
+		}
+	}
+}
+
+// connect asks the namespace whether the client may enter it.
+func (s *session) connect(p socketio.Packet) {
+	namespace, ok := s.options.Namespaces[p.Namespace]
+	if !ok {
+		s.send(socketio.ConnectErrorFrame(p.Namespace, "Invalid namespace", nil))
+		return
+	}
+	socket := newSocket(s, p.Namespace)
+	handler, refusal := namespace.Connect(socket, p.Data)
+	if refusal != nil {
+		s.send(socketio.ConnectErrorFrame(p.Namespace, refusal.Message, refusal.Data))
+		s.conn.Close(reasonForced)
+		return
+	}
+	s.timer.Stop()
+	socket.handler, socket.open = handler, true
+	s.sockets = append(s.sockets, socket)
+	s.send(append([]engineio.Frame{socketio.ConnectFrame(p.Namespace, socket.id)}, socket.early...)...)
+	socket.early = nil
+}
+
+func (s *session) event(socket *Socket, p socketio.Packet) {
+	name, args := p.Event()
+	socket.handler.Event(&Event{Name: name, Args: args, Attachments: p.Attachments, socket: socket, id: p.ID, wanted: p.HasID})
+}
+
+// send queues frames; if the connection cannot take them it is closing, and
+// Closed will come.
+func (s *session) send(frames ...engineio.Frame) { _ = s.conn.Send(frames...) }

@@ -1,0 +1,100 @@
+package system
+
+import (
+	"log/slog"
+	"path"
+	"runtime/debug"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// adapter turns the framework's one Receive into the methods of an Actor.
+type adapter[M any] struct {
+	actor Actor[M]
+	log   *slog.Logger
+	life  *life
+	ended bool // nothing reaches the instance any more
+}
+
+// life is what the instances of one actor share.
+type life struct {
+	over    bool // the actor stops or has stopped
+	stopped func()
+}
+
+// Receive implements actor.Actor. The framework goes on with the mailbox while
+// children stop, and obeys an order to restart that comes after one to stop:
+// neither may reach the actor.
+func (a *adapter[M]) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Stopped:
+		a.guard(ctx, a.life.stopped)
+	case *actor.Stopping:
+		a.life.over = true
+		a.end(ctx)
+	case *actor.Restarting:
+		a.end(ctx)
+	case *actor.Started:
+		if a.ended {
+			ctx.Stop(ctx.Self())
+			return
+		}
+		defer a.report(ctx)
+		a.actor.Started(&Self[M]{Ref[M]{ctx.ActorSystem(), ctx.Self()}, ctx, a.log})
+	case *actor.Terminated:
+		defer a.report(ctx)
+		if p, ok := a.actor.(Parent); ok && !a.ended {
+			p.ChildStopped(path.Base(m.Who.Id))
+		}
+	case M:
+		if !a.ended {
+			defer a.salvage(ctx, m)
+			a.actor.Receive(m)
+		}
+	}
+}
+
+// salvage offers a message that the actor panicked on to it. The panic goes on.
+func (a *adapter[M]) salvage(ctx actor.Context, m M) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	a.failed(ctx, r)
+	if s, ok := a.actor.(Salvager[M]); ok {
+		a.guard(ctx, func() { s.Salvage(m) })
+	}
+	panic(r)
+}
+
+// report logs a panic, which goes on.
+func (a *adapter[M]) report(ctx actor.Context) {
+	if r := recover(); r != nil {
+		a.failed(ctx, r)
+		panic(r)
+	}
+}
+
+// failed logs a panic with its stack, which the framework would keep for itself.
+func (a *adapter[M]) failed(ctx actor.Context, r any) {
+	a.log.Error("actor failed", "actor", ctx.Self().Id, "panic", r, "stack", string(debug.Stack()))
+}
+
+// end lets the instance go.
+func (a *adapter[M]) end(ctx actor.Context) {
+	if !a.ended {
+		a.ended = true
+		a.guard(ctx, a.actor.Stopping)
+	}
+}
+
+// guard keeps a panic of f from the framework, where it would leave an actor
+// that never stops, or a parent that waits for it for ever.
+func (a *adapter[M]) guard(ctx actor.Context, f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			a.failed(ctx, r)
+		}
+	}()
+	f()
+}

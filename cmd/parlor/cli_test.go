@@ -1,0 +1,215 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"parlor/protocol/chat"
+	"parlor/transport/auth"
+)
+
+// runIn carries out a command line in an empty directory.
+func runIn(t *testing.T, env []string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	var out, errs strings.Builder
+	status = run(t.Context(), args, env, &streams{&out, &errs})
+	return status, out.String(), errs.String()
+}
+
+func TestHelp(t *testing.T) {
+	t.Setenv("COLUMNS", "80")
+	var texts []string
+	for _, args := range [][]string{nil, {"--help"}, {"serve", "--help"}, {"token", "--help"}, {"config", "--help"}} {
+		status, out, errs := runIn(t, nil, args...)
+		if status != 0 || errs != "" {
+			t.Errorf("%q: status %d, stderr %q", args, status, errs)
+		}
+		for line := range strings.Lines(out) {
+			if n := utf8.RuneCountInString(line); n > 81 && !strings.Contains(line, "curl") {
+				t.Errorf("%q: line of %d characters: %s", args, n, line)
+			}
+		}
+		texts = append(texts, out)
+	}
+	if texts[0] != texts[1] {
+		t.Error("parlor alone is not parlor --help")
+	}
+	for _, flag := range allSettings(t) {
+		if !strings.Contains(texts[2], "--"+flag.Name) || !strings.Contains(texts[4], "--"+flag.Name) {
+			t.Errorf("the help of serve and config lacks --%s", flag.Name)
+		}
+		if got, want := strings.Contains(texts[3], "--"+flag.Name+"="), strings.Contains(strings.Join(tokenSettings, " "), flag.Name); got != want {
+			t.Errorf("the help of token has --%s: %v, want %v", flag.Name, got, want)
+		}
+		if flag.Tag.Group == "" || !strings.HasSuffix(flag.Help, ".") {
+			t.Errorf("--%s has no group or no sentence for help", flag.Name)
+		}
+	}
+	for _, g := range groupTitles {
+		if !strings.Contains(texts[2], "\n"+g.title+"\n") {
+			t.Errorf("the help of serve lacks the heading %s", g.title)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if status, out, errs := runIn(t, nil, "--version"); status != 0 || !strings.HasPrefix(out, "parlor ") || errs != "" {
+		t.Errorf("status %d, stdout %q, stderr %q", status, out, errs)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	tests := []struct {
+		env, args []string
+		want      int
+		says      string
+	}{
+		{nil, []string{"bogus"}, 2, "unexpected argument bogus"},
+		{nil, []string{"--lsiten"}, 2, "--lsiten"},
+		{nil, []string{"serve", "--lsten=x"}, 2, `did you mean "--listen"?`},
+		{nil, []string{"serve", "extra"}, 2, "extra"},
+		{nil, []string{"serve", "--listen=:1"}, 2, "there is no secret"},
+		{nil, []string{"serve", "--config=none"}, 2, "none"},
+		{[]string{"PARLOR_X=1"}, []string{"config"}, 2, "PARLOR_X"},
+		{nil, []string{"token"}, 2, "--user"},
+		{nil, []string{"token", "--user=alice"}, 2, "PARLOR_JWT_SECRET"},
+		// The data file cannot be made there: the server fails, not its user.
+		{nil, []string{"serve", "--listen=127.0.0.1:0", "--data=none/parlor.db"}, 1, ""},
+	}
+	for _, tt := range tests {
+		status, out, errs := runIn(t, tt.env, tt.args...)
+		if status != tt.want || out != "" || !strings.HasPrefix(errs, "parlor: ") || !strings.Contains(errs, tt.says) {
+			t.Errorf("%q: status %d, want %d; stdout %q; stderr %q", tt.args, status, tt.want, out, errs)
+		}
+	}
+}
+
+func TestConfigCommand(t *testing.T) {
+	const secret, key = "0123456789abcdef0123456789abcdef", "sk-something"
+	status, out, errs := runIn(t, []string{"PARLOR_JWT_SECRET=" + secret, "OPENAI_API_KEY=" + key}, "config", "--listen=:9000", "--system-prompt=Line\nline "+strings.Repeat("x", 99))
+	if status != 0 || errs != "" {
+		t.Errorf("status %d, stderr %q", status, errs)
+	}
+	if strings.Contains(out, secret) || strings.Contains(out, key) {
+		t.Errorf("a secret is shown:\n%s", out)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if got, want := len(lines), 1+len(allSettings(t)); got != want {
+		t.Errorf("%d lines, want %d", got, want)
+	}
+	source := strings.Index(lines[0], "SOURCE")
+	for _, line := range lines[1:] {
+		if before, _, _ := strings.Cut(line, "  "); before == "" || []rune(line)[source-1] != ' ' || []rune(line)[source] == ' ' {
+			t.Errorf("not aligned: %s", line)
+		}
+	}
+	for _, want := range [][]string{
+		{"config", "parlor.yaml", "default, no such file"},
+		{"listen", ":9000", "flag"},
+		{"base-path", "-", "default"},
+		{"jwt-secret", hiddenSecret, "environment PARLOR_JWT_SECRET"},
+		{"openai-api-key", hiddenSecret, "environment OPENAI_API_KEY"},
+		{"turn-timeout", "10m", "default"},
+		{"max-message-bytes", "64KiB", "default"},
+		{"system-prompt", `"Line\nline xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…`, "flag"},
+	} {
+		if !hasRow(lines, want) {
+			t.Errorf("no line %q in\n%s", want, out)
+		}
+	}
+}
+
+func hasRow(lines, want []string) bool {
+	for _, line := range lines {
+		rest, ok := strings.CutPrefix(line, want[0]+" ")
+		if !ok {
+			continue
+		}
+		value, ok := strings.CutSuffix(strings.TrimSpace(rest), " "+want[2])
+		return ok && strings.TrimSpace(value) == want[1]
+	}
+	return false
+}
+
+func TestConfigCommandWarns(t *testing.T) {
+	status, out, errs := runIn(t, nil, "config", "--listen=:9000")
+	if status != 0 || !strings.HasPrefix(out, "SETTING") || !strings.HasPrefix(errs, "warning: serve will not start") {
+		t.Errorf("status %d, stdout %q, stderr %q", status, out, errs)
+	}
+}
+
+func TestPasswordsInURLsAreHidden(t *testing.T) {
+	for _, value := range []string{"http://me:sesame@example.com/v1", "http://me:ses/ame@exa mple.com", "ftp://sesame@x"} {
+		status, out, errs := runIn(t, nil, "config", "--openai-base-url="+value)
+		if status != 2 || strings.Contains(out+errs, "sesame") || strings.Contains(out+errs, "ame@") {
+			t.Errorf("%s: status %d, stdout %q, stderr %q", value, status, out, errs)
+		}
+	}
+	for _, value := range []string{"Mail a@b.c.", "http://x/a@b", "http://x"} {
+		if got := withoutPassword(value); got != value {
+			t.Errorf("%q is shown as %q", value, got)
+		}
+	}
+}
+
+func TestTokenCommand(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	status, out, errs := runIn(t, []string{"PARLOR_JWT_SECRET=" + secret}, "token", "--user=alice", "--name=Alice A.", "--ttl=1h")
+	if status != 0 || errs != "" || strings.Count(out, "\n") != 1 {
+		t.Fatalf("status %d, stdout %q, stderr %q", status, out, errs)
+	}
+	for after, want := range map[time.Duration]bool{0: true, 50 * time.Minute: true, 2 * time.Hour: false} {
+		v := auth.New(auth.Options{Secret: secret, Now: func() time.Time { return time.Now().Add(after) }})
+		got, err := v.Socket(nil, []byte(`{"token":"`+strings.TrimSpace(out)+`"}`))
+		if ok := err == nil && got == (chat.User{ID: "alice", Name: "Alice A."}); ok != want {
+			t.Errorf("after %v: user %v, error %v, want accepted = %v", after, got, err, want)
+		}
+	}
+}
+
+func TestTokenCommandRefuses(t *testing.T) {
+	env := []string{"PARLOR_JWT_SECRET=0123456789abcdef0123456789abcdef"}
+	for says, args := range map[string][]string{
+		"valid for": {"--user=alice", "--ttl=0s"},
+		"printable": {"--user=a\tb"},
+		"empty":     {"--user="},
+	} {
+		if status, out, errs := runIn(t, env, append([]string{"token"}, args...)...); status != 2 || out != "" || !strings.Contains(errs, says) {
+			t.Errorf("%q: status %d, stdout %q, stderr %q", args, status, out, errs)
+		}
+	}
+}
+
+func TestSecretFile(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	write := func(t *testing.T, text string) string {
+		path := t.TempDir() + "/secret"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	path := write(t, secret+"\n")
+	s, err := loadIn(t, "jwt-secret-file: "+path+"\n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.row("jwt-secret"); string(s.JWTSecret) != secret || got.value != hiddenSecret || got.source != "file "+path {
+		t.Errorf("secret %q, shown as %+v", string(s.JWTSecret), got)
+	}
+	for says, args := range map[string][]string{
+		"both set":       {"--jwt-secret-file=" + path, "--jwt-secret=x"},
+		"cannot be read": {"--jwt-secret-file=none"},
+		"is empty":       {"--jwt-secret-file=" + write(t, " \n")},
+		"longer than":    {"--jwt-secret-file=" + write(t, strings.Repeat("x", 1<<17))},
+	} {
+		_, err := loadIn(t, "", nil, args...)
+		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "(from flag)") {
+			t.Errorf("%q: error %v, want %q in it", args, err, says)
+		}
+	}
+}

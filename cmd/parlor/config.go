@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+
+	"github.com/alecthomas/kong"
+
+	"parlor/transport/provider"
+)
+
+// configCmd shows the effective settings.
+type configCmd struct{ Values }
+
+// Help implements [kong.HelpProvider].
+func (*configCmd) Help() string {
+	return "Takes the settings that serve takes, checks them, and prints the value that each has and where it came from. Secrets are hidden."
+}
+
+// Run prints the table to stdout and what is unwise to stderr.
+func (*configCmd) Run(s *Settings, out *streams) error {
+	if err := printRows(out.stdout, s.rows); err != nil {
+		return fmt.Errorf("print the settings: %w", err)
+	}
+	for _, w := range s.Warnings() {
+		fmt.Fprintf(out.stderr, "warning: %s\n", w)
+	}
+	return nil
+}
+
+func printRows(w io.Writer, rows []row) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SETTING\tVALUE\tSOURCE")
+	for _, r := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", r.name, cell(r.value), r.source)
+	}
+	return table.Flush()
+}
+
+// cell makes any value fit a line of the table.
+func cell(value string) string {
+	const longest = 60
+	if value == "" {
+		return "-"
+	}
+	if strings.ContainsFunc(value, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		value = strconv.Quote(value)
+	}
+	if utf8.RuneCountInString(value) > longest {
+		value = string([]rune(value)[:longest]) + "…"
+	}
+	return value
+}
+
+// loadSettings returns the settings as command line, environment and file have
+// them, or an error that lists all that is wrong with them.
+func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*Settings, error) {
+	s, flags := &Settings{Values: *v}, settingsOf(ctx)
+	for i, origin := range s.CORSOrigins {
+		s.CORSOrigins[i] = strings.TrimSpace(origin) // people write "a, b"
+	}
+	for _, flag := range flags {
+		s.rows = append(s.rows, row{
+			name: flag.Name, value: show(flag), source: r.source(ctx, flag), list: flag.IsSlice(),
+		})
+	}
+	faults := append(r.faults, s.readSecretFile(), unknownVariables(env, flags, keyVariables(s.Models)))
+	if len(r.faults) == 0 {
+		faults = append(faults, s.check())
+	}
+	return s, errors.Join(faults...)
+}
+
+// keyVariables are the environment variables that models take their keys from.
+func keyVariables(models []provider.Config) []string {
+	var names []string
+	for _, m := range models {
+		if m.KeyVar != "" {
+			names = append(names, m.KeyVar)
+		}
+	}
+	return names
+}
+
+// readSecretFile takes the secret from the file that is set to hold it.
+func (s *Settings) readSecretFile() error {
+	const largest = 64 << 10
+	if s.JWTSecretFile == "" {
+		return nil
+	}
+	r := s.row("jwt-secret-file")
+	if s.JWTSecret != "" {
+		return r.fault(fmt.Errorf("and jwt-secret are both set, leave one of them out: jwt-secret comes from %s, this", s.row("jwt-secret").source))
+	}
+	f, err := os.Open(s.JWTSecretFile)
+	if err != nil {
+		return r.fault(fmt.Errorf("cannot be read: %w", err))
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, largest+1))
+	text = bytes.TrimSpace(text) // editors end files with a new line
+	switch {
+	case err != nil:
+		return r.fault(fmt.Errorf("cannot be read: %w", err))
+	case len(text) == 0:
+		return r.fault(errors.New("is empty"))
+	case len(text) > largest:
+		return r.fault(fmt.Errorf("is longer than %d bytes", largest))
+	}
+	s.JWTSecret = Secret(text)
+	for i := range s.rows {
+		if s.rows[i].name == "jwt-secret" {
+			s.rows[i].value, s.rows[i].source = s.JWTSecret.String(), "file "+s.JWTSecretFile
+		}
+	}
+	return nil
+}
+
+// show returns a setting's value as people may see it.
+func show(flag *kong.Flag) string {
+	switch v := flag.Target.Interface().(type) {
+	case []string:
+		return strings.Join(v, ", ")
+	case []provider.Config:
+		var ids []string
+		for _, m := range v {
+			ids = append(ids, m.ModelID)
+		}
+		return strings.Join(ids, ", ")
+	case time.Duration:
+		return showDuration(v)
+	case slog.Level:
+		return strings.ToLower(v.String())
+	case string:
+		if strings.HasSuffix(flag.Name, "-url") {
+			return withoutPassword(v)
+		}
+		return v
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// showDuration leaves out the zeros that time.Duration puts behind: 10m0s.
+func showDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// withoutPassword hides the user and password of a URL. It looks for them as
+// text, since a URL that does not parse must not show them either.
+func withoutPassword(s string) string {
+	scheme, rest, isURL := strings.Cut(s, "://")
+	at := strings.LastIndex(rest, "@")
+	if !isURL || at < 0 {
+		return s
+	}
+	if u, err := url.Parse(s); err == nil && u.User == nil {
+		return s // the @ is in the path
+	}
+	return scheme + "://" + hiddenSecret + rest[at:]
+}

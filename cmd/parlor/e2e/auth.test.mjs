@@ -1,0 +1,85 @@
+// Closed by default: who gets in, and who is told what.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { ask, client, connect, enter, event, folder, messages, newChat, serve } from "./lib/parlor.mjs";
+
+const binary = process.env.PARLOR ?? new URL("../../../bin/parlor", import.meta.url).pathname;
+const secret = "0123456789abcdef0123456789abcdef";
+const token = (user, ...more) =>
+  execFileSync(binary, ["token", "--user", user, ...more], { env: { PARLOR_JWT_SECRET: secret } }).toString().trim();
+
+test("a bad or missing credential is refused and the connection ends", async (t) => {
+  const server = await serve(t, { env: { PARLOR_JWT_SECRET: secret } });
+  const other = token("alice").split(".").slice(0, 2).join(".") + ".AAAA";
+  for (const auth of [{}, { user_id: "testtest" }, { token: "nonsense" }, { token: other }, { token: token("alice", "--ttl", "-1s".slice(1)) + "x" }]) {
+    const socket = client(t, server, { auth, reconnection: false });
+    const [err] = await once(socket, "connect_error");
+    assert.equal(err.data.code, "unauthenticated");
+    assert.ok(err.message.length > 0);
+    const closed = await new Promise((resolve) => {
+      if (!socket.io.engine || socket.io.engine.readyState === "closed") resolve("closed");
+      else socket.io.engine.once("close", resolve);
+    });
+    assert.ok(closed);
+    assert.equal(socket.connected, false);
+  }
+  const me = await fetch(`${server.url}/api/v1/auth/me`);
+  assert.equal(me.status, 401);
+  assert.ok((await me.json()).detail);
+});
+
+test("the token, the cookie and the header all say who it is", async (t) => {
+  const server = await serve(t, { env: { PARLOR_JWT_SECRET: secret } });
+  const jwt = token("alice", "--name", "Alice");
+  const chat = newChat();
+  const ways = [
+    { auth: { token: jwt } },
+    { auth: { user_id: "testtest" }, extraHeaders: { Cookie: `access_token=${jwt}` } },
+    { auth: {}, extraHeaders: { Authorization: `Bearer ${jwt}` } },
+  ];
+  for (const way of ways) {
+    const socket = await connect(t, server, way);
+    const room = await enter(socket, chat);
+    const joined = await event(socket, `room_joined ${room}`);
+    assert.deepEqual(joined.members, [{ user_id: "alice", name: "Alice" }]);
+  }
+  const me = await fetch(`${server.url}/api/v1/auth/me`, { headers: { Authorization: `Bearer ${jwt}` } });
+  assert.deepEqual(await me.json(), { user_id: "alice", email: null, name: "Alice", picture: null });
+});
+
+test("someone else's chat does not open, by any door", async (t) => {
+  const server = await serve(t, { env: { PARLOR_JWT_SECRET: secret } });
+  const alice = await connect(t, server, { auth: { token: token("alice") } });
+  const chat = newChat();
+  const room = await enter(alice, chat);
+  await ask(alice, "send_message", { room_id: room, message: "a secret" });
+
+  const mallory = await connect(t, server, { auth: { token: token("mallory") } });
+  const refused = async (name, body, ...codes) => {
+    const ack = await ask(mallory, name, body);
+    assert.equal(ack.ok, false, name);
+    assert.ok(codes.includes(ack.error.code), `${name}: ${JSON.stringify(ack)}`);
+  };
+  await refused("find_chat", { chat_id: chat }, "forbidden", "not_found");
+  await event(mallory, `room_not_found ${chat}`);
+  await refused("create_room", { chat_id: chat, model_api_source: "aisuite", model_id: "eliza" }, "forbidden");
+  await refused("join_room", { room_id: room }, "forbidden");
+  await refused("send_message", { room_id: room, message: "hi" }, "forbidden");
+  await refused(`stop ${room}`, {}, "forbidden");
+  await refused("history", { room_id: room }, "forbidden");
+  await refused("event", { room_id: room, event: { type: "sbaw.assistant.stop_processing", id: "1" } }, "forbidden");
+  const headers = { Authorization: `Bearer ${token("mallory")}` };
+  for (const [path, method] of [["", "GET"], ["/messages", "GET"], ["", "DELETE"]]) {
+    const response = await fetch(`${server.url}/api/v1/chat/${chat}${path}`, { method, headers });
+    assert.equal(response.status, 404);
+  }
+  const seen = JSON.stringify(mallory.seen);
+  assert.ok(!seen.includes("a secret"));
+  assert.equal((await messages(server, chat, { headers: { Authorization: `Bearer ${token("alice")}` } })).length > 0, true);
+});
+
+test("without a secret the server refuses to be reachable from outside", async (t) => {
+  await assert.rejects(serve(t, { listen: "0.0.0.0:0", dir: folder(t) }), /exited with [1-9]/);
+});

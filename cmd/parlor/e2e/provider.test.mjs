@@ -1,0 +1,154 @@
+// Assistants behind the OpenAI-compatible provider, against aimock.
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { once } from "node:events";
+import { test } from "node:test";
+import { LLMock } from "@copilotkit/aimock";
+import { ask, connect, enter, event, events, messages, newChat, serve, until } from "./lib/parlor.mjs";
+
+const model = "aisuite.openai:gpt-4o";
+const key = "sk-very-secret-key-1234567890";
+
+async function withModel(t, { args = [] } = {}) {
+  const mock = new LLMock({ port: 0 });
+  await mock.start();
+  t.after(() => mock.stop());
+  const server = await serve(t, { args, env: { OPENAI_API_KEY: key, OPENAI_BASE_URL: `${mock.url}/v1` } });
+  const alice = await connect(t, server);
+  const chat = newChat();
+  const room = await enter(alice, chat, { model });
+  return { mock, server, alice, chat, room };
+}
+
+/** Ends as failed, frees the SPA's spinner, and leaves no key anywhere. */
+async function failed({ server, alice, chat, room }, code) {
+  const error = await event(alice, `stream_error ${room}`);
+  assert.equal(error.code, code, JSON.stringify(error));
+  assert.ok(error.error.length > 10);
+  assert.equal(error.retrying, false);
+  assert.equal((await event(alice, `stream_end ${room}`)).state, "failed");
+  await event(alice, `turn ${room}`, (b) => b.state === "failed");
+  await event(alice, "message_error");
+  const freed = await event(alice, `receive_message ${room}`, ({ type }) => type === "sbaw.text_message.assistant");
+  assert.ok(freed.data.content.length > 0);
+  const { message } = await event(alice, `message ${room}`, (b) => b.message.role === "assistant");
+  assert.equal(message.state, "failed");
+  assert.ok(!JSON.stringify(alice.seen).includes(key) && !server.log.join().includes(key));
+  const text = events(alice, `stream_chunk ${room}`).map((c) => c.content).join("");
+  assert.equal(message.content, text, "the partial text is kept");
+  assert.ok((await messages(server, chat)).some((m) => m.state === "failed"));
+  const joined = await ask(alice, "join_room", { room_id: room });
+  assert.equal(joined.turn, null);
+  return { error, message };
+}
+
+test("a streamed answer, with usage", async (t) => {
+  const { mock, alice, chat, room, server } = await withModel(t);
+  const text = "Streaming is fun. 😀 Über alles — ja. ".repeat(10).trim();
+  mock.onMessage("hello", { content: text });
+  await ask(alice, "send_message", { room_id: room, message: "hello" });
+  const end = await event(alice, `stream_end ${room}`);
+  assert.equal(end.state, "completed");
+  assert.equal(events(alice, `stream_chunk ${room}`).map((c) => c.content).join(""), text);
+  assert.ok(events(alice, `stream_chunk ${room}`).length > 3);
+  assert.ok(end.usage.total_tokens > 0);
+  assert.equal((await messages(server, chat)).at(-1).content, text);
+});
+
+test("the conversation reaches the model, in order", async (t) => {
+  const { mock, alice, room } = await withModel(t);
+  mock.onMessage("first", { content: "one" });
+  mock.onMessage("second", { content: "two" });
+  await ask(alice, "send_message", { room_id: room, message: "first" });
+  await ask(alice, "send_message", { room_id: room, message: "second" });
+  await until(() => events(alice, `stream_end ${room}`).length, (n) => n === 2);
+  const last = mock.getRequests().at(-1).body.messages.map((m) => [m.role, m.content]);
+  assert.deepEqual(last.slice(-3), [["user", "first"], ["assistant", "one"], ["user", "second"]]);
+});
+
+test("429 and 500 end the turn as failed, and the room goes on", async (t) => {
+  const world = await withModel(t);
+  world.mock.onMessage("limit", { error: { message: "Rate limited, slow down", type: "rate_limit_error" }, status: 429 });
+  world.mock.onMessage("hello", { content: "still here" });
+  await ask(world.alice, "send_message", { room_id: world.room, message: "limit" });
+  const { error } = await failed(world, "provider_error");
+  assert.match(error.error, /Rate limited, slow down/);
+  await ask(world.alice, "send_message", { room_id: world.room, message: "hello" });
+  await event(world.alice, `stream_end ${world.room}`, (b) => b.state === "completed");
+});
+
+test("500 ends the turn as failed", async (t) => {
+  const world = await withModel(t);
+  world.mock.onMessage("boom", { error: { message: "The server had an error", type: "server_error" }, status: 500 });
+  await ask(world.alice, "send_message", { room_id: world.room, message: "boom" });
+  await failed(world, "provider_error");
+});
+
+test("a stream cut in the middle keeps the partial text", async (t) => {
+  const world = await withModel(t);
+  world.mock.onMessage("long", { content: "This answer will be cut somewhere in its middle. ".repeat(5) }, { truncateAfterChunks: 4, latency: 20 });
+  await ask(world.alice, "send_message", { room_id: world.room, message: "long" });
+  const { message } = await failed(world, "provider_error");
+  assert.ok(message.content.startsWith("This answer"), message.content);
+});
+
+test("a model that never sends a byte times out", async (t) => {
+  const world = await withModel(t, { args: ["--first-token-timeout", "300ms", "--silence-timeout", "300ms"] });
+  world.mock.onMessage("hang", { content: "never" }, { streamingProfile: { ttft: 600_000 } });
+  await ask(world.alice, "send_message", { room_id: world.room, message: "hang" });
+  await failed(world, "provider_timeout");
+});
+
+test("an upstream that accepts and stays silent: another member stops it at once", async (t) => {
+  const silent = createServer(() => {}).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  t.after(() => { silent.closeAllConnections(); silent.close(); });
+  const server = await serve(t, { env: { OPENAI_BASE_URL: `http://127.0.0.1:${silent.address().port}/v1` } });
+  const chat = newChat();
+  const [alice, bob] = [await connect(t, server), await connect(t, server, { user: "bob" })];
+  const room = await enter(alice, chat, { model });
+  await enter(bob, chat, { model });
+  await ask(alice, "send_message", { room_id: room, message: "hello?" });
+  const { turn_id } = await event(bob, `stream_start ${room}`);
+
+  const started = performance.now();
+  const stopped = await ask(bob, `stop ${room}`, { turn_id, reason: "too slow" });
+  assert.deepEqual(stopped, { ok: true, turn_id });
+  for (const socket of [alice, bob]) {
+    const turn = await event(socket, `turn ${room}`, (b) => b.state === "stopped");
+    assert.equal(turn.by, "bob");
+    assert.equal(turn.reason, "too slow");
+    assert.equal((await event(socket, `stream_end ${room}`)).state, "stopped");
+    await event(socket, `receive_message ${room}`, ({ type }) => type === "sbaw.text_message.assistant");
+  }
+  t.diagnostic(`stopped everywhere after ${Math.round(performance.now() - started)} ms`);
+  assert.deepEqual(await ask(bob, `stop ${room}`, {}), { ok: true, turn_id: null });
+});
+
+test("the SPA's stop is acknowledged (§9.3)", async (t) => {
+  const world = await withModel(t);
+  world.mock.onMessage("slow", { content: "word ".repeat(500) }, { streamingProfile: { ttft: 10, tps: 20 } });
+  await ask(world.alice, "send_message", { room_id: world.room, message: "slow" });
+  await event(world.alice, `stream_chunk ${world.room}`);
+  world.alice.emit("event", { room_id: world.room, event: { type: "sbaw.assistant.stop_processing", id: "42" } });
+  assert.deepEqual(await event(world.alice, "event_received 42"), { success: true });
+  const answer = await event(world.alice, `receive_message ${world.room}`, ({ type }) => type === "sbaw.text_message.assistant");
+  assert.equal(answer.data.stop_reason, "cancelled");
+  assert.ok(answer.data.content.startsWith("word"));
+});
+
+test("models are configured as a list", async (t) => {
+  const mock = new LLMock({ port: 0 });
+  mock.onMessage("hello", { content: "from the list" });
+  await mock.start();
+  t.after(() => mock.stop());
+  const models = [{ model_id: "local:tiny", model_api_source: "aisuite", provider: "openai", display_name: "Tiny", base_url: `${mock.url}/v1`, key_var: "TINY_KEY" }];
+  const server = await serve(t, { args: ["--models", JSON.stringify(models)], env: { TINY_KEY: key } });
+  const list = await (await fetch(`${server.url}/api/v1/model`)).json();
+  assert.equal(list.models[0].model_id, "local:tiny");
+  assert.equal(list.models[0].display_name, "Tiny");
+  const alice = await connect(t, server);
+  const room = await enter(alice, newChat(), { model: "local:tiny" });
+  await ask(alice, "send_message", { room_id: room, message: "hello" });
+  await event(alice, `stream_chunk ${room}`, (c) => c.content.includes("from"));
+});

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "parlor/"
+
+// mayImport says which of our trees each tree may import, besides itself.
+var mayImport = map[string][]string{
+	"protocol":    {},
+	"persistence": {},
+	"transport":   {"protocol"},
+	"actors":      {"protocol", "persistence"},
+	"cmd":         {"protocol", "persistence", "transport", "actors"},
+}
+
+// never are imports that break the direction inside a tree.
+var never = map[string][]string{
+	"actors/system":  {"parlor/actors/", "parlor/protocol/", "parlor/persistence"},
+	"actors/room":    {"parlor/actors/rooms", "parlor/actors/session", "parlor/actors/assistant"},
+	"actors/rooms":   {"parlor/actors/session", "parlor/actors/assistant"},
+	"actors/session": {"parlor/actors/room", "parlor/actors/assistant"},
+	"protocol":       {"os", "net", "net/http", "context", "sync", "log/slog"},
+}
+
+// owners are the only trees that may import a dependency.
+var owners = map[string]string{
+	"github.com/asynkron/protoactor-go":  "actors/system",
+	"go.etcd.io/bbolt":                   "persistence",
+	"github.com/gorilla/websocket":       "transport",
+	"github.com/tmaxmax/go-sse":          "transport",
+	"github.com/sashabaranov/go-openai":  "transport",
+	"github.com/golang-jwt/jwt":          "transport/auth",
+	"github.com/rs/cors":                 "transport",
+	"github.com/alecthomas/kong":         "cmd",
+	"github.com/modelcontextprotocol/go": "transport",
+}
+
+// TestImports keeps the layout of DESIGN §2. It parses the source itself: a
+// test that asked the go command would be answered from the test cache.
+func TestImports(t *testing.T) {
+	for file, f := range sources(t) {
+		dir := filepath.Dir(file)
+		test := strings.HasSuffix(file, "_test.go")
+		for _, spec := range f.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkImport(t, dir, path, test)
+		}
+	}
+}
+
+func checkImport(t *testing.T, dir, path string, test bool) {
+	t.Helper()
+	tree, _, _ := strings.Cut(dir, "/")
+	if ours, ok := strings.CutPrefix(path, module); ok {
+		to, _, _ := strings.Cut(ours, "/")
+		if to != tree && !slices.Contains(mayImport[tree], to) {
+			t.Errorf("%s imports %s", dir, path)
+		}
+	}
+	for prefix, owner := range owners {
+		if within(path, prefix) && !within(dir, owner) && !test {
+			t.Errorf("%s imports %s, which belongs to %s", dir, path, owner)
+		}
+	}
+	for prefix, forbidden := range never {
+		for _, f := range forbidden {
+			if within(dir, prefix) && within(path, strings.TrimSuffix(f, "/")) && !within(path, module+dir) && !test {
+				t.Errorf("%s imports %s", dir, path)
+			}
+		}
+	}
+}
+
+func within(path, prefix string) bool {
+	return path == prefix || strings.HasPrefix(path, prefix+"/") || strings.HasPrefix(path, prefix+"-")
+}
+
+// TestProtocolIsPure: no goroutine and no clock in the codecs.
+func TestProtocolIsPure(t *testing.T) {
+	for file, f := range sources(t) {
+		if !strings.HasPrefix(file, "protocol/") || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s starts a goroutine", file)
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && n.Sel.Name == "Now" {
+					t.Errorf("%s reads the clock", file)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// TestTopLevel keeps the top level to what the order fixes.
+func TestTopLevel(t *testing.T) {
+	want := []string{
+		"LICENSE", "Makefile", "README.md", "actors", "bin", "cmd", "docs", "go.mod", "go.sum",
+		"persistence", "protocol", "transport",
+	}
+	entries, err := os.ReadDir("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(want, e.Name()) && !strings.HasPrefix(e.Name(), "parlor.") {
+			t.Errorf("%s does not belong to the top level", e.Name())
+		}
+	}
+}
+
+// sources parses every Go file of the repository, by its path from the top.
+func sources(t *testing.T) map[string]*ast.File {
+	t.Helper()
+	files := make(map[string]*ast.File)
+	top := filepath.Join("..", "..")
+	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case !strings.HasSuffix(path, ".go"):
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(top, path)
+		files[filepath.ToSlash(rel)] = f
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 10 {
+		t.Fatalf("found only %d files", len(files))
+	}
+	return files
+}

@@ -1,0 +1,240 @@
+// Command parlor is a server in which people and AI assistants talk in rooms
+// over Socket.IO.
+//
+//	arguments → kong ─┐
+//	environment ──────┼→ Settings → the command's Run → exit status
+//	parlor.yaml ──────┘
+//
+// Exit status: 0 done, 1 failed, 2 the command line or a setting is wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit statuses.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// maxHelpWidth keeps the lines of the help readable on wide terminals.
+const maxHelpWidth = 100
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), &streams{os.Stdout, os.Stderr}))
+}
+
+// streams are where a command writes: its result, and what people should know.
+type streams struct{ stdout, stderr io.Writer }
+
+// A usageError is wrong on the command line or in the settings.
+type usageError struct{ error }
+
+type cli struct {
+	Version kong.VersionFlag `help:"Print the version."`
+
+	Serve  serveCmd  `cmd:"" help:"Run the server."`
+	Token  tokenCmd  `cmd:"" help:"Print a token for a user."`
+	Config configCmd `cmd:"" help:"Print the settings and where each came from."`
+
+	env      environment `kong:"-"`
+	resolver *resolver   `kong:"-"`
+}
+
+// Help implements [kong.HelpProvider].
+func (*cli) Help() string {
+	return `A first look, with nothing to set up:
+
+    parlor serve                       then open http://127.0.0.1:8080
+
+With a model of OpenAI, or of anything that speaks its API:
+
+    OPENAI_API_KEY=… parlor serve
+
+For other computers, with a token for each user:
+
+    export PARLOR_JWT_SECRET="$(openssl rand -hex 32)"
+    parlor serve --listen :8080
+    parlor token --user alice
+
+"parlor serve --help" lists all settings.`
+}
+
+// BeforeResolve gives kong the values that are not on the command line.
+func (c *cli) BeforeResolve(ctx *kong.Context) (err error) {
+	if ctx.Selected() == nil {
+		return nil
+	}
+	if c.resolver, err = newResolver(ctx, c.env); err != nil {
+		return err
+	}
+	ctx.AddResolver(c.resolver)
+	return nil
+}
+
+type serveCmd struct{ Values }
+
+// Help implements [kong.HelpProvider].
+func (*serveCmd) Help() string {
+	return `Every setting below is a flag, an environment variable and a key of the configuration file. Flags win over the environment, and that over the file:
+
+    parlor serve --base-path /assistant
+    PARLOR_BASE_PATH=/assistant parlor serve
+
+or, in parlor.yaml:
+
+    base-path: /assistant
+    models:
+      - model_id: llama3.2
+        provider: openai                      # any server that speaks its API
+        base_url: http://127.0.0.1:11434/v1
+
+Without a secret the server believes everybody who says who they are, so it then serves this computer only.`
+}
+
+// Run serves until ctx ends.
+func (*serveCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+	if err := s.Validate(); err != nil {
+		return usageError{err}
+	}
+	return serve(ctx, *s, newLogger(out.stderr, s))
+}
+
+func newLogger(w io.Writer, s *Settings) *slog.Logger {
+	o := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// run carries out a command line and returns the exit status.
+func run(ctx context.Context, args, environ []string, out *streams) int {
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, s, err := load(args, environ, out)
+	switch {
+	case err != nil:
+		return report(out, err)
+	case command == nil:
+		return 0
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	return report(out, command.Run(s, out))
+}
+
+// load returns the command that args name and its settings, or no command if
+// all that was asked for is help or the version and has been printed.
+func load(args, environ []string, out *streams) (*kong.Context, *Settings, error) {
+	c, helped := &cli{env: newEnvironment(environ)}, false
+	parser, err := kong.New(c, append(parserOptions(),
+		kong.Writers(out.stdout, out.stderr), kong.Exit(func(int) { helped = true }))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case helped: // whatever came after it
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, usageError{err}
+	}
+	chosen := command.Selected().Target.Addr().Interface().(interface{ values() *Values })
+	s, err := loadSettings(command, c.resolver, chosen.values(), c.env)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	return command, s, nil
+}
+
+// report tells err to people and to the shell.
+func report(out *streams, err error) int {
+	if err == nil {
+		return 0
+	}
+	for _, fault := range split(err) {
+		fmt.Fprintf(out.stderr, "parlor: %v\n", fault)
+	}
+	if !errors.As(err, new(usageError)) {
+		return exitFailure
+	}
+	fmt.Fprintln(out.stderr, `Run "parlor --help" or "parlor COMMAND --help" for more.`)
+	return exitUsage
+}
+
+// split takes apart what [errors.Join] has put together.
+func split(err error) []error {
+	switch e := err.(type) {
+	case usageError:
+		return split(e.error)
+	case *kong.ParseError:
+		return split(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		var all []error
+		for _, part := range e.Unwrap() {
+			all = append(all, split(part)...)
+		}
+		return all
+	}
+	return []error{err}
+}
+
+func parserOptions() []kong.Option {
+	var groups []kong.Group
+	for _, g := range groupTitles {
+		groups = append(groups, kong.Group{Key: g.key, Title: g.title})
+	}
+	return []kong.Option{
+		kong.Name("parlor"),
+		kong.Description("People and AI assistants talk in rooms, over Socket.IO."),
+		kong.Vars{"version": version()},
+		kong.ExplicitGroups(groups),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: maxHelpWidth}),
+		kong.TypeMapper(modelsType, kong.MapperFunc(decodeModels)),
+		kong.PostBuild(tidyHelp),
+	}
+}
+
+// tidyHelp shows defaults without quotes, and with each command only the
+// settings that concern it.
+func tidyHelp(k *kong.Kong) error {
+	k.Model.HelpFlag.Help = "Show this help."
+	for _, command := range k.Model.Children {
+		for _, flag := range command.Flags {
+			if flag.Default != "" {
+				flag.PlaceHolder = flag.Default
+			}
+			flag.Hidden = command.Name == "token" && flag.Group != nil && !slices.Contains(tokenSettings, flag.Name)
+		}
+	}
+	return nil
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "parlor (unknown version)"
+	}
+	v := "parlor " + info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v += " " + s.Value
+		}
+	}
+	return v + " " + info.GoVersion
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"parlor/actors/assistant"
+	"parlor/actors/room"
+	"parlor/actors/rooms"
+	"parlor/actors/session"
+	"parlor/actors/system"
+	"parlor/persistence"
+	wire "parlor/protocol/assistant"
+	"parlor/transport"
+	"parlor/transport/api"
+	"parlor/transport/auth"
+	"parlor/transport/console"
+	"parlor/transport/provider"
+	"parlor/transport/provider/eliza"
+	"parlor/transport/provider/openai"
+)
+
+// Limits of HTTP that are no settings.
+const (
+	readHeaderTimeout = 10 * time.Second
+	httpIdleTimeout   = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+	// stopTimeout is how long each part may take to stop: a restart has to fit
+	// into the 18 seconds after which the assistant SPA gives up reconnecting.
+	stopTimeout = 4 * time.Second
+)
+
+// serve runs the server until ctx ends: it starts the parts in the order in
+// which they need each other, and stops them in reverse.
+func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
+	var parts parts
+	defer func() { err = errors.Join(err, parts.stop()) }()
+
+	store, err := persistence.Open(s.Data, persistence.Options{Logger: log})
+	if err != nil {
+		return err
+	}
+	parts.add("event log", func(context.Context) error { return store.Close() })
+
+	models, err := openModels(s)
+	if err != nil {
+		return err
+	}
+	parts.add("providers", func(context.Context) error { return models.Close() })
+
+	actors := system.New(log)
+	verifier := auth.New(auth.Options{Secret: string(s.JWTSecret)})
+	rooms, err := rooms.Start(actors, store, roomOptions(s, models, verifier.Development(), log))
+	if err != nil {
+		return err
+	}
+	parts.add("rooms", rooms.Close)
+
+	connections := openConnections(s, actors, &assistant.Namespace{Auth: verifier, Rooms: rooms}, log)
+	parts.add("connections", connections.Shutdown)
+
+	endpoints, err := api.New(rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, Logger: log})
+	if err != nil {
+		return err
+	}
+	handler := routes(s, connections, endpoints)
+	if verifier.Development() {
+		handler = loopbackOnly(handler)
+	}
+	return listen(ctx, s, handler, &parts, log)
+}
+
+// listen serves HTTP until ctx ends.
+func listen(ctx context.Context, s Settings, handler http.Handler, parts *parts, log *slog.Logger) error {
+	listener, err := net.Listen("tcp", s.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: httpIdleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	parts.add("http", server.Shutdown)
+
+	for _, warning := range s.Warnings() {
+		log.Warn(warning)
+	}
+	if s.Development() {
+		log.Warn("development mode: no jwt-secret, so everybody is who they say they are and all chats are shared, on this computer only")
+	}
+	log.Info("listening on http://" + listener.Addr().String())
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+		return nil
+	case err := <-served:
+		return fmt.Errorf("serve http: %w", err)
+	}
+}
+
+// parts are what has been started, in that order.
+type parts []part
+
+type part struct {
+	name string
+	stop func(context.Context) error
+}
+
+func (p *parts) add(name string, stop func(context.Context) error) {
+	*p = append(*p, part{name, stop})
+}
+
+func (p parts) stop() (err error) {
+	for i := len(p) - 1; i >= 0; i-- {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		if stopErr := p[i].stop(ctx); stopErr != nil {
+			err = errors.Join(err, fmt.Errorf("stop %s: %w", p[i].name, stopErr))
+		}
+		cancel()
+	}
+	return err
+}
+
+// openModels makes the assistants. Keys come from the environment by the names
+// in the list; OpenAI's may also be a setting.
+func openModels(s Settings) (*provider.Models, error) {
+	settings := map[string]string{"OPENAI_API_KEY": string(s.OpenAIAPIKey), "OPENAI_BASE_URL": s.OpenAIBaseURL}
+	return provider.New(provider.Options{
+		Models: s.Models,
+		LookupEnv: func(name string) (string, bool) {
+			if v, ok := settings[name]; ok {
+				return v, v != ""
+			}
+			return os.LookupEnv(name)
+		},
+		OpenAI: openai.Options{FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout},
+		Eliza:  eliza.Options{Delay: cmp.Or(s.ElizaWordDelay, -1)},
+	})
+}
+
+func roomOptions(s Settings, models *provider.Models, shared bool, log *slog.Logger) room.Options {
+	return room.Options{
+		Models: models, Provider: models, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
+		MaxMessageBytes: int(s.MaxMessageBytes), MaxQueuedTurns: s.MaxQueuedTurns,
+		TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
+	}
+}
+
+// openConnections joins the two sides of a connection: what transport reads
+// goes to a session, and what the session sends to transport.
+func openConnections(s Settings, actors *system.System, namespace *assistant.Namespace, log *slog.Logger) *transport.Server {
+	sessions := session.New(actors, session.Options{
+		Namespaces:     map[string]session.Namespace{wire.Namespace: namespace},
+		ConnectTimeout: s.ConnectTimeout, Window: s.Window, Logger: log,
+	})
+	return transport.NewServer(transport.Options{
+		Accept:       func(c *transport.Conn) transport.Receiver { return sessions.Open(c) },
+		PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
+		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), AllowedOrigins: s.CORSOrigins, Logger: log,
+	})
+}
+
+// routes serves everything at the top and, if there is one, below the base
+// path: clients build some of their URLs with it and some without.
+func routes(s Settings, connections http.Handler, endpoints *api.API) http.Handler {
+	mux := http.NewServeMux()
+	bases := []string{""}
+	if s.BasePath != "" {
+		bases = append(bases, s.BasePath)
+	}
+	for _, base := range bases {
+		mux.Handle(base+"/socket.io", connections)
+		mux.Handle(base+"/socket.io/", connections)
+		endpoints.Register(mux, base+"/api/v1")
+		mux.Handle(base+"/", console.Handler(console.Options{BasePath: base}))
+	}
+	api.RegisterHealth(mux, s.BasePath)
+	return mux
+}
+
+// loopbackOnly refuses requests that name another host. In development mode
+// there is nothing else to keep a page of the internet, whose name was made to
+// mean this computer, from talking to the server (DNS rebinding).
+func loopbackOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := (&url.URL{Host: r.Host}).Hostname()
+		if host != "localhost" && !net.ParseIP(host).IsLoopback() {
+			http.Error(w, "development mode: only requests to localhost are answered", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

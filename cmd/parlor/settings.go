@@ -1,0 +1,298 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"parlor/transport/provider"
+	"parlor/transport/provider/openai"
+)
+
+// Values are the settings. This is the one place that defines them: a field is
+// a flag, the environment variable PARLOR_… of the same name, and a key of the
+// configuration file; its tags are its default and its help.
+//
+// A field with the tag alsoenv may also come from that variable, after its own.
+type Values struct {
+	Config   string `group:"server" default:"parlor.yaml" help:"Configuration file. May be missing unless you name it."`
+	Listen   string `group:"server" default:"127.0.0.1:8080" help:"Address and port. Port 0 picks a free one."`
+	BasePath string `group:"server" placeholder:"/PATH" help:"Serve below this path too, for example /assistant."`
+	Data     string `group:"server" default:"./parlor.db" help:"The file that keeps everything said. Made if missing."`
+
+	JWTSecret     Secret   `name:"jwt-secret" group:"access" placeholder:"SECRET" help:"What users' tokens are signed with (HS256). Better not given as a flag: other users of this computer can see those."`
+	JWTSecretFile string   `name:"jwt-secret-file" group:"access" placeholder:"FILE" help:"A file that holds the secret instead."`
+	CORSOrigins   []string `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
+
+	Models            []provider.Config `group:"assistants" sep:"none" placeholder:"JSON" help:"Models to offer, a list of {\"model_id\", \"provider\", …}. Easier to write in the file."`
+	OpenAIAPIKey      Secret            `name:"openai-api-key" group:"assistants" alsoenv:"OPENAI_API_KEY" placeholder:"KEY" help:"Key for OpenAI, or for what --openai-base-url names. Also taken from OPENAI_API_KEY."`
+	OpenAIBaseURL     string            `name:"openai-base-url" group:"assistants" alsoenv:"OPENAI_BASE_URL" placeholder:"URL" help:"Where an OpenAI-compatible API answers. Also taken from OPENAI_BASE_URL."`
+	SystemPrompt      string            `group:"assistants" placeholder:"TEXT" help:"What assistants are told before every conversation."`
+	ElizaWordDelay    time.Duration     `group:"assistants" default:"40ms" help:"Pause between the words of eliza, the embedded assistant; 0s for none."`
+	TurnTimeout       time.Duration     `group:"assistants" default:"10m" help:"Longest time for a whole answer."`
+	FirstTokenTimeout time.Duration     `group:"assistants" default:"60s" help:"Longest wait for an answer's first word."`
+	SilenceTimeout    time.Duration     `group:"assistants" default:"60s" help:"Longest pause within an answer."`
+	MaxQueuedTurns    int               `group:"assistants" default:"256" help:"Answers that may wait for their turn in one room."`
+
+	MaxMessageBytes Size          `group:"limits" default:"64KiB" help:"Longest message."`
+	MaxPayload      Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`
+	Window          int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once."`
+	QueueBytes      Size          `group:"limits" default:"1MiB" help:"Bytes that may wait for a slow client before it is cut off; it resumes."`
+	PingInterval    time.Duration `group:"limits" default:"25s" help:"Time between heartbeats."`
+	PingTimeout     time.Duration `group:"limits" default:"20s" help:"Longest wait for the answer to a heartbeat."`
+	ConnectTimeout  time.Duration `group:"limits" default:"45s" help:"Longest time from opening a connection to signing in."`
+	RoomIdleTimeout time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
+
+	LogLevel  slog.Level `group:"logging" default:"info" help:"debug, info, warn or error."`
+	LogFormat string     `group:"logging" default:"text" help:"text or json."`
+}
+
+// values lets main find the settings of whatever command was chosen.
+func (v *Values) values() *Values { return v }
+
+// groupTitles are the headings that help shows settings under, in this order.
+var groupTitles = []struct{ key, title string }{
+	{"server", "Server:"},
+	{"access", "Who may come in:"},
+	{"assistants", "Assistants:"},
+	{"limits", "Limits and connections:"},
+	{"logging", "Log:"},
+}
+
+// minSecretLen is the length below which an HS256 secret can be guessed from a
+// token (RFC 7518 §3.2), in bytes.
+const minSecretLen = 32
+
+// Settings are the effective values and where they came from.
+type Settings struct {
+	Values
+	rows []row // in the order of the fields of Values
+}
+
+// A row is a setting as it is shown.
+type row struct {
+	name   string
+	value  string // a secret is hidden
+	source string // "flag", "environment NAME", "file PATH:LINE" or "default"
+	list   bool   // errors quote the entry that is wrong, not the value
+}
+
+// Development reports whether users are taken at their word because there is
+// no secret.
+func (s *Settings) Development() bool { return s.JWTSecret == "" }
+
+// Validate reports whether a server may run with the settings: without a
+// secret it serves this computer only.
+func (s *Settings) Validate() error {
+	if !s.Development() || loopback(s.Listen) {
+		return nil
+	}
+	return fmt.Errorf(`listen: %q can be reached from other computers, but there is no secret: anyone could read every chat (from %s)
+Either set a secret, for example
+    export PARLOR_JWT_SECRET="$(openssl rand -hex 32)"
+and give people a token each (parlor token --user NAME), or listen on this computer only:
+    parlor serve --listen 127.0.0.1:8080`, s.Listen, s.row("listen").source)
+}
+
+// Warnings are what is allowed but unwise, or what will keep serve from
+// starting.
+func (s *Settings) Warnings() []string {
+	var warnings []string
+	if err := s.Validate(); err != nil {
+		warnings = append(warnings, "serve will not start: "+err.Error())
+	}
+	if n := len(s.JWTSecret); n > 0 && n < minSecretLen {
+		warnings = append(warnings, fmt.Sprintf("jwt-secret: %d bytes can be guessed from a token, use %d or more (from %s)", n, minSecretLen, s.row("jwt-secret").source))
+	}
+	return warnings
+}
+
+func (s *Settings) row(name string) row {
+	for _, r := range s.rows {
+		if r.name == name {
+			return r
+		}
+	}
+	return row{name: name, source: fromDefault}
+}
+
+// check returns all that is wrong with the values, each with its name, value
+// and source.
+func (s *Settings) check() error {
+	var faults []error
+	for _, c := range []struct {
+		name string
+		why  error
+	}{
+		{"listen", checkListen(s.Listen)},
+		{"base-path", checkBasePath(s.BasePath)},
+		{"data", wantText(s.Data)},
+		{"cors-origins", checkOrigins(s.CORSOrigins)},
+		{"models", checkModels(s.Models)},
+		{"openai-base-url", checkURL(s.OpenAIBaseURL)},
+		{"eliza-word-delay", notNegative(s.ElizaWordDelay)},
+		{"turn-timeout", positive(s.TurnTimeout)},
+		{"first-token-timeout", positive(s.FirstTokenTimeout)},
+		{"silence-timeout", positive(s.SilenceTimeout)},
+		{"max-queued-turns", positive(s.MaxQueuedTurns)},
+		{"max-message-bytes", s.checkMessageBytes()},
+		{"max-payload", positive(s.MaxPayload)},
+		{"window", positive(s.Window)},
+		{"queue-bytes", positive(s.QueueBytes)},
+		{"ping-interval", positive(s.PingInterval)},
+		{"ping-timeout", positive(s.PingTimeout)},
+		{"connect-timeout", positive(s.ConnectTimeout)},
+		{"room-idle-timeout", positive(s.RoomIdleTimeout)},
+		{"log-format", oneOf(s.LogFormat, "text", "json")},
+	} {
+		if c.why == nil {
+			continue
+		}
+		for _, why := range split(c.why) {
+			faults = append(faults, s.row(c.name).fault(why))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (r row) fault(why error) error {
+	if r.list {
+		return fmt.Errorf("%s: %w (from %s)", r.name, why, r.source)
+	}
+	return fmt.Errorf("%s: %q %w (from %s)", r.name, r.value, why, r.source)
+}
+
+func checkListen(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("is not HOST:PORT")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("has no port from 0 to 65535")
+	}
+	return nil
+}
+
+// loopback reports whether address, which is valid, can be reached from this
+// computer only.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// basePathPattern leaves out what has a meaning in URLs or in the patterns of
+// an http.ServeMux.
+var basePathPattern = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
+
+func checkBasePath(p string) error {
+	switch {
+	case p == "":
+		return nil
+	case p == "/":
+		return errors.New("must be left out to serve at the top")
+	case !strings.HasPrefix(p, "/"):
+		return errors.New("must start with a slash")
+	case strings.HasSuffix(p, "/"):
+		return errors.New("must not end with a slash")
+	case path.Clean(p) != p || !basePathPattern.MatchString(p):
+		return errors.New("must be made of segments of letters, digits and ._~- with single slashes between them")
+	}
+	return nil
+}
+
+func checkOrigins(origins []string) error {
+	for _, origin := range origins {
+		if !validOrigin(origin) {
+			return fmt.Errorf("has %q, which is not an origin as browsers send it, such as https://app.example.com (lower case, no path, no wildcard, no port that goes without saying)", origin)
+		}
+	}
+	return nil
+}
+
+// validOrigin reports whether a browser could send origin (RFC 6454 §6.2):
+// any other would silently never match.
+func validOrigin(origin string) bool {
+	usualPort := map[string]string{"http": "80", "https": "443"}
+	u, err := url.Parse(origin)
+	switch {
+	case err != nil, usualPort[u.Scheme] == "", u.Host == "", u.Port() == usualPort[u.Scheme]:
+		return false
+	}
+	return u.Scheme+"://"+u.Host == origin && strings.ToLower(origin) == origin && !strings.Contains(origin, "*")
+}
+
+// checkModels asks the provider package. Whether the keys that models name are
+// set is for serve to find out; here each has one.
+func checkModels(list []provider.Config) error {
+	env := func(name string) (string, bool) {
+		if name == "OPENAI_BASE_URL" {
+			return "", false
+		}
+		return "key", true
+	}
+	models, err := provider.New(provider.Options{Models: list, LookupEnv: env})
+	if err != nil {
+		return err
+	}
+	return models.Close()
+}
+
+func checkURL(s string) error {
+	if s == "" {
+		return nil
+	}
+	if _, err := openai.ParseBaseURL(s); err != nil {
+		return errors.New("is not an absolute http or https URL without user and fragment")
+	}
+	return nil
+}
+
+func (s *Settings) checkMessageBytes() error {
+	switch m := s.MaxMessageBytes; {
+	case m > s.MaxPayload:
+		return fmt.Errorf("must not be more than max-payload (%v), or no client could send such a message", s.MaxPayload)
+	case m > s.QueueBytes:
+		return fmt.Errorf("must not be more than queue-bytes (%v), or no client could receive such a message", s.QueueBytes)
+	}
+	return positive(s.MaxMessageBytes)
+}
+
+func wantText(s string) error {
+	if s == "" {
+		return errors.New("must not be empty")
+	}
+	return nil
+}
+
+func positive[N ~int | ~int64](n N) error {
+	if n <= 0 {
+		return errors.New("must be more than 0")
+	}
+	return nil
+}
+
+func notNegative(d time.Duration) error {
+	if d < 0 {
+		return errors.New("must not be less than 0")
+	}
+	return nil
+}
+
+func oneOf(s string, choices ...string) error {
+	for _, c := range choices {
+		if s == c {
+			return nil
+		}
+	}
+	return errors.New("must be " + strings.Join(choices, " or "))
+}

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+)
+
+// loadIn returns the settings of serve in an empty directory that holds file
+// as parlor.yaml, unless it is empty.
+func loadIn(t *testing.T, file string, env []string, args ...string) (*Settings, error) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if file != "" {
+		if err := os.WriteFile("parlor.yaml", []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, s, err := load(append([]string{"serve"}, args...), env, &streams{io.Discard, io.Discard})
+	return s, err
+}
+
+// allSettings returns the flags that Values defines.
+func allSettings(t *testing.T) []*kong.Flag {
+	t.Helper()
+	k, err := kong.New(&struct{ Values }{}, kong.NoDefaultHelp(), kong.TypeMapper(modelsType, kong.MapperFunc(decodeModels)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k.Model.Flags
+}
+
+// samples has three different valid values for every setting: for a flag, a
+// variable and the file. They are written as they are shown.
+var samples = map[string][3]string{
+	"listen":              {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
+	"base-path":           {"/a", "/b/c", "/d.e"},
+	"data":                {"a.db", "b.db", "c.db"},
+	"cors-origins":        {"https://a.example.com", "https://b.example.com, http://b.example.com:81", "https://c.example.com"},
+	"models":              {`[{"model_id":"a","provider":"openai"}]`, `[{"model_id":"b","provider":"eliza"}]`, `[{"model_id":"c","provider":"openai"}]`},
+	"openai-base-url":     {"http://a.example.com/v1", "http://b.example.com/v1", "https://c.example.com"},
+	"system-prompt":       {"Be a.", "Be b.", "Be c: briefly."},
+	"eliza-word-delay":    {"0s", "1ms", "1s"},
+	"turn-timeout":        {"1m", "2m", "3m"},
+	"first-token-timeout": {"1s", "2s", "3s"},
+	"silence-timeout":     {"1s", "2s", "3s"},
+	"max-queued-turns":    {"1", "2", "3"},
+	"max-message-bytes":   {"1KiB", "2KiB", "3000"},
+	"max-payload":         {"1MiB", "2MiB", "3000000"},
+	"window":              {"1", "2", "3"},
+	"queue-bytes":         {"2MiB", "3MiB", "4MiB"},
+	"ping-interval":       {"1s", "2s", "1h"},
+	"ping-timeout":        {"1s", "2s", "1h30m"},
+	"connect-timeout":     {"1s", "2s", "3s"},
+	"room-idle-timeout":   {"1s", "2s", "3s"},
+	"log-level":           {"debug", "warn", "error"},
+	"log-format":          {"json", "text", "json"},
+}
+
+// notSampled are settings that are tested on their own.
+var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "openai-api-key"}
+
+// TestPrecedence gives every setting from every combination of sources: a flag
+// wins over the environment, that over the file, and that over the default.
+func TestPrecedence(t *testing.T) {
+	for _, flag := range allSettings(t) {
+		values, ok := samples[flag.Name]
+		if !ok && !strings.Contains(strings.Join(notSampled, " "), flag.Name) {
+			t.Errorf("setting %s has no samples in this test", flag.Name)
+		}
+		if !ok {
+			continue
+		}
+		variable := variables(flag)[0]
+		for given := range 8 {
+			var args, env []string
+			file, want := "# nothing\n", row{name: flag.Name, value: shownDefault(flag), source: "default"}
+			if given&1 != 0 {
+				file, want.value, want.source = fmt.Sprintf("# first line\n%s: %s\n", flag.Name, inFile(flag, values[2])), values[2], "file parlor.yaml:2"
+			}
+			if given&2 != 0 {
+				env, want.value, want.source = []string{variable + "=" + values[1]}, values[1], "environment "+variable
+			}
+			if given&4 != 0 {
+				args, want.value, want.source = []string{"--" + flag.Name + "=" + values[0]}, values[0], "flag"
+			}
+			s, err := loadIn(t, file, env, args...)
+			if err != nil {
+				t.Errorf("%v %v %q: %v", args, env, file, err)
+				continue
+			}
+			got := s.row(flag.Name)
+			got.list = false
+			want.value = shownModel(want.value)
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {
+				t.Errorf("%v %v %q (-want +got):\n%s", args, env, file, diff)
+			}
+		}
+	}
+}
+
+// shownDefault is how the default of a setting is shown.
+func shownDefault(flag *kong.Flag) string {
+	if flag.Default == "60s" {
+		return "1m"
+	}
+	return flag.Default
+}
+
+// shownModel is how a sample of the setting models is shown.
+func shownModel(sample string) string {
+	if name, ok := strings.CutPrefix(sample, `[{"model_id":"`); ok {
+		return name[:1]
+	}
+	return sample
+}
+
+// inFile writes a value as YAML.
+func inFile(flag *kong.Flag, value string) string {
+	switch {
+	case flag.Name == "models":
+		return value // JSON is YAML
+	case flag.IsSlice():
+		return "[" + value + "]"
+	}
+	return "'" + value + "'"
+}
+
+func TestValuesReachTheirFields(t *testing.T) {
+	file := `
+max-message-bytes: 2kB
+cors-origins:
+  - https://a.example.com
+models:
+  - model_id: llama
+    model_api_source: aisuite
+    provider: openai
+    display_name: Llama
+    full_name: Llama 3
+    description: Local.
+    base_url: http://127.0.0.1:11434/v1
+    key_var: PARLOR_LLAMA_KEY
+    upstream_model: llama3.2
+`
+	s, err := loadIn(t, file, []string{"PARLOR_LLAMA_KEY=x", "PARLOR_PING_INTERVAL=7s"}, "--window=9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := int(s.MaxMessageBytes), 2000; got != want {
+		t.Errorf("MaxMessageBytes = %d, want %d", got, want)
+	}
+	if s.PingInterval.Seconds() != 7 || s.Window != 9 || s.CORSOrigins[0] != "https://a.example.com" {
+		t.Errorf("settings = %+v", s.Values)
+	}
+	if len(s.Models) != 1 {
+		t.Fatalf("models = %+v, want one", s.Models)
+	}
+	model := reflect.ValueOf(s.Models[0])
+	for i := range model.NumField() {
+		if model.Field(i).IsZero() {
+			t.Errorf("model field %s is empty: %+v", model.Type().Field(i).Name, s.Models[0])
+		}
+	}
+}
+
+func TestWrongValues(t *testing.T) {
+	tests := []struct{ name, value, says string }{
+		{"listen", "8080", "HOST:PORT"},
+		{"listen", "127.0.0.1:http", "port"},
+		{"listen", "127.0.0.1:65536", "port"},
+		{"base-path", "assistant", "start with a slash"},
+		{"base-path", "/assistant/", "end with a slash"},
+		{"base-path", "/", "left out"},
+		{"base-path", "/a//b", "segments"},
+		{"base-path", "/a/../b", "segments"},
+		{"base-path", "/{id}", "segments"},
+		{"base-path", "/a b", "segments"},
+		{"cors-origins", "*", "wildcard"},
+		{"cors-origins", "https://*.example.com", "wildcard"},
+		{"cors-origins", "example.com", "origin"},
+		{"cors-origins", "https://example.com/", "no path"},
+		{"cors-origins", "https://Example.com", "lower case"},
+		{"cors-origins", "https://user@example.com", "origin"},
+		{"cors-origins", "https://example.com:443", "goes without saying"},
+		{"cors-origins", "ftp://example.com", "origin"},
+		{"models", `[{"model_id":"a"`, "JSON"},
+		{"models", `[{"model_id":"a","modle":"b"}]`, "modle"},
+		{"models", `[] []`, "nothing after"},
+		{"models", `[{"model_id":"a","provider":"x"}]`, "provider"},
+		{"openai-base-url", "example.com/v1", "absolute"},
+		{"eliza-word-delay", "-1ms", "less than 0"},
+		{"turn-timeout", "0s", "more than 0"},
+		{"turn-timeout", "10", "duration"},
+		{"max-queued-turns", "0", "more than 0"},
+		{"max-queued-turns", "many", "int"},
+		{"max-message-bytes", "0", "more than 0"},
+		{"max-message-bytes", "-1", "number of bytes"},
+		{"max-message-bytes", "64 kilo", "number of bytes"},
+		{"max-message-bytes", "2MB", "max-payload"},
+		{"log-level", "loud", "loud"},
+		{"log-format", "xml", "text or json"},
+	}
+	for _, tt := range tests {
+		variable := envPrefix + strings.ToUpper(strings.ReplaceAll(tt.name, "-", "_"))
+		for source, try := range map[string]func() (*Settings, error){
+			"--" + tt.name + "|flag":  func() (*Settings, error) { return loadIn(t, "", nil, "--"+tt.name+"="+tt.value) },
+			"environment " + variable: func() (*Settings, error) { return loadIn(t, "", []string{variable + "=" + tt.value}) },
+			"file parlor.yaml:1":      func() (*Settings, error) { return loadIn(t, tt.name+": '"+tt.value+"'\n", nil) },
+		} {
+			if tt.name == "models" && strings.HasPrefix(source, "file") {
+				continue // there a list, not its text
+			}
+			_, err := try()
+			if err == nil {
+				t.Errorf("%s = %q from %s was taken", tt.name, tt.value, source)
+				continue
+			}
+			named := false
+			for s := range strings.SplitSeq(source, "|") {
+				named = named || strings.Contains(err.Error(), s)
+			}
+			if !named || !strings.Contains(err.Error(), tt.name) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%s = %q from %s: error %q does not name setting, source and %q", tt.name, tt.value, source, err, tt.says)
+			}
+		}
+	}
+}
+
+func TestMessagesMustFit(t *testing.T) {
+	for _, flag := range []string{"--queue-bytes=1KiB", "--max-payload=1KiB"} {
+		_, err := loadIn(t, "", nil, flag)
+		name := strings.Trim(strings.TrimSuffix(flag, "1KiB"), "-=")
+		if want := `max-message-bytes: "64KiB" must not be more than ` + name + " (1KiB)"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %s", flag, err, want)
+		}
+	}
+}
+
+func TestEmptyDataIsWrong(t *testing.T) {
+	if _, err := loadIn(t, "", nil, "--data="); err == nil || !strings.Contains(err.Error(), `data: "" must not be empty (from flag)`) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestEveryFaultIsTold(t *testing.T) {
+	_, err := loadIn(t, "listen: x\nwindow: 0\n", []string{"PARLOR_LOG_FORMAT=x", "PARLOR_FOO=1"}, "--ping-timeout=0s")
+	if got, want := len(split(err)), 5; got != want {
+		t.Errorf("%d faults, want %d:\n%v", got, want, err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	const long = "0123456789abcdef0123456789abcdef"
+	tests := []struct {
+		listen, secret string
+		ok             bool
+		warnings       int
+	}{
+		{"127.0.0.1:8080", "", true, 0},
+		{"127.9.9.9:0", "", true, 0},
+		{"[::1]:8080", "", true, 0},
+		{"localhost:8080", "", true, 0},
+		{":8080", "", false, 1},
+		{"0.0.0.0:8080", "", false, 1},
+		{"[::]:8080", "", false, 1},
+		{"192.168.1.2:8080", "", false, 1},
+		{"localhost.example.com:8080", "", false, 1},
+		{"0.0.0.0:8080", long, true, 0},
+		{"0.0.0.0:8080", long[1:], true, 1},
+		{"127.0.0.1:8080", "short", true, 1},
+	}
+	for _, tt := range tests {
+		s, err := loadIn(t, "", nil, "--listen="+tt.listen, "--jwt-secret="+tt.secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Validate()
+		if (err == nil) != tt.ok || len(s.Warnings()) != tt.warnings {
+			t.Errorf("%s with secret %q: %v, warnings %q", tt.listen, tt.secret, err, s.Warnings())
+		}
+		if err == nil {
+			continue
+		}
+		for _, help := range []string{tt.listen, "PARLOR_JWT_SECRET", "--listen 127.0.0.1:8080", "from flag"} {
+			if !strings.Contains(err.Error(), help) {
+				t.Errorf("error does not mention %q: %v", help, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,320 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+)
+
+// envPrefix begins the variable of every setting.
+const envPrefix = "PARLOR_"
+
+// An environment holds variables by name.
+type environment map[string]string
+
+func newEnvironment(environ []string) environment {
+	env := make(environment)
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		env[name] = value
+	}
+	return env
+}
+
+// lookup returns the first of the variables that is set. An empty one counts
+// as not set: that is what deployment tools make of a value they do not have.
+func (e environment) lookup(names []string) (name, value string, ok bool) {
+	for _, name := range names {
+		if value := e[name]; value != "" {
+			return name, value, true
+		}
+	}
+	return "", "", false
+}
+
+// Where values come from; the others are "environment NAME" and
+// "file PATH:LINE".
+const (
+	fromFlag    = "flag"
+	fromDefault = "default"
+)
+
+// A given is a value that the environment or the file has for a setting.
+type given struct {
+	value  any // text, or a list of texts
+	source string
+}
+
+// A resolver knows what the environment and the file say. It is kong's for
+// what the command line leaves open, and its only one: kong would ask the file
+// before the environment.
+type resolver struct {
+	given  map[string]given // by setting
+	noFile bool             // nobody named one, and the default one is not there
+	faults []error          // of values that cannot be read; the setting keeps its default
+}
+
+// newResolver reads the environment, and then the file for what that leaves
+// open.
+func newResolver(ctx *kong.Context, env environment) (*resolver, error) {
+	r := &resolver{given: make(map[string]given)}
+	settings := settingsOf(ctx)
+	for _, flag := range settings {
+		if name, value, ok := env.lookup(variables(flag)); ok {
+			r.given[flag.Name] = given{value, "environment " + name}
+		}
+	}
+	file, source := r.configFile(ctx, settings)
+	text, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && source == fromDefault:
+		r.noFile = true
+		return r, nil
+	case err != nil:
+		return nil, fmt.Errorf("config: %w (from %s)", err, source)
+	}
+	return r, r.readFile(file, text, settings)
+}
+
+// configFile returns the path of the file, and who named it.
+func (r *resolver) configFile(ctx *kong.Context, settings []*kong.Flag) (path, source string) {
+	config := settings[slices.IndexFunc(settings, isConfig)]
+	if onCommandLine(ctx, config) {
+		return ctx.FlagValue(config).(string), fromFlag
+	}
+	if g, ok := r.given[config.Name]; ok {
+		return g.value.(string), g.source
+	}
+	return config.Default, fromDefault
+}
+
+// source returns where the value of a setting came from.
+func (r *resolver) source(ctx *kong.Context, flag *kong.Flag) string {
+	g, ok := r.given[flag.Name]
+	switch {
+	case onCommandLine(ctx, flag):
+		return fromFlag
+	case ok:
+		return g.source
+	case isConfig(flag) && r.noFile:
+		return fromDefault + ", no such file"
+	}
+	return fromDefault
+}
+
+func onCommandLine(ctx *kong.Context, flag *kong.Flag) bool {
+	return slices.ContainsFunc(ctx.Path, func(p *kong.Path) bool { return p.Flag == flag && !p.Resolved })
+}
+
+func isConfig(flag *kong.Flag) bool { return flag.Name == "config" }
+
+// settingsOf returns the flags of the selected command that are settings:
+// those in a group.
+func settingsOf(ctx *kong.Context) []*kong.Flag {
+	return slices.DeleteFunc(ctx.Flags(), func(f *kong.Flag) bool { return f.Group == nil })
+}
+
+// variables are the environment variables of a setting, the best first.
+func variables(flag *kong.Flag) []string {
+	own := envPrefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+	return append([]string{own}, flag.Tag.GetAll("alsoenv")...)
+}
+
+// readFile takes from the YAML text what the environment does not have.
+func (r *resolver) readFile(path string, text []byte, settings []*kong.Flag) error {
+	pairs, err := topLevel(path, text)
+	if err != nil {
+		return err
+	}
+	var faults []error
+	lines := make(map[string]int)
+	for len(pairs) > 0 {
+		key, value := pairs[0], pairs[1]
+		pairs = pairs[2:]
+		where := fmt.Sprintf("%s:%d", path, key.Line)
+		i := slices.IndexFunc(settings, func(f *kong.Flag) bool { return f.Name == key.Value && !isConfig(f) })
+		switch line, twice := lines[key.Value]; {
+		case i < 0:
+			faults = append(faults, fmt.Errorf("%s: unknown setting %q%s", where, key.Value, suggest(key.Value, settingNames(settings))))
+			continue
+		case twice:
+			faults = append(faults, fmt.Errorf("%s: %q is in line %d already", where, key.Value, line))
+			continue
+		}
+		lines[key.Value] = key.Line
+		v, err := plain(settings[i], value)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w (from file %s)", key.Value, err, where))
+			continue
+		}
+		if _, ok := r.given[key.Value]; !ok {
+			r.given[key.Value] = given{v, "file " + where}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// topLevel returns the keys and values, in turn, of a YAML mapping. An empty
+// file has none.
+func topLevel(path string, text []byte) ([]*yaml.Node, error) {
+	var doc yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	switch err := d.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: must hold one YAML document", path)
+	}
+	root := doc.Content[0]
+	switch {
+	case root.ShortTag() == "!!null":
+		return nil, nil
+	case root.Kind != yaml.MappingNode:
+		return nil, fmt.Errorf("%s:%d: must be a mapping of settings, such as\n    listen: 127.0.0.1:8080", path, root.Line)
+	}
+	return root.Content, nil
+}
+
+// plain turns the value of a key into what kong takes from the command line,
+// so that a setting is read by one piece of code wherever it comes from.
+func plain(flag *kong.Flag, n *yaml.Node) (any, error) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	switch {
+	case n.ShortTag() == "!!null":
+		return nil, errors.New("has no value")
+	case flag.Target.Type() == modelsType:
+		return toJSON(n)
+	case flag.IsSlice() && n.Kind == yaml.SequenceNode:
+		return texts(n.Content)
+	case n.Kind != yaml.ScalarNode:
+		return nil, errors.New("must be a single value")
+	}
+	return n.Value, nil
+}
+
+func toJSON(n *yaml.Node) (string, error) {
+	var v any
+	if err := n.Decode(&v); err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(v)
+	return string(text), err
+}
+
+func texts(nodes []*yaml.Node) ([]any, error) {
+	list := []any{}
+	for _, n := range nodes {
+		if n.Kind != yaml.ScalarNode {
+			return nil, fmt.Errorf("has an entry in line %d that is not a single value", n.Line)
+		}
+		list = append(list, n.Value)
+	}
+	return list, nil
+}
+
+// Resolve implements [kong.Resolver]. It tries values out itself, because
+// kong's errors would not say where a value came from.
+func (r *resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	g, ok := r.given[flag.Name]
+	if !ok || flag.Group == nil {
+		return nil, nil
+	}
+	scan := kong.Scan().PushTyped(g.value, kong.FlagValueToken)
+	trial := reflect.New(flag.Target.Type()).Elem()
+	if err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, trial); err != nil {
+		r.faults = append(r.faults, fmt.Errorf("%s: %w (from %s)", flag.Name, err, g.source))
+		return nil, nil
+	}
+	return g.value, nil
+}
+
+// Validate implements [kong.Resolver].
+func (r *resolver) Validate(*kong.Application) error { return nil }
+
+// unknownVariables returns an error that names the variables that look like
+// settings and are none; others are the names that models give to their keys.
+func unknownVariables(env environment, settings []*kong.Flag, others []string) error {
+	known := slices.Clone(others)
+	for _, flag := range settings {
+		known = append(known, variables(flag)...)
+	}
+	var faults []error
+	for name := range env {
+		if strings.HasPrefix(name, envPrefix) && !fromKubernetes(name) && !slices.Contains(known, name) {
+			faults = append(faults, fmt.Errorf("unknown environment variable %s%s", name, suggest(name, known)))
+		}
+	}
+	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(faults...)
+}
+
+// fromKubernetes reports whether a variable is one of those that Kubernetes
+// sets in every container for a service that is named parlor.
+func fromKubernetes(name string) bool {
+	rest := strings.TrimPrefix(name, envPrefix)
+	return rest == "SERVICE_HOST" || rest == "PORT" || strings.HasPrefix(rest, "PORT_") ||
+		rest == "SERVICE_PORT" || strings.HasPrefix(rest, "SERVICE_PORT_")
+}
+
+func settingNames(settings []*kong.Flag) []string {
+	var names []string
+	for _, flag := range settings {
+		if !isConfig(flag) {
+			names = append(names, flag.Name)
+		}
+	}
+	return names
+}
+
+// suggest returns a question that names what may have been meant, or "".
+func suggest(name string, known []string) string {
+	const typos = 2
+	best, distance := "", typos+1
+	for _, k := range known {
+		if d := editDistance(strings.ReplaceAll(name, "_", "-"), strings.ReplaceAll(k, "_", "-")); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %s?", best)
+}
+
+// editDistance is the number of letters to insert, delete or change to make a
+// into b (Levenshtein).
+func editDistance(a, b string) int {
+	above := make([]int, len(b)+1)
+	for j := range above {
+		above[j] = j
+	}
+	for i := range len(a) {
+		left, corner := i+1, i
+		above[0] = left
+		for j := range len(b) {
+			change := corner
+			if a[i] != b[j] {
+				change++
+			}
+			corner = above[j+1]
+			left = min(left+1, corner+1, change)
+			above[j+1] = left
+		}
+	}
+	return above[len(b)]
+}

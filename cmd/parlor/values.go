@@ -1,0 +1,116 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"parlor/transport/provider"
+)
+
+// hiddenSecret is what is shown of a secret, whatever it is.
+const hiddenSecret = "********"
+
+// A Secret is text that must not be seen: however it is printed, logged or
+// marshalled, only [hiddenSecret] appears. Convert it to a string to use it.
+type Secret string
+
+// String implements [fmt.Stringer].
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return hiddenSecret
+}
+
+// GoString implements [fmt.GoStringer].
+func (s Secret) GoString() string { return strconv.Quote(s.String()) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// A Size is a number of bytes, written with a unit if that is exact: 64KiB.
+type Size int64
+
+var units = []struct {
+	name  string
+	bytes int64
+}{
+	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
+	{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1},
+}
+
+var errSize = errors.New("must be a number of bytes such as 65536, 64KiB or 1MB")
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *Size) UnmarshalText(text []byte) error {
+	number, factor := string(text), int64(1)
+	for _, u := range units {
+		if head, ok := cutSuffixFold(number, u.name); ok {
+			number, factor = head, u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/factor {
+		return fmt.Errorf("%q %w", text, errSize)
+	}
+	*s = Size(n * factor)
+	return nil
+}
+
+func cutSuffixFold(s, suffix string) (head string, ok bool) {
+	at := len(s) - len(suffix)
+	if at < 0 || !strings.EqualFold(s[at:], suffix) {
+		return s, false
+	}
+	return s[:at], true
+}
+
+// String implements [fmt.Stringer].
+func (s Size) String() string {
+	for _, u := range units[:3] { // the binary ones
+		if s > 0 && int64(s)%u.bytes == 0 {
+			return strconv.FormatInt(int64(s)/u.bytes, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}
+
+// modelsType is the one setting that is more than text or a list of texts.
+var modelsType = reflect.TypeFor[[]provider.Config]()
+
+// decodeModels is the kong mapper of the setting models: a JSON array of
+// objects. A list in the file arrives as JSON too.
+func decodeModels(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("JSON", &text); err != nil {
+		return err
+	}
+	models, err := parseModels(text)
+	if err != nil {
+		return err
+	}
+	target.Set(reflect.ValueOf(models))
+	return nil
+}
+
+func parseModels(text string) ([]provider.Config, error) {
+	var models []provider.Config
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&models); err != nil {
+		return nil, fmt.Errorf("must be a list of models (as JSON: %s): %s", `[{"model_id":"…","provider":"openai"}]`, strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("must be one list of models and nothing after it")
+	}
+	return models, nil
+}

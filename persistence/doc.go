@@ -1,0 +1,25 @@
+// Package persistence keeps what rooms have recorded, in one bbolt file that
+// one process has open.
+//
+//	Append, Delete → queue → writer ─ one transaction, one fsync → done, done, done …
+//	Read, ReadBack, Last, Lookup, Chat, Chats, OpenTurns ─ short snapshots ─┘
+//
+// # Recorded before shown
+//
+// An acknowledgement means that the commit is on the disk, not on its way
+// there. The reading side keeps the same promise: no snapshot holds a
+// commit whose fsync has not returned.
+//
+// # One writer
+//
+// Callers never wait for the disk. A single goroutine takes all that waits
+// into the next transaction, so that many rooms share one fsync and a lone
+// caller waits for nobody. What callers ask is done in the order they asked,
+// and answered in that order.
+//
+// # When the disk refuses
+//
+// A transaction that fails refuses everything in it with [ErrUnavailable],
+// leaves no trace that a reader could find, and is not the end: reads go on,
+// and the next commit tries again.
+package persistence

@@ -1,0 +1,91 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// The buckets and their keys. Numbers are big endian, so that bytes sort as
+// numbers do. The 0x00 ends a name that cannot contain it, so no name is a
+// prefix of another one's keys.
+var (
+	bucketMeta    = []byte("meta")    // format, epoch
+	bucketChats   = []byte("chats")   // room → chat row
+	bucketMembers = []byte("members") // owner 0x00 → count; owner 0x00 time room → nothing
+	bucketLog     = []byte("log")     // room 0x00 seq → entry, all rooms in one bucket
+	bucketDedup   = []byte("dedup")   // room 0x00 key → seq
+	bucketTurns   = []byte("turns")   // room → nothing, present while a turn is open
+)
+
+// Limits of names, in bytes.
+const (
+	MaxRoomLen  = 128
+	MaxKeyLen   = 1024
+	MaxOwnerLen = 1024
+)
+
+// checkRoom refuses names with anything but letters, digits and '-' in them.
+func checkRoom(room string) error {
+	if room == "" || len(room) > MaxRoomLen {
+		return fmt.Errorf("%w: room name of %d bytes, want 1 to %d", ErrInvalid, len(room), MaxRoomLen)
+	}
+	if strings.ContainsFunc(room, func(r rune) bool { return !roomRune(r) }) {
+		return fmt.Errorf("%w: room name %q, want only letters, digits and '-'", ErrInvalid, room)
+	}
+	return nil
+}
+
+func roomRune(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-'
+}
+
+// checkOwner refuses owners that are too long or contain 0x00. It does not
+// quote them: they may be somebody's address.
+func checkOwner(owner string) error {
+	if len(owner) > MaxOwnerLen {
+		return fmt.Errorf("%w: owner of %d bytes, want at most %d", ErrInvalid, len(owner), MaxOwnerLen)
+	}
+	if strings.IndexByte(owner, 0) >= 0 {
+		return fmt.Errorf("%w: the owner contains a zero byte", ErrInvalid)
+	}
+	return nil
+}
+
+// checkKey refuses idempotency keys of no or of too much length.
+func checkKey(name string) error {
+	if name == "" || len(name) > MaxKeyLen {
+		return fmt.Errorf("%w: key of %d bytes, want 1 to %d", ErrInvalid, len(name), MaxKeyLen)
+	}
+	return nil
+}
+
+func prefix(name string) []byte { return append([]byte(name), 0) }
+
+func logKey(room string, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(prefix(room), seq)
+}
+
+func dedupKey(room, name string) []byte { return append(prefix(room), name...) }
+
+// memberKey sorts an owner's chats newest first, and those of the same time
+// by room.
+func memberKey(owner string, created time.Time, room string) []byte {
+	k := prefix(owner)
+	k = binary.BigEndian.AppendUint64(k, ^(uint64(created.Unix()) + 1<<63)) // + 1<<63 sorts negative numbers first
+	k = binary.BigEndian.AppendUint32(k, ^uint32(created.Nanosecond()))
+	return append(k, room...)
+}
+
+const memberTimeLen = 8 + 4
+
+// has reports whether b holds key. Get does not tell: a value of no length
+// that was put in the same transaction comes back as nil.
+func has(b *bolt.Bucket, key []byte) bool {
+	k, _ := b.Cursor().Seek(key)
+	return bytes.Equal(k, key)
+}

@@ -1,0 +1,202 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// One snapshot of a log yields at most so much, so that no reader, however
+// slow its loop, keeps pages from being reused or holds up the writer. Reads
+// start small, since many want only the newest few.
+const (
+	firstChunkEntries = 32
+	maxChunkEntries   = 1024
+	maxChunkBytes     = 1 << 20 // passed by one entry at most
+)
+
+// An Entry is one recorded event of a room.
+type Entry struct {
+	Seq  uint64 // 1, 2, 3 … within the room, without a gap
+	Data []byte // the caller's copy
+}
+
+// Read yields the entries that follow after, oldest first, up to the last one
+// at the time it gets there: a loop that is slower than the room's commits
+// sees them too. It yields nothing for a room without entries. After an error
+// it yields no more.
+//
+// The loop may take its time and may use the store; it runs in no transaction.
+// If the room is deleted meanwhile, Read ends early.
+func (s *Store) Read(room string, after uint64) iter.Seq2[Entry, error] {
+	if after == math.MaxUint64 {
+		return func(func(Entry, error) bool) {}
+	}
+	return s.walk(room, after+1, forward)
+}
+
+// ReadBack is Read from the newest entry to the oldest, beginning with the one
+// before before; zero means from the end.
+func (s *Store) ReadBack(room string, before uint64) iter.Seq2[Entry, error] {
+	if before == 1 {
+		return func(func(Entry, error) bool) {}
+	}
+	return s.walk(room, before-1, backward) // 0 wraps to the greatest
+}
+
+// Last returns the number of the room's last entry, zero if it has none.
+func (s *Store) Last(room string) (last uint64, err error) {
+	if err := checkRoom(room); err != nil {
+		return 0, err
+	}
+	err = s.disk.view(func(tx *bolt.Tx) error {
+		last = lastSeq(tx.Bucket(bucketLog), room)
+		return nil
+	})
+	return last, err
+}
+
+// Lookup returns the number of the entry that an idempotency key led to.
+func (s *Store) Lookup(room, key string) (seq uint64, ok bool, err error) {
+	if err := checkRoom(room); err != nil {
+		return 0, false, err
+	}
+	if err := checkKey(key); err != nil {
+		return 0, false, err
+	}
+	err = s.disk.view(func(tx *bolt.Tx) error {
+		v := tx.Bucket(bucketDedup).Get(dedupKey(room, key))
+		if v == nil {
+			return nil
+		}
+		if len(v) != 8 {
+			return fmt.Errorf("%w: a key of room %q", ErrCorrupt, room)
+		}
+		seq, ok = binary.BigEndian.Uint64(v), true
+		return nil
+	})
+	return seq, ok, err
+}
+
+// OpenTurns returns the rooms whose last commit that spoke of a turn said that
+// one is open, in no order that means anything.
+func (s *Store) OpenTurns() (rooms []string, err error) {
+	err = s.disk.view(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketTurns).ForEach(func(k, _ []byte) error {
+			rooms = append(rooms, string(k))
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rooms, nil
+}
+
+// A direction is the one that a walk over a log takes.
+type direction int
+
+const (
+	forward  direction = 1
+	backward direction = -1
+)
+
+func (d direction) step(c *bolt.Cursor) (key, value []byte) {
+	if d == backward {
+		return c.Prev()
+	}
+	return c.Next()
+}
+
+// walk yields the entries from the one numbered from on, or, backward, from
+// the last one if there are fewer.
+func (s *Store) walk(room string, from uint64, d direction) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		if err := checkRoom(room); err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		for n, from := firstChunkEntries, from; ; n = min(2*n, maxChunkEntries) {
+			entries, more, err := s.chunk(room, from, d, n)
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+				from = e.Seq + uint64(d)
+			}
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// chunk reads up to n entries in one snapshot and says whether more follow.
+func (s *Store) chunk(room string, from uint64, d direction, n int) (entries []Entry, more bool, err error) {
+	err = s.disk.view(func(tx *bolt.Tx) error {
+		log := tx.Bucket(bucketLog)
+		last, seq := lastSeq(log, room), from
+		if d == backward {
+			seq = min(seq, last)
+		}
+		more = 1 <= seq && seq <= last
+		if !more {
+			return nil
+		}
+		c := log.Cursor()
+		k, v := c.Seek(logKey(room, seq))
+		for size := 0; more && len(entries) < n && size < maxChunkBytes; {
+			if !bytes.Equal(k, logKey(room, seq)) {
+				return fmt.Errorf("%w: entry %d of room %q is missing", ErrCorrupt, seq, room)
+			}
+			entries = append(entries, Entry{Seq: seq, Data: bytes.Clone(v)})
+			size += len(v)
+			seq += uint64(d)
+			more = 1 <= seq && seq <= last
+			k, v = d.step(c)
+		}
+		return nil
+	})
+	return entries, more, err
+}
+
+// lastSeq returns the number of the room's last entry. Only for snapshots: in
+// a transaction that has deleted, Prev stops at pages that became empty.
+func lastSeq(log *bolt.Bucket, room string) uint64 {
+	p := prefix(room)
+	c := log.Cursor()
+	k, _ := c.Seek(append([]byte(room), 1)) // after all that begin with p
+	if k == nil {
+		k, _ = c.Last()
+	} else {
+		k, _ = c.Prev()
+	}
+	if !bytes.HasPrefix(k, p) || len(k) != len(p)+8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(k[len(p):])
+}
+
+// deletePrefix removes all keys that begin with p and returns how many.
+// It collects them first: deleting under a cursor makes it skip.
+func deletePrefix(b *bolt.Bucket, p []byte) (int, error) {
+	var keys [][]byte
+	c := b.Cursor()
+	for k, _ := c.Seek(p); bytes.HasPrefix(k, p); k, _ = c.Next() {
+		keys = append(keys, bytes.Clone(k))
+	}
+	for _, k := range keys {
+		if err := b.Delete(k); err != nil {
+			return 0, err
+		}
+	}
+	return len(keys), nil
+}

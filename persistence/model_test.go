@@ -1,0 +1,267 @@
+package persistence
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// A model is what a Store should be, in memory.
+type model map[string]*modelRoom
+
+type modelRoom struct {
+	entries []string
+	keys    map[string]uint64
+	chat    *Chat
+	open    bool
+}
+
+func (m model) room(name string) *modelRoom {
+	if r := m[name]; r != nil {
+		return r
+	}
+	return &modelRoom{keys: make(map[string]uint64)}
+}
+
+func (m model) append(c Commit) error {
+	r := m.room(c.Room)
+	if c.After != uint64(len(r.entries)) {
+		return ErrConflict
+	}
+	for _, k := range c.Keys {
+		if _, ok := r.keys[k.Name]; ok {
+			return ErrConflict
+		}
+	}
+	for _, e := range c.Entries {
+		r.entries = append(r.entries, string(e))
+	}
+	for _, k := range c.Keys {
+		r.keys[k.Name] = k.Seq
+	}
+	r.chat = cmp.Or(c.Chat, r.chat)
+	if c.Turn != nil {
+		r.open = *c.Turn
+	}
+	m[c.Room] = r
+	return nil
+}
+
+func (m model) delete(room string) error {
+	r := m.room(room)
+	delete(m, room)
+	if len(r.entries) == 0 && r.chat == nil && !r.open {
+		return ErrNotFound
+	}
+	return nil
+}
+
+func (m model) openTurns() (rooms []string) {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if m[name].open {
+			rooms = append(rooms, name)
+		}
+	}
+	return rooms
+}
+
+func (m model) chats(owner string) (page []Chat) {
+	for _, r := range m {
+		if r.chat != nil && (owner == "" || r.chat.Owner == owner) {
+			page = append(page, *r.chat)
+		}
+	}
+	slices.SortFunc(page, func(a, b Chat) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.Room, b.Room))
+	})
+	return page
+}
+
+var (
+	modelRooms  = rapid.SampledFrom([]string{"a", "a-", "a0", "b", "z"})
+	modelOwners = rapid.SampledFrom([]string{"", "alice", "alice2", "bob"})
+	modelKeys   = rapid.SampledFrom([]string{"k", "k\x00", "k\x00a", "long", "\xff"})
+	modelTimes  = rapid.Custom(func(t *rapid.T) time.Time {
+		return time.Unix(rapid.Int64Range(-2, 2).Draw(t, "s"), rapid.Int64Range(0, 2).Draw(t, "ns")).UTC()
+	})
+)
+
+// drawCommit draws a commit that is valid, and mostly follows the log.
+func (m model) drawCommit(t *rapid.T, inFlight map[string]int) Commit {
+	room := modelRooms.Draw(t, "room")
+	c := Commit{Room: room, After: uint64(len(m.room(room).entries) + inFlight[room])}
+	if rapid.IntRange(0, 9).Draw(t, "wrong") == 0 {
+		c.After = uint64(rapid.IntRange(0, 5).Draw(t, "after"))
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "entries") {
+		size := rapid.SampledFrom([]int{0, 1, 300, 9000}).Draw(t, "size")
+		c.Entries = append(c.Entries, rapid.SliceOfN(rapid.Byte(), 1, 1).Draw(t, "byte"))
+		c.Entries[len(c.Entries)-1] = slices.Repeat(c.Entries[len(c.Entries)-1], size)
+	}
+	if len(c.Entries) > 0 {
+		for _, name := range rapid.SliceOfNDistinct(modelKeys, 0, 2, rapid.ID).Draw(t, "keys") {
+			c.Keys = append(c.Keys, Key{name, c.After + 1 + uint64(rapid.IntRange(0, len(c.Entries)-1).Draw(t, "entry"))})
+		}
+	}
+	if rapid.Bool().Draw(t, "with chat") || len(c.Entries) == 0 {
+		c.Chat = &Chat{Room: room, Owner: modelOwners.Draw(t, "owner"), Created: modelTimes.Draw(t, "created"), Info: []byte("info")}
+	}
+	if rapid.Bool().Draw(t, "with turn") {
+		open := rapid.Bool().Draw(t, "open")
+		c.Turn = &open
+	}
+	inFlight[room] += len(c.Entries)
+	return c
+}
+
+// A machine does the same to a Store and to a model and compares.
+type machine struct {
+	path  string
+	store *Store
+	model model
+}
+
+func (m *machine) open(t *rapid.T) {
+	s, err := Open(m.path, Options{TxCommits: 3, InitialMmapSize: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.store = s
+}
+
+// Burst asks for several things at once; they are done in order.
+func (m *machine) Burst(t *rapid.T) {
+	n := rapid.IntRange(1, 6).Draw(t, "requests")
+	var want []error
+	got := make(chan error, n)
+	done := func(err error) { got <- err }
+	inFlight := make(map[string]int)
+	var ask []func()
+	for range n {
+		if rapid.IntRange(0, 7).Draw(t, "delete") == 0 {
+			room := modelRooms.Draw(t, "room")
+			ask = append(ask, func() {
+				want = append(want, m.model.delete(room))
+				m.store.Delete(room, done)
+			})
+			continue
+		}
+		c := m.model.drawCommit(t, inFlight)
+		ask = append(ask, func() {
+			want = append(want, m.model.append(c))
+			m.store.Append(c, done)
+		})
+	}
+	release := stall(m.store) // so that runs can be repeated
+	for _, f := range ask {
+		f()
+	}
+	release()
+	for i, want := range want {
+		if err := <-got; !errors.Is(err, want) {
+			t.Fatalf("request %d: %v, want %v", i, err, want)
+		}
+	}
+}
+
+// Reopen closes the file and opens it again.
+func (m *machine) Reopen(t *rapid.T) {
+	epoch := m.store.Epoch()
+	if err := m.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkFile(m.path); err != nil {
+		t.Fatal(err)
+	}
+	m.open(t)
+	if got := m.store.Epoch(); got != epoch {
+		t.Fatalf("epoch %q after reopening, was %q", got, epoch)
+	}
+}
+
+// Page reads a page of some owner's chats.
+func (m *machine) Page(t *rapid.T) {
+	owner := modelOwners.Draw(t, "owner")
+	offset, limit := rapid.IntRange(0, 4).Draw(t, "offset"), rapid.IntRange(0, 4).Draw(t, "limit")
+	all := m.model.chats(owner)
+	want := all[min(offset, len(all)):min(offset+limit, len(all))]
+	got, total, err := m.store.Chats(owner, offset, limit)
+	if err != nil || total != len(all) {
+		t.Fatalf("%d chats, %v, want %d", total, err, len(all))
+	}
+	if diff := gocmp.Diff(slices.Clone(want), slices.Clone(got), equateEmpty); diff != "" {
+		t.Fatalf("Chats(%q, %d, %d) (-want +got):\n%s", owner, offset, limit, diff)
+	}
+}
+
+var equateEmpty = gocmp.Transformer("empty", func(c []Chat) []Chat { return append([]Chat{}, c...) })
+
+// Check compares all of the store with the model.
+func (m *machine) Check(t *rapid.T) {
+	for _, room := range []string{"a", "a-", "a0", "b", "z"} {
+		m.checkRoom(t, room)
+	}
+	turns, err := m.store.OpenTurns()
+	if diff := gocmp.Diff(m.model.openTurns(), turns); diff != "" || err != nil {
+		t.Fatalf("open turns, %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func (m *machine) checkRoom(t *rapid.T, room string) {
+	r := m.model.room(room)
+	got, err := readAll(m.store, room)
+	if !slices.Equal(got, r.entries) || err != nil {
+		t.Fatalf("%s holds %.20q, %v, want %.20q", room, got, err, r.entries)
+	}
+	var back []string
+	for e, err := range m.store.ReadBack(room, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		back = append(back, string(e.Data))
+	}
+	slices.Reverse(back)
+	if !slices.Equal(back, r.entries) {
+		t.Fatalf("%s holds backwards %.20q, want %.20q", room, back, r.entries)
+	}
+	if last, err := m.store.Last(room); last != uint64(len(r.entries)) || err != nil {
+		t.Fatalf("%s ends at %d, %v, want %d", room, last, err, len(r.entries))
+	}
+	for _, name := range []string{"k", "k\x00", "k\x00a", "long", "\xff"} {
+		seq, ok, err := m.store.Lookup(room, name)
+		if want, known := r.keys[name]; seq != want || ok != known || err != nil {
+			t.Fatalf("%s: key %q leads to %d, %v, %v, want %d", room, name, seq, ok, err, want)
+		}
+	}
+	chat, err := m.store.Chat(room)
+	switch {
+	case r.chat == nil && !errors.Is(err, ErrNotFound):
+		t.Fatalf("%s: chat %v, %v, want ErrNotFound", room, chat, err)
+	case r.chat != nil && fmt.Sprint(*r.chat) != fmt.Sprint(chat):
+		t.Fatalf("%s: chat %v, %v, want %v", room, chat, err, *r.chat)
+	}
+}
+
+func TestModel(t *testing.T) {
+	dir := t.TempDir()
+	n := 0
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		m := &machine{path: filepath.Join(dir, fmt.Sprint(n)), model: make(model)}
+		m.open(t)
+		defer func() {
+			if err := m.store.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		t.Repeat(rapid.StateMachineActions(m))
+	})
+}

@@ -1,0 +1,124 @@
+package persistence
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// A Store is the database of one server: the rooms' logs and what is listed
+// of them.
+//
+// All methods may be called from any goroutine. Whoever opened the Store
+// closes it. Reads of a closed store return [ErrClosed].
+type Store struct {
+	disk   *disk
+	queue  *queue
+	epoch  string
+	limit  int           // of one commit, in bytes
+	exited chan struct{} // closed when the writer has returned
+
+	closing  sync.Once
+	closeErr error
+}
+
+// Open opens the file at path, which only its owner can read, and creates it
+// if it is not there. The directory has to exist. The error names the file
+// and is [ErrLocked] if another process has it open, or [ErrFormat] if
+// something else is in it, in which case it was not touched.
+func Open(path string, o Options) (*Store, error) {
+	s, err := open(path, o.withDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func open(path string, o Options) (*Store, error) {
+	fresh, err := examine(path, o)
+	if err != nil {
+		return nil, err
+	}
+	d, err := openDisk(path, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{disk: d, queue: newQueue(o.QueueBytes), limit: o.MaxCommitBytes, exited: make(chan struct{})}
+	if err := s.prepare(path, fresh); err != nil {
+		d.close()
+		return nil, err
+	}
+	w := &writer{queue: s.queue, disk: d, log: o.Logger, commits: o.TxCommits, bytes: o.TxBytes}
+	go func() {
+		defer close(s.exited)
+		w.run()
+	}()
+	return s, nil
+}
+
+// prepare lays a fresh file out and reads what the store keeps in memory.
+func (s *Store) prepare(path string, fresh bool) error {
+	if fresh {
+		err := s.disk.update(func(tx *bolt.Tx) (bool, error) { return true, create(tx) })
+		if err != nil {
+			return err
+		}
+		if err := syncDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	return s.disk.view(func(tx *bolt.Tx) error {
+		s.epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))
+		return nil
+	})
+}
+
+// Epoch returns the random name that the file got when it was created. Who
+// remembers sequence numbers of another epoch remembers those of another file.
+func (s *Store) Epoch() string { return s.epoch }
+
+// Append queues the commit and returns. done is called exactly once, from the
+// writer's goroutine and in the order of the calls: with nil when the commit
+// is durable, or else with why nothing of it was recorded, which is
+// [ErrConflict], [ErrInvalid], [ErrTooLarge], [ErrBusy], [ErrClosed] or
+// [ErrUnavailable]. Once Close has returned there is no writer, and done gets
+// its ErrClosed from a goroutine of its own.
+//
+// Everybody's commits wait while done runs, so it should do no more than send
+// a message. It may call Append and Delete; it must not call Close.
+func (s *Store) Append(c Commit, done func(error)) {
+	s.enqueue(&request{write: c.write, size: c.size(), err: c.check(s.limit), done: done})
+}
+
+// Delete queues the removal of all that is stored of the room: entries, keys,
+// chat row, open turn. It keeps its place among the commits, and done is
+// called as Append calls it, with [ErrNotFound] if there was nothing. The next
+// entry of a deleted room is number 1 again. The space is reused, not
+// returned to the system.
+func (s *Store) Delete(room string, done func(error)) {
+	write := func(tx *bolt.Tx) error { return deleteRoom(tx, room) }
+	s.enqueue(&request{write: write, size: requestOverhead, err: checkRoom(room), done: done})
+}
+
+func (s *Store) enqueue(r *request) {
+	if r.err != nil {
+		r.refuse(r.err)
+	}
+	if !s.queue.put(r) {
+		go r.done(ErrClosed) // no writer is left, and done is never called from inside Append
+	}
+}
+
+// Close refuses new commits, writes those that are queued, and returns when
+// the last done function has. It waits for reads that are in a transaction,
+// not for loops over [Store.Read]. Closing again returns the same error.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.queue.close()
+		<-s.exited
+		s.closeErr = s.disk.close()
+	})
+	return s.closeErr
+}

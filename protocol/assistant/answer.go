@@ -1,0 +1,76 @@
+package assistant
+
+import (
+	"parlor/protocol/chat"
+)
+
+// The bodies of answers. Some go out both as an event and as the value of an
+// acknowledgement.
+type (
+	RoomFound struct {
+		Room chat.RoomID `json:"room_id"`
+		Chat chat.ID     `json:"chat_id"`
+	}
+	RoomNotFound struct {
+		Room *chat.RoomID `json:"room_id"` // always null
+		Chat chat.ID      `json:"chat_id"`
+	}
+	RoomCreated struct {
+		Room    chat.RoomID  `json:"room_id"`
+		Chat    chat.ID      `json:"chat_id"`
+		ModelID chat.ModelID `json:"model_id"`
+	}
+	RoomJoined struct {
+		Room    chat.RoomID `json:"room_id"`
+		Seq     uint64      `json:"seq"`
+		Epoch   string      `json:"epoch"`
+		Members []Member    `json:"members"`
+		Turn    *Turn       `json:"turn"`
+		Pending []string    `json:"pending"` // calls that wait for somebody: none without tools
+	}
+	RoomLeft struct {
+		Room chat.RoomID `json:"room_id"`
+	}
+	MessageSent struct {
+		MessageID chat.MessageID `json:"message_id"`
+		ClientID  chat.ClientID  `json:"client_message_id,omitempty"`
+		Seq       uint64         `json:"seq"`
+	}
+	TurnStopped struct {
+		TurnID *chat.TurnID `json:"turn_id"` // null if there was nothing to stop
+	}
+	Messages struct {
+		Messages []Message `json:"messages"` // oldest first
+		HasMore  bool      `json:"has_more"`
+	}
+)
+
+// Success is the body of the SPA's acknowledgements.
+type Success struct {
+	Success bool `json:"success"`
+}
+
+// A Member is somebody in the room.
+type Member struct {
+	UserID chat.UserID `json:"user_id"`
+	Name   string      `json:"name"`
+}
+
+// A Turn is the running turn with the text so far. Chunks that follow
+// continue at its length.
+type Turn struct {
+	TurnID    chat.TurnID    `json:"turn_id"`
+	MessageID chat.MessageID `json:"message_id"`
+	ModelID   chat.ModelID   `json:"model_id"`
+	Attempt   int            `json:"attempt"`
+	State     chat.State     `json:"state"`
+	Content   string         `json:"content"`
+}
+
+// A Refusal is the body of every error event.
+type Refusal struct {
+	Error    string        `json:"error"`
+	Code     chat.Code     `json:"code"`
+	ClientID chat.ClientID `json:"client_message_id,omitempty"`
+	Event    string        `json:"event,omitempty"` // the client event that was refused
+}

@@ -1,0 +1,121 @@
+// Package assistant is the wire of the namespace /assistant/realtime: what
+// clients say there and what they are told, in two dialects.
+//
+//	client event → [Decode] → request → session → room
+//	room → record, delta → [Record], [Delta] → frames, encoded once for all members
+//
+// The documented dialect (WIRE-EVENTS) streams; the dialect of the assistant
+// SPA (WIRE-ASSISTANT §6–§8) gets whole messages. A member that chose neither
+// is sent both: their event names do not meet.
+//
+// Answers are events whose names carry an id after one space. The bare names
+// "room_error" and "room_left {id}" throw inside the SPA's page; bare
+// "room_left" only answers leave_room, which the SPA never sends.
+package assistant
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
+	"parlor/protocol/socketio"
+)
+
+// Namespace is the Socket.IO namespace.
+const Namespace = "/assistant/realtime"
+
+// A Dialect is the set of events that a member understands.
+type Dialect uint8
+
+// The dialects.
+const (
+	Both Dialect = iota // not chosen: one after the other
+	Documented
+	SPA
+	Dialects = 3 // how many there are
+)
+
+// frames collects the encoded events of one publication.
+type frames []engineio.Frame
+
+// emit adds an event, whose name is the word and, if there is one, the id.
+func (f *frames) emit(word, id string, payload any) {
+	*f = append(*f, Event(word, id, payload))
+}
+
+// Event encodes an event with one argument. A payload that cannot be encoded
+// is a bug of ours.
+func Event(word, id string, payload any) engineio.Frame {
+	arg, err := json.Marshal(payload)
+	if err != nil {
+		panic("assistant: encode " + word + ": " + err.Error())
+	}
+	return socketio.EventFrame(Namespace, name(word, id), arg)
+}
+
+func name(word, id string) string {
+	if id == "" {
+		return word
+	}
+	return word + " " + id
+}
+
+// timestamp is RFC 3339 in UTC with a Z: other offsets are mangled by the SPA.
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+
+// Length counts text as JavaScript does, in UTF-16 code units: the unit of
+// the offset of a delta.
+func Length(text string) int {
+	n := 0
+	for _, r := range text {
+		n++
+		if r >= 0x10000 {
+			n++
+		}
+	}
+	return n
+}
+
+// Delta encodes a piece of the answer messageID that follows offset UTF-16
+// code units of it. The SPA's dialect has no event for it. It is written by
+// hand, since there is one for each token.
+func Delta(d Dialect, room chat.RoomID, messageID chat.MessageID, offset int, text string) []engineio.Frame {
+	if d == SPA {
+		return nil
+	}
+	return frames{chunk(room, messageID, offset, text, false)}
+}
+
+func chunk(room chat.RoomID, messageID chat.MessageID, offset int, text string, done bool) engineio.Frame {
+	arg := make([]byte, 0, 96+len(text)+len(text)/8)
+	arg = append(arg, `{"message_id":`...)
+	arg = socketio.AppendString(arg, string(messageID))
+	arg = append(arg, `,"content":`...)
+	arg = socketio.AppendString(arg, text)
+	arg = append(arg, `,"done":`...)
+	arg = strconv.AppendBool(arg, done)
+	arg = append(arg, `,"offset":`...)
+	arg = strconv.AppendInt(arg, int64(offset), 10)
+	arg = append(arg, '}')
+	return socketio.EventFrame(Namespace, name("stream_chunk", string(room)), arg)
+}
+
+// Record encodes what members are told when r is recorded; turn is the turn
+// that r is about, as it was just before.
+func Record(d Dialect, room chat.RoomID, r chat.Record, turn chat.Turn) []engineio.Frame {
+	var f frames
+	if d != SPA {
+		f.documented(string(room), r, turn)
+	}
+	if d != Documented {
+		f.spa(string(room), r, turn)
+	}
+	return f
+}
+
+// Gone encodes that the chat was deleted under its members.
+func Gone(room chat.RoomID) []engineio.Frame {
+	return frames{Event("error", string(room), Refusal{Error: "this chat was deleted", Code: chat.CodeNotFound})}
+}

@@ -1,0 +1,79 @@
+package assistant
+
+import "parlor/protocol/chat"
+
+// Message is a message as the documented dialect shows it.
+type Message struct {
+	chat.Message
+	Timestamp string `json:"timestamp"` // shadows the one inside
+}
+
+// Show returns m for the documented dialect.
+func Show(m chat.Message) Message { return Message{m, timestamp(m.Created)} }
+
+type turnEvent struct {
+	TurnID chat.TurnID `json:"turn_id"`
+	State  chat.State  `json:"state"`
+	Seq    uint64      `json:"seq"`
+	By     chat.UserID `json:"by,omitempty"`
+	Reason string      `json:"reason,omitempty"`
+}
+
+type streamStart struct {
+	MessageID chat.MessageID `json:"message_id"`
+	TurnID    chat.TurnID    `json:"turn_id"`
+	Attempt   int            `json:"attempt"`
+	ModelID   chat.ModelID   `json:"model_id"`
+	Seq       uint64         `json:"seq"`
+}
+
+type streamEnd struct {
+	MessageID chat.MessageID `json:"message_id"`
+	Seq       uint64         `json:"seq"`
+	State     chat.State     `json:"state"`
+	Usage     *chat.Usage    `json:"usage"`
+}
+
+type streamError struct {
+	MessageID chat.MessageID `json:"message_id"`
+	Error     string         `json:"error"`
+	Code      chat.Code      `json:"code"`
+	Retrying  bool           `json:"retrying"`
+}
+
+// documented encodes a record in the dialect of WIRE-EVENTS. What was recorded
+// carries its sequence number in every event that tells of it.
+func (f *frames) documented(room string, r chat.Record, turn chat.Turn) {
+	switch e := r.Event.(type) {
+	case chat.MessageAdded:
+		f.message(room, r)
+	case chat.TurnQueued:
+		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By})
+	case chat.TurnStarted:
+		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq, By: turn.By})
+		f.emit("stream_start", room, streamStart{e.MessageID, e.TurnID, e.Attempt, turn.ModelID, r.Seq})
+	case chat.TurnEnded:
+		f.documentedEnd(room, r, e)
+	}
+}
+
+func (f *frames) documentedEnd(room string, r chat.Record, e chat.TurnEnded) {
+	if e.MessageID != "" {
+		*f = append(*f, chunk(chat.RoomID(room), e.MessageID, Length(e.Content), "", true))
+		if e.Error != nil {
+			f.emit("stream_error", room, streamError{e.MessageID, e.Error.Message, e.Error.Code, false})
+		}
+		f.message(room, r)
+		f.emit("stream_end", room, streamEnd{e.MessageID, r.Seq, e.State, e.Usage})
+	}
+	reason := e.Reason
+	if e.Error != nil {
+		reason = e.Error.Message
+	}
+	f.emit("turn", room, turnEvent{e.TurnID, e.State, r.Seq, e.By, reason})
+}
+
+func (f *frames) message(room string, r chat.Record) {
+	m, _ := r.Message()
+	f.emit("message", room, map[string]Message{"message": Show(m)})
+}

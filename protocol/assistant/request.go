@@ -1,0 +1,265 @@
+package assistant
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	"parlor/protocol/chat"
+)
+
+// A Request is a client event, understood. Its fields are as the client sent
+// them: rooms decide whether ids exist and may be used.
+type Request interface{ request() }
+
+// The requests. An empty Room in JoinRoom means the one that the socket found
+// or created last (WIRE-ASSISTANT §9.2).
+type (
+	FindChat   struct{ Chat chat.ID }
+	CreateRoom struct {
+		Chat      chat.ID
+		ModelID   chat.ModelID
+		APISource string
+	}
+	JoinRoom struct {
+		Room    chat.RoomID
+		Dialect Dialect
+	}
+	LeaveRoom   struct{ Room chat.RoomID }
+	SendMessage struct {
+		Room     chat.RoomID
+		Envelope string // the SPA's id of the sending, which its acknowledgement is named after
+		Content  string
+		ModelID  chat.ModelID
+		ClientID chat.ClientID
+		LocalID  string
+		Quiet    bool // no answer wanted yet
+		Respond  bool // no message, only: answer now
+	}
+	Stop struct {
+		Room    chat.RoomID
+		TurnID  chat.TurnID
+		Reason  string
+		Control string // the SPA's id of the control event, if it is one
+	}
+	// Control is a control event of the SPA that asks for nothing.
+	Control struct {
+		Room chat.RoomID
+		ID   string
+	}
+	History struct {
+		Room   chat.RoomID
+		Before uint64
+		Limit  int
+	}
+)
+
+func (FindChat) request()    {}
+func (CreateRoom) request()  {}
+func (JoinRoom) request()    {}
+func (LeaveRoom) request()   {}
+func (SendMessage) request() {}
+func (Stop) request()        {}
+func (Control) request()     {}
+func (History) request()     {}
+
+// Limits of what a request may hold, besides the size of a message, which is
+// the room's.
+const (
+	maxEnvelopeLen = 128
+	maxReasonLen   = 1024
+	DefaultHistory = 50
+	MaxHistory     = 500
+	maxModelIDLen  = 256
+)
+
+// payload is the union of what client events carry.
+type payload struct {
+	ChatID    *string         `json:"chat_id"`
+	RoomID    *string         `json:"room_id"`
+	ModelID   string          `json:"model_id"`
+	APISource string          `json:"model_api_source"`
+	Dialect   string          `json:"dialect"`
+	Message   json.RawMessage `json:"message"`
+	Event     json.RawMessage `json:"event"`
+	TurnID    string          `json:"turn_id"`
+	Reason    string          `json:"reason"`
+	Before    uint64          `json:"before"`
+	Limit     int             `json:"limit"`
+}
+
+// Decode understands a client event. The request is returned beside an error
+// too, as far as it was understood, since the answer is named after its ids;
+// it is nil for an unknown event. Errors are [*chat.Error]s.
+func Decode(event string, args []json.RawMessage) (Request, error) {
+	word, id, _ := strings.Cut(event, " ")
+	decode, ok := decoders[word]
+	if !ok {
+		return nil, chat.Refuse(chat.CodeInvalid, "unknown event")
+	}
+	p, err := decodePayload(args)
+	if p.RoomID == nil && id != "" {
+		p.RoomID = &id
+	}
+	r, refused := decode(p)
+	if err != nil {
+		return r, err
+	}
+	if refused != nil {
+		return r, refused
+	}
+	return r, nil
+}
+
+var decoders = map[string]func(payload) (Request, *chat.Error){
+	"find_chat":    decodeFind,
+	"create_room":  decodeCreate,
+	"join_room":    decodeJoin,
+	"leave_room":   decodeLeave,
+	"send_message": decodeSend,
+	"stop":         decodeStop,
+	"event":        decodeControl,
+	"history":      decodeHistory,
+}
+
+// decodePayload reads the one argument. What can be read of a bad one is
+// returned beside the error: it may say where the answer goes.
+func decodePayload(args []json.RawMessage) (payload, error) {
+	var p payload
+	if len(args) == 0 {
+		return p, nil
+	}
+	if !isObject(args[0]) {
+		return p, invalid("the first argument must be an object")
+	}
+	if err := json.Unmarshal(args[0], &p); err != nil {
+		return p, invalid("a field has the wrong type: " + field(err))
+	}
+	return p, nil
+}
+
+func field(err error) string {
+	if e, ok := err.(*json.UnmarshalTypeError); ok {
+		return e.Field
+	}
+	return "not JSON"
+}
+
+func isObject(b json.RawMessage) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte("{"))
+}
+
+func invalid(text string) *chat.Error { return chat.Refuse(chat.CodeInvalid, text) }
+
+func (p payload) room() (chat.RoomID, *chat.Error) {
+	if p.RoomID == nil || *p.RoomID == "" {
+		return "", invalid("room_id is missing")
+	}
+	if len(*p.RoomID) > chat.MaxIDLen {
+		return "", invalid("room_id is too long")
+	}
+	return chat.RoomID(*p.RoomID), nil
+}
+
+func (p payload) chat() (chat.ID, *chat.Error) {
+	if p.ChatID == nil {
+		return "", invalid("chat_id is missing")
+	}
+	id := chat.ID(*p.ChatID)
+	if id.Valid() {
+		return id, nil
+	}
+	if len(id) > chat.MaxIDLen {
+		id = ""
+	}
+	return id, invalid("chat_id must be 1 to 128 printable characters without spaces")
+}
+
+func (p payload) model() (chat.ModelID, *chat.Error) {
+	if len(p.ModelID) > maxModelIDLen {
+		return "", invalid("model_id is too long")
+	}
+	return chat.ModelID(p.ModelID), nil
+}
+
+func decodeFind(p payload) (Request, *chat.Error) {
+	id, err := p.chat()
+	return FindChat{id}, err
+}
+
+func decodeCreate(p payload) (Request, *chat.Error) {
+	id, err := p.chat()
+	r := CreateRoom{Chat: id, APISource: p.APISource}
+	if err != nil {
+		return r, err
+	}
+	r.ModelID, err = p.model()
+	return r, err
+}
+
+func decodeJoin(p payload) (Request, *chat.Error) {
+	var r JoinRoom
+	if p.RoomID != nil {
+		var err *chat.Error
+		if r.Room, err = p.room(); err != nil {
+			return r, err
+		}
+	}
+	switch p.Dialect {
+	case "":
+	case "documented":
+		r.Dialect = Documented
+	case "spa":
+		r.Dialect = SPA
+	default:
+		return r, invalid(`dialect must be "documented" or "spa"`)
+	}
+	return r, nil
+}
+
+func decodeLeave(p payload) (Request, *chat.Error) {
+	room, err := p.room()
+	return LeaveRoom{room}, err
+}
+
+func decodeStop(p payload) (Request, *chat.Error) {
+	room, err := p.room()
+	r := Stop{Room: room, TurnID: chat.TurnID(p.TurnID), Reason: p.Reason}
+	if err == nil && (len(p.Reason) > maxReasonLen || len(p.TurnID) > maxEnvelopeLen) {
+		return r, invalid("reason or turn_id is too long")
+	}
+	return r, err
+}
+
+func decodeHistory(p payload) (Request, *chat.Error) {
+	room, err := p.room()
+	r := History{Room: room, Before: p.Before, Limit: p.Limit}
+	if r.Limit == 0 {
+		r.Limit = DefaultHistory
+	}
+	if err == nil && (r.Limit < 0 || r.Limit > MaxHistory) {
+		return r, invalid("limit must be between 1 and 500")
+	}
+	return r, err
+}
+
+// control is the SPA's body of "event".
+type control struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+}
+
+func decodeControl(p payload) (Request, *chat.Error) {
+	var c control
+	room, err := p.room()
+	if !isObject(p.Event) || json.Unmarshal(p.Event, &c) != nil || len(c.ID) > maxEnvelopeLen {
+		return Control{Room: room}, invalid("event must be an object with type and id")
+	}
+	switch c.Type {
+	case "sbaw.assistant.stop_processing":
+		return Stop{Room: room, Control: c.ID}, err
+	case "sbaw.assistant.update_session":
+		return Control{room, c.ID}, err
+	}
+	return Control{room, c.ID}, invalid("unknown type of event")
+}

@@ -1,0 +1,126 @@
+package assistant
+
+import (
+	"encoding/json"
+	"strings"
+
+	"parlor/protocol/chat"
+)
+
+// envelope is the union of the objects that send_message carries: the
+// documented one (content, client_message_id) and the SPA's (type, id, data).
+type envelope struct {
+	Content  *string `json:"content"`
+	ClientID string  `json:"client_message_id"`
+
+	Type string `json:"type"`
+	ID   string `json:"id"`
+	Data struct {
+		Item struct {
+			ID      string          `json:"id"`
+			ModelID string          `json:"model_id"`
+			Content json.RawMessage `json:"content"` // text, or the parts of the realtime family
+		} `json:"item"`
+	} `json:"data"`
+}
+
+func decodeSend(p payload) (Request, *chat.Error) {
+	room, refused := p.room()
+	r := SendMessage{Room: room}
+	if refused == nil {
+		r.ModelID, refused = p.model()
+	}
+	// Whatever is refused, the envelope's id names the answer.
+	if bad := r.read(p.Message); refused == nil {
+		refused = bad
+	}
+	return r, refused
+}
+
+func (r *SendMessage) read(message json.RawMessage) *chat.Error {
+	if json.Unmarshal(message, &r.Content) == nil && !isNull(message) {
+		return r.check()
+	}
+	if !isObject(message) {
+		return invalid("message must be text or an object")
+	}
+	var e envelope
+	err := json.Unmarshal(message, &e)
+	if len(e.ID) <= maxEnvelopeLen {
+		r.Envelope = e.ID
+	}
+	if err != nil {
+		return invalid("a field of message has the wrong type: " + field(err))
+	}
+	return r.fill(e)
+}
+
+func isNull(b json.RawMessage) bool { return string(b) == "null" }
+
+func (r *SendMessage) fill(e envelope) *chat.Error {
+	item := e.Data.Item
+	switch e.Type {
+	case "":
+		if e.Content == nil {
+			return invalid("message.content is missing")
+		}
+		r.Content = *e.Content
+		r.ClientID = chat.ClientID(e.ClientID)
+	case "sbaw.incoming.text_message.user":
+		if json.Unmarshal(item.Content, &r.Content) != nil {
+			return invalid("message.data.item.content must be text")
+		}
+		r.LocalID = item.ID
+	case "conversation.item.create":
+		r.Quiet = true
+		r.Content = inputText(item.Content)
+		r.LocalID = item.ID
+	case "response.create":
+		r.Respond = true
+		return r.checkIDs(e)
+	default:
+		return invalid("messages of this type are not supported")
+	}
+	if r.ModelID == "" && len(item.ModelID) <= maxModelIDLen {
+		r.ModelID = chat.ModelID(item.ModelID)
+	}
+	if refused := r.checkIDs(e); refused != nil {
+		return refused
+	}
+	return r.check()
+}
+
+// inputText joins the text parts of a realtime item.
+func inputText(content json.RawMessage) string {
+	var parts []struct {
+		Type string `json:"type"`
+		Text string `json:"text"`
+	}
+	var text strings.Builder
+	if json.Unmarshal(content, &parts) != nil {
+		return ""
+	}
+	for _, p := range parts {
+		if p.Type == "input_text" {
+			text.WriteString(p.Text)
+		}
+	}
+	return text.String()
+}
+
+func (r *SendMessage) checkIDs(e envelope) *chat.Error {
+	if len(e.ID) > maxEnvelopeLen || len(r.LocalID) > maxEnvelopeLen {
+		return invalid("an id of the message is too long")
+	}
+	if r.ClientID != "" && !r.ClientID.Valid() {
+		return invalid("client_message_id must be 1 to 128 printable characters without spaces")
+	}
+	return nil
+}
+
+func (r *SendMessage) check() *chat.Error {
+	if strings.TrimSpace(r.Content) == "" {
+		return invalid("the message is empty")
+	}
+	return nil
+}

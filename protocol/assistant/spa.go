@@ -1,0 +1,84 @@
+package assistant
+
+import "parlor/protocol/chat"
+
+// typed is the body of receive_message: WIRE-ASSISTANT §8, the sbaw family.
+type typed struct {
+	Type string `json:"type"`
+	Data any    `json:"data"`
+}
+
+type spaMessage struct {
+	ID       chat.MessageID `json:"id"`
+	Content  string         `json:"content"`
+	ModelID  chat.ModelID   `json:"model_id"`
+	Role     chat.Role      `json:"role"`
+	Type     string         `json:"type"`
+	Modality string         `json:"modality"`
+	Created  string         `json:"created_timestamp"`
+}
+
+type spaAnswer struct {
+	spaMessage
+	TokenUsage *chat.Usage `json:"token_usage"`
+	StopReason string      `json:"stop_reason"`
+}
+
+type spaError struct {
+	Error    string         `json:"error"`
+	Message  chat.MessageID `json:"message_id"`
+	ClientID string         `json:"client_message_id"` // the page's own id of the bubble
+}
+
+// spa encodes a record for the assistant SPA, which shows whole messages only.
+func (f *frames) spa(room string, r chat.Record, turn chat.Turn) {
+	switch e := r.Event.(type) {
+	case chat.MessageAdded:
+		f.emit("receive_message", room, typed{"sbaw.text_message.user", spaShow(r)})
+	case chat.TurnEnded:
+		if e.MessageID == "" {
+			return
+		}
+		if e.Error != nil {
+			f.emit("message_error", "", spaError{e.Error.Message, e.Prompt, turn.LocalID})
+		}
+		// The only event that frees the page's spinner, so it follows an error too (§9.4).
+		f.emit("receive_message", room, typed{
+			"sbaw.text_message.assistant", spaAnswer{spaShow(r), e.Usage, stopReason(e.State)},
+		})
+	}
+}
+
+func spaShow(r chat.Record) spaMessage {
+	m, _ := r.Message()
+	return spaMessage{
+		ID: m.ID, Content: Visible(m), ModelID: m.ModelID, Role: m.Role,
+		Type: "message", Modality: "text", Created: timestamp(m.Created),
+	}
+}
+
+// Visible returns what a page that knows no states shows of m: its content,
+// or why there is none instead of an empty bubble.
+func Visible(m chat.Message) string {
+	switch {
+	case m.Content != "" || m.Role != chat.RoleAssistant:
+		return m.Content
+	case m.Error != nil:
+		return m.Error.Message
+	case m.State == chat.StateStopped:
+		return "Stopped."
+	case m.State == chat.StateInterrupted:
+		return "Interrupted."
+	}
+	return m.Content
+}
+
+func stopReason(s chat.State) string {
+	switch s {
+	case chat.StateCompleted:
+		return "stop"
+	case chat.StateFailed:
+		return "error"
+	}
+	return "cancelled"
+}

@@ -1,0 +1,188 @@
+// Package chat is the vocabulary of parlor: who talks, in which chat, about
+// what is recorded, and how a refusal is named.
+//
+//	command → room → [Event]s → log → the same Events folded into state, told to members
+//
+// It holds no I/O, no goroutines and no clock; the actors, the wire dialects
+// and the HTTP API all speak in these types.
+package chat
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// An ID names a chat. Clients choose it or have it chosen for them; it is
+// what a person bookmarks.
+type ID string
+
+// A RoomID names the room that serves a chat, see [ID.Room].
+type RoomID string
+
+// The other names of things. Message and turn ids are UUIDs that the server
+// chose; a ClientID is the idempotency key that a client may attach to a send.
+type (
+	UserID    string
+	MessageID string
+	TurnID    string
+	ModelID   string
+	ClientID  string
+)
+
+// Limits of names that clients choose, in bytes.
+const (
+	MaxIDLen       = 128
+	MaxClientIDLen = 128
+)
+
+const (
+	roomHashLen  = 15 // bytes
+	roomAlphabet = "abcdefghijklmnopqrstuvwxyz234567"
+)
+
+var roomEncoding = base32.NewEncoding(roomAlphabet).WithPadding(base32.NoPadding)
+
+// Room returns the id of the chat's room. It is a function of the chat id
+// alone, so it is the same on every reconnect and after every restart, cannot
+// collide, and contains only letters and digits: event names and actor names
+// are built from it.
+func (id ID) Room() RoomID {
+	sum := sha256.Sum256([]byte(id))
+	return RoomID("r" + roomEncoding.EncodeToString(sum[:roomHashLen]))
+}
+
+// Valid reports whether id looks like the result of [ID.Room].
+func (id RoomID) Valid() bool {
+	name, ok := strings.CutPrefix(string(id), "r")
+	return ok && len(name) == roomEncoding.EncodedLen(roomHashLen) && strings.Trim(name, roomAlphabet) == ""
+}
+
+// Valid reports whether id can name a chat: 1 to [MaxIDLen] bytes of
+// printable UTF-8 without spaces, since event names carry it after a space.
+func (id ID) Valid() bool { return validName(string(id), MaxIDLen) }
+
+// Valid reports whether id can be an idempotency key.
+func (id ClientID) Valid() bool { return validName(string(id), MaxClientIDLen) }
+
+func validName(s string, limit int) bool {
+	return s != "" && len(s) <= limit && utf8.ValidString(s) &&
+		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+}
+
+// A User is somebody who proved who they are, or a guest of development mode.
+type User struct {
+	ID      UserID `json:"user_id"`
+	Name    string `json:"name,omitempty"`
+	Email   string `json:"email,omitempty"`
+	Picture string `json:"picture,omitempty"`
+}
+
+// A Model is an assistant that a chat can talk with, as clients list it.
+type Model struct {
+	ID          ModelID `json:"model_id"`
+	APISource   string  `json:"model_api_source"`
+	Provider    string  `json:"provider"`
+	DisplayName string  `json:"display_name"`
+	FullName    string  `json:"full_name"`
+	Description string  `json:"description"`
+}
+
+// Info is what is known of a chat without reading its history.
+type Info struct {
+	ID        ID        `json:"chat_id"`
+	Room      RoomID    `json:"room_id"`
+	Owner     UserID    `json:"user_id"`
+	ModelID   ModelID   `json:"current_model_id"`
+	APISource string    `json:"current_model_api_source"`
+	Epoch     string    `json:"epoch"` // changes when the chat is deleted and made anew
+	Created   time.Time `json:"created_timestamp"`
+}
+
+// A Role is the part that a message's author plays.
+type Role string
+
+// The roles of recorded messages and of prompts.
+const (
+	RoleUser      Role = "user"
+	RoleAssistant Role = "assistant"
+	RoleSystem    Role = "system"
+)
+
+// A State is how far a turn, and the message that it produces, has come.
+type State string
+
+// The states of a turn. The last four are ends.
+const (
+	StateQueued      State = "queued"
+	StateRunning     State = "running"
+	StateCompleted   State = "completed"
+	StateStopped     State = "stopped"
+	StateFailed      State = "failed"
+	StateInterrupted State = "interrupted"
+)
+
+// A Turn is one run of the assistant, from the moment it is wanted.
+type Turn struct {
+	ID      TurnID
+	Prompt  MessageID // the message to answer
+	ModelID ModelID
+	By      UserID
+	LocalID string // see [TurnQueued]
+
+	MessageID MessageID // of the answer; empty until the turn starts
+	Attempt   int       // 0 while the turn is queued
+}
+
+// State returns whether the turn is queued or running.
+func (t Turn) State() State {
+	if t.Attempt == 0 {
+		return StateQueued
+	}
+	return StateRunning
+}
+
+// Usage counts the tokens of one turn.
+type Usage struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	CompletionTokens int `json:"completion_tokens"`
+	TotalTokens      int `json:"total_tokens"`
+}
+
+// A Message is one recorded utterance.
+type Message struct {
+	ID       MessageID `json:"message_id"`
+	Seq      uint64    `json:"seq"` // of the event that recorded it
+	Role     Role      `json:"role"`
+	Content  string    `json:"content"`
+	Author   *User     `json:"author,omitempty"` // of a user's message
+	ModelID  ModelID   `json:"model_id,omitempty"`
+	State    State     `json:"state"`
+	Usage    *Usage    `json:"usage,omitempty"`
+	Error    *Error    `json:"error,omitempty"` // of a failed turn's message
+	ClientID ClientID  `json:"client_message_id,omitempty"`
+	Created  time.Time `json:"timestamp"`
+}
+
+// A Prompt is what an assistant is asked to answer: a conversation, oldest
+// message first, that ends with what has to be answered.
+type Prompt struct {
+	Model    ModelID
+	Messages []PromptMessage
+}
+
+// A PromptMessage is one message of a Prompt.
+type PromptMessage struct {
+	Role    Role
+	Content string
+}
+
+// A Delta is a piece of an answer as a provider streams it. Text may be empty;
+// Usage comes at most once, usually last.
+type Delta struct {
+	Text  string
+	Usage *Usage
+}

@@ -1,0 +1,47 @@
+package chat
+
+import "errors"
+
+// A Code is the stable, machine-readable part of a refusal.
+type Code string
+
+// The codes that clients can rely on.
+const (
+	CodeUnauthenticated    Code = "unauthenticated"     // no credential, or not a valid one
+	CodeForbidden          Code = "forbidden"           // known, but not a member
+	CodeNotFound           Code = "not_found"           // no such chat, room, turn or model
+	CodeInvalid            Code = "invalid"             // the command cannot be understood
+	CodeTooLarge           Code = "too_large"           // over a named limit
+	CodeRateLimited        Code = "rate_limited"        // too many commands
+	CodeBusy               Code = "busy"                // a bounded queue is full
+	CodeProviderError      Code = "provider_error"      // the assistant's provider failed
+	CodeProviderTimeout    Code = "provider_timeout"    // the assistant's provider did not answer in time
+	CodeStorageUnavailable Code = "storage_unavailable" // the disk refused; nothing was recorded
+	CodeInternal           Code = "internal"            // our fault
+)
+
+// An Error is a refusal or a failure as a client is told it. Message is for
+// people and never carries a stack, a path or a key.
+type Error struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
+
+// Refuse returns an [*Error].
+func Refuse(code Code, message string) *Error { return &Error{Code: code, Message: message} }
+
+// AsError returns the *Error in err's chain. Any other error becomes
+// [CodeInternal] without its text, which may name paths or keys; nil stays nil.
+func AsError(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return Refuse(CodeInternal, "something went wrong in the server")
+}

@@ -1,0 +1,148 @@
+package chat
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// An Event is a fact that a room has recorded. The set is sealed: whoever
+// folds, stores or shows events can name them all.
+type Event interface{ kind() string }
+
+// Created is the first event of every chat.
+type Created struct {
+	Chat Info `json:"chat"`
+}
+
+// MessageAdded records what somebody said.
+type MessageAdded struct {
+	MessageID MessageID `json:"message_id"`
+	Author    User      `json:"author"`
+	Content   string    `json:"content"`
+	ModelID   ModelID   `json:"model_id,omitempty"` // the model it was sent to
+	ClientID  ClientID  `json:"client_message_id,omitempty"`
+}
+
+// TurnQueued records that an answer is wanted. Turns run one at a time, in
+// the order in which they were queued.
+type TurnQueued struct {
+	TurnID  TurnID    `json:"turn_id"`
+	Prompt  MessageID `json:"prompt"` // the message to answer
+	ModelID ModelID   `json:"model_id"`
+	By      UserID    `json:"by"`
+	// LocalID is what the client that sent the prompt calls it. It is neither
+	// unique nor checked: it only goes back to clients, to mark an error.
+	LocalID string `json:"local_id,omitempty"`
+}
+
+// TurnStarted records that the assistant was asked. Attempt counts from 1; a
+// later one replaces the text of the one before.
+type TurnStarted struct {
+	TurnID    TurnID    `json:"turn_id"`
+	MessageID MessageID `json:"message_id"` // of the answer, the same in every attempt
+	Attempt   int       `json:"attempt"`
+}
+
+// TurnEnded records the end of a turn and, if it had started, its answer:
+// one event, so that there is no ended turn without its text.
+type TurnEnded struct {
+	TurnID    TurnID    `json:"turn_id"`
+	MessageID MessageID `json:"message_id,omitempty"` // empty if the turn never started
+	Prompt    MessageID `json:"prompt"`
+	ModelID   ModelID   `json:"model_id"`
+	State     State     `json:"state"`
+	Content   string    `json:"content"`
+	Usage     *Usage    `json:"usage,omitempty"`
+	Error     *Error    `json:"error,omitempty"`
+	By        UserID    `json:"by,omitempty"`     // who stopped it
+	Reason    string    `json:"reason,omitempty"` // why, in their words
+}
+
+func (Created) kind() string      { return "created" }
+func (MessageAdded) kind() string { return "message_added" }
+func (TurnQueued) kind() string   { return "turn_queued" }
+func (TurnStarted) kind() string  { return "turn_started" }
+func (TurnEnded) kind() string    { return "turn_ended" }
+
+// A Record is an event in its place in a room's log.
+type Record struct {
+	Seq   uint64 // 1, 2, 3 … within the room
+	At    time.Time
+	Event Event
+}
+
+// Message returns the utterance that the record holds, if it holds one.
+func (r Record) Message() (Message, bool) {
+	switch e := r.Event.(type) {
+	case MessageAdded:
+		return Message{
+			ID: e.MessageID, Seq: r.Seq, Role: RoleUser, Content: e.Content, Author: &e.Author,
+			ModelID: e.ModelID, State: StateCompleted, ClientID: e.ClientID, Created: r.At,
+		}, true
+	case TurnEnded:
+		return Message{
+			ID: e.MessageID, Seq: r.Seq, Role: RoleAssistant, Content: e.Content,
+			ModelID: e.ModelID, State: e.State, Usage: e.Usage, Error: e.Error, Created: r.At,
+		}, e.MessageID != ""
+	}
+	return Message{}, false
+}
+
+// stored is how a record lies in the log; the sequence number is its key there.
+type stored struct {
+	Type string          `json:"type"`
+	At   time.Time       `json:"at"`
+	Data json.RawMessage `json:"data"`
+}
+
+// ErrUnknownEvent is returned by [DecodeRecord] for an event that a newer
+// version wrote.
+var ErrUnknownEvent = errors.New("chat: unknown event type")
+
+// Encode returns the bytes that the log keeps of the record.
+func (r Record) Encode() ([]byte, error) {
+	data, err := json.Marshal(r.Event)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", r.Event.kind(), err)
+	}
+	return json.Marshal(stored{r.Event.kind(), r.At, data})
+}
+
+// DecodeRecord reads what [Record.Encode] wrote.
+func DecodeRecord(seq uint64, b []byte) (Record, error) {
+	var s stored
+	if err := json.Unmarshal(b, &s); err != nil {
+		return Record{}, fmt.Errorf("decode record %d: %w", seq, err)
+	}
+	e, err := decodeEvent(s.Type, s.Data)
+	if err != nil {
+		return Record{}, fmt.Errorf("decode record %d: %w", seq, err)
+	}
+	return Record{Seq: seq, At: s.At, Event: e}, nil
+}
+
+func decodeEvent(kind string, data []byte) (Event, error) {
+	switch kind {
+	case Created{}.kind():
+		return decodeAs[Created](data)
+	case MessageAdded{}.kind():
+		return decodeAs[MessageAdded](data)
+	case TurnQueued{}.kind():
+		return decodeAs[TurnQueued](data)
+	case TurnStarted{}.kind():
+		return decodeAs[TurnStarted](data)
+	case TurnEnded{}.kind():
+		return decodeAs[TurnEnded](data)
+	}
+	return nil, fmt.Errorf("%w %q", ErrUnknownEvent, kind)
+}
+
+func decodeAs[E Event](data []byte) (Event, error) {
+	var e E
+	if err := json.Unmarshal(data, &e); err != nil {
+		return nil, err
+	}
+	return e, nil
+}

@@ -1,0 +1,241 @@
+// Package api serves the HTTP half of what the assistant SPA and scripts use:
+// who am I, which models are there, my chats and their history.
+//
+//	request → recover → CORS → cross-origin check → Authenticator → endpoint → Chats, Models
+//	                                                                    ↓
+//	                          JSON answer, or {"detail", "code"} ← chat.Error
+//
+// An endpoint returns a value or an error and never touches the response: what
+// every answer has in common is in one place.
+//
+// # Whose chat
+//
+// A chat that is somebody else's does not exist: refusals with
+// [chat.CodeForbidden] become 404 here, so that nobody learns which ids are in
+// use.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/rs/cors"
+
+	"parlor/protocol/chat"
+)
+
+// Limits of what a request may ask for or bring.
+const (
+	DefaultChatsLimit    = 20
+	MaxChatsLimit        = 100
+	DefaultMessagesLimit = 1_000
+	MaxMessagesLimit     = 10_000
+
+	// DefaultMaxBodyBytes limits the body of a request, see [Options].
+	DefaultMaxBodyBytes = 64 << 10
+)
+
+// preflightSeconds is how long a browser may remember a CORS preflight.
+const preflightSeconds = 600
+
+// Chats is the part of the server that keeps chats. Its methods may be called
+// at once from many goroutines. Errors that are a [*chat.Error] are shown to
+// the client; of others it learns only that something went wrong.
+type Chats interface {
+	// Create makes a chat that u owns, under an id that it chooses.
+	Create(ctx context.Context, u chat.User, model chat.ModelID, apiSource string) (chat.Info, error)
+
+	// List returns u's own chats, newest first, and how many there are in all.
+	List(ctx context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error)
+
+	// Get returns a chat, or [chat.CodeNotFound], or [chat.CodeForbidden].
+	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
+
+	// Delete removes a chat and its history, with the errors of Get.
+	Delete(ctx context.Context, u chat.User, id chat.ID) error
+
+	// Messages returns, in ascending order, the newest limit messages of those
+	// whose sequence number is below before; 0 means of all. It has the errors
+	// of Get.
+	Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) ([]chat.Message, error)
+}
+
+// Models knows the assistants that can be talked with.
+type Models interface {
+	// List returns them in the order in which clients should offer them. The
+	// SPA needs at least one.
+	List() []chat.Model
+
+	// Model returns the one with the id, which need not be in the list.
+	Model(chat.ModelID) (chat.Model, bool)
+}
+
+// An Authenticator says who sent a request. Its errors are a [*chat.Error].
+type Authenticator interface {
+	Request(*http.Request) (chat.User, error)
+}
+
+// Options configure an [API]. The zero value is ready to use.
+type Options struct {
+	// AllowedOrigins are the origins, as "scheme://host[:port]", whose pages
+	// may use the API with the user's cookies. None by default; the server's
+	// own origin needs no mention.
+	AllowedOrigins []string
+
+	// MaxBodyBytes limits the body of a request. Zero means
+	// [DefaultMaxBodyBytes].
+	MaxBodyBytes int64
+
+	// Logger receives panics and the causes of internal errors. Nil discards
+	// them.
+	Logger *slog.Logger
+}
+
+// An API serves the endpoints. It keeps nothing between requests and may be
+// registered under several prefixes.
+type API struct {
+	chats   Chats
+	models  Models
+	auth    Authenticator
+	maxBody int64
+	log     *slog.Logger
+	cors    *cors.Cors
+	csrf    *http.CrossOriginProtection
+}
+
+// New returns an API, or an error that names an origin which is none.
+func New(chats Chats, models Models, auth Authenticator, o Options) (*API, error) {
+	a := &API{chats: chats, models: models, auth: auth, maxBody: o.MaxBodyBytes, log: o.Logger}
+	if a.maxBody == 0 {
+		a.maxBody = DefaultMaxBodyBytes
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if err := a.allow(o.AllowedOrigins); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// allow prepares for the origins both what a browser is told (CORS) and what
+// is refused to it: cookies travel with requests that need no CORS, so changes
+// are also checked here.
+func (a *API) allow(origins []string) error {
+	a.csrf = http.NewCrossOriginProtection()
+	a.csrf.SetDenyHandler(http.HandlerFunc(a.refuseCrossOrigin))
+	for _, origin := range origins {
+		if strings.Contains(origin, "*") {
+			return fmt.Errorf("api: allowed origin %q: wildcards are not supported", origin)
+		}
+		if err := a.csrf.AddTrustedOrigin(origin); err != nil {
+			return fmt.Errorf("api: allowed origin: %w", err)
+		}
+	}
+	origins = slices.Clone(origins)
+	a.cors = cors.New(cors.Options{
+		// A function, because cors takes an empty list for "all".
+		AllowOriginFunc:  func(origin string) bool { return slices.Contains(origins, origin) },
+		AllowedMethods:   []string{"GET", "POST", "DELETE", "PUT", "PATCH"},
+		AllowedHeaders:   []string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user"},
+		AllowCredentials: true,
+		MaxAge:           preflightSeconds,
+	})
+	return nil
+}
+
+// Register adds the API to mux below prefix, for example "/api/v1". Everything
+// below prefix that mux has no better pattern for gets a JSON 404.
+func (a *API) Register(mux *http.ServeMux, prefix string) {
+	for _, route := range []struct {
+		path      string
+		endpoints map[string]endpoint // by method
+	}{
+		{"/auth/me", map[string]endpoint{"GET": a.me}},
+		{"/model", map[string]endpoint{"GET": a.listModels}},
+		{"/chat", map[string]endpoint{"GET": a.listChats, "POST": a.createChat}},
+		{"/chat/{chat_id}", map[string]endpoint{"GET": a.getChat, "DELETE": a.deleteChat}},
+		{"/chat/{chat_id}/messages", map[string]endpoint{"GET": a.listMessages}},
+	} {
+		methods := []string{"HEAD"} // which the mux answers with GET
+		for method, e := range route.endpoints {
+			mux.Handle(method+" "+prefix+route.path, a.protect(a.serve(e)))
+			methods = append(methods, method)
+		}
+		slices.Sort(methods)
+		mux.Handle(prefix+route.path, a.protect(methodNotAllowed(methods)))
+	}
+	mux.Handle(prefix+"/", a.protect(http.HandlerFunc(a.notFound)))
+}
+
+// RegisterHealth adds what load balancers ask to mux: /healthz, and the path
+// that the seed's deployments know below base.
+func RegisterHealth(mux *http.ServeMux, base string) {
+	answer := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, []byte(body)) }
+	}
+	mux.Handle("GET /healthz", answer(`{"status":"ok"}`))
+	mux.Handle("GET "+base+"/internal/health", answer(`{"status":"healthy"}`))
+}
+
+// protect puts around h what every request passes through.
+func (a *API) protect(h http.Handler) http.Handler {
+	return a.recovered(a.cors.Handler(a.csrf.Handler(h)))
+}
+
+// An endpoint answers one kind of request of a user whose identity is proved.
+type endpoint func(*http.Request, chat.User) (any, error)
+
+func (a *API) serve(e endpoint) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		u, err := a.auth.Request(r)
+		if err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, a.maxBody)
+		answer, err := e(r, u)
+		if err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		a.answer(w, r, answer)
+	}
+}
+
+func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
+	a.refuse(w, r, chat.Refuse(chat.CodeNotFound, "no such endpoint: "+r.URL.Path))
+}
+
+func methodNotAllowed(methods []string) http.HandlerFunc {
+	allow := strings.Join(methods, ", ")
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		writeError(w, http.StatusMethodNotAllowed, chat.Refuse(chat.CodeInvalid, r.Method+" is not possible here, only "+allow))
+	}
+}
+
+func (a *API) refuseCrossOrigin(w http.ResponseWriter, r *http.Request) {
+	a.refuse(w, r, chat.Refuse(chat.CodeForbidden, "changes from pages of another origin are refused unless it is among the server's cors-origins"))
+}
+
+// errNoChat also stands for somebody else's chat.
+var errNoChat = chat.Refuse(chat.CodeNotFound, "Chat not found")
+
+// hidden turns the refusals that would tell whether a chat exists into one.
+func hidden(err error) error {
+	var refusal *chat.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	switch refusal.Code {
+	case chat.CodeForbidden, chat.CodeNotFound:
+		return errNoChat
+	}
+	return err
+}

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+
+	"parlor/protocol/chat"
+)
+
+func (a *API) me(_ *http.Request, u chat.User) (any, error) {
+	return wireUser{string(u.ID), orNull(u.Email), orNull(u.Name), orNull(u.Picture)}, nil
+}
+
+// listModels also lists the models of the user's newest chats: the SPA needs
+// each chat's model in the list, and a model may be reachable without being
+// listed or may have left the configuration since.
+func (a *API) listModels(r *http.Request, u chat.User) (any, error) {
+	models := slices.Clone(a.models.List())
+	listed := map[chat.ModelID]bool{}
+	for _, m := range models {
+		listed[m.ID] = true
+	}
+	chats, _, err := a.chats.List(r.Context(), u, 0, MaxChatsLimit)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range chats {
+		if !listed[c.ModelID] {
+			listed[c.ModelID] = true
+			models = append(models, a.modelOf(c))
+		}
+	}
+	return wireModels{Models: orEmpty(models)}, nil
+}
+
+func (a *API) modelOf(c chat.Info) chat.Model {
+	if m, ok := a.models.Model(c.ModelID); ok {
+		return m
+	}
+	name := string(c.ModelID)
+	return chat.Model{ID: c.ModelID, APISource: c.APISource, DisplayName: name, FullName: name, Description: "no longer available"}
+}
+
+func (a *API) listChats(r *http.Request, u chat.User) (any, error) {
+	limit, err := intParam(r, "limit", DefaultChatsLimit, 1, MaxChatsLimit)
+	if err != nil {
+		return nil, err
+	}
+	offset, err := intParam(r, "offset", 0, 0, math.MaxInt32)
+	if err != nil {
+		return nil, err
+	}
+	chats, total, err := a.chats.List(r.Context(), u, offset, limit)
+	if err != nil {
+		return nil, err
+	}
+	answer := wireChats{Chats: []wireChat{}, Total: total, HasMore: offset+len(chats) < total}
+	for _, c := range chats {
+		answer.Chats = append(answer.Chats, toWireChat(c))
+	}
+	return answer, nil
+}
+
+func (a *API) createChat(r *http.Request, u chat.User) (any, error) {
+	var body struct {
+		ModelID   chat.ModelID `json:"model_id"`
+		APISource string       `json:"model_api_source"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	if body.ModelID == "" {
+		return nil, chat.Refuse(chat.CodeInvalid, "model_id is missing")
+	}
+	model, ok := a.models.Model(body.ModelID)
+	if !ok {
+		return nil, chat.Refuse(chat.CodeNotFound, fmt.Sprintf("no such model: %q", body.ModelID))
+	}
+	// The SPA chooses its send path by the chat's source, so a wrong one would
+	// spoil the chat for good.
+	if body.APISource != "" && body.APISource != model.APISource {
+		return nil, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("the model_api_source of %q is %q, not %q", model.ID, model.APISource, body.APISource))
+	}
+	c, err := a.chats.Create(r.Context(), u, model.ID, model.APISource)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]chat.ID{"chat_id": c.ID}, nil
+}
+
+func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
+	c, err := a.chat(r, u)
+	if err != nil {
+		return nil, err
+	}
+	return toWireChat(c), nil
+}
+
+func (a *API) deleteChat(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.chats.Delete(r.Context(), u, id); err != nil {
+		return nil, hidden(err)
+	}
+	return map[string]string{"message": "Chat deleted successfully"}, nil
+}
+
+// listMessages answers with a bare array whose order is the order of display.
+func (a *API) listMessages(r *http.Request, u chat.User) (any, error) {
+	limit, err := intParam(r, "limit", DefaultMessagesLimit, 1, MaxMessagesLimit)
+	if err != nil {
+		return nil, err
+	}
+	before, err := seqParam(r, "before")
+	if err != nil {
+		return nil, err
+	}
+	c, err := a.chat(r, u)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := a.chats.Messages(r.Context(), u, c.ID, before, limit)
+	if err != nil {
+		return nil, hidden(err)
+	}
+	answer := []any{}
+	for _, m := range messages {
+		answer = append(answer, a.toWireMessage(c, m))
+	}
+	return answer, nil
+}
+
+// chat returns the chat that the request's path names.
+func (a *API) chat(r *http.Request, u chat.User) (chat.Info, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return chat.Info{}, err
+	}
+	c, err := a.chats.Get(r.Context(), u, id)
+	return c, hidden(err)
+}
+
+func chatID(r *http.Request) (chat.ID, error) {
+	id := chat.ID(r.PathValue("chat_id"))
+	if !id.Valid() {
+		return "", errNoChat
+	}
+	return id, nil
+}

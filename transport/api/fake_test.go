@@ -1,0 +1,116 @@
+package api_test
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"parlor/protocol/chat"
+	"parlor/transport/api"
+	"parlor/transport/auth"
+)
+
+var (
+	t0     = time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.FixedZone("", -5*3600))
+	elisa  = chat.Model{ID: "eliza", APISource: "aisuite", Provider: "parlor", DisplayName: "ELIZA", FullName: "ELIZA (1966)", Description: "Listens."}
+	hidden = chat.Model{ID: "aisuite.openai:gpt-x", APISource: "aisuite", Provider: "openai", DisplayName: "gpt-x", FullName: "gpt-x"}
+)
+
+// chats is a small world of chats. It is not safe for concurrent use.
+type chats struct {
+	infos    []chat.Info // oldest first
+	messages map[chat.ID][]chat.Message
+	fail     error // what every method answers, if not nil
+	onGet    func()
+}
+
+func (c *chats) Create(_ context.Context, u chat.User, model chat.ModelID, source string) (chat.Info, error) {
+	info := chat.Info{ID: chat.ID("chat-" + string(rune('a'+len(c.infos)))), Owner: u.ID, ModelID: model, APISource: source, Created: t0.Add(time.Duration(len(c.infos)) * time.Minute)}
+	c.infos = append(c.infos, info)
+	return info, c.fail
+}
+
+func (c *chats) List(_ context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error) {
+	var own []chat.Info
+	for _, info := range c.infos {
+		if info.Owner == u.ID {
+			own = append(own, info)
+		}
+	}
+	slices.SortFunc(own, func(a, b chat.Info) int { return cmp.Compare(b.Created.UnixNano(), a.Created.UnixNano()) })
+	from, to := min(offset, len(own)), min(offset+limit, len(own))
+	return own[from:to], len(own), c.fail
+}
+
+func (c *chats) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, error) {
+	if c.onGet != nil {
+		c.onGet()
+	}
+	if c.fail != nil {
+		return chat.Info{}, c.fail
+	}
+	for _, info := range c.infos {
+		switch {
+		case info.ID != id:
+		case info.Owner != u.ID:
+			return chat.Info{}, chat.Refuse(chat.CodeForbidden, "you are not a member")
+		default:
+			return info, nil
+		}
+	}
+	return chat.Info{}, chat.Refuse(chat.CodeNotFound, "no chat of that id")
+}
+
+func (c *chats) Delete(ctx context.Context, u chat.User, id chat.ID) error {
+	if _, err := c.Get(ctx, u, id); err != nil {
+		return err
+	}
+	c.infos = slices.DeleteFunc(c.infos, func(i chat.Info) bool { return i.ID == id })
+	return nil
+}
+
+func (c *chats) Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) ([]chat.Message, error) {
+	if _, err := c.Get(ctx, u, id); err != nil {
+		return nil, err
+	}
+	all := c.messages[id]
+	if before > 0 {
+		all = slices.DeleteFunc(slices.Clone(all), func(m chat.Message) bool { return m.Seq >= before })
+	}
+	return all[max(0, len(all)-limit):], nil
+}
+
+type models []chat.Model
+
+func (m models) List() []chat.Model { return m }
+
+func (m models) Model(id chat.ModelID) (chat.Model, bool) {
+	for _, model := range append(slices.Clone(m), hidden) {
+		if model.ID == id {
+			return model, true
+		}
+	}
+	return chat.Model{}, false
+}
+
+// newMux serves c to the users of development mode, under both prefixes.
+func newMux(t *testing.T, c *chats, o api.Options) *http.ServeMux {
+	t.Helper()
+	return newMuxFor(t, c, auth.New(auth.Options{}), o)
+}
+
+func newMuxFor(t *testing.T, c *chats, who api.Authenticator, o api.Options) *http.ServeMux {
+	t.Helper()
+	a, err := api.New(c, models{elisa}, who, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	a.Register(mux, "/api/v1")
+	a.Register(mux, "/assistant/api/v1")
+	api.RegisterHealth(mux, "/assistant")
+	return mux
+}

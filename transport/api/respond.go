@@ -1,0 +1,158 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"parlor/protocol/chat"
+)
+
+// statusOf is the HTTP status of a refusal.
+func statusOf(code chat.Code) int {
+	switch code {
+	case chat.CodeInvalid:
+		return http.StatusBadRequest
+	case chat.CodeUnauthenticated:
+		return http.StatusUnauthorized
+	case chat.CodeForbidden:
+		return http.StatusForbidden
+	case chat.CodeNotFound:
+		return http.StatusNotFound
+	case chat.CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case chat.CodeRateLimited:
+		return http.StatusTooManyRequests
+	case chat.CodeProviderError:
+		return http.StatusBadGateway
+	case chat.CodeBusy, chat.CodeStorageUnavailable:
+		return http.StatusServiceUnavailable
+	case chat.CodeProviderTimeout:
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusInternalServerError
+}
+
+func (a *API) answer(w http.ResponseWriter, r *http.Request, answer any) {
+	body, err := json.Marshal(answer)
+	if err != nil {
+		a.refuse(w, r, fmt.Errorf("encode answer: %w", err))
+		return
+	}
+	writeJSON(w, http.StatusOK, body)
+}
+
+// refuse answers with err as the client may see it.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	shown := chat.AsError(err)
+	// A client that has gone away makes everything fail; that is no news.
+	if shown.Code == chat.CodeInternal && r.Context().Err() == nil {
+		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if shown.Code == chat.CodeUnauthenticated {
+		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 §11.6.1
+	}
+	writeError(w, statusOf(shown.Code), shown)
+}
+
+func writeError(w http.ResponseWriter, status int, e *chat.Error) {
+	body, _ := json.Marshal(wireError{e.Message, e.Code}) // strings always marshal
+	writeJSON(w, status, body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // fails only when the client is gone
+}
+
+// recovered answers 500 for a panic in h. Nothing has been written by then:
+// endpoints do not write.
+func (a *API) recovered(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			switch v {
+			case nil:
+				return
+			case http.ErrAbortHandler: // how a handler asks for the connection to be cut
+				panic(v)
+			}
+			a.log.ErrorContext(r.Context(), "panic in a request", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			e := chat.AsError(errors.New("panic"))
+			writeError(w, statusOf(e.Code), e)
+		}()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// decodeBody reads one JSON value, and nothing else, into v.
+func decodeBody(r *http.Request, v any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return bodyError(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return bodyError(err)
+	}
+	return nil
+}
+
+// bodyError says what is wrong with a body; nil stands for what follows its
+// first value.
+func bodyError(err error) error {
+	var (
+		tooLarge  *http.MaxBytesError
+		wrongType *json.UnmarshalTypeError
+	)
+	switch {
+	case errors.As(err, &tooLarge):
+		return chat.Refuse(chat.CodeTooLarge, fmt.Sprintf("the request body is larger than %d bytes", tooLarge.Limit))
+	case errors.As(err, &wrongType) && wrongType.Field != "":
+		return chat.Refuse(chat.CodeInvalid, wrongType.Field+" cannot be a JSON "+wrongType.Value)
+	case errors.As(err, &wrongType):
+		return chat.Refuse(chat.CodeInvalid, "the request body must be a JSON object, not a JSON "+wrongType.Value)
+	case errors.Is(err, io.EOF):
+		return chat.Refuse(chat.CodeInvalid, "the request body is empty, it must be a JSON object")
+	case err == nil:
+		return chat.Refuse(chat.CodeInvalid, "the request body must be one JSON object and nothing else")
+	}
+	return chat.Refuse(chat.CodeInvalid, "the request body is not what was expected: "+strings.TrimPrefix(err.Error(), "json: "))
+}
+
+// intParam reads a number from the query.
+func intParam(r *http.Request, name string, absent, lowest, highest int) (int, error) {
+	q := r.URL.Query()
+	if !q.Has(name) {
+		return absent, nil
+	}
+	n, err := strconv.Atoi(q.Get(name))
+	if err != nil || n < lowest || n > highest {
+		return 0, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("%s must be a number from %d to %d, not %q", name, lowest, highest, q.Get(name)))
+	}
+	return n, nil
+}
+
+// seqParam reads a sequence number, which start at 1, from the query; 0 means
+// that it is absent.
+func seqParam(r *http.Request, name string) (uint64, error) {
+	q := r.URL.Query()
+	if !q.Has(name) {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(q.Get(name), 10, 64)
+	if err != nil || n == 0 {
+		return 0, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("%s must be a sequence number, not %q", name, q.Get(name)))
+	}
+	return n, nil
+}

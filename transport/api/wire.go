@@ -1,0 +1,118 @@
+package api
+
+import (
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// The answers, field by field as WIRE-ASSISTANT §4 lists them; what is ours is
+// marked so.
+type (
+	wireUser struct {
+		ID      string  `json:"user_id"`
+		Email   *string `json:"email"`
+		Name    *string `json:"name"`
+		Picture *string `json:"picture"`
+	}
+
+	wireError struct {
+		Detail string    `json:"detail"`
+		Code   chat.Code `json:"code"` // ours
+	}
+
+	wireModels struct {
+		Models []chat.Model `json:"models"`
+	}
+
+	wireChats struct {
+		Chats   []wireChat `json:"chats"`
+		Total   int        `json:"total"`
+		HasMore bool       `json:"has_more"`
+	}
+
+	wireChat struct {
+		ID        chat.ID      `json:"chat_id"`
+		Owner     chat.UserID  `json:"user_id"`
+		APISource string       `json:"current_model_api_source"`
+		ModelID   chat.ModelID `json:"current_model_id"`
+		Created   string       `json:"created_timestamp"`
+		Files     []string     `json:"files"` // always null: there are no uploads
+		DocID     chat.ID      `json:"_id"`
+	}
+
+	// A wireMessage is the SPA's StoredMessage.
+	wireMessage struct {
+		ID        chat.MessageID `json:"message_id"`
+		Chat      chat.ID        `json:"chat_id"`
+		ModelID   chat.ModelID   `json:"model_id"`
+		APISource string         `json:"model_api_source"`
+		Created   string         `json:"created_timestamp"`
+		Role      chat.Role      `json:"role"`
+		Type      string         `json:"type"`
+		Content   string         `json:"content"`
+		Modality  string         `json:"modality"`
+		Files     []string       `json:"files"` // always null
+
+		// Ours:
+		Seq      uint64        `json:"seq"`
+		State    chat.State    `json:"state"`
+		Author   *chat.User    `json:"author,omitempty"`
+		ClientID chat.ClientID `json:"client_message_id,omitempty"`
+		Error    *chat.Error   `json:"error,omitempty"`
+	}
+
+	wireAnswer struct {
+		wireMessage
+		Usage *chat.Usage `json:"usage"` // null or an object, but only here
+	}
+)
+
+func toWireChat(c chat.Info) wireChat {
+	return wireChat{
+		ID: c.ID, Owner: c.Owner, APISource: c.APISource, ModelID: c.ModelID,
+		Created: stamp(c.Created), DocID: c.ID,
+	}
+}
+
+func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
+	w := wireMessage{
+		ID: m.ID, Chat: c.ID, ModelID: m.ModelID, Created: stamp(m.Created),
+		Role: m.Role, Type: "message", Content: m.Content, Modality: "text",
+		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error,
+	}
+	if w.ModelID == "" {
+		w.ModelID = c.ModelID
+	}
+	w.APISource = c.APISource
+	if model, ok := a.models.Model(w.ModelID); ok {
+		w.APISource = model.APISource
+	}
+	if m.Role != chat.RoleAssistant {
+		return w
+	}
+	// An answer that failed before its first word would be an empty bubble.
+	if m.Content == "" && m.Error != nil {
+		w.Content = m.Error.Message
+	}
+	return wireAnswer{w, m.Usage}
+}
+
+// stamp formats a time as the SPA parses it: UTC with a trailing Z, because it
+// mangles offsets.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// orEmpty makes a nil slice an empty JSON array.
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}

@@ -1,0 +1,201 @@
+// Package auth says who a client is.
+//
+//	Socket.IO CONNECT   auth.token, else Authorization: Bearer, else cookie access_token ┐
+//	HTTP request                    Authorization: Bearer, else cookie access_token ┴→ JWT → chat.User
+//
+// The first credential that is present decides. One that is bad is refused;
+// it is never skipped for the next, so that nobody is surprised by being
+// somebody else than the token they sent.
+//
+// # Development mode
+//
+// Without a secret there is nothing to verify, so tokens are not looked at:
+// a client is who it says it is, or a guest.
+//
+//	Socket.IO CONNECT   auth.user_id, else a fresh guest per connection
+//	HTTP request        header X-Parlor-User, else "guest"
+//
+// Whoever starts the server keeps this mode on loopback. In production
+// auth.user_id means nothing: the assistant SPA sends a constant there.
+package auth
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"parlor/protocol/chat"
+)
+
+// Where credentials are looked for.
+const (
+	// Cookie is the name of the cookie that carries the token.
+	Cookie = "access_token"
+	// UserHeader names the user of an HTTP request in development mode.
+	UserHeader = "X-Parlor-User"
+	// Guest is the user of an HTTP request in development mode that names none.
+	Guest chat.UserID = "guest"
+)
+
+// MaxUserIDLen limits a user id, in bytes.
+const MaxUserIDLen = 128
+
+const guestSuffixLen = 6 // of 5 bits each
+
+// Options configure a [Verifier]. The zero value means development mode.
+type Options struct {
+	// Secret is the HS256 key that tokens are signed with. Empty means
+	// development mode.
+	Secret string
+
+	// Now is the clock that token lifetimes are measured by. Nil means
+	// time.Now.
+	Now func() time.Time
+}
+
+// A Verifier turns credentials into users. It does not change after [New] and
+// may be used from any goroutine.
+type Verifier struct {
+	key    []byte // empty in development mode
+	parser *jwt.Parser
+}
+
+// New returns a Verifier.
+func New(o Options) *Verifier {
+	now := o.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &Verifier{key: []byte(o.Secret), parser: newParser(now)}
+}
+
+// Development reports whether users are taken at their word.
+func (v *Verifier) Development() bool { return len(v.key) == 0 }
+
+// Socket returns the user behind a Socket.IO CONNECT: h are the headers of the
+// handshake request, auth is the payload of the CONNECT, nil if it had none.
+//
+// Its errors are a [*chat.Error]: [chat.CodeUnauthenticated], or
+// [chat.CodeInvalid] for a payload or user id that is malformed.
+func (v *Verifier) Socket(h http.Header, auth json.RawMessage) (chat.User, error) {
+	fields, err := connectFields(auth)
+	if err != nil {
+		return chat.User{}, err
+	}
+	if v.Development() {
+		return claimedUser(fields["user_id"])
+	}
+	if token := fields["token"]; present(token) {
+		return v.connectToken(token)
+	}
+	return v.fromHeaders(h)
+}
+
+// Request returns the user behind an HTTP request, with the errors of
+// [Verifier.Socket].
+func (v *Verifier) Request(r *http.Request) (chat.User, error) {
+	if !v.Development() {
+		return v.fromHeaders(r.Header)
+	}
+	values := r.Header.Values(UserHeader)
+	switch len(values) {
+	case 0:
+		return chat.User{ID: Guest}, nil
+	case 1:
+		return namedUser(values[0], "the header "+UserHeader)
+	}
+	return chat.User{}, chat.Refuse(chat.CodeInvalid, "the header "+UserHeader+" must be given once")
+}
+
+// connectFields splits the payload of a CONNECT. It keeps the exact names:
+// unmarshalling into a struct would also take "Token" for "token".
+func connectFields(auth json.RawMessage) (map[string]json.RawMessage, error) {
+	if !present(auth) {
+		return nil, nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(auth, &fields); err != nil {
+		return nil, chat.Refuse(chat.CodeInvalid, "the auth payload of a CONNECT must be a JSON object")
+	}
+	return fields, nil
+}
+
+// present reports whether a client gave a value; null is how JavaScript
+// spells that it did not.
+func present(v json.RawMessage) bool { return len(v) > 0 && string(v) != "null" }
+
+func (v *Verifier) connectToken(raw json.RawMessage) (chat.User, error) {
+	var token string
+	if err := json.Unmarshal(raw, &token); err != nil {
+		return chat.User{}, refuse("auth.token", "it must be a string")
+	}
+	return v.verify("auth.token", token)
+}
+
+func (v *Verifier) fromHeaders(h http.Header) (chat.User, error) {
+	if values := h.Values("Authorization"); len(values) > 0 {
+		token, err := bearer(values)
+		if err != nil {
+			return chat.User{}, err
+		}
+		return v.verify("Authorization header", token)
+	}
+	if c, err := (&http.Request{Header: h}).Cookie(Cookie); err == nil {
+		return v.verify("cookie "+Cookie, c.Value)
+	}
+	return chat.User{}, chat.Refuse(chat.CodeUnauthenticated, "not signed in: no token in auth.token, the Authorization header or the cookie "+Cookie)
+}
+
+// bearer returns the token of an Authorization header (RFC 6750 §2.1).
+func bearer(values []string) (string, error) {
+	scheme, token, ok := strings.Cut(values[0], " ")
+	if len(values) > 1 || !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", refuse("Authorization header", `it must be given once, as "Bearer TOKEN"`)
+	}
+	return strings.TrimSpace(token), nil
+}
+
+// claimedUser is the user of a CONNECT in development mode.
+func claimedUser(raw json.RawMessage) (chat.User, error) {
+	if !present(raw) {
+		suffix := strings.ToLower(rand.Text()[:guestSuffixLen])
+		return chat.User{ID: Guest + "-" + chat.UserID(suffix)}, nil
+	}
+	var id string
+	if err := json.Unmarshal(raw, &id); err != nil {
+		return chat.User{}, chat.Refuse(chat.CodeInvalid, "auth.user_id must be a string")
+	}
+	return namedUser(id, "auth.user_id")
+}
+
+func namedUser(id, where string) (chat.User, error) {
+	if fault := userIDFault(id); fault != "" {
+		return chat.User{}, chat.Refuse(chat.CodeInvalid, where+" "+fault)
+	}
+	return chat.User{ID: chat.UserID(id)}, nil
+}
+
+// userIDFault says what is wrong with a user id, as the end of a sentence; ""
+// if nothing is.
+func userIDFault(id string) string {
+	switch {
+	case id == "":
+		return "must not be empty"
+	case len(id) > MaxUserIDLen:
+		return fmt.Sprintf("must not be longer than %d bytes", MaxUserIDLen)
+	case !utf8.ValidString(id) || strings.ContainsFunc(id, unprintable):
+		return "must be printable UTF-8"
+	case strings.TrimSpace(id) != id:
+		return "must not start or end with a space"
+	}
+	return ""
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }

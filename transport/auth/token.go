@@ -1,0 +1,157 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"parlor/protocol/chat"
+)
+
+// Limits of what is taken from a token, in bytes. A longer name is cut; a
+// longer address or picture would mean something else when cut, and is left
+// out.
+const (
+	MaxTokenLen   = 8 << 10
+	MaxNameLen    = 256
+	MaxEmailLen   = 320 // RFC 3696: 64 + @ + 255
+	MaxPictureLen = 2 << 10
+)
+
+// tokenType is what the claim token_type must say if there is one: refresh and
+// hand-off tokens are signed with the same kind of key and open no door here.
+const tokenType = "access"
+
+var errCritical = errors.New("unknown critical header")
+
+// ErrNoSecret is returned by [Sign] when there is nothing to sign with.
+var ErrNoSecret = errors.New("auth: no secret to sign with")
+
+func newParser(now func() time.Time) *jwt.Parser {
+	return jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
+		jwt.WithTimeFunc(now),
+		jwt.WithStrictDecoding(),
+	)
+}
+
+// Sign returns an access token for u that is valid for ttl from now on.
+func Sign(secret string, u chat.User, ttl time.Duration, now time.Time) (string, error) {
+	if secret == "" {
+		return "", ErrNoSecret
+	}
+	if fault := userIDFault(string(u.ID)); fault != "" {
+		return "", errors.New("auth: the user id " + fault)
+	}
+	if ttl <= 0 {
+		return "", fmt.Errorf("auth: a token cannot be valid for %v", ttl)
+	}
+	claims := jwt.MapClaims{
+		"sub":        string(u.ID),
+		"token_type": tokenType,
+		"iat":        now.Unix(),
+		"exp":        now.Add(ttl).Unix(),
+	}
+	for claim, value := range map[string]string{"name": u.Name, "email": u.Email, "picture": u.Picture} {
+		if value != "" {
+			claims[claim] = value
+		}
+	}
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+}
+
+// verify returns the user that token names; where says in errors which of the
+// client's credentials it was.
+func (v *Verifier) verify(where, token string) (chat.User, error) {
+	switch {
+	case token == "":
+		return chat.User{}, refuse(where, "it is empty")
+	case len(token) > MaxTokenLen:
+		return chat.User{}, refuse(where, fmt.Sprintf("it is longer than %d bytes", MaxTokenLen))
+	}
+	claims := jwt.MapClaims{}
+	if _, err := v.parser.ParseWithClaims(token, claims, v.keyFor); err != nil {
+		return chat.User{}, refuse(where, complaint(err))
+	}
+	return userOf(where, claims)
+}
+
+// keyFor refuses tokens that demand an extension: a recipient that does not
+// know it must not accept them (RFC 7515 §4.1.11), and jwt does not look.
+func (v *Verifier) keyFor(t *jwt.Token) (any, error) {
+	if _, ok := t.Header["crit"]; ok {
+		return nil, errCritical
+	}
+	return v.key, nil
+}
+
+// complaint puts into words why a token was refused. It does not pass the
+// parser's own text on, which quotes parts of the token.
+func complaint(err error) string {
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return "the token has expired"
+	case errors.Is(err, jwt.ErrTokenNotValidYet):
+		return "the token is not valid yet"
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
+		return "the token was not signed with this server's secret (HS256)"
+	}
+	return "it is not a valid token"
+}
+
+func userOf(where string, claims jwt.MapClaims) (chat.User, error) {
+	if kind, ok := claims["token_type"]; ok && kind != tokenType {
+		return chat.User{}, refuse(where, "the token is not an access token")
+	}
+	// jwt reads an exp of 0 as none; it is a moment in 1970.
+	if claims["exp"] == 0.0 {
+		return chat.User{}, refuse(where, complaint(jwt.ErrTokenExpired))
+	}
+	id, _ := claims["sub"].(string)
+	if fault := userIDFault(id); fault != "" {
+		return chat.User{}, refuse(where, "the token's user (sub) "+fault)
+	}
+	return chat.User{
+		ID:      chat.UserID(id),
+		Name:    cut(text(claims, "name"), MaxNameLen),
+		Email:   atMost(text(claims, "email"), MaxEmailLen),
+		Picture: atMost(text(claims, "picture"), MaxPictureLen),
+	}, nil
+}
+
+// text returns a claim that is a string, without what cannot be printed.
+func text(claims jwt.MapClaims, name string) string {
+	s, _ := claims[name].(string)
+	return strings.Map(func(r rune) rune {
+		if unprintable(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// cut shortens s to at most limit bytes without splitting a character.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}
+
+func atMost(s string, limit int) string {
+	if len(s) > limit {
+		return ""
+	}
+	return s
+}
+
+func refuse(where, why string) error {
+	return chat.Refuse(chat.CodeUnauthenticated, "not signed in: "+where+": "+why)
+}

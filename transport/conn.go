@@ -1,0 +1,254 @@
+package transport
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"parlor/protocol/engineio"
+)
+
+// The reasons for which connections end, in the words of Engine.IO. Only
+// ReasonSlowConsumer is our own.
+const (
+	ReasonTransportError = "transport error"      // the client broke the protocol, or could not be written to
+	ReasonTransportClose = "transport close"      // the client closed, or its network did
+	ReasonForcedClose    = "forced close"         // the server's application closed, and named no reason
+	ReasonPingTimeout    = "ping timeout"         // the client did not answer a ping
+	ReasonParseError     = "parse error"          // the client sent something that is no packet
+	ReasonServerShutdown = "server shutting down" // see [Server.Shutdown]
+	ReasonSlowConsumer   = "slow consumer"        // more than QueueBytes waited for the client
+)
+
+// The errors of [Conn.Send].
+var (
+	ErrClosed       = errors.New("transport: connection closed")
+	ErrSlowConsumer = errors.New("transport: slow consumer")
+)
+
+var pingFrame = engineio.Packet{Type: engineio.TypePing}.Frame()
+
+// A Conn is one Engine.IO connection. Its methods may be called by several
+// goroutines at once and do not block.
+//
+// The Server closes a Conn whose client has gone; the Conn's Receiver, or
+// whoever else knows it, may close it earlier.
+type Conn struct {
+	server *Server
+	id     string
+	header http.Header
+	remote string
+
+	receiver Receiver // set before the reader starts
+	ws       *websocket.Conn
+	wire     *wire // below ws
+
+	mu      sync.Mutex
+	out     outbox
+	wsPong  []byte // answers the client's last WebSocket ping, nil if none is due
+	writing bool   // a goroutine runs write
+	beat    heartbeat
+	timer   *time.Timer   // calls tick when beat is due and, in the end, to cut the connection off
+	end     ending        // zero while the connection is open
+	cutoff  time.Time     // when a connection that ends has to have ended
+	flushed chan struct{} // made with end, closed after the last write
+}
+
+// An ending is how a connection ends.
+type ending struct {
+	reason string
+	code   int  // what the WebSocket's close frame says
+	flush  bool // send what is queued first
+	cut    bool // say nothing and wait for nothing
+	left   bool // the client has said goodbye: do not wait for it
+}
+
+func newConn(s *Server, r *http.Request, ws *websocket.Conn, w *wire) *Conn {
+	c := &Conn{server: s, id: rand.Text(), header: r.Header, remote: r.RemoteAddr, ws: ws, wire: w}
+	ws.SetReadLimit(int64(s.opts.MaxPayload))
+	ws.SetPingHandler(c.answerPing)
+	ws.SetCloseHandler(func(int, string) error { return nil }) // the writer answers, see farewell
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.beat = heartbeat{interval: s.opts.PingInterval, timeout: s.opts.PingTimeout}
+	c.beat.start(time.Now())
+	c.timer = time.AfterFunc(s.opts.PingInterval, c.tick)
+	return c
+}
+
+// start tells the client and the application that the connection is open, and
+// begins to read.
+func (c *Conn) start(accept func(*Conn) Receiver) {
+	opts := c.server.opts
+	c.enqueue(engineio.Handshake{
+		SID:          c.id,
+		PingInterval: opts.PingInterval,
+		PingTimeout:  opts.PingTimeout,
+		MaxPayload:   opts.MaxPayload,
+	}.Frame())
+	opts.Logger.Debug("connection opened", "remote", c.remote)
+	c.receiver = accept(c)
+	go c.run()
+}
+
+// run reads until the connection ends, and sees to its end.
+func (c *Conn) run() {
+	c.shut(c.read())
+	end := c.ended()
+	c.receiver.Closed(end.reason)
+	c.linger(end)
+	c.server.opts.Logger.Debug("connection closed", "remote", c.remote, "reason", end.reason)
+	c.server.remove(c)
+}
+
+// ID returns the Engine.IO sid. Whoever knows it can act for the client, so it
+// must not be shown to other clients or logged.
+func (c *Conn) ID() string { return c.id }
+
+// Header returns the headers of the request that opened the connection. They
+// must not be changed.
+func (c *Conn) Header() http.Header { return c.header }
+
+// RemoteAddr returns the network address that the connection was opened from.
+func (c *Conn) RemoteAddr() string { return c.remote }
+
+// Send queues the frames behind those of earlier calls and does not wait: all
+// of them or, with an error, none. The frames' data is sent as it is and must
+// not be changed any more.
+//
+// If more than QueueBytes would wait, Send cuts the connection off and returns
+// [ErrSlowConsumer]. Once the connection ends it returns [ErrClosed].
+func (c *Conn) Send(frames ...engineio.Frame) error {
+	size := 0
+	for _, f := range frames {
+		size += cost(f)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.end.reason != "":
+		return ErrClosed
+	case c.out.bytes+size > c.server.opts.QueueBytes:
+		c.shutLocked(ending{reason: ReasonSlowConsumer, cut: true})
+		return ErrSlowConsumer
+	}
+	c.out.push(frames...)
+	c.wakeLocked()
+	return nil
+}
+
+// enqueue queues a frame of the server's own, which no limit holds back.
+func (c *Conn) enqueue(f engineio.Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end.reason == "" {
+		c.out.push(f)
+		c.wakeLocked()
+	}
+}
+
+// Close ends the connection for reason, or [ReasonForcedClose] if that is
+// empty. What was queued is sent first if that does not take longer than
+// CloseTimeout. Only the first call has an effect; the connection may also
+// have ended by itself before.
+func (c *Conn) Close(reason string) {
+	if reason == "" {
+		reason = ReasonForcedClose
+	}
+	c.shut(ending{reason: reason, code: websocket.CloseNormalClosure, flush: true})
+}
+
+// shut begins to end the connection, unless that has begun.
+func (c *Conn) shut(e ending) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end.reason == "" {
+		c.shutLocked(e)
+	}
+}
+
+// abort cuts the connection off, also if it is just ending in a nicer way.
+func (c *Conn) abort(reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end.reason == "" {
+		c.shutLocked(ending{reason: reason, cut: true})
+		return
+	}
+	c.out.drop()
+	c.end.cut = true
+	c.cutLocked(0)
+}
+
+// shutLocked sets off everything that happens in the end: the writer says
+// farewell, the reader stops reading and waits for the client to leave, and
+// when time is up the timer closes the network connection under both.
+func (c *Conn) shutLocked(e ending) {
+	c.end = e
+	c.flushed = make(chan struct{})
+	if !e.flush {
+		c.out.drop()
+	}
+	if e.cut {
+		c.cutLocked(0)
+	} else {
+		c.cutLocked(c.server.opts.CloseTimeout)
+	}
+	_ = c.wire.SetReadDeadline(time.Unix(1, 0)) // long ago
+	c.wakeLocked()
+}
+
+// cutLocked lets tick close the network connection after a while. The caller
+// does not, since closing TLS may block.
+func (c *Conn) cutLocked(after time.Duration) {
+	c.cutoff = time.Now().Add(after)
+	c.timer.Reset(after)
+}
+
+// ended returns how the connection ends.
+func (c *Conn) ended() ending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end
+}
+
+// tick does what is due: a ping, the end of a client that did not answer one,
+// or the end of a connection that takes too long to end.
+func (c *Conn) tick() {
+	if c.due() {
+		_ = c.wire.Close()
+	}
+}
+
+// due is tick but for closing the network connection, which it reports to be
+// due.
+func (c *Conn) due() (cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if c.end.reason != "" {
+		if wait := c.cutoff.Sub(now); wait > 0 { // a ping was due as the end began
+			c.timer.Reset(wait)
+			return false
+		}
+		return true
+	}
+	action, wait := c.beat.tick(now)
+	switch action {
+	case beatPing:
+		c.out.push(pingFrame)
+		c.wakeLocked()
+	case beatDead:
+		c.shutLocked(ending{reason: ReasonPingTimeout, code: websocket.CloseNormalClosure})
+		return false
+	}
+	if wait > 0 {
+		c.timer.Reset(wait)
+	}
+	return false
+}

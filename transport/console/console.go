@@ -1,0 +1,134 @@
+// Package console serves the page at /: a chat with an assistant, in the browser.
+//
+//	GET {base}/ → index.html → page.css
+//	                         → page.js ─→ view.js
+//	                                  └→ room.js → socket.io.esm.min.js
+//
+//	page.js → {base}/api/v1            who am I, which models are there
+//	room.js ⇄ {base}/socket.io/        the namespace /assistant/realtime, WebSocket only
+//
+// The files are served as they lie in page/: there is no build step and no
+// template. All their URLs are relative, so the page finds the server from its
+// own address, under a base path, without one, and behind a proxy that takes
+// one away.
+//
+// # Vendored
+//
+// page/socket.io.esm.min.js is dist/socket.io.esm.min.js of the npm package
+// socket.io-client 4.8.4 (MIT), unchanged; page/socket.io.LICENSE.txt is its
+// notice. To renew it: npm pack socket.io-client@VERSION, copy the file, and
+// change the version here, in the notice and, with the file's hash, in the test.
+package console
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+)
+
+//go:embed page
+var files embed.FS
+
+// index is the file that is served for the directory.
+const index = "index.html"
+
+// contentSecurityPolicy lets the page load and reach nothing but this server
+// ('self' covers ws: and wss: of the same host), run no script that is not a
+// file of it, and turn no text into HTML or script (trusted-types).
+const contentSecurityPolicy = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+	"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+	"trusted-types 'none'; require-trusted-types-for 'script'"
+
+// Options configure a [Handler]. The zero value is ready to use.
+type Options struct {
+	// BasePath is the path that the page is below, for example "/assistant".
+	// Empty and "/" mean at the top.
+	BasePath string
+}
+
+// Handler serves the page and nothing else, to GET and HEAD. It may be used
+// from any goroutine, and wants the path as the client sent it, not stripped.
+func Handler(o Options) http.Handler {
+	return console(embedded(strings.TrimSuffix(o.BasePath, "/") + "/"))
+}
+
+// console is what there is, by URL path.
+type console map[string]file
+
+// file is a file with what its responses say of it.
+type file struct {
+	contentType string
+	etag        string
+	body        []byte
+}
+
+// embedded returns the files by their paths below the directory dir, which is
+// also the path of the page itself.
+func embedded(dir string) map[string]file {
+	entries, err := files.ReadDir("page")
+	if err != nil {
+		panic("console: " + err.Error()) // it is in the binary
+	}
+	byPath := make(map[string]file)
+	for _, e := range entries {
+		body, err := files.ReadFile("page/" + e.Name())
+		if err != nil {
+			panic("console: " + err.Error())
+		}
+		byPath[dir+strings.TrimSuffix(e.Name(), index)] = newFile(e.Name(), body)
+	}
+	return byPath
+}
+
+func newFile(name string, body []byte) file {
+	sum := sha256.Sum256(body)
+	return file{
+		contentType: contentTypes[path.Ext(name)],
+		etag:        `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
+		body:        body,
+	}
+}
+
+// contentTypes do not depend on the machine, as those of package mime do.
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+	".txt":  "text/plain; charset=utf-8",
+}
+
+// ServeHTTP implements http.Handler.
+func (c console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+
+	f, ok := c[r.URL.Path]
+	switch {
+	case !ok:
+		http.NotFound(w, r)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "only GET and HEAD are possible here", http.StatusMethodNotAllowed)
+	default:
+		f.serve(w, r)
+	}
+}
+
+// serve answers with the file, or with 304 if the client has it. Caches ask
+// each time: the names do not change when the files do.
+func (f file) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", f.contentType)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("ETag", f.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
+}

@@ -1,0 +1,240 @@
+// The page: who you are, which chat this is, and what the buttons do.
+
+import { Room, newID } from "./room.js";
+import * as view from "./view.js";
+
+const base = new URL(".", import.meta.url); // the server, under whatever path it is
+const $ = (id) => document.getElementById(id);
+
+// ---- what this tab remembers: a browser may forbid it, and then it forgets
+
+const tab = {
+  get(key) {
+    try { return sessionStorage.getItem(`parlor ${key}`); } catch { return null; }
+  },
+  set(key, value) {
+    try {
+      if (value) sessionStorage.setItem(`parlor ${key}`, value);
+      else sessionStorage.removeItem(`parlor ${key}`);
+    } catch { /* forgotten */ }
+  },
+};
+
+// ---- who you are
+
+// Where there are no accounts the server believes everybody: then it is you
+// who says your name. It tells so by believing this one.
+const probe = `page-${newID()}`;
+let token = tab.get("token");
+let name = tab.get("name") ?? guestName();
+let me = null;
+tab.set("name", name);
+
+function guestName() {
+  const pick = (words) => words.split(" ")[Math.floor(Math.random() * words.split(" ").length)];
+  const mood = pick("brave bright calm clever cosy curious eager gentle happy jolly kind lively merry mellow nimble polite quiet sunny swift witty");
+  const animal = pick("badger beaver crane dolphin falcon finch fox gecko hare heron ibis lark lynx marten otter owl panda puffin robin seal swan tern wren");
+  return `${mood}-${animal}-${10 + Math.floor(Math.random() * 90)}`;
+}
+
+const names = {
+  isMe: (user) => Boolean(user) && user.user_id === me?.user_id,
+  user: (id) => (id === me?.user_id ? "you" : id),
+  of(item) {
+    if (item.role === "assistant") return models.get(item.model_id)?.display_name ?? item.model_id ?? "Assistant";
+    return item.mine || names.isMe(item.author) ? "You" : item.author?.name || item.author?.user_id || item.role;
+  },
+};
+
+// ---- the server's API
+
+const models = new Map();
+let chosen = null; // the model that was picked in this tab
+
+async function api(path) {
+  const headers = { "X-Parlor-User": probe };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  const response = await fetch(new URL(`api/v1/${path}`, base), { headers });
+  const body = await response.json();
+  if (!response.ok) throw Object.assign(new Error(body.detail), { code: body.code });
+  return body;
+}
+
+async function prepare() {
+  const [user, list] = await Promise.all([api("auth/me"), api("model")]);
+  const development = user.user_id === probe;
+  me = development ? { user_id: name } : user;
+  for (const m of list.models) models.set(m.model_id, m);
+  $("model").replaceChildren(...[...models.values()].map((m) => new Option(m.display_name, m.model_id)));
+  $("name").value = me.name || me.user_id;
+  $("name").readOnly = !development;
+  $("signout").hidden = development || !token;
+  $("you").hidden = $("picker").hidden = false;
+  return { me, model: list.models[0] };
+}
+
+// ---- the chat, named in the address
+
+let room = null;
+
+function open() {
+  let chat = new URLSearchParams(location.hash.slice(1)).get("c");
+  if (!chat) {
+    chat = newID();
+    history.replaceState(null, "", address(chat));
+  }
+  room?.close();
+  view.clear();
+  chosen = null;
+  $("second").href = address(chat);
+  room = new Room({
+    base, chat, prepare, said,
+    auth: () => ({ user_id: name, token: token ?? undefined }),
+    outbox: {
+      load: () => JSON.parse(tab.get(`outbox ${chat}`) ?? "[]"),
+      save: (messages) => tab.set(`outbox ${chat}`, messages.length && JSON.stringify(messages)),
+    },
+    changed: () => { scheduled ??= requestAnimationFrame(render); },
+  });
+  render();
+}
+
+const address = (chat) => `#${new URLSearchParams({ c: chat })}`;
+
+// ---- showing it
+
+let scheduled = null;
+
+function render() {
+  scheduled = null;
+  const items = room.items();
+  const refused = room.phase === "refused";
+  const signin = refused && room.problem.code === "unauthenticated";
+  renderConnection(signin);
+  renderProblem(signin);
+  renderSignin(signin);
+  $("composer").lastElementChild.disabled = refused;
+  $("empty").hidden = signin || items.length > 0 || room.phase !== "connected";
+  $("earlier").hidden = !room.hasEarlier;
+  $("answering").hidden = !room.running || room.phase !== "connected";
+  $("answering").firstElementChild.textContent = room.running ? `${names.of(room.running)} is answering` : "";
+  $("model").value = model();
+  view.render(items, names);
+}
+
+function renderConnection(signin) {
+  const away = navigator.onLine === false && room.phase === "reconnecting";
+  const phase = away ? "offline" : room.phase;
+  $("connection").dataset.phase = phase;
+  $("connection").textContent = signin ? "signed out" : phase.endsWith("ing") ? `${phase}…` : phase;
+}
+
+function renderSignin(signin) {
+  const appears = signin && $("signin").hidden;
+  $("signin").hidden = !signin;
+  $("composer").hidden = $("settings").hidden = signin;
+  $("signin-error").textContent = signin && token ? room.problem.message : "";
+  if (appears) $("token").focus();
+}
+
+function renderProblem(signin) {
+  const text = room.problem?.message ?? "";
+  $("problem").hidden = !text || signin;
+  $("problem").firstElementChild.textContent = text;
+  $("problem").lastElementChild.hidden = room.phase !== "refused";
+}
+
+// model is the one that you picked, else the one that was talked with last.
+function model() {
+  const last = room.items().findLast((m) => m.model_id)?.model_id;
+  return [chosen, last].find((id) => models.has(id)) ?? models.keys().next().value ?? "";
+}
+
+// said reads out what others say, once and whole.
+function said(message) {
+  if (names.isMe(message.author)) return;
+  const p = document.createElement("p");
+  p.textContent = `${names.of(message)}: ${message.content || message.state}`;
+  $("announcer").append(p);
+  if ($("announcer").childElementCount > 5) $("announcer").firstElementChild.remove();
+}
+
+// ---- what can be done
+
+function send() {
+  const text = $("text").value.trim();
+  if (!text || room.phase === "refused") return;
+  $("text").value = "";
+  fitText();
+  room.say(text, model() || undefined);
+  render();
+  view.toEnd();
+}
+
+function fitText() {
+  $("text").style.height = "auto";
+  $("text").style.height = `${$("text").scrollHeight + 2}px`; // its borders
+}
+
+const itemActions = {
+  retry: (key) => room.retry(key),
+  cancel: (key) => room.stop(key),
+  edit(key) {
+    $("text").value = [room.take(key), $("text").value].filter(Boolean).join("\n");
+    fitText();
+    $("text").focus();
+  },
+};
+
+async function copyLink() {
+  if (!navigator.clipboard) return prompt("The link to this chat:", location.href); // http:// on another host
+  await navigator.clipboard.writeText(location.href);
+  $("copy").textContent = "Copied";
+  setTimeout(() => { $("copy").textContent = "Copy link"; }, 2000);
+}
+
+function rename() {
+  const wanted = $("name").value.trim();
+  $("name").value = wanted || name;
+  if (!wanted || wanted === name) return;
+  name = wanted;
+  tab.set("name", name);
+  open();
+}
+
+function signIn(value) {
+  token = value;
+  tab.set("token", token);
+  $("token").value = "";
+  open();
+}
+
+function on(id, event, act) {
+  $(id).addEventListener(event, (e) => {
+    if (event === "submit") e.preventDefault();
+    act(e);
+  });
+}
+
+on("composer", "submit", send);
+on("text", "input", fitText);
+on("text", "keydown", (e) => {
+  if (e.key !== "Enter" || e.shiftKey || e.isComposing) return;
+  e.preventDefault();
+  send();
+});
+on("stop", "click", () => room.stop(room.running?.turn_id));
+on("messages", "click", ({ target }) => {
+  itemActions[target.dataset.action]?.(target.closest("li").dataset.key);
+});
+on("earlier", "click", () => room.earlier());
+on("copy", "click", copyLink);
+on("new", "click", () => { location.hash = address(newID()); });
+on("name", "change", rename);
+on("model", "change", () => { chosen = $("model").value; });
+on("signin", "submit", () => signIn($("token").value.trim()));
+on("signout", "click", () => signIn(null));
+on("problem", "click", ({ target }) => { if (target.type === "button") room.reconnect(); });
+for (const event of ["online", "offline"]) addEventListener(event, render);
+addEventListener("hashchange", open);
+open();

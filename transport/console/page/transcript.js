@@ -1,0 +1,106 @@
+// What is known of a chat: a fold of the answers and events of its room. It
+// neither talks to the server nor to the page.
+//
+// Recorded messages are kept by message_id and shown in the order of seq. The
+// running answer is text so far, until its recorded message replaces it.
+
+export class Transcript {
+  seq = 0; // the highest seen
+  messages = new Map(); // recorded, by message_id
+  running = null; // the answer that is being written
+  #waiting = new Map(); // turns that have not started, by turn_id
+  #epoch; // of the chat: another one under the same id has another
+
+  clear() {
+    this.messages.clear();
+    this.#waiting.clear();
+    this.running = null;
+    this.seq = 0;
+  }
+
+  // join takes the answer to join_room. It does not list the turns that wait:
+  // those from before are kept if nothing has happened since.
+  join({ seq, epoch, turn }) {
+    if (epoch !== this.#epoch) this.clear();
+    if (seq !== this.seq) this.#waiting.clear();
+    this.#epoch = epoch;
+    this.seq = seq;
+    this.running = turn && answer(turn);
+  }
+
+  record(m) {
+    const was = this.running?.message_id === m.message_id ? this.running : this.messages.get(m.message_id);
+    if (was === this.running) this.running = null;
+    this.seq = Math.max(this.seq, m.seq);
+    const { turn_id, by, reason } = was ?? {}; // messages do not say who stopped them
+    this.messages.set(m.message_id, { ...m, key: m.message_id, turn_id, by, reason });
+  }
+
+  // apply takes an event of the room. It returns false if a piece of the
+  // running answer is missing.
+  apply(word, body) {
+    if (body.seq) this.seq = Math.max(this.seq, body.seq);
+    return this.#events[word]?.(body) ?? true;
+  }
+
+  #events = {
+    message: ({ message }) => { this.record(message); },
+    turn: (t) => { this.#turn(t); },
+    stream_start: (s) => { this.running = answer(s); },
+    stream_chunk: (c) => this.#append(c),
+    stream_error: (e) => { this.#failed(e); },
+    stream_end: (e) => { this.#end(e); },
+  };
+
+  #turn({ turn_id, state, seq, by, reason }) {
+    const turn = this.#waiting.get(turn_id);
+    if (state === "queued") this.#waiting.set(turn_id, { key: turn_id, turn_id, seq, role: "assistant", state });
+    else if (state === "running") this.#waiting.delete(turn_id);
+    else if (turn) this.#waiting.set(turn_id, { ...turn, seq, state, by, reason }); // it has no message
+    else this.#ended(turn_id, by, reason);
+  }
+
+  #ended(turn_id, by, reason) {
+    for (const m of this.messages.values()) {
+      if (m.turn_id === turn_id) this.messages.set(m.message_id, { ...m, by, reason });
+    }
+  }
+
+  // #append adds a piece of the answer if it is the one that comes next:
+  // offset counts UTF-16 code units, as length does.
+  #append({ message_id, content, offset, done }) {
+    if (done || this.messages.has(message_id)) return true;
+    const r = this.running;
+    if (r?.message_id !== message_id || r.content.length !== offset) return false;
+    this.running = { ...r, content: r.content + content };
+    return true;
+  }
+
+  #failed({ message_id, error, code }) {
+    if (this.running?.message_id === message_id) this.running = { ...this.running, error: { code, message: error } };
+  }
+
+  #end({ message_id, seq, state, usage }) {
+    if (this.running?.message_id !== message_id) return; // its message has come, as it should
+    this.record({ ...this.running, seq, state, usage, timestamp: new Date().toISOString() });
+  }
+
+  // items lists all that is to be shown, in order; outgoing are messages that
+  // are not recorded. A recorded message is the same object each time until
+  // something about it changes.
+  items(outgoing) {
+    const turns = [...this.#waiting.values()];
+    const ended = turns.filter((t) => t.state !== "queued");
+    return [
+      ...[...this.messages.values(), ...ended].sort((a, b) => a.seq - b.seq),
+      ...outgoing,
+      ...(this.running ? [this.running] : []),
+      ...turns.filter((t) => t.state === "queued"),
+    ];
+  }
+}
+
+// answer is a running turn as an item.
+function answer({ message_id, turn_id, model_id, content = "" }) {
+  return { key: message_id, message_id, turn_id, model_id, content, role: "assistant", state: "running" };
+}

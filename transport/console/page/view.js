@@ -1,0 +1,99 @@
+// Shows the items of a room as a list. Whatever people wrote gets into the
+// page as text only.
+
+const list = document.getElementById("messages");
+const scroller = document.getElementById("scroller");
+const latest = document.getElementById("latest");
+const template = document.getElementById("item").content.firstElementChild;
+
+const sameDay = new Intl.DateTimeFormat([], { timeStyle: "short" });
+const otherDay = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
+
+// What is said of an item's state, in a chip and after it.
+const chips = { unsent: "not sent", stopped: "stopped", failed: "failed", interrupted: "interrupted" };
+const notes = {
+  held: () => "will be sent when the connection is back",
+  unsent: (m) => m.error.message,
+  queued: () => "waiting for its turn",
+  running: (m) => (m.error ? `failed (${m.error.message}), trying again` : m.content ? "" : "thinking…"),
+  stopped: (m, names) => [m.by && `by ${names.user(m.by)}`, m.reason].filter(Boolean).join(": "),
+  failed: (m) => m.error?.message ?? "",
+  interrupted: (m) => m.reason ?? "",
+};
+const actions = { unsent: ["retry", "edit"], queued: ["cancel"] };
+
+let elements = new Map(); // by key
+const shown = new WeakMap(); // element → item
+
+export function clear() {
+  elements.clear();
+  list.replaceChildren();
+  following = true;
+}
+
+// render brings the list to items, and touches only what has changed.
+export function render(items, names) {
+  const kept = new Map();
+  let next = list.firstElementChild;
+  for (const item of items) {
+    const li = elements.get(item.key) ?? template.cloneNode(true);
+    kept.set(item.key, li);
+    if (shown.get(li) !== item) fill(li, item, names);
+    if (li === next) next = next.nextElementSibling;
+    else list.insertBefore(li, next);
+  }
+  for (const [key, li] of elements) if (!kept.has(key)) li.remove();
+  elements = kept;
+  if (following) toEnd();
+}
+
+// The end of the list is followed until the reader scrolls up.
+let following = true;
+let lastTop = 0;
+
+function scrolled() {
+  const { scrollHeight, scrollTop, clientHeight } = scroller;
+  const atEnd = scrollHeight - scrollTop - clientHeight < 60;
+  following = atEnd || (following && scrollTop >= lastTop);
+  lastTop = scrollTop;
+  latest.hidden = following;
+}
+
+export function toEnd() {
+  following = true;
+  scroller.scrollTop = scroller.scrollHeight;
+}
+
+scroller.addEventListener("scroll", scrolled);
+latest.addEventListener("click", toEnd);
+new ResizeObserver(() => { if (following) toEnd(); }).observe(scroller);
+
+function fill(li, item, names) {
+  shown.set(li, item);
+  const mine = names.isMe(item.author);
+  li.className = mine ? "mine" : item.role;
+  li.dataset.key = item.key;
+  li.dataset.state = item.state;
+  li.querySelector("b").textContent = names.of(item);
+  fillTime(li.querySelector("time"), item, mine);
+  fillText(li.querySelector(".text"), item.content ?? "");
+  li.querySelector(".chip").textContent = chips[item.state] ?? "";
+  li.querySelector(".why").textContent = notes[item.state]?.(item, names) ?? "";
+  for (const b of li.querySelectorAll("button")) b.hidden = !actions[item.state]?.includes(b.dataset.action);
+}
+
+function fillTime(time, { timestamp, state }, mine) {
+  if (!timestamp) return;
+  const at = new Date(timestamp);
+  const today = at.toDateString() === new Date().toDateString();
+  time.dateTime = timestamp;
+  if (state === "sending") time.textContent = "sending…";
+  else time.textContent = (mine && state === "completed" ? "sent " : "") + (today ? sameDay : otherDay).format(at);
+}
+
+// fillText adds what is new to a text that grows, so that a selection in it stays.
+function fillText(element, text) {
+  const node = element.firstChild ?? element.appendChild(document.createTextNode(""));
+  if (text.startsWith(node.data)) node.appendData(text.slice(node.data.length));
+  else node.data = text;
+}

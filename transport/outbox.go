@@ -1,0 +1,64 @@
+package transport
+
+import "parlor/protocol/engineio"
+
+const (
+	// frameOverhead is what a queued frame costs besides its data, so that
+	// empty frames cannot pile up for free.
+	frameOverhead = 32
+
+	// outboxSpare is how many places an empty queue keeps.
+	outboxSpare = 8
+)
+
+// cost returns how much of its budget a frame takes.
+func cost(f engineio.Frame) int { return len(f.Data) + frameOverhead }
+
+// An outbox is what waits to be written to one client, in order. It is guarded
+// by the Conn's mutex.
+type outbox struct {
+	frames []engineio.Frame
+	next   int // the first of frames that was not popped
+	bytes  int // cost of the frames that wait or are being written
+
+	writing int // part of bytes: cost of the frame that was popped last
+}
+
+func (o *outbox) push(frames ...engineio.Frame) {
+	for _, f := range frames {
+		o.bytes += cost(f)
+	}
+	o.frames = append(o.frames, frames...)
+}
+
+// pop returns the frame that is to be written next. It takes the one that it
+// returned before as written.
+func (o *outbox) pop() (f engineio.Frame, ok bool) {
+	o.bytes -= o.writing
+	o.writing = 0
+	if o.empty() {
+		o.rewind()
+		return f, false
+	}
+	f = o.frames[o.next]
+	o.frames[o.next] = engineio.Frame{} // others may keep its data alive, this queue does not
+	o.next++
+	o.writing = cost(f)
+	return f, true
+}
+
+// rewind makes an empty queue ready for more, and small.
+func (o *outbox) rewind() {
+	o.frames, o.next = o.frames[:0], 0
+	if cap(o.frames) > outboxSpare {
+		o.frames = nil
+	}
+}
+
+// drop empties the queue.
+func (o *outbox) drop() {
+	o.frames, o.next = nil, 0
+	o.bytes = o.writing
+}
+
+func (o *outbox) empty() bool { return o.next == len(o.frames) }

@@ -1,0 +1,277 @@
+package provider
+
+import (
+	"encoding/json"
+	"io"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"go.yaml.in/yaml/v3"
+
+	"parlor/protocol/chat"
+	"parlor/transport/provider/eliza"
+	"parlor/transport/provider/openai"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// env is a lookup in a fixed environment.
+func env(vars map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v, ok := vars[name]
+		return v, ok
+	}
+}
+
+func newModels(t *testing.T, o Options) *Models {
+	t.Helper()
+	m, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+func ids(list []chat.Model) []chat.ModelID {
+	var all []chat.ModelID
+	for _, m := range list {
+		all = append(all, m.ID)
+	}
+	return all
+}
+
+func TestList(t *testing.T) {
+	configured := []Config{
+		{ModelID: "local", Provider: ProviderOpenAI, BaseURL: "http://localhost:1/v1"},
+		{ModelID: "doctor", Provider: ProviderEliza},
+	}
+	for _, test := range []struct {
+		name   string
+		models []Config
+		env    map[string]string
+		want   []chat.ModelID
+	}{
+		{"nothing", nil, nil, []chat.ModelID{"eliza"}},
+		{"empty variables", nil, map[string]string{"OPENAI_API_KEY": "", "OPENAI_BASE_URL": " "}, []chat.ModelID{"eliza"}},
+		{"a key", nil, map[string]string{"OPENAI_API_KEY": "k"}, []chat.ModelID{"aisuite.openai:gpt-4o-mini", "eliza"}},
+		{"a base URL", nil, map[string]string{"OPENAI_BASE_URL": "http://localhost:1"}, []chat.ModelID{"aisuite.openai:gpt-4o-mini", "eliza"}},
+		{"a list", configured, nil, []chat.ModelID{"local", "doctor", "eliza"}},
+		{"a list and a key", configured, map[string]string{"OPENAI_API_KEY": "k"}, []chat.ModelID{"local", "doctor", "eliza"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newModels(t, Options{Models: test.models, LookupEnv: env(test.env)})
+			list := m.List()
+			if diff := cmp.Diff(test.want, ids(list)); diff != "" {
+				t.Errorf("list differs (-want +got):\n%s", diff)
+			}
+			for _, want := range list {
+				if got, ok := m.Model(want.ID); !ok || got != want {
+					t.Errorf("Model(%q) = %+v, %t", want.ID, got, ok)
+				}
+			}
+		})
+	}
+}
+
+func TestListBelongsToTheCaller(t *testing.T) {
+	m := newModels(t, Options{})
+	m.List()[0].ID = "changed"
+	if got := m.List()[0].ID; got != ElizaID {
+		t.Errorf("the list begins with %q", got)
+	}
+}
+
+func TestModel(t *testing.T) {
+	full := Config{
+		ModelID: "a", APISource: "anthropic", Provider: ProviderOpenAI, DisplayName: "A", FullName: "Model A",
+		Description: "for tests", BaseURL: "http://localhost:1/v1", UpstreamModel: "up",
+	}
+	m := newModels(t, Options{
+		Models:    []Config{full, {ModelID: "openai:b", Provider: ProviderOpenAI}},
+		LookupEnv: env(map[string]string{"OPENAI_API_KEY": "k"}),
+	})
+	for _, want := range []chat.Model{
+		{ID: "a", APISource: "anthropic", Provider: "openai", DisplayName: "A", FullName: "Model A", Description: "for tests"},
+		{ID: "openai:b", APISource: "aisuite", Provider: "openai", DisplayName: "b", FullName: "openai:b"},
+		{ID: "aisuite.openai:gpt-4o", APISource: "aisuite", Provider: "openai", DisplayName: "gpt-4o", FullName: "openai:gpt-4o"},
+		{ID: "openai:ft:gpt-4o:me", APISource: "aisuite", Provider: "openai", DisplayName: "ft:gpt-4o:me", FullName: "openai:ft:gpt-4o:me"},
+		elizaModel,
+	} {
+		got, ok := m.Model(want.ID)
+		if diff := cmp.Diff(want, got); !ok || diff != "" {
+			t.Errorf("Model(%q), %t, differs (-want +got):\n%s", want.ID, ok, diff)
+		}
+	}
+	for _, id := range []chat.ModelID{
+		"", "b", "gpt-4o", "openai", "openai:", "aisuite.openai:", "aisuite.eliza", "anthropic:claude", "aisuite.aisuite.openai:x",
+		"openai:two words", "openai:\x00", chat.ModelID("openai:" + strings.Repeat("x", maxModelIDLen)),
+	} {
+		if got, ok := m.Model(id); ok {
+			t.Errorf("Model(%q) = %+v", id, got)
+		}
+	}
+}
+
+func TestAnyOpenAIModelNeedsTheVariables(t *testing.T) {
+	m := newModels(t, Options{Models: []Config{{ModelID: "local", Provider: ProviderOpenAI, BaseURL: "http://localhost:1/v1"}}})
+	if got, ok := m.Model("openai:gpt-4o"); ok {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	const secret = "sk-secret"
+	for _, test := range []struct {
+		name   string
+		models []Config
+		env    map[string]string
+		want   []string
+	}{
+		{"no id", []Config{{Provider: "eliza"}}, nil, []string{`models[0] (""): model_id: is missing`}},
+		{"bad id", []Config{{ModelID: "a b", Provider: "eliza"}}, nil, []string{`models[0] ("a b"): model_id: must be printable`}},
+		{"built-in id", []Config{{ModelID: "eliza", Provider: "openai"}}, nil, []string{`models[0] ("eliza"): model_id: is built in`}},
+		{"twice", []Config{{ModelID: "a", Provider: "eliza"}, {ModelID: "b", Provider: "eliza"}, {ModelID: "a", Provider: "eliza"}}, nil, []string{`models[2] ("a"): model_id: is that of models[0] already`}},
+		{"provider", []Config{{ModelID: "a", Provider: "anthropic"}}, nil, []string{`models[0] ("a"): provider: must be openai or eliza`}},
+		{"source", []Config{{ModelID: "a", Provider: "eliza", APISource: "x"}}, nil, []string{`models[0] ("a"): model_api_source: must be one of aisuite, anthropic, openai_realtime`}},
+		{"base URL", []Config{{ModelID: "a", Provider: "openai", BaseURL: "http://u:" + secret + "@h/"}}, nil, []string{`models[0] ("a"): base_url: `}},
+		{"key variable unset", []Config{{ModelID: "a", Provider: "openai", KeyVar: secret}}, nil, []string{`models[0] ("a"): key_var: the environment variable that it names is not set`}},
+		{"key variable empty", []Config{{ModelID: "a", Provider: "openai", KeyVar: "K"}}, map[string]string{"K": ""}, []string{`models[0] ("a"): key_var: `}},
+		{"no key for OpenAI", []Config{{ModelID: "a", Provider: "openai"}}, nil, []string{`models[0] ("a"): key_var: is missing`}},
+		{"bad key", []Config{{ModelID: "a", Provider: "openai", KeyVar: "K"}}, map[string]string{"K": secret + "\n" + secret}, []string{`models[0] ("a"): key_var: `}},
+		{"bad OPENAI_API_KEY", nil, map[string]string{"OPENAI_API_KEY": secret + "\x00"}, []string{"OPENAI_API_KEY: "}},
+		{"bad OPENAI_BASE_URL", nil, map[string]string{"OPENAI_BASE_URL": "localhost/" + secret}, []string{"OPENAI_BASE_URL: "}},
+		{"all at once", []Config{{Provider: "x", APISource: "y", BaseURL: "z"}, {ModelID: "b"}}, nil,
+			[]string{"models[0] (\"\"): model_id", "models[0] (\"\"): provider", "models[0] (\"\"): model_api_source", "models[0] (\"\"): base_url", `models[1] ("b"): provider`}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m, err := New(Options{Models: test.models, LookupEnv: env(test.env)})
+			if err == nil || m != nil {
+				t.Fatalf("got %v, %v", m, err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q, want %q in it", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("the error %q holds a secret", err)
+			}
+		})
+	}
+}
+
+// TestConfigTags checks that a file has the names that the documentation has,
+// in both formats.
+func TestConfigTags(t *testing.T) {
+	const file = `{model_id: a, model_api_source: b, provider: c, display_name: d, full_name: e, description: f,
+		base_url: g, key_var: h, upstream_model: i}`
+	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i"}
+	var got Config
+	if err := yaml.Unmarshal([]byte(file), &got); err != nil || got != want {
+		t.Errorf("yaml: %+v, %v", got, err)
+	}
+	for f := range reflect.TypeFor[Config]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name != f.Tag.Get("yaml") || name == "" {
+			t.Errorf("%s is %q in JSON and %q in YAML", f.Name, name, f.Tag.Get("yaml"))
+		}
+	}
+}
+
+// echo is a provider whose answer says who was asked, and with which key.
+func echo(t *testing.T, name string) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var req struct{ Model string }
+		json.NewDecoder(r.Body).Decode(&req)
+		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, `data: {"choices":[{"delta":{"content":"`+name+" "+req.Model+" "+key+`"},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func said(t *testing.T, answer iter.Seq2[chat.Delta, error]) string {
+	t.Helper()
+	text := ""
+	for d, err := range answer {
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += d.Text
+	}
+	return text
+}
+
+// TestStream checks where a prompt goes, under which name and with which key.
+func TestStream(t *testing.T) {
+	general, other := echo(t, "general"), echo(t, "other")
+	m := newModels(t, Options{
+		LookupEnv: env(map[string]string{"OPENAI_API_KEY": "general-key\n", "OPENAI_BASE_URL": general, "OTHER_KEY": "other-key"}),
+		Eliza:     eliza.Options{Delay: -1},
+		OpenAI:    openai.Options{MaxEvent: 4096},
+		Models: []Config{
+			{ModelID: "plain", Provider: ProviderOpenAI},
+			{ModelID: "aisuite.openai:suite", Provider: ProviderOpenAI},
+			{ModelID: "llama3:8b", Provider: ProviderOpenAI, BaseURL: other},
+			{ModelID: "keyed", Provider: ProviderOpenAI, BaseURL: other, KeyVar: "OTHER_KEY"},
+			{ModelID: "renamed", Provider: ProviderOpenAI, KeyVar: "OTHER_KEY", UpstreamModel: "openai:up"},
+			{ModelID: "doctor", Provider: ProviderEliza},
+		},
+	})
+	for id, want := range map[chat.ModelID]string{
+		"plain":                     "general plain general-key",
+		"aisuite.openai:suite":      "general suite general-key",
+		"aisuite.openai:unlisted:1": "general unlisted:1 general-key",
+		"openai:unlisted":           "general unlisted general-key",
+		"llama3:8b":                 "other llama3:8b ",
+		"keyed":                     "other keyed other-key",
+		"renamed":                   "general openai:up other-key",
+	} {
+		p := chat.Prompt{Model: id, Messages: []chat.PromptMessage{{Role: chat.RoleUser, Content: "hello"}}}
+		if got := said(t, m.Stream(t.Context(), p)); got != want {
+			t.Errorf("%s: got %q, want %q", id, got, want)
+		}
+	}
+	for _, id := range []chat.ModelID{"eliza", "doctor"} {
+		if got := said(t, m.Stream(t.Context(), chat.Prompt{Model: id})); got == "" {
+			t.Errorf("%s: no answer", id)
+		}
+	}
+}
+
+func TestConnectionsAreShared(t *testing.T) {
+	m := newModels(t, Options{
+		LookupEnv: env(map[string]string{"OPENAI_API_KEY": "k"}),
+		Models: []Config{
+			{ModelID: "a", Provider: ProviderOpenAI},
+			{ModelID: "b", Provider: ProviderOpenAI, BaseURL: "http://localhost:1"},
+			{ModelID: "c", Provider: ProviderOpenAI, BaseURL: "http://localhost:1"},
+		},
+	})
+	if n := len(m.clients); n != 2 {
+		t.Errorf("%d clients, want 2", n)
+	}
+}
+
+func TestStreamOfUnknownModel(t *testing.T) {
+	m := newModels(t, Options{})
+	n := 0
+	for d, err := range m.Stream(t.Context(), chat.Prompt{Model: "openai:gpt-4o"}) {
+		if e := chat.AsError(err); n > 0 || e == nil || e.Code != chat.CodeNotFound {
+			t.Errorf("got %+v, %v", d, err)
+		}
+		n++
+	}
+	if n != 1 {
+		t.Errorf("yielded %d times", n)
+	}
+}

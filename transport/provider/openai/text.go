@@ -1,0 +1,84 @@
+package openai
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// text is a piece of an answer as JSON carries it. A server that cuts its
+// answer by UTF-16 units, as everything written in JavaScript does, sends the
+// two halves of an emoji in two pieces; encoding/json would make two
+// replacement characters of them.
+type text struct {
+	low  rune // the piece begins with this second half of a pair
+	body string
+	high rune // the piece ends with this first half of a pair
+}
+
+// escapeLen is the length of \uXXXX.
+const escapeLen = 6
+
+// UnmarshalJSON implements [json.Unmarshaler]. It accepts strings and null.
+func (t *text) UnmarshalJSON(raw []byte) error {
+	s := string(raw)
+	if r, ok := surrogate(strings.TrimPrefix(s, `"`)); ok && isLow(r) {
+		t.low = r
+		s = `"` + s[1+escapeLen:]
+	}
+	if at := len(s) - escapeLen - 1; at > 0 && !escaped(s, at) {
+		if r, ok := surrogate(s[at:]); ok && !isLow(r) {
+			t.high = r
+			s = s[:at] + `"`
+		}
+	}
+	return json.Unmarshal([]byte(s), &t.body)
+}
+
+// surrogate reads the half of a pair that is escaped at the start of s.
+func surrogate(s string) (rune, bool) {
+	if len(s) < escapeLen || s[0] != '\\' || s[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[2:escapeLen], 16, 16)
+	return rune(n), err == nil && utf16.IsSurrogate(rune(n))
+}
+
+func isLow(r rune) bool { return r >= 0xdc00 }
+
+// escaped reports whether a backslash makes s[at] an ordinary character.
+func escaped(s string, at int) bool {
+	before := s[:at]
+	return (len(before)-len(strings.TrimRight(before, `\`)))%2 == 1
+}
+
+// A joiner puts pairs together again that were cut apart.
+type joiner struct {
+	high rune // waits for its second half
+}
+
+// join returns what can be shown of the answer now that t has come.
+func (j *joiner) join(t text) string {
+	if t == (text{}) {
+		return ""
+	}
+	out := j.rest(t.low) + t.body
+	j.high = t.high
+	return out
+}
+
+// rest returns what waits, completed with low, or a replacement character for
+// each half that is alone.
+func (j *joiner) rest(low rune) string {
+	high := j.high
+	j.high = 0
+	switch {
+	case high != 0 && low != 0:
+		return string(utf16.DecodeRune(high, low))
+	case high != 0 || low != 0:
+		return string(utf8.RuneError)
+	}
+	return ""
+}
