@@ -4,7 +4,7 @@
 E2E       := cmd/parlor/e2e
 FUZZTIME  ?= 30s
 BENCHTIME ?= 1s
-STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+STATICCHECK := go tool staticcheck
 
 .DEFAULT_GOAL := help
 

@@ -126,7 +126,7 @@ func (r *Room) show(record chat.Record) error {
 // failed refuses what the log refused. The commits behind the first failure
 // fail with it, since they build on it; head falls back once, for all of them.
 func (r *Room) failed(m *committed) {
-	refusal := chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was recorded")
+	refusal := refusalOf(m.err)
 	for _, c := range m.callers {
 		refuse(c, refusal)
 	}
@@ -139,12 +139,23 @@ func (r *Room) failed(m *committed) {
 	if errors.Is(m.err, persistence.ErrConflict) {
 		panic("room: somebody else writes to this room's log")
 	}
-	r.log.Error("commit failed", "err", m.err)
+	r.log.Debug("commit failed", "err", m.err)
 	r.gen++
 	r.head = r.shown.Clone()
 	if r.retry == nil {
 		r.retry = r.self.After(r.RetryDelay, &retryTick{})
 	}
+}
+
+// refusalOf tells a sender what the log said.
+func refusalOf(err error) *chat.Error {
+	switch {
+	case errors.Is(err, persistence.ErrBusy):
+		return chat.Refuse(chat.CodeBusy, "too much waits for the server's disk; try again")
+	case errors.Is(err, persistence.ErrTooLarge):
+		return errTooLarge
+	}
+	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was recorded")
 }
 
 // retryTick lets advance try the disk again.

@@ -1,11 +1,10 @@
 // Package console serves the page at /: a chat with an assistant, in the browser.
 //
-//	GET {base}/ → index.html → page.css
-//	                         → page.js ─→ view.js
-//	                                  └→ room.js → socket.io.esm.min.js
+//	GET {base}/ → index.html, page.css, page.js → view.js
+//	                                            → room.js → transcript.js, socket.io.esm.min.js
 //
-//	page.js → {base}/api/v1            who am I, which models are there
-//	room.js ⇄ {base}/socket.io/        the namespace /assistant/realtime, WebSocket only
+//	page.js → {base}/api/v1       who am I, which models are there
+//	room.js ⇄ {base}/socket.io/   the namespace /assistant/realtime, WebSocket only
 //
 // The files are served as they lie in page/: there is no build step and no
 // template. All their URLs are relative, so the page finds the server from its

@@ -94,7 +94,7 @@ test("a stream cut in the middle keeps the partial text", async (t) => {
 
 test("a model that never sends a byte times out", async (t) => {
   const world = await withModel(t, { args: ["--first-token-timeout", "300ms", "--silence-timeout", "300ms"] });
-  world.mock.onMessage("hang", { content: "never" }, { streamingProfile: { ttft: 600_000 } });
+  world.mock.onMessage("hang", () => new Promise(() => {}));
   await ask(world.alice, "send_message", { room_id: world.room, message: "hang" });
   await failed(world, "provider_timeout");
 });

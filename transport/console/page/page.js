@@ -22,8 +22,8 @@ const tab = {
 
 // ---- who you are
 
-// Where there are no accounts the server believes everybody: then it is you
-// who says your name. It tells so by believing this one.
+// A server in development mode believes everybody, so there you choose your
+// name. It shows its mode by believing this one.
 const probe = `page-${newID()}`;
 let token = tab.get("token");
 let name = tab.get("name") ?? guestName();
@@ -38,11 +38,11 @@ function guestName() {
 }
 
 const names = {
-  isMe: (user) => Boolean(user) && user.user_id === me?.user_id,
+  isMine: ({ mine, author }) => mine || (me !== null && author?.user_id === me.user_id),
   user: (id) => (id === me?.user_id ? "you" : id),
   of(item) {
     if (item.role === "assistant") return models.get(item.model_id)?.display_name ?? item.model_id ?? "Assistant";
-    return item.mine || names.isMe(item.author) ? "You" : item.author?.name || item.author?.user_id || item.role;
+    return names.isMine(item) ? "You" : item.author?.name || item.author?.user_id || item.role;
   },
 };
 
@@ -118,7 +118,7 @@ function render() {
   $("earlier").hidden = !room.hasEarlier;
   $("answering").hidden = !room.running || room.phase !== "connected";
   $("answering").firstElementChild.textContent = room.running ? `${names.of(room.running)} is answering` : "";
-  $("model").value = model();
+  $("model").value = model(items);
   view.render(items, names);
 }
 
@@ -145,14 +145,14 @@ function renderProblem(signin) {
 }
 
 // model is the one that you picked, else the one that was talked with last.
-function model() {
-  const last = room.items().findLast((m) => m.model_id)?.model_id;
+function model(items) {
+  const last = items.findLast((m) => m.model_id)?.model_id;
   return [chosen, last].find((id) => models.has(id)) ?? models.keys().next().value ?? "";
 }
 
 // said reads out what others say, once and whole.
 function said(message) {
-  if (names.isMe(message.author)) return;
+  if (names.isMine(message)) return;
   const p = document.createElement("p");
   p.textContent = `${names.of(message)}: ${message.content || message.state}`;
   $("announcer").append(p);
@@ -166,7 +166,7 @@ function send() {
   if (!text || room.phase === "refused") return;
   $("text").value = "";
   fitText();
-  room.say(text, model() || undefined);
+  room.say(text, model(room.items()) || undefined);
   render();
   view.toEnd();
 }

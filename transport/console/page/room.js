@@ -31,20 +31,24 @@ export class Room {
   problem = null; // {code, message}: why it is not connected, if there is more to say
   hasEarlier = false; // than the messages here
 
+  #o;
+  #socket;
+  #me; // author of what is said here
+  #id; // of the room
   #chat = new Transcript();
   #known = 0; // everything up to this seq was seen or fetched
   #outbox; // messages by client_message_id
   #resyncing = false;
-  #timer;
+  #timer; // of the next attempt to enter
 
   // base: URL of the server. chat: id. auth: () → payload of CONNECT.
   // prepare: async () → {me, model}, before each entry; model is for a new chat.
   // outbox: {load, save}, of an array. changed(): there is something new to
   // show. said(message): somebody spoke just now.
   constructor(options) {
-    this.o = options;
+    this.#o = { ...options };
     this.#outbox = new Map(options.outbox.load().map((m) => [m.client_message_id, m]));
-    this.socket = io(new URL(NAMESPACE, options.base).href, {
+    this.#socket = io(new URL(NAMESPACE, options.base).href, {
       path: new URL("socket.io/", options.base).pathname,
       transports: ["websocket"],
       forceNew: true,
@@ -52,10 +56,10 @@ export class Room {
       reconnectionDelayMax: MAX_RECONNECT_DELAY,
       auth: (done) => done(options.auth()),
     });
-    this.socket.on("connect", () => this.#open());
-    this.socket.on("disconnect", () => this.#lost({ code: "closed", message: "the server closed the connection" }));
-    this.socket.on("connect_error", (e) => this.#lost({ code: e.data?.code, message: e.message }));
-    this.socket.onAny((event, body) => this.#event(event, body));
+    this.#socket.on("connect", () => this.#open());
+    this.#socket.on("disconnect", () => this.#lost({ code: "closed", message: "the server closed the connection" }));
+    this.#socket.on("connect_error", (e) => this.#lost({ code: e.data?.code, message: e.message }));
+    this.#socket.onAny((event, body) => this.#event(event, body));
   }
 
   get running() {
@@ -91,7 +95,7 @@ export class Room {
 
   // stop shows no answer: the end of the turn is an event.
   stop(turn_id) {
-    this.#call(`stop ${this.id}`, { room_id: this.id, turn_id }).catch(() => {});
+    this.#call(`stop ${this.#id}`, { room_id: this.#id, turn_id }).catch(() => {});
   }
 
   // earlier shows no failure: the button is still there.
@@ -99,19 +103,19 @@ export class Room {
     const oldest = Math.min(...[...this.#chat.messages.values()].map((m) => m.seq));
     const page = await this.#history(oldest, PAGE).catch(() => ({ has_more: true }));
     this.hasEarlier = page.has_more;
-    this.o.changed();
+    this.#o.changed();
   }
 
   // reconnect tries again what was refused.
   reconnect() {
     this.#show("connecting");
-    this.socket.connect();
+    this.#socket.connect();
   }
 
   close() {
-    this.o.changed = this.o.said = () => {};
+    this.#o.changed = this.#o.said = () => {};
     clearTimeout(this.#timer);
-    this.socket.disconnect();
+    this.#socket.disconnect();
   }
 
   // ---- entering
@@ -119,9 +123,9 @@ export class Room {
   async #open() {
     clearTimeout(this.#timer);
     try {
-      const { me, model } = await this.o.prepare();
-      this.me = me;
-      this.id = await this.#findOrCreate(model);
+      const { me, model } = await this.#o.prepare();
+      this.#me = me;
+      this.#id = await this.#findOrCreate(model);
       const { seq } = await this.#join();
       await this.#catchUp();
       this.#known = seq;
@@ -133,14 +137,14 @@ export class Room {
   }
 
   #notOpened(e) {
-    if (!this.socket.connected) return; // that is said already, and the next connection tries again
+    if (!this.#socket.connected) return; // that is said already, and the next connection tries again
     if (FINAL.has(e.code)) return this.#refused(e);
     this.#show("reconnecting", e);
     this.#timer = setTimeout(() => this.#open(), RETRY_DELAY);
   }
 
   async #findOrCreate({ model_id, model_api_source }) {
-    const chat_id = this.o.chat;
+    const chat_id = this.#o.chat;
     try {
       return (await this.#call("find_chat", { chat_id })).room_id;
     } catch (e) {
@@ -150,10 +154,10 @@ export class Room {
   }
 
   async #join() {
-    const joined = await this.#call("join_room", { room_id: this.id, dialect: "documented" });
+    const joined = await this.#call("join_room", { room_id: this.#id, dialect: "documented" });
     this.#chat.join(joined);
-    if (this.#chat.messages.size === 0) this.#known = 0;
-    this.o.changed();
+    if (this.#chat.messages.size === 0) this.#known = 0; // it may be another chat now
+    this.#o.changed();
     return joined;
   }
 
@@ -169,7 +173,7 @@ export class Room {
   }
 
   async #history(before, limit) {
-    const page = await this.#call("history", { room_id: this.id, before, limit });
+    const page = await this.#call("history", { room_id: this.#id, before, limit });
     page.messages.forEach((m) => this.#record(m));
     return page;
   }
@@ -181,19 +185,19 @@ export class Room {
   #lost(problem) {
     clearTimeout(this.#timer);
     if (this.phase === "connected") this.#known = this.#chat.seq;
-    if (this.socket.active) this.#show("reconnecting");
+    if (this.#socket.active) this.#show("reconnecting");
     else if (this.phase !== "refused") this.#show("refused", problem);
   }
 
   #refused(problem) {
     this.#show("refused", problem);
-    this.socket.disconnect();
+    this.#socket.disconnect();
   }
 
   #show(phase, problem = null) {
     this.phase = phase;
     this.problem = problem && { code: problem.code, message: problem.message };
-    this.o.changed();
+    this.#o.changed();
   }
 
   // ---- sending
@@ -204,7 +208,7 @@ export class Room {
     this.#put({ ...m, error: null, sends: m.sends + 1 });
     try {
       const message = { content: m.content, client_message_id: id };
-      this.#sent(id, await this.#call("send_message", { room_id: this.id, model_id: m.model_id, message }));
+      this.#sent(id, await this.#call("send_message", { room_id: this.#id, model_id: m.model_id, message }));
     } catch (e) {
       this.#unsent(id, e);
     }
@@ -215,16 +219,16 @@ export class Room {
     if (!this.#outbox.has(id)) return; // history had it
     const { content, model_id, timestamp } = this.#outbox.get(id);
     this.#record({
-      message_id, seq, role: "user", author: this.me, content, model_id, timestamp, state: "completed", client_message_id: id,
+      message_id, seq, role: "user", author: this.#me, content, model_id, timestamp, state: "completed", client_message_id: id,
     });
-    this.o.changed();
+    this.#o.changed();
   }
 
   // #unsent leaves what a broken connection cut off to the next one.
   #unsent(id, { code, message }) {
     const m = this.#outbox.get(id);
     if (!m) return;
-    if (code || this.socket.connected) this.#put({ ...m, error: { code, message } });
+    if (code || this.#socket.connected) this.#put({ ...m, error: { code, message } });
     else if (m.sends >= MAX_SENDS) this.#put({ ...m, error: { code: "lost", message: "the connection broke each time it was sent" } });
   }
 
@@ -238,8 +242,8 @@ export class Room {
   }
 
   #saveOutbox() {
-    this.o.outbox.save([...this.#outbox.values()]);
-    this.o.changed();
+    this.#o.outbox.save([...this.#outbox.values()]);
+    this.#o.changed();
   }
 
   #record(m) {
@@ -250,8 +254,8 @@ export class Room {
   // #call asks for an acknowledgement, and throws an Error if it says no; the
   // error has a code if the server gave one.
   async #call(event, body) {
-    if (!this.socket.connected) throw new Error("not connected");
-    const ack = await this.socket.timeout(ACK_TIMEOUT).emitWithAck(event, body).catch(() => {
+    if (!this.#socket.connected) throw new Error("not connected");
+    const ack = await this.#socket.timeout(ACK_TIMEOUT).emitWithAck(event, body).catch(() => {
       throw new Error("the server did not answer");
     });
     if (!ack.ok) throw Object.assign(new Error(ack.error.message), { code: ack.error.code });
@@ -263,15 +267,15 @@ export class Room {
   // #event takes the events that are named "<word> <room id>".
   #event(event, body) {
     const [word, id] = event.split(" ");
-    if (id !== this.id) return;
+    if (id !== this.#id) return;
     // A refusal names its event, and is in the acknowledgement too; the end of the chat does not.
     if (word === "error" && body.code === "not_found" && !body.event) return this.#deleted(body);
     if (!this.#chat.apply(word, body)) this.#resync();
     if (word === "message") {
       this.#drop(body.message.client_message_id);
-      this.o.said(body.message);
+      this.#o.said(body.message);
     }
-    this.o.changed();
+    this.#o.changed();
   }
 
   #deleted({ code, error }) {

@@ -36,11 +36,12 @@ export class Transcript {
     this.messages.set(m.message_id, { ...m, key: m.message_id, turn_id, by, reason });
   }
 
-  // apply takes an event of the room. It returns false if a piece of the
-  // running answer is missing.
+  // apply takes an event of the room; others are ignored. It returns false if a
+  // piece of the running answer is missing.
   apply(word, body) {
+    if (!this.#events[word]) return true;
     if (body.seq) this.seq = Math.max(this.seq, body.seq);
-    return this.#events[word]?.(body) ?? true;
+    return this.#events[word](body) ?? true;
   }
 
   #events = {

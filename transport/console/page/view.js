@@ -62,6 +62,7 @@ function scrolled() {
 export function toEnd() {
   following = true;
   scroller.scrollTop = scroller.scrollHeight;
+  lastTop = scroller.scrollTop;
 }
 
 scroller.addEventListener("scroll", scrolled);
@@ -70,7 +71,7 @@ new ResizeObserver(() => { if (following) toEnd(); }).observe(scroller);
 
 function fill(li, item, names) {
   shown.set(li, item);
-  const mine = names.isMe(item.author);
+  const mine = names.isMine(item);
   li.className = mine ? "mine" : item.role;
   li.dataset.key = item.key;
   li.dataset.state = item.state;

@@ -22,7 +22,7 @@ export async function serve(t, { args = [], env = {}, dir = folder(t), listen = 
   const child = spawn(
     binary,
     ["serve", "--listen", listen, "--data", join(dir, "parlor.db"), "--eliza-word-delay", "1ms", ...args],
-    { cwd: dir, env: { PATH: process.env.PATH, ...env }, stdio: ["ignore", "ignore", "pipe"] },
+    { cwd: dir, env: { PATH: process.env.PATH, GORACE: "atexit_sleep_ms=0", ...env }, stdio: ["ignore", "ignore", "pipe"] },
   );
   const exited = once(child, "exit");
   const log = [];

@@ -1,0 +1,197 @@
+package console
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// get asks a handler for path, with headers given as "Name: value".
+func get(t *testing.T, o Options, method, path string, headers ...string) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest(method, path, nil)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	Handler(o).ServeHTTP(w, r)
+	return w.Result()
+}
+
+func body(t *testing.T, r *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestServesThePageAndItsFiles(t *testing.T) {
+	for path, contentType := range map[string]string{
+		"/":                      "text/html; charset=utf-8",
+		"/page.css":              "text/css; charset=utf-8",
+		"/page.js":               "text/javascript; charset=utf-8",
+		"/room.js":               "text/javascript; charset=utf-8",
+		"/transcript.js":         "text/javascript; charset=utf-8",
+		"/view.js":               "text/javascript; charset=utf-8",
+		"/socket.io.esm.min.js":  "text/javascript; charset=utf-8",
+		"/socket.io.LICENSE.txt": "text/plain; charset=utf-8",
+		"/icon.svg":              "image/svg+xml",
+	} {
+		r := get(t, Options{}, "GET", path)
+		if r.StatusCode != http.StatusOK || body(t, r) == "" {
+			t.Errorf("GET %s: status %d, want 200 and a body", path, r.StatusCode)
+		}
+		if got := r.Header.Get("Content-Type"); got != contentType {
+			t.Errorf("GET %s: Content-Type %q, want %q", path, got, contentType)
+		}
+		if r := get(t, Options{}, "HEAD", path); r.StatusCode != http.StatusOK || body(t, r) != "" {
+			t.Errorf("HEAD %s: status %d, want 200 and no body", path, r.StatusCode)
+		}
+	}
+}
+
+// Every file has a known type, so nothing was put into page/ by mistake.
+func TestEveryFileHasAType(t *testing.T) {
+	for path, f := range embedded("/") {
+		if f.contentType == "" {
+			t.Errorf("%s has no content type", path)
+		}
+	}
+}
+
+func TestServesNothingElse(t *testing.T) {
+	for _, path := range []string{
+		"/index.html", "/console.go", "/page/", "/page/page.js", "/page.js/", "/x", "//", "/../console.go",
+		"/socket.io.esm.min.js.map", "/assistant/",
+	} {
+		if r := get(t, Options{}, "GET", "http://parlor"+path); r.StatusCode != http.StatusNotFound {
+			t.Errorf("GET %s: status %d, want 404", path, r.StatusCode)
+		}
+	}
+}
+
+func TestOnlyGetAndHead(t *testing.T) {
+	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "TRACE"} {
+		r := get(t, Options{}, method, "/")
+		if r.StatusCode != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s /: status %d, Allow %q", method, r.StatusCode, r.Header.Get("Allow"))
+		}
+	}
+}
+
+func TestBasePath(t *testing.T) {
+	for _, base := range []string{"/assistant", "/assistant/"} {
+		o := Options{BasePath: base}
+		for path, status := range map[string]int{
+			"/assistant/": 200, "/assistant/page.js": 200,
+			"/": 404, "/page.js": 404, "/assistant": 404, "/assistantpage.js": 404,
+		} {
+			if r := get(t, o, "GET", path); r.StatusCode != status {
+				t.Errorf("base %q: GET %s: status %d, want %d", base, path, r.StatusCode, status)
+			}
+		}
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	for _, path := range []string{"/", "/room.js", "/no-such-file"} {
+		h := get(t, Options{}, "GET", path).Header
+		for name, want := range map[string]string{
+			"X-Content-Type-Options":       "nosniff",
+			"Referrer-Policy":              "no-referrer",
+			"Cross-Origin-Resource-Policy": "same-origin",
+		} {
+			if got := h.Get(name); got != want {
+				t.Errorf("GET %s: %s %q, want %q", path, name, got, want)
+			}
+		}
+		csp := h.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
+			if !strings.Contains(csp, want) {
+				t.Errorf("GET %s: policy %q lacks %s", path, csp, want)
+			}
+		}
+		if strings.Contains(csp, "unsafe") {
+			t.Errorf("GET %s: policy %q is unsafe", path, csp)
+		}
+	}
+}
+
+func TestETag(t *testing.T) {
+	r := get(t, Options{}, "GET", "/page.js")
+	etag := r.Header.Get("ETag")
+	if !regexp.MustCompile(`^"[\w-]{16}"$`).MatchString(etag) {
+		t.Fatalf("ETag %q, want a strong one", etag)
+	}
+	if got := r.Header.Get("Cache-Control"); got != "no-cache" {
+		t.Errorf("Cache-Control %q, want no-cache", got)
+	}
+	again := get(t, Options{BasePath: "/assistant"}, "GET", "/assistant/page.js", "If-None-Match: "+etag)
+	if again.StatusCode != http.StatusNotModified || body(t, again) != "" {
+		t.Errorf("status %d with a body %t, want an empty 304", again.StatusCode, again.ContentLength > 0)
+	}
+	if again.Header.Get("Content-Security-Policy") == "" {
+		t.Error("a 304 replaces the stored headers, and has no policy")
+	}
+	if r := get(t, Options{}, "GET", "/view.js", "If-None-Match: "+etag); r.StatusCode != http.StatusOK {
+		t.Errorf("another file with that ETag: status %d, want 200", r.StatusCode)
+	}
+}
+
+// What the policy would block does not stand in the page: inline script and
+// style, handlers, and URLs that leave the base path.
+func TestPageObeysItsPolicy(t *testing.T) {
+	page := body(t, get(t, Options{}, "GET", "/"))
+	for _, pattern := range []string{`<script[^>]*>[^<]`, `<style`, `\sstyle=`, `\son\w+=`, `(src|href)="(/|https?:)`} {
+		if found := regexp.MustCompile(pattern).FindString(page); found != "" {
+			t.Errorf("index.html has %q", found)
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		if r := get(t, Options{}, "GET", "/"+m[1]); r.StatusCode != http.StatusOK {
+			t.Errorf("index.html refers to %s: status %d", m[1], r.StatusCode)
+		}
+	}
+}
+
+// What people write must reach the page as text only.
+func TestScriptsMakeNoHTML(t *testing.T) {
+	imports := regexp.MustCompile(`from "\./([^"]+)"`)
+	for _, name := range []string{"page.js", "room.js", "transcript.js", "view.js"} {
+		script := body(t, get(t, Options{}, "GET", "/"+name))
+		if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function`).FindString(script); found != "" {
+			t.Errorf("%s uses %s", name, found)
+		}
+		for _, m := range imports.FindAllStringSubmatch(script, -1) {
+			if r := get(t, Options{}, "GET", "/"+m[1]); r.StatusCode != http.StatusOK {
+				t.Errorf("%s imports %s: status %d", name, m[1], r.StatusCode)
+			}
+		}
+	}
+}
+
+func TestVendoredClientIsUnchanged(t *testing.T) {
+	const (
+		version = "4.8.4"
+		want    = "771c3872e7d9bf81020615fda67ef0fd2aa61fcaf1990100714a46fa2c39f8a1" // of dist/socket.io.esm.min.js
+	)
+	client := body(t, get(t, Options{}, "GET", "/socket.io.esm.min.js"))
+	sum := sha256.Sum256([]byte(client))
+	if got := hex.EncodeToString(sum[:]); got != want {
+		t.Errorf("SHA-256 %s, want that of socket.io-client %s: %s", got, version, want)
+	}
+	notice := body(t, get(t, Options{}, "GET", "/socket.io.LICENSE.txt"))
+	for _, text := range []string{"socket.io-client " + version, "Permission is hereby granted, free of charge", "Guillermo Rauch", "Component contributors"} {
+		if !strings.Contains(notice, text) {
+			t.Errorf("the licence notice lacks %q", text)
+		}
+	}
+}
