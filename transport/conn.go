@@ -122,7 +122,9 @@ func (c *Conn) RemoteAddr() string { return c.remote }
 // not be changed any more.
 //
 // If more than QueueBytes would wait, Send cuts the connection off and returns
-// [ErrSlowConsumer]. Once the connection ends it returns [ErrClosed].
+// [ErrSlowConsumer], unless nothing waits: else what is larger than QueueBytes
+// could never be sent, and its client would come back for it for ever. Once
+// the connection ends it returns [ErrClosed].
 func (c *Conn) Send(frames ...engineio.Frame) error {
 	size := 0
 	for _, f := range frames {
@@ -133,7 +135,7 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 	switch {
 	case c.end.reason != "":
 		return ErrClosed
-	case c.out.bytes+size > c.server.opts.QueueBytes:
+	case c.out.bytes > 0 && c.out.bytes+size > c.server.opts.QueueBytes:
 		c.shutLocked(ending{reason: ReasonSlowConsumer, cut: true})
 		return ErrSlowConsumer
 	}

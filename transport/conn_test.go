@@ -188,18 +188,48 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 	}
 }
 
+// TestSendIsAllOrNothing also shows that one call may be larger than the
+// budget, if it has not to wait behind anything.
 func TestSendIsAllOrNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := listenPipe(t, Options{QueueBytes: 1000})
 		s.connect(t)
 		conn := <-s.opened
-		if err := conn.Send(numbered(2, 600)...); !errors.Is(err, ErrSlowConsumer) {
+		synctest.Wait()
+		if err := conn.Send(numbered(2, 600)...); err != nil {
+			t.Errorf("nothing waits: got error %v", err)
+		}
+		if err := conn.Send(text("one more")); !errors.Is(err, ErrSlowConsumer) {
 			t.Errorf("got error %v, want ErrSlowConsumer", err)
 		}
 		if got := <-s.closed; got != ReasonSlowConsumer {
 			t.Errorf("got reason %q, want %q", got, ReasonSlowConsumer)
 		}
 	})
+}
+
+// TestReceiverPanics costs one connection.
+func TestReceiverPanics(t *testing.T) {
+	s := listen(t, Options{Accept: func(c *Conn) Receiver { return &fragile{echo{c}} }})
+	victim, other := s.connect(t), s.connect(t)
+	victim.send("4panic")
+	if got := within(t, s.closed); got != ReasonForcedClose {
+		t.Errorf("got reason %q, want %q", got, ReasonForcedClose)
+	}
+	other.send("4still here")
+	if got := other.read(); got != "4still here" {
+		t.Errorf("bystander: got %q", got)
+	}
+}
+
+// fragile is an echo that panics when it is told to.
+type fragile struct{ echo }
+
+func (f *fragile) Receive(m engineio.Message) {
+	if string(m.Data) == "panic" {
+		panic("as told")
+	}
+	f.echo.Receive(m)
 }
 
 // TestStuckWriteEnds has a client that reads nothing at all: what is being

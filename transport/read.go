@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -80,7 +81,8 @@ func (c *Conn) failed(err error) ending {
 func (c *Conn) handle(p engineio.Packet) (end ending, over bool) {
 	switch p.Type {
 	case engineio.TypeMessage:
-		return ending{}, !c.deliver(engineio.Message{Data: p.Data, Binary: p.Binary})
+		over := !c.deliver(engineio.Message{Data: p.Data, Binary: p.Binary})
+		return ending{reason: ReasonForcedClose, code: websocket.CloseInternalServerErr}, over
 	case engineio.TypePong:
 		c.pong()
 	case engineio.TypePing: // the heartbeat's direction is ours
@@ -93,7 +95,8 @@ func (c *Conn) handle(p engineio.Packet) (end ending, over bool) {
 	return ending{}, false
 }
 
-// deliver hands a message to the Receiver, unless the connection is ending.
+// deliver hands a message to the Receiver. It reports false if the connection
+// is ending or has to.
 func (c *Conn) deliver(m engineio.Message) bool {
 	c.mu.Lock()
 	if c.end.reason != "" {
@@ -105,13 +108,28 @@ func (c *Conn) deliver(m engineio.Message) bool {
 	c.beat.suspend(now)
 	c.mu.Unlock()
 
-	c.receiver.Receive(m)
+	if !c.receive(m) {
+		return false
+	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if wait := c.beat.resume(time.Now()); wait > 0 && c.end.reason == "" {
 		c.timer.Reset(wait)
 	}
+	return true
+}
+
+// receive calls the Receiver. A panic there costs this connection and not the
+// process: it may be one that the client knows how to provoke.
+func (c *Conn) receive(m engineio.Message) (ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.server.opts.Logger.Error("receiver panicked", "panic", p, "stack", string(debug.Stack()))
+			ok = false
+		}
+	}()
+	c.receiver.Receive(m)
 	return true
 }
 

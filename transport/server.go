@@ -44,9 +44,8 @@ type Options struct {
 	// means DefaultMaxPayload.
 	MaxPayload int
 
-	// QueueBytes is how much may wait to be sent to one client, so it is also
-	// the size of the largest message that can be sent. Zero means
-	// DefaultQueueBytes.
+	// QueueBytes is how much may wait to be sent to one client, see
+	// [Conn.Send]. Zero means DefaultQueueBytes.
 	QueueBytes int
 
 	// WriteTimeout is how long a client may take to read anything of what is
@@ -86,7 +85,7 @@ func (o Options) withDefaults() Options {
 type Receiver interface {
 	// Receive takes the next message, which it owns. It is called by one
 	// goroutine at a time. While it blocks nothing more is read from the
-	// client.
+	// client. If it panics the connection ends.
 	Receive(m engineio.Message)
 
 	// Closed is called once, after the last Receive has returned, with the

@@ -30,9 +30,10 @@ type Server struct {
 	Log       *Log
 	Assistant *Assistant
 
-	t       *testing.T
+	t       testing.TB
 	path    string
 	options room.Options
+	users   []*User
 }
 
 // Run calls f with a new server inside a bubble.
@@ -43,7 +44,7 @@ func Run(t *testing.T, o room.Options, f func(t *testing.T, s *Server)) {
 
 // Start starts a server on an empty event log. Models and Provider of the
 // options are the Server's own.
-func Start(t *testing.T, o room.Options) *Server {
+func Start(t testing.TB, o room.Options) *Server {
 	t.Helper()
 	s := &Server{
 		Log: &Log{loads: make(map[string]int)}, Assistant: new(Assistant),
@@ -84,6 +85,9 @@ func (s *Server) stop() {
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.stop()
+	for _, u := range s.users {
+		u.forget()
+	}
 	s.start()
 }
 

@@ -22,7 +22,7 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.answerJoin(e, r, body.(room.Joined))
 	case wire.LeaveRoom:
 		delete(c.joined, r.Room)
-		left := wire.RoomLeft{Room: r.Room}
+		left := wire.RoomLeft(r)
 		c.emit("room_left", "", left)
 		c.ok(e, left)
 	case wire.SendMessage:
@@ -123,7 +123,7 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 	if named := request == nil || err.Code == chat.CodeInvalid; named || room != "" {
 		c.emit("error", room, refusal)
 	}
-	e.Ack(encode(failure{Error: err}))
+	e.Ack(wire.Encode(failure{Error: err}))
 	e.Done()
 }
 
@@ -139,7 +139,7 @@ type failure struct {
 // ok acknowledges an event with {ok:true} and the fields of body.
 func (c *client) ok(e *session.Event, body any) {
 	if e.Wanted() {
-		e.Ack(withOK(encode(body)))
+		e.Ack(withOK(wire.Encode(body)))
 	}
 	e.Done()
 }
@@ -153,12 +153,3 @@ func withOK(object json.RawMessage) json.RawMessage {
 }
 
 func (c *client) emit(word, id string, payload any) { c.socket.Send(wire.Event(word, id, payload)) }
-
-// encode encodes a value of ours, which cannot fail.
-func encode(v any) json.RawMessage {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("assistant: encode: " + err.Error())
-	}
-	return b
-}

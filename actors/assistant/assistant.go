@@ -44,7 +44,7 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 	user, err := n.Auth.Socket(s.Header(), auth)
 	if err != nil {
 		e := chat.AsError(err)
-		return nil, &session.Refusal{Message: e.Message, Data: encode(map[string]chat.Code{"code": e.Code})}
+		return nil, &session.Refusal{Message: e.Message, Data: wire.Encode(map[string]chat.Code{"code": e.Code})}
 	}
 	return &client{
 		rooms: n.Rooms, socket: s, user: user,

@@ -42,8 +42,8 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 		}
 		p.records = append(p.records, record)
 		commit.Entries = append(commit.Entries, data)
-		if _, ok := e.(chat.MessageAdded); ok && c.Address != nil {
-			r.senders[record.Seq] = c.Address
+		if _, ok := e.(chat.MessageAdded); ok {
+			r.senders[record.Seq] = p
 		}
 	}
 	if key != "" {
@@ -131,7 +131,9 @@ func (r *Room) failed(m *committed) {
 		refuse(c, refusal)
 	}
 	for _, record := range m.records {
-		delete(r.senders, record.Seq)
+		if r.senders[record.Seq] == m.proposal { // and not of one that came after head fell back
+			delete(r.senders, record.Seq)
+		}
 	}
 	if m.gen != r.gen || !r.loaded {
 		return

@@ -269,7 +269,7 @@ func TestDiskRefusesOneCommitOfMany(t *testing.T) {
 		refusals := 1
 		s.Log.Fault(func(persistence.Commit) error {
 			if refusals--; refusals == 0 {
-				return persistence.ErrBusy
+				return persistence.ErrUnavailable
 			}
 			return nil
 		})

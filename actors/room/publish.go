@@ -18,7 +18,10 @@ type Publication struct {
 // publish tells the members what was recorded. Who sent a message knows it
 // from the acknowledgement.
 func (r *Room) publish(record chat.Record, turn chat.Turn) {
-	sender := r.senders[record.Seq]
+	var sender Address
+	if p := r.senders[record.Seq]; p != nil {
+		sender = p.callers[0].Address
+	}
 	delete(r.senders, record.Seq)
 	r.deliver(Publication{Room: r.id, Seq: record.Seq}, sender, func(d assistant.Dialect) []engineio.Frame { return assistant.Record(d, r.id, record, turn) })
 }

@@ -75,7 +75,7 @@ type Options struct {
 	Turns *sync.WaitGroup
 
 	MaxMessageBytes int           // of a user's message. Zero means 64 KiB
-	MaxAnswerBytes  int           // of an answer: past it the turn fails. Zero means 1 MiB
+	MaxAnswerBytes  int           // of an answer: past it the turn fails. Zero means 256 KiB
 	MaxQueuedTurns  int           // past it a message is refused as busy. Zero means 256
 	MaxAttempts     int           // of one turn over crashes; then it is interrupted. Zero means 3
 	TurnTimeout     time.Duration // of one attempt. Zero means 10 minutes
@@ -88,7 +88,7 @@ func (o Options) WithDefaults() Options {
 	def(&o.Logger, slog.New(slog.DiscardHandler))
 	def(&o.Turns, new(sync.WaitGroup))
 	def(&o.MaxMessageBytes, 64<<10)
-	def(&o.MaxAnswerBytes, 1<<20)
+	def(&o.MaxAnswerBytes, 256<<10)
 	def(&o.MaxQueuedTurns, 256)
 	def(&o.MaxAttempts, 3)
 	def(&o.TurnTimeout, 10*time.Minute)
@@ -137,9 +137,9 @@ type Room struct {
 type lasting struct {
 	id       chat.RoomID
 	members  map[Address]member
-	told     uint64             // number of the last record that was published
-	senders  map[uint64]Address // of records not yet published: they get no echo
-	inFlight int                // commits and deletions that the log has not answered
+	told     uint64               // number of the last record that was published
+	senders  map[uint64]*proposal // of records not yet published: whose callers get no echo
+	inFlight int                  // commits and deletions that the log has not answered
 	deleting bool
 	runs     int // how many there were
 }
@@ -154,7 +154,7 @@ const unknown = ^uint64(0)
 
 // Spec describes the room id to the actor system; name is the actor's.
 func Spec(id chat.RoomID, name string, o *Options) system.Spec[Message] {
-	l := &lasting{id: id, members: make(map[Address]member), told: unknown, senders: make(map[uint64]Address)}
+	l := &lasting{id: id, members: make(map[Address]member), told: unknown, senders: make(map[uint64]*proposal)}
 	return system.Spec[Message]{
 		Name:     name,
 		New:      func() system.Actor[Message] { return newRoom(l, o) },

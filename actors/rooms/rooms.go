@@ -202,28 +202,44 @@ func (r *Rooms) List(_ context.Context, u chat.User, offset, limit int) ([]chat.
 	return infos, total, nil
 }
 
+// How much text a page of history may hold at the most, however few messages
+// that is: what a session may queue for its client is bounded.
+const (
+	MaxHistoryBytes  = 512 << 10
+	MaxMessagesBytes = 16 << 20
+)
+
 // Messages returns the newest messages of a chat before the record before, or
-// of all if it is 0, oldest first.
+// of all if it is 0, oldest first: up to limit of them and [MaxMessagesBytes].
 func (r *Rooms) Messages(_ context.Context, u chat.User, id chat.ID, before uint64, limit int) ([]chat.Message, error) {
-	messages, _, err := r.History(u, id.Room(), before, limit)
+	messages, _, err := r.newest(u, id.Room(), before, page{limit, MaxMessagesBytes})
 	return messages, err
 }
 
-// History is [Rooms.Messages] by the room's id. It also reports whether there
-// are older ones.
+// History is Messages by the room's id, up to [MaxHistoryBytes]. It also
+// reports whether there are older ones.
 func (r *Rooms) History(u chat.User, id chat.RoomID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
+	return r.newest(u, id, before, page{limit, MaxHistoryBytes})
+}
+
+// page is how much one answer may hold. One message always fits.
+type page struct{ messages, bytes int }
+
+func (r *Rooms) newest(u chat.User, id chat.RoomID, before uint64, p page) (messages []chat.Message, more bool, err error) {
 	if _, err := r.info(u, id); err != nil {
 		return nil, false, err
 	}
-	messages, more, err = newest(r.log.ReadBack(string(id), before), limit)
+	messages, more, err = p.collect(r.log.ReadBack(string(id), before))
 	if err != nil {
 		return nil, false, r.unreadable(err)
 	}
+	slices.Reverse(messages)
 	return messages, more, nil
 }
 
-// newest collects messages from entries that come newest first.
-func newest(entries iter.Seq2[persistence.Entry, error], limit int) (messages []chat.Message, more bool, err error) {
+// collect takes messages from entries that come newest first.
+func (p page) collect(entries iter.Seq2[persistence.Entry, error]) (messages []chat.Message, more bool, err error) {
+	size := 0
 	for entry, err := range entries {
 		if err != nil {
 			return nil, false, err
@@ -233,15 +249,14 @@ func newest(entries iter.Seq2[persistence.Entry, error], limit int) (messages []
 			return nil, false, err
 		}
 		m, ok := record.Message()
-		switch {
-		case !ok:
-		case len(messages) == limit:
-			slices.Reverse(messages)
-			return messages, true, nil
-		default:
-			messages = append(messages, m)
+		if !ok {
+			continue
 		}
+		size += len(m.Content)
+		if len(messages) == p.messages || len(messages) > 0 && size > p.bytes {
+			return messages, true, nil
+		}
+		messages = append(messages, m)
 	}
-	slices.Reverse(messages)
 	return messages, false, nil
 }

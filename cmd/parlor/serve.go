@@ -151,7 +151,7 @@ func openModels(s Settings) (*provider.Models, error) {
 func roomOptions(s Settings, models *provider.Models, shared bool, log *slog.Logger) room.Options {
 	return room.Options{
 		Models: models, Provider: models, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
-		MaxMessageBytes: int(s.MaxMessageBytes), MaxQueuedTurns: s.MaxQueuedTurns,
+		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns,
 		TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
 	}
 }

@@ -42,6 +42,7 @@ type Values struct {
 	MaxQueuedTurns    int               `group:"assistants" default:"256" help:"Answers that may wait for their turn in one room."`
 
 	MaxMessageBytes Size          `group:"limits" default:"64KiB" help:"Longest message."`
+	MaxAnswerBytes  Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant; past it the turn fails."`
 	MaxPayload      Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`
 	Window          int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once."`
 	QueueBytes      Size          `group:"limits" default:"1MiB" help:"Bytes that may wait for a slow client before it is cut off; it resumes."`
@@ -143,6 +144,7 @@ func (s *Settings) check() error {
 		{"silence-timeout", positive(s.SilenceTimeout)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},
 		{"max-message-bytes", s.checkMessageBytes()},
+		{"max-answer-bytes", positive(s.MaxAnswerBytes)},
 		{"max-payload", positive(s.MaxPayload)},
 		{"window", positive(s.Window)},
 		{"queue-bytes", positive(s.QueueBytes)},

@@ -52,6 +52,7 @@ var samples = map[string][3]string{
 	"silence-timeout":     {"1s", "2s", "3s"},
 	"max-queued-turns":    {"1", "2", "3"},
 	"max-message-bytes":   {"1KiB", "2KiB", "3000"},
+	"max-answer-bytes":    {"5KiB", "6KiB", "7000"},
 	"max-payload":         {"1MiB", "2MiB", "3000000"},
 	"window":              {"1", "2", "3"},
 	"queue-bytes":         {"2MiB", "3MiB", "4MiB"},

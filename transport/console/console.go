@@ -59,7 +59,7 @@ func Handler(o Options) http.Handler {
 // console is what there is, by URL path.
 type console map[string]file
 
-// file is a file with what its responses say of it.
+// file is one file of the page, with what responses say of it.
 type file struct {
 	contentType string
 	etag        string

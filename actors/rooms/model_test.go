@@ -1,0 +1,375 @@
+package rooms_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"parlor/actors/actortest"
+	"parlor/actors/room"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// The flags of rapid, unless the command line says otherwise.
+func init() {
+	flag.Set("rapid.checks", "12")
+	flag.Set("rapid.nofailfile", "true")
+}
+
+// TestModel lets some users do anything in some rooms, while the server is
+// restarted, a room panics and the disk refuses, and then checks what was
+// promised: see the methods check… of model. The Views check on the way what
+// the members are told.
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		steps := rapid.SliceOfN(rapid.Custom(drawStep), 40, 80).Draw(rt, "steps")
+		if err := play(t, steps); err != nil {
+			rt.Fatal(err)
+		}
+	})
+}
+
+// play plays the steps in a bubble. It reports failures to rapid, not to t, so
+// that rapid can look for a shorter way to them.
+func play(t *testing.T, steps []step) (err error) {
+	synctest.Test(t, func(t *testing.T) {
+		failures := &collector{TB: t}
+		defer func() {
+			if p := recover(); p != nil && p != any(failures) {
+				panic(p)
+			}
+			err = errors.Join(failures.errs...)
+		}()
+		m := newModel(failures)
+		for _, s := range steps {
+			m.play(s)
+		}
+		m.rest()
+		m.check()
+	})
+	return err
+}
+
+// A collector is a test whose failures are collected.
+type collector struct {
+	testing.TB
+	errs []error
+}
+
+func (c *collector) Errorf(format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf(format, args...))
+}
+func (c *collector) Error(args ...any)                 { c.Errorf("%s", fmt.Sprintln(args...)) }
+func (c *collector) Fatalf(format string, args ...any) { c.Errorf(format, args...); panic(c) }
+func (c *collector) Fatal(args ...any)                 { c.Error(args...); panic(c) }
+
+// step is something that somebody does.
+type step struct {
+	do         string
+	user, chat int
+	text       int // for a send: which script answers
+	client     int // for a send: which client id, 0 for none
+	quiet      bool
+}
+
+// GoString is how rapid prints a step.
+func (s step) GoString() string {
+	return fmt.Sprintf("%s(user %d, chat %d, script %d, client %d, quiet %v)", s.do, s.user, s.chat, s.text, s.client, s.quiet)
+}
+
+const (
+	modelUsers = 3
+	modelChats = 2
+)
+
+func drawStep(rt *rapid.T) step {
+	return step{
+		do: rapid.SampledFrom([]string{
+			"settle", "settle", "send", "send", "send", "send", "send", "send", "send", "send", "respond", "stop", "stop",
+			"create", "join", "join", "join", "leave", "poison", "delete", "wait", "idle", "restart", "disk full", "disk back", "disk back",
+		}).Draw(rt, "do"),
+		user:   rapid.IntRange(0, modelUsers-1).Draw(rt, "user"),
+		chat:   rapid.IntRange(0, modelChats-1).Draw(rt, "chat"),
+		text:   rapid.IntRange(0, len(modelScripts)-1).Draw(rt, "script"),
+		client: rapid.IntRange(0, 3).Draw(rt, "client"),
+		quiet:  rapid.Bool().Draw(rt, "quiet"),
+	}
+}
+
+var modelScripts = []actortest.Script{
+	actortest.Say("yes", " 😀 ", "no"),
+	actortest.Hang("so far"),
+	actortest.Slowly(time.Second, "a", "", "b", "€"),
+	actortest.Fail(func(context.Context) error { return errors.New("provider failed") }, "oh"),
+	actortest.Fail(func(context.Context) error { panic("provider panicked") }, "oh"),
+	actortest.Say(strings.Repeat("x", 50), strings.Repeat("y", 51)),
+}
+
+// model is what the steps have led to.
+type model struct {
+	t     *collector
+	s     *actortest.Server
+	users [modelUsers]*actortest.User
+	full  atomic.Bool // the disk is
+	said  []said
+	sends int
+	refs  [modelUsers]uint64 // of the last command before the last restart
+}
+
+// said is a message that somebody has sent.
+type said struct {
+	user   *actortest.User
+	chat   chat.ID
+	client chat.ClientID
+	text   string
+	ref    uint64
+}
+
+func newModel(t *collector) *model {
+	m := &model{t: t, s: actortest.Start(t, room.Options{
+		Shared: true, MaxAnswerBytes: 100, TurnTimeout: time.Minute, IdleTimeout: time.Minute, MaxQueuedTurns: 8,
+	})}
+	for i := range m.users {
+		m.users[i] = m.s.User(chat.UserID(fmt.Sprint("user-", i)))
+	}
+	for n := range modelChats {
+		m.users[0].Create(chatOf(n))
+		for _, u := range m.users {
+			u.Join(chatOf(n))
+		}
+	}
+	m.s.Log.Fault(m.fault)
+	return m
+}
+
+func (m *model) fault(c persistence.Commit) error {
+	for _, e := range c.Entries {
+		if bytes.Contains(e, []byte("poison")) {
+			panic("poisoned")
+		}
+	}
+	if m.full.Load() {
+		return persistence.ErrUnavailable
+	}
+	return nil
+}
+
+func chatOf(n int) chat.ID { return chat.ID(fmt.Sprint("chat-", n)) }
+
+func (m *model) play(s step) {
+	u, id := m.users[s.user], chatOf(s.chat)
+	switch s.do {
+	case "create":
+		u.Tell(id, &room.Create{Chat: id, ModelID: actortest.Model})
+	case "join":
+		u.Tell(id, &room.Join{Dialect: 1})
+	case "leave":
+		u.Tell(id, &room.Leave{})
+	case "send":
+		m.send(u, id, s)
+	case "respond":
+		u.Tell(id, &room.Respond{})
+	case "stop":
+		u.Tell(id, &room.StopTurn{})
+	case "poison":
+		u.Tell(id, &room.Send{Content: "poison"})
+	case "delete":
+		m.delete(u, id)
+	case "settle":
+		synctest.Wait()
+	case "wait":
+		time.Sleep(1500 * time.Millisecond)
+	case "idle":
+		time.Sleep(3 * time.Minute)
+	case "restart":
+		m.restart()
+		u.Tell(id, &room.Join{Dialect: 1})
+	case "disk full", "disk back":
+		m.full.Store(s.do == "disk full")
+	}
+}
+
+func (m *model) send(u *actortest.User, id chat.ID, s step) {
+	m.sends++
+	what := said{user: u, chat: id, text: fmt.Sprint("message ", m.sends)}
+	if s.client > 0 {
+		what.client = chat.ClientID(fmt.Sprint("client-", s.client))
+		what.text = fmt.Sprint(u.ID, " ", what.client)
+	}
+	m.s.Assistant.On(what.text, modelScripts[s.text])
+	what.ref = u.Tell(id, &room.Send{Content: what.text, ClientID: what.client, Quiet: s.quiet})
+	m.said = append(m.said, what)
+}
+
+// delete deletes a chat while nothing else is on its way, so that it is known
+// which messages went with it.
+func (m *model) delete(u *actortest.User, id chat.ID) {
+	synctest.Wait()
+	if reply := u.Do(id, &room.Delete{}); reply.Err != nil {
+		return
+	}
+	var left []said
+	for _, s := range m.said {
+		if s.chat != id {
+			left = append(left, s)
+		}
+	}
+	m.said = left
+}
+
+func (m *model) restart() {
+	m.s.Restart()
+	for i, u := range m.users {
+		m.refs[i] = u.Tell("no-such-chat", &room.Leave{})
+	}
+}
+
+// rest waits until nothing can happen any more.
+func (m *model) rest() {
+	m.full.Store(false)
+	time.Sleep(time.Hour)
+	synctest.Wait()
+}
+
+func (m *model) check() {
+	m.checkAnswers()
+	for n := range modelChats {
+		m.checkTurns(chatOf(n))
+		m.checkMessages(chatOf(n))
+		m.checkViews(chatOf(n))
+	}
+	for n := range modelChats {
+		m.checkReplay(chatOf(n))
+	}
+}
+
+// checkTurns: every turn that was wanted ends, once, and starts no more often
+// than allowed.
+func (m *model) checkTurns(id chat.ID) {
+	open, attempts := map[chat.TurnID]bool{}, map[chat.TurnID]int{}
+	for _, r := range m.s.Records(id) {
+		switch e := r.Event.(type) {
+		case chat.TurnQueued:
+			open[e.TurnID] = true
+		case chat.TurnStarted:
+			if attempts[e.TurnID]++; e.Attempt != attempts[e.TurnID] || e.Attempt > 3 || !open[e.TurnID] {
+				m.t.Errorf("%s: record %d starts attempt %d of a turn, after %d", id, r.Seq, e.Attempt, attempts[e.TurnID]-1)
+			}
+		case chat.TurnEnded:
+			if !open[e.TurnID] {
+				m.t.Errorf("%s: record %d ends a turn that is not open", id, r.Seq)
+			}
+			delete(open, e.TurnID)
+		}
+	}
+	if len(open) > 0 {
+		m.t.Errorf("%s: %d turns have not ended", id, len(open))
+	}
+}
+
+// checkMessages: what was acknowledged is in the log, where the
+// acknowledgement said, once, and in the order in which its sender said it;
+// what was refused is not.
+func (m *model) checkMessages(id chat.ID) {
+	at, byText := map[uint64]chat.Message{}, map[string]chat.Message{}
+	for _, message := range m.s.Messages(id) {
+		if message.Role != chat.RoleUser {
+			continue
+		}
+		if _, twice := byText[message.Content]; twice {
+			m.t.Errorf("%s: %q was recorded twice", id, message.Content)
+		}
+		at[message.Seq], byText[message.Content] = message, message
+	}
+	last := map[*actortest.User]uint64{}
+	for _, s := range m.said {
+		if s.chat != id {
+			continue
+		}
+		reply, ok := s.user.Reply(s.ref)
+		switch {
+		case !ok: // the server was restarted meanwhile
+		case reply.Err != nil:
+			if _, recorded := byText[s.text]; recorded && s.client == "" {
+				m.t.Errorf("%s: %q was refused as %v, and recorded", id, s.text, reply.Err)
+			}
+		default:
+			sent := reply.Body.(room.Sent)
+			if got := at[sent.Seq]; got.Content != s.text || got.ID != sent.MessageID || got.Author.ID != s.user.ID {
+				m.t.Errorf("%s: %q was acknowledged as record %d, which is %q", id, s.text, sent.Seq, got.Content)
+			}
+			if s.client == "" {
+				if sent.Seq <= last[s.user] {
+					m.t.Errorf("%s: %q is record %d, behind %d", id, s.text, sent.Seq, last[s.user])
+				}
+				last[s.user] = sent.Seq
+			}
+		}
+	}
+}
+
+// checkViews: who is in the room knows of all that is in the log.
+func (m *model) checkViews(id chat.ID) {
+	records := uint64(len(m.s.Records(id)))
+	for _, u := range m.users {
+		if v := u.View(id); v != nil && v.Seq != records {
+			m.t.Errorf("%s: %s knows %d of %d records", id, u.ID, v.Seq, records)
+		}
+	}
+}
+
+// checkReplay: the room that lived, the one that is read from the log, and the
+// fold of the records agree.
+func (m *model) checkReplay(id chat.ID) {
+	var fold room.State
+	for _, r := range m.s.Records(id) {
+		if err := fold.Apply(r); err != nil {
+			m.t.Errorf("%s: %v", id, err)
+		}
+	}
+	lived := m.users[0].Do(id, &room.Join{Dialect: 1})
+	m.restart()
+	read := m.users[0].Do(id, &room.Join{Dialect: 1})
+	if !fold.Exists() {
+		if lived.Err == nil || read.Err == nil {
+			m.t.Errorf("%s does not exist, and was joined: %+v, %+v", id, lived, read)
+		}
+		return
+	}
+	want := room.Joined{Chat: fold.Chat, Seq: fold.Seq}
+	for _, reply := range []room.Reply{lived, read} {
+		got, _ := reply.Body.(room.Joined)
+		got.Members = nil
+		if diff := cmp.Diff(want, got); diff != "" {
+			m.t.Errorf("%s: joined, restart: %v (-fold +room):\n%s", id, reply.Ref == read.Ref, diff)
+		}
+	}
+	if info, err := m.s.Rooms.Get(m.t.Context(), m.users[0].User, id); err != nil || info != fold.Chat {
+		m.t.Errorf("%s is listed as %+v, %v", id, info, err)
+	}
+}
+
+// checkAnswers: every command since the last restart was answered, and none
+// twice.
+func (m *model) checkAnswers() {
+	for i, u := range m.users {
+		last := u.Tell("no-such-chat", &room.Leave{})
+		synctest.Wait()
+		for ref := uint64(1); ref <= last; ref++ {
+			if _, ok := u.Reply(ref); !ok && ref > m.refs[i] {
+				m.t.Errorf("%s: command %d was not answered", u.ID, ref)
+			}
+		}
+	}
+}

@@ -1,0 +1,88 @@
+// The page, in a real browser: two tabs in one room, the stream, the stop
+// button, and a server that goes away and comes back.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { test } from "node:test";
+import { chromium } from "playwright-core";
+import { folder, serve } from "./lib/parlor.mjs";
+
+const browserPath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
+  .find((path) => path && existsSync(path));
+
+async function browser(t) {
+  const b = await chromium.launch({
+    executablePath: browserPath,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+  t.after(() => b.close());
+  return b;
+}
+
+/** A tab with storage of its own, so that it is another person. */
+async function tab(t, b, url) {
+  const context = await b.newContext({ viewport: { width: 1000, height: 800 } });
+  const page = await context.newPage();
+  const errors = [];
+  page.on("pageerror", (e) => errors.push(e.message));
+  t.after(() => assert.deepEqual(errors, []));
+  await page.goto(url);
+  await page.locator('#connection[data-phase="connected"]').waitFor();
+  return page;
+}
+
+const say = async (page, text) => {
+  await page.fill("#text", text);
+  await page.press("#text", "Enter");
+};
+const shows = (page, text) => page.locator("#messages .text", { hasText: text }).first().waitFor();
+const picture = async (page, name) => {
+  if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}.png` });
+};
+
+test("two tabs talk, see the stream and stop it, and outlive the server", { skip: !browserPath && "no Chromium" }, async (t) => {
+  const dir = folder(t);
+  const server = await serve(t, { dir, args: ["--eliza-word-delay", "60ms"] });
+  const b = await browser(t);
+  const alice = await tab(t, b, server.url);
+  await say(alice, "Hello, I am curious about you");
+  await shows(alice, "Hello, I am curious about you");
+  await alice.locator('li.assistant[data-state="completed"]').waitFor();
+
+  const bob = await tab(t, b, alice.url());
+  await shows(bob, "Hello, I am curious about you");
+  await say(bob, "My father never listens to me");
+  await shows(alice, "My father never listens to me");
+  await alice.locator('li.assistant[data-state="running"]').waitFor();
+  await picture(alice, "streaming");
+  await alice.locator("#stop").click();
+  await bob.locator('li.assistant[data-state="stopped"]').waitFor();
+  await alice.locator('li.assistant[data-state="stopped"]').waitFor();
+  await picture(bob, "stopped");
+
+  const listen = new URL(server.url).host;
+  await server.kill();
+  await alice.locator('#connection:not([data-phase="connected"])').waitFor();
+  await say(alice, "Are you still there?");
+  await picture(alice, "disconnected");
+  await serve(t, { dir, listen });
+  for (const page of [alice, bob]) await page.locator('#connection[data-phase="connected"]').waitFor({ timeout: 20_000 });
+  await shows(bob, "Are you still there?");
+  await bob.locator('li.assistant[data-state="completed"] >> nth=1').waitFor();
+  await alice.locator('li.assistant[data-state="completed"] >> nth=1').waitFor();
+  await picture(alice, "back");
+  const texts = (page) => page.locator("#messages li .text").allTextContents();
+  assert.deepEqual(await texts(alice), await texts(bob), "both tabs show the same, once, in the same order");
+  assert.equal((await texts(alice)).filter((x) => x === "Are you still there?").length, 1);
+
+  await alice.reload();
+  await alice.locator('#connection[data-phase="connected"]').waitFor();
+  await shows(alice, "Are you still there?");
+  assert.deepEqual(await texts(alice), await texts(bob), "and so after a reload");
+});
+
+test("the page works below a base path", { skip: !browserPath && "no Chromium" }, async (t) => {
+  const server = await serve(t, { args: ["--base-path", "/assistant"] });
+  const page = await tab(t, await browser(t), `${server.url}/assistant/`);
+  await say(page, "hello");
+  await page.locator('li.assistant[data-state="completed"]').waitFor();
+});
