@@ -43,14 +43,11 @@ func (l *Log) Loads(room string) int {
 	return l.loads[room]
 }
 
-// Hold keeps all commits from the disk until the returned function is called.
+// Hold keeps what is handed to the log after it from the disk, until the
+// returned function is called.
 func (l *Log) Hold() (release func()) {
-	entered, gate := make(chan struct{}), make(chan struct{})
-	l.Store.Append(persistence.Commit{}, func(error) { // refused, but in its turn
-		close(entered)
-		<-gate
-	})
-	<-entered
+	gate := make(chan struct{})
+	l.Store.Append(persistence.Commit{}, func(error) { <-gate }) // refused, but in its turn
 	return sync.OnceFunc(func() { close(gate) })
 }
 

@@ -25,7 +25,7 @@ type User struct {
 
 type question struct {
 	room    chat.RoomID
-	dialect assistant.Dialect // of a Join
+	command room.Command
 	replies []room.Reply
 }
 
@@ -36,6 +36,9 @@ func (s *Server) User(id chat.UserID) *User {
 	return u
 }
 
+// Origin implements room.Address.
+func (u *User) Origin() string { return fmt.Sprintf("socket-%p", u) }
+
 // forget ends the user's memberships with the server that kept them.
 func (u *User) forget() {
 	u.mu.Lock()
@@ -45,12 +48,8 @@ func (u *User) forget() {
 
 // Tell sends a command without waiting and returns its number.
 func (u *User) Tell(id chat.ID, c room.Command) (ref uint64) {
-	q := question{room: id.Room()}
-	if j, ok := c.(*room.Join); ok {
-		q.dialect = j.Dialect
-	}
 	u.mu.Lock()
-	u.asked = append(u.asked, q)
+	u.asked = append(u.asked, question{room: id.Room(), command: c})
 	ref = uint64(len(u.asked))
 	u.mu.Unlock()
 	sign(c, room.Caller{User: u.User, Address: u, Ref: ref})
@@ -184,14 +183,14 @@ func (u *User) reply(r room.Reply) error {
 		u.told = append(u.told, "created")
 	case room.Joined:
 		u.told = append(u.told, fmt.Sprintf("joined #%d", b.Seq))
-		u.views[q.room] = newView(b, q.dialect)
+		u.views[q.room] = newView(b, q.command.(*room.Join).Dialect)
 	case room.Left:
 		u.told = append(u.told, "left")
 		delete(u.views, q.room)
 	case room.Sent:
 		u.told = append(u.told, fmt.Sprintf("sent #%d", b.Seq))
-		if v := u.views[q.room]; v != nil {
-			v.sent(b)
+		if _, own := q.command.(*room.Send); own && u.views[q.room] != nil {
+			u.views[q.room].sent(b)
 		}
 	case room.Stopped:
 		u.told = append(u.told, "stopped")

@@ -46,10 +46,13 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	id := j.Chat.Room
 	c.joined[id] = r.Dialect
 	joined := wire.RoomJoined{
-		Room: id, Seq: j.Seq, Epoch: j.Chat.Epoch, Members: []wire.Member{}, Pending: []string{},
+		Room: id, Seq: j.Seq, Epoch: j.Chat.Epoch, Members: []wire.Member{}, Queued: []wire.Queued{}, Pending: []string{},
 	}
 	for _, u := range j.Members {
 		joined.Members = append(joined.Members, wire.Member{UserID: u.ID, Name: u.Name})
+	}
+	for _, t := range j.Queued {
+		joined.Queued = append(joined.Queued, wire.Queued{TurnID: t.ID, By: t.By})
 	}
 	if t := j.Turn; t != nil {
 		joined.Turn = &wire.Turn{

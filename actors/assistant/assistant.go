@@ -76,6 +76,9 @@ type address struct{ socket *session.Socket }
 // Deliver implements room.Address.
 func (a address) Deliver(d room.Delivery) { a.socket.Tell(d) }
 
+// Origin implements room.Address.
+func (a address) Origin() string { return a.socket.ID() }
+
 // Event implements session.Handler.
 func (c *client) Event(e *session.Event) {
 	request, err := wire.Decode(e.Name, e.Args)

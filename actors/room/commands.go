@@ -67,9 +67,9 @@ func (r *Room) join(c *Join) {
 		return
 	}
 	if c.Address != nil {
-		r.members[c.Address] = member{c.User, c.Dialect}
+		r.members[c.Address] = member{c.User, c.Address.Origin(), c.Dialect}
 	}
-	reply(c.Caller, Joined{Chat: r.shown.Chat, Seq: r.shown.Seq, Members: r.users(), Turn: r.running()})
+	reply(c.Caller, Joined{Chat: r.shown.Chat, Seq: r.shown.Seq, Members: r.users(), Turn: r.running(), Queued: r.queued()})
 }
 
 // users lists the members, each user once, in the order of their ids.
@@ -92,6 +92,16 @@ func (r *Room) running() *Running {
 		return &Running{turn, string(r.run.text)}
 	}
 	return &Running{Turn: turn}
+}
+
+// queued are the turns that are recorded as wanted and not as started.
+func (r *Room) queued() (queued []chat.Turn) {
+	for _, t := range r.shown.Turns {
+		if t.State() == chat.StateQueued {
+			queued = append(queued, t)
+		}
+	}
+	return queued
 }
 
 func (r *Room) leave(c *Leave) {
@@ -130,6 +140,9 @@ func (r *Room) send(c *Send) {
 	author := chat.User{ID: c.User.ID, Name: c.User.Name} // members see no more of each other
 	message := chat.MessageAdded{
 		MessageID: chat.MessageID(newID()), Author: author, Content: c.Content, ModelID: model, ClientID: c.ClientID,
+	}
+	if c.Address != nil {
+		message.Origin = c.Address.Origin()
 	}
 	events := []chat.Event{message}
 	if !c.Quiet {
@@ -248,7 +261,6 @@ func (r *Room) deleted(m *deleted) {
 		reply(m.Caller, Deleted{})
 		r.publishGone()
 		clear(r.members)
-		clear(r.senders)
 		r.told = unknown
 	}
 	r.run = nil

@@ -167,7 +167,9 @@ func TestSendIsValidated(t *testing.T) {
 				t.Errorf("%T past the queue: got %s, want %s", c, got, chat.CodeBusy)
 			}
 		}
-		alice.Do(theChat, &room.Send{Content: "quietly", Quiet: true}) // needs no place in the queue
+		if reply := alice.Do(theChat, &room.Send{Content: "quietly", Quiet: true}); reply.Err != nil {
+			t.Errorf("a message that needs no place in the queue: %v", reply.Err)
+		}
 	})
 }
 

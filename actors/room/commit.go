@@ -42,9 +42,6 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 		}
 		p.records = append(p.records, record)
 		commit.Entries = append(commit.Entries, data)
-		if _, ok := e.(chat.MessageAdded); ok {
-			r.senders[record.Seq] = p
-		}
 	}
 	if key != "" {
 		r.pending[key] = p
@@ -112,12 +109,11 @@ func (r *Room) showAll(records []chat.Record) {
 // show folds a record of the log into shown and publishes it, unless an
 // instance before this one has.
 func (r *Room) show(record chat.Record) error {
-	turn := r.shown.about(record.Event)
 	if err := r.shown.Apply(record); err != nil {
 		return err
 	}
 	if r.told != unknown && record.Seq > r.told {
-		r.publish(record, turn)
+		r.publish(record)
 		r.told = record.Seq
 	}
 	return nil
@@ -129,11 +125,6 @@ func (r *Room) failed(m *committed) {
 	refusal := refusalOf(m.err)
 	for _, c := range m.callers {
 		refuse(c, refusal)
-	}
-	for _, record := range m.records {
-		if r.senders[record.Seq] == m.proposal { // and not of one that came after head fell back
-			delete(r.senders, record.Seq)
-		}
 	}
 	if m.gen != r.gen || !r.loaded {
 		return

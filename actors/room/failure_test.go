@@ -295,6 +295,38 @@ func TestDiskRefusesOneCommitOfMany(t *testing.T) {
 	})
 }
 
+// A commit that fails late, after the room has begun anew, does not make the
+// sender of what got its place in the log miss that, or hear it as an echo.
+func TestLateFailureConcernsNobodyElse(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice, tab := s.User("alice"), s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		tab.Join(theChat)
+		alice.Told()
+		tab.Told()
+		say := func(u *actortest.User, text string) {
+			u.Tell(theChat, &room.Send{Content: text, Quiet: true})
+			synctest.Wait()
+		}
+		releaseFirst := s.Log.Hold()
+		s.Log.Fault(diskFull)
+		say(alice, "refused")
+		s.Log.Fault(nil)
+		releaseSecond := s.Log.Hold()
+		say(tab, "builds on it")
+		releaseFirst()
+		synctest.Wait()
+		say(alice, "one")
+		say(alice, "two") // has the place of the second one
+		releaseSecond()
+		synctest.Wait()
+		wantTold(t, alice, "refused storage_unavailable", "sent #2", "sent #3")
+		wantTold(t, tab, "refused storage_unavailable", `message #2 user completed "one"`, `message #3 user completed "two"`)
+		wantLoads(t, s, 1)
+	})
+}
+
 // A history that cannot be read is said to be so, is not written to, and is
 // read again later.
 func TestUnreadableHistory(t *testing.T) {
@@ -346,6 +378,7 @@ func TestDelete(t *testing.T) {
 			t.Errorf("delete: got %+v", reply)
 		}
 		wantTold(t, alice, "error not_found")
+		wantLoads(t, s, 2)
 		for _, c := range []room.Command{&room.Join{}, &room.Send{Content: "hi"}, &room.StopTurn{}, &room.Delete{}} {
 			if got := alice.Refused(theChat, c); got != chat.CodeNotFound {
 				t.Errorf("%T: got %s, want %s", c, got, chat.CodeNotFound)
@@ -375,6 +408,42 @@ func TestDelete(t *testing.T) {
 			t.Errorf("the assistant was asked %d times, want 2", n)
 		}
 	})
+}
+
+// A chat can be made anew before the room has left memory; its members are
+// told all of it, and those of the deleted one nothing.
+func TestCreateAtOnceAfterDelete(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice, tab, old := s.User("alice"), s.User("alice"), s.User("alice")
+		alice.Create(theChat)
+		old.Join(theChat)
+		alice.Send(theChat, "old")
+		again := onDeleted(func() {
+			alice.Tell(theChat, &room.Create{Chat: theChat, ModelID: actortest.Model})
+			alice.Tell(theChat, &room.Send{Content: "new", ClientID: "new", Quiet: true})
+		})
+		s.Rooms.Tell(theChat.Room(), &room.Delete{Caller: room.Caller{User: alice.User, Address: again}})
+		synctest.Wait()
+		old.Told()
+		tab.Join(theChat)
+		tab.Told()
+		alice.Do(theChat, &room.Send{Content: "newer", Quiet: true})
+		if diff := cmp.Diff([]string{"new", "newer"}, contents(s)); diff != "" {
+			t.Errorf("messages (-want +got):\n%s", diff)
+		}
+		wantTold(t, tab, `message #3 user completed "newer"`)
+		wantTold(t, old)
+		wantLoads(t, s, 2)
+	})
+}
+
+// onDeleted is an address that calls a function when a deletion is confirmed.
+type onDeleted func()
+
+func (f onDeleted) Deliver(d room.Delivery) {
+	if r, ok := d.(room.Reply); ok && r.Body == (room.Deleted{}) {
+		f()
+	}
 }
 
 // What was handed to the log before a deletion is answered before it; what
@@ -410,13 +479,14 @@ func TestDiskRefusesDelete(t *testing.T) {
 		alice := s.User("alice")
 		alice.Create(theChat)
 		alice.Join(theChat)
-		stop := make(chan struct{})
+		stop, cancelled := make(chan struct{}), 0
 		s.Assistant.On("wait", func(ctx context.Context, say func(string) bool) error {
 			say("answer")
 			select {
 			case <-stop:
 				return nil
 			case <-ctx.Done():
+				cancelled++
 				return ctx.Err()
 			}
 		})
@@ -430,6 +500,9 @@ func TestDiskRefusesDelete(t *testing.T) {
 		if got := alice.Refused(theChat, &room.Delete{}); got != chat.CodeStorageUnavailable {
 			t.Errorf("got %s, want %s", got, chat.CodeStorageUnavailable)
 		}
+		if cancelled != 1 {
+			t.Errorf("%d streams were cancelled, want 1", cancelled)
+		}
 		close(stop)
 		synctest.Wait()
 		if all := starts(s); len(all) != 2 || all[1].Attempt != 2 {
@@ -440,3 +513,6 @@ func TestDiskRefusesDelete(t *testing.T) {
 		}
 	})
 }
+
+// Origin implements room.Address.
+func (onDeleted) Origin() string { return "onDeleted" }

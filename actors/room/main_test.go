@@ -25,6 +25,15 @@ func wantTold(t *testing.T, u *actortest.User, want ...string) {
 	}
 }
 
+// wantLoads checks how often the room was read from its beginning: once, and
+// once more for each restart, deletion and return to memory.
+func wantLoads(t *testing.T, s *actortest.Server, want int) {
+	t.Helper()
+	if got := s.Log.Loads(string(theChat.Room())); got != want {
+		t.Errorf("the room was read %d times, want %d", got, want)
+	}
+}
+
 // queued returns the turns of the chat, in the order in which they were wanted.
 func queued(s *actortest.Server) (ids []chat.TurnID) {
 	for _, r := range s.Records(theChat) {

@@ -17,8 +17,14 @@ type Command interface {
 }
 
 // An Address is where a room answers and publishes to. Addresses are
-// comparable; Deliver never blocks and may be called from any goroutine.
-type Address interface{ Deliver(Delivery) }
+// comparable, and their methods never block and may be called from any goroutine.
+type Address interface {
+	Deliver(Delivery)
+
+	// Origin names who is behind the address in the log: whoever sent a
+	// message is not told it. It is at most a few dozen bytes, and not empty.
+	Origin() string
+}
 
 // A Delivery is what a room sends to an Address: a [Reply] or a [*Publication].
 type Delivery interface{ delivery() }
@@ -117,6 +123,7 @@ type (
 		Seq     uint64
 		Members []chat.User // each once, however many addresses it has
 		Turn    *Running    // nil if none is running
+		Queued  []chat.Turn // those that wait, in order
 	}
 
 	// Left confirms a Leave.

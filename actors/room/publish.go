@@ -17,31 +17,32 @@ type Publication struct {
 
 // publish tells the members what was recorded. Who sent a message knows it
 // from the acknowledgement.
-func (r *Room) publish(record chat.Record, turn chat.Turn) {
-	var sender Address
-	if p := r.senders[record.Seq]; p != nil {
-		sender = p.callers[0].Address
+func (r *Room) publish(record chat.Record) {
+	origin := ""
+	if e, ok := record.Event.(chat.MessageAdded); ok {
+		origin = e.Origin
 	}
-	delete(r.senders, record.Seq)
-	r.deliver(Publication{Room: r.id, Seq: record.Seq}, sender, func(d assistant.Dialect) []engineio.Frame { return assistant.Record(d, r.id, record, turn) })
+	r.deliver(Publication{Room: r.id, Seq: record.Seq}, origin, func(d assistant.Dialect) []engineio.Frame {
+		return assistant.Record(d, r.id, record)
+	})
 }
 
 func (r *Room) publishDelta(run *run, text string) {
-	r.deliver(Publication{Room: r.id}, nil, func(d assistant.Dialect) []engineio.Frame {
+	r.deliver(Publication{Room: r.id}, "", func(d assistant.Dialect) []engineio.Frame {
 		return assistant.Delta(d, r.id, run.turn.MessageID, run.length, text)
 	})
 }
 
 func (r *Room) publishGone() {
-	r.deliver(Publication{Room: r.id, Gone: true}, nil, func(assistant.Dialect) []engineio.Frame { return assistant.Gone(r.id) })
+	r.deliver(Publication{Room: r.id, Gone: true}, "", func(assistant.Dialect) []engineio.Frame { return assistant.Gone(r.id) })
 }
 
-// deliver sends p to all members but one, encoded once for each dialect that
+// deliver sends p to all members but those of one origin, encoded once for each dialect that
 // is spoken here. Whoever's dialect has no event for it gets nothing.
-func (r *Room) deliver(p Publication, except Address, encode func(assistant.Dialect) []engineio.Frame) {
+func (r *Room) deliver(p Publication, except string, encode func(assistant.Dialect) []engineio.Frame) {
 	var encoded [assistant.Dialects]*Publication
 	for address, m := range r.members {
-		if address == except {
+		if m.origin == except {
 			continue
 		}
 		if encoded[m.dialect] == nil {

@@ -137,15 +137,15 @@ type Room struct {
 type lasting struct {
 	id       chat.RoomID
 	members  map[Address]member
-	told     uint64               // number of the last record that was published
-	senders  map[uint64]*proposal // of records not yet published: whose callers get no echo
-	inFlight int                  // commits and deletions that the log has not answered
+	told     uint64 // number of the last record that was published
+	inFlight int    // commits and deletions that the log has not answered
 	deleting bool
 	runs     int // how many there were
 }
 
 type member struct {
 	user    chat.User
+	origin  string
 	dialect assistant.Dialect
 }
 
@@ -154,7 +154,7 @@ const unknown = ^uint64(0)
 
 // Spec describes the room id to the actor system; name is the actor's.
 func Spec(id chat.RoomID, name string, o *Options) system.Spec[Message] {
-	l := &lasting{id: id, members: make(map[Address]member), told: unknown, senders: make(map[uint64]*proposal)}
+	l := &lasting{id: id, members: make(map[Address]member), told: unknown}
 	return system.Spec[Message]{
 		Name:     name,
 		New:      func() system.Actor[Message] { return newRoom(l, o) },
@@ -190,7 +190,6 @@ func (r *Room) load() {
 	if r.told == unknown {
 		r.told = r.shown.Seq
 	}
-	clear(r.senders) // nothing is on its way to the log
 	r.head = r.shown.Clone()
 	r.advance()
 	for len(r.parked) > 0 {

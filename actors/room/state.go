@@ -37,21 +37,6 @@ func (s *State) Find(id chat.TurnID) int {
 	return slices.IndexFunc(s.Turns, func(t chat.Turn) bool { return t.ID == id })
 }
 
-// about returns the open turn that e is about, if it is about one.
-func (s *State) about(e chat.Event) chat.Turn {
-	id := chat.TurnID("")
-	switch e := e.(type) {
-	case chat.TurnStarted:
-		id = e.TurnID
-	case chat.TurnEnded:
-		id = e.TurnID
-	}
-	if i := s.Find(id); i >= 0 {
-		return s.Turns[i]
-	}
-	return chat.Turn{}
-}
-
 // Clone returns a copy that shares nothing that Apply changes.
 func (s *State) Clone() State {
 	c := *s

@@ -87,12 +87,16 @@ func (r *Room) advance() {
 }
 
 func (r *Room) start(turn chat.Turn, answer chat.MessageID) {
-	r.propose(Caller{}, "", nil, chat.TurnStarted{TurnID: turn.ID, MessageID: answer, Attempt: turn.Attempt + 1})
+	r.propose(Caller{}, "", nil, chat.TurnStarted{
+		TurnID: turn.ID, MessageID: answer, ModelID: turn.ModelID, Attempt: turn.Attempt + 1,
+	})
 }
 
 // endOf returns the end of a turn with what was said so far.
 func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
-	end := chat.TurnEnded{TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, ModelID: turn.ModelID}
+	end := chat.TurnEnded{
+		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, LocalID: turn.LocalID, ModelID: turn.ModelID,
+	}
 	if r.run.of(turn.ID) {
 		end.Content, end.Usage = string(r.run.text), r.run.usage
 	}

@@ -26,10 +26,10 @@ func TestStopHangingTurn(t *testing.T) {
 		alice.Join(theChat)
 		bob.Join(theChat)
 		gone := make(chan struct{})
-		s.Assistant.On("wait", actortest.Fail(func(context.Context) error {
+		s.Assistant.On("wait", func(ctx context.Context, say func(string) bool) error {
 			<-gone // whatever the context says
-			return nil
-		}))
+			return actortest.Say("late", "later", "much later")(ctx, say)
+		})
 		alice.Send(theChat, "wait")
 		alice.Told()
 		begin := time.Now()
@@ -50,10 +50,16 @@ func TestStopHangingTurn(t *testing.T) {
 		}
 		wantTold(t, alice, "stream_chunk @0 done", `message #5 assistant stopped ""`, "stream_end #5 stopped", "turn #5 stopped")
 
-		alice.Send(theChat, "next") // does not wait for the provider either
+		// The next turn does not wait for the provider either, and what that
+		// says at last is not taken for its own.
+		s.Assistant.On("next", actortest.Hang("so far"))
+		alice.Send(theChat, "next")
+		alice.Told()
 		close(gone)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"wait", "", "next", "You said: next"}, contents(s)); diff != "" {
+		wantTold(t, alice)
+		alice.Stop(theChat, "")
+		if diff := cmp.Diff([]string{"wait", "", "next", "so far"}, contents(s)); diff != "" {
 			t.Errorf("messages (-want +got):\n%s", diff)
 		}
 	})
@@ -72,6 +78,42 @@ func TestStopKeepsThePartialText(t *testing.T) {
 		}
 		if stopped := alice.Stop(theChat, ""); stopped.TurnID != "" {
 			t.Errorf("stopped %q where nothing ran", stopped.TurnID)
+		}
+	})
+}
+
+// Once a turn is stopped nobody hears more of its text, also not of what was
+// in the room's mailbox by then, nor while the end is on its way to the disk.
+func TestNoDeltaFollowsAStop(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice, address := s.User("alice"), make(stalling)
+		alice.Create(theChat)
+		alice.Join(theChat)
+		s.Rooms.Tell(theChat.Room(), &room.Join{Caller: room.Caller{User: alice.User, Address: address}})
+		more := make(chan struct{})
+		s.Assistant.On("go on", func(ctx context.Context, say func(string) bool) error {
+			say("one")
+			<-more
+			return actortest.Say("two", "three")(ctx, say)
+		})
+		alice.Send(theChat, "go on") // the room stands still with the first delta
+		release := s.Log.Hold()
+		alice.Tell(theChat, &room.StopTurn{})
+		synctest.Wait()
+		close(more)
+		synctest.Wait()
+		alice.Told()
+		close(address)
+		synctest.Wait()
+		for _, line := range alice.Told() {
+			if line != `stream_chunk @0 "one"` {
+				t.Errorf("told before the end is on disk: %s", line)
+			}
+		}
+		release()
+		synctest.Wait()
+		if got := onlyEnd(t, s).Content; got != "one" {
+			t.Errorf("recorded %q, want %q", got, "one")
 		}
 	})
 }
@@ -131,6 +173,7 @@ func TestStopStartingTurn(t *testing.T) {
 		if n := len(s.Assistant.Prompts()); n != 0 {
 			t.Errorf("the assistant was asked %d times", n)
 		}
+		wantLoads(t, s, 1)
 	})
 }
 
@@ -327,3 +370,6 @@ func TestPromptIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// Origin implements room.Address.
+func (stalling) Origin() string { return "stalling" }

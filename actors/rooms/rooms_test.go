@@ -112,6 +112,29 @@ func TestNoCommandIsLostByPassivation(t *testing.T) {
 	})
 }
 
+// A room that has become busy when the supervisor consents stays, and gets
+// what was held back for it, in order.
+func TestBusyRoomStays(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice, tab := s.User("alice"), s.User("alice")
+		alice.Create(theChat)
+		tab.Join(theChat)
+		tab.Told()
+		for _, text := range []string{"1", "2", "3"} {
+			alice.Tell(theChat, &room.Send{Content: text, Quiet: true})
+			s.Rooms.Passivate(theChat.Room())
+		}
+		synctest.Wait()
+		want := []string{`message #2 user completed "1"`, `message #3 user completed "2"`, `message #4 user completed "3"`}
+		if diff := cmp.Diff(want, tab.Told()); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		if got := s.Log.Loads(string(theChat.Room())); got != 1 {
+			t.Errorf("the room was read %d times, want 1", got)
+		}
+	})
+}
+
 // Ids that name no chat, or that cannot, are answered and leave nothing
 // behind: each command finds no room in memory.
 func TestGarbageIDs(t *testing.T) {
@@ -288,6 +311,35 @@ func TestCloseIsBounded(t *testing.T) {
 	})
 }
 
+// Close waits for a room that is at work.
+func TestCloseWaitsForRooms(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		gate, closed := make(chan struct{}), false
+		s.Log.Fault(func(persistence.Commit) error {
+			<-gate
+			return nil
+		})
+		alice.Tell(theChat, &room.Send{Content: "hello"})
+		go func() {
+			if err := s.Rooms.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			closed = true
+		}()
+		synctest.Wait()
+		if closed {
+			t.Error("Close did not wait")
+		}
+		close(gate)
+		synctest.Wait()
+		if !closed {
+			t.Error("Close did not return")
+		}
+	})
+}
+
 // When Close returns the rooms are gone: nothing is written any more, however
 // busy they were.
 func TestNothingIsWrittenAfterClose(t *testing.T) {
@@ -311,3 +363,6 @@ func TestNothingIsWrittenAfterClose(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+// Origin implements room.Address.
+func (inbox) Origin() string { return "inbox" }

@@ -227,12 +227,19 @@ func TestNothingFollowsStopping(t *testing.T) {
 }
 
 // A child that fails while it is being stopped is not brought back by the
-// order to restart, which comes behind the one to stop.
+// order to restart, which comes behind the one to stop: neither while it stops
+// itself, nor while it waits for a child of its own.
 func TestRestartDoesNotReviveTheStopped(t *testing.T) {
+	for _, slow := range []string{"kid", "grandkid"} {
+		t.Run(slow, func(t *testing.T) { testRestartBehindStop(t, slow) })
+	}
+}
+
+func testRestartBehindStop(t *testing.T, slow string) {
 	synctest.Test(t, func(t *testing.T) {
-		parent, kid := newHooks(), newHooks()
+		parent, kid, grandkid := newHooks(), newHooks(), newHooks()
 		failing, stopping := make(chan struct{}), make(chan struct{})
-		kid.stopping = func(*worker) { <-stopping }
+		map[string]*hooks{"kid": kid, "grandkid": grandkid}[slow].stopping = func(*worker) { <-stopping }
 		stopped := false
 		spec := parent.spec("a", Stop)
 		spec.Children = Restart
@@ -240,6 +247,7 @@ func TestRestartDoesNotReviveTheStopped(t *testing.T) {
 		ref := spawn(t, spec)
 		c := child(ref, kid, "kid")
 		synctest.Wait()
+		child(*c, grandkid, "grandkid")
 		c.Tell(do(func(*worker) {
 			<-failing
 			panic("while it is being stopped")

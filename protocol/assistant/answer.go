@@ -26,6 +26,7 @@ type (
 		Epoch   string      `json:"epoch"`
 		Members []Member    `json:"members"`
 		Turn    *Turn       `json:"turn"`
+		Queued  []Queued    `json:"queued"`  // turns that wait, in the order in which they will run
 		Pending []string    `json:"pending"` // calls that wait for somebody: none without tools
 	}
 	RoomLeft struct {
@@ -65,6 +66,12 @@ type Turn struct {
 	Attempt   int            `json:"attempt"`
 	State     chat.State     `json:"state"`
 	Content   string         `json:"content"`
+}
+
+// Queued is a turn that waits for those before it.
+type Queued struct {
+	TurnID chat.TurnID `json:"turn_id"`
+	By     chat.UserID `json:"by"`
 }
 
 // A Refusal is the body of every error event.

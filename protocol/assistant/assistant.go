@@ -111,15 +111,14 @@ func chunk(room chat.RoomID, messageID chat.MessageID, offset int, text string, 
 	return socketio.EventFrame(Namespace, name("stream_chunk", string(room)), arg)
 }
 
-// Record encodes what members are told when r is recorded; turn is the turn
-// that r is about, as it was just before.
-func Record(d Dialect, room chat.RoomID, r chat.Record, turn chat.Turn) []engineio.Frame {
+// Record encodes what members are told of r: the same whenever it is told.
+func Record(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 	var f frames
 	if d != SPA {
-		f.documented(string(room), r, turn)
+		f.documented(string(room), r)
 	}
 	if d != Documented {
-		f.spa(string(room), r, turn)
+		f.spa(string(room), r)
 	}
 	return f
 }

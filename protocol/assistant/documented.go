@@ -43,15 +43,15 @@ type streamError struct {
 
 // documented encodes a record in the dialect of WIRE-EVENTS. What was recorded
 // carries its sequence number in every event that tells of it.
-func (f *frames) documented(room string, r chat.Record, turn chat.Turn) {
+func (f *frames) documented(room string, r chat.Record) {
 	switch e := r.Event.(type) {
 	case chat.MessageAdded:
 		f.message(room, r)
 	case chat.TurnQueued:
 		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By})
 	case chat.TurnStarted:
-		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq, By: turn.By})
-		f.emit("stream_start", room, streamStart{e.MessageID, e.TurnID, e.Attempt, turn.ModelID, r.Seq})
+		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq})
+		f.emit("stream_start", room, streamStart{e.MessageID, e.TurnID, e.Attempt, e.ModelID, r.Seq})
 	case chat.TurnEnded:
 		f.documentedEnd(room, r, e)
 	}

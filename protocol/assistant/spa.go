@@ -31,7 +31,7 @@ type spaError struct {
 }
 
 // spa encodes a record for the assistant SPA, which shows whole messages only.
-func (f *frames) spa(room string, r chat.Record, turn chat.Turn) {
+func (f *frames) spa(room string, r chat.Record) {
 	switch e := r.Event.(type) {
 	case chat.MessageAdded:
 		f.emit("receive_message", room, typed{"sbaw.text_message.user", spaShow(r)})
@@ -40,7 +40,7 @@ func (f *frames) spa(room string, r chat.Record, turn chat.Turn) {
 			return
 		}
 		if e.Error != nil {
-			f.emit("message_error", "", spaError{e.Error.Message, e.Prompt, turn.LocalID})
+			f.emit("message_error", "", spaError{e.Error.Message, e.Prompt, e.LocalID})
 		}
 		// The only event that frees the page's spinner, so it follows an error too (§9.4).
 		f.emit("receive_message", room, typed{

@@ -162,7 +162,9 @@ type Message struct {
 	ModelID  ModelID   `json:"model_id,omitempty"`
 	State    State     `json:"state"`
 	Usage    *Usage    `json:"usage,omitempty"`
-	Error    *Error    `json:"error,omitempty"` // of a failed turn's message
+	Error    *Error    `json:"error,omitempty"`  // of a failed turn's message
+	By       UserID    `json:"by,omitempty"`     // who stopped it
+	Reason   string    `json:"reason,omitempty"` // why it was stopped or interrupted
 	ClientID ClientID  `json:"client_message_id,omitempty"`
 	Created  time.Time `json:"timestamp"`
 }

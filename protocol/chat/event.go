@@ -21,6 +21,7 @@ type MessageAdded struct {
 	MessageID MessageID `json:"message_id"`
 	Author    User      `json:"author"`
 	Content   string    `json:"content"`
+	Origin    string    `json:"origin,omitempty"`   // the socket that sent it, which gets no echo
 	ModelID   ModelID   `json:"model_id,omitempty"` // the model it was sent to
 	ClientID  ClientID  `json:"client_message_id,omitempty"`
 }
@@ -42,6 +43,7 @@ type TurnQueued struct {
 type TurnStarted struct {
 	TurnID    TurnID    `json:"turn_id"`
 	MessageID MessageID `json:"message_id"` // of the answer, the same in every attempt
+	ModelID   ModelID   `json:"model_id"`
 	Attempt   int       `json:"attempt"`
 }
 
@@ -51,6 +53,7 @@ type TurnEnded struct {
 	TurnID    TurnID    `json:"turn_id"`
 	MessageID MessageID `json:"message_id,omitempty"` // empty if the turn never started
 	Prompt    MessageID `json:"prompt"`
+	LocalID   string    `json:"local_id,omitempty"` // of the prompt, see TurnQueued
 	ModelID   ModelID   `json:"model_id"`
 	State     State     `json:"state"`
 	Content   string    `json:"content"`
@@ -84,7 +87,7 @@ func (r Record) Message() (Message, bool) {
 	case TurnEnded:
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleAssistant, Content: e.Content,
-			ModelID: e.ModelID, State: e.State, Usage: e.Usage, Error: e.Error, Created: r.At,
+			ModelID: e.ModelID, State: e.State, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
 		}, e.MessageID != ""
 	}
 	return Message{}, false
