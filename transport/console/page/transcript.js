@@ -18,22 +18,19 @@ export class Transcript {
     this.seq = 0;
   }
 
-  // join takes the answer to join_room. It does not list the turns that wait:
-  // those from before are kept if nothing has happened since.
-  join({ seq, epoch, turn }) {
+  // join takes the answer to join_room.
+  join({ seq, epoch, turn, queued }) {
     if (epoch !== this.#epoch) this.clear();
-    if (seq !== this.seq) this.#waiting.clear();
     this.#epoch = epoch;
     this.seq = seq;
     this.running = turn && answer(turn);
+    this.#waiting = new Map(queued.map((t) => [t.turn_id, waiting(t)]));
   }
 
   record(m) {
-    const was = this.running?.message_id === m.message_id ? this.running : this.messages.get(m.message_id);
-    if (was === this.running) this.running = null;
+    if (this.running?.message_id === m.message_id) this.running = null;
     this.seq = Math.max(this.seq, m.seq);
-    const { turn_id, by, reason } = was ?? {}; // messages do not say who stopped them
-    this.messages.set(m.message_id, { ...m, key: m.message_id, turn_id, by, reason });
+    this.messages.set(m.message_id, { ...m, key: m.message_id });
   }
 
   // apply takes an event of the room; others are ignored. It returns false if a
@@ -55,16 +52,9 @@ export class Transcript {
 
   #turn({ turn_id, state, seq, by, reason }) {
     const turn = this.#waiting.get(turn_id);
-    if (state === "queued") this.#waiting.set(turn_id, { key: turn_id, turn_id, seq, role: "assistant", state });
+    if (state === "queued") this.#waiting.set(turn_id, waiting({ turn_id, seq }));
     else if (state === "running") this.#waiting.delete(turn_id);
     else if (turn) this.#waiting.set(turn_id, { ...turn, seq, state, by, reason }); // it has no message
-    else this.#ended(turn_id, by, reason);
-  }
-
-  #ended(turn_id, by, reason) {
-    for (const m of this.messages.values()) {
-      if (m.turn_id === turn_id) this.messages.set(m.message_id, { ...m, by, reason });
-    }
   }
 
   // #append adds a piece of the answer if it is the one that comes next:
@@ -104,4 +94,9 @@ export class Transcript {
 // answer is a running turn as an item.
 function answer({ message_id, turn_id, model_id, content = "" }) {
   return { key: message_id, message_id, turn_id, model_id, content, role: "assistant", state: "running" };
+}
+
+// waiting is a turn that has not started as an item.
+function waiting({ turn_id, seq }) {
+  return { key: turn_id, turn_id, seq, role: "assistant", state: "queued" };
 }
