@@ -132,7 +132,11 @@ func (d *disk) snapshot() (*bolt.Tx, error) {
 	}
 	d.committing.RLock()
 	defer d.committing.RUnlock()
-	return d.begin()
+	tx, err = d.begin()
+	if err == nil && uint64(tx.ID()) > d.durable.Load() { // refused, and not undone either
+		return nil, errors.Join(ErrUnavailable, tx.Rollback())
+	}
+	return tx, err
 }
 
 func (d *disk) begin() (*bolt.Tx, error) {

@@ -5,6 +5,7 @@ package persistence
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 func init() {
 	children["failing sync"] = failingSyncChild
 	children["slow sync"] = slowSyncChild
+	children["read-only"] = readOnlyChild
 }
 
 // A syncFault decides what an fsync or fdatasync of this process returns. It
@@ -254,3 +256,37 @@ func holdSecond(errno syscall.Errno, reached chan<- struct{}, release <-chan str
 }
 
 var sysSeccomp = map[string]uintptr{"amd64": 317, "arm64": 277}[runtime.GOARCH]
+
+// TestCommitThatCannotBeUndoneIsNotRead has the file system turn read-only
+// while a commit is being refused: what was refused is not shown all the same.
+func TestCommitThatCannotBeUndoneIsNotRead(t *testing.T) { runChild(t, "read-only") }
+
+func readOnlyChild(path string) error {
+	if err := interceptSyncs(); err != nil {
+		return err
+	}
+	s, err := Open(path, Options{})
+	if err != nil {
+		return err
+	}
+	readOnly, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	reached, release := make(chan struct{}), make(chan struct{})
+	setFault(holdSecond(syscall.EIO, reached, release))
+	outcome := make(chan error, 1)
+	s.Append(Commit{Room: "a", Entries: entries("refused")}, func(err error) { outcome <- err })
+	<-reached
+	if err := syscall.Dup3(int(readOnly.Fd()), int(s.disk.file.Fd()), 0); err != nil {
+		return err
+	}
+	close(release)
+	if err := <-outcome; !errors.Is(err, ErrUnavailable) {
+		return fmt.Errorf("got outcome %v", err)
+	}
+	if last, err := s.Last("a"); last != 0 {
+		return fmt.Errorf("a refused entry is read: last %d, %v", last, err)
+	}
+	return nil
+}

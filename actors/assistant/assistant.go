@@ -91,7 +91,7 @@ func (c *client) Event(e *session.Event) {
 		c.find(e, r)
 	case wire.CreateRoom:
 		c.tell(e, r, r.Chat.Room(), func(call room.Caller) room.Message {
-			return &room.Create{Caller: call, Chat: r.Chat, ModelID: r.ModelID, APISource: r.APISource}
+			return &room.Create{Caller: call, Chat: r.Chat, ModelID: r.ModelID}
 		})
 	case wire.JoinRoom:
 		c.join(e, r)
@@ -130,13 +130,22 @@ func (c *client) tell(e *session.Event, r wire.Request, id chat.RoomID, command 
 func (c *client) find(e *session.Event, r wire.FindChat) {
 	info, err := c.rooms.Get(context.Background(), c.user, r.Chat)
 	if err != nil {
-		c.refuse(e, r, chat.AsError(err))
+		c.refuse(e, r, hidden(chat.AsError(err)))
 		return
 	}
 	c.last = info.Room
 	found := wire.RoomFound{Room: info.Room, Chat: r.Chat}
 	c.emit("room_found", string(r.Chat), found)
 	c.ok(e, found)
+}
+
+// hidden makes somebody else's chat one that is not there: to look for chats is
+// no way to learn which there are.
+func hidden(err *chat.Error) *chat.Error {
+	if err.Code == chat.CodeForbidden {
+		return chat.Refuse(chat.CodeNotFound, "there is no such chat")
+	}
+	return err
 }
 
 func (c *client) join(e *session.Event, r wire.JoinRoom) {

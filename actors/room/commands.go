@@ -12,6 +12,7 @@ import (
 
 var (
 	errNoRoom    = chat.Refuse(chat.CodeNotFound, "there is no such room")
+	errLost      = chat.Refuse(chat.CodeInternal, "the server failed on this command")
 	errForbidden = chat.Refuse(chat.CodeForbidden, "you are not a member of this chat")
 	errNoModel   = chat.Refuse(chat.CodeNotFound, "there is no such model")
 	errNoTurn    = chat.Refuse(chat.CodeNotFound, "no such turn is queued or running")
@@ -235,10 +236,24 @@ func (r *Room) delete(c *Delete) {
 	if r.run != nil {
 		r.run.actor.Stop()
 	}
+	r.stopAll(c.Caller)
 	ref := r.self.Ref()
 	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c.Caller, err}) })
-	r.deleting = true
+	r.deleting, r.handed = true, c.Caller
 	r.inFlight++
+}
+
+// stopAll ends all turns, so that no member is left with one.
+func (r *Room) stopAll(c Caller) {
+	var ends []chat.Event
+	for _, turn := range r.head.Turns {
+		end := r.endOf(turn)
+		end.State, end.By, end.Reason = chat.StateStopped, c.User.ID, "the chat is being deleted"
+		ends = append(ends, end)
+	}
+	if len(ends) > 0 {
+		r.propose(Caller{}, "", nil, ends...)
+	}
 }
 
 // deleted is the log's answer to a deletion.
@@ -250,7 +265,7 @@ type deleted struct {
 func (*deleted) roomMessage() {}
 
 // deleted leaves a room like one that never was, or as it was if the log
-// refused: then the turn that was stopped for it starts again.
+// refused.
 func (r *Room) deleted(m *deleted) {
 	r.inFlight--
 	r.deleting = false

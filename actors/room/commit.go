@@ -52,6 +52,9 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 	ref := r.self.Ref()
 	r.Log.Append(commit, func(err error) { ref.Tell(&committed{p, err}) })
 	r.inFlight++ // not before: it must not count what a panic has kept from the log
+	if c.Address != nil {
+		r.handed = c
+	}
 	return p
 }
 
@@ -135,6 +138,10 @@ func (r *Room) failed(m *committed) {
 	r.log.Debug("commit failed", "err", m.err)
 	r.gen++
 	r.head = r.shown.Clone()
+	r.retryLater()
+}
+
+func (r *Room) retryLater() {
 	if r.retry == nil {
 		r.retry = r.self.After(r.RetryDelay, &retryTick{})
 	}
@@ -151,7 +158,7 @@ func refusalOf(err error) *chat.Error {
 	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was recorded")
 }
 
-// retryTick lets advance try the disk again.
+// retryTick lets load and advance try the disk again.
 type retryTick struct{}
 
 func (*retryTick) roomMessage() {}

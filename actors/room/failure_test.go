@@ -309,6 +309,7 @@ func TestLateFailureConcernsNobodyElse(t *testing.T) {
 			u.Tell(theChat, &room.Send{Content: text, Quiet: true})
 			synctest.Wait()
 		}
+		wantLoads := countLoads(t, s)
 		releaseFirst := s.Log.Hold()
 		s.Log.Fault(diskFull)
 		say(alice, "refused")
@@ -323,7 +324,7 @@ func TestLateFailureConcernsNobodyElse(t *testing.T) {
 		synctest.Wait()
 		wantTold(t, alice, "refused storage_unavailable", "sent #2", "sent #3")
 		wantTold(t, tab, "refused storage_unavailable", `message #2 user completed "one"`, `message #3 user completed "two"`)
-		wantLoads(t, s, 1)
+		wantLoads(0)
 	})
 }
 
@@ -369,6 +370,7 @@ func TestDelete(t *testing.T) {
 		alice, bob := s.User("alice"), s.User("bob")
 		first := alice.Create(theChat)
 		alice.Join(theChat)
+		wantLoads := countLoads(t, s)
 		alice.Do(theChat, &room.Send{Content: "hello", ClientID: "once"})
 		s.Assistant.On("wait", actortest.Hang("so far"))
 		alice.Send(theChat, "wait")
@@ -377,8 +379,10 @@ func TestDelete(t *testing.T) {
 		if reply := bob.Do(theChat, &room.Delete{}); reply.Body != (room.Deleted{}) {
 			t.Errorf("delete: got %+v", reply)
 		}
-		wantTold(t, alice, "error not_found")
-		wantLoads(t, s, 2)
+		wantTold(t, alice,
+			"stream_chunk @6 done", `message #11 assistant stopped "so far"`, "stream_end #11 stopped",
+			"turn #11 stopped", "turn #12 stopped", "error not_found")
+		wantLoads(1)
 		for _, c := range []room.Command{&room.Join{}, &room.Send{Content: "hi"}, &room.StopTurn{}, &room.Delete{}} {
 			if got := alice.Refused(theChat, c); got != chat.CodeNotFound {
 				t.Errorf("%T: got %s, want %s", c, got, chat.CodeNotFound)
@@ -417,6 +421,7 @@ func TestCreateAtOnceAfterDelete(t *testing.T) {
 		alice, tab, old := s.User("alice"), s.User("alice"), s.User("alice")
 		alice.Create(theChat)
 		old.Join(theChat)
+		wantLoads := countLoads(t, s)
 		alice.Send(theChat, "old")
 		again := onDeleted(func() {
 			alice.Tell(theChat, &room.Create{Chat: theChat, ModelID: actortest.Model})
@@ -433,7 +438,7 @@ func TestCreateAtOnceAfterDelete(t *testing.T) {
 		}
 		wantTold(t, tab, `message #3 user completed "newer"`)
 		wantTold(t, old)
-		wantLoads(t, s, 2)
+		wantLoads(1)
 	})
 }
 
@@ -465,7 +470,8 @@ func TestDeleteOnItsWay(t *testing.T) {
 		wantTold(t, alice, "refused not_found", "refused not_found", "refused busy")
 		release()
 		synctest.Wait()
-		wantTold(t, alice, "sent #2", "turn #3 queued", "turn #4 running", "stream_start #4 attempt 1", "deleted", "error not_found")
+		wantTold(t, alice, "sent #2", "turn #3 queued", "turn #4 running", "stream_start #4 attempt 1",
+			"stream_chunk @0 done", `message #5 assistant stopped ""`, "stream_end #5 stopped", "turn #5 stopped", "deleted", "error not_found")
 		if n := len(s.Records(theChat)); n != 0 {
 			t.Errorf("got %d records, want none", n)
 		}
@@ -473,7 +479,7 @@ func TestDeleteOnItsWay(t *testing.T) {
 }
 
 // A deletion that the disk refuses has not happened; the turn that was stopped
-// for it starts again.
+// for it stays so.
 func TestDiskRefusesDelete(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")
@@ -505,10 +511,10 @@ func TestDiskRefusesDelete(t *testing.T) {
 		}
 		close(stop)
 		synctest.Wait()
-		if all := starts(s); len(all) != 2 || all[1].Attempt != 2 {
+		if all := starts(s); len(all) != 1 {
 			t.Errorf("starts: %+v", all)
 		}
-		if got := onlyEnd(t, s); got.State != chat.StateCompleted || got.Content != "answer" {
+		if got := onlyEnd(t, s); got.State != chat.StateStopped || got.Content != "answer" {
 			t.Errorf("ended %+v", got)
 		}
 	})

@@ -25,12 +25,15 @@ func wantTold(t *testing.T, u *actortest.User, want ...string) {
 	}
 }
 
-// wantLoads checks how often the room was read from its beginning: once, and
-// once more for each restart, deletion and return to memory.
-func wantLoads(t *testing.T, s *actortest.Server, want int) {
-	t.Helper()
-	if got := s.Log.Loads(string(theChat.Room())); got != want {
-		t.Errorf("the room was read %d times, want %d", got, want)
+// countLoads returns a function that checks how often the room was read from
+// its beginning since: for each restart, deletion and return to memory.
+func countLoads(t *testing.T, s *actortest.Server) (check func(want int)) {
+	before := s.Log.Loads(string(theChat.Room()))
+	return func(want int) {
+		t.Helper()
+		if got := s.Log.Loads(string(theChat.Room())) - before; got != want {
+			t.Errorf("the room was read %d times, want %d", got, want)
+		}
 	}
 }
 

@@ -42,9 +42,8 @@ func (c Caller) caller() Caller { return c }
 // Create makes the chat if there is none, and answers with a [Created] either way.
 type Create struct {
 	Caller
-	Chat      chat.ID
-	ModelID   chat.ModelID
-	APISource string
+	Chat    chat.ID
+	ModelID chat.ModelID
 }
 
 // Join makes the caller's address a member: from the answer, a [Joined], on

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"context"
 	"slices"
 
 	"parlor/protocol/chat"
@@ -15,11 +16,14 @@ const (
 // prompt collects the conversation that the turn answers. Answers stand behind
 // the messages that they answer and later messages are left out: others may
 // have talked on while the turn waited in the queue.
-func (t *turnActor) prompt() (chat.Prompt, error) {
+func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 	answers := make(map[chat.MessageID]chat.PromptMessage) // by the message they answer
 	var messages []chat.PromptMessage                      // newest first
 	size, reached := 0, false
 	for entry, err := range t.o.Log.ReadBack(string(t.id), 0) {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return chat.Prompt{}, err
 		}
@@ -27,7 +31,7 @@ func (t *turnActor) prompt() (chat.Prompt, error) {
 		if err != nil {
 			return chat.Prompt{}, err
 		}
-		if e, ok := record.Event.(chat.TurnEnded); ok && e.Content != "" {
+		if e, ok := record.Event.(chat.TurnEnded); ok && e.Content != "" && answers[e.Prompt].Content == "" {
 			answers[e.Prompt] = chat.PromptMessage{Role: chat.RoleAssistant, Content: e.Content}
 		}
 		e, ok := record.Event.(chat.MessageAdded)

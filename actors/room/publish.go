@@ -42,7 +42,7 @@ func (r *Room) publishGone() {
 func (r *Room) deliver(p Publication, except string, encode func(assistant.Dialect) []engineio.Frame) {
 	var encoded [assistant.Dialects]*Publication
 	for address, m := range r.members {
-		if m.origin == except {
+		if except != "" && m.origin == except {
 			continue
 		}
 		if encoded[m.dialect] == nil {

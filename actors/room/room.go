@@ -8,7 +8,7 @@
 //
 // # Recorded before shown
 //
-// A room never waits for the disk. It keeps its state twice: head, with what
+// A room never waits for its commits. It keeps its state twice: head, with what
 // has been handed to the log, which commands are validated against; and shown,
 // with what the log has confirmed, which is all that anybody is told. When a
 // commit fails, what it held is refused to its senders and head falls back to
@@ -130,6 +130,8 @@ type Room struct {
 	retry *time.Timer // runs after a failed commit, until advance may try again
 	idle  *time.Timer // runs while there is nothing to do, until passivation
 	asked bool        // for a Drain
+
+	handed Caller // of the last command whose answer the log will bring
 }
 
 // lasting is what a restart of the room does not lose: its members, how much
@@ -181,10 +183,11 @@ func (r *Room) Started(self *system.Self[Message]) {
 // load reads the room from the log, tells the members what they missed while
 // no instance was there to tell them, and turns to what has waited.
 func (r *Room) load() {
-	r.loaded = true
+	r.loaded, r.broken = true, nil
 	r.shown = State{}
 	if err := r.replay(); err != nil {
 		r.log.Error("room cannot be read", "err", err)
+		r.retryLater()
 		r.broken = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
 	}
 	if r.told == unknown {
@@ -234,6 +237,9 @@ func (r *Room) receive(m Message) {
 		r.passivate()
 	case *retryTick:
 		r.retry = nil
+		if r.broken != nil {
+			r.load()
+		}
 		r.advance()
 	case *delta:
 		r.delta(m)
@@ -276,9 +282,9 @@ func (r *Room) command(c Command) {
 }
 
 // Salvage implements system.Salvager: whoever sent the command that made the
-// room panic is told so. What became of it is for the log to say.
+// room panic is told so, unless the log has it: then the next instance answers.
 func (r *Room) Salvage(m Message) {
-	if c, ok := m.(Command); ok {
+	if c, ok := m.(Command); ok && c.caller() != r.handed {
 		refuse(c.caller(), chat.Refuse(chat.CodeInternal, "the room failed on this command and was restarted"))
 	}
 }
@@ -296,10 +302,14 @@ func (r *Room) Stopping() {
 	}
 }
 
-// NoRoom answers a message to a room that cannot exist.
-func NoRoom(m Message) {
+// NoRoom answers a message to a room that cannot exist, and Lost one that did
+// not get to its room.
+func NoRoom(m Message) { answerWith(m, errNoRoom) }
+func Lost(m Message)   { answerWith(m, errLost) }
+
+func answerWith(m Message, err *chat.Error) {
 	if c, ok := m.(Command); ok {
-		refuse(c.caller(), errNoRoom)
+		refuse(c.caller(), err)
 	}
 }
 

@@ -106,7 +106,7 @@ func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 // begin runs a turn whose start is on disk, unless it was stopped meanwhile.
 func (r *Room) begin(e chat.TurnStarted) {
 	turn, _ := r.head.Turn()
-	if turn.ID != e.TurnID || turn.Attempt != e.Attempt {
+	if r.deleting || turn.ID != e.TurnID || turn.Attempt != e.Attempt {
 		return
 	}
 	r.runs++
@@ -224,7 +224,7 @@ func (t *turnActor) stream(ctx context.Context) (err error) {
 			err = context.Cause(ctx)
 		}
 	}()
-	prompt, err := t.prompt()
+	prompt, err := t.prompt(ctx)
 	if err != nil {
 		return err
 	}

@@ -41,8 +41,8 @@ type Rooms struct {
 }
 
 // Start starts the supervisor and wakes the rooms that have a turn to finish.
-// The caller sets options.Log's siblings (Models, Provider …); Log, Idle,
-// Awake and Turns are set here.
+// The caller sets Models, Provider and the limits; Log, Idle, Awake and Turns
+// are set here.
 func Start(sys *system.System, log Log, options room.Options) (*Rooms, error) {
 	r := &Rooms{log: log, stopped: make(chan struct{})}
 	options.Log, options.Turns = log, &r.turns
@@ -136,10 +136,10 @@ func (a answer) Deliver(d room.Delivery) {
 func (a answer) Origin() string { return "http" }
 
 // Create makes a chat with an id of the server's choosing.
-func (r *Rooms) Create(ctx context.Context, u chat.User, model chat.ModelID, apiSource string) (chat.Info, error) {
+func (r *Rooms) Create(ctx context.Context, u chat.User, model chat.ModelID) (chat.Info, error) {
 	id := chat.ID(uuid.NewString())
 	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
-		return &room.Create{Caller: c, Chat: id, ModelID: model, APISource: apiSource}
+		return &room.Create{Caller: c, Chat: id, ModelID: model}
 	})
 	if err != nil {
 		return chat.Info{}, err
@@ -187,8 +187,11 @@ func (r *Rooms) unreadable(err error) error {
 // are in all. Where chats are shared everybody's are listed.
 func (r *Rooms) List(_ context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error) {
 	owner := string(u.ID)
-	if r.options.Shared {
-		owner = ""
+	switch {
+	case r.options.Shared:
+		owner = "" // everybody's
+	case owner == "":
+		return nil, 0, chat.Refuse(chat.CodeUnauthenticated, "nobody in particular has no chats")
 	}
 	rows, total, err := r.log.Chats(owner, offset, limit)
 	if err != nil {
@@ -205,34 +208,18 @@ func (r *Rooms) List(_ context.Context, u chat.User, offset, limit int) ([]chat.
 	return infos, total, nil
 }
 
-// How much text a page of history may hold at the most, however few messages
-// that is: what a session may queue for its client is bounded.
-const (
-	MaxHistoryBytes  = 512 << 10
-	MaxMessagesBytes = 16 << 20
-)
+// MaxHistoryBytes is how much text a page of [Rooms.History] may hold, however
+// few messages that is: what a session may queue for its client is bounded.
+const MaxHistoryBytes = 128 << 10
 
-// Messages returns the newest messages of a chat before the record before, or
-// of all if it is 0, oldest first: up to limit of them and [MaxMessagesBytes].
-func (r *Rooms) Messages(_ context.Context, u chat.User, id chat.ID, before uint64, limit int) ([]chat.Message, error) {
-	messages, _, err := r.newest(u, id.Room(), before, page{limit, MaxMessagesBytes})
-	return messages, err
-}
-
-// History is Messages by the room's id, up to [MaxHistoryBytes]. It also
-// reports whether there are older ones.
+// History returns the newest messages of a room before the record before, or
+// of all if it is 0, oldest first: up to limit of them and [MaxHistoryBytes]. It
+// also reports whether there are older ones.
 func (r *Rooms) History(u chat.User, id chat.RoomID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
-	return r.newest(u, id, before, page{limit, MaxHistoryBytes})
-}
-
-// page is how much one answer may hold. One message always fits.
-type page struct{ messages, bytes int }
-
-func (r *Rooms) newest(u chat.User, id chat.RoomID, before uint64, p page) (messages []chat.Message, more bool, err error) {
 	if _, err := r.info(u, id); err != nil {
 		return nil, false, err
 	}
-	messages, more, err = p.collect(r.log.ReadBack(string(id), before))
+	messages, more, err = page{limit, MaxHistoryBytes}.collect(r.log.ReadBack(string(id), before))
 	if err != nil {
 		return nil, false, r.unreadable(err)
 	}
@@ -240,14 +227,79 @@ func (r *Rooms) newest(u chat.User, id chat.RoomID, before uint64, p page) (mess
 	return messages, more, nil
 }
 
+// Messages yields up to limit of them, however long they are, while it reads
+// them: who reads slowly holds one in memory and not all. After an error it
+// yields no more.
+func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error] {
+	return func(yield func(chat.Message, error) bool) {
+		room := string(id.Room())
+		if _, err := r.info(u, id.Room()); err != nil {
+			yield(chat.Message{}, err)
+			return
+		}
+		first, err := oldest(ctx, r.log.ReadBack(room, before), limit)
+		if err != nil {
+			yield(chat.Message{}, r.unreadable(err))
+			return
+		}
+		for record, err := range records(ctx, r.log.Read(room, first-1)) {
+			if err != nil {
+				yield(chat.Message{}, r.unreadable(err))
+				return
+			}
+			if before > 0 && record.Seq >= before {
+				return
+			}
+			if m, ok := record.Message(); ok && !yield(m, nil) {
+				return
+			}
+		}
+	}
+}
+
+// oldest returns the number of the last record that makes up limit messages,
+// of entries that come newest first.
+func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], limit int) (seq uint64, err error) {
+	seq = 1
+	for record, err := range records(ctx, entries) {
+		if err != nil {
+			return 0, err
+		}
+		if _, ok := record.Message(); !ok {
+			continue
+		}
+		if seq, limit = record.Seq, limit-1; limit == 0 {
+			break
+		}
+	}
+	return seq, nil
+}
+
+// records decodes entries until ctx ends.
+func records(ctx context.Context, entries iter.Seq2[persistence.Entry, error]) iter.Seq2[chat.Record, error] {
+	return func(yield func(chat.Record, error) bool) {
+		for entry, err := range entries {
+			var record chat.Record
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err == nil {
+				record, err = chat.DecodeRecord(entry.Seq, entry.Data)
+			}
+			if !yield(record, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// page is how much one answer may hold. One message always fits.
+type page struct{ messages, bytes int }
+
 // collect takes messages from entries that come newest first.
 func (p page) collect(entries iter.Seq2[persistence.Entry, error]) (messages []chat.Message, more bool, err error) {
 	size := 0
-	for entry, err := range entries {
-		if err != nil {
-			return nil, false, err
-		}
-		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
+	for record, err := range records(context.Background(), entries) {
 		if err != nil {
 			return nil, false, err
 		}

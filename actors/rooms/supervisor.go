@@ -60,6 +60,13 @@ func (s *supervisor) Receive(m message) {
 	}
 }
 
+// Salvage implements system.Salvager.
+func (s *supervisor) Salvage(m message) {
+	if f, ok := m.(*forward); ok {
+		room.Lost(f.message)
+	}
+}
+
 // Stopping implements system.Actor. The rooms stop with their supervisor.
 func (s *supervisor) Stopping() {}
 

@@ -74,7 +74,7 @@ func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*
 			name: flag.Name, value: show(flag), source: r.source(ctx, flag), list: flag.IsSlice(),
 		})
 	}
-	faults := append(r.faults, s.readSecretFile(), unknownVariables(env, flags, keyVariables(s.Models)))
+	faults := append(r.faults, s.readSecretFile(), s.emptySecret(env), unknownVariables(env, flags, keyVariables(s.Models)))
 	if len(r.faults) == 0 {
 		faults = append(faults, s.check())
 	}
@@ -90,6 +90,16 @@ func keyVariables(models []provider.Config) []string {
 		}
 	}
 	return names
+}
+
+// emptySecret refuses the one variable that must not count as not set when it
+// is empty: whoever meant to set a secret must not get a server without one.
+func (s *Settings) emptySecret(env environment) error {
+	const name = envPrefix + "JWT_SECRET"
+	if value, set := env[name]; !set || value != "" || !s.Development() {
+		return nil
+	}
+	return row{name: "jwt-secret", source: "environment " + name}.fault(errors.New("is empty: give it a value, or leave it out for development mode"))
 }
 
 // readSecretFile takes the secret from the file that is set to hold it.

@@ -33,9 +33,14 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	httpIdleTimeout   = 2 * time.Minute
 	maxHeaderBytes    = 32 << 10
-	// stopTimeout is how long each part may take to stop: a restart has to fit
-	// into the 18 seconds after which the assistant SPA gives up reconnecting.
-	stopTimeout = 4 * time.Second
+	// stopTimeout is how long all parts together may take to stop: a restart has
+	// to fit into the 18 seconds after which the assistant SPA gives up.
+	stopTimeout = 8 * time.Second
+	// closeTimeout is how long clients may take to see that the server stops.
+	closeTimeout = 2 * time.Second
+	// requestTimeout is how long a request may take to arrive, and its answer to
+	// leave, besides the time that a poll is held.
+	requestTimeout = 30 * time.Second
 )
 
 // serve runs the server until ctx ends: it starts the parts in the order in
@@ -65,7 +70,12 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	parts.add("rooms", rooms.Close)
 
 	connections := openConnections(s, actors, &assistant.Namespace{Auth: verifier, Rooms: rooms}, log)
-	parts.add("connections", connections.Shutdown)
+	parts.add("connections", func(ctx context.Context) error {
+		if err := connections.Shutdown(ctx); err != nil {
+			log.Info("cut off clients that did not close their connection")
+		}
+		return nil
+	})
 
 	endpoints, err := api.New(rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, Logger: log})
 	if err != nil {
@@ -84,13 +94,23 @@ func listen(ctx context.Context, s Settings, handler http.Handler, parts *parts,
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	timeout := s.PingInterval + s.PingTimeout + requestTimeout
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: httpIdleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: handler, ReadTimeout: timeout, WriteTimeout: timeout,
+		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: httpIdleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	parts.add("http", server.Shutdown)
+	parts.add("http", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			log.Info("cut off requests that did not end")
+			return server.Close()
+		}
+		return nil
+	})
 
 	for _, warning := range s.Warnings() {
 		log.Warn(warning)
@@ -121,12 +141,12 @@ func (p *parts) add(name string, stop func(context.Context) error) {
 }
 
 func (p parts) stop() (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
 	for i := len(p) - 1; i >= 0; i-- {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		if stopErr := p[i].stop(ctx); stopErr != nil {
 			err = errors.Join(err, fmt.Errorf("stop %s: %w", p[i].name, stopErr))
 		}
-		cancel()
 	}
 	return err
 }
@@ -166,7 +186,7 @@ func openConnections(s Settings, actors *system.System, namespace *assistant.Nam
 	return transport.NewServer(transport.Options{
 		Accept:       func(c *transport.Conn) transport.Receiver { return sessions.Open(c) },
 		PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
-		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), AllowedOrigins: s.CORSOrigins, Logger: log,
+		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), CloseTimeout: closeTimeout, AllowedOrigins: s.CORSOrigins, Logger: log,
 	})
 }
 

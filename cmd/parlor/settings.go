@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ type Values struct {
 	MaxAnswerBytes  Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant; past it the turn fails."`
 	MaxPayload      Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`
 	Window          int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once."`
-	QueueBytes      Size          `group:"limits" default:"1MiB" help:"Bytes that may wait for a slow client before it is cut off; it resumes."`
+	QueueBytes      Size          `group:"limits" default:"1MiB" help:"Bytes that may wait for a slow client before it is cut off; it reconnects."`
 	PingInterval    time.Duration `group:"limits" default:"25s" help:"Time between heartbeats."`
 	PingTimeout     time.Duration `group:"limits" default:"20s" help:"Longest wait for the answer to a heartbeat."`
 	ConnectTimeout  time.Duration `group:"limits" default:"45s" help:"Longest time from opening a connection to signing in."`
@@ -144,7 +145,7 @@ func (s *Settings) check() error {
 		{"silence-timeout", positive(s.SilenceTimeout)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},
 		{"max-message-bytes", s.checkMessageBytes()},
-		{"max-answer-bytes", positive(s.MaxAnswerBytes)},
+		{"max-answer-bytes", s.checkAnswerBytes()},
 		{"max-payload", positive(s.MaxPayload)},
 		{"window", positive(s.Window)},
 		{"queue-bytes", positive(s.QueueBytes)},
@@ -196,6 +197,9 @@ func loopback(address string) bool {
 // an http.ServeMux.
 var basePathPattern = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
+// ownPaths are first segments that mean something without a base path.
+var ownPaths = []string{"api", "healthz", "internal", "socket.io"}
+
 func checkBasePath(p string) error {
 	switch {
 	case p == "":
@@ -208,6 +212,9 @@ func checkBasePath(p string) error {
 		return errors.New("must not end with a slash")
 	case path.Clean(p) != p || !basePathPattern.MatchString(p):
 		return errors.New("must be made of segments of letters, digits and ._~- with single slashes between them")
+	}
+	if first, _, _ := strings.Cut(p[1:], "/"); slices.Contains(ownPaths, first) {
+		return fmt.Errorf("must not begin with /%s, which is served at the top", first)
 	}
 	return nil
 }
@@ -267,6 +274,17 @@ func (s *Settings) checkMessageBytes() error {
 		return fmt.Errorf("must not be more than queue-bytes (%v), or no client could receive such a message", s.QueueBytes)
 	}
 	return positive(s.MaxMessageBytes)
+}
+
+// maxAnswerBytes leaves room for an answer of nothing but control characters,
+// six bytes each in JSON, in one commit of the event log.
+const maxAnswerBytes Size = 2 << 20
+
+func (s *Settings) checkAnswerBytes() error {
+	if s.MaxAnswerBytes > maxAnswerBytes {
+		return fmt.Errorf("must not be more than %v", maxAnswerBytes)
+	}
+	return positive(s.MaxAnswerBytes)
 }
 
 func wantText(s string) error {

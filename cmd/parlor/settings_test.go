@@ -204,6 +204,10 @@ func TestWrongValues(t *testing.T) {
 		{"max-message-bytes", "-1", "number of bytes"},
 		{"max-message-bytes", "64 kilo", "number of bytes"},
 		{"max-message-bytes", "2MB", "max-payload"},
+		{"max-answer-bytes", "0", "more than 0"},
+		{"max-answer-bytes", "3MiB", "more than 2MiB"},
+		{"base-path", "/api/v1", "/api"},
+		{"base-path", "/socket.io", "/socket.io"},
 		{"log-level", "loud", "loud"},
 		{"log-format", "xml", "text or json"},
 	}

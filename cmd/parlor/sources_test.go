@@ -135,6 +135,13 @@ func TestEmptyVariablesAreNotSet(t *testing.T) {
 	}
 }
 
+// A secret that is set and empty is a mistake, not the wish for none.
+func TestEmptySecretIsRefused(t *testing.T) {
+	if _, err := loadIn(t, "", []string{"PARLOR_JWT_SECRET="}); err == nil || !strings.Contains(err.Error(), "PARLOR_JWT_SECRET") {
+		t.Errorf("got %v, want an error that names the variable", err)
+	}
+}
+
 func TestOpenAIVariables(t *testing.T) {
 	tests := []struct {
 		file string

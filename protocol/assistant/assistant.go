@@ -17,7 +17,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
-	"time"
 
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
@@ -70,9 +69,6 @@ func name(word, id string) string {
 	}
 	return word + " " + id
 }
-
-// timestamp is RFC 3339 in UTC with a Z: other offsets are mangled by the SPA.
-func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
 // Length counts text as JavaScript does, in UTF-16 code units: the unit of
 // the offset of a delta.

@@ -9,7 +9,7 @@ type Message struct {
 }
 
 // Show returns m for the documented dialect.
-func Show(m chat.Message) Message { return Message{m, timestamp(m.Created)} }
+func Show(m chat.Message) Message { return Message{m, chat.Timestamp(m.Created)} }
 
 type turnEvent struct {
 	TurnID chat.TurnID `json:"turn_id"`

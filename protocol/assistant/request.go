@@ -252,8 +252,12 @@ type control struct {
 func decodeControl(p payload) (Request, *chat.Error) {
 	var c control
 	room, err := p.room()
-	if !isObject(p.Event) || json.Unmarshal(p.Event, &c) != nil || len(c.ID) > maxEnvelopeLen {
-		return Control{Room: room}, invalid("event must be an object with type and id")
+	bad := !isObject(p.Event) || json.Unmarshal(p.Event, &c) != nil
+	if len(c.ID) > maxEnvelopeLen {
+		c.ID, bad = "", true
+	}
+	if bad {
+		return Control{room, c.ID}, invalid("event must be an object with type and id")
 	}
 	switch c.Type {
 	case "sbaw.assistant.stop_processing":

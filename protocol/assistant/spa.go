@@ -53,7 +53,7 @@ func spaShow(r chat.Record) spaMessage {
 	m, _ := r.Message()
 	return spaMessage{
 		ID: m.ID, Content: Visible(m), ModelID: m.ModelID, Role: m.Role,
-		Type: "message", Modality: "text", Created: timestamp(m.Created),
+		Type: "message", Modality: "text", Created: chat.Timestamp(m.Created),
 	}
 }
 

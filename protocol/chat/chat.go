@@ -63,14 +63,15 @@ func (id RoomID) Valid() bool {
 
 // Valid reports whether id can name a chat: 1 to [MaxIDLen] bytes of
 // printable UTF-8 without spaces, since event names carry it after a space.
-func (id ID) Valid() bool { return validName(string(id), MaxIDLen) }
+// "." and ".." would mean something else in the path of a URL.
+func (id ID) Valid() bool { return validName(string(id), MaxIDLen) && id != "." && id != ".." }
 
 // Valid reports whether id can be an idempotency key.
 func (id ClientID) Valid() bool { return validName(string(id), MaxClientIDLen) }
 
 func validName(s string, limit int) bool {
 	return s != "" && len(s) <= limit && utf8.ValidString(s) &&
-		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == utf8.RuneError })
 }
 
 // A User is somebody who proved who they are, or a guest of development mode.
@@ -101,6 +102,10 @@ type Info struct {
 	Epoch     string    `json:"epoch"` // changes when the chat is deleted and made anew
 	Created   time.Time `json:"created_timestamp"`
 }
+
+// Timestamp returns t as clients are told it: RFC 3339 in UTC, with
+// milliseconds and a trailing Z, since the SPA mangles other offsets.
+func Timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // A Role is the part that a message's author plays.
 type Role string

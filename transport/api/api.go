@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -48,7 +49,7 @@ const preflightSeconds = 600
 // the client; of others it learns only that something went wrong.
 type Chats interface {
 	// Create makes a chat that u owns, under an id that it chooses.
-	Create(ctx context.Context, u chat.User, model chat.ModelID, apiSource string) (chat.Info, error)
+	Create(ctx context.Context, u chat.User, model chat.ModelID) (chat.Info, error)
 
 	// List returns u's own chats, newest first, and how many there are in all.
 	List(ctx context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error)
@@ -59,10 +60,10 @@ type Chats interface {
 	// Delete removes a chat and its history, with the errors of Get.
 	Delete(ctx context.Context, u chat.User, id chat.ID) error
 
-	// Messages returns, in ascending order, the newest limit messages of those
-	// whose sequence number is below before; 0 means of all. It has the errors
-	// of Get.
-	Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) ([]chat.Message, error)
+	// Messages yields, in ascending order, the newest limit messages of those
+	// whose sequence number is below before; 0 means of all. It ends after an
+	// error, of which Get's come first.
+	Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error]
 }
 
 // Models knows the assistants that can be talked with.

@@ -289,3 +289,27 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// A history that cannot be read to its end is no answer: what the client has
+// got must not look whole.
+func TestBrokenOffHistory(t *testing.T) {
+	c := &chats{
+		infos:    []chat.Info{{ID: "a", Owner: "alice"}},
+		messages: map[chat.ID][]chat.Message{"a": {{ID: "1", Content: "read"}, {ID: "2", Content: breaksOff}}},
+	}
+	s := httptest.NewServer(newMux(t, c, api.Options{}))
+	defer s.Close()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/api/v1/chat/a/messages", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Parlor-User", "alice")
+	answer, err := http.DefaultClient.Do(r)
+	if err == nil {
+		_, err = io.ReadAll(answer.Body)
+		answer.Body.Close()
+	}
+	if err == nil {
+		t.Error("the answer looks whole")
+	}
+}

@@ -58,7 +58,7 @@ func (a *API) listChats(r *http.Request, u chat.User) (any, error) {
 	}
 	answer := wireChats{Chats: []wireChat{}, Total: total, HasMore: offset+len(chats) < total}
 	for _, c := range chats {
-		answer.Chats = append(answer.Chats, toWireChat(c))
+		answer.Chats = append(answer.Chats, a.toWireChat(c))
 	}
 	return answer, nil
 }
@@ -66,7 +66,7 @@ func (a *API) listChats(r *http.Request, u chat.User) (any, error) {
 func (a *API) createChat(r *http.Request, u chat.User) (any, error) {
 	var body struct {
 		ModelID   chat.ModelID `json:"model_id"`
-		APISource string       `json:"model_api_source"`
+		APISource string       `json:"model_api_source"` // the model's own counts
 	}
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err
@@ -78,12 +78,7 @@ func (a *API) createChat(r *http.Request, u chat.User) (any, error) {
 	if !ok {
 		return nil, chat.Refuse(chat.CodeNotFound, fmt.Sprintf("no such model: %q", body.ModelID))
 	}
-	// The SPA chooses its send path by the chat's source, so a wrong one would
-	// spoil the chat for good.
-	if body.APISource != "" && body.APISource != model.APISource {
-		return nil, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("the model_api_source of %q is %q, not %q", model.ID, model.APISource, body.APISource))
-	}
-	c, err := a.chats.Create(r.Context(), u, model.ID, model.APISource)
+	c, err := a.chats.Create(r.Context(), u, model.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +90,7 @@ func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return toWireChat(c), nil
+	return a.toWireChat(c), nil
 }
 
 func (a *API) deleteChat(r *http.Request, u chat.User) (any, error) {
@@ -123,15 +118,14 @@ func (a *API) listMessages(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages, err := a.chats.Messages(r.Context(), u, c.ID, before, limit)
-	if err != nil {
-		return nil, hidden(err)
-	}
-	answer := []any{}
-	for _, m := range messages {
-		answer = append(answer, a.toWireMessage(c, m))
-	}
-	return answer, nil
+	messages := a.chats.Messages(r.Context(), u, c.ID, before, limit)
+	return array(func(yield func(any, error) bool) {
+		for m, err := range messages {
+			if !yield(a.toWireMessage(c, m), hidden(err)) {
+				return
+			}
+		}
+	}), nil
 }
 
 // chat returns the chat that the request's path names.

@@ -3,6 +3,8 @@ package api_test
 import (
 	"cmp"
 	"context"
+	"errors"
+	"iter"
 	"net/http"
 	"slices"
 	"testing"
@@ -27,8 +29,8 @@ type chats struct {
 	onGet    func()
 }
 
-func (c *chats) Create(_ context.Context, u chat.User, model chat.ModelID, source string) (chat.Info, error) {
-	info := chat.Info{ID: chat.ID("chat-" + string(rune('a'+len(c.infos)))), Owner: u.ID, ModelID: model, APISource: source, Created: t0.Add(time.Duration(len(c.infos)) * time.Minute)}
+func (c *chats) Create(_ context.Context, u chat.User, model chat.ModelID) (chat.Info, error) {
+	info := chat.Info{ID: chat.ID("chat-" + string(rune('a'+len(c.infos)))), Owner: u.ID, ModelID: model, APISource: "aisuite", Created: t0.Add(time.Duration(len(c.infos)) * time.Minute)}
 	c.infos = append(c.infos, info)
 	return info, c.fail
 }
@@ -72,16 +74,30 @@ func (c *chats) Delete(ctx context.Context, u chat.User, id chat.ID) error {
 	return nil
 }
 
-func (c *chats) Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) ([]chat.Message, error) {
-	if _, err := c.Get(ctx, u, id); err != nil {
-		return nil, err
+func (c *chats) Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error] {
+	return func(yield func(chat.Message, error) bool) {
+		if _, err := c.Get(ctx, u, id); err != nil {
+			yield(chat.Message{}, err)
+			return
+		}
+		all := c.messages[id]
+		if before > 0 {
+			all = slices.DeleteFunc(slices.Clone(all), func(m chat.Message) bool { return m.Seq >= before })
+		}
+		for _, m := range all[max(0, len(all)-limit):] {
+			if m.Content == breaksOff {
+				yield(chat.Message{}, errors.New("the disk has gone"))
+				return
+			}
+			if !yield(m, nil) {
+				return
+			}
+		}
 	}
-	all := c.messages[id]
-	if before > 0 {
-		all = slices.DeleteFunc(slices.Clone(all), func(m chat.Message) bool { return m.Seq >= before })
-	}
-	return all[max(0, len(all)-limit):], nil
 }
+
+// breaksOff is what a message says at which reading the history fails.
+const breaksOff = "(break off)"
 
 type models []chat.Model
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -38,13 +39,53 @@ func statusOf(code chat.Code) int {
 	return http.StatusInternalServerError
 }
 
+// An array is an answer that is encoded while it is read, since it may be
+// large and its client slow.
+type array iter.Seq2[any, error]
+
 func (a *API) answer(w http.ResponseWriter, r *http.Request, answer any) {
+	if items, ok := answer.(array); ok {
+		a.answerArray(w, r, items)
+		return
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		a.refuse(w, r, fmt.Errorf("encode answer: %w", err))
 		return
 	}
 	writeJSON(w, http.StatusOK, body)
+}
+
+// answerArray refuses if the first item does. If a later one does, or the
+// client is gone, it cuts the connection: half an array must not look whole.
+func (a *API) answerArray(w http.ResponseWriter, r *http.Request, items array) {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	separator := "["
+	for item, err := range items {
+		switch {
+		case err != nil && separator == "[":
+			a.refuse(w, r, err)
+			return
+		case err != nil:
+			a.log.ErrorContext(r.Context(), "answer broken off", "path", r.URL.Path, "error", err)
+			panic(http.ErrAbortHandler)
+		case separator == "[":
+			setHeader(w.Header())
+		}
+		if _, err := io.WriteString(w, separator); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		if err := encoder.Encode(item); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		separator = ","
+	}
+	if separator == "[" {
+		writeJSON(w, http.StatusOK, []byte("[]"))
+		return
+	}
+	_, _ = io.WriteString(w, "]")
 }
 
 // refuse answers with err as the client may see it.
@@ -66,13 +107,17 @@ func writeError(w http.ResponseWriter, status int, e *chat.Error) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	setHeader(w.Header())
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // fails only when the client is gone
+}
+
+// setHeader sets what all answers have in common.
+func setHeader(h http.Header) {
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 // recovered answers 500 for a panic in h. Nothing has been written by then:

@@ -1,8 +1,7 @@
 package api
 
 import (
-	"time"
-
+	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
@@ -68,39 +67,38 @@ type (
 	}
 )
 
-func toWireChat(c chat.Info) wireChat {
+func (a *API) toWireChat(c chat.Info) wireChat {
 	return wireChat{
-		ID: c.ID, Owner: c.Owner, APISource: c.APISource, ModelID: c.ModelID,
-		Created: stamp(c.Created), DocID: c.ID,
+		ID: c.ID, Owner: c.Owner, APISource: a.source(c, c.ModelID), ModelID: c.ModelID,
+		Created: chat.Timestamp(c.Created), DocID: c.ID,
 	}
+}
+
+// source returns the model's api source, by which the SPA chooses how it sends;
+// of a model that is gone, the one that the chat began with.
+func (a *API) source(c chat.Info, id chat.ModelID) string {
+	if model, ok := a.models.Model(id); ok {
+		return model.APISource
+	}
+	return c.APISource
 }
 
 func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 	w := wireMessage{
-		ID: m.ID, Chat: c.ID, ModelID: m.ModelID, Created: stamp(m.Created),
+		ID: m.ID, Chat: c.ID, ModelID: m.ModelID, Created: chat.Timestamp(m.Created),
 		Role: m.Role, Type: "message", Content: m.Content, Modality: "text",
 		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error,
 	}
 	if w.ModelID == "" {
 		w.ModelID = c.ModelID
 	}
-	w.APISource = c.APISource
-	if model, ok := a.models.Model(w.ModelID); ok {
-		w.APISource = model.APISource
-	}
+	w.APISource = a.source(c, w.ModelID)
 	if m.Role != chat.RoleAssistant {
 		return w
 	}
-	// An answer that failed before its first word would be an empty bubble.
-	if m.Content == "" && m.Error != nil {
-		w.Content = m.Error.Message
-	}
+	w.Content = assistant.Visible(m) // the SPA knows no states
 	return wireAnswer{w, m.Usage}
 }
-
-// stamp formats a time as the SPA parses it: UTC with a trailing Z, because it
-// mangles offsets.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func orNull(s string) *string {
 	if s == "" {

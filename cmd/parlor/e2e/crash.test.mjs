@@ -163,3 +163,12 @@ test("SIGTERM ends the server with status 0 and without a DISCONNECT", async (t)
   assert.deepEqual(await server.kill("SIGTERM"), [0, null]);
   assert.equal(await reason, "transport close");
 });
+
+test("a client that no longer reads does not make the end a failure", async (t) => {
+  const server = await serve(t);
+  const alice = await connect(t, server, { reconnection: false });
+  await enter(alice, newChat());
+  alice.io.engine.transport.ws._socket.pause();
+  assert.deepEqual(await server.kill("SIGTERM"), [0, null]);
+  alice.io.engine.transport.ws._socket.destroy();
+});

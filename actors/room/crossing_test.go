@@ -1,0 +1,74 @@
+package room_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"parlor/actors/actortest"
+	"parlor/actors/room"
+	"parlor/persistence"
+)
+
+// A deletion that the disk refuses has crossed the commit that starts a turn:
+// the turn then runs once, and can be stopped.
+func TestDeletionCrossesAStart(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		var running, most atomic.Int32
+		s.Assistant.On("wait", func(ctx context.Context, _ func(string) bool) error {
+			most.Store(max(most.Load(), running.Add(1)))
+			<-ctx.Done()
+			running.Add(-1)
+			return ctx.Err()
+		})
+		s.Log.Fault(func(c persistence.Commit) error {
+			if len(c.Entries) == 0 { // the deletion
+				return persistence.ErrUnavailable
+			}
+			return nil
+		})
+		release := s.Log.Hold()
+		alice.Tell(theChat, &room.Send{Content: "wait"})
+		alice.Tell(theChat, &room.Delete{})
+		synctest.Wait()
+		release()
+		synctest.Wait()
+		if got := most.Load(); got > 1 {
+			t.Errorf("%d streams of one turn ran at once", got)
+		}
+		alice.Stop(theChat, "")
+		synctest.Wait()
+		if got := running.Load(); got != 0 {
+			t.Errorf("%d streams run after the turn was stopped", got)
+		}
+	})
+}
+
+// A room that panics after it has handed a command to the log leaves the
+// answer to the log: refused and yet done would make its sender send it twice.
+func TestHandedOverCommandIsAnsweredOnce(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		var once atomic.Bool
+		s.Log.Fault(func(c persistence.Commit) error {
+			for _, e := range c.Entries {
+				if strings.Contains(string(e), `"turn_started"`) && once.CompareAndSwap(false, true) {
+					panic("as the test wants it")
+				}
+			}
+			return nil
+		})
+		ref := alice.Tell(theChat, &room.Send{Content: "hello"})
+		synctest.Wait()
+		if reply, ok := alice.Reply(ref); !ok || reply.Err != nil { // Reply fails the test if there are two
+			t.Errorf("got %+v, %v, want an acknowledgement", reply, ok)
+		}
+	})
+}
