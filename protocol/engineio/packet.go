@@ -2,8 +2,8 @@
 // open, watch and close one connection, and that carry an application's
 // messages.
 //
-//	in   bytes of a WebSocket message → [Decode] → [Packet] → (TypeMessage) → [Message] → application
-//	out  application → [Frame] → bytes of a WebSocket message
+//	in   a WebSocket message → [Decode], a POST → [Packets] → [Packet] → (TypeMessage) → [Message] → application
+//	out  application → [Frame] → a WebSocket message; several → [Payload] → the answer to a GET
 //	     transport   → [Packet.Frame], [Handshake.Frame] → the same
 //
 // The package is pure: it knows what the bytes mean, not when they come.
