@@ -32,8 +32,8 @@ var (
 
 var pingFrame = engineio.Packet{Type: engineio.TypePing}.Frame()
 
-// A Conn is one Engine.IO connection. Its methods may be called by several
-// goroutines at once and do not block.
+// A Conn is one Engine.IO connection, whichever transport carries it. Its
+// methods may be called by several goroutines at once and do not block.
 //
 // The Server closes a Conn whose client has gone; the Conn's Receiver, or
 // whoever else knows it, may close it earlier.
@@ -43,65 +43,82 @@ type Conn struct {
 	header http.Header
 	remote string
 
-	receiver Receiver // set before the reader starts
-	ws       *websocket.Conn
-	wire     *wire // below ws
+	receiver Receiver // set before anything is received
 
 	mu      sync.Mutex
+	carrier carrier
 	out     outbox
-	wsPong  []byte // answers the client's last WebSocket ping, nil if none is due
-	writing bool   // a goroutine runs write
 	beat    heartbeat
 	timer   *time.Timer   // calls tick when beat is due and, in the end, to cut the connection off
 	end     ending        // zero while the connection is open
 	cutoff  time.Time     // when a connection that ends has to have ended
-	flushed chan struct{} // made with end, closed after the last write
+	flushed chan struct{} // made with end, closed once the farewell is said
+}
+
+// A carrier moves the packets of a Conn: a [socket], or [polling] until that
+// is upgraded to one. The methods whose names end in Locked are called with
+// the Conn's mutex held.
+type carrier interface {
+	// wakeLocked is called when something has been queued.
+	wakeLocked()
+
+	// endLocked is called once, when the Conn has begun to end and its queue
+	// holds what is to be sent before. The carrier stops receiving, says
+	// farewell, and sees to it that finish is called.
+	endLocked()
+
+	// cut ends everything that goes on over the network. It may block.
+	cut()
+
+	// linger waits until the farewell is said and heard, or cut is called.
+	linger(ending)
 }
 
 // An ending is how a connection ends.
 type ending struct {
 	reason string
-	code   int  // what the WebSocket's close frame says
+	code   int  // what a WebSocket's close frame says
 	flush  bool // send what is queued first
 	cut    bool // say nothing and wait for nothing
 	left   bool // the client has said goodbye: do not wait for it
 }
 
-func newConn(s *Server, r *http.Request, ws *websocket.Conn, w *wire) *Conn {
-	c := &Conn{server: s, id: rand.Text(), header: r.Header, remote: r.RemoteAddr, ws: ws, wire: w}
-	ws.SetReadLimit(int64(s.opts.MaxPayload))
-	ws.SetPingHandler(c.answerPing)
-	ws.SetCloseHandler(func(int, string) error { return nil }) // the writer answers, see farewell
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.beat = heartbeat{interval: s.opts.PingInterval, timeout: s.opts.PingTimeout}
-	c.beat.start(time.Now())
-	c.timer = time.AfterFunc(s.opts.PingInterval, c.tick)
-	return c
+func newConn(s *Server, r *http.Request) *Conn {
+	return &Conn{server: s, id: rand.Text(), header: r.Header, remote: r.RemoteAddr}
 }
 
-// start tells the client and the application that the connection is open, and
-// begins to read.
-func (c *Conn) start(accept func(*Conn) Receiver) {
+// open makes by carry the connection, and the heartbeat begin.
+func (c *Conn) open(by carrier) {
 	opts := c.server.opts
-	c.enqueue(engineio.Handshake{
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.carrier = by
+	c.beat = heartbeat{interval: opts.PingInterval, timeout: opts.PingTimeout}
+	c.beat.start(time.Now())
+	c.timer = time.AfterFunc(opts.PingInterval, c.tick)
+	opts.Logger.Debug("connection opened", "remote", c.remote)
+}
+
+// handshake returns the open packet.
+func (c *Conn) handshake(upgrades []string) engineio.Frame {
+	opts := c.server.opts
+	return engineio.Handshake{
 		SID:          c.id,
+		Upgrades:     upgrades,
 		PingInterval: opts.PingInterval,
 		PingTimeout:  opts.PingTimeout,
 		MaxPayload:   opts.MaxPayload,
-	}.Frame())
-	opts.Logger.Debug("connection opened", "remote", c.remote)
-	c.receiver = accept(c)
-	go c.run()
+	}.Frame()
 }
 
-// run reads until the connection ends, and sees to its end.
-func (c *Conn) run() {
-	c.shut(c.read())
-	end := c.ended()
+// finish sees to the end of a connection from which nothing more is received.
+func (c *Conn) finish() {
+	c.mu.Lock()
+	end, by := c.end, c.carrier
+	c.mu.Unlock()
 	c.receiver.Closed(end.reason)
-	c.linger(end)
+	by.linger(end)
+	c.timer.Stop()
 	c.server.opts.Logger.Debug("connection closed", "remote", c.remote, "reason", end.reason)
 	c.server.remove(c)
 }
@@ -140,7 +157,7 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 		return ErrSlowConsumer
 	}
 	c.out.push(frames...)
-	c.wakeLocked()
+	c.carrier.wakeLocked()
 	return nil
 }
 
@@ -150,7 +167,7 @@ func (c *Conn) enqueue(f engineio.Frame) {
 	defer c.mu.Unlock()
 	if c.end.reason == "" {
 		c.out.push(f)
-		c.wakeLocked()
+		c.carrier.wakeLocked()
 	}
 }
 
@@ -187,9 +204,8 @@ func (c *Conn) abort(reason string) {
 	c.cutLocked(0)
 }
 
-// shutLocked sets off everything that happens in the end: the writer says
-// farewell, the reader stops reading and waits for the client to leave, and
-// when time is up the timer closes the network connection under both.
+// shutLocked sets off everything that happens in the end: the carrier says
+// farewell and stops receiving, and when time is up the timer cuts it off.
 func (c *Conn) shutLocked(e ending) {
 	c.end = e
 	c.flushed = make(chan struct{})
@@ -201,56 +217,49 @@ func (c *Conn) shutLocked(e ending) {
 	} else {
 		c.cutLocked(c.server.opts.CloseTimeout)
 	}
-	_ = c.wire.SetReadDeadline(time.Unix(1, 0)) // long ago
-	c.wakeLocked()
+	c.carrier.endLocked()
 }
 
-// cutLocked lets tick close the network connection after a while. The caller
+// cutLocked lets tick cut the carrier off after a while. The caller
 // does not, since closing TLS may block.
 func (c *Conn) cutLocked(after time.Duration) {
 	c.cutoff = time.Now().Add(after)
 	c.timer.Reset(after)
 }
 
-// ended returns how the connection ends.
-func (c *Conn) ended() ending {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.end
-}
-
 // tick does what is due: a ping, the end of a client that did not answer one,
 // or the end of a connection that takes too long to end.
 func (c *Conn) tick() {
-	if c.due() {
-		_ = c.wire.Close()
+	if by := c.due(time.Now()); by != nil {
+		by.cut()
 	}
 }
 
-// due is tick but for closing the network connection, which it reports to be
-// due.
-func (c *Conn) due() (cut bool) {
+// due is tick but for cutting off the carrier, which it returns if that is due.
+func (c *Conn) due(now time.Time) (cut carrier) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
 	if c.end.reason != "" {
 		if wait := c.cutoff.Sub(now); wait > 0 { // a ping was due as the end began
 			c.timer.Reset(wait)
-			return false
+			return nil
 		}
-		return true
+		return c.carrier
 	}
 	action, wait := c.beat.tick(now)
-	switch action {
-	case beatPing:
+	if action == beatPing {
 		c.out.push(pingFrame)
-		c.wakeLocked()
-	case beatDead:
+		c.carrier.wakeLocked()
+		if !now.Before(c.beat.due) { // the timer is late by a whole timeout
+			action, wait = c.beat.tick(now)
+		}
+	}
+	if action == beatDead {
 		c.shutLocked(ending{reason: ReasonPingTimeout, code: websocket.CloseNormalClosure})
-		return false
+		return nil
 	}
 	if wait > 0 {
 		c.timer.Reset(wait)
 	}
-	return false
+	return nil
 }

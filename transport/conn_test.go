@@ -157,7 +157,7 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 	conn := within(t, s.opened)
 	other := s.connect(t)
 	_ = slow.NetConn().(*net.TCPConn).SetReadBuffer(4096)
-	_ = conn.wire.Conn.(*net.TCPConn).SetWriteBuffer(4096)
+	_ = conn.carrier.(*socket).wire.Conn.(*net.TCPConn).SetWriteBuffer(4096)
 
 	accepted := 0
 	for conn.Send(numbered(1, size)...) == nil {

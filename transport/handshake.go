@@ -4,72 +4,80 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 
 	"parlor/protocol/engineio"
 )
 
-// transportWebSocket is the name by which clients ask for a WebSocket.
-const transportWebSocket = "websocket"
+// refusedBodyTimeout is how long the client of a refused request may take to
+// send the rest of its body.
+const refusedBodyTimeout = time.Second
 
-// transports are the names that a client may ask for.
-var transports = []string{transportWebSocket}
-
-// verify decides whether r may open a connection, or may go on with one. The
-// order of the checks is the reference implementation's, so clients are told
-// the same code when several things are wrong.
-func (s *Server) verify(r *http.Request) *engineio.Error {
+// verify decides whether r may open a connection, or may go on with one, which
+// it returns. The order of the checks is the reference implementation's, so
+// clients are told the same code when several things are wrong.
+func (s *Server) verify(r *http.Request) (*polling, *engineio.Error) {
 	query := r.URL.Query()
-	if !slices.Contains(transports, query.Get("transport")) {
-		return engineio.ErrUnknownTransport
+	transport := query.Get("transport")
+	if !s.opts.allows(transport) {
+		return nil, engineio.ErrUnknownTransport
 	}
 	if refusal := s.verifyOrigin(r); refusal != nil {
-		return refusal
+		return nil, refusal
 	}
-	sid := query.Get("sid")
+	matches := websocket.IsWebSocketUpgrade(r) == (transport == TransportWebSocket)
+	if sid := query.Get("sid"); sid != "" {
+		return s.verifySID(sid, matches)
+	}
 	switch {
-	case sid != "" && !s.known(sid):
-		return engineio.ErrUnknownSID
-	case sid != "": // a WebSocket has nothing to upgrade to
-		return engineio.ErrBadRequest
 	case r.Method != http.MethodGet:
-		return engineio.ErrBadHandshakeMethod
-	case !websocket.IsWebSocketUpgrade(r):
-		return engineio.ErrBadRequest
+		return nil, engineio.ErrBadHandshakeMethod
+	case !matches:
+		return nil, engineio.ErrBadRequest
 	case query.Get("EIO") != engineio.Protocol:
-		return engineio.ErrUnsupportedProtocol
+		return nil, engineio.ErrUnsupportedProtocol
 	}
-	return nil
+	if err := s.opts.AllowRequest(r); err != nil {
+		return nil, &engineio.Error{Code: engineio.ErrForbidden.Code, Message: err.Error()}
+	}
+	return nil, nil
 }
 
-// verifyOrigin keeps foreign pages from using the cookies that their visitors
-// have for this host (CVE-2019-13611).
-func (s *Server) verifyOrigin(r *http.Request) *engineio.Error {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
+// verifySID finds the connection that a request belongs to. One that a
+// WebSocket carries has no other requests.
+func (s *Server) verifySID(sid string, matches bool) (*polling, *engineio.Error) {
+	c := s.find(sid)
+	if c == nil {
+		return nil, engineio.ErrUnknownSID
+	}
+	c.tick() // what is due is due, even if its timer is late
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, ok := c.carrier.(*polling)
+	if !ok || !matches {
+		return nil, engineio.ErrBadRequest
+	}
+	return p, nil
+}
+
+// cookie returns the header that sets the cookie of c, if there is to be one.
+func (s *Server) cookie(c *Conn) http.Header {
+	if s.opts.Cookie == nil {
 		return nil
 	}
-	u, err := url.Parse(origin)
-	if err != nil {
-		return engineio.ErrBadRequest
-	}
-	sameHost := u.Host != "" && strings.EqualFold(u.Host, r.Host)
-	listed := slices.ContainsFunc(s.opts.AllowedOrigins, func(allowed string) bool {
-		return allowed == "*" || strings.EqualFold(allowed, origin)
-	})
-	if !sameHost && !listed {
-		return engineio.ErrForbidden
-	}
-	return nil
+	cookie := *s.opts.Cookie
+	cookie.Value = c.id
+	return http.Header{"Set-Cookie": {cookie.String()}}
 }
 
-// refuse answers a request that verify refused: with the error as JSON or, as
-// no WebSocket client shows that to anyone, with a bare 400.
+// refuse answers a request that is refused: with the error as JSON or, as no
+// WebSocket client shows that to anyone, with a bare 400.
 func refuse(w http.ResponseWriter, r *http.Request, refusal *engineio.Error) {
+	if r.ContentLength != 0 {
+		ignoreBody(w)
+	}
 	if websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Connection", "close")
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -82,10 +90,24 @@ func refuse(w http.ResponseWriter, r *http.Request, refusal *engineio.Error) {
 		panic(err) // a number and a string always encode
 	}
 	status := http.StatusBadRequest
-	if refusal == engineio.ErrForbidden {
+	if refusal.Code == engineio.ErrForbidden.Code {
 		status = http.StatusForbidden
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+}
+
+// ignoreBody closes the connection after the answer, rather than read a body
+// that nobody wants.
+func ignoreBody(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedBodyTimeout))
+}
+
+// unavailable answers a request that would open something on a server that
+// closes.
+func unavailable(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	http.Error(w, "server shutting down", http.StatusServiceUnavailable)
 }

@@ -50,7 +50,6 @@ func TestHandshakeErrors(t *testing.T) {
 		{"GET", "?EIO=4&transport=abc", `{"code":0,"message":"Transport unknown"}`},
 		{"GET", "?EIO=4&transport=__proto__", `{"code":0,"message":"Transport unknown"}`},
 		{"GET", "?EIO=4&transport=webtransport", `{"code":0,"message":"Transport unknown"}`},
-		{"GET", "?EIO=4&transport=polling", `{"code":0,"message":"Transport unknown"}`},
 		{"GET", "?EIO=4&transport=websocket&sid=__proto__", `{"code":1,"message":"Session ID unknown"}`},
 		{"GET", "?EIO=4&transport=websocket&sid=" + known, `{"code":3,"message":"Bad request"}`},
 		{"POST", "?EIO=4&transport=websocket", `{"code":2,"message":"Bad handshake method"}`},

@@ -21,7 +21,7 @@ type outbox struct {
 	next   int // the first of frames that was not popped
 	bytes  int // cost of the frames that wait or are being written
 
-	writing int // part of bytes: cost of the frame that was popped last
+	popped int // part of bytes: cost of the frame that was popped last
 }
 
 func (o *outbox) push(frames ...engineio.Frame) {
@@ -34,8 +34,8 @@ func (o *outbox) push(frames ...engineio.Frame) {
 // pop returns the frame that is to be written next. It takes the one that it
 // returned before as written.
 func (o *outbox) pop() (f engineio.Frame, ok bool) {
-	o.bytes -= o.writing
-	o.writing = 0
+	o.bytes -= o.popped
+	o.popped = 0
 	if o.empty() {
 		o.rewind()
 		return f, false
@@ -43,7 +43,7 @@ func (o *outbox) pop() (f engineio.Frame, ok bool) {
 	f = o.frames[o.next]
 	o.frames[o.next] = engineio.Frame{} // others may keep its data alive, this queue does not
 	o.next++
-	o.writing = cost(f)
+	o.popped = cost(f)
 	return f, true
 }
 
@@ -55,10 +55,30 @@ func (o *outbox) rewind() {
 	}
 }
 
+// take returns all frames that wait, and what they cost. That remains part of
+// bytes until written is called.
+func (o *outbox) take() (frames []engineio.Frame, cost int) {
+	frames, cost = o.frames[o.next:], o.waiting()
+	o.frames, o.next = nil, 0
+	return frames, cost
+}
+
+// written tells that frames of this cost, which were taken, do not wait any
+// more.
+func (o *outbox) written(cost int) { o.bytes -= cost }
+
 // drop empties the queue.
 func (o *outbox) drop() {
+	o.bytes -= o.waiting()
 	o.frames, o.next = nil, 0
-	o.bytes = o.writing
+}
+
+// waiting returns the cost of the frames in the queue.
+func (o *outbox) waiting() (bytes int) {
+	for _, f := range o.frames[o.next:] {
+		bytes += cost(f)
+	}
+	return bytes
 }
 
 func (o *outbox) empty() bool { return o.next == len(o.frames) }

@@ -1,103 +1,12 @@
 package transport
 
 import (
-	"cmp"
 	"context"
-	"log/slog"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/gorilla/websocket"
-
-	"parlor/protocol/engineio"
 )
-
-// The defaults of [Options]. Those that clients are told are the reference
-// implementation's.
-const (
-	DefaultPingInterval = 25 * time.Second
-	DefaultPingTimeout  = 20 * time.Second
-	DefaultMaxPayload   = 1_000_000
-	DefaultQueueBytes   = 1 << 20
-	DefaultWriteTimeout = 10 * time.Second
-	DefaultCloseTimeout = 5 * time.Second
-)
-
-// Options configure a [Server]. The zero value is ready to use: it accepts
-// same-origin browsers and all other programs, and drops what they send.
-type Options struct {
-	// Accept is called once for each connection that has been opened, before
-	// anything is read from it, and returns who receives what it sends. It
-	// may call the Conn's methods. Nil drops everything.
-	Accept func(*Conn) Receiver
-
-	// PingInterval is the time between a pong and the next ping. Zero means
-	// DefaultPingInterval.
-	PingInterval time.Duration
-
-	// PingTimeout is how long a client may take to answer a ping. Zero means
-	// DefaultPingTimeout.
-	PingTimeout time.Duration
-
-	// MaxPayload is the number of bytes in one message of a client. Zero
-	// means DefaultMaxPayload.
-	MaxPayload int
-
-	// QueueBytes is how much may wait to be sent to one client, see
-	// [Conn.Send]. Zero means DefaultQueueBytes.
-	QueueBytes int
-
-	// WriteTimeout is how long a client may take to read anything of what is
-	// being written to it. Zero means DefaultWriteTimeout.
-	WriteTimeout time.Duration
-
-	// CloseTimeout is how long a connection that is being closed may take to
-	// send what is queued and to say goodbye. Zero means DefaultCloseTimeout.
-	CloseTimeout time.Duration
-
-	// AllowedOrigins are the origins, such as "https://example.com", whose
-	// pages may connect besides those of the server's own host; "*" allows
-	// all. Requests without an Origin do not come from pages and are allowed.
-	AllowedOrigins []string
-
-	// Logger receives the server's records. Nil discards them.
-	Logger *slog.Logger
-}
-
-func (o Options) withDefaults() Options {
-	if o.Accept == nil {
-		o.Accept = func(*Conn) Receiver { return discard{} }
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	o.PingInterval = cmp.Or(o.PingInterval, DefaultPingInterval)
-	o.PingTimeout = cmp.Or(o.PingTimeout, DefaultPingTimeout)
-	o.MaxPayload = cmp.Or(o.MaxPayload, DefaultMaxPayload)
-	o.QueueBytes = cmp.Or(o.QueueBytes, DefaultQueueBytes)
-	o.WriteTimeout = cmp.Or(o.WriteTimeout, DefaultWriteTimeout)
-	o.CloseTimeout = cmp.Or(o.CloseTimeout, DefaultCloseTimeout)
-	return o
-}
-
-// A Receiver takes what one client sends.
-type Receiver interface {
-	// Receive takes the next message, which it owns. It is called by one
-	// goroutine at a time. While it blocks nothing more is read from the
-	// client. If it panics the connection ends.
-	Receive(m engineio.Message)
-
-	// Closed is called once, after the last Receive has returned, with the
-	// reason why the connection ended: one of the Reason constants, or what
-	// was passed to [Conn.Close].
-	Closed(reason string)
-}
-
-type discard struct{}
-
-func (discard) Receive(engineio.Message) {}
-func (discard) Closed(string)            {}
 
 // A Server accepts Engine.IO connections. It is an [http.Handler] for the
 // paths on which clients look for Engine.IO, all of which share its
@@ -108,10 +17,11 @@ func (discard) Closed(string)            {}
 type Server struct {
 	opts     Options
 	upgrader websocket.Upgrader
+	handler  http.Handler // serve, behind CORS
 
 	mu     sync.Mutex
 	conns  map[string]*Conn
-	live   int           // connections, also those whose handshake goes on
+	live   int           // connections, and WebSockets that are to take over one
 	closed chan struct{} // not nil once the server closes; closed when live is 0
 }
 
@@ -119,30 +29,32 @@ type Server struct {
 func NewServer(opts Options) *Server {
 	s := &Server{opts: opts.withDefaults(), conns: make(map[string]*Conn)}
 	s.upgrader = newUpgrader(s.opts)
+	s.handler = withCORS(s.opts, http.HandlerFunc(s.serve))
 	return s
 }
 
-// ServeHTTP opens a connection, or refuses to. It does not wait for the
-// connection's end.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if refusal := s.verify(r); refusal != nil {
-		s.opts.Logger.Debug("handshake refused", "remote", r.RemoteAddr, "error", refusal)
+// ServeHTTP opens a connection, takes a request that belongs to one, or
+// refuses it. Only a poll is waited for.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	known, refusal := s.verify(r)
+	upgrade := websocket.IsWebSocketUpgrade(r)
+	switch {
+	case refusal != nil:
+		s.opts.Logger.Debug("request refused", "remote", r.RemoteAddr, "error", refusal)
 		refuse(w, r, refusal)
-		return
+	case known != nil && upgrade:
+		known.serveProbe(w, r)
+	case known != nil:
+		known.serve(w, r)
+	case !s.admit():
+		unavailable(w)
+	case upgrade:
+		s.openWebSocket(w, r)
+	default:
+		s.openPolling(w, r)
 	}
-	if !s.admit() {
-		w.Header().Set("Connection", "close")
-		http.Error(w, "server shutting down", http.StatusServiceUnavailable)
-		return
-	}
-	c, err := s.upgrade(w, r)
-	if err != nil {
-		s.opts.Logger.Debug("upgrade failed", "remote", r.RemoteAddr, "error", err)
-		s.release()
-		return
-	}
-	s.register(c)
-	c.start(s.opts.Accept)
 }
 
 // Shutdown refuses new connections, closes all others once what they have
@@ -226,16 +138,23 @@ func (s *Server) register(c *Conn) {
 	}
 }
 
-// remove forgets c, which has ended.
-func (s *Server) remove(c *Conn) {
+// forget makes the id of c unknown. It may be called with c's mutex held: the
+// server's is never held while a Conn's is taken.
+func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.conns, c.id)
-	s.mu.Unlock()
+}
+
+// remove forgets and uncounts c, which has ended.
+func (s *Server) remove(c *Conn) {
+	s.forget(c)
 	s.release()
 }
 
-func (s *Server) known(id string) bool {
+// find returns the connection with this id, or nil.
+func (s *Server) find(id string) *Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.conns[id] != nil
+	return s.conns[id]
 }

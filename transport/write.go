@@ -7,54 +7,57 @@ import (
 )
 
 // wakeLocked starts the writer unless it runs.
-func (c *Conn) wakeLocked() {
-	if !c.writing {
-		c.writing = true
-		go c.write()
+func (s *socket) wakeLocked() {
+	if !s.writing {
+		s.writing = true
+		go s.write()
 	}
 }
 
 // write sends what is queued until nothing is and, if the connection ends, the
 // farewell. Only wakeLocked starts it.
-func (c *Conn) write() {
+func (s *socket) write() {
 	for {
-		c.wire.cork()
-		err := c.writeQueued()
-		if flushErr := c.wire.flush(); err == nil {
+		s.wire.cork()
+		err := s.writeQueued()
+		if flushErr := s.wire.flush(); err == nil {
 			err = flushErr
 		}
 		if err != nil {
-			c.abort(ReasonTransportError)
+			s.conn.abort(ReasonTransportError)
 		}
-		if done, end := c.rest(); done {
-			c.farewell(end)
+		if done, end := s.rest(); done {
+			s.farewell(end)
 			return
 		}
 	}
 }
 
 // writeQueued writes everything that is queued.
-func (c *Conn) writeQueued() error {
+func (s *socket) writeQueued() error {
 	for {
-		kind, payload, ok := c.pop()
+		kind, payload, ok := s.pop()
 		if !ok {
 			return nil
 		}
-		if err := c.ws.WriteMessage(kind, payload); err != nil {
+		if s.conn.server.opts.PerMessageDeflate {
+			s.ws.EnableWriteCompression(len(payload) > DefaultCompressAbove)
+		}
+		if err := s.ws.WriteMessage(kind, payload); err != nil {
 			return err
 		}
 	}
 }
 
 // pop returns what is to be written next, as a WebSocket message.
-func (c *Conn) pop() (kind int, payload []byte, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.wsPong != nil {
-		payload, c.wsPong = c.wsPong, nil
+func (s *socket) pop() (kind int, payload []byte, ok bool) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if s.pong != nil {
+		payload, s.pong = s.pong, nil
 		return websocket.PongMessage, payload, true
 	}
-	f, ok := c.out.pop()
+	f, ok := s.conn.out.pop()
 	if f.Binary {
 		return websocket.BinaryMessage, f.Data, ok
 	}
@@ -63,39 +66,42 @@ func (c *Conn) pop() (kind int, payload []byte, ok bool) {
 
 // rest reports whether the writer is done because nothing is queued, and how
 // the connection ends if it does. In that case there will be no writer again.
-func (c *Conn) rest() (done bool, end ending) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.out.empty() || c.wsPong != nil {
+func (s *socket) rest() (done bool, end ending) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if !s.conn.out.empty() || s.pong != nil {
 		return false, ending{}
 	}
-	c.writing = c.end.reason != ""
-	return true, c.end
+	s.writing = s.conn.end.reason != ""
+	return true, s.conn.end
 }
 
 // farewell says the last words of a connection that ends. The peer answers a
 // close frame and the end of the stream by closing, see linger.
-func (c *Conn) farewell(end ending) {
+func (s *socket) farewell(end ending) {
 	if end.reason == "" {
 		return
 	}
 	if !end.cut {
 		// This fails if the WebSocket has already closed for a violation.
-		_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(end.code, ""), time.Time{})
-		c.wire.closeWrite()
+		_ = s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(end.code, ""), time.Time{})
+		s.wire.closeWrite()
 	}
-	close(c.flushed)
+	close(s.conn.flushed)
 }
 
 // answerPing answers a WebSocket ping, which no Engine.IO client needs. Of
 // several that wait only the last is answered (RFC 6455, section 5.5.3), so a
 // storm of them does not pile up.
-func (c *Conn) answerPing(payload string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.end.reason == "" {
-		c.wsPong = []byte(payload)
-		c.wakeLocked()
+func (s *socket) answerPing(payload string) error {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if s.conn.end.reason != "" {
+		return nil
+	}
+	s.pong = []byte(payload)
+	if s.conn.carrier == s { // while it is probed, the writer is not its own
+		s.wakeLocked()
 	}
 	return nil
 }

@@ -1,0 +1,138 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/gorilla/websocket"
+
+	"parlor/protocol/engineio"
+)
+
+// post takes a POST: the packets in its body, in order. It answers when they
+// have been received, so that a busy Receiver holds its client up.
+func (p *polling) post(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	if refusal := p.enterPost(control); refusal != nil {
+		refuse(w, r, refusal)
+		return
+	}
+	end, err := p.receive(w, r)
+	if end.reason != "" {
+		p.conn.shut(end)
+	}
+	p.leavePost() // before the client can know that it may send the next one
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		ignoreBody(w)
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	case err != nil:
+		refuse(w, r, engineio.ErrBadRequest)
+	default:
+		pollHeader(w, r)
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte("ok"))
+	}
+}
+
+// enterPost makes a POST the one that goes on. Two at once are the end of the
+// connection.
+func (p *polling) enterPost(control *http.ResponseController) *engineio.Error {
+	c := p.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if refusal := p.refusalLocked(); refusal != nil {
+		return refusal
+	}
+	if p.posting != nil {
+		p.violatedLocked()
+		return engineio.ErrBadRequest
+	}
+	p.posting, p.body = make(chan struct{}), control
+	return nil
+}
+
+// leavePost ends the POST that goes on.
+func (p *polling) leavePost() {
+	p.conn.mu.Lock()
+	defer p.conn.mu.Unlock()
+	close(p.posting)
+	p.posting, p.body = nil, nil
+}
+
+// posted waits until no POST goes on.
+func (p *polling) posted() {
+	for {
+		p.conn.mu.Lock()
+		posting := p.posting
+		p.conn.mu.Unlock()
+		if posting == nil {
+			return
+		}
+		<-posting
+	}
+}
+
+// receive reads the body and hands on what is in it. It returns how the
+// connection has to end, if it has to, and an error if the body is to be
+// refused. One that is too long costs nothing but itself.
+func (p *polling) receive(w http.ResponseWriter, r *http.Request) (ending, error) {
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "application/octet-stream" {
+		return ending{reason: ReasonTransportError}, engineio.ErrBadRequest // that was protocol 3
+	}
+	buf := buffers.Get().(*bytes.Buffer)
+	defer spare(buf)
+	if err := p.readBody(buf, w, r); err != nil {
+		if tooLong := new(http.MaxBytesError); errors.As(err, &tooLong) {
+			return ending{}, err
+		}
+		return ending{reason: ReasonTransportError}, err
+	}
+	for packet, err := range engineio.Packets(buf.Bytes(), p.conn.server.opts.MaxPayloadPackets) {
+		if err != nil {
+			return ending{reason: ReasonParseError}, err
+		}
+		if !packet.Binary { // else the data is a copy already
+			packet.Data = bytes.Clone(packet.Data)
+		}
+		end, over := p.conn.handle(packet)
+		switch {
+		case !over:
+		case end.code == websocket.CloseProtocolError:
+			return end, engineio.ErrBadRequest
+		default:
+			return end, nil
+		}
+	}
+	return ending{}, nil
+}
+
+// readBody reads the whole body unless it is too long, or the connection ends
+// meanwhile.
+func (p *polling) readBody(buf *bytes.Buffer, w http.ResponseWriter, r *http.Request) error {
+	limit := int64(p.conn.server.opts.MaxPayload)
+	if r.ContentLength > limit {
+		return &http.MaxBytesError{Limit: limit}
+	}
+	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+
+	p.conn.mu.Lock()
+	defer p.conn.mu.Unlock()
+	p.body = nil
+	return err
+}
+
+// pollHeader sets the headers of an answer to a polling request.
+func pollHeader(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	h.Set("Cache-Control", "no-store")
+	// Old Internet Explorers take some messages for an attack.
+	if agent := r.UserAgent(); strings.Contains(agent, ";MSIE") || strings.Contains(agent, "Trident/") {
+		h.Set("X-XSS-Protection", "0")
+	}
+}
