@@ -46,12 +46,14 @@ func (s *socket) readPacket() (engineio.Packet, error) {
 	}
 	buf := buffers.Get().(*bytes.Buffer)
 	defer spare(buf)
-	// The WebSocket's own limit is that of a message before it is inflated.
-	limit := s.conn.server.opts.MaxPayload
-	if _, err := buf.ReadFrom(io.LimitReader(r, int64(limit)+1)); err != nil {
+	opts := &s.conn.server.opts
+	if opts.PerMessageDeflate { // the WebSocket's own limit is that before inflating
+		r = io.LimitReader(r, int64(opts.MaxPayload)+1)
+	}
+	if _, err := buf.ReadFrom(r); err != nil {
 		return engineio.Packet{}, err
 	}
-	if buf.Len() > limit {
+	if buf.Len() > opts.MaxPayload {
 		return engineio.Packet{}, websocket.ErrReadLimit
 	}
 	p, err := engineio.Decode(buf.Bytes(), kind == websocket.BinaryMessage)
