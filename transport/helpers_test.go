@@ -30,9 +30,9 @@ type site struct {
 	closed chan string // reasons
 }
 
-// newSite serves on l until the test ends. The application is opts.Accept or,
-// if that is nil, an echo.
-func newSite(t testing.TB, l net.Listener, opts Options) *site {
+// newSite serves on l with server until the test ends. The application is
+// opts.Accept or, if that is nil, an echo.
+func newSite(t testing.TB, l net.Listener, opts Options, server *http.Server) *site {
 	s := &site{
 		url:    "http://" + l.Addr().String(),
 		opened: make(chan *Conn, 4096),
@@ -48,7 +48,7 @@ func newSite(t testing.TB, l net.Listener, opts Options) *site {
 		return reporter{r, s.closed}
 	}
 	s.Server = NewServer(opts)
-	server := &http.Server{Handler: s.Server}
+	server.Handler = s.Server
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = server.Serve(l) })
 	t.Cleanup(func() {
@@ -66,15 +66,17 @@ func listen(t testing.TB, opts Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t, l, opts)
+	s := newSite(t, l, opts, &http.Server{})
 	s.dial = new(net.Dialer).DialContext
 	return s
 }
 
 // listenPipe returns a site inside the process, for bubbles of synctest.
-func listenPipe(t testing.TB, opts Options) *site {
+func listenPipe(t testing.TB, opts Options) *site { return listenPipeWith(t, opts, &http.Server{}) }
+
+func listenPipeWith(t testing.TB, opts Options, server *http.Server) *site {
 	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
-	s := newSite(t, l, opts)
+	s := newSite(t, l, opts, server)
 	s.dial = func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
 		l.conns <- server
