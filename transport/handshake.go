@@ -69,7 +69,11 @@ func (s *Server) cookie(c *Conn) http.Header {
 	}
 	cookie := *s.opts.Cookie
 	cookie.Value = c.id
-	return http.Header{"Set-Cookie": {cookie.String()}}
+	line := cookie.String()
+	if line == "" { // invalid, see [NewCookie]
+		return nil
+	}
+	return http.Header{"Set-Cookie": {line}}
 }
 
 // refuse answers a request that is refused: with the error as JSON or, as no
