@@ -98,8 +98,11 @@ func FuzzPost(f *testing.F) {
 				t.Fatalf("%q: got status %d", body, got)
 			}
 		}
-		if s.find(sid[5:]) != nil != lives {
-			t.Fatalf("got alive %t, want %t", !lives, lives)
+		if got := len(app.closed) == 0; lives && !got {
+			t.Fatal("the connection has ended")
+		}
+		if !lives { // without being told to
+			app.closed <- <-app.closed
 		}
 		_ = s.Close()
 		<-app.closed // once

@@ -56,10 +56,13 @@ func (s *Server) verifySID(sid string, matches bool) (*polling, *engineio.Error)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p, ok := c.carrier.(*polling)
-	if !ok || !matches {
+	if !ok {
 		return nil, engineio.ErrBadRequest
 	}
-	return p, nil
+	if refusal := p.refusalLocked(); refusal != nil || matches {
+		return p, refusal
+	}
+	return nil, engineio.ErrBadRequest
 }
 
 // cookie returns the header that sets the cookie of c, if there is to be one.

@@ -179,7 +179,7 @@ func (p *polling) answer(w http.ResponseWriter) *answer {
 // began, the close packet is not alone, as in the reference implementation.
 func (p *polling) farewellLocked(a *answer) {
 	c := p.conn
-	p.goneLocked()
+	p.gone = true
 	if c.end.reason == ReasonTransportClose {
 		return
 	}
@@ -237,7 +237,7 @@ func (p *polling) endLocked() {
 		_ = p.writer.SetWriteDeadline(past)
 	}
 	if p.waiting != nil || !c.end.flush {
-		p.goneLocked()
+		p.gone = true
 	}
 	if p.waiting == nil && !c.end.flush {
 		p.saidLocked()
@@ -255,20 +255,12 @@ func (p *polling) cut() {
 	if p.writer != nil {
 		_ = p.writer.SetWriteDeadline(past)
 	}
-	p.goneLocked()
+	p.gone = true
 	p.saidLocked()
 }
 
 // linger implements [carrier].
 func (p *polling) linger(ending) { <-p.conn.flushed }
-
-// goneLocked makes the client's sid unknown.
-func (p *polling) goneLocked() {
-	if !p.gone {
-		p.gone = true
-		p.conn.server.forget(p.conn)
-	}
-}
 
 // saidLocked notes that nothing more will be said to the client.
 func (p *polling) saidLocked() {

@@ -13,7 +13,8 @@ import (
 // connections. Its methods may be called by several goroutines at once.
 //
 // Whoever created the Server closes it: an [http.Server] forgets connections
-// that were upgraded.
+// that were upgraded, and its Shutdown waits for polls, which end when this
+// Server's begins (see [http.Server.RegisterOnShutdown]).
 type Server struct {
 	opts     Options
 	upgrader websocket.Upgrader
@@ -138,17 +139,11 @@ func (s *Server) register(c *Conn) {
 	}
 }
 
-// forget makes the id of c unknown. It may be called with c's mutex held: the
-// server's is never held while a Conn's is taken.
-func (s *Server) forget(c *Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c.id)
-}
-
-// remove forgets and uncounts c, which has ended.
+// remove forgets c, which has ended.
 func (s *Server) remove(c *Conn) {
-	s.forget(c)
+	s.mu.Lock()
+	delete(s.conns, c.id)
+	s.mu.Unlock()
 	s.release()
 }
 

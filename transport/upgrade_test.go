@@ -157,8 +157,13 @@ func TestBadProbes(t *testing.T) {
 			p.stillPolls()
 		})
 	}
+	t.Run("bytes before the answer", func(t *testing.T) { // CVE-2022-21676
+		_, _ = io.Copy(io.Discard, s.upgradeRaw(t, p.sid, "test").in)
+		s.settle(p.sid)
+		p.stillPolls()
+	})
 	t.Run("reset", func(t *testing.T) {
-		for _, bytes := range []string{"", frame(0x81, "2probe"), "te"} { // before the answer
+		for _, bytes := range []string{"", frame(0x81, "2probe"), "test"} { // before the answer
 			r := s.upgradeRaw(t, p.sid, bytes)
 			_ = r.Conn.(*net.TCPConn).SetLinger(0)
 			_ = r.Close()
