@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -123,4 +124,37 @@ func memory() used {
 
 func (u used) since(before used) (heap, stack float64) {
 	return float64(u.heap) - float64(before.heap), float64(u.stack) - float64(before.stack)
+}
+
+// BenchmarkIdlePoller reports what a connection keeps between two polls.
+func BenchmarkIdlePoller(b *testing.B) {
+	const connections = 2000
+	for b.Loop() {
+		b.StopTimer()
+		s := listen(b, Options{PingInterval: time.Hour, Accept: func(*Conn) Receiver { return discard{} }})
+		p := s.newPoller(b)
+		p.do("GET", "?EIO=4&transport=polling", nil)
+		before := memory()
+		b.StartTimer()
+		for range connections {
+			p.do("GET", "?EIO=4&transport=polling", nil)
+		}
+		b.StopTimer()
+		heap, stack := memory().since(before)
+		b.ReportMetric(heap/connections, "heap-B/conn")
+		b.ReportMetric(stack/connections, "stack-B/conn")
+		_ = s.Server.Close()
+		b.StartTimer()
+	}
+}
+
+// BenchmarkPollEcho sends messages back and forth by polling.
+func BenchmarkPollEcho(b *testing.B) {
+	p := listen(b, Options{}).poll(b)
+	message := "4" + strings.Repeat("x", 333)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.send(message)
+		p.wants(p.get(), message)
+	}
 }

@@ -1,25 +1,40 @@
 // Package transport keeps the Engine.IO connections of the process: it takes
 // clients in over HTTP, watches that they live, and carries their messages.
 //
-//	http.Request → [Server] → handshake → WebSocket → [Conn] → [Options].Accept
-//	in   socket → reader → engineio.Decode → [Receiver].Receive
-//	out  [Conn.Send] → queue → writer → batch of frames → one write → socket
+//	http.Request → [Server] → verify ┬ opens  → [Conn], carried by a WebSocket or by polling → [Options].Accept
+//	                                 └ has sid → poll, POST, or probe of a WebSocket to upgrade to
+//	in   WebSocket → reader ┐
+//	     POST → its handler ┴→ engineio.Decode, engineio.Packets → [Receiver].Receive
+//	out  [Conn.Send] → queue ┬→ writer → batch of frames → one write → WebSocket
+//	                         └→ the GET that waits → one payload
 //
-// A Conn is one Engine.IO sid; a WebSocket carries it.
+// A Conn is one Engine.IO sid. Its carrier moves its packets: a socket, or
+// polling until that is upgraded to a socket. Queue, heartbeat, limits and ends
+// are the Conn's, so they are the same for both and an upgrade changes none.
+//
+// # Upgrade
+//
+// A polling client opens a WebSocket with its sid, has it probed, lets its
+// requests end, and says that it moves. What is queued by then leaves through
+// the WebSocket, what polls were answered with is not sent again, and messages
+// of a POST that goes on are received first: so nothing is lost, doubled or
+// reordered. Whatever else happens on that WebSocket ends it alone.
 //
 // # Goroutines
 //
-// An idle connection has one goroutine, its reader, which also tells the
+// An idle WebSocket has one goroutine, its reader, which also tells the
 // Receiver that it is over. A writer runs only while something is queued, and
 // timers only as [time.AfterFunc]. The HTTP handler returns once the
-// connection is open.
+// connection is open. Polling has no goroutines but those of the requests that
+// go on, and one that sees to the end.
 //
 // # Slow and hostile clients
 //
-// A Receiver that blocks stops the reading (back-pressure), and that does not
-// count as the client's silence. A client that does not read is cut off
-// when more than [Options].QueueBytes wait for it, or when nothing has left
-// for [Options].WriteTimeout. The bytes of one message are kept in one buffer
-// however many fragments they come in, and no message, however slowly it
+// A Receiver that blocks stops the reading and delays the answer to a POST
+// (back-pressure), and that does not count as the client's silence. A client
+// that does not read, or does not poll, is cut off when more than
+// [Options].QueueBytes wait for it, or when nothing has left for
+// [Options].WriteTimeout. The bytes of one message or body are kept in one
+// buffer however many fragments they come in, and none, however slowly it
 // comes, outlives the ping timeout: its sender cannot answer the ping before.
 package transport

@@ -283,3 +283,35 @@ func TestSlowAnswerIsRead(t *testing.T) {
 		}
 	})
 }
+
+// TestFarewellIsBounded closes connections whose client does not read the last
+// answer: it has a CloseTimeout, or until the server cuts it off.
+func TestFarewellIsBounded(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(*site)
+		want time.Duration
+	}{
+		"timeout": {func(s *site) { _ = s.Shutdown(context.Background()) }, DefaultCloseTimeout},
+		"cut off": {func(s *site) { _ = s.Server.Close() }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := listenPipe(t, Options{})
+				p := s.poll(t)
+				conn := <-s.opened
+				s.rawRequest(t, "GET /engine.io/"+p.query()+" HTTP/1.1\r\nHost: a\r\n\r\n")
+				synctest.Wait()
+				start := time.Now()
+				conn.Close("bye")
+				synctest.Wait() // the answer is being written
+				test.end(s)
+				if got := time.Since(start); got != test.want {
+					t.Errorf("gone after %v, want %v", got, test.want)
+				}
+				if got := <-s.closed; got != "bye" {
+					t.Errorf("got reason %q", got)
+				}
+			})
+		})
+	}
+}
