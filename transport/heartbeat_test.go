@@ -59,28 +59,29 @@ func TestHeartbeat(t *testing.T) {
 // TestLateTimer checks that a client whose time is over is dead when it asks
 // for something, though the timer that ends it has not fired.
 func TestLateTimer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := listenPipe(t, Options{})
-		s.poll(t)
-		conn := <-s.opened
-		conn.due(time.Now().Add(interval + timeout - 1))
-		synctest.Wait()
-		if len(s.closed) != 0 {
-			t.Error("ended too early")
-		}
-		conn.due(time.Now().Add(interval + timeout))
-		if got := <-s.closed; got != ReasonPingTimeout {
-			t.Errorf("got reason %q, want %q", got, ReasonPingTimeout)
-		}
-	})
-	synctest.Test(t, func(t *testing.T) { // both timers are late
-		s := listenPipe(t, Options{})
-		s.poll(t)
-		(<-s.opened).due(time.Now().Add(interval + timeout))
-		if got := <-s.closed; got != ReasonPingTimeout {
-			t.Errorf("got reason %q, want %q", got, ReasonPingTimeout)
-		}
-	})
+	for _, test := range []struct {
+		after time.Duration
+		dead  bool
+	}{
+		{interval, false},
+		{interval + timeout - 1, false},
+		{interval + timeout, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := listenPipe(t, Options{})
+			p := s.poll(t)
+			(<-s.opened).timer.Stop()
+			time.Sleep(test.after)
+			if !test.dead {
+				p.wants(p.get(), "2")
+				return
+			}
+			p.refused(p.get(), 1)
+			if got := <-s.closed; got != ReasonPingTimeout {
+				t.Errorf("got reason %q, want %q", got, ReasonPingTimeout)
+			}
+		})
+	}
 }
 
 // TestPongsOutOfTurn checks that pongs nobody asked for change nothing.

@@ -233,9 +233,6 @@ func (p *polling) endLocked() {
 	if p.probe != nil {
 		_ = p.probe.wire.SetReadDeadline(past)
 	}
-	if c.end.cut && p.writer != nil {
-		_ = p.writer.SetWriteDeadline(past)
-	}
 	if p.waiting != nil || !c.end.flush {
 		p.gone = true
 	}

@@ -198,8 +198,8 @@ func TestSlowPollerIsCutOff(t *testing.T) {
 				for range polls { // a second one waits until the first is read
 					s.rawRequest(t, "GET /engine.io/"+p.query()+" HTTP/1.1\r\nHost: a\r\n\r\n")
 					synctest.Wait()
-					_ = conn.Send(numbered(1, size)...)
-					sent += size
+					_ = conn.Send(numbered(1, budget/4)...)
+					sent += budget / 4
 					synctest.Wait()
 				}
 				for conn.Send(numbered(1, size)...) == nil {
