@@ -70,12 +70,6 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	parts.add("rooms", rooms.Close)
 
 	connections := openConnections(s, actors, &assistant.Namespace{Auth: verifier, Rooms: rooms}, log)
-	parts.add("connections", func(ctx context.Context) error {
-		if err := connections.Shutdown(ctx); err != nil {
-			log.Info("cut off clients that did not close their connection")
-		}
-		return nil
-	})
 
 	endpoints, err := api.New(rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, Logger: log})
 	if err != nil {
@@ -85,14 +79,31 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	if verifier.Development() {
 		handler = loopbackOnly(handler)
 	}
-	return listen(ctx, s, handler, &parts, log)
+	stop, ended, err := listen(s, handler, log)
+	if err != nil {
+		return err
+	}
+	parts.add("http", stop)
+	parts.add("connections", func(ctx context.Context) error { // first: http waits for their polls
+		if err := connections.Shutdown(ctx); err != nil {
+			log.Info("cut off clients that did not close their connection")
+		}
+		return nil
+	})
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+		return nil
+	case err := <-ended:
+		return fmt.Errorf("serve http: %w", err)
+	}
 }
 
-// listen serves HTTP until ctx ends.
-func listen(ctx context.Context, s Settings, handler http.Handler, parts *parts, log *slog.Logger) error {
+// listen serves HTTP until stop is called; ended says why it has ended.
+func listen(s Settings, handler http.Handler, log *slog.Logger) (stop func(context.Context) error, ended <-chan error, err error) {
 	listener, err := net.Listen("tcp", s.Listen)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return nil, nil, fmt.Errorf("listen: %w", err)
 	}
 	timeout := s.PingInterval + s.PingTimeout + requestTimeout
 	server := &http.Server{
@@ -102,15 +113,6 @@ func listen(ctx context.Context, s Settings, handler http.Handler, parts *parts,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	parts.add("http", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, closeTimeout)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			log.Info("cut off requests that did not end")
-			return server.Close()
-		}
-		return nil
-	})
 
 	for _, warning := range s.Warnings() {
 		log.Warn(warning)
@@ -119,13 +121,16 @@ func listen(ctx context.Context, s Settings, handler http.Handler, parts *parts,
 		log.Warn("development mode: no jwt-secret, so everybody is who they say they are and all chats are shared, on this computer only")
 	}
 	log.Info("listening on http://" + listener.Addr().String())
-	select {
-	case <-ctx.Done():
-		log.Info("stopping")
+	stop = func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			log.Info("cut off requests that did not end")
+			return server.Close()
+		}
 		return nil
-	case err := <-served:
-		return fmt.Errorf("serve http: %w", err)
 	}
+	return stop, served, nil
 }
 
 // parts are what has been started, in that order.
@@ -186,7 +191,8 @@ func openConnections(s Settings, actors *system.System, namespace *assistant.Nam
 	return transport.NewServer(transport.Options{
 		Accept:       func(c *transport.Conn) transport.Receiver { return sessions.Open(c) },
 		PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
-		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), CloseTimeout: closeTimeout, AllowedOrigins: s.CORSOrigins, Logger: log,
+		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), CloseTimeout: closeTimeout, Logger: log,
+		AllowedOrigins: s.CORSOrigins, CORS: transport.CORS{Credentials: true},
 	})
 }
 
