@@ -68,6 +68,7 @@ func TestPanicWithCommitsInFlight(t *testing.T) {
 		say := func(u *actortest.User, text string) uint64 {
 			return u.Tell(theChat, &room.Send{Content: text, Quiet: true})
 		}
+		wantLoads := countLoads(t, s)
 		release := s.Log.Hold()
 		s.Log.Fault(panicOn("boom"))
 		refs := []uint64{say(alice, "one"), say(alice, "two"), say(alice, "boom"), say(alice, "three")}
@@ -83,6 +84,7 @@ func TestPanicWithCommitsInFlight(t *testing.T) {
 		}
 		wantTold(t, alice, "sent #2", "sent #3", "sent #4")
 		wantTold(t, bob, `message #2 user completed "one"`, `message #3 user completed "two"`, `message #4 user completed "three"`)
+		wantLoads(1)
 	})
 }
 
@@ -516,6 +518,41 @@ func TestDiskRefusesDelete(t *testing.T) {
 		}
 		if got := onlyEnd(t, s); got.State != chat.StateStopped || got.Content != "answer" {
 			t.Errorf("ended %+v", got)
+		}
+	})
+}
+
+// If the disk takes nothing at all, not even the end of the turn, the turn
+// starts again when it does: once.
+func TestFullDiskRefusesDelete(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		running := 0
+		s.Assistant.On("wait", func(ctx context.Context, _ func(string) bool) error {
+			running++
+			<-ctx.Done()
+			running--
+			return ctx.Err()
+		})
+		alice.Send(theChat, "wait")
+		s.Log.Fault(diskFull)
+		if got := alice.Refused(theChat, &room.Delete{}); got != chat.CodeStorageUnavailable {
+			t.Errorf("got %s, want %s", got, chat.CodeStorageUnavailable)
+		}
+		if running != 0 {
+			t.Errorf("%d streams run while the chat is being deleted", running)
+		}
+		s.Log.Fault(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if all := starts(s); running != 1 || len(all) != 2 || all[1].Attempt != 2 {
+			t.Errorf("%d streams run after the starts %+v", running, all)
+		}
+		alice.Stop(theChat, "")
+		if running != 0 {
+			t.Errorf("%d streams run after the turn was stopped", running)
 		}
 	})
 }

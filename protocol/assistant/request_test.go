@@ -1,0 +1,191 @@
+package assistant
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"parlor/protocol/chat"
+)
+
+func TestDecode(t *testing.T) {
+	const room = "rf74rhscgm3uacyrl3izqi7fb"
+	for _, test := range []struct {
+		event, args string
+		want        Request
+	}{
+		{"find_chat", `{"chat_id":"c"}`, FindChat{"c"}},
+		{"create_room", `{"chat_id":"c","model_api_source":"aisuite","model_id":"m"}`, CreateRoom{Chat: "c", ModelID: "m"}},
+		{"create_room", `{"chat_id":"c"}`, CreateRoom{Chat: "c"}},
+		{"join_room", ``, JoinRoom{}},
+		{"join_room", `{}`, JoinRoom{}},
+		{"join_room", `{"room_id":null}`, JoinRoom{}},
+		{"join_room", `{"room_id":"ROOM","after":5,"epoch":"e"}`, JoinRoom{Room: room}},
+		{"join_room", `{"room_id":"ROOM","dialect":"spa"}`, JoinRoom{Room: room, Dialect: SPA}},
+		{"join_room", `{"room_id":"ROOM","dialect":"documented"}`, JoinRoom{Room: room, Dialect: Documented}},
+		{"join_room ROOM", `{"dialect":"spa"}`, JoinRoom{Room: room, Dialect: SPA}},
+		{"leave_room", `{"room_id":"ROOM"}`, LeaveRoom{room}},
+		{"stop", `{"room_id":"ROOM"}`, Stop{Room: room}},
+		{"stop ROOM", ``, Stop{Room: room}},
+		{"stop ROOM", `{"turn_id":"t","reason":"r"}`, Stop{Room: room, TurnID: "t", Reason: "r"}},
+		{"stop other", `{"room_id":"ROOM"}`, Stop{Room: room}}, // the payload says it better
+		{"history", `{"room_id":"ROOM"}`, History{Room: room, Limit: DefaultHistory}},
+		{"history", `{"room_id":"ROOM","before":7,"limit":500}`, History{Room: room, Before: 7, Limit: 500}},
+		{"event", `{"room_id":"ROOM","event":{"type":"sbaw.assistant.stop_processing","id":"7"}}`, Stop{Room: room, Control: "7"}},
+		{"event", `{"room_id":"ROOM","event":{"type":"sbaw.assistant.update_session","id":"7"}}`, Control{room, "7"}},
+		{"send_message", `{"room_id":"ROOM","message":"hi","model_id":"m"}`, SendMessage{Room: room, Content: "hi", ModelID: "m"}},
+		{"send_message ROOM", `{"message":" hi\n"}`, SendMessage{Room: room, Content: " hi\n"}},
+		{"send_message", `{"room_id":"ROOM","message":{"content":"hi","client_message_id":"a1"}}`, SendMessage{Room: room, Content: "hi", ClientID: "a1"}},
+		{
+			"send_message", `{"room_id":"ROOM","model_id":"m","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"id":"6","model_id":"n","content":"hi","files":["f"]}}}}`,
+			SendMessage{Room: room, Envelope: "7", LocalID: "6", Content: "hi", ModelID: "m"},
+		},
+		{
+			"send_message", `{"room_id":"ROOM","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"id":"6","model_id":"n","content":"hi"}}}}`,
+			SendMessage{Room: room, Envelope: "7", LocalID: "6", Content: "hi", ModelID: "n"},
+		},
+		{
+			"send_message", `{"room_id":"ROOM","message":{"type":"conversation.item.create","id":"7","data":{"item":{"id":"6","content":[{"type":"input_text","text":"a"},{"type":"input_audio","text":"no"},{"type":"input_text","text":"b"}]}}}}`,
+			SendMessage{Room: room, Envelope: "7", LocalID: "6", Content: "ab", Quiet: true},
+		},
+		{
+			"send_message", `{"room_id":"ROOM","message":{"type":"response.create","id":"7","data":{"response":{"modalities":["text"]}}}}`,
+			SendMessage{Room: room, Envelope: "7", Respond: true},
+		},
+	} {
+		event, args := strings.ReplaceAll(test.event, "ROOM", room), strings.ReplaceAll(test.args, "ROOM", room)
+		got, err := decode(event, args)
+		if err != nil {
+			t.Errorf("%s %s: %v", event, args, err)
+			continue
+		}
+		if c, ok := got.(CreateRoom); ok {
+			got = CreateRoom{Chat: c.Chat, ModelID: c.ModelID}
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s %s (-want +got):\n%s", event, args, diff)
+		}
+	}
+}
+
+func decode(event, args string) (Request, error) {
+	if args == "" {
+		return Decode(event, nil)
+	}
+	return Decode(event, []json.RawMessage{json.RawMessage(args)})
+}
+
+// FuzzDecode: whatever a client sends is an error, or a request whose fields
+// keep to their limits. An error leaves no id that is too long to be sent back.
+func FuzzDecode(f *testing.F) {
+	for word := range decoders {
+		for _, args := range []string{
+			`{}`, `null`, `[]`, `{"room_id":"rf74rhscgm3uacyrl3izqi7fb","chat_id":"c","message":"hi","dialect":"spa","before":1,"limit":9}`,
+			`{"room_id":"r","message":{"content":"hi","client_message_id":"a"},"event":{"type":"sbaw.assistant.stop_processing","id":"7"}}`,
+			`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"id":"6","model_id":"n","content":"hi"}}}}`,
+			`{"room_id":"r","message":{"type":"conversation.item.create","id":"7","data":{"item":{"content":[{"type":"input_text","text":"a"}]}}}}`,
+			`{"room_id":"r","message":{"type":"response.create","id":"7"},"event":{"type":"x","id":5}}`,
+			`{"room_id":5,"chat_id":5,"message":5,"event":5,"limit":"x"}`, `{"limit":1e99,"before":-1}`,
+		} {
+			f.Add(word, args)
+			f.Add(word+" rf74rhscgm3uacyrl3izqi7fb", args)
+		}
+	}
+	f.Add("nope", `{}`)
+	f.Add("history", `{"room_id":"r","limit":-1}`)
+	f.Add("history", `{"room_id":"r","limit":501}`)
+	long := strings.Repeat("x", 2000)
+	for word := range decoders {
+		for _, args := range []string{
+			`{"room_id":"LONG","chat_id":"LONG"}`, `{"room_id":"r","chat_id":"c","model_id":"LONG","message":"hi"}`,
+			`{"room_id":"r","turn_id":"LONG"}`, `{"room_id":"r","reason":"LONG"}`,
+			`{"room_id":"r","event":{"type":"sbaw.assistant.update_session","id":"LONG"}}`,
+			`{"room_id":"r","message":{"content":"hi","client_message_id":"LONG"}}`,
+			`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"LONG","data":{"item":{"content":"hi"}}}}`,
+			`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"id":"LONG","content":"hi"}}}}`,
+			`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"model_id":"LONG","content":"hi"}}}}`,
+		} {
+			f.Add(word, strings.ReplaceAll(args, "LONG", long))
+		}
+	}
+	f.Fuzz(func(t *testing.T, event, args string) {
+		if args != "" && !json.Valid([]byte(args)) {
+			t.Skip("the packet was refused before")
+		}
+		request, err := decode(event, args)
+		if err != nil {
+			var refusal *chat.Error
+			if !errors.As(err, &refusal) || refusal.Code == "" || refusal.Code == chat.CodeInternal || len(refusal.Message) > 200 {
+				t.Fatalf("got error %v", err)
+			}
+		}
+		if request == nil {
+			if err == nil {
+				t.Fatal("got nothing")
+			}
+			return
+		}
+		for _, id := range names(request) {
+			if len(id) > 128 {
+				t.Errorf("an id of %d bytes in %T", len(id), request)
+			}
+		}
+		if err == nil {
+			checkLimits(t, request)
+		}
+	})
+}
+
+// names returns the ids that answers to a request are named after.
+func names(r Request) []string {
+	switch r := r.(type) {
+	case FindChat:
+		return []string{string(r.Chat)}
+	case CreateRoom:
+		return []string{string(r.Chat)}
+	case JoinRoom:
+		return []string{string(r.Room)}
+	case LeaveRoom:
+		return []string{string(r.Room)}
+	case SendMessage:
+		return []string{string(r.Room), r.Envelope}
+	case Stop:
+		return []string{string(r.Room), r.Control}
+	case Control:
+		return []string{string(r.Room), r.ID}
+	case History:
+		return []string{string(r.Room)}
+	}
+	panic("a request of a new type")
+}
+
+func checkLimits(t *testing.T, r Request) {
+	t.Helper()
+	ok := true
+	switch r := r.(type) {
+	case FindChat:
+		ok = r.Chat.Valid()
+	case CreateRoom:
+		ok = r.Chat.Valid() && len(r.ModelID) <= maxModelIDLen
+	case JoinRoom:
+		ok = r.Dialect < Dialects
+	case LeaveRoom:
+		ok = r.Room != ""
+	case SendMessage:
+		said := strings.TrimSpace(r.Content) != ""
+		ok = r.Room != "" && said != r.Respond && !(r.Quiet && r.Respond) && len(r.ModelID) <= maxModelIDLen &&
+			len(r.LocalID) <= maxEnvelopeLen && (r.ClientID == "" || r.ClientID.Valid())
+	case Stop:
+		ok = r.Room != "" && len(r.TurnID) <= maxEnvelopeLen && len(r.Reason) <= maxReasonLen
+	case Control:
+		ok = r.Room != ""
+	case History:
+		ok = r.Room != "" && 1 <= r.Limit && r.Limit <= MaxHistory
+	}
+	if !ok {
+		t.Errorf("past a limit: %+v", r)
+	}
+}
