@@ -16,7 +16,7 @@ import (
 const (
 	firstChunkEntries = 32
 	maxChunkEntries   = 1024
-	maxChunkBytes     = 1 << 20 // passed by one entry at most
+	maxChunkBytes     = 128 << 10 // passed by one entry at most
 )
 
 // An Entry is one recorded event of a room.

@@ -181,6 +181,7 @@ func TestDiskRefuses(t *testing.T) {
 		bob.Join(theChat)
 		bob.Told()
 		s.Log.Fault(diskFull)
+		release := s.Log.Hold() // the room learns it when it has handled all of them
 		var refs []uint64
 		for _, c := range []room.Command{
 			&room.Send{Content: "one"}, &room.Send{Content: "two", ClientID: "two"}, &room.Send{Content: "two", ClientID: "two"},
@@ -188,6 +189,8 @@ func TestDiskRefuses(t *testing.T) {
 		} {
 			refs = append(refs, alice.Tell(theChat, c))
 		}
+		synctest.Wait()
+		release()
 		synctest.Wait()
 		for i, ref := range refs {
 			if reply, ok := alice.Reply(ref); !ok || reply.Err == nil || reply.Err.Code != chat.CodeStorageUnavailable {

@@ -27,6 +27,9 @@ func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 		if err != nil {
 			return chat.Prompt{}, err
 		}
+		if !reached && !chat.AddsMessage(entry.Data, t.turn.Prompt) && !chat.EndsTurn(entry.Data) {
+			continue // of the queue behind this turn, which may be long
+		}
 		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
 		if err != nil {
 			return chat.Prompt{}, err
@@ -35,7 +38,7 @@ func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 			answers[e.Prompt] = chat.PromptMessage{Role: chat.RoleAssistant, Content: e.Content}
 		}
 		e, ok := record.Event.(chat.MessageAdded)
-		if !ok || !reached && e.MessageID != t.turn.Prompt {
+		if !ok {
 			continue
 		}
 		reached = true

@@ -18,6 +18,7 @@ import (
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/persistence"
+	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
@@ -173,7 +174,7 @@ func (m *model) play(s step) {
 	case "create":
 		u.Tell(id, &room.Create{Chat: id, ModelID: actortest.Model})
 	case "join":
-		u.Tell(id, &room.Join{Dialect: 1})
+		u.Tell(id, &room.Join{Dialect: assistant.Documented})
 	case "leave":
 		u.Tell(id, &room.Leave{})
 	case "send":
@@ -194,7 +195,7 @@ func (m *model) play(s step) {
 		time.Sleep(3 * time.Minute)
 	case "restart":
 		m.restart()
-		u.Tell(id, &room.Join{Dialect: 1})
+		u.Tell(id, &room.Join{Dialect: assistant.Documented})
 	case "disk full", "disk back":
 		m.full.Store(s.do == "disk full")
 	}
@@ -338,9 +339,9 @@ func (m *model) checkReplay(id chat.ID) {
 			m.t.Errorf("%s: %v", id, err)
 		}
 	}
-	lived := m.users[0].Do(id, &room.Join{Dialect: 1})
+	lived := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
 	m.restart()
-	read := m.users[0].Do(id, &room.Join{Dialect: 1})
+	read := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
 	if !fold.Exists() {
 		if lived.Err == nil || read.Err == nil {
 			m.t.Errorf("%s does not exist, and was joined: %+v, %+v", id, lived, read)

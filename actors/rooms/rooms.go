@@ -261,14 +261,16 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 // of entries that come newest first.
 func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], limit int) (seq uint64, err error) {
 	seq = 1
-	for record, err := range records(ctx, entries) {
-		if err != nil {
+	for entry, err := range entries {
+		switch {
+		case err != nil:
 			return 0, err
-		}
-		if _, ok := record.Message(); !ok {
+		case ctx.Err() != nil:
+			return 0, ctx.Err()
+		case !chat.HoldsMessage(entry.Data):
 			continue
 		}
-		if seq, limit = record.Seq, limit-1; limit == 0 {
+		if seq, limit = entry.Seq, limit-1; limit == 0 {
 			break
 		}
 	}

@@ -215,3 +215,26 @@ func TestTimestamp(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// What is seen of an encoded record without decoding it agrees with what it is.
+func TestHeads(t *testing.T) {
+	id := MessageID("0199f5e0-1111-7000-8000-000000000001")
+	for _, event := range []Event{
+		Created{}, TurnQueued{Prompt: id}, TurnStarted{MessageID: id},
+		MessageAdded{MessageID: id, Content: "x"}, MessageAdded{MessageID: "other", Content: strings.Repeat("x", 1000) + string(id)},
+		TurnEnded{TurnID: "t", MessageID: id},
+	} {
+		b, err := Record{Seq: 1, Event: event}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		added, isAdded := event.(MessageAdded)
+		_, ends := event.(TurnEnded)
+		if got, want := AddsMessage(b, id), isAdded && added.MessageID == id; got != want {
+			t.Errorf("%T: AddsMessage %v, want %v", event, got, want)
+		}
+		if EndsTurn(b) != ends || HoldsMessage(b) != (isAdded || ends) {
+			t.Errorf("%T: EndsTurn %v, HoldsMessage %v", event, EndsTurn(b), HoldsMessage(b))
+		}
+	}
+}

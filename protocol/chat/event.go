@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,6 +125,28 @@ func DecodeRecord(seq uint64, b []byte) (Record, error) {
 		return Record{}, fmt.Errorf("decode record %d: %w", seq, err)
 	}
 	return Record{Seq: seq, At: s.At, Event: e}, nil
+}
+
+// What follows looks at the first bytes of an encoded record, where decoding
+// costs what the message is long.
+
+// maxHead is what a record's type, time and first id fit into.
+const maxHead = 256
+
+var (
+	headOfMessage = []byte(`{"type":"` + MessageAdded{}.kind() + `"`)
+	headOfEnd     = []byte(`{"type":"` + TurnEnded{}.kind() + `"`)
+)
+
+// EndsTurn reports whether the record is a [TurnEnded].
+func EndsTurn(b []byte) bool { return bytes.HasPrefix(b, headOfEnd) }
+
+// HoldsMessage reports whether the record may hold a [Message].
+func HoldsMessage(b []byte) bool { return bytes.HasPrefix(b, headOfMessage) || EndsTurn(b) }
+
+// AddsMessage reports whether the record is the [MessageAdded] of id.
+func AddsMessage(b []byte, id MessageID) bool {
+	return bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], []byte(id))
 }
 
 func decodeEvent(kind string, data []byte) (Event, error) {
