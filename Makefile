@@ -47,7 +47,11 @@ $(E2E)/node_modules: $(E2E)/package-lock.json
 fuzz: need-go ## run every fuzz target for FUZZTIME (30s)
 	@for pkg in $$(go list ./...); do \
 	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	    echo "$$pkg $$target"; \
+	    out=$$(go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg 2>&1) && continue; \
+	    echo "$$out" | tail -20; \
+	    : "go test fails now and then with this alone when the time is up, having found nothing"; \
+	    echo "$$out" | grep -q '^    context deadline exceeded' || exit 1; \
 	  done; \
 	done
 

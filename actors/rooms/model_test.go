@@ -213,9 +213,10 @@ func (m *model) send(u *actortest.User, id chat.ID, s step) {
 	m.said = append(m.said, what)
 }
 
-// delete deletes a chat while nothing else is on its way, so that it is known
-// which messages went with it.
+// delete deletes a chat while nothing else is on its way, also not in a room
+// that waits for its restart, so that it is known which messages went with it.
 func (m *model) delete(u *actortest.User, id chat.ID) {
+	time.Sleep(10 * time.Second)
 	synctest.Wait()
 	if reply := u.Do(id, &room.Delete{}); reply.Err != nil {
 		return
