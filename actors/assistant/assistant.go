@@ -32,7 +32,8 @@ type Rooms interface {
 	History(u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
 }
 
-// Namespace admits users to the rooms.
+// A Namespace admits users to the rooms. It is shared by all sessions and must
+// not be changed once it serves.
 type Namespace struct {
 	Auth  Authenticator
 	Rooms Rooms

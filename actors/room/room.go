@@ -41,10 +41,19 @@ import (
 
 // A Log is the part of the event log that a room needs. See [persistence.Store].
 type Log interface {
+	// Append and Delete queue a change and return. Changes are made in the
+	// order of the calls, and done is called once for each, in that order: with
+	// nil when the change is durable, else with why nothing of it was recorded.
 	Append(c persistence.Commit, done func(error))
 	Delete(room string, done func(error))
+
+	// Read yields the entries that follow after, oldest first; ReadBack those
+	// before before, newest first, or from the end if it is 0. They end after
+	// an error.
 	Read(room string, after uint64) iter.Seq2[persistence.Entry, error]
 	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
+
+	// Lookup returns the entry that an idempotency key led to.
 	Lookup(room, key string) (seq uint64, ok bool, err error)
 }
 
@@ -109,7 +118,8 @@ func (o *Options) Allows(info chat.Info, user chat.UserID) bool {
 	return o.Shared || info.Owner == user
 }
 
-// A Room is the actor. It is made by [Spec] and driven by its mailbox only.
+// A Room is the actor: it is made by [Spec], runs on one goroutine at a time,
+// that of its mailbox, and ends when its supervisor lets it or stops.
 type Room struct {
 	*Options
 	*lasting

@@ -9,7 +9,8 @@ import (
 
 // State is what a room knows: a pure fold of its records. The room that
 // lives, the one that restarts and the one that wakes up all come to it by
-// the same Apply. It holds no messages: whoever needs them reads the log.
+// the same Apply. It holds no messages: whoever needs them reads the log. It is
+// not safe for concurrent use.
 type State struct {
 	Seq  uint64    // of the last record
 	Chat chat.Info // zero until the chat is created

@@ -82,7 +82,8 @@ type Options struct {
 	Logger         *slog.Logger  // nil discards
 }
 
-// Sessions makes a session for each connection. It may be used from any goroutine.
+// Sessions makes a session for each connection. It may be used from any
+// goroutine and needs no closing: sessions end with their connections.
 type Sessions struct {
 	sys     *system.System
 	options Options
@@ -127,7 +128,8 @@ type Port struct {
 	ended   chan struct{} // closed with the session
 }
 
-// Receive hands a message to the session. It blocks while the window is full.
+// Receive hands a message to the session. It blocks while the window is full,
+// until an event is done or the session has ended.
 func (p *Port) Receive(m engineio.Message) {
 	packet, complete, err := p.decoder.Decode(m)
 	switch {

@@ -98,7 +98,8 @@ func (s *Socket) close(reason string) {
 	s.handler.Disconnected(reason)
 }
 
-// An Event is an event that the client sent.
+// An Event is an event that the client sent. Like its socket it belongs to the
+// session's goroutine.
 type Event struct {
 	Name        string
 	Args        []json.RawMessage

@@ -27,7 +27,7 @@ type (
 		Members []Member    `json:"members"`
 		Turn    *Turn       `json:"turn"`
 		Queued  []Queued    `json:"queued"`  // turns that wait, in the order in which they will run
-		Pending []string    `json:"pending"` // calls that wait for somebody: none without tools
+		Pending []string    `json:"pending"` // tool calls that wait for an approval or a result: none yet
 	}
 	RoomLeft struct {
 		Room chat.RoomID `json:"room_id"`
