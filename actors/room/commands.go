@@ -233,9 +233,7 @@ func (r *Room) delete(c *Delete) {
 		refuse(c.Caller, refusal)
 		return
 	}
-	if r.run != nil {
-		r.run.actor.Stop()
-	}
+	r.run.cancel()
 	r.stopAll(c.Caller)
 	ref := r.self.Ref()
 	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c.Caller, err}) })

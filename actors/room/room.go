@@ -255,6 +255,8 @@ func (r *Room) receive(m Message) {
 		r.delta(m)
 	case *answered:
 		r.answered(m)
+	case *expired:
+		r.expired(m)
 	case Command:
 		r.command(m)
 	default:
@@ -307,6 +309,7 @@ func (r *Room) Stopping() {
 			t.Stop()
 		}
 	}
+	r.run.cancel()
 	for _, m := range r.parked {
 		r.Salvage(m)
 	}

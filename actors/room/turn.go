@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"parlor/actors/system"
 	"parlor/protocol/assistant"
@@ -30,6 +31,7 @@ type run struct {
 	length int // of text, in UTF-16 code units
 	usage  *chat.Usage
 	window chan struct{}   // one element for each delta in the room's mailbox
+	expiry *time.Timer     // the room's own: a provider may be deaf to its context
 	end    *chat.TurnEnded // nil while the answer goes on
 }
 
@@ -39,7 +41,15 @@ func (r *run) of(id chat.TurnID) bool { return r != nil && r.turn.ID == id }
 // stop ends the run as end says, and its stream without waiting for it.
 func (r *run) stop(end chat.TurnEnded) {
 	r.end = &end
-	r.actor.Stop()
+	r.cancel()
+}
+
+// cancel ends the stream, if there is a run.
+func (r *run) cancel() {
+	if r != nil {
+		r.expiry.Stop()
+		r.actor.Stop()
+	}
 }
 
 // deltaWindow is how many deltas of one turn may wait in the room's mailbox;
@@ -58,8 +68,12 @@ type answered struct {
 	err error
 }
 
+// expired comes when a run has taken Options.TurnTimeout.
+type expired struct{ run int }
+
 func (*delta) roomMessage()    {}
 func (*answered) roomMessage() {}
+func (*expired) roomMessage()  {}
 
 // advance brings the first open turn one step further, if it is the room that
 // has to act. It decides from the state alone, so it may be called at any time.
@@ -121,15 +135,24 @@ func (r *Room) begin(e chat.TurnStarted) {
 		panic("room: spawn a turn: " + err.Error())
 	}
 	run.actor = ref
+	run.expiry = r.self.After(r.TurnTimeout, &expired{run.number})
 	r.run = run
 }
 
 // finish lets the run of an ended turn go.
 func (r *Room) finish(e chat.TurnEnded) {
 	if r.run.of(e.TurnID) {
-		r.run.actor.Stop()
+		r.run.cancel()
 		r.run = nil
 	}
+}
+
+// expired ends a turn that takes too long, whatever its provider does.
+func (r *Room) expired(m *expired) {
+	if r.run == nil || r.run.number != m.run || r.run.end != nil {
+		return
+	}
+	r.endRun(chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("the assistant did not finish within %s", r.TurnTimeout)))
 }
 
 // delta tells the members a piece of the answer at once; it is recorded with
@@ -196,8 +219,7 @@ type turnActor struct {
 
 // Started implements system.Actor.
 func (t *turnActor) Started(*system.Self[turnMessage]) {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), t.o.TurnTimeout,
-		chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("the assistant did not finish within %s", t.o.TurnTimeout)))
+	ctx, cancel := context.WithCancel(context.Background())
 	t.cancel = cancel
 	t.o.Turns.Go(func() {
 		defer cancel()

@@ -372,5 +372,29 @@ func TestPromptIsBounded(t *testing.T) {
 	})
 }
 
+// A provider that is deaf to its context costs its turn, and nothing behind it.
+func TestDeafProviderTimesOut(t *testing.T) {
+	actortest.Run(t, room.Options{TurnTimeout: time.Minute}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		hears := make(chan struct{})
+		s.Assistant.On("deaf", actortest.Fail(func(context.Context) error { <-hears; return nil }, "so far"))
+		s.Assistant.On("next", actortest.Say("fine"))
+		alice.Send(theChat, "deaf")
+		alice.Send(theChat, "next")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		turns, all := queued(s), ends(t, s)
+		if end := all[turns[0]]; end.State != chat.StateFailed || end.Content != "so far" || end.Error.Code != chat.CodeProviderTimeout {
+			t.Errorf("got end %+v", end)
+		}
+		if got := all[turns[1]].State; got != chat.StateCompleted {
+			t.Errorf("next turn: got %s, want %s", got, chat.StateCompleted)
+		}
+		close(hears)
+	})
+}
+
 // Origin implements room.Address.
 func (stalling) Origin() string { return "stalling" }
