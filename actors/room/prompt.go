@@ -62,14 +62,10 @@ func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 }
 
 // message returns the message that the record seq holds.
-func (r *Room) message(seq uint64) (chat.Message, error) {
-	for entry, err := range r.Log.Read(string(r.id), seq-1) {
-		if err != nil {
-			return chat.Message{}, err
-		}
-		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
-		m, _ := record.Message()
+func (r *Room) message(seq uint64) (m chat.Message, err error) {
+	for record, err := range Records(context.Background(), r.Log.Read(string(r.id), seq-1)) {
+		m, _ = record.Message()
 		return m, err
 	}
-	return chat.Message{}, nil
+	return m, nil
 }

@@ -28,6 +28,7 @@
 package room
 
 import (
+	"context"
 	"iter"
 	"log/slog"
 	"sync"
@@ -213,11 +214,7 @@ func (r *Room) load() {
 }
 
 func (r *Room) replay() error {
-	for entry, err := range r.Log.Read(string(r.id), 0) {
-		if err != nil {
-			return err
-		}
-		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
+	for record, err := range Records(context.Background(), r.Log.Read(string(r.id), 0)) {
 		if err != nil {
 			return err
 		}
@@ -249,14 +246,13 @@ func (r *Room) receive(m Message) {
 		r.retry = nil
 		if r.broken != nil {
 			r.load()
+			return
 		}
 		r.advance()
 	case *delta:
 		r.delta(m)
 	case *answered:
 		r.answered(m)
-	case *expired:
-		r.expired(m)
 	case Command:
 		r.command(m)
 	default:

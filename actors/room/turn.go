@@ -62,18 +62,14 @@ type delta struct {
 	chat.Delta
 }
 
-// answered is the end of the provider's stream.
+// answered is the end of the provider's stream, or of the time that it has.
 type answered struct {
 	run int
 	err error
 }
 
-// expired comes when a run has taken Options.TurnTimeout.
-type expired struct{ run int }
-
 func (*delta) roomMessage()    {}
 func (*answered) roomMessage() {}
-func (*expired) roomMessage()  {}
 
 // advance brings the first open turn one step further, if it is the room that
 // has to act. It decides from the state alone, so it may be called at any time.
@@ -135,7 +131,8 @@ func (r *Room) begin(e chat.TurnStarted) {
 		panic("room: spawn a turn: " + err.Error())
 	}
 	run.actor = ref
-	run.expiry = r.self.After(r.TurnTimeout, &expired{run.number})
+	run.expiry = r.self.After(r.TurnTimeout, &answered{run.number, chat.Refuse(chat.CodeProviderTimeout,
+		fmt.Sprintf("the assistant did not finish within %s", r.TurnTimeout))})
 	r.run = run
 }
 
@@ -145,14 +142,6 @@ func (r *Room) finish(e chat.TurnEnded) {
 		r.run.cancel()
 		r.run = nil
 	}
-}
-
-// expired ends a turn that takes too long, whatever its provider does.
-func (r *Room) expired(m *expired) {
-	if r.run == nil || r.run.number != m.run || r.run.end != nil {
-		return
-	}
-	r.endRun(chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("the assistant did not finish within %s", r.TurnTimeout)))
 }
 
 // delta tells the members a piece of the answer at once; it is recorded with
@@ -182,7 +171,7 @@ func (r *Room) delta(m *delta) {
 	run.length += assistant.Length(text)
 }
 
-// answered ends the turn as its provider's stream ended.
+// answered ends the turn as its provider's stream ended, if it is still open.
 func (r *Room) answered(m *answered) {
 	if r.run == nil || r.run.number != m.run || r.run.end != nil {
 		return

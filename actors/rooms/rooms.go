@@ -228,21 +228,21 @@ func (r *Rooms) History(u chat.User, id chat.RoomID, before uint64, limit int) (
 }
 
 // Messages yields up to limit of them, however long they are, while it reads
-// them: who reads slowly holds one in memory and not all. After an error it
+// them: who reads slowly holds a few in memory and not all. After an error it
 // yields no more.
 func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error] {
 	return func(yield func(chat.Message, error) bool) {
-		room := string(id.Room())
+		name := string(id.Room())
 		if _, err := r.info(u, id.Room()); err != nil {
 			yield(chat.Message{}, err)
 			return
 		}
-		first, err := oldest(ctx, r.log.ReadBack(room, before), limit)
+		first, err := oldest(ctx, r.log.ReadBack(name, before), limit)
 		if err != nil {
 			yield(chat.Message{}, r.unreadable(err))
 			return
 		}
-		for record, err := range records(ctx, r.log.Read(room, first-1)) {
+		for record, err := range room.Records(ctx, r.log.Read(name, first-1)) {
 			if err != nil {
 				yield(chat.Message{}, r.unreadable(err))
 				return
@@ -277,31 +277,13 @@ func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], li
 	return seq, nil
 }
 
-// records decodes entries until ctx ends.
-func records(ctx context.Context, entries iter.Seq2[persistence.Entry, error]) iter.Seq2[chat.Record, error] {
-	return func(yield func(chat.Record, error) bool) {
-		for entry, err := range entries {
-			var record chat.Record
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err == nil {
-				record, err = chat.DecodeRecord(entry.Seq, entry.Data)
-			}
-			if !yield(record, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
 // page is how much one answer may hold. One message always fits.
 type page struct{ messages, bytes int }
 
 // collect takes messages from entries that come newest first.
 func (p page) collect(entries iter.Seq2[persistence.Entry, error]) (messages []chat.Message, more bool, err error) {
 	size := 0
-	for record, err := range records(context.Background(), entries) {
+	for record, err := range room.Records(context.Background(), entries) {
 		if err != nil {
 			return nil, false, err
 		}

@@ -29,18 +29,20 @@ func (a *API) listModels(r *http.Request, u chat.User) (any, error) {
 	for _, c := range chats {
 		if !listed[c.ModelID] {
 			listed[c.ModelID] = true
-			models = append(models, a.modelOf(c))
+			models = append(models, a.modelOf(c, c.ModelID))
 		}
 	}
 	return wireModels{Models: orEmpty(models)}, nil
 }
 
-func (a *API) modelOf(c chat.Info) chat.Model {
-	if m, ok := a.models.Model(c.ModelID); ok {
+// modelOf returns a model that the chat has used, by whose source the SPA chooses
+// how it sends. One that is gone has the source that the chat began with.
+func (a *API) modelOf(c chat.Info, id chat.ModelID) chat.Model {
+	if m, ok := a.models.Model(id); ok {
 		return m
 	}
-	name := string(c.ModelID)
-	return chat.Model{ID: c.ModelID, APISource: c.APISource, DisplayName: name, FullName: name, Description: "no longer available"}
+	name := string(id)
+	return chat.Model{ID: id, APISource: c.APISource, DisplayName: name, FullName: name, Description: "no longer available"}
 }
 
 func (a *API) listChats(r *http.Request, u chat.User) (any, error) {

@@ -69,18 +69,9 @@ type (
 
 func (a *API) toWireChat(c chat.Info) wireChat {
 	return wireChat{
-		ID: c.ID, Owner: c.Owner, APISource: a.source(c, c.ModelID), ModelID: c.ModelID,
+		ID: c.ID, Owner: c.Owner, APISource: a.modelOf(c, c.ModelID).APISource, ModelID: c.ModelID,
 		Created: chat.Timestamp(c.Created), DocID: c.ID,
 	}
-}
-
-// source returns the model's api source, by which the SPA chooses how it sends;
-// of a model that is gone, the one that the chat began with.
-func (a *API) source(c chat.Info, id chat.ModelID) string {
-	if model, ok := a.models.Model(id); ok {
-		return model.APISource
-	}
-	return c.APISource
 }
 
 func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
@@ -92,7 +83,7 @@ func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 	if w.ModelID == "" {
 		w.ModelID = c.ModelID
 	}
-	w.APISource = a.source(c, w.ModelID)
+	w.APISource = a.modelOf(c, w.ModelID).APISource
 	if m.Role != chat.RoleAssistant {
 		return w
 	}

@@ -1,8 +1,10 @@
 package room
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -24,4 +26,23 @@ func ReadRow(row persistence.Chat) (chat.Info, error) {
 		return chat.Info{}, fmt.Errorf("decode the row of room %q: %w", row.Room, err)
 	}
 	return info, nil
+}
+
+// Records decodes entries of a room, and ends after an error, which is ctx's if
+// that has ended.
+func Records(ctx context.Context, entries iter.Seq2[persistence.Entry, error]) iter.Seq2[chat.Record, error] {
+	return func(yield func(chat.Record, error) bool) {
+		for entry, err := range entries {
+			var record chat.Record
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err == nil {
+				record, err = chat.DecodeRecord(entry.Seq, entry.Data)
+			}
+			if !yield(record, err) || err != nil {
+				return
+			}
+		}
+	}
 }
