@@ -62,6 +62,9 @@ type carrier interface {
 	// wakeLocked is called when something has been queued.
 	wakeLocked()
 
+	// readyLocked reports whether something could be sent now.
+	readyLocked() bool
+
 	// endLocked is called once, when the Conn has begun to end and its queue
 	// holds what is to be sent before. The carrier stops receiving, says
 	// farewell, and sees to it that finish is called.
@@ -159,6 +162,17 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 	c.out.push(frames...)
 	c.carrier.wakeLocked()
 	return nil
+}
+
+// TrySend queues the frames if they could be written at once, and else drops
+// all of them: what Socket.IO calls volatile.
+func (c *Conn) TrySend(frames ...engineio.Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end.reason == "" && c.out.bytes == 0 && c.carrier.readyLocked() {
+		c.out.push(frames...)
+		c.carrier.wakeLocked()
+	}
 }
 
 // enqueue queues a frame of the server's own, which no limit holds back.

@@ -222,6 +222,9 @@ func (p *polling) wakeLocked() {
 	p.waiting, p.sending = nil, true
 }
 
+// readyLocked implements [carrier].
+func (p *polling) readyLocked() bool { return p.waiting != nil && !p.sending }
+
 // endLocked implements [carrier]. Only an ending that flushes waits for
 // another GET if none waits now.
 func (p *polling) endLocked() {

@@ -88,6 +88,9 @@ func (s *socket) run() {
 	s.conn.finish()
 }
 
+// readyLocked implements [carrier].
+func (s *socket) readyLocked() bool { return true }
+
 // endLocked implements [carrier]: the writer says farewell, and the reader
 // stops reading.
 func (s *socket) endLocked() {

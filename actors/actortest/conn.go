@@ -90,6 +90,9 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 	return nil
 }
 
+// TrySend implements session.Conn.
+func (c *Conn) TrySend(frames ...engineio.Frame) { _ = c.Send(frames...) }
+
 // Close implements session.Conn.
 func (c *Conn) Close(reason string) {
 	c.mu.Lock()

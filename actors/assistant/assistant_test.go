@@ -22,7 +22,7 @@ func TestConnectNeedsAUser(t *testing.T) {
 			c.Say("0" + prefix + auth)
 			synctest.Wait()
 			want := fmt.Sprintf("%q", []string{
-				"44" + prefix + `{"message":"say who you are","data":{"code":"unauthenticated"}}`, "closed: forced close",
+				"44" + prefix + `{"message":"say who you are","data":{"code":"unauthenticated"}}`,
 			})
 			if got := fmt.Sprintf("%q", c.Got()); got != want {
 				t.Errorf("auth %s: got %s, want %s", auth, got, want)

@@ -17,8 +17,9 @@
 // closes itself when the client does not read.
 //
 // Anything that breaks the protocol closes the connection, as the reference
-// server does. The session never sends a DISCONNECT: clients do not come back
-// after one.
+// server does. By itself the session never sends a DISCONNECT: official clients
+// do not come back after one. [Socket.Disconnect] is for applications that want
+// just that.
 package session
 
 import (
@@ -41,6 +42,10 @@ type Conn interface {
 	// closes by itself.
 	Send(frames ...engineio.Frame) error
 
+	// TrySend queues frames if they could be written at once, and else drops
+	// all of them.
+	TrySend(frames ...engineio.Frame)
+
 	// Close closes the connection when what is queued has been sent. It does
 	// not wait.
 	Close(reason string)
@@ -49,9 +54,21 @@ type Conn interface {
 // A Namespace is the application behind one Socket.IO namespace.
 type Namespace interface {
 	// Connect admits a client or refuses it. It runs on the session's
-	// goroutine; what it sends reaches the client after the confirmation. A
-	// refusal ends the connection.
+	// goroutine; what it sends reaches the client after the confirmation,
+	// which it may [Socket.Defer]. A client that is refused stays connected to
+	// other namespaces, and may try again until the connect timeout.
 	Connect(s *Socket, auth json.RawMessage) (Handler, *Refusal)
+}
+
+// A Middleware looks at clients before the namespace that it wraps does.
+type Middleware func(next Namespace) Namespace
+
+// A NamespaceFunc is a function that is a [Namespace].
+type NamespaceFunc func(s *Socket, auth json.RawMessage) (Handler, *Refusal)
+
+// Connect implements [Namespace].
+func (f NamespaceFunc) Connect(s *Socket, auth json.RawMessage) (Handler, *Refusal) {
+	return f(s, auth)
 }
 
 // A Refusal is why a client may not enter a namespace, as the client is told it.
@@ -152,6 +169,13 @@ func (p *Port) Closed(reason string) { p.ref.Tell(&closed{reason}) }
 // done frees a place in the window.
 func (p *Port) done() { <-p.window }
 
+// The reasons with which a Handler is told that its client has left for good.
+// All others are of connections that ended, and whose clients may come back.
+const (
+	ReasonClientDisconnect = "client namespace disconnect"
+	ReasonServerDisconnect = "server namespace disconnect"
+)
+
 // Reasons for which a session closes its connection.
 const (
 	reasonParse  = "parse error"
@@ -203,15 +227,13 @@ func (s *session) Receive(m message) {
 	case *received:
 		s.packet(m.packet)
 	case *told:
-		if m.socket.open {
+		if m.socket.state != closedState {
 			m.socket.handler.Deliver(m.value)
 		}
 	case *callTimeout:
-		m.socket.returned(m.id, nil, ErrCallTimeout)
+		m.socket.returned(m.id, Answer{}, ErrCallTimeout)
 	case *connectTimeout:
-		if len(s.sockets) == 0 {
-			s.conn.Close(reasonForced)
-		}
+		s.conn.Close(reasonForced)
 	case *closed:
 		s.end(m.reason)
 		s.self.Ref().Stop()
@@ -242,16 +264,16 @@ func (s *session) packet(p socketio.Packet) {
 	switch {
 	case p.Type == socketio.Connect && socket == nil:
 		s.connect(p)
-	case socket == nil, p.Type == socketio.Connect, p.Type == socketio.ConnectError:
+	case socket == nil, socket.state != openState, p.Type == socketio.Connect, p.Type == socketio.ConnectError:
 		s.conn.Close(reasonParse)
 	case p.Type == socketio.Event, p.Type == socketio.BinaryEvent:
 		s.event(socket, p)
 		return
 	case p.Type == socketio.Ack, p.Type == socketio.BinaryAck:
-		socket.returned(p.ID, p.Args(), nil)
+		socket.returned(p.ID, Answer{p.Args(), p.Attachments}, nil)
 	case p.Type == socketio.Disconnect:
 		s.remove(socket)
-		socket.close("client namespace disconnect")
+		socket.close(ReasonClientDisconnect)
 	}
 	s.port.done()
 }
@@ -284,15 +306,15 @@ func (s *session) connect(p socketio.Packet) {
 	socket := newSocket(s, p.Namespace)
 	handler, refusal := namespace.Connect(socket, p.Data)
 	if refusal != nil {
+		socket.state = closedState
 		s.send(socketio.ConnectErrorFrame(p.Namespace, refusal.Message, refusal.Data))
-		s.conn.Close(reasonForced)
 		return
 	}
-	s.timer.Stop()
-	socket.handler, socket.open = handler, true
+	socket.handler = handler
 	s.sockets = append(s.sockets, socket)
-	s.send(append([]engineio.Frame{socketio.ConnectFrame(p.Namespace, socket.id)}, socket.early...)...)
-	socket.early = nil
+	if !socket.deferred {
+		socket.Confirm()
+	}
 }
 
 func (s *session) event(socket *Socket, p socketio.Packet) {

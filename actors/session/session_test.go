@@ -47,25 +47,127 @@ func TestInvalidNamespace(t *testing.T) {
 	})
 }
 
-func TestRefusalEndsTheConnection(t *testing.T) {
-	for _, test := range []struct {
-		refusal session.Refusal
-		want    string
-	}{
-		{session.Refusal{Message: "no"}, `44/chat,{"message":"no"}`},
-		{session.Refusal{Message: "no", Data: json.RawMessage(`{"code":"x"}`)}, `44/chat,{"message":"no","data":{"code":"x"}}`},
-	} {
-		a := &app{connect: func(s *session.Socket, _ json.RawMessage) *session.Refusal {
-			s.Emit("never")
-			return &test.refusal
-		}}
-		serve(t, options(a), func(t *testing.T, s *session.Sessions) {
-			c := dial(t, s)
-			c.Say(`0/chat,`)
-			c.want(test.want, "closed: forced close")
-			a.want(t, `connect `)
+// A client that is refused is told why, and nothing that was meant for it. It
+// may try again until the time to connect is up, and keeps its other namespaces.
+func TestRefusal(t *testing.T) {
+	refusals := map[string]*session.Refusal{
+		"bare": {Message: "no"}, "coded": {Message: "no", Data: json.RawMessage(`{"code":"x"}`)},
+	}
+	a := &app{connect: func(s *session.Socket, auth json.RawMessage) *session.Refusal {
+		s.Emit("hello")
+		var as struct{ As string }
+		_ = json.Unmarshal(auth, &as)
+		return refusals[as.As]
+	}}
+	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
+		c, lost := dial(t, s), dial(t, s)
+		c.Say(`0/chat,{"as":"bare"}`, `0/chat,{"as":"coded"}`, `0{}`, `0/chat,{"as":"coded"}`, `2["hi"]`)
+		c.want(`44/chat,{"message":"no"}`, `44/chat,{"message":"no","data":{"code":"x"}}`, `40{"sid":"SID"}`, `42["hello"]`,
+			`44/chat,{"message":"no","data":{"code":"x"}}`)
+		lost.Say(`0/chat,{"as":"bare"}`)
+		time.Sleep(45 * time.Second)
+		lost.want(`44/chat,{"message":"no"}`, "closed: forced close")
+		c.Say(`0/chat,`)
+		c.want(`40/chat,{"sid":"SID"}`, `42/chat,["hello"]`)
+	})
+}
+
+// A confirmation that was deferred comes when the application says so: behind
+// what is replayed, ahead of all else, with the ids that it was given. Until
+// then the client has nothing to say.
+func TestDeferredConfirmation(t *testing.T) {
+	a := &app{connect: func(s *session.Socket, _ json.RawMessage) *session.Refusal {
+		s.Defer()
+		s.Identify("the id", "secret")
+		return nil
+	}}
+	a.deliver = func(s *session.Socket, v any) {
+		s.Emit("live")
+		s.SendVolatile(socketio.EventFrame("/chat", "volatile"))
+		s.Replay(socketio.EventFrame("/chat", "missed", json.RawMessage(fmt.Sprint(v))))
+		if v == "last" {
+			s.Confirm()
+		}
+	}
+	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
+		c, early := dial(t, s), dial(t, s)
+		c.Say(`0/chat,`)
+		early.Say(`0/chat,`, `2/chat,["too early"]`)
+		early.want("closed: parse error")
+		a.sockets[0].Tell(1)
+		c.want()
+		a.sockets[0].Tell("last")
+		c.want(`42/chat,["missed",1]`, `42/chat,["missed",last]`, `40/chat,{"sid":"the id","pid":"secret"}`, `42/chat,["live"]`, `42/chat,["live"]`)
+		a.sockets[0].Tell("late")
+		c.want(`42/chat,["live"]`, `42/chat,["volatile"]`)
+		slow := dial(t, s)
+		slow.Say(`0/chat,`)
+		time.Sleep(45 * time.Second)
+		slow.want("closed: forced close")
+	})
+}
+
+// The application can put a client out of a namespace, and out altogether.
+func TestServerDisconnects(t *testing.T) {
+	a := new(app)
+	a.event = func(s *session.Socket, e *session.Event) {
+		defer e.Done()
+		if e.Name == "close" {
+			s.CloseConnection()
+			return
+		}
+		s.Disconnect()
+		s.Disconnect()
+		s.Emit("too late")
+	}
+	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
+		c := dial(t, s)
+		c.Say(`0/chat,`, `0`, `2/chat,["out"]`)
+		c.want(`40/chat,{"sid":"SID"}`, `40{"sid":"SID"}`, `41/chat,`)
+		a.want(t, `connect `, `connect `, `event out []`, "disconnected: server namespace disconnect")
+		c.Say(`2["close"]`)
+		c.want("closed: forced close")
+		a.want(t, `event close []`, "disconnected: forced close")
+	})
+}
+
+// A middleware sees clients before the namespace does, and may keep them out.
+func TestMiddleware(t *testing.T) {
+	a := new(app)
+	var gate session.Middleware = func(next session.Namespace) session.Namespace {
+		return session.NamespaceFunc(func(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
+			if auth == nil {
+				return nil, &session.Refusal{Message: "who are you?"}
+			}
+			return next.Connect(s, auth)
 		})
 	}
+	o := session.Options{Namespaces: map[string]session.Namespace{"/": gate(a)}}
+	serve(t, o, func(t *testing.T, s *session.Sessions) {
+		c := dial(t, s)
+		c.Say(`0`, `0{}`)
+		c.want(`44{"message":"who are you?"}`, `40{"sid":"SID"}`)
+		a.want(t, `connect {}`)
+	})
+}
+
+// Binary goes out as attachments, in events and in acknowledgements.
+func TestBinaryOut(t *testing.T) {
+	a := &app{event: func(s *session.Socket, e *session.Event) {
+		s.EmitBinary("file", e.Attachments, socketio.Placeholder(0), socketio.Placeholder(1))
+		e.AckBinary(e.Attachments, socketio.Placeholder(1))
+		e.AckBinary(nil)
+		e.Done()
+	}}
+	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
+		c := dial(t, s)
+		c.Say(`0`, `52-7["put",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`)
+		c.SayBinary([]byte{1})
+		c.SayBinary([]byte{2})
+		c.want(`40{"sid":"SID"}`,
+			`452-["file",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, `binary "\x01"`, `binary "\x02"`,
+			`462-7[{"_placeholder":true,"num":1}]`, `binary "\x01"`, `binary "\x02"`)
+	})
 }
 
 // What breaks the protocol closes the connection, and no handler hears of it.
@@ -174,7 +276,7 @@ func TestCall(t *testing.T) {
 	a := new(app)
 	a.event = func(s *session.Socket, e *session.Event) {
 		defer e.Done()
-		s.Call(time.Minute, func(args []json.RawMessage, err error) { a.note("%s: %s, %v", e.Name, args, err) }, "ask", e.Args...)
+		s.Call(time.Minute, func(answer session.Answer, err error) { a.note("%s: %s, %v", e.Name, answer.Args, err) }, "ask", e.Args...)
 	}
 	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
 		c := dial(t, s)

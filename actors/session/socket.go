@@ -23,17 +23,35 @@ type Socket struct {
 	session   *session
 	namespace string
 	id        string
+	pid       string
 	handler   Handler
-	open      bool
-	early     []engineio.Frame // sent before the client was admitted
+	state     state
+	deferred  bool
+	before    []engineio.Frame // to be sent ahead of the confirmation
+	after     []engineio.Frame // to be sent behind it
 	calls     map[uint64]call
 	lastCall  uint64
 }
 
+// state is how far a socket's life has come.
+type state uint8
+
+const (
+	connectingState state = iota // not confirmed yet
+	openState
+	closedState
+)
+
 // call waits for an acknowledgement by the client.
 type call struct {
 	timer *time.Timer
-	done  func(args []json.RawMessage, err error)
+	done  func(a Answer, err error)
+}
+
+// An Answer is what a client acknowledged a [Socket.Call] with.
+type Answer struct {
+	Args        []json.RawMessage
+	Attachments [][]byte // what placeholders in Args number
 }
 
 func newSocket(s *session, namespace string) *Socket {
@@ -47,17 +65,56 @@ func (s *Socket) ID() string { return s.id }
 // Header returns the header of the request that opened the connection.
 func (s *Socket) Header() http.Header { return s.session.conn.Header() }
 
+// Identify makes the confirmation tell the client this id, and this private id
+// by which it can ask for its connection state to be recovered. It has no
+// effect once the client is confirmed.
+func (s *Socket) Identify(id, pid string) { s.id, s.pid = id, pid }
+
+// Defer leaves the confirmation to Confirm. It may be called while
+// [Namespace.Connect] runs.
+func (s *Socket) Defer() { s.deferred = true }
+
+// Replay sends frames ahead of the confirmation, which is where a client whose
+// connection state is recovered gets what it missed.
+func (s *Socket) Replay(frames ...engineio.Frame) {
+	if s.state == connectingState {
+		s.before = append(s.before, frames...)
+	}
+}
+
+// Confirm tells the client that it is connected, unless it has been told or
+// the socket is closed.
+func (s *Socket) Confirm() {
+	if s.state != connectingState {
+		return
+	}
+	s.state = openState
+	s.session.timer.Stop()
+	frames := append(s.before, socketio.ConnectFrame(s.namespace, s.id, s.pid))
+	s.session.send(append(frames, s.after...)...)
+	s.before, s.after = nil, nil
+}
+
 // Tell puts v into the session's mailbox for [Handler.Deliver], unless the
 // socket is closed by then. It may be called from any goroutine.
 func (s *Socket) Tell(v any) { s.session.port.ref.Tell(&told{s, v}) }
 
 // Send sends encoded packets to the client.
 func (s *Socket) Send(frames ...engineio.Frame) {
-	if !s.open {
-		s.early = append(s.early, frames...)
-		return
+	switch s.state {
+	case connectingState:
+		s.after = append(s.after, frames...)
+	case openState:
+		s.session.send(frames...)
 	}
-	s.session.send(frames...)
+}
+
+// SendVolatile sends encoded packets that may be lost: all of them, if they
+// would have to wait for the client.
+func (s *Socket) SendVolatile(frames ...engineio.Frame) {
+	if s.state == openState {
+		s.session.conn.TrySend(frames...)
+	}
 }
 
 // Emit sends an event whose arguments are JSON.
@@ -65,9 +122,21 @@ func (s *Socket) Emit(event string, args ...json.RawMessage) {
 	s.Send(socketio.EventFrame(s.namespace, event, args...))
 }
 
+// EmitBinary sends an event with attachments, which the arguments number with
+// a [socketio.Placeholder] each.
+func (s *Socket) EmitBinary(event string, attachments [][]byte, args ...json.RawMessage) {
+	s.Send(socketio.Packet{
+		Type: socketio.Event, Namespace: s.namespace, Data: socketio.EventData(event, args...), Attachments: attachments,
+	}.Frames()...)
+}
+
 // Call sends an event and calls done, on the session's goroutine, once: with
 // what the client acknowledges, or with [ErrCallTimeout] or [ErrDisconnected].
-func (s *Socket) Call(timeout time.Duration, done func(args []json.RawMessage, err error), event string, args ...json.RawMessage) {
+func (s *Socket) Call(timeout time.Duration, done func(a Answer, err error), event string, args ...json.RawMessage) {
+	if s.state == closedState {
+		done(Answer{}, ErrDisconnected)
+		return
+	}
 	if s.calls == nil {
 		s.calls = make(map[uint64]call)
 	}
@@ -80,20 +149,36 @@ func (s *Socket) Call(timeout time.Duration, done func(args []json.RawMessage, e
 }
 
 // returned ends a call. What comes too late or was never asked for is ignored.
-func (s *Socket) returned(id uint64, args []json.RawMessage, err error) {
+func (s *Socket) returned(id uint64, a Answer, err error) {
 	c, ok := s.calls[id]
 	if !ok {
 		return
 	}
 	delete(s.calls, id)
 	c.timer.Stop()
-	c.done(args, err)
+	c.done(a, err)
 }
 
+// Disconnect puts the client out of the namespace: an official client does not
+// come back by itself. The connection and its other namespaces go on.
+func (s *Socket) Disconnect() {
+	if s.state != openState {
+		return
+	}
+	s.session.send(socketio.DisconnectFrame(s.namespace))
+	s.session.remove(s)
+	s.close(ReasonServerDisconnect)
+}
+
+// CloseConnection closes the connection with all its namespaces, once what is
+// queued has been sent. An official client reconnects.
+func (s *Socket) CloseConnection() { s.session.conn.Close(reasonForced) }
+
 func (s *Socket) close(reason string) {
-	s.open = false
+	s.state = closedState
+	s.before, s.after = nil, nil
 	for id := range s.calls {
-		s.returned(id, nil, ErrDisconnected)
+		s.returned(id, Answer{}, ErrDisconnected)
 	}
 	s.handler.Disconnected(reason)
 }
@@ -122,6 +207,19 @@ func (e *Event) Ack(args ...json.RawMessage) {
 	}
 	e.acked = true
 	e.socket.Send(socketio.AckFrame(e.socket.namespace, e.id, args...))
+}
+
+// AckBinary is Ack with attachments, which the arguments number with a
+// [socketio.Placeholder] each.
+func (e *Event) AckBinary(attachments [][]byte, args ...json.RawMessage) {
+	if !e.wanted || e.acked {
+		return
+	}
+	e.acked = true
+	e.socket.Send(socketio.Packet{
+		Type: socketio.Ack, Namespace: e.socket.namespace, ID: e.id, HasID: true,
+		Data: socketio.AckData(args...), Attachments: attachments,
+	}.Frames()...)
 }
 
 // Done frees the event's place in the connection's window. The second call

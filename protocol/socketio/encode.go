@@ -16,11 +16,16 @@ import (
 const messageType = '0' + byte(engineio.TypeMessage)
 
 // ConnectFrame encodes the answer to a CONNECT: the client has joined the
-// namespace, where it is known as sid.
-func ConnectFrame(namespace, sid string) engineio.Frame {
-	b := header(Packet{Type: Connect, Namespace: namespace}, 16+len(sid))
+// namespace, where it is known as sid. The private id pid, by which its
+// connection state can be recovered, is left out if empty.
+func ConnectFrame(namespace, sid, pid string) engineio.Frame {
+	b := header(Packet{Type: Connect, Namespace: namespace}, 32+len(sid)+len(pid))
 	b = append(b, `{"sid":`...)
 	b = AppendString(b, sid)
+	if pid != "" {
+		b = append(b, `,"pid":`...)
+		b = AppendString(b, pid)
+	}
 	return engineio.Frame{Data: append(b, '}')}
 }
 

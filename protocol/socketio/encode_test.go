@@ -15,8 +15,8 @@ func TestFrame(t *testing.T) {
 		got  engineio.Frame
 		want string
 	}{
-		{ConnectFrame("/", "abc"), `40{"sid":"abc"}`},
-		{ConnectFrame("/custom", "abc"), `40/custom,{"sid":"abc"}`},
+		{ConnectFrame("/", "abc", ""), `40{"sid":"abc"}`},
+		{ConnectFrame("/custom", "abc", "secret"), `40/custom,{"sid":"abc","pid":"secret"}`},
 		{ConnectErrorFrame("/random", "Invalid namespace", nil), `44/random,{"message":"Invalid namespace"}`},
 		{ConnectErrorFrame("/", `not "you"`, json.RawMessage(`{"code":1}`)), `44{"message":"not \"you\"","data":{"code":1}}`},
 		{DisconnectFrame("/"), `41`},
