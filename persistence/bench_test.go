@@ -18,8 +18,29 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func benchmarkAppend(b *testing.B, callers int) {
-	s := newStore(b)
 	data := [][]byte{make([]byte, 333)} // an event as they usually are
+	benchmarkWrites(b, callers, func(s *Store, caller int, n uint64) error {
+		return appendWait(s, Commit{Room: fmt.Sprintf("room-%d", caller), After: n, Entries: data})
+	})
+}
+
+// BenchmarkPutSession measures the same for sessions, each caller with ten of
+// its own.
+func BenchmarkPutSession(b *testing.B) {
+	value := string(make([]byte, 1000))
+	for _, callers := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			benchmarkWrites(b, callers, func(s *Store, caller int, n uint64) error {
+				return putSessionWait(s, fmt.Sprintf("session-%d-%d", n%10, caller), value)
+			})
+		})
+	}
+}
+
+// benchmarkWrites calls write from that many callers, each of which counts its
+// calls in n.
+func benchmarkWrites(b *testing.B, callers int, write func(s *Store, caller int, n uint64) error) {
+	s := newStore(b)
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	before := transactions(b, s)
@@ -27,9 +48,8 @@ func benchmarkAppend(b *testing.B, callers int) {
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			room := fmt.Sprintf("room-%d", i)
-			for after := uint64(0); left.Add(-1) >= 0; after++ {
-				if err := appendWait(s, Commit{Room: room, After: after, Entries: data}); err != nil {
+			for n := uint64(0); left.Add(-1) >= 0; n++ {
+				if err := write(s, i, n); err != nil {
 					b.Error(err)
 					return
 				}
@@ -53,6 +73,23 @@ func BenchmarkRead(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, err := range s.Read("room", 0) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// BenchmarkSessions measures the reading of 1000 sessions, as at a start.
+func BenchmarkSessions(b *testing.B) {
+	s := newStore(b)
+	for i := range 1000 {
+		s.PutSession(fmt.Sprintf("session-%d", i), make([]byte, 1000), nil)
+	}
+	mustPutSession(b, s, "last", "")
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, err := range s.Sessions() {
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -13,7 +14,8 @@ const crashRooms = 8
 
 // appendChild appends to several rooms until it is killed and prints a line
 // "room seq" for each acknowledgement. It keeps several commits of each room
-// in flight, of one entry, a key, and the state of a turn.
+// in flight, of one entry, a key, and the state of a turn, and puts a session
+// before each.
 func appendChild(path string) error {
 	s, err := Open(path, Options{InitialMmapSize: 1})
 	if err != nil {
@@ -40,6 +42,7 @@ func appendForEver(s *Store, room string, last uint64) error {
 		if err := <-window; err != nil {
 			return err
 		}
+		s.PutSession(room, fmt.Append(nil, seq), nil)
 		s.Append(crashCommit(room, seq), func(err error) {
 			if err == nil {
 				fmt.Println(room, seq)
@@ -140,6 +143,7 @@ func checkAfterKill(t *testing.T, path string, acked map[string]uint64) {
 			}
 		}
 		checkWhole(t, s, room, last, open[room])
+		checkSessionBefore(t, s, room, last)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -164,5 +168,19 @@ func checkWhole(t *testing.T, s *Store, room string, last uint64, open bool) {
 	}
 	if open != (last%2 == 1) {
 		t.Fatalf("%s ends at %d, turn open: %v", room, last, open)
+	}
+}
+
+// checkSessionBefore checks that the session which was put before the last
+// commit is there, or that before the next one.
+func checkSessionBefore(t *testing.T, s *Store, room string, last uint64) {
+	t.Helper()
+	value, ok, err := s.Session(room)
+	if !ok && last == 0 && err == nil {
+		return
+	}
+	n, _ := strconv.ParseUint(string(value), 10, 64)
+	if n != last && n != last+1 || err != nil {
+		t.Fatalf("%s ends at %d, its session at %q, %v, %v", room, last, value, ok, err)
 	}
 }

@@ -1,8 +1,11 @@
-// Package persistence keeps what rooms have recorded, in one bbolt file that
-// one process has open.
+// Package persistence keeps what rooms have recorded, and the sessions of
+// clients that may come back, in one bbolt file that one process has open.
 //
-//	Append, Delete → queue → writer ─ one transaction, one fsync → done, done, done …
-//	Read, ReadBack, Last, Lookup, Chat, Chats, OpenTurns ─ short snapshots ─┘
+//	Append, Delete, PutSession, DeleteSessions
+//	  → queue → writer ─ one transaction, one fsync → done, done, done …
+//	                     │
+//	  Read, ReadBack, Last, Lookup, Chat, Chats, OpenTurns, Session, Sessions
+//	  in short snapshots
 //
 // # Recorded before shown
 //

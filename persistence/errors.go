@@ -21,11 +21,12 @@ var (
 	// ErrClosed refuses what is asked of a closed store.
 	ErrClosed = errors.New("persistence: closed")
 
-	// ErrInvalid refuses a name or a commit that breaks the rules of its type.
+	// ErrInvalid refuses a name, a key or a commit that breaks the rules of its type.
 	ErrInvalid = errors.New("persistence: invalid")
 
-	// ErrTooLarge refuses a commit over [Options.MaxCommitBytes].
-	ErrTooLarge = errors.New("persistence: the commit is too large")
+	// ErrTooLarge refuses a commit over [Options.MaxCommitBytes] and a session
+	// over [MaxSessionLen].
+	ErrTooLarge = errors.New("persistence: too large")
 
 	// ErrBusy refuses a commit while [Options.QueueBytes] are waiting.
 	ErrBusy = errors.New("persistence: too much is waiting to be written")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -22,28 +23,39 @@ func init() { children["file size limit"] = fileSizeLimitChild }
 // A ledger knows what was acknowledged, and is what a store should hold while
 // the disk below it fails.
 type ledger struct {
-	store *Store
-	rnd   *rand.Rand
-	rooms map[string][]string
-	n     int
-	keep  bool // delete nothing, so that the file has to grow
+	store    *Store
+	rnd      *rand.Rand
+	rooms    map[string][]string
+	sessions map[string]string
+	n        int
+	keep     bool // delete nothing, so that the file has to grow
 }
 
 func newLedger(s *Store) *ledger {
-	return &ledger{store: s, rnd: rand.New(rand.NewPCG(1, 2)), rooms: make(map[string][]string)}
+	return &ledger{
+		store: s, rnd: rand.New(rand.NewPCG(1, 2)),
+		rooms: make(map[string][]string), sessions: make(map[string]string),
+	}
 }
 
-// burst commits to several rooms at once, several times to each, deletes a
-// room now and then, and returns how many requests the disk refused.
+// An outcome is what became of a request, and what it changed if it was done.
+type outcome struct {
+	err   error
+	apply func()
+}
+
+// burst commits to several rooms at once, several times to each, puts
+// sessions, deletes now and then, and returns how many requests the disk
+// refused.
 func (l *ledger) burst() (refused int, err error) {
-	type outcome struct {
-		err   error
-		apply func()
-	}
 	n := 1 + l.rnd.IntN(20)
 	outcomes := make(chan outcome, n)
 	sent := make(map[string]int) // entries on their way
 	for range n {
+		if l.rnd.IntN(4) == 0 {
+			l.changeSession(outcomes)
+			continue
+		}
 		room := fmt.Sprintf("room-%d", l.rnd.IntN(6))
 		if !l.keep && l.rnd.IntN(30) == 0 && sent[room] == 0 {
 			sent[room] = -len(l.rooms[room])
@@ -71,8 +83,26 @@ func (l *ledger) burst() (refused int, err error) {
 	return refused, err
 }
 
+func (l *ledger) changeSession(outcomes chan<- outcome) {
+	key := fmt.Sprintf("session-%d", l.rnd.IntN(6))
+	if !l.keep && l.rnd.IntN(3) == 0 {
+		l.store.DeleteSessions([]string{key}, func(err error) { outcomes <- outcome{err, func() { delete(l.sessions, key) }} })
+		return
+	}
+	l.n++
+	value := fmt.Sprint(l.n, strings.Repeat("x", l.rnd.IntN(20_000)))
+	l.store.PutSession(key, []byte(value), func(err error) { outcomes <- outcome{err, func() { l.sessions[key] = value }} })
+}
+
 // check compares what can be read with what was acknowledged.
 func (l *ledger) check() error {
+	sessions, err := readSessions(l.store)
+	if err != nil {
+		return err
+	}
+	if !maps.Equal(sessions, l.sessions) {
+		return fmt.Errorf("%d sessions, not those %d that were acknowledged", len(sessions), len(l.sessions))
+	}
 	for i := range 6 {
 		room := fmt.Sprintf("room-%d", i)
 		got, err := readAll(l.store, room)

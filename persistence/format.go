@@ -17,43 +17,56 @@ import (
 )
 
 // formatVersion is the layout that this package writes. A file says its own
-// in the bucket meta, as "parlor/1".
+// in the bucket meta, as "parlor/2".
 const (
 	formatName    = "parlor/"
-	formatVersion = 1
+	formatVersion = 1 + len(migrations)
 )
+
+// migrations[i] takes a file of version i+1 to the next one. They are applied
+// by [Open], oldest first, each in a transaction of its own that also writes
+// the version it leads to: a crash leaves the file as one of them has it.
+var migrations = [...]func(*bolt.Tx) error{
+	addSessions,
+}
+
+// addSessions leads from version 1 to 2.
+func addSessions(tx *bolt.Tx) error {
+	_, err := tx.CreateBucket(bucketSessions)
+	return err
+}
 
 var (
 	keyFormat = []byte("format")
 	keyEpoch  = []byte("epoch")
 )
 
-// examine refuses the file at path before anything could be written to it.
-// It reports whether a store is to be created there: the file does not exist,
-// or has nothing in it, which is how a crash during creation leaves it.
+// examine refuses the file at path before anything could be written to it. A
+// file that does not exist is fine, and one with nothing in it, which is how a
+// crash during creation leaves it.
 //
 // It opens the file read-only, in which mode bbolt scans nothing: a scan of a
 // file that was cut short would end the process with a fault.
-func examine(path string, o Options) (create bool, err error) {
+func examine(path string, o Options) error {
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-		return false, fmt.Errorf("the directory %s does not exist", dir)
+		return fmt.Errorf("the directory %s does not exist", dir)
 	}
 	info, err = os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return true, nil
+		return nil
 	case err != nil:
-		return false, err
+		return err
 	case !info.Mode().IsRegular():
-		return false, fmt.Errorf("%w: not a regular file", ErrFormat)
+		return fmt.Errorf("%w: not a regular file", ErrFormat)
 	case info.Size() == 0:
-		return true, nil
+		return nil
 	}
 	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: o.LockTimeout, NoStatistics: true})
 	if err != nil {
-		return false, openError(err)
+		return openError(err)
 	}
 	defer db.Close()
 	err = guard(func() error {
@@ -61,52 +74,86 @@ func examine(path string, o Options) (create bool, err error) {
 			if tx.Size() > info.Size() {
 				return fmt.Errorf("%w: %d bytes long where %d are in use", ErrFormat, info.Size(), tx.Size())
 			}
-			create, err = checkFormat(tx)
+			_, err := formatOf(tx)
 			return err
 		})
 	})
 	if errors.Is(err, ErrCorrupt) {
-		return false, fmt.Errorf("%w: %w", ErrFormat, err)
+		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	return create, err
+	return err
 }
 
-// checkFormat refuses a foreign or newer layout. A file without any bucket is
-// fresh.
-func checkFormat(tx *bolt.Tx) (fresh bool, err error) {
+// formatOf returns the version of the file, zero for one without any bucket,
+// which is fresh. It refuses a foreign or newer layout.
+func formatOf(tx *bolt.Tx) (version int, err error) {
 	if k, _ := tx.Cursor().First(); k == nil {
-		return true, nil
+		return 0, nil
 	}
 	meta := tx.Bucket(bucketMeta)
 	if meta == nil {
-		return false, fmt.Errorf("%w: another program's bbolt file", ErrFormat)
+		return 0, fmt.Errorf("%w: another program's bbolt file", ErrFormat)
 	}
-	version, ok := strings.CutPrefix(string(meta.Get(keyFormat)), formatName)
+	digits, ok := strings.CutPrefix(string(meta.Get(keyFormat)), formatName)
 	if !ok {
-		return false, fmt.Errorf("%w: another program's bbolt file", ErrFormat)
+		return 0, fmt.Errorf("%w: another program's bbolt file", ErrFormat)
 	}
-	n, err := strconv.Atoi(version)
-	if err != nil || n < 1 {
-		return false, fmt.Errorf("%w: format version %q", ErrFormat, version)
+	version, err = strconv.Atoi(digits)
+	if err != nil || version < 1 {
+		return 0, fmt.Errorf("%w: format version %q", ErrFormat, digits)
 	}
-	if n > formatVersion {
-		return false, fmt.Errorf("%w: format version %d, this program knows up to %d", ErrFormat, n, formatVersion)
+	if version > formatVersion {
+		return 0, fmt.Errorf("%w: format version %d, this program knows up to %d", ErrFormat, version, formatVersion)
 	}
-	return false, nil
+	return version, nil
 }
 
 // create lays out a fresh file.
 func create(tx *bolt.Tx) error {
-	for _, name := range [][]byte{bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketTurns} {
+	for _, name := range [][]byte{bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketTurns, bucketSessions} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}
 	}
-	meta := tx.Bucket(bucketMeta)
-	if err := meta.Put(keyEpoch, []byte(rand.Text())); err != nil {
+	if err := tx.Bucket(bucketMeta).Put(keyEpoch, []byte(rand.Text())); err != nil {
 		return err
 	}
-	return meta.Put(keyFormat, []byte(formatName+strconv.Itoa(formatVersion)))
+	return putFormat(tx, formatVersion)
+}
+
+func putFormat(tx *bolt.Tx, version int) error {
+	return tx.Bucket(bucketMeta).Put(keyFormat, []byte(formatName+strconv.Itoa(version)))
+}
+
+// layOut brings the file to the current format: a fresh one at once, an older
+// one step by step.
+func layOut(d *disk) error {
+	var version int
+	err := d.view(func(tx *bolt.Tx) (err error) {
+		version, err = formatOf(tx) // again: now the file is locked
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if version == 0 {
+		return d.update(func(tx *bolt.Tx) (bool, error) { return true, create(tx) })
+	}
+	for ; version < formatVersion; version++ {
+		if err := migrate(d, version); err != nil {
+			return fmt.Errorf("migrate from format version %d: %w", version, err)
+		}
+	}
+	return nil
+}
+
+func migrate(d *disk, from int) error {
+	return d.update(func(tx *bolt.Tx) (bool, error) {
+		if err := migrations[from-1](tx); err != nil {
+			return false, err
+		}
+		return true, putFormat(tx, from+1)
+	})
 }
 
 // openError sorts what bbolt says of a file that it cannot open: the system's

@@ -14,19 +14,21 @@ import (
 // numbers do. The 0x00 ends a name that cannot contain it, so no name is a
 // prefix of another one's keys.
 var (
-	bucketMeta    = []byte("meta")    // format, epoch
-	bucketChats   = []byte("chats")   // room → chat row
-	bucketMembers = []byte("members") // owner 0x00 → count; owner 0x00 time room → nothing
-	bucketLog     = []byte("log")     // room 0x00 seq → entry, all rooms in one bucket
-	bucketDedup   = []byte("dedup")   // room 0x00 key → seq
-	bucketTurns   = []byte("turns")   // room → nothing, present while a turn is open
+	bucketMeta     = []byte("meta")     // format, epoch
+	bucketChats    = []byte("chats")    // room → chat row
+	bucketMembers  = []byte("members")  // owner 0x00 → count; owner 0x00 time room → nothing
+	bucketLog      = []byte("log")      // room 0x00 seq → entry, all rooms in one bucket
+	bucketDedup    = []byte("dedup")    // room 0x00 key → seq
+	bucketTurns    = []byte("turns")    // room → nothing, present while a turn is open
+	bucketSessions = []byte("sessions") // key → value, since version 2
 )
 
 // Limits of names, in bytes.
 const (
-	MaxRoomLen  = 128
-	MaxKeyLen   = 1024
-	MaxOwnerLen = 1024
+	MaxRoomLen       = 128
+	MaxKeyLen        = 1024
+	MaxOwnerLen      = 1024
+	MaxSessionKeyLen = 128
 )
 
 // checkRoom refuses names with anything but letters, digits and '-' in them.
@@ -60,6 +62,14 @@ func checkOwner(owner string) error {
 func checkKey(name string) error {
 	if name == "" || len(name) > MaxKeyLen {
 		return fmt.Errorf("%w: key of %d bytes, want 1 to %d", ErrInvalid, len(name), MaxKeyLen)
+	}
+	return nil
+}
+
+// checkSessionKey does not quote the key: who knows it can take the session over.
+func checkSessionKey(key string) error {
+	if key == "" || len(key) > MaxSessionKeyLen {
+		return fmt.Errorf("%w: session key of %d bytes, want 1 to %d", ErrInvalid, len(key), MaxSessionKeyLen)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -102,6 +103,46 @@ func mustAppend(t testing.TB, s *Store, c Commit) {
 	if err := appendWait(s, c); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func putSessionWait(s *Store, key, value string) error {
+	done := make(chan error, 1)
+	s.PutSession(key, []byte(value), func(err error) { done <- err })
+	return <-done
+}
+
+func mustPutSession(t testing.TB, s *Store, key, value string) {
+	t.Helper()
+	if err := putSessionWait(s, key, value); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func deleteSessionsWait(s *Store, keys ...string) error {
+	done := make(chan error, 1)
+	s.DeleteSessions(keys, func(err error) { done <- err })
+	return <-done
+}
+
+// readSessions returns all sessions, and fails if they are not sorted or if
+// one is not what [Store.Session] says.
+func readSessions(s *Store) (map[string]string, error) {
+	all, last := make(map[string]string), ""
+	for session, err := range s.Sessions() {
+		if err != nil {
+			return nil, err
+		}
+		if session.Key <= last {
+			return nil, fmt.Errorf("session %q comes after %q", session.Key, last)
+		}
+		last = session.Key
+		value, ok, err := s.Session(session.Key)
+		if err != nil || !ok || !bytes.Equal(value, session.Value) {
+			return nil, fmt.Errorf("session %q is %.30q in the list, else %.30q, %v, %v", session.Key, session.Value, value, ok, err)
+		}
+		all[session.Key] = string(session.Value)
+	}
+	return all, nil
 }
 
 // stall keeps the writer busy until the returned function is called, so that

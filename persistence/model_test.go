@@ -124,9 +124,10 @@ func (m model) drawCommit(t *rapid.T, inFlight map[string]int) Commit {
 
 // A machine does the same to a Store and to a model and compares.
 type machine struct {
-	path  string
-	store *Store
-	model model
+	path     string
+	store    *Store
+	model    model
+	sessions map[string]string
 }
 
 func (m *machine) open(t *rapid.T) {
@@ -146,19 +147,34 @@ func (m *machine) Burst(t *rapid.T) {
 	inFlight := make(map[string]int)
 	var ask []func()
 	for range n {
-		if rapid.IntRange(0, 7).Draw(t, "delete") == 0 {
+		switch rapid.IntRange(0, 7).Draw(t, "request") {
+		case 0:
 			room := modelRooms.Draw(t, "room")
 			ask = append(ask, func() {
 				want = append(want, m.model.delete(room))
 				m.store.Delete(room, done)
 			})
-			continue
+		case 1:
+			key, value := modelKeys.Draw(t, "session"), rapid.StringN(0, 9, -1).Draw(t, "value")
+			ask = append(ask, func() {
+				want = append(want, nil)
+				m.sessions[key] = value
+				m.store.PutSession(key, []byte(value), done)
+			})
+		case 2:
+			keys := rapid.SliceOfN(modelKeys, 0, 3).Draw(t, "sessions")
+			ask = append(ask, func() {
+				want = append(want, nil)
+				maps.DeleteFunc(m.sessions, func(key, _ string) bool { return slices.Contains(keys, key) })
+				m.store.DeleteSessions(keys, done)
+			})
+		default:
+			c := m.model.drawCommit(t, inFlight)
+			ask = append(ask, func() {
+				want = append(want, m.model.append(c))
+				m.store.Append(c, done)
+			})
 		}
-		c := m.model.drawCommit(t, inFlight)
-		ask = append(ask, func() {
-			want = append(want, m.model.append(c))
-			m.store.Append(c, done)
-		})
 	}
 	release := stall(m.store) // so that runs can be repeated
 	for _, f := range ask {
@@ -209,6 +225,10 @@ func (m *machine) Check(t *rapid.T) {
 	for _, room := range []string{"a", "a-", "a0", "b", "z"} {
 		m.checkRoom(t, room)
 	}
+	sessions, err := readSessions(m.store)
+	if diff := gocmp.Diff(m.sessions, sessions); diff != "" || err != nil {
+		t.Fatalf("sessions, %v (-want +got):\n%s", err, diff)
+	}
 	turns, err := m.store.OpenTurns()
 	if diff := gocmp.Diff(m.model.openTurns(), turns); diff != "" || err != nil {
 		t.Fatalf("open turns, %v (-want +got):\n%s", err, diff)
@@ -255,7 +275,7 @@ func TestModel(t *testing.T) {
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
 		n++
-		m := &machine{path: filepath.Join(dir, fmt.Sprint(n)), model: make(model)}
+		m := &machine{path: filepath.Join(dir, fmt.Sprint(n)), model: make(model), sessions: make(map[string]string)}
 		m.open(t)
 		defer func() {
 			if err := m.store.Close(); err != nil {

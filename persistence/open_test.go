@@ -103,9 +103,20 @@ func TestOpenRefuses(t *testing.T) {
 		}, "another program's bbolt file"},
 		"newer": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
-				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/2")))
+				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/3")))
 			})
-		}, "format version 2, this program knows up to 1"},
+		}, "format version 3, this program knows up to 2"},
+		"newer, laid out anew": {func(path string) {
+			writeBolt(t, path, func(tx *bolt.Tx) error {
+				meta, err := tx.CreateBucket(bucketMeta)
+				return errors.Join(err, meta.Put(keyFormat, []byte("parlor/3")))
+			})
+		}, "format version 3, this program knows up to 2"},
+		"zeroth version": {func(path string) {
+			writeBolt(t, path, func(tx *bolt.Tx) error {
+				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/0")))
+			})
+		}, `format version "0"`},
 		"strange version": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
 				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/x")))

@@ -28,8 +28,8 @@ type Options struct {
 	// size. Zero means [DefaultInitialMmapSize].
 	InitialMmapSize int
 
-	// MaxCommitBytes bounds one commit: its entries, keys and chat row. Zero
-	// means [DefaultMaxCommitBytes].
+	// MaxCommitBytes bounds one commit, its entries, keys and chat row, and the
+	// keys of one [Store.DeleteSessions]. Zero means [DefaultMaxCommitBytes].
 	MaxCommitBytes int
 
 	// TxCommits and TxBytes bound one transaction, and thereby how long the
@@ -38,7 +38,7 @@ type Options struct {
 	TxCommits int
 	TxBytes   int
 
-	// QueueBytes bounds what waits for the writer; past it commits are refused
+	// QueueBytes bounds what waits for the writer; past it requests are refused
 	// with [ErrBusy]. Zero means [DefaultQueueBytes].
 	QueueBytes int
 

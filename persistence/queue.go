@@ -7,7 +7,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A request is one call of Append or Delete on its way through the writer.
+// A request is one call that changes the store on its way through the writer.
 type request struct {
 	write func(*bolt.Tx) error
 	size  int   // bytes it holds while it waits

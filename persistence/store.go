@@ -8,8 +8,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A Store is the database of one server: the rooms' logs and what is listed
-// of them.
+// A Store is the database of one server: the rooms' logs, what is listed of
+// them, and the sessions of clients that may come back.
 //
 // All methods may be called from any goroutine. Whoever opened the Store
 // closes it. Reads of a closed store return [ErrClosed].
@@ -25,9 +25,10 @@ type Store struct {
 }
 
 // Open opens the file at path, which only its owner can read, and creates it
-// if it is not there. The directory has to exist. The error names the file
-// and is [ErrLocked] if another process has it open, or [ErrFormat] if
-// something else is in it, in which case it was not touched.
+// if it is not there. The directory has to exist. A file of an older format is
+// brought to the current one, after which older programs refuse it. The error
+// names the file and is [ErrLocked] if another process has it open, or
+// [ErrFormat] if something else is in it, in which case it was not touched.
 func Open(path string, o Options) (*Store, error) {
 	s, err := open(path, o.withDefaults())
 	if err != nil {
@@ -37,8 +38,7 @@ func Open(path string, o Options) (*Store, error) {
 }
 
 func open(path string, o Options) (*Store, error) {
-	fresh, err := examine(path, o)
-	if err != nil {
+	if err := examine(path, o); err != nil {
 		return nil, err
 	}
 	d, err := openDisk(path, o)
@@ -46,7 +46,7 @@ func open(path string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{disk: d, queue: newQueue(o.QueueBytes), limit: o.MaxCommitBytes, exited: make(chan struct{})}
-	if err := s.prepare(path, fresh); err != nil {
+	if err := s.prepare(path); err != nil {
 		d.close()
 		return nil, err
 	}
@@ -58,16 +58,13 @@ func open(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// prepare lays a fresh file out and reads what the store keeps in memory.
-func (s *Store) prepare(path string, fresh bool) error {
-	if fresh {
-		err := s.disk.update(func(tx *bolt.Tx) (bool, error) { return true, create(tx) })
-		if err != nil {
-			return err
-		}
-		if err := syncDir(filepath.Dir(path)); err != nil {
-			return err
-		}
+// prepare lays the file out and reads what the store keeps in memory.
+func (s *Store) prepare(path string) error {
+	if err := layOut(s.disk); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return err
 	}
 	return s.disk.view(func(tx *bolt.Tx) error {
 		s.epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))
@@ -87,7 +84,7 @@ func (s *Store) Epoch() string { return s.epoch }
 // its ErrClosed from a goroutine of its own.
 //
 // Everybody's commits wait while done runs, so it should do no more than send
-// a message. It may call Append and Delete; it must not call Close.
+// a message. It may call whatever queues; it must not call Close.
 func (s *Store) Append(c Commit, done func(error)) {
 	s.enqueue(&request{write: c.write, size: c.size(), err: c.check(s.limit), done: done})
 }
@@ -103,6 +100,9 @@ func (s *Store) Delete(room string, done func(error)) {
 }
 
 func (s *Store) enqueue(r *request) {
+	if r.done == nil {
+		r.done = func(error) {}
+	}
 	if r.err != nil {
 		r.refuse(r.err)
 	}

@@ -18,6 +18,7 @@ func init() {
 	children["failing sync"] = failingSyncChild
 	children["slow sync"] = slowSyncChild
 	children["read-only"] = readOnlyChild
+	children["migration"] = migrationChild
 }
 
 // A syncFault decides what an fsync or fdatasync of this process returns. It
@@ -289,4 +290,46 @@ func readOnlyChild(path string) error {
 		return fmt.Errorf("a refused entry is read: last %d, %v", last, err)
 	}
 	return nil
+}
+
+// A disk that fails in the middle of a migration leaves a file that the next
+// start takes: of the old version if the failure could be undone, else of
+// either.
+func TestMigrationUnderFailingSync(t *testing.T) { runChild(t, "migration") }
+
+func migrationChild(path string) error {
+	if err := interceptSyncs(); err != nil {
+		fmt.Println(skipPrefix+"cannot intercept system calls:", err)
+		return nil
+	}
+	for n := range 2 { // the sync of the pages, that of the meta page
+		for _, times := range []int{1, 2, -1} { // with the syncs that mending needs, or without
+			path := fmt.Sprint(path, n, times)
+			if err := migrateFailing(path, failFrom(n+1, times)); err != nil { // one has passed when the file is open
+				return fmt.Errorf("sync %d fails %d times: %w", n, times, err)
+			}
+		}
+	}
+	return nil
+}
+
+func migrateFailing(path string, fault syncFault) error {
+	if err := writeVersion1(path); err != nil {
+		return err
+	}
+	setFault(fault)
+	_, err := Open(path, Options{})
+	setFault(nil)
+	if !errors.Is(err, ErrUnavailable) {
+		return fmt.Errorf("open: got %w, want ErrUnavailable", err)
+	}
+	s, err := Open(path, Options{})
+	if err != nil {
+		return err
+	}
+	got, err := readAll(s, "a")
+	if fmt.Sprint(got) != "[one two]" || err != nil {
+		return fmt.Errorf("room a holds %q, %w", got, err)
+	}
+	return errors.Join(putSessionWait(s, "key", "value"), s.Close(), checkFile(path))
 }

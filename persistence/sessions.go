@@ -1,0 +1,127 @@
+package persistence
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// MaxSessionLen is how long the value of a [Session] is at most, in bytes.
+const MaxSessionLen = 64 << 10
+
+// A Session is what is kept of a client's session so that it can be taken up
+// again, also by the next process.
+type Session struct {
+	Key   string // 1 to MaxSessionKeyLen bytes, any bytes
+	Value []byte // the caller's own encoding, at most MaxSessionLen bytes
+}
+
+// PutSession queues the value as what is kept under key, in place of what was,
+// and returns. It keeps its place among all that is queued. done is called as
+// [Store.Append] calls it, with [ErrInvalid], [ErrTooLarge], [ErrBusy],
+// [ErrClosed] or [ErrUnavailable] if nothing was changed; nil asks for no
+// answer. The value belongs to the store until then, without a done for good.
+func (s *Store) PutSession(key string, value []byte, done func(error)) {
+	write := func(tx *bolt.Tx) error { return tx.Bucket(bucketSessions).Put([]byte(key), value) }
+	size := requestOverhead + len(key) + len(value)
+	s.enqueue(&request{write: write, size: size, err: checkSession(key, value), done: done})
+}
+
+func checkSession(key string, value []byte) error {
+	if len(value) > MaxSessionLen {
+		return fmt.Errorf("%w: session of %d bytes, want at most %d", ErrTooLarge, len(value), MaxSessionLen)
+	}
+	return checkSessionKey(key)
+}
+
+// DeleteSessions queues the removal of the sessions and returns: of all of
+// them, or with an error of none. Keys that are not there are no error. The
+// rest is as with [Store.PutSession], and the keys belong to the store as the
+// value does.
+func (s *Store) DeleteSessions(keys []string, done func(error)) {
+	size := requestOverhead
+	for _, key := range keys {
+		size += len(key)
+	}
+	write := func(tx *bolt.Tx) error { return deleteSessions(tx, keys) }
+	s.enqueue(&request{write: write, size: size, err: s.checkSessionKeys(keys, size), done: done})
+}
+
+func (s *Store) checkSessionKeys(keys []string, size int) error {
+	if size > s.limit {
+		return fmt.Errorf("%w: %d bytes of session keys, want at most %d", ErrTooLarge, size, s.limit)
+	}
+	for _, key := range keys {
+		if err := checkSessionKey(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deleteSessions(tx *bolt.Tx, keys []string) error {
+	sessions := tx.Bucket(bucketSessions)
+	for _, key := range keys {
+		if err := sessions.Delete([]byte(key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Session returns what is kept under key, as the caller's copy.
+func (s *Store) Session(key string) (value []byte, ok bool, err error) {
+	if err := checkSessionKey(key); err != nil {
+		return nil, false, err
+	}
+	err = s.disk.view(func(tx *bolt.Tx) error {
+		v := tx.Bucket(bucketSessions).Get([]byte(key))
+		value, ok = bytes.Clone(v), v != nil
+		return nil
+	})
+	return value, ok, err
+}
+
+// Sessions yields all sessions, sorted by key. One that is put or deleted
+// while the loop runs may be yielded or not. After an error it yields no more.
+//
+// The loop may take its time and may use the store; it runs in no transaction.
+func (s *Store) Sessions() iter.Seq2[Session, error] {
+	return func(yield func(Session, error) bool) {
+		from := []byte{}
+		for n := firstChunkEntries; ; n = min(2*n, maxChunkEntries) {
+			chunk, more, err := s.sessionChunk(from, n)
+			for _, session := range chunk {
+				if !yield(session, nil) {
+					return
+				}
+				from = append([]byte(session.Key), 0) // the next possible key
+			}
+			if err != nil {
+				yield(Session{}, err)
+				return
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// sessionChunk reads up to n sessions in one snapshot, those whose keys are
+// not less than from, and says whether more follow.
+func (s *Store) sessionChunk(from []byte, n int) (chunk []Session, more bool, err error) {
+	err = s.disk.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketSessions).Cursor()
+		k, v := c.Seek(from)
+		for size := 0; k != nil && len(chunk) < n && size < maxChunkBytes; k, v = c.Next() {
+			chunk = append(chunk, Session{Key: string(k), Value: bytes.Clone(v)})
+			size += len(v)
+		}
+		more = k != nil
+		return nil
+	})
+	return chunk, more, err
+}
