@@ -21,9 +21,10 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 	case wire.JoinRoom:
 		c.answerJoin(e, r, body.(room.Joined))
 	case wire.LeaveRoom:
-		delete(c.joined, r.Room)
+		c.forget(r.Room)
+		c.save(nil)
 		left := wire.RoomLeft(r)
-		c.emit("room_left", "", left)
+		c.emitMarked("room_left", "", left)
 		c.ok(e, left)
 	case wire.SendMessage:
 		c.answerSend(e, r, body.(room.Sent))
@@ -44,7 +45,7 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 // (WIRE-ASSISTANT §9.2).
 func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	id := j.Chat.Room
-	c.joined[id] = r.Dialect
+	c.admitted(id, r.Dialect, j)
 	joined := wire.RoomJoined{
 		Room: id, Seq: j.Seq, Epoch: j.Chat.Epoch, Members: []wire.Member{}, Queued: []wire.Queued{}, Pending: []string{},
 	}
@@ -63,7 +64,7 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	if r.Room == "" {
 		c.emit("room_joined", undefined, joined)
 	}
-	c.emit("room_joined", string(id), joined)
+	c.emitMarked("room_joined", string(id), joined)
 	c.ok(e, joined)
 }
 
@@ -72,7 +73,7 @@ func (c *client) answerSend(e *session.Event, r wire.SendMessage, s room.Sent) {
 	if r.Envelope != "" {
 		c.emit("message_sent", r.Envelope, wire.Success{Success: true})
 	}
-	if r.Envelope == "" || c.joined[r.Room] != wire.SPA {
+	if m := c.rooms[r.Room]; r.Envelope == "" || m == nil || m.dialect != wire.SPA {
 		c.emit("message_sent", string(r.Room), sent)
 	}
 	c.ok(e, sent)

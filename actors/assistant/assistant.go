@@ -10,10 +10,13 @@
 package assistant
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"iter"
 	"net/http"
 
+	"parlor/actors/recovery"
 	"parlor/actors/room"
 	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
@@ -30,13 +33,18 @@ type Rooms interface {
 	Tell(id chat.RoomID, m room.Message)
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
 	History(u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
+	Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 }
 
 // A Namespace admits users to the rooms. It is shared by all sessions and must
-// not be changed once it serves.
+// not be changed once it serves. Auth and Rooms have no default.
 type Namespace struct {
-	Auth  Authenticator
-	Rooms Rooms
+	Auth     Authenticator
+	Rooms    Rooms
+	Recovery *recovery.Table // nil: no connection state is recovered
+
+	MaxRooms       int // that one socket may have joined. Zero means 100
+	MaxReplayBytes int // that a client may have missed and still be recovered. Zero means 512 KiB
 }
 
 // Connect implements session.Namespace. What the client claims to be in auth
@@ -47,21 +55,31 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 		e := chat.AsError(err)
 		return nil, &session.Refusal{Message: e.Message, Data: wire.Encode(map[string]chat.Code{"code": e.Code})}
 	}
-	return &client{
-		rooms: n.Rooms, socket: s, user: user,
-		joined: make(map[chat.RoomID]wire.Dialect), waiting: make(map[uint64]waiting),
-	}, nil
+	c := &client{
+		Namespace: n, socket: s, user: user,
+		rooms: make(map[chat.RoomID]*membership), waiting: make(map[uint64]waiting),
+	}
+	c.identify(auth)
+	return c, nil
 }
 
 // client is one socket in the namespace.
 type client struct {
-	rooms   Rooms
+	*Namespace
 	socket  *session.Socket
 	user    chat.User
+	address address
 	last    chat.RoomID // found or created last: what a join without a room means
-	joined  map[chat.RoomID]wire.Dialect
+	rooms   map[chat.RoomID]*membership
 	waiting map[uint64]waiting // for a room's reply, by its Ref
 	ref     uint64
+	standing
+}
+
+// membership is in a room that the client has joined, or asked to join.
+type membership struct {
+	dialect wire.Dialect
+	told    *mark // nil until the room has admitted the client
 }
 
 // waiting is an event that a room has not answered.
@@ -72,13 +90,16 @@ type waiting struct {
 }
 
 // address is where rooms reach a client.
-type address struct{ socket *session.Socket }
+type address struct {
+	socket *session.Socket
+	origin string // the socket's id, which may only be asked for on its goroutine
+}
 
 // Deliver implements room.Address.
 func (a address) Deliver(d room.Delivery) { a.socket.Tell(d) }
 
 // Origin implements room.Address.
-func (a address) Origin() string { return a.socket.ID() }
+func (a address) Origin() string { return a.origin }
 
 // Event implements session.Handler.
 func (c *client) Event(e *session.Event) {
@@ -123,13 +144,19 @@ func send(call room.Caller, r wire.SendMessage) room.Message {
 
 // tell sends a command to a room and remembers what it is the answer to.
 func (c *client) tell(e *session.Event, r wire.Request, id chat.RoomID, command func(room.Caller) room.Message) {
+	call := c.caller()
+	c.waiting[call.Ref] = waiting{e, r, id}
+	c.Rooms.Tell(id, command(call))
+}
+
+// caller signs a command with a number of its own.
+func (c *client) caller() room.Caller {
 	c.ref++
-	c.waiting[c.ref] = waiting{e, r, id}
-	c.rooms.Tell(id, command(room.Caller{User: c.user, Address: address{c.socket}, Ref: c.ref}))
+	return room.Caller{User: c.user, Address: c.address, Ref: c.ref}
 }
 
 func (c *client) find(e *session.Event, r wire.FindChat) {
-	info, err := c.rooms.Get(context.Background(), c.user, r.Chat)
+	info, err := c.Rooms.Get(context.Background(), c.user, r.Chat)
 	if err != nil {
 		c.refuse(e, r, hidden(chat.AsError(err)))
 		return
@@ -158,11 +185,33 @@ func (c *client) join(e *session.Event, r wire.JoinRoom) {
 		c.refuse(e, r, chat.Refuse(chat.CodeInvalid, "room_id is missing, and no room was found or created before"))
 		return
 	}
-	c.tell(e, r, id, func(call room.Caller) room.Message { return &room.Join{Caller: call, Dialect: r.Dialect} })
+	m, known := c.rooms[id]
+	switch {
+	case !known && len(c.rooms) >= c.maxRooms():
+		c.refuse(e, r, chat.Refuse(chat.CodeBusy, "you have joined as many rooms as one connection may"))
+		return
+	case !known:
+		m = new(membership)
+		c.rooms[id] = m
+	}
+	m.dialect = r.Dialect
+	call := c.caller()
+	c.waiting[call.Ref] = waiting{e, r, id}
+	c.save(func() { c.Rooms.Tell(id, &room.Join{Caller: call, Dialect: r.Dialect}) })
+}
+
+func (c *client) maxRooms() int { return cmp.Or(c.MaxRooms, 100) }
+
+// forget ends a membership, or what was to be one.
+func (c *client) forget(id chat.RoomID) {
+	if m, ok := c.rooms[id]; ok {
+		c.told = c.told.without(m.told)
+		delete(c.rooms, id)
+	}
 }
 
 func (c *client) history(e *session.Event, r wire.History) {
-	messages, more, err := c.rooms.History(c.user, r.Room, r.Before, r.Limit)
+	messages, more, err := c.Rooms.History(c.user, r.Room, r.Before, r.Limit)
 	if err != nil {
 		c.refuse(e, r, chat.AsError(err))
 		return
@@ -178,33 +227,61 @@ func (c *client) history(e *session.Event, r wire.History) {
 func (c *client) Deliver(v any) {
 	switch d := v.(type) {
 	case *room.Publication:
-		c.socket.Send(d.Frames...)
-		if d.Gone {
-			delete(c.joined, d.Room)
-		}
+		c.publish(d)
 	case room.Reply:
-		w, ok := c.waiting[d.Ref]
-		if !ok {
-			return
-		}
-		delete(c.waiting, d.Ref)
-		if d.Err != nil {
-			c.refuse(w.event, w.request, d.Err)
-			return
-		}
-		c.answer(w.event, w.request, d.Body)
+		c.reply(d)
+	case saved:
+		c.saved(d)
+	case superseded:
+		c.socket.CloseConnection()
 	}
 }
 
+// publish passes on what a room tells. What it told before it knew that the
+// client has left is not for a client that may have joined again.
+func (c *client) publish(p *room.Publication) {
+	m, ok := c.rooms[p.Room]
+	if !ok || m.told == nil {
+		return
+	}
+	c.send(c.mark(m.told, p.Seq, p.Frames)...)
+	if p.Gone {
+		c.forget(p.Room)
+	}
+}
+
+func (c *client) reply(d room.Reply) {
+	if c.returning != nil && c.rejoined(d) {
+		return
+	}
+	w, ok := c.waiting[d.Ref]
+	if !ok {
+		return
+	}
+	delete(c.waiting, d.Ref)
+	if d.Err == nil {
+		c.answer(w.event, w.request, d.Body)
+		return
+	}
+	if m := c.rooms[w.room]; m != nil && m.told == nil {
+		c.forget(w.room)
+	}
+	c.refuse(w.event, w.request, d.Err)
+}
+
 // Disconnected implements session.Handler.
-func (c *client) Disconnected(string) {
+func (c *client) Disconnected(reason string) {
 	for _, w := range c.waiting {
-		if _, ok := w.request.(wire.JoinRoom); ok { // the answer would come too late to be known
-			c.joined[w.room] = wire.Both
-		}
 		w.event.Done()
 	}
-	for id := range c.joined {
-		c.rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: address{c.socket}}})
+	c.leaveAll()
+	c.lose(reason)
+}
+
+// leaveAll leaves what the client has joined or asked to join: the answer would
+// come too late to be known.
+func (c *client) leaveAll() {
+	for id := range c.rooms {
+		c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: c.address}})
 	}
 }

@@ -257,6 +257,21 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 	}
 }
 
+// Records yields what follows record after in a room's log, for a member that
+// the room has just admitted. After an error it yields no more.
+func (r *Rooms) Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
+	return func(yield func(chat.Record, error) bool) {
+		for record, err := range room.Records(context.Background(), r.log.Read(string(id), after)) {
+			if err != nil {
+				err = r.unreadable(err)
+			}
+			if !yield(record, err) {
+				return
+			}
+		}
+	}
+}
+
 // oldest returns the number of the last record that makes up limit messages,
 // of entries that come newest first.
 func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], limit int) (seq uint64, err error) {

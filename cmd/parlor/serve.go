@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"parlor/actors/assistant"
+	"parlor/actors/recovery"
 	"parlor/actors/room"
 	"parlor/actors/rooms"
 	"parlor/actors/session"
@@ -55,6 +56,12 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	parts.add("event log", func(context.Context) error { return store.Close() })
 
+	sessions, err := openRecovery(s, store, log)
+	if err != nil {
+		return err
+	}
+	parts.add("recovery", func(context.Context) error { sessions.Close(); return nil })
+
 	models, err := openModels(s)
 	if err != nil {
 		return err
@@ -69,7 +76,10 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	parts.add("rooms", rooms.Close)
 
-	connections := openConnections(s, actors, &assistant.Namespace{Auth: verifier, Rooms: rooms}, log)
+	connections := openConnections(s, actors, &assistant.Namespace{
+		Auth: verifier, Rooms: rooms, Recovery: sessions,
+		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
+	}, log)
 
 	endpoints, err := api.New(rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, Logger: log})
 	if err != nil {
@@ -171,6 +181,14 @@ func openModels(s Settings) (*provider.Models, error) {
 		OpenAI: openai.Options{FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout},
 		Eliza:  eliza.Options{Delay: cmp.Or(s.ElizaWordDelay, -1)},
 	})
+}
+
+// openRecovery returns nil if clients that lost their connection begin anew.
+func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*recovery.Table, error) {
+	if s.RecoveryWindow == 0 {
+		return nil, nil
+	}
+	return recovery.Open(recovery.Options{Store: store, Logger: log, Window: s.RecoveryWindow, MaxSessions: s.MaxSessions})
 }
 
 func roomOptions(s Settings, models *provider.Models, shared bool, log *slog.Logger) room.Options {

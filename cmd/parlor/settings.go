@@ -50,6 +50,9 @@ type Values struct {
 	PingInterval    time.Duration `group:"limits" default:"25s" help:"Time between heartbeats."`
 	PingTimeout     time.Duration `group:"limits" default:"20s" help:"Longest wait for the answer to a heartbeat."`
 	ConnectTimeout  time.Duration `group:"limits" default:"45s" help:"Longest time from opening a connection to signing in."`
+	RecoveryWindow  time.Duration `group:"limits" default:"2m" help:"Time in which a client that lost its connection can come back and miss nothing; 0s for none."`
+	MaxSessions     int           `group:"limits" default:"100000" help:"Sessions that are remembered for clients that come back."`
+	MaxJoinedRooms  int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
 	RoomIdleTimeout time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
 	LogLevel  slog.Level `group:"logging" default:"info" help:"debug, info, warn or error."`
@@ -144,6 +147,9 @@ func (s *Settings) check() error {
 		{"first-token-timeout", positive(s.FirstTokenTimeout)},
 		{"silence-timeout", positive(s.SilenceTimeout)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},
+		{"recovery-window", notNegative(s.RecoveryWindow)},
+		{"max-sessions", positive(s.MaxSessions)},
+		{"max-joined-rooms", positive(s.MaxJoinedRooms)},
 		{"max-message-bytes", s.checkMessageBytes()},
 		{"max-answer-bytes", s.checkAnswerBytes()},
 		{"max-payload", positive(s.MaxPayload)},

@@ -80,6 +80,9 @@ type User struct {
 	Name    string `json:"name,omitempty"`
 	Email   string `json:"email,omitempty"`
 	Picture string `json:"picture,omitempty"`
+
+	// Guest means that nobody said who this is, and the ID was made up.
+	Guest bool `json:"-"`
 }
 
 // A Model is an assistant that a chat can talk with, as clients list it.

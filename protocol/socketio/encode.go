@@ -53,6 +53,16 @@ func EventFrame(namespace, name string, args ...json.RawMessage) engineio.Frame 
 	return engineio.Frame{Data: appendEvent(b, name, args)}
 }
 
+// WithArg returns the event with one more argument. The frame is that of an
+// event without attachments, and is not changed.
+func WithArg(event engineio.Frame, arg json.RawMessage) engineio.Frame {
+	b := make([]byte, 0, len(event.Data)+len(arg)+1)
+	b = append(b, event.Data[:len(event.Data)-1]...) // all but the bracket
+	b = append(b, ',')
+	b = append(b, arg...)
+	return engineio.Frame{Data: append(b, ']')}
+}
+
 // AckFrame encodes the acknowledgement of the event that came with id.
 func AckFrame(namespace string, id uint64, args ...json.RawMessage) engineio.Frame {
 	b := header(Packet{Type: Ack, Namespace: namespace, ID: id, HasID: true}, eventSize("", args))

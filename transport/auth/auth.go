@@ -166,7 +166,7 @@ func bearer(values []string) (string, error) {
 func claimedUser(raw json.RawMessage) (chat.User, error) {
 	if !present(raw) {
 		suffix := strings.ToLower(rand.Text()[:guestSuffixLen])
-		return chat.User{ID: Guest + "-" + chat.UserID(suffix)}, nil
+		return chat.User{ID: Guest + "-" + chat.UserID(suffix), Guest: true}, nil
 	}
 	var id string
 	if err := json.Unmarshal(raw, &id); err != nil {

@@ -1,0 +1,158 @@
+package assistant
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"parlor/actors/recovery"
+	"parlor/actors/room"
+	"parlor/actors/session"
+	wire "parlor/protocol/assistant"
+	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
+	"parlor/protocol/socketio"
+)
+
+// standing is what lets a client come back: what it is known by, and how far it
+// is. The zero standing is that of a client that cannot.
+type standing struct {
+	pid       string
+	told      offset
+	unsaved   bool // it is not on disk what the client has joined
+	returning *returning
+}
+
+// owner tells a socket that another one has its session.
+type owner struct{ socket *session.Socket }
+
+// Supersede implements recovery.Owner.
+func (o owner) Supersede() { o.socket.Tell(superseded{}) }
+
+// superseded is what the socket is told then.
+type superseded struct{}
+
+// saved is the end of a save.
+type saved struct {
+	err  error
+	then func()
+}
+
+// identify gives the client back the session that it asks for, or begins one.
+func (c *client) identify(auth json.RawMessage) {
+	c.address = address{c.socket, c.socket.ID()}
+	if c.Recovery == nil {
+		return
+	}
+	var asked struct{ PID, Offset any }
+	_ = json.Unmarshal(auth, &asked) // what is no object was refused before
+	pid, _ := asked.PID.(string)
+	text, _ := asked.Offset.(string)
+	if told, ok := parseOffset(text, c.maxRooms()); ok {
+		if s, ok := c.Recovery.Claim(pid, c.user, owner{c.socket}); ok {
+			c.comeBack(pid, s, told)
+			return
+		}
+	}
+	c.begin()
+}
+
+// begin begins a new session.
+func (c *client) begin() {
+	c.standing = standing{pid: recovery.NewID()}
+	id := recovery.NewID()
+	c.socket.Identify(id, c.pid)
+	c.address = address{c.socket, id}
+}
+
+// save remembers what the client has joined and asked to join, and calls then
+// when that is on disk or cannot be.
+func (c *client) save(then func()) {
+	if c.pid == "" {
+		if then != nil {
+			then()
+		}
+		return
+	}
+	s := recovery.Session{SID: c.socket.ID(), User: c.user.ID, Guest: c.user.Guest}
+	for id, m := range c.rooms {
+		if id.Valid() {
+			s.Rooms = append(s.Rooms, recovery.Room{ID: id, Dialect: m.dialect})
+		}
+	}
+	slices.SortFunc(s.Rooms, func(a, b recovery.Room) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	socket := c.socket
+	c.Recovery.Save(c.pid, owner{socket}, s, func(err error) { socket.Tell(saved{err, then}) })
+}
+
+func (c *client) saved(s saved) {
+	c.unsaved = s.err != nil
+	if s.then != nil {
+		s.then()
+	}
+}
+
+// lose lets the client come back for a while, unless it has left for good.
+func (c *client) lose(reason string) {
+	switch {
+	case c.pid == "":
+	case reason == session.ReasonClientDisconnect, reason == session.ReasonServerDisconnect:
+		c.Recovery.Forget(c.pid, owner{c.socket})
+	default:
+		c.Recovery.Lost(c.pid, owner{c.socket})
+	}
+}
+
+// admitted makes the client a member who knows the room up to now.
+func (c *client) admitted(id chat.RoomID, d wire.Dialect, j room.Joined) {
+	c.forget(id)
+	m := &membership{d, &mark{tag: tagOf(id, j.Chat.Epoch), seq: j.Seq}}
+	c.rooms[id] = m
+	c.told = append(c.told, m.told)
+}
+
+// mark appends to each frame of a record how far the client is once it has
+// that frame, and returns them as they are if it is no record, or the client
+// cannot come back.
+func (c *client) mark(told *mark, seq uint64, frames []engineio.Frame) []engineio.Frame {
+	if c.pid == "" || seq == 0 {
+		return frames
+	}
+	marked := make([]engineio.Frame, len(frames))
+	for i, f := range frames {
+		told.seq, told.frames = seq-1, i+1
+		if i == len(frames)-1 {
+			told.seq, told.frames = seq, 0
+		}
+		marked[i] = socketio.WithArg(f, c.offset())
+	}
+	return marked
+}
+
+func (c *client) offset() json.RawMessage {
+	if c.unsaved {
+		return json.RawMessage(`"` + brokenOffset + `"`)
+	}
+	return c.told.json()
+}
+
+// emitMarked emits an event that changes what the client has joined.
+func (c *client) emitMarked(word, id string, payload any) {
+	f := wire.Event(word, id, payload)
+	if c.pid != "" {
+		f = socketio.WithArg(f, c.offset())
+	}
+	c.socket.Send(f)
+}
+
+// send sends what a room tells, in its place among what the client has missed.
+func (c *client) send(frames ...engineio.Frame) {
+	if c.returning != nil {
+		c.returning.add(frames...)
+		return
+	}
+	c.socket.Send(frames...)
+}
+
+func (c *client) maxReplayBytes() int { return cmp.Or(c.MaxReplayBytes, 512<<10) }

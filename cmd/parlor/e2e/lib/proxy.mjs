@@ -1,0 +1,65 @@
+// A network that can fail: a TCP proxy in front of a server.
+import { once } from "node:events";
+import net from "node:net";
+
+/**
+ * Forwards to the server behind url until the end of the test.
+ *
+ * cut() ends all connections without a word (refuse: and those that come, until accept()); stall() keeps them open and
+ * forwards nothing more in either direction, which neither end can tell from a slow network.
+ */
+export async function proxy(t, url) {
+  const { hostname, port } = new URL(url);
+  const links = new Set();
+  let refusing = false;
+
+  const server = net.createServer((client) => {
+    if (refusing) {
+      client.destroy();
+      return;
+    }
+    const upstream = net.connect(Number(port), hostname);
+    const link = { client, upstream };
+    links.add(link);
+    for (const socket of [client, upstream]) {
+      socket.setNoDelay(true);
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        links.delete(link);
+        client.destroy();
+        upstream.destroy();
+      });
+    }
+    client.pipe(upstream);
+    upstream.pipe(client);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+
+  const network = {
+    url: `http://127.0.0.1:${server.address().port}`,
+    async cut({ refuse = false } = {}) {
+      refusing = refuse;
+      const gone = [...links].map(({ client }) => client.closed || once(client, "close"));
+      for (const { client, upstream } of links) {
+        client.resetAndDestroy();
+        upstream.resetAndDestroy();
+      }
+      await Promise.all(gone);
+    },
+    accept() {
+      refusing = false;
+    },
+    stall() {
+      for (const { client, upstream } of links) {
+        client.unpipe(upstream).pause();
+        upstream.unpipe(client).pause();
+      }
+    },
+  };
+  t.after(async () => {
+    await network.cut({ refuse: true });
+    server.close();
+  });
+  return network;
+}
