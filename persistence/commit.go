@@ -9,7 +9,7 @@ import (
 
 // A Commit is what a room adds to the log in one step: all of it or nothing.
 //
-// A Commit without Entries is accepted if it changes Chat or Turn; it too has
+// A Commit without Entries is accepted if it changes anything else; it too has
 // to name the last entry in After. The slices belong to the store until done
 // is called.
 type Commit struct {
@@ -24,8 +24,18 @@ type Commit struct {
 	Chat    *Chat    // if not nil, replaces the room's row among the chats
 
 	// Turn, if not nil, says whether the room has a turn that is queued or
-	// running after this commit: see [Store.OpenTurns].
+	// running after this commit: see [Store.OpenTurns]. It also drops the Text
+	// of earlier commits.
 	Turn *bool
+
+	// Text is what the running turn has answered since the commit before this
+	// one that had a Text, and TextAt how many bytes those hold: see [Store.Text].
+	Text   []byte
+	TextAt int
+
+	// Snapshot, if not nil, is the room's state after this commit, in its own
+	// encoding: see [Store.Snapshot].
+	Snapshot []byte
 }
 
 // A Key binds an idempotency key to the entry that it led to, which has to be
@@ -40,7 +50,7 @@ type Key struct {
 const requestOverhead = 256
 
 func (c *Commit) size() int {
-	n := requestOverhead
+	n := requestOverhead + len(c.Text) + len(c.Snapshot)
 	for _, e := range c.Entries {
 		n += len(e)
 	}
@@ -61,7 +71,7 @@ func (c *Commit) check(maxBytes int) error {
 	if n := c.size(); n > maxBytes {
 		return fmt.Errorf("%w: %d bytes, want at most %d", ErrTooLarge, n, maxBytes)
 	}
-	if len(c.Entries) == 0 && c.Chat == nil && c.Turn == nil {
+	if len(c.Entries) == 0 && c.Chat == nil && c.Turn == nil && c.Text == nil && c.Snapshot == nil {
 		return fmt.Errorf("%w: a commit to room %q changes nothing", ErrInvalid, c.Room)
 	}
 	if err := c.checkKeys(); err != nil {
@@ -121,7 +131,10 @@ func (c *Commit) write(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	if err := c.writeTurn(tx.Bucket(bucketTurns)); err != nil {
+	if err := c.writeTurn(tx); err != nil {
+		return err
+	}
+	if err := c.writeState(tx); err != nil {
 		return err
 	}
 	if c.Chat == nil {
@@ -146,11 +159,15 @@ func (c *Commit) follows(log, dedup *bolt.Bucket) error {
 	return nil
 }
 
-func (c *Commit) writeTurn(turns *bolt.Bucket) error {
-	switch {
-	case c.Turn == nil:
+func (c *Commit) writeTurn(tx *bolt.Tx) error {
+	if c.Turn == nil {
 		return nil
-	case *c.Turn:
+	}
+	if _, err := deletePrefix(tx.Bucket(bucketTexts), prefix(c.Room)); err != nil {
+		return err
+	}
+	turns := tx.Bucket(bucketTurns)
+	if *c.Turn {
 		return turns.Put([]byte(c.Room), nil)
 	}
 	return turns.Delete([]byte(c.Room))
@@ -169,6 +186,9 @@ func deleteRoom(tx *bolt.Tx, room string) error {
 	}
 	chat, err := deleteChat(tx, room)
 	if err != nil {
+		return err
+	}
+	if err := deleteState(tx, room); err != nil {
 		return err
 	}
 	turns := tx.Bucket(bucketTurns)

@@ -4,8 +4,8 @@
 //	Append, Delete, PutSession, DeleteSessions
 //	  → queue → writer ─ one transaction, one fsync → done, done, done …
 //	                     │
-//	  Read, ReadBack, Last, Lookup, Chat, Chats, OpenTurns, Session, Sessions
-//	  in short snapshots
+//	  Read, ReadBack, Last, Lookup, Snapshot, Text, Chat, Chats, OpenTurns,
+//	  Session, Sessions, each in short read transactions
 //
 // # Recorded before shown
 //

@@ -31,9 +31,15 @@ var migrations = [...]func(*bolt.Tx) error{
 }
 
 // addSessions leads from version 1 to 2.
-func addSessions(tx *bolt.Tx) error {
-	_, err := tx.CreateBucket(bucketSessions)
-	return err
+func addSessions(tx *bolt.Tx) error { return createBuckets(tx, bucketSessions, bucketSnapshots, bucketTexts) }
+
+func createBuckets(tx *bolt.Tx, names ...[]byte) error {
+	for _, name := range names {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var (
@@ -110,10 +116,10 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 
 // create lays out a fresh file.
 func create(tx *bolt.Tx) error {
-	for _, name := range [][]byte{bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketTurns, bucketSessions} {
-		if _, err := tx.CreateBucket(name); err != nil {
-			return err
-		}
+	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketTurns,
+		bucketSessions, bucketSnapshots, bucketTexts)
+	if err != nil {
+		return err
 	}
 	if err := tx.Bucket(bucketMeta).Put(keyEpoch, []byte(rand.Text())); err != nil {
 		return err

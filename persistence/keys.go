@@ -14,13 +14,15 @@ import (
 // numbers do. The 0x00 ends a name that cannot contain it, so no name is a
 // prefix of another one's keys.
 var (
-	bucketMeta     = []byte("meta")     // format, epoch
-	bucketChats    = []byte("chats")    // room → chat row
-	bucketMembers  = []byte("members")  // owner 0x00 → count; owner 0x00 time room → nothing
-	bucketLog      = []byte("log")      // room 0x00 seq → entry, all rooms in one bucket
-	bucketDedup    = []byte("dedup")    // room 0x00 key → seq
-	bucketTurns    = []byte("turns")    // room → nothing, present while a turn is open
-	bucketSessions = []byte("sessions") // key → value, since version 2
+	bucketMeta      = []byte("meta")      // format, epoch
+	bucketChats     = []byte("chats")     // room → chat row
+	bucketMembers   = []byte("members")   // owner 0x00 → count; owner 0x00 time room → nothing
+	bucketLog       = []byte("log")       // room 0x00 seq → entry, all rooms in one bucket
+	bucketDedup     = []byte("dedup")     // room 0x00 key → seq
+	bucketTurns     = []byte("turns")     // room → nothing, present while a turn is open
+	bucketSessions  = []byte("sessions")  // key → value, since version 2
+	bucketSnapshots = []byte("snapshots") // room → seq, state; since version 2
+	bucketTexts     = []byte("texts")     // room 0x00 offset → piece of the running turn's text; since version 2
 )
 
 // Limits of names, in bytes.
