@@ -24,14 +24,15 @@ type Commit struct {
 	Chat    *Chat    // if not nil, replaces the room's row among the chats
 
 	// Turn, if not nil, says whether the room has a turn that is queued or
-	// running after this commit: see [Store.OpenTurns]. It also drops the Text
-	// of earlier commits.
+	// running after this commit: see [Store.OpenTurns].
 	Turn *bool
 
 	// Text is what the running turn has answered since the commit before this
-	// one that had a Text, and TextAt how many bytes those hold: see [Store.Text].
-	Text   []byte
-	TextAt int
+	// one that had a Text, and TextAt how many bytes those hold: see
+	// [Store.Text]. DropText drops the text of earlier commits.
+	Text     []byte
+	TextAt   int
+	DropText bool
 
 	// Snapshot, if not nil, is the room's state after this commit, in its own
 	// encoding: see [Store.Snapshot].
@@ -71,7 +72,7 @@ func (c *Commit) check(maxBytes int) error {
 	if n := c.size(); n > maxBytes {
 		return fmt.Errorf("%w: %d bytes, want at most %d", ErrTooLarge, n, maxBytes)
 	}
-	if len(c.Entries) == 0 && c.Chat == nil && c.Turn == nil && c.Text == nil && c.Snapshot == nil {
+	if len(c.Entries) == 0 && c.Chat == nil && c.Turn == nil && c.Text == nil && !c.DropText && c.Snapshot == nil {
 		return fmt.Errorf("%w: a commit to room %q changes nothing", ErrInvalid, c.Room)
 	}
 	if err := c.checkKeys(); err != nil {
@@ -131,7 +132,7 @@ func (c *Commit) write(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	if err := c.writeTurn(tx); err != nil {
+	if err := c.writeTurn(tx.Bucket(bucketTurns)); err != nil {
 		return err
 	}
 	if err := c.writeState(tx); err != nil {
@@ -159,15 +160,11 @@ func (c *Commit) follows(log, dedup *bolt.Bucket) error {
 	return nil
 }
 
-func (c *Commit) writeTurn(tx *bolt.Tx) error {
-	if c.Turn == nil {
+func (c *Commit) writeTurn(turns *bolt.Bucket) error {
+	switch {
+	case c.Turn == nil:
 		return nil
-	}
-	if _, err := deletePrefix(tx.Bucket(bucketTexts), prefix(c.Room)); err != nil {
-		return err
-	}
-	turns := tx.Bucket(bucketTurns)
-	if *c.Turn {
+	case *c.Turn:
 		return turns.Put([]byte(c.Room), nil)
 	}
 	return turns.Delete([]byte(c.Room))

@@ -17,6 +17,11 @@ func (c *Commit) writeState(tx *bolt.Tx) error {
 			return err
 		}
 	}
+	if c.DropText {
+		if _, err := deletePrefix(tx.Bucket(bucketTexts), prefix(c.Room)); err != nil {
+			return err
+		}
+	}
 	if c.Text == nil {
 		return nil
 	}

@@ -9,7 +9,6 @@ import (
 // say, and goes with the room.
 func TestSnapshotAndText(t *testing.T) {
 	s := newStore(t)
-	open, closed := true, false
 	state := func() (uint64, string, string) {
 		t.Helper()
 		seq, state, err := s.Snapshot("room")
@@ -28,14 +27,14 @@ func TestSnapshotAndText(t *testing.T) {
 		state, text string
 	}{
 		{Commit{Entries: [][]byte{{1}}}, 0, "", ""},
-		{Commit{After: 1, Entries: [][]byte{{2}, {3}}, Snapshot: []byte("three"), Turn: &open}, 3, "three", ""},
+		{Commit{After: 1, Entries: [][]byte{{2}, {3}}, Snapshot: []byte("three")}, 3, "three", ""},
 		{Commit{After: 3, Text: []byte("one ")}, 3, "three", "one "},
 		{Commit{After: 3, Text: []byte("two "), TextAt: 4}, 3, "three", "one two "},
 		{Commit{After: 3, Entries: [][]byte{{4}}}, 3, "three", "one two "},
 		{Commit{After: 4, Text: []byte("three"), TextAt: 8}, 3, "three", "one two three"},
-		{Commit{After: 4, Entries: [][]byte{{5}}, Turn: &open}, 3, "three", ""},
+		{Commit{After: 4, Entries: [][]byte{{5}}, DropText: true}, 3, "three", ""},
 		{Commit{After: 5, Text: []byte("again")}, 3, "three", "again"},
-		{Commit{After: 5, Entries: [][]byte{{6}}, Turn: &closed, Snapshot: []byte("six")}, 6, "six", ""},
+		{Commit{After: 5, Entries: [][]byte{{6}}, DropText: true, Snapshot: []byte("six")}, 6, "six", ""},
 	} {
 		step.commit.Room = "room"
 		if err := appendWait(s, step.commit); err != nil {

@@ -47,7 +47,7 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	id := j.Chat.Room
 	c.admitted(id, r.Dialect, j)
 	joined := wire.RoomJoined{
-		Room: id, Seq: j.Seq, Epoch: j.Chat.Epoch, Members: []wire.Member{}, Queued: []wire.Queued{}, Pending: []string{},
+		Room: id, Seq: j.Seq, Epoch: j.Epoch, Members: []wire.Member{}, Queued: []wire.Queued{}, Pending: []string{},
 	}
 	for _, u := range j.Members {
 		joined.Members = append(joined.Members, wire.Member{UserID: u.ID, Name: u.Name})

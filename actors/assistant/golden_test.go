@@ -126,8 +126,8 @@ func (p *player) say(name string, packets []string) {
 	}
 }
 
-// madeUp matches UUIDs, and the ids of sockets.
-var madeUp = regexp.MustCompile(`"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[A-Z2-7]{26})"`)
+// madeUp matches UUIDs, the ids of sockets, and epochs, which have one of each.
+var madeUp = regexp.MustCompile(`"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.[A-Z2-7]{26})?|[A-Z2-7]{26})"`)
 
 // number replaces the ids that the server has made up.
 func (p *player) number(text string) string {

@@ -67,7 +67,7 @@ func (c *client) rejoined(d room.Reply) bool {
 // catchUp collects what the client has missed in a room, and the text so far of
 // a running turn. It reports false if the room cannot tell.
 func (c *client) catchUp(r recovery.Room, j room.Joined) bool {
-	told := c.told.find(tagOf(r.ID, j.Chat.Epoch))
+	told := c.told.find(tagOf(r.ID, j.Epoch))
 	if told == nil { // left, or not told that it had joined
 		c.Rooms.Tell(r.ID, &room.Leave{Caller: room.Caller{User: c.user, Address: c.address}})
 		delete(c.rooms, r.ID)

@@ -107,7 +107,7 @@ func (c *client) lose(reason string) {
 // admitted makes the client a member who knows the room up to now.
 func (c *client) admitted(id chat.RoomID, d wire.Dialect, j room.Joined) {
 	c.forget(id)
-	m := &membership{d, &mark{tag: tagOf(id, j.Chat.Epoch), seq: j.Seq}}
+	m := &membership{d, &mark{tag: tagOf(id, j.Epoch), seq: j.Seq}}
 	c.rooms[id] = m
 	c.told = append(c.told, m.told)
 }

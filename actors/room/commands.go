@@ -70,7 +70,10 @@ func (r *Room) join(c *Join) {
 	if c.Address != nil {
 		r.members[c.Address] = member{c.User, c.Address.Origin(), c.Dialect}
 	}
-	reply(c.Caller, Joined{Chat: r.shown.Chat, Seq: r.shown.Seq, Members: r.users(), Turn: r.running(), Queued: r.queued()})
+	reply(c.Caller, Joined{
+		Chat: r.shown.Chat, Epoch: r.shown.Chat.Epoch + "." + r.Epoch,
+		Seq: r.shown.Seq, Members: r.users(), Turn: r.running(), Queued: r.queued(),
+	})
 }
 
 // users lists the members, each user once, in the order of their ids.
@@ -92,7 +95,7 @@ func (r *Room) running() *Running {
 	case r.run != nil && r.run.turn.ID == turn.ID:
 		return &Running{turn, string(r.run.text)}
 	}
-	return &Running{Turn: turn}
+	return &Running{turn, string(r.cut)}
 }
 
 // queued are the turns that are recorded as wanted and not as started.

@@ -2,6 +2,7 @@ package room
 
 import (
 	"errors"
+	"slices"
 
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -47,7 +48,7 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 		r.pending[key] = p
 		commit.Keys = []persistence.Key{{Name: key, Seq: before.Seq + 1}}
 	}
-	r.index(&commit, &before)
+	r.index(&commit, &before, events)
 
 	ref := r.self.Ref()
 	r.Log.Append(commit, func(err error) { ref.Tell(&committed{p, err}) })
@@ -59,8 +60,8 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 }
 
 // index adds to the commit what is kept beside the log, if it changes: the
-// chat's row, and whether a turn is open.
-func (r *Room) index(c *persistence.Commit, before *State) {
+// chat's row, whether a turn is open, and now and then the state.
+func (r *Room) index(c *persistence.Commit, before *State, events []chat.Event) {
 	if r.head.Chat != before.Chat {
 		row := ChatRow(r.head.Chat)
 		c.Chat = &row
@@ -68,6 +69,22 @@ func (r *Room) index(c *persistence.Commit, before *State) {
 	if open := len(r.head.Turns) > 0; open != (len(before.Turns) > 0) {
 		c.Turn = &open
 	}
+	c.DropText = slices.ContainsFunc(events, endsAttempt)
+	if every := uint64(r.SnapshotEvery); r.head.Seq/every != before.Seq/every {
+		c.Snapshot = r.head.encode()
+	}
+}
+
+// endsAttempt reports whether e is the end of what a running turn has answered
+// so far.
+func endsAttempt(e chat.Event) bool {
+	switch e := e.(type) {
+	case chat.TurnStarted:
+		return true
+	case chat.TurnEnded:
+		return e.MessageID != "" // it had been started
+	}
+	return false
 }
 
 // committed takes the log's answer: the senders are answered, and then the

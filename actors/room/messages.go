@@ -119,6 +119,7 @@ type (
 	// follows the text so far, reaches it as publications.
 	Joined struct {
 		Chat    chat.Info
+		Epoch   string // of the chat and of the file: Seq means nothing in another one
 		Seq     uint64
 		Members []chat.User // each once, however many addresses it has
 		Turn    *Running    // nil if none is running

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"parlor/actors/actortest"
 	"parlor/actors/room"
+	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
@@ -114,4 +116,84 @@ func TestQueuedTurnsRunAfterACrash(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What was said before a crash is not lost with the last attempt: it is saved
+// by time and by size, and the turn ends with it.
+func TestTextOfACutTurnIsKept(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		o    room.Options
+		wait time.Duration
+		want string
+	}{
+		{"by time", room.Options{MaxAttempts: 1, CheckpointEvery: 300 * time.Millisecond}, 3500 * time.Millisecond, "one two three "},
+		{"by size", room.Options{MaxAttempts: 1, CheckpointEvery: time.Hour, CheckpointBytes: 7}, 3500 * time.Millisecond, "one two "},
+		{"not yet", room.Options{MaxAttempts: 1, CheckpointEvery: time.Hour}, time.Minute, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			actortest.Run(t, test.o, func(t *testing.T, s *actortest.Server) {
+				alice := s.User("alice")
+				alice.Create(theChat)
+				s.Assistant.On("?", actortest.Slowly(time.Second, "one ", "two ", "three ", "four "))
+				s.Assistant.On("hang", actortest.Hang("hangs"))
+				if test.name == "not yet" {
+					s.Assistant.On("?", actortest.Hang("lost"))
+				}
+				alice.Send(theChat, "?")
+				alice.Tell(theChat, &room.Send{Content: "hang"}) // queued meanwhile
+				time.Sleep(test.wait)
+				s.Restart()
+				end := ends(t, s)[queued(s)[0]]
+				if end.State != chat.StateInterrupted || end.Content != test.want {
+					t.Errorf("ended %s with %q, want %q", end.State, end.Content, test.want)
+				}
+				time.Sleep(time.Minute)
+				alice.Do(theChat, &room.StopTurn{})
+				if end := ends(t, s)[queued(s)[1]]; end.Content != "hangs" {
+					t.Errorf("the turn behind it ended with %q", end.Content)
+				}
+				if text, err := s.Log.Text(string(theChat.Room())); len(text) > 0 || err != nil {
+					t.Errorf("text is kept of a turn that has ended: %q, %v", text, err)
+				}
+			})
+		})
+	}
+}
+
+// A room that wakes up reads no more than what follows its last snapshot.
+func TestSnapshotsBoundTheReading(t *testing.T) {
+	actortest.Run(t, room.Options{SnapshotEvery: 10, IdleTimeout: time.Minute}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		for i := range 33 {
+			alice.Do(theChat, &room.Send{Content: fmt.Sprint(i), Quiet: true})
+		}
+		time.Sleep(time.Hour)
+		loads := s.Log.Loads(string(theChat.Room()))
+		sent := alice.Do(theChat, &room.Send{Content: "again", Quiet: true}).Body.(room.Sent)
+		if got := s.Log.Loads(string(theChat.Room())) - loads; got != 0 || sent.Seq != 35 {
+			t.Errorf("read from the beginning %d times, message %d", got, sent.Seq)
+		}
+	})
+}
+
+// A snapshot that is not understood, or not the log's, is not used.
+func TestForeignSnapshot(t *testing.T) {
+	for _, snapshot := range []string{"", "{", `{"version":0,"state":{"Seq":2}}`, `{"version":1,"state":{"Seq":1}}`} {
+		actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+			alice := s.User("alice")
+			alice.Create(theChat)
+			alice.Do(theChat, &room.Send{Content: "hello", Quiet: true})
+			done := make(chan error, 1)
+			s.Log.Append(persistence.Commit{Room: string(theChat.Room()), After: 2, Snapshot: []byte(snapshot)}, func(err error) { done <- err })
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			s.Restart()
+			if joined := alice.Join(theChat); joined.Seq != 2 || joined.Chat.ID != theChat {
+				t.Errorf("with snapshot %q: joined %+v", snapshot, joined)
+			}
+		})
+	}
 }

@@ -56,6 +56,12 @@ type Log interface {
 
 	// Lookup returns the entry that an idempotency key led to.
 	Lookup(room, key string) (seq uint64, ok bool, err error)
+
+	// Snapshot returns the last state that a commit carried and the number of
+	// the entry that it was made at, zero if there is none; Text what commits
+	// have kept of the running turn's answer.
+	Snapshot(room string) (seq uint64, state []byte, err error)
+	Text(room string) ([]byte, error)
 }
 
 // Models says which models there are.
@@ -77,6 +83,10 @@ type Options struct {
 	// SystemPrompt opens every prompt, if it is not empty.
 	SystemPrompt string
 
+	// Epoch names the file that the log is in. Who remembers numbers of records
+	// of another file, which may be an older copy, remembers other records.
+	Epoch string
+
 	// Idle asks the supervisor for a [Drain]; Awake tells it that the room
 	// has work again and goes on. Both only send a message.
 	Idle, Awake func(chat.RoomID)
@@ -90,6 +100,9 @@ type Options struct {
 	MaxAttempts     int           // of one turn over crashes; then it is interrupted. Zero means 3
 	TurnTimeout     time.Duration // of one attempt. Zero means 10 minutes
 	RetryDelay      time.Duration // before a turn tries the disk again. Zero means 1 second
+	CheckpointEvery time.Duration // the text of a running turn is saved. Zero means 1 second
+	CheckpointBytes int           // of text are saved sooner. Zero means 4 KiB
+	SnapshotEvery   int           // records, so that a room that wakes up reads no more. Zero means 64
 	IdleTimeout     time.Duration // without members and work, until passivation. Zero means 5 minutes
 }
 
@@ -104,6 +117,9 @@ func (o Options) WithDefaults() Options {
 	def(&o.TurnTimeout, 10*time.Minute)
 	def(&o.RetryDelay, time.Second)
 	def(&o.IdleTimeout, 5*time.Minute)
+	def(&o.CheckpointEvery, time.Second)
+	def(&o.CheckpointBytes, 4<<10)
+	def(&o.SnapshotEvery, 64)
 	return o
 }
 
@@ -137,6 +153,7 @@ type Room struct {
 	pending  map[string]*proposal // sends with a client id that wait for the disk
 	parked   []Message            // what came before the room was loaded
 	run      *run                 // the answer that is being streamed, nil if none
+	cut      []byte               // what was saved of an answer that an end of the room has cut
 
 	retry *time.Timer // runs after a failed commit, until advance may try again
 	idle  *time.Timer // runs while there is nothing to do, until passivation
@@ -205,6 +222,7 @@ func (r *Room) load() {
 		r.told = r.shown.Seq
 	}
 	r.head = r.shown.Clone()
+	r.cut = r.savedText()
 	r.advance()
 	for len(r.parked) > 0 {
 		r.receive(r.parked[0]) // if it panics, Stopping finds it among the others
@@ -214,7 +232,10 @@ func (r *Room) load() {
 }
 
 func (r *Room) replay() error {
-	for record, err := range Records(context.Background(), r.Log.Read(string(r.id), 0)) {
+	if err := r.restore(); err != nil {
+		return err
+	}
+	for record, err := range Records(context.Background(), r.Log.Read(string(r.id), r.shown.Seq)) {
 		if err != nil {
 			return err
 		}
@@ -253,6 +274,10 @@ func (r *Room) receive(m Message) {
 		r.delta(m)
 	case *answered:
 		r.answered(m)
+	case *checkpointTick:
+		r.checkpoint(m.run)
+	case *checkpointed:
+		r.checkpointed(m)
 	case Command:
 		r.command(m)
 	default:

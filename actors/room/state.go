@@ -1,6 +1,7 @@
 package room
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -75,4 +76,31 @@ func (s *State) Apply(r chat.Record) error {
 	}
 	s.Seq = r.Seq
 	return nil
+}
+
+// stateVersion changes with what a State means. A snapshot of another version
+// is not read: the log says the same.
+const stateVersion = 1
+
+type snapshot struct {
+	Version int   `json:"version"`
+	State   State `json:"state"`
+}
+
+func (s *State) encode() []byte {
+	b, err := json.Marshal(snapshot{stateVersion, *s})
+	if err != nil {
+		panic("room: encode a snapshot: " + err.Error())
+	}
+	return b
+}
+
+// decodeState reads what encode wrote, and reports false if it is not that of
+// record seq, or not of this version.
+func decodeState(seq uint64, b []byte) (State, bool) {
+	var s snapshot
+	if err := json.Unmarshal(b, &s); err != nil {
+		return State{}, false
+	}
+	return s.State, s.Version == stateVersion && s.State.Seq == seq
 }

@@ -33,6 +33,7 @@ type run struct {
 	window chan struct{}   // one element for each delta in the room's mailbox
 	expiry *time.Timer     // the room's own: a provider may be deaf to its context
 	end    *chat.TurnEnded // nil while the answer goes on
+	saved  saving
 }
 
 // of reports whether r is a run of the turn.
@@ -48,6 +49,7 @@ func (r *run) stop(end chat.TurnEnded) {
 func (r *run) cancel() {
 	if r != nil {
 		r.expiry.Stop()
+		r.saved.stop()
 		r.actor.Stop()
 	}
 }
@@ -107,8 +109,11 @@ func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 	end := chat.TurnEnded{
 		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, LocalID: turn.LocalID, ModelID: turn.ModelID,
 	}
-	if r.run.of(turn.ID) {
+	switch first, _ := r.head.Turn(); {
+	case r.run.of(turn.ID):
 		end.Content, end.Usage = string(r.run.text), r.run.usage
+	case turn.ID == first.ID:
+		end.Content = string(r.cut)
 	}
 	return end
 }
@@ -133,7 +138,7 @@ func (r *Room) begin(e chat.TurnStarted) {
 	run.actor = ref
 	run.expiry = r.self.After(r.TurnTimeout, &answered{run.number, chat.Refuse(chat.CodeProviderTimeout,
 		fmt.Sprintf("the assistant did not finish within %s", r.TurnTimeout))})
-	r.run = run
+	r.run, r.cut = run, nil
 }
 
 // finish lets the run of an ended turn go.
@@ -169,6 +174,7 @@ func (r *Room) delta(m *delta) {
 	r.publishDelta(run, text)
 	run.text = append(run.text, text...)
 	run.length += assistant.Length(text)
+	r.keep(run)
 }
 
 // answered ends the turn as its provider's stream ended, if it is still open.

@@ -139,7 +139,8 @@ type said struct {
 
 func newModel(t *collector) *model {
 	m := &model{t: t, s: actortest.Start(t, room.Options{
-		Shared: true, MaxAnswerBytes: 100, TurnTimeout: time.Minute, IdleTimeout: time.Minute, MaxQueuedTurns: 8,
+		SnapshotEvery: 3,
+		Shared:        true, MaxAnswerBytes: 100, TurnTimeout: time.Minute, IdleTimeout: time.Minute, MaxQueuedTurns: 8,
 	})}
 	for i := range m.users {
 		m.users[i] = m.s.User(chat.UserID(fmt.Sprint("user-", i)))
@@ -349,7 +350,7 @@ func (m *model) checkReplay(id chat.ID) {
 		}
 		return
 	}
-	want := room.Joined{Chat: fold.Chat, Seq: fold.Seq}
+	want := room.Joined{Chat: fold.Chat, Epoch: fold.Chat.Epoch + "." + m.s.Log.Epoch(), Seq: fold.Seq}
 	for _, reply := range []room.Reply{lived, read} {
 		got, _ := reply.Body.(room.Joined)
 		got.Members = nil

@@ -29,6 +29,7 @@ type Log interface {
 	Chat(room string) (persistence.Chat, error)
 	Chats(owner string, offset, limit int) ([]persistence.Chat, int, error)
 	OpenTurns() ([]string, error)
+	Epoch() string
 }
 
 // Rooms is the way to all rooms. Its methods may be called from any goroutine.
@@ -41,11 +42,11 @@ type Rooms struct {
 }
 
 // Start starts the supervisor and wakes the rooms that have a turn to finish.
-// The caller sets Models, Provider and the limits; Log, Idle, Awake and Turns
-// are set here.
+// The caller sets Models, Provider and the limits; Log, Epoch, Idle, Awake and
+// Turns are set here.
 func Start(sys *system.System, log Log, options room.Options) (*Rooms, error) {
 	r := &Rooms{log: log, stopped: make(chan struct{})}
-	options.Log, options.Turns = log, &r.turns
+	options.Log, options.Epoch, options.Turns = log, log.Epoch(), &r.turns
 	options.Idle = func(id chat.RoomID) { r.ref.Tell(&idle{id}) }
 	options.Awake = func(id chat.RoomID) { r.ref.Tell(&awake{id}) }
 	options = options.WithDefaults()

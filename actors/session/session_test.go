@@ -92,6 +92,7 @@ func TestDeferredConfirmation(t *testing.T) {
 	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
 		c, early := dial(t, s), dial(t, s)
 		c.Say(`0/chat,`)
+		c.want()
 		early.Say(`0/chat,`, `2/chat,["too early"]`)
 		early.want("closed: parse error")
 		a.sockets[0].Tell(1)
