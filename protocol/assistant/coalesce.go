@@ -1,0 +1,210 @@
+package assistant
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"parlor/protocol/engineio"
+)
+
+// chunkHead begins every delta. The name of the room follows.
+const chunkHead = `42` + Namespace + `,["stream_chunk `
+
+// Coalesce returns the frames with the deltas of an answer that follow one
+// another made one, in the place of the first: fewer bytes for a client that is
+// behind. Text is joined as it is encoded, so the cost is one look at each byte.
+//
+// Every other frame keeps its bytes and its place, and nothing moves across it:
+// by the time a client sees it, it has seen the same text as without Coalesce.
+// So a tool call stays where it was in its answer, attachments stay behind
+// their packet, and what a restarted turn says anew stays behind its
+// stream_start. Deltas of several answers may alternate.
+//
+// The frames are shared by many connections, and are not changed; nor is the
+// slice.
+func Coalesce(frames []engineio.Frame) []engineio.Frame {
+	c := coalescer{out: make([]engineio.Frame, 0, 8), last: make(map[string]int)}
+	for _, f := range frames {
+		if p, ok := parsePiece(f); ok {
+			c.add(f, p)
+			continue
+		}
+		c.flush()
+		c.out = append(c.out, f)
+	}
+	c.flush()
+	return c.out
+}
+
+// A coalescer joins the deltas that stand between two other frames.
+type coalescer struct {
+	out  []engineio.Frame
+	runs []run
+	last map[string]int // by the head of a delta: its answer's latest run
+}
+
+// A run is deltas of one answer, each of which goes on where the one before it
+// ends.
+type run struct {
+	place int // in out
+	first piece
+	more  [][]byte // contents of the others
+	end   int      // offset at which the next one goes on
+}
+
+// add puts a delta into the run that it goes on with, or begins one. Offset 0
+// always begins one: it may be of a new attempt.
+func (c *coalescer) add(f engineio.Frame, p piece) {
+	if i, ok := c.last[string(p.head)]; ok && p.offset > 0 && p.offset == c.runs[i].end {
+		c.runs[i].more = append(c.runs[i].more, p.content)
+		c.runs[i].end += p.length
+		return
+	}
+	c.last[string(p.head)] = len(c.runs)
+	c.runs = append(c.runs, run{place: len(c.out), first: p, end: p.offset + p.length})
+	c.out = append(c.out, f)
+}
+
+// flush writes the runs into their places.
+func (c *coalescer) flush() {
+	for _, r := range c.runs {
+		if len(r.more) > 0 {
+			c.out[r.place] = r.join()
+		}
+	}
+	clear(c.runs)
+	c.runs = c.runs[:0]
+	clear(c.last)
+}
+
+// join returns the delta that says what all of the run say. It takes no more
+// memory than it has to: it may have to wait for long.
+func (r run) join() engineio.Frame {
+	size := len(r.first.head) + len(r.first.content) + len(r.first.tail)
+	for _, content := range r.more {
+		size += len(content)
+	}
+	b := make([]byte, 0, size)
+	b = append(b, r.first.head...)
+	b = append(b, r.first.content...)
+	for _, content := range r.more {
+		b = append(b, content...)
+	}
+	return engineio.Frame{Data: append(b, r.first.tail...)}
+}
+
+// A piece is a delta that has been recognised. Its fields share the frame's
+// bytes.
+type piece struct {
+	head    []byte // up to the content: says of which answer it is
+	content []byte // between the quotes, as it is encoded
+	tail    []byte // from the quote that ends the content
+	offset  int
+	length  int // of the content, in UTF-16 code units
+}
+
+// parsePiece recognises a delta of an answer that goes on, by the exact shape
+// that chunk gives it.
+func parsePiece(f engineio.Frame) (p piece, ok bool) {
+	const (
+		beforeID      = `",{"message_id":"`
+		beforeContent = `","content":"`
+	)
+	rest, ok := bytes.CutPrefix(f.Data, []byte(chunkHead))
+	if !ok || f.Binary {
+		return p, false
+	}
+	for _, next := range []string{beforeID, beforeContent} {
+		if _, rest, ok = cutText(rest); !ok {
+			return p, false
+		}
+		if rest, ok = bytes.CutPrefix(rest, []byte(next)); !ok {
+			return p, false
+		}
+	}
+	start := len(f.Data) - len(rest)
+	p.length, p.tail, ok = cutText(rest)
+	if !ok {
+		return p, false
+	}
+	p.head = f.Data[:start]
+	p.content = rest[:len(rest)-len(p.tail)]
+	p.offset, ok = parseTail(p.tail)
+	return p, ok
+}
+
+// parseTail returns the offset in what follows the content of a delta.
+func parseTail(tail []byte) (offset int, ok bool) {
+	const before, after = `","done":false,"offset":`, `}]`
+	number, ok := bytes.CutPrefix(tail, []byte(before))
+	if !ok {
+		return 0, false
+	}
+	if number, ok = bytes.CutSuffix(number, []byte(after)); !ok {
+		return 0, false
+	}
+	return parseOffset(number)
+}
+
+// parseOffset reads a decimal number without signs and leading zeros. It does
+// not use strconv, which would copy each of thousands.
+func parseOffset(b []byte) (n int, ok bool) {
+	const maxDigits = 15 // JavaScript counts as far
+	if len(b) == 0 || len(b) > maxDigits || b[0] == '0' && len(b) > 1 {
+		return 0, false
+	}
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, true
+}
+
+// cutText returns the length, in UTF-16 code units, of the text of a JSON
+// string, and what follows the text: the quote that ends it. It reports false
+// for a string that [socketio.AppendString] would not write.
+func cutText(b []byte) (length int, rest []byte, ok bool) {
+	for i := 0; i < len(b); {
+		switch c := b[i]; {
+		case c == '"':
+			return length, b[i:], true
+		case c < ' ':
+			return 0, nil, false
+		case c == '\\':
+			n := escapeSize(b[i:])
+			if n == 0 {
+				return 0, nil, false
+			}
+			i += n
+		case c < utf8.RuneSelf:
+			i++
+		default:
+			r, n := utf8.DecodeRune(b[i:])
+			if r == utf8.RuneError && n == 1 {
+				return 0, nil, false
+			}
+			if r >= 0x10000 { // two code units
+				length++
+			}
+			i += n
+		}
+		length++
+	}
+	return 0, nil, false
+}
+
+// escapeSize returns the number of bytes of the escape that begins b: one for a
+// quote, a backslash or a control character. It returns 0 if it is no such.
+func escapeSize(b []byte) int {
+	const short, long = 2, 6
+	if len(b) >= short && bytes.IndexByte([]byte(`"\bfnrt`), b[1]) >= 0 {
+		return short
+	}
+	control := len(b) >= long && bytes.HasPrefix(b, []byte(`\u00`)) && (b[4] == '0' || b[4] == '1')
+	if control && bytes.IndexByte([]byte("0123456789abcdef"), b[5]) >= 0 {
+		return long
+	}
+	return 0
+}
