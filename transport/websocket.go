@@ -88,8 +88,9 @@ func (s *socket) run() {
 	s.conn.finish()
 }
 
-// readyLocked implements [carrier].
-func (s *socket) readyLocked() bool { return true }
+// readyLocked implements [carrier]. A writer that runs may be waiting for the
+// client.
+func (s *socket) readyLocked() bool { return !s.writing }
 
 // endLocked implements [carrier]: the writer says farewell, and the reader
 // stops reading.
