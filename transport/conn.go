@@ -141,7 +141,8 @@ func (c *Conn) RemoteAddr() string { return c.remote }
 // of them or, with an error, none. The frames' data is sent as it is and must
 // not be changed any more.
 //
-// If more than QueueBytes would wait, Send cuts the connection off and returns
+// If more than QueueBytes would wait, Options.Coalesce is asked to make what
+// waits smaller. If that is not enough, Send cuts the connection off and returns
 // [ErrSlowConsumer], unless nothing waits: else what is larger than QueueBytes
 // could never be sent, and its client would come back for it for ever. Once
 // the connection ends it returns [ErrClosed].
@@ -155,13 +156,27 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 	switch {
 	case c.end.reason != "":
 		return ErrClosed
-	case c.out.bytes > 0 && c.out.bytes+size > c.server.opts.QueueBytes:
+	case !c.roomLocked(size):
 		c.shutLocked(ending{reason: ReasonSlowConsumer, cut: true})
 		return ErrSlowConsumer
 	}
 	c.out.push(frames...)
 	c.carrier.wakeLocked()
 	return nil
+}
+
+// roomLocked reports whether frames that cost size may wait, and makes room for
+// them if it can.
+func (c *Conn) roomLocked(size int) bool {
+	opts := &c.server.opts
+	switch {
+	case c.out.bytes == 0 || c.out.bytes+size <= opts.QueueBytes:
+		return true
+	case opts.Coalesce == nil:
+		return false
+	}
+	c.out.coalesce(opts.Coalesce)
+	return float64(c.out.bytes+size) <= fullAfterCoalescing*float64(opts.QueueBytes)
 }
 
 // TrySend queues the frames if they could be written at once, and else drops

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"parlor/protocol/engineio"
 )
 
 // The transports of [Options].Transports, by the names with which clients ask
@@ -72,6 +74,12 @@ type Options struct {
 	// QueueBytes is how much may wait to be sent to one client, see
 	// [Conn.Send]. Zero means DefaultQueueBytes.
 	QueueBytes int
+
+	// Coalesce returns frames that say the same as those that wait for a slow
+	// client in fewer bytes, if it can. It is called before such a client is
+	// cut off, with the Conn locked: it must not call the Conn's methods, nor
+	// change the frames or keep the slice. Nil leaves everything as it is.
+	Coalesce func([]engineio.Frame) []engineio.Frame
 
 	// WriteTimeout is how long a client may take to read anything of what is
 	// being written to it. Zero means DefaultWriteTimeout.

@@ -9,6 +9,11 @@ const (
 
 	// outboxSpare is how many places an empty queue keeps.
 	outboxSpare = 8
+
+	// fullAfterCoalescing is the part of QueueBytes that a queue which was
+	// just coalesced may take. The rest has to fill up before that is done
+	// again, so its cost stays linear in what is sent.
+	fullAfterCoalescing = 3. / 4
 )
 
 // cost returns how much of its budget a frame takes.
@@ -66,6 +71,13 @@ func (o *outbox) take() (frames []engineio.Frame, cost int) {
 // written tells that frames of this cost, which were taken, do not wait any
 // more.
 func (o *outbox) written(cost int) { o.bytes -= cost }
+
+// coalesce replaces the frames that wait by what f makes of them.
+func (o *outbox) coalesce(f func([]engineio.Frame) []engineio.Frame) {
+	before := o.waiting()
+	o.frames, o.next = f(o.frames[o.next:]), 0
+	o.bytes += o.waiting() - before
+}
 
 // drop empties the queue.
 func (o *outbox) drop() {
