@@ -79,18 +79,40 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
+// chromeHeaders are what Chrome sends with a WebSocket's handshake besides what
+// connectRaw does, and the cookie of someone who is signed in.
+var chromeHeaders = "Pragma: no-cache\r\nCache-Control: no-cache\r\n" +
+	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36\r\n" +
+	"Origin: http://a\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en-US;q=0.9,en;q=0.8\r\n" +
+	"Cookie: access_token=" + strings.Repeat("x", 200) + "\r\n" +
+	"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+
 // BenchmarkIdleConnection reports what an open connection keeps, the client's
 // network connection included.
 func BenchmarkIdleConnection(b *testing.B) {
+	for _, test := range []struct {
+		name, headers string
+		keep          []string
+	}{
+		{"headers=few", "", nil},
+		{"headers=Chrome", chromeHeaders, nil},
+		{"headers=Chrome,kept=Cookie", chromeHeaders, []string{"Authorization", "Cookie"}},
+		{"headers=Chrome,kept=none", chromeHeaders, []string{}},
+	} {
+		b.Run(test.name, func(b *testing.B) { benchmarkIdle(b, test.headers, test.keep) })
+	}
+}
+
+func benchmarkIdle(b *testing.B, headers string, keep []string) {
 	const connections = 2000
 	for b.Loop() {
 		b.StopTimer()
-		s := listen(b, Options{PingInterval: time.Hour, Accept: func(*Conn) Receiver { return discard{} }})
+		s := listen(b, Options{PingInterval: time.Hour, KeepHeaders: keep, Accept: func(*Conn) Receiver { return discard{} }})
 		clients := make([]*raw, connections)
 		before := memory()
 		b.StartTimer()
 		for i := range clients {
-			clients[i] = s.connectRaw(b, "", "")
+			clients[i] = s.connectRaw(b, headers, "")
 			clients[i].upgraded(b)
 			<-s.opened
 			if _, _, err := readFrame(clients[i]); err != nil {

@@ -87,7 +87,7 @@ type ending struct {
 }
 
 func newConn(s *Server, r *http.Request) *Conn {
-	return &Conn{server: s, id: rand.Text(), header: r.Header, remote: r.RemoteAddr}
+	return &Conn{server: s, id: rand.Text(), header: s.opts.kept(r.Header), remote: r.RemoteAddr}
 }
 
 // open makes by carry the connection, and the heartbeat begin.
@@ -130,8 +130,8 @@ func (c *Conn) finish() {
 // must not be shown to other clients or logged.
 func (c *Conn) ID() string { return c.id }
 
-// Header returns the headers of the request that opened the connection. They
-// must not be changed.
+// Header returns the headers of the request that opened the connection, or
+// those of them that are in Options.KeepHeaders. They must not be changed.
 func (c *Conn) Header() http.Header { return c.header }
 
 // RemoteAddr returns the network address that the connection was opened from.

@@ -107,6 +107,11 @@ type Options struct {
 	// does not. [NewCookie] returns the usual one. Nil sets none.
 	Cookie *http.Cookie
 
+	// KeepHeaders are the names of the headers that [Conn.Header] returns; the
+	// others of a browser cost each connection about a kilobyte for life. Nil
+	// keeps all.
+	KeepHeaders []string
+
 	// CompressAbove is the number of bytes above which the answer to a poll
 	// is compressed for clients that accept gzip or deflate. Zero means
 	// DefaultCompressAbove, less than zero never.
@@ -174,6 +179,25 @@ func (o Options) withDefaults() Options {
 	o.CloseTimeout = cmp.Or(o.CloseTimeout, DefaultCloseTimeout)
 	o.CompressAbove = cmp.Or(o.CompressAbove, DefaultCompressAbove)
 	return o
+}
+
+// kept returns what a connection keeps of the headers of its first request.
+func (o Options) kept(all http.Header) http.Header {
+	if o.KeepHeaders == nil {
+		return all
+	}
+	var kept http.Header
+	for _, name := range o.KeepHeaders {
+		values := all.Values(name)
+		if len(values) == 0 {
+			continue
+		}
+		if kept == nil {
+			kept = make(http.Header)
+		}
+		kept[http.CanonicalHeaderKey(name)] = slices.Clone(values) // all values share an array
+	}
+	return kept
 }
 
 // allows reports whether clients may use the transport.

@@ -219,3 +219,32 @@ func TestPerMessageDeflate(t *testing.T) {
 		t.Errorf("got close code %d, want %d", got, websocket.CloseMessageTooBig)
 	}
 }
+
+// TestKeepHeaders checks what connections remember of their first request.
+func TestKeepHeaders(t *testing.T) {
+	const headers = "Cookie: a=b\r\nCookie: c=d\r\nAuthorization: Bearer x\r\nUser-Agent: test\r\n"
+	for _, test := range []struct {
+		name string
+		keep []string
+		want http.Header
+	}{
+		{"some", []string{"cookie", "X-Absent", "Authorization"}, http.Header{"Cookie": {"a=b", "c=d"}, "Authorization": {"Bearer x"}}},
+		{"absent", []string{"X-Absent"}, nil},
+		{"none", []string{}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := listen(t, Options{KeepHeaders: test.keep})
+			s.connectRaw(t, headers, "").upgraded(t)
+			if diff := cmp.Diff(test.want, within(t, s.opened).Header()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("all", func(t *testing.T) {
+		s := listen(t, Options{})
+		s.connectRaw(t, headers, "").upgraded(t)
+		if got := within(t, s.opened).Header().Get("User-Agent"); got != "test" {
+			t.Errorf("got User-Agent %q", got)
+		}
+	})
+}

@@ -211,6 +211,7 @@ func openConnections(s Settings, actors *system.System, namespace *assistant.Nam
 		PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
 		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: wire.Coalesce, CloseTimeout: closeTimeout, Logger: log,
 		AllowedOrigins: s.CORSOrigins, CORS: transport.CORS{Credentials: true},
+		KeepHeaders: []string{"Authorization", "Cookie"}, // what auth.Verifier.Socket reads
 	})
 }
 
