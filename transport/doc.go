@@ -37,4 +37,5 @@
 // when nothing has left for [Options].WriteTimeout. The bytes of one message or body are kept in one
 // buffer however many fragments they come in, and none, however slowly it
 // comes, outlives the ping timeout: its sender cannot answer the ping before.
+// There are no more than [Options].MaxConns connections.
 package transport

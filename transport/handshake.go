@@ -113,8 +113,8 @@ func ignoreBody(w http.ResponseWriter) {
 }
 
 // unavailable answers a request that would open something on a server that
-// closes.
-func unavailable(w http.ResponseWriter) {
+// cannot take it now.
+func unavailable(w http.ResponseWriter, why error) {
 	w.Header().Set("Connection", "close")
-	http.Error(w, "server shutting down", http.StatusServiceUnavailable)
+	http.Error(w, why.Error(), http.StatusServiceUnavailable)
 }

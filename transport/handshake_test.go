@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -178,3 +179,30 @@ type plainWriter struct {
 func (w *plainWriter) Header() http.Header         { return w.header }
 func (w *plainWriter) WriteHeader(status int)      { w.status = status }
 func (w *plainWriter) Write(p []byte) (int, error) { return len(p), nil }
+
+// TestMaxConns fills a server, which refuses more of either transport until
+// there is room again. Clients that are in can still upgrade.
+func TestMaxConns(t *testing.T) {
+	s := listen(t, Options{MaxConns: 2})
+	p, c, late := s.poll(t), s.connect(t), s.newPoller(t)
+	if got := late.do("GET", "?EIO=4&transport=polling", nil); got.status != http.StatusServiceUnavailable {
+		t.Errorf("polling: got status %d, want 503", got.status)
+	}
+	resp, err := http.ReadResponse(s.connectRaw(t, "", "").in, nil)
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("WebSocket: got response %v, error %v, want status 503", resp, err)
+	}
+	ws := p.probe()
+	ws.send("5", "4hello")
+	if got := ws.read(); got != "4hello" {
+		t.Errorf("got %q, want the echo", got)
+	}
+
+	c.send("1")
+	c.end()
+	_ = c.Close()
+	within(t, s.closed)
+	for late.do("GET", "?EIO=4&transport=polling", nil).status != http.StatusOK {
+		runtime.Gosched() // it is forgotten just after Closed
+	}
+}

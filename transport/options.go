@@ -22,6 +22,7 @@ const (
 const (
 	DefaultPingInterval      = 25 * time.Second
 	DefaultPingTimeout       = 20 * time.Second
+	DefaultMaxConns          = 100_000
 	DefaultMaxPayload        = 1_000_000
 	DefaultMaxPayloadPackets = 10_000
 	DefaultQueueBytes        = 1 << 20
@@ -61,6 +62,11 @@ type Options struct {
 	// PingTimeout is how long a client may take to answer a ping. Zero means
 	// DefaultPingTimeout.
 	PingTimeout time.Duration
+
+	// MaxConns is the number of connections that may be open at once; past it
+	// clients are answered with status 503 and come back later. Zero means
+	// DefaultMaxConns.
+	MaxConns int
 
 	// MaxPayload is the number of bytes in one message of a client, and in
 	// the body of one POST. Zero means DefaultMaxPayload.
@@ -171,6 +177,7 @@ func (o Options) withDefaults() Options {
 	}
 	o.PingInterval = cmp.Or(o.PingInterval, DefaultPingInterval)
 	o.PingTimeout = cmp.Or(o.PingTimeout, DefaultPingTimeout)
+	o.MaxConns = cmp.Or(o.MaxConns, DefaultMaxConns)
 	o.MaxPayload = cmp.Or(o.MaxPayload, DefaultMaxPayload)
 	o.MaxPayloadPackets = cmp.Or(o.MaxPayloadPackets, DefaultMaxPayloadPackets)
 	o.QueueBytes = cmp.Or(o.QueueBytes, DefaultQueueBytes)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -22,9 +23,16 @@ type Server struct {
 
 	mu     sync.Mutex
 	conns  map[string]*Conn
-	live   int           // connections, and WebSockets that are to take over one
-	closed chan struct{} // not nil once the server closes; closed when live is 0
+	open   int           // connections, with those that are just being opened
+	moving int           // WebSockets that are to take over one, or have
+	closed chan struct{} // not nil once the server closes; closed when nothing is open or moving
 }
+
+// Why a server does not open what it could.
+var (
+	errClosing = errors.New("server shutting down")
+	errFull    = errors.New("too many connections")
+)
 
 // NewServer returns a server that is ready to serve.
 func NewServer(opts Options) *Server {
@@ -49,8 +57,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		known.serveProbe(w, r)
 	case known != nil:
 		known.serve(w, r)
-	case !s.admit():
-		unavailable(w)
+	default:
+		s.serveNew(w, r, upgrade)
+	}
+}
+
+// serveNew opens a connection unless the server is full or closes.
+func (s *Server) serveNew(w http.ResponseWriter, r *http.Request, upgrade bool) {
+	err := s.admit()
+	switch {
+	case err != nil:
+		s.opts.Logger.Debug("request refused", "remote", r.RemoteAddr, "error", err)
+		unavailable(w, err)
 	case upgrade:
 		s.openWebSocket(w, r)
 	default:
@@ -89,9 +107,7 @@ func (s *Server) close(end func(*Conn)) <-chan struct{} {
 	s.mu.Lock()
 	if s.closed == nil {
 		s.closed = make(chan struct{})
-		if s.live == 0 {
-			close(s.closed)
-		}
+		s.goneLocked()
 	}
 	conns := make([]*Conn, 0, len(s.conns))
 	for _, c := range s.conns {
@@ -105,24 +121,46 @@ func (s *Server) close(end func(*Conn)) <-chan struct{} {
 	return s.closed
 }
 
-// admit counts a connection that is about to be opened, unless the server
-// closes.
-func (s *Server) admit() bool {
+// admit counts a connection that is about to be opened. It returns why it must
+// not be, if it must not.
+func (s *Server) admit() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed != nil:
+		return errClosing
+	case s.open >= s.opts.MaxConns:
+		return errFull
+	}
+	s.open++
+	return nil
+}
+
+// admitMove counts a WebSocket that is to take over a connection. A full server
+// has room for these: each connection has one at most.
+func (s *Server) admitMove() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed != nil {
-		return false
+		return errClosing
 	}
-	s.live++
-	return true
+	s.moving++
+	return nil
 }
 
-// release uncounts a connection.
-func (s *Server) release() {
+// release uncounts one of s.open or s.moving.
+func (s *Server) release(count *int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live--
-	if s.live == 0 && s.closed != nil {
+	*count--
+	if s.closed != nil {
+		s.goneLocked()
+	}
+}
+
+// goneLocked lets those who closed the server go on once all is gone.
+func (s *Server) goneLocked() {
+	if s.open == 0 && s.moving == 0 {
 		close(s.closed)
 	}
 }
@@ -144,7 +182,7 @@ func (s *Server) remove(c *Conn) {
 	s.mu.Lock()
 	delete(s.conns, c.id)
 	s.mu.Unlock()
-	s.release()
+	s.release(&s.open)
 }
 
 // find returns the connection with this id, or nil.

@@ -27,19 +27,19 @@ func (p *polling) serveProbe(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, refusal)
 		return
 	}
-	if !s.admit() {
+	if err := s.admitMove(); err != nil {
 		p.unclaim()
-		unavailable(w)
+		unavailable(w, err)
 		return
 	}
 	sock, err := s.upgrade(w, r, p.conn, nil)
 	if err != nil {
 		p.unclaim()
-		s.release()
+		s.release(&s.moving)
 		return
 	}
 	go func() {
-		defer s.release()
+		defer s.release(&s.moving)
 		p.move(sock)
 	}()
 }

@@ -56,7 +56,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	c := newConn(s, r)
 	sock, err := s.upgrade(w, r, c, s.cookie(c))
 	if err != nil {
-		s.release()
+		s.release(&s.open)
 		return
 	}
 	c.open(sock)

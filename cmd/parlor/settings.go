@@ -42,6 +42,7 @@ type Values struct {
 	SilenceTimeout    time.Duration     `group:"assistants" default:"60s" help:"Longest pause within an answer."`
 	MaxQueuedTurns    int               `group:"assistants" default:"256" help:"Answers that may wait for their turn in one room."`
 
+	MaxConnections  int           `group:"limits" default:"100000" help:"Most clients connected at once; others are told to come back later."`
 	MaxMessageBytes Size          `group:"limits" default:"64KiB" help:"Longest message."`
 	MaxAnswerBytes  Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant; past it the turn fails."`
 	MaxPayload      Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`
@@ -147,6 +148,7 @@ func (s *Settings) check() error {
 		{"first-token-timeout", positive(s.FirstTokenTimeout)},
 		{"silence-timeout", positive(s.SilenceTimeout)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},
+		{"max-connections", positive(s.MaxConnections)},
 		{"recovery-window", notNegative(s.RecoveryWindow)},
 		{"max-sessions", positive(s.MaxSessions)},
 		{"max-joined-rooms", positive(s.MaxJoinedRooms)},

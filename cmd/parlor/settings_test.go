@@ -55,6 +55,7 @@ var samples = map[string][3]string{
 	"max-answer-bytes":    {"5KiB", "6KiB", "7000"},
 	"max-payload":         {"1MiB", "2MiB", "3000000"},
 	"window":              {"1", "2", "3"},
+	"max-connections":     {"10", "20", "30"},
 	"queue-bytes":         {"2MiB", "3MiB", "4MiB"},
 	"ping-interval":       {"1s", "2s", "1h"},
 	"ping-timeout":        {"1s", "2s", "1h30m"},
