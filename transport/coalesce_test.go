@@ -12,7 +12,7 @@ import (
 	"parlor/protocol/engineio"
 )
 
-const deltaBudget = 16 << 10
+const deltaBudget = 4 * coalesceStep
 
 // coalescing returns options with which the deltas that wait are joined, and
 // the number of times that was done.
@@ -79,9 +79,8 @@ func TestDeltasCoalesce(t *testing.T) {
 				if text := said(t, got); text != want {
 					t.Errorf("got %d bytes of text, want %d", len(text), len(want))
 				}
-				// A quarter of the budget fills up between two passes.
-				if *passes == 0 || *passes > 4*budgets {
-					t.Errorf("coalesced %d times", *passes)
+				if most := budgets * deltaBudget / coalesceStep; *passes == 0 || *passes > most {
+					t.Errorf("coalesced %d times, want at most %d", *passes, most)
 				}
 			})
 		})
@@ -143,23 +142,44 @@ func TestCoalescingIsNotEnough(t *testing.T) {
 	}
 }
 
-// TestCoalescingLeavesRoom checks that a pass is followed by others only when
-// a part of the budget has filled up again, whatever waits.
-func TestCoalescingLeavesRoom(t *testing.T) {
+// TestCoalescingIsLinear has a queue that stays nearly full, in which there is
+// little to join: how much Coalesce looks at must not grow with its square.
+func TestCoalescingIsLinear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts, passes := coalescing()
-		s := listenPipe(t, opts)
-		packets := s.late(t, TransportPolling)
+		const frames, size = 1000, deltaBudget / 100
+		looked := 0
+		s := listenPipe(t, Options{QueueBytes: deltaBudget, Coalesce: func(all []engineio.Frame) []engineio.Frame {
+			looked += len(all)
+			return all[len(all)/2:] // whatever it drops
+		}})
+		s.late(t, TransportPolling)
 		conn := <-s.opened
-		other := text(strings.Repeat("x", deltaBudget/2))
-		_ = conn.Send(other)
-		stream(t, conn, 2*deltaBudget)
-		_ = conn.Send(text("end"))
-		if got := packets(); got[0] != string(other.Data) {
-			t.Errorf("got %.20q first, want what was sent first", got[0])
+		for i := range frames {
+			if err := conn.Send(numbered(1, size)...); err != nil {
+				t.Fatalf("after %d frames: %v", i, err)
+			}
 		}
-		if *passes == 0 || *passes > 8 {
-			t.Errorf("coalesced %d times", *passes)
+		if looked > 5*frames {
+			t.Errorf("coalesced %d frames, %d times", frames, looked/frames)
 		}
 	})
+}
+
+// TestQueueThatIsNeverEmpty checks that the places of frames that have been
+// sent are used again.
+func TestQueueThatIsNeverEmpty(t *testing.T) {
+	const waiting, frames = 10, 10_000
+	var o outbox
+	for i := range frames {
+		o.push(text("x"))
+		if i < waiting {
+			continue
+		}
+		if f, ok := o.pop(); !ok || string(f.Data) != "4x" {
+			t.Fatalf("got frame %q, %v", f.Data, ok)
+		}
+	}
+	if got := cap(o.frames); got > 4*waiting {
+		t.Errorf("%d frames take the places of %d", waiting, got)
+	}
 }

@@ -87,7 +87,7 @@ type ending struct {
 }
 
 func newConn(s *Server, r *http.Request) *Conn {
-	return &Conn{server: s, id: rand.Text(), header: s.opts.kept(r.Header), remote: r.RemoteAddr}
+	return &Conn{server: s, id: rand.Text(), out: outbox{relief: coalesceStep}, header: s.opts.kept(r.Header), remote: r.RemoteAddr}
 }
 
 // open makes by carry the connection, and the heartbeat begin.
@@ -141,8 +141,8 @@ func (c *Conn) RemoteAddr() string { return c.remote }
 // of them or, with an error, none. The frames' data is sent as it is and must
 // not be changed any more.
 //
-// If more than QueueBytes would wait, Options.Coalesce is asked to make what
-// waits smaller. If that is not enough, Send cuts the connection off and returns
+// Options.Coalesce is asked to make what waits smaller, now and then and before
+// more than QueueBytes would wait. If that is not enough, Send cuts the connection off and returns
 // [ErrSlowConsumer], unless nothing waits: else what is larger than QueueBytes
 // could never be sent, and its client would come back for it for ever. Once
 // the connection ends it returns [ErrClosed].
@@ -169,14 +169,10 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 // them if it can.
 func (c *Conn) roomLocked(size int) bool {
 	opts := &c.server.opts
-	switch {
-	case c.out.bytes == 0 || c.out.bytes+size <= opts.QueueBytes:
+	if c.out.bytes == 0 || c.out.bytes+size <= min(c.out.relief, opts.QueueBytes) {
 		return true
-	case opts.Coalesce == nil:
-		return false
 	}
-	c.out.coalesce(opts.Coalesce)
-	return float64(c.out.bytes+size) <= fullAfterCoalescing*float64(opts.QueueBytes)
+	return c.out.room(size, opts.QueueBytes, opts.Coalesce)
 }
 
 // TrySend queues the frames if they could be written at once, and else drops

@@ -192,11 +192,12 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 // budget, if it has not to wait behind anything.
 func TestSendIsAllOrNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := listenPipe(t, Options{QueueBytes: 1000})
+		const size = batchBytes + 1 // is written, and waited for, on its own
+		s := listenPipe(t, Options{QueueBytes: 2 * size})
 		s.connect(t)
 		conn := <-s.opened
 		synctest.Wait()
-		if err := conn.Send(numbered(2, 600)...); err != nil {
+		if err := conn.Send(numbered(2, size)...); err != nil {
 			t.Errorf("nothing waits: got error %v", err)
 		}
 		if err := conn.Send(text("one more")); !errors.Is(err, ErrSlowConsumer) {

@@ -32,9 +32,10 @@
 //
 // A Receiver that blocks stops the reading and delays the answer to a POST
 // (back-pressure), and that does not count as the client's silence. A client
+// that is behind has what waits for it made shorter with [Options].Coalesce. One
 // that does not read, or does not poll, is cut off when more than
-// [Options].QueueBytes wait for it, however [Options].Coalesce shortens them, or
-// when nothing has left for [Options].WriteTimeout. The bytes of one message or body are kept in one
+// [Options].QueueBytes wait for it, or when nothing has left for
+// [Options].WriteTimeout. The bytes of one message or body are kept in one
 // buffer however many fragments they come in, and none, however slowly it
 // comes, outlives the ping timeout: its sender cannot answer the ping before.
 // There are no more than [Options].MaxConns connections.

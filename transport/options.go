@@ -82,8 +82,8 @@ type Options struct {
 	QueueBytes int
 
 	// Coalesce returns frames that say the same as those that wait for a slow
-	// client in fewer bytes, if it can. It is called before such a client is
-	// cut off, with the Conn locked: it must not call the Conn's methods, nor
+	// client in fewer bytes, if it can. It is called a few times for each frame
+	// at most, with the Conn locked: it must not call the Conn's methods, nor
 	// change the frames or keep the slice. Nil leaves everything as it is.
 	Coalesce func([]engineio.Frame) []engineio.Frame
 

@@ -10,8 +10,13 @@ const (
 	// outboxSpare is how many places an empty queue keeps.
 	outboxSpare = 8
 
-	// fullAfterCoalescing is the part of QueueBytes that a queue which was
-	// just coalesced may take. The rest has to fill up before that is done
+	// coalesceStep is how many bytes are coalesced at a time. To wait until the
+	// budget is spent would be cheaper by little, and would hold everyone up
+	// when a thousand clients, all sent the same, come to that point at once.
+	coalesceStep = 8 << 10
+
+	// fullAfterCoalescing is the part of the budget that a queue may take once
+	// all of it was coalesced. The rest has to fill up before that is done
 	// again, so its cost stays linear in what is sent.
 	fullAfterCoalescing = 3. / 4
 )
@@ -27,13 +32,32 @@ type outbox struct {
 	bytes  int // cost of the frames that wait or are being written
 
 	popped int // part of bytes: cost of the frame that was popped last
+
+	coalesced int // the frames before this one were
+	relief    int // more bytes than these have to be coalesced first
 }
 
 func (o *outbox) push(frames ...engineio.Frame) {
 	for _, f := range frames {
 		o.bytes += cost(f)
 	}
+	if len(o.frames)+len(frames) > cap(o.frames) {
+		o.shift()
+	}
 	o.frames = append(o.frames, frames...)
+}
+
+// shift makes the places of popped frames free again, if that is worth it: a
+// queue that is never empty would grow for ever.
+func (o *outbox) shift() {
+	if o.next <= len(o.frames)/2 {
+		return
+	}
+	n := copy(o.frames, o.frames[o.next:])
+	clear(o.frames[n:])
+	o.frames = o.frames[:n]
+	o.coalesced = max(o.coalesced-o.next, 0)
+	o.next = 0
 }
 
 // pop returns the frame that is to be written next. It takes the one that it
@@ -54,7 +78,7 @@ func (o *outbox) pop() (f engineio.Frame, ok bool) {
 
 // rewind makes an empty queue ready for more, and small.
 func (o *outbox) rewind() {
-	o.frames, o.next = o.frames[:0], 0
+	o.frames, o.next, o.coalesced, o.relief = o.frames[:0], 0, 0, coalesceStep
 	if cap(o.frames) > outboxSpare {
 		o.frames = nil
 	}
@@ -64,7 +88,8 @@ func (o *outbox) rewind() {
 // bytes until written is called.
 func (o *outbox) take() (frames []engineio.Frame, cost int) {
 	frames, cost = o.frames[o.next:], o.waiting()
-	o.frames, o.next = nil, 0
+	o.frames = nil
+	o.rewind()
 	return frames, cost
 }
 
@@ -72,11 +97,37 @@ func (o *outbox) take() (frames []engineio.Frame, cost int) {
 // more.
 func (o *outbox) written(cost int) { o.bytes -= cost }
 
-// coalesce replaces the frames that wait by what f makes of them.
-func (o *outbox) coalesce(f func([]engineio.Frame) []engineio.Frame) {
-	before := o.waiting()
-	o.frames, o.next = f(o.frames[o.next:]), 0
-	o.bytes += o.waiting() - before
+// room reports whether frames of this cost may wait behind the others without
+// taking more than limit. To make room it coalesces with f, if there is one,
+// what was pushed since the last time and, where that is not enough, all.
+func (o *outbox) room(cost, limit int, f func([]engineio.Frame) []engineio.Frame) bool {
+	if f == nil {
+		return o.bytes+cost <= limit
+	}
+	o.coalesce(f, max(o.coalesced, o.next))
+	full := o.bytes+cost > limit
+	if full {
+		o.coalesce(f, o.next)
+		limit = int(fullAfterCoalescing * float64(limit))
+	}
+	o.relief = o.bytes + coalesceStep
+	return o.bytes+cost <= limit
+}
+
+// coalesce replaces the frames that wait, beginning with the one at from, by
+// what f makes of them.
+func (o *outbox) coalesce(f func([]engineio.Frame) []engineio.Frame, from int) {
+	tail := o.frames[from:]
+	for _, frame := range tail {
+		o.bytes -= cost(frame)
+	}
+	fewer := f(tail)
+	for _, frame := range fewer {
+		o.bytes += cost(frame)
+	}
+	o.frames = append(o.frames[:from], fewer...)
+	o.coalesced = len(o.frames)
+	clear(tail[min(len(fewer), len(tail)):])
 }
 
 // drop empties the queue.
