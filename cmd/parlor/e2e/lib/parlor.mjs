@@ -36,6 +36,7 @@ export async function serve(t, { args = [], env = {}, dir = folder(t), listen = 
   });
   const server = {
     dir,
+    pid: child.pid,
     log,
     exited,
     url: await url,
