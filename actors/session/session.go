@@ -2,6 +2,7 @@
 //
 //	Conn → Port.Receive → decode → session actor → Handler.Event → room …
 //	room → Socket.Tell → session actor → Handler.Deliver → Socket.Send → Conn
+//	Groups.Broadcast → Socket.Send of each → Conn
 //
 // # Ordering
 //
@@ -249,12 +250,15 @@ func (s *session) Stopping() {
 	s.end(reasonForced)
 }
 
+// end closes all sockets, the others too if a handler panics.
 func (s *session) end(reason string) {
-	sockets := s.sockets
-	s.sockets = nil
-	for _, socket := range sockets {
-		socket.close(reason)
+	if len(s.sockets) == 0 {
+		return
 	}
+	socket := s.sockets[0]
+	s.sockets = s.sockets[1:]
+	defer s.end(reason)
+	socket.close(reason)
 }
 
 // packet handles a packet, and frees its place in the window unless it is an
@@ -304,9 +308,13 @@ func (s *session) connect(p socketio.Packet) {
 		return
 	}
 	socket := newSocket(s, p.Namespace)
+	defer func() {
+		if socket.handler == nil { // refused, or a panic
+			socket.refuse()
+		}
+	}()
 	handler, refusal := namespace.Connect(socket, p.Data)
 	if refusal != nil {
-		socket.state = closedState
 		s.send(socketio.ConnectErrorFrame(p.Namespace, refusal.Message, refusal.Data))
 		return
 	}

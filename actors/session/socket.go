@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"parlor/protocol/engineio"
@@ -17,20 +18,24 @@ var (
 	ErrDisconnected = errors.New("session: the client disconnected before it acknowledged")
 )
 
-// A Socket is a client in one namespace. All methods but Tell may only be
-// called on the session's goroutine, that is from a [Namespace] or [Handler].
+// A Socket is a client in one namespace. Its methods may only be called on the
+// session's goroutine, that is from a [Namespace] or [Handler], but for those
+// that say otherwise.
 type Socket struct {
 	session   *session
 	namespace string
 	id        string
 	pid       string
 	handler   Handler
-	state     state
 	deferred  bool
 	before    []engineio.Frame // to be sent ahead of the confirmation
-	after     []engineio.Frame // to be sent behind it
-	calls     map[uint64]call
-	lastCall  uint64
+	groups    []*Groups        // that the socket is in
+
+	mu       sync.Mutex       // guards what follows, which [Groups] use on any goroutine
+	state    state            // changed on the session's goroutine only, which needs no lock to read it
+	after    []engineio.Frame // to be sent behind the confirmation
+	calls    map[uint64]call
+	lastCall uint64
 }
 
 // state is how far a socket's life has come.
@@ -88,19 +93,30 @@ func (s *Socket) Confirm() {
 	if s.state != connectingState {
 		return
 	}
-	s.state = openState
 	s.session.timer.Stop()
 	frames := append(s.before, socketio.ConnectFrame(s.namespace, s.id, s.pid))
+	s.before = nil
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = openState
 	s.session.send(append(frames, s.after...)...)
-	s.before, s.after = nil, nil
+	s.after = nil
 }
 
 // Tell puts v into the session's mailbox for [Handler.Deliver], unless the
 // socket is closed by then. It may be called from any goroutine.
 func (s *Socket) Tell(v any) { s.session.port.ref.Tell(&told{s, v}) }
 
-// Send sends encoded packets to the client.
+// Send sends encoded packets to the client. It may be called from any
+// goroutine.
 func (s *Socket) Send(frames ...engineio.Frame) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sendLocked(frames...)
+}
+
+func (s *Socket) sendLocked(frames ...engineio.Frame) {
 	switch s.state {
 	case connectingState:
 		s.after = append(s.after, frames...)
@@ -110,8 +126,10 @@ func (s *Socket) Send(frames ...engineio.Frame) {
 }
 
 // SendVolatile sends encoded packets that may be lost: all of them, if they
-// would have to wait for the client.
+// would have to wait for the client. It may be called from any goroutine.
 func (s *Socket) SendVolatile(frames ...engineio.Frame) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.state == openState {
 		s.session.conn.TrySend(frames...)
 	}
@@ -133,9 +151,18 @@ func (s *Socket) EmitBinary(event string, attachments [][]byte, args ...json.Raw
 // Call sends an event and calls done, on the session's goroutine, once: with
 // what the client acknowledges, or with [ErrCallTimeout] or [ErrDisconnected].
 func (s *Socket) Call(timeout time.Duration, done func(a Answer, err error), event string, args ...json.RawMessage) {
-	if s.state == closedState {
+	if !s.call(timeout, done, socketio.EventData(event, args...)) {
 		done(Answer{}, ErrDisconnected)
-		return
+	}
+}
+
+// call sends an event for which done will be called. It reports false if that
+// will not be, since the socket is closed.
+func (s *Socket) call(timeout time.Duration, done func(a Answer, err error), data json.RawMessage) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == closedState {
+		return false
 	}
 	if s.calls == nil {
 		s.calls = make(map[uint64]call)
@@ -143,20 +170,20 @@ func (s *Socket) Call(timeout time.Duration, done func(a Answer, err error), eve
 	s.lastCall++
 	id := s.lastCall
 	s.calls[id] = call{s.session.self.After(timeout, &callTimeout{s, id}), done}
-	s.Send(socketio.Packet{
-		Type: socketio.Event, Namespace: s.namespace, ID: id, HasID: true, Data: socketio.EventData(event, args...),
-	}.Frames()...)
+	s.sendLocked(socketio.Packet{Type: socketio.Event, Namespace: s.namespace, ID: id, HasID: true, Data: data}.Frames()...)
+	return true
 }
 
 // returned ends a call. What comes too late or was never asked for is ignored.
 func (s *Socket) returned(id uint64, a Answer, err error) {
+	s.mu.Lock()
 	c, ok := s.calls[id]
-	if !ok {
-		return
-	}
 	delete(s.calls, id)
-	c.timer.Stop()
-	c.done(a, err)
+	s.mu.Unlock()
+	if ok {
+		c.timer.Stop()
+		c.done(a, err)
+	}
 }
 
 // Disconnect puts the client out of the namespace: an official client does not
@@ -174,13 +201,38 @@ func (s *Socket) Disconnect() {
 // queued has been sent. An official client reconnects.
 func (s *Socket) CloseConnection() { s.session.conn.Close(reasonForced) }
 
+// close ends a socket that was admitted. It stays in its groups until its
+// handler, which may ask for them, has been told.
 func (s *Socket) close(reason string) {
-	s.state = closedState
-	s.before, s.after = nil, nil
-	for id := range s.calls {
-		s.returned(id, Answer{}, ErrDisconnected)
-	}
+	defer s.leave()
+	s.shut()
 	s.handler.Disconnected(reason)
+}
+
+// refuse ends a socket that was not admitted.
+func (s *Socket) refuse() {
+	defer s.leave()
+	s.shut()
+}
+
+// shut makes the socket send nothing more, and ends its calls.
+func (s *Socket) shut() {
+	s.mu.Lock()
+	calls := s.calls
+	s.state, s.before, s.after, s.calls = closedState, nil, nil, nil
+	s.mu.Unlock()
+	for _, c := range calls {
+		c.timer.Stop()
+		c.done(Answer{}, ErrDisconnected)
+	}
+}
+
+// leave takes the socket out of its groups.
+func (s *Socket) leave() {
+	for _, g := range s.groups {
+		g.LeaveAll(s)
+	}
+	s.groups = nil
 }
 
 // An Event is an event that the client sent. Like its socket it belongs to the
