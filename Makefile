@@ -17,8 +17,8 @@ run: build ## build and serve the page on http://127.0.0.1:8080 (no key, no netw
 	./bin/parlor serve
 
 .PHONY: build
-build: need-go ## build bin/parlor
-	go build -trimpath -o bin/parlor ./cmd/parlor
+build: need-go ## build bin/parlor and bin/parlor-echo
+	go build -trimpath -o bin/ ./cmd/parlor ./cmd/parlor-echo
 
 .PHONY: test
 test: lint race e2e ## lint, unit tests with the race detector, end-to-end tests
