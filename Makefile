@@ -37,7 +37,8 @@ race: need-go need-cc ## go test -race ./...
 .PHONY: e2e
 e2e: need-node $(E2E)/node_modules chromium ## the official client, aimock, kill -9 and a browser against a race build
 	go build -race -o bin/parlor-race ./cmd/parlor
-	cd $(E2E) && PARLOR=$(CURDIR)/bin/parlor-race node --test --test-concurrency=1 --test-timeout=300000
+	go build -race -o bin/parlor-echo-race ./cmd/parlor-echo
+	cd $(E2E) && PARLOR=$(CURDIR)/bin/parlor-race PARLOR_ECHO=$(CURDIR)/bin/parlor-echo-race node --test --test-concurrency=1 --test-timeout=300000
 
 $(E2E)/node_modules: $(E2E)/package-lock.json
 	cd $(E2E) && npm ci --no-audit --no-fund

@@ -1,22 +1,9 @@
 // The page, in a real browser: two tabs in one room, the stream, the stop
 // button, and a server that goes away and comes back.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { test } from "node:test";
-import { chromium } from "playwright-core";
+import { browser, noBrowser } from "./lib/browser.mjs";
 import { folder, serve } from "./lib/parlor.mjs";
-
-const browserPath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
-  .find((path) => path && existsSync(path));
-
-async function browser(t) {
-  const b = await chromium.launch({
-    executablePath: browserPath,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
-  t.after(() => b.close());
-  return b;
-}
 
 /** A tab with storage of its own, so that it is another person. */
 async function tab(t, b, url) {
@@ -39,7 +26,7 @@ const picture = async (page, name) => {
   if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}.png` });
 };
 
-test("two tabs talk, see the stream and stop it, and outlive the server", { skip: !browserPath && "no Chromium" }, async (t) => {
+test("two tabs talk, see the stream and stop it, and outlive the server", { skip: noBrowser }, async (t) => {
   const dir = folder(t);
   const server = await serve(t, { dir, args: ["--eliza-word-delay", "60ms"] });
   const b = await browser(t);
@@ -80,7 +67,7 @@ test("two tabs talk, see the stream and stop it, and outlive the server", { skip
   assert.deepEqual(await texts(alice), await texts(bob), "and so after a reload");
 });
 
-test("the page works below a base path", { skip: !browserPath && "no Chromium" }, async (t) => {
+test("the page works below a base path", { skip: noBrowser }, async (t) => {
   const server = await serve(t, { args: ["--base-path", "/assistant"] });
   const page = await tab(t, await browser(t), `${server.url}/assistant/`);
   await say(page, "hello");

@@ -1,4 +1,4 @@
-// A parlor process under test, and clients of it.
+// A parlor or parlor-echo process under test, and clients of it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -8,7 +8,9 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { io } from "socket.io-client";
 
-const binary = process.env.PARLOR ?? new URL("../../../../bin/parlor", import.meta.url).pathname;
+const built = (name) => new URL(`../../../../bin/${name}`, import.meta.url).pathname;
+const binary = process.env.PARLOR ?? built("parlor");
+const echoBinary = process.env.PARLOR_ECHO ?? built("parlor-echo");
 
 /** A folder for a database, removed after the test. */
 export function folder(t) {
@@ -19,23 +21,30 @@ export function folder(t) {
 
 /** Starts `parlor serve` on a free port and waits until it listens. */
 export async function serve(t, { args = [], env = {}, dir = folder(t), listen = "127.0.0.1:0" } = {}) {
-  const child = spawn(
-    binary,
-    ["serve", "--listen", listen, "--data", join(dir, "parlor.db"), "--eliza-word-delay", "1ms", ...args],
-    { cwd: dir, env: { PATH: process.env.PATH, GORACE: "atexit_sleep_ms=0", ...env }, stdio: ["ignore", "ignore", "pipe"] },
-  );
+  const all = ["serve", "--listen", listen, "--data", join(dir, "parlor.db"), "--eliza-word-delay", "1ms", ...args];
+  return { dir, ...(await start(t, binary, all, { cwd: dir, env })) };
+}
+
+/** Starts `parlor-echo` on a free port and waits until it listens. */
+export const serveEcho = (t, ...args) => start(t, echoBinary, ["--listen", "127.0.0.1:0", ...args]);
+
+/** Starts a server, and waits until it says that it listens. */
+async function start(t, program, args, { cwd, env = {} } = {}) {
+  const child = spawn(program, args, {
+    cwd, env: { PATH: process.env.PATH, GORACE: "atexit_sleep_ms=0", ...env }, stdio: ["ignore", "pipe", "pipe"],
+  });
   const exited = once(child, "exit");
   const log = [];
   const url = new Promise((resolve, reject) => {
-    createInterface({ input: child.stderr }).on("line", (line) => {
+    const read = (line) => {
       log.push(line);
       const match = /listening on (http:\/\/[\w.:[\]]+)/.exec(line);
       if (match) resolve(match[1]);
-    });
-    exited.then(([code]) => reject(new Error(`parlor exited with ${code}:\n${log.join("\n")}`)));
+    };
+    for (const input of [child.stdout, child.stderr]) createInterface({ input }).on("line", read);
+    exited.then(([code]) => reject(new Error(`${program} exited with ${code}:\n${log.join("\n")}`)));
   });
   const server = {
-    dir,
     pid: child.pid,
     log,
     exited,
