@@ -147,6 +147,55 @@ func FuzzDecodeRecord(f *testing.F) {
 		if diff := cmp.Diff(record, got); diff != "" {
 			t.Errorf("written again (-first +second):\n%s", diff)
 		}
+		checkHeads(t, record, again)
+	})
+}
+
+// checkHeads compares what is seen of an encoded record with what it is.
+func checkHeads(t *testing.T, r Record, encoded []byte) {
+	t.Helper()
+	_, isMessage := r.Message()
+	_, ends := r.Event.(TurnEnded)
+	if EndsTurn(encoded) != ends || isMessage && !HoldsMessage(encoded) {
+		t.Errorf("%s: EndsTurn %v, HoldsMessage %v", encoded, EndsTurn(encoded), HoldsMessage(encoded))
+	}
+	added, ok := r.Event.(MessageAdded)
+	plain := len(added.MessageID) <= 36 && strings.Trim(string(added.MessageID), "0123456789abcdef-") == "" // as UUIDs are
+	if ok && plain && !AddsMessage(encoded, added.MessageID) {
+		t.Errorf("%s: does not add its message", encoded)
+	}
+	if !ok && AddsMessage(encoded, "") {
+		t.Errorf("%s: adds a message", encoded)
+	}
+}
+
+// FuzzNames checks what others rely on when they take a name that is valid:
+// that it is one word of an event's name, and the same after JSON.
+func FuzzNames(f *testing.F) {
+	for _, seed := range []string{"", "a", ".", "..", "a b", "会話😀", "\xff", "\ufffd", "a\u200bb", "\"\\<&>", "rf74rhscgm3uacyrl3izqi7fb", strings.Repeat("x", 128)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if !ID(name).Room().Valid() {
+			t.Errorf("the room of %q is not valid", name)
+		}
+		if ID(name).Valid() && !ClientID(name).Valid() {
+			t.Errorf("%q is a chat id and no client id", name)
+		}
+		if !ClientID(name).Valid() && !RoomID(name).Valid() {
+			return
+		}
+		if words := strings.Fields("word " + name); len(words) != 2 || words[1] != name || len(name) > MaxIDLen {
+			t.Errorf("%q is valid and not one short word", name)
+		}
+		b, err := json.Marshal(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if err := json.Unmarshal(b, &got); err != nil || got != name {
+			t.Errorf("%q comes back as %q, %v", name, got, err)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -115,6 +116,146 @@ func FuzzAppendString(f *testing.F) {
 		}
 		if want := string([]rune(s)); got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// FuzzFrames checks that what is encoded is understood: whoever decodes the
+// frames, in their order, gets the packet that was meant.
+func FuzzFrames(f *testing.F) {
+	for kind := range uint8(2) {
+		for _, arg := range []string{``, `1`, `"\u2028<&>"`, ` {"a": [null]} `, `{"_placeholder":true,"num":9}`} {
+			f.Add(kind, "/", "message", uint64(0), false, []byte(arg), []byte(nil), uint8(0))
+			f.Add(kind, "/custom", "a \"b\"\n", uint64(456), true, []byte(arg), []byte{1, 2}, uint8(2))
+		}
+		f.Add(kind, "/[?", "\xff", uint64(MaxID), true, []byte(`"x"`), []byte("4"), uint8(DefaultMaxAttachments))
+		f.Add(kind, "", "1", uint64(1), false, []byte(`-0.5e3`), []byte{}, uint8(1))
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, namespace, name string, id uint64, hasID bool, arg, attachment []byte, n uint8) {
+		if !isNamespace(namespace) || Reserved(name) || len(arg) > 0 && !json.Valid(arg) || !utf8.Valid(arg) {
+			return // not for callers to ask for
+		}
+		args := []json.RawMessage{arg}
+		want := Packet{Namespace: namespace, HasID: hasID}
+		if hasID {
+			want.ID = id % (MaxID + 1)
+		}
+		for i := range int(n % (DefaultMaxAttachments + 1)) {
+			args = append(args, Placeholder(i))
+			want.Attachments = append(want.Attachments, attachment)
+		}
+		if len(want.Attachments) > 0 && strings.Contains(string(arg), "placeholder") {
+			return // it may number an attachment that is not there
+		}
+		var alone engineio.Frame // for packets that have a function of their own
+		switch kind % 2 {
+		case 0:
+			want.Type, want.Data = Event, EventData(name, args...)
+			if !hasID {
+				alone = EventFrame(namespace, name, args...)
+			}
+		case 1:
+			want.Type, want.Data = Ack, AckData(args...)
+			if hasID {
+				alone = AckFrame(namespace, want.ID, args...)
+			}
+		}
+		got := readFrames(t, want.Frames())
+		checkMeaning(t, want, got, name, args)
+		if alone.Data != nil && len(want.Attachments) == 0 {
+			checkMeaning(t, want, readFrames(t, []engineio.Frame{alone}), name, args)
+		}
+	})
+}
+
+// isNamespace reports whether s can be the name of one; "" stands for "/".
+func isNamespace(s string) bool {
+	return (s == "" || s[0] == '/') && !strings.Contains(s, ",") && utf8.ValidString(s)
+}
+
+// readFrames does what a connection does with frames that make up one packet.
+func readFrames(t *testing.T, frames []engineio.Frame) (p Packet) {
+	t.Helper()
+	var d Decoder
+	for i, f := range frames {
+		m, err := engineio.Decode(f.Data, f.Binary)
+		if err != nil || m.Type != engineio.TypeMessage {
+			t.Fatalf("frame %q: type %d, %v", f.Data, m.Type, err)
+		}
+		var complete bool
+		p, complete, err = d.Decode(engineio.Message{Data: m.Data, Binary: m.Binary})
+		if err != nil || complete != (i == len(frames)-1) {
+			t.Fatalf("frame %d of %d, %q: complete %t, %v", i, len(frames), f.Data, complete, err)
+		}
+	}
+	return p
+}
+
+func checkMeaning(t *testing.T, want, got Packet, name string, args []json.RawMessage) {
+	t.Helper()
+	want.Type = want.wireType()
+	if want.Namespace == "" {
+		want.Namespace = "/"
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("decoded (-want +got):\n%s", diff)
+	}
+	gotArgs := got.Args()
+	if !got.Type.ack() {
+		var gotName string
+		if gotName, gotArgs = got.Event(); gotName != string([]rune(name)) {
+			t.Errorf("got name %q, want %q", gotName, name)
+		}
+	}
+	var wantArgs []json.RawMessage
+	for _, arg := range args {
+		if len(arg) == 0 {
+			arg = json.RawMessage("null")
+		}
+		wantArgs = append(wantArgs, bytes.Trim(arg, " \t\r\n"))
+	}
+	if diff := cmp.Diff(wantArgs, gotArgs); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
+	}
+}
+
+// FuzzConnectFrames checks the same of what answers a CONNECT and of what ends
+// a namespace.
+func FuzzConnectFrames(f *testing.F) {
+	f.Add("/", "sid", "", []byte(nil))
+	f.Add("/custom", "s\"i\\d\n", "pid", []byte(`{"code":"x"}`))
+	f.Add("/a?b", "\xff", "\u2028", []byte(` [1] `))
+	f.Fuzz(func(t *testing.T, namespace, text, pid string, data []byte) {
+		if !isNamespace(namespace) || len(data) > 0 && !json.Valid(data) || !utf8.Valid(data) {
+			return
+		}
+		inside := namespace
+		if inside == "" {
+			inside = "/"
+		}
+		var got struct {
+			SID, PID, Message string
+			Data              json.RawMessage
+		}
+		for _, test := range []struct {
+			frame engineio.Frame
+			want  PacketType
+		}{
+			{ConnectFrame(namespace, text, pid), Connect},
+			{ConnectErrorFrame(namespace, text, data), ConnectError},
+			{DisconnectFrame(namespace), Disconnect},
+		} {
+			p := readFrames(t, []engineio.Frame{test.frame})
+			if p.Type != test.want || p.Namespace != inside {
+				t.Fatalf("%q is of type %d in %q", test.frame.Data, p.Type, p.Namespace)
+			}
+			if len(p.Data) > 0 && json.Unmarshal(p.Data, &got) != nil {
+				t.Fatalf("%q carries no object", test.frame.Data)
+			}
+		}
+		want, wantPID := string([]rune(text)), string([]rune(pid))
+		if got.SID != want || got.PID != wantPID || got.Message != want || string(got.Data) != string(bytes.Trim(data, " \t\r\n")) {
+			t.Errorf("got %+v", got)
 		}
 	})
 }
