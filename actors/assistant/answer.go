@@ -7,6 +7,7 @@ import (
 	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
 )
 
 // answer tells the client what a room has done for it.
@@ -24,7 +25,7 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.forget(r.Room)
 		c.save(nil)
 		left := wire.RoomLeft(r)
-		c.emitMarked("room_left", "", left)
+		c.emitFrom(c.offset(), "room_left", "", left)
 		c.ok(e, left)
 	case wire.SendMessage:
 		c.answerSend(e, r, body.(room.Sent))
@@ -40,14 +41,59 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 	}
 }
 
-// answerJoin heals the SPA's reconnect: a join without a room is answered
-// under the name that the page waits for, and under the right one
-// (WIRE-ASSISTANT §9.2).
+// answerJoin tells the client that it is a member, and then what it has missed
+// if it asked to resume.
+//
+// It heals the SPA's reconnect: a join without a room is answered under the
+// name that the page waits for, and under the right one (WIRE-ASSISTANT §9.2).
 func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	id := j.Chat.Room
-	c.admitted(id, r.Dialect, j)
+	told := c.admitted(id, r.Dialect, j)
+	joined := roomJoined(j)
+	from, missed := c.offset(), []engineio.Frame(nil)
+	if r.After != nil {
+		from, missed, joined.Snapshot = c.resume(r, told, j)
+	}
+	if r.Room == "" {
+		c.emit("room_joined", undefined, joined)
+	}
+	c.emitFrom(from, "room_joined", string(id), joined)
+	c.ok(e, joined)
+	c.socket.Send(missed...)
+}
+
+// resume returns what the client has missed and the offset ahead of it, or a
+// snapshot that it has to take instead.
+func (c *client) resume(r wire.JoinRoom, told *mark, j room.Joined) (json.RawMessage, []engineio.Frame, *wire.Snapshot) {
+	reason := wire.SnapshotTooFar
+	switch {
+	case r.Epoch != "" && r.Epoch != j.Epoch:
+		reason = wire.SnapshotEpoch
+	case *r.After > j.Seq:
+		reason = wire.SnapshotAhead
+	default:
+		told.seq = *r.After
+		from := c.offset()
+		if missed, ok := c.missed(j.Chat.Room, r.Dialect, told, j.Seq, c.maxReplayBytes(), nil); ok {
+			return from, append(missed, textSoFar(j.Chat.Room, r.Dialect, j)...), nil
+		}
+		told.seq = j.Seq
+	}
+	messages, more, err := c.Rooms.History(c.user, j.Chat.Room, j.Seq+1, wire.DefaultHistory)
+	return c.offset(), nil, &wire.Snapshot{Reason: reason, Messages: page(messages, more || err != nil)}
+}
+
+func page(messages []chat.Message, more bool) wire.Messages {
+	page := wire.Messages{Messages: make([]wire.Message, 0, len(messages)), HasMore: more}
+	for _, m := range messages {
+		page.Messages = append(page.Messages, wire.Show(m))
+	}
+	return page
+}
+
+func roomJoined(j room.Joined) wire.RoomJoined {
 	joined := wire.RoomJoined{
-		Room: id, Seq: j.Seq, Epoch: j.Epoch, Members: []wire.Member{}, Queued: []wire.Queued{}, Pending: []string{},
+		Room: j.Chat.Room, Seq: j.Seq, Epoch: j.Epoch, Members: []wire.Member{}, Queued: []wire.Queued{}, Pending: []string{},
 	}
 	for _, u := range j.Members {
 		joined.Members = append(joined.Members, wire.Member{UserID: u.ID, Name: u.Name})
@@ -61,11 +107,7 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 			State: t.State(), Content: t.Content,
 		}
 	}
-	if r.Room == "" {
-		c.emit("room_joined", undefined, joined)
-	}
-	c.emitMarked("room_joined", string(id), joined)
-	c.ok(e, joined)
+	return joined
 }
 
 func (c *client) answerSend(e *session.Event, r wire.SendMessage, s room.Sent) {

@@ -216,11 +216,7 @@ func (c *client) history(e *session.Event, r wire.History) {
 		c.refuse(e, r, chat.AsError(err))
 		return
 	}
-	page := wire.Messages{Messages: make([]wire.Message, 0, len(messages)), HasMore: more}
-	for _, m := range messages {
-		page.Messages = append(page.Messages, wire.Show(m))
-	}
-	c.ok(e, page)
+	c.ok(e, page(messages, more))
 }
 
 // Deliver implements session.Handler.

@@ -29,6 +29,12 @@ type mark struct {
 	frames int
 }
 
+// within reports whether a log that ends with record last can hold what the
+// client was told.
+func (m *mark) within(last uint64) bool {
+	return m.seq < last || m.seq == last && m.frames == 0
+}
+
 // brokenOffset is what clients get while it is not on disk what they have
 // joined: who sends it back starts a new session.
 const brokenOffset = "-"

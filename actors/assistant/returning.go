@@ -73,42 +73,54 @@ func (c *client) catchUp(r recovery.Room, j room.Joined) bool {
 		delete(c.rooms, r.ID)
 		return true
 	}
-	m := c.rooms[r.ID]
-	m.told = told
-	if !c.replay(r, told, j.Seq) {
+	c.rooms[r.ID].told = told
+	if !told.within(j.Seq) {
 		return false
 	}
-	if j.Turn != nil && j.Turn.Content != "" {
-		c.returning.add(wire.Delta(m.dialect, r.ID, j.Turn.MessageID, 0, j.Turn.Content)...)
+	left := c.maxReplayBytes() - c.returning.bytes
+	frames, ok := c.missed(r.ID, r.Dialect, told, j.Seq, left, c.said)
+	if !ok {
+		return false
 	}
+	c.returning.add(frames...)
+	c.returning.add(textSoFar(r.ID, r.Dialect, j)...)
 	return true
 }
 
-// replay collects the records up to last that the client has not been told.
-func (c *client) replay(r recovery.Room, told *mark, last uint64) bool {
-	if told.seq > last || told.seq == last && told.frames > 0 {
-		return false // of a log that is not there any more
+// textSoFar encodes what the running turn has answered, as one piece.
+func textSoFar(id chat.RoomID, d wire.Dialect, j room.Joined) []engineio.Frame {
+	if j.Turn == nil || j.Turn.Content == "" {
+		return nil
 	}
-	if told.seq == last {
-		return true
-	}
+	return wire.Delta(d, id, j.Turn.MessageID, 0, j.Turn.Content)
+}
+
+// missed returns what there is to tell of the records that follow told, up to
+// last, which is where it moves told. It reports false if that cannot be read,
+// or is more than limit bytes.
+func (c *client) missed(id chat.RoomID, d wire.Dialect, told *mark, last uint64, limit int, omit func(chat.Record) bool) (missed []engineio.Frame, ok bool) {
 	first, seen := told.seq+1, told.frames
-	for record, err := range c.Rooms.Records(r.ID, told.seq) {
-		switch {
-		case err != nil, c.returning.bytes > c.maxReplayBytes():
-			return false
-		case record.Seq > last: // it comes as a publication
-			return true
-		case c.said(record):
+	for record, err := range c.Rooms.Records(id, told.seq) {
+		if err != nil || limit < 0 {
+			return nil, false
+		}
+		if record.Seq > last { // it comes as a publication
+			break
+		}
+		if omit != nil && omit(record) {
 			continue
 		}
-		frames := c.mark(told, record.Seq, wire.Record(r.Dialect, r.ID, record))
+		frames := c.mark(told, record.Seq, wire.Record(d, id, record))
 		if record.Seq == first {
 			frames = frames[min(seen, len(frames)):]
 		}
-		c.returning.add(frames...)
+		for _, f := range frames {
+			limit -= len(f.Data)
+		}
+		missed = append(missed, frames...)
 	}
-	return true
+	told.seq, told.frames = last, 0
+	return missed, limit >= 0
 }
 
 // said reports whether the client itself sent the message that r records.

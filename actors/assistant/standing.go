@@ -105,11 +105,12 @@ func (c *client) lose(reason string) {
 }
 
 // admitted makes the client a member who knows the room up to now.
-func (c *client) admitted(id chat.RoomID, d wire.Dialect, j room.Joined) {
+func (c *client) admitted(id chat.RoomID, d wire.Dialect, j room.Joined) *mark {
 	c.forget(id)
 	m := &membership{d, &mark{tag: tagOf(id, j.Epoch), seq: j.Seq}}
 	c.rooms[id] = m
 	c.told = append(c.told, m.told)
+	return m.told
 }
 
 // mark appends to each frame of a record how far the client is once it has
@@ -137,11 +138,12 @@ func (c *client) offset() json.RawMessage {
 	return c.told.json()
 }
 
-// emitMarked emits an event that changes what the client has joined.
-func (c *client) emitMarked(word, id string, payload any) {
+// emitFrom emits an event that changes what the client has joined, with the
+// offset from which it would have to be told more.
+func (c *client) emitFrom(offset json.RawMessage, word, id string, payload any) {
 	f := wire.Event(word, id, payload)
 	if c.pid != "" {
-		f = socketio.WithArg(f, c.offset())
+		f = socketio.WithArg(f, offset)
 	}
 	c.socket.Send(f)
 }

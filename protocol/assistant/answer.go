@@ -28,6 +28,9 @@ type (
 		Turn    *Turn       `json:"turn"`
 		Queued  []Queued    `json:"queued"`  // turns that wait, in the order in which they will run
 		Pending []string    `json:"pending"` // tool calls that wait for an approval or a result: none yet
+
+		// Snapshot is what a client that asked to resume takes instead.
+		Snapshot *Snapshot `json:"snapshot,omitempty"`
 	}
 	RoomLeft struct {
 		Room chat.RoomID `json:"room_id"`
@@ -44,6 +47,23 @@ type (
 		Messages []Message `json:"messages"` // oldest first
 		HasMore  bool      `json:"has_more"`
 	}
+)
+
+// A Snapshot replaces all that a client knows of a room's history: its newest
+// messages, oldest first, and why the client cannot just be told what it missed.
+type Snapshot struct {
+	Reason SnapshotReason `json:"reason"`
+	Messages
+}
+
+// SnapshotReason is why a client gets a snapshot.
+type SnapshotReason string
+
+// The reasons.
+const (
+	SnapshotEpoch  SnapshotReason = "epoch"   // the client counts the records of another chat or file
+	SnapshotAhead  SnapshotReason = "ahead"   // there is no such record yet
+	SnapshotTooFar SnapshotReason = "too_far" // more was missed than the server sends at once
 )
 
 // Success is the body of the SPA's acknowledgements.

@@ -24,6 +24,8 @@ type (
 	JoinRoom struct {
 		Room    chat.RoomID
 		Dialect Dialect
+		After   *uint64 // the last record that the client has; nil if it has none
+		Epoch   string  // in which After was counted; empty if the client does not say
 	}
 	LeaveRoom   struct{ Room chat.RoomID }
 	SendMessage struct {
@@ -84,6 +86,8 @@ type payload struct {
 	Event     json.RawMessage `json:"event"`
 	TurnID    string          `json:"turn_id"`
 	Reason    string          `json:"reason"`
+	After     *uint64         `json:"after"`
+	Epoch     string          `json:"epoch"`
 	Before    uint64          `json:"before"`
 	Limit     int             `json:"limit"`
 }
@@ -198,7 +202,7 @@ func decodeCreate(p payload) (Request, *chat.Error) {
 }
 
 func decodeJoin(p payload) (Request, *chat.Error) {
-	var r JoinRoom
+	r := JoinRoom{After: p.After, Epoch: p.Epoch}
 	if p.RoomID != nil {
 		var err *chat.Error
 		if r.Room, err = p.room(); err != nil {
