@@ -25,7 +25,7 @@ const chunkHead = `42` + Namespace + `,["stream_chunk `
 func Coalesce(frames []engineio.Frame) []engineio.Frame {
 	c := coalescer{out: make([]engineio.Frame, 0, 8), last: make(map[string]int)}
 	for _, f := range frames {
-		if p, ok := parsePiece(f); ok {
+		if p, ok := parsePiece(f, c.head); ok {
 			c.add(f, p)
 			continue
 		}
@@ -39,6 +39,7 @@ func Coalesce(frames []engineio.Frame) []engineio.Frame {
 // A coalescer joins the deltas that stand between two other frames.
 type coalescer struct {
 	out  []engineio.Frame
+	head []byte // of the latest delta
 	runs []run
 	last map[string]int // by the head of a delta: its answer's latest run
 }
@@ -55,6 +56,7 @@ type run struct {
 // add puts a delta into the run that it goes on with, or begins one. Offset 0
 // always begins one: it may be of a new attempt.
 func (c *coalescer) add(f engineio.Frame, p piece) {
+	c.head = p.head
 	if i, ok := c.last[string(p.head)]; ok && p.offset > 0 && p.offset == c.runs[i].end {
 		c.runs[i].more = append(c.runs[i].more, p.content)
 		c.runs[i].end += p.length
@@ -104,33 +106,47 @@ type piece struct {
 }
 
 // parsePiece recognises a delta of an answer that goes on, by the exact shape
-// that chunk gives it.
-func parsePiece(f engineio.Frame) (p piece, ok bool) {
-	const (
-		beforeID      = `",{"message_id":"`
-		beforeContent = `","content":"`
-	)
-	rest, ok := bytes.CutPrefix(f.Data, []byte(chunkHead))
-	if !ok || f.Binary {
+// that chunk gives it. It need not look at a head that is known.
+func parsePiece(f engineio.Frame, known []byte) (p piece, ok bool) {
+	if f.Binary {
 		return p, false
 	}
-	for _, next := range []string{beforeID, beforeContent} {
-		if _, rest, ok = cutText(rest); !ok {
-			return p, false
-		}
-		if rest, ok = bytes.CutPrefix(rest, []byte(next)); !ok {
+	size := len(known)
+	if size == 0 || !bytes.HasPrefix(f.Data, known) {
+		if size, ok = headSize(f.Data); !ok {
 			return p, false
 		}
 	}
-	start := len(f.Data) - len(rest)
+	rest := f.Data[size:]
 	p.length, p.tail, ok = cutText(rest)
 	if !ok {
 		return p, false
 	}
-	p.head = f.Data[:start]
+	p.head = f.Data[:size]
 	p.content = rest[:len(rest)-len(p.tail)]
 	p.offset, ok = parseTail(p.tail)
 	return p, ok
+}
+
+// headSize returns where the content begins, in what may be a delta.
+func headSize(data []byte) (size int, ok bool) {
+	const (
+		beforeID      = `",{"message_id":"`
+		beforeContent = `","content":"`
+	)
+	rest, ok := bytes.CutPrefix(data, []byte(chunkHead))
+	if !ok {
+		return 0, false
+	}
+	for _, next := range []string{beforeID, beforeContent} {
+		if _, rest, ok = cutText(rest); !ok {
+			return 0, false
+		}
+		if rest, ok = bytes.CutPrefix(rest, []byte(next)); !ok {
+			return 0, false
+		}
+	}
+	return len(data) - len(rest), true
 }
 
 // parseTail returns the offset in what follows the content of a delta.

@@ -67,7 +67,7 @@ func texts(frames []engineio.Frame) (s []string) {
 // text of another shape.
 func TestOtherShapes(t *testing.T) {
 	const shape = `42/assistant/realtime,["stream_chunk ROOM",{"message_id":"a","content":"x","done":false,"offset":1}]`
-	if _, ok := parsePiece(engineio.Frame{Data: []byte(shape)}); !ok {
+	if _, ok := parsePiece(engineio.Frame{Data: []byte(shape)}, nil); !ok {
 		t.Fatal("not recognised")
 	}
 	for from, to := range map[string]string{
@@ -76,12 +76,12 @@ func TestOtherShapes(t *testing.T) {
 		"1}]": "1}]]", "}]": `},"offset"]`, "}": `,"more":1}`, "1": "1234567890123456",
 	} {
 		data := strings.Replace(shape, from, to, 1)
-		if _, ok := parsePiece(engineio.Frame{Data: []byte(data)}); ok && data != shape {
+		if _, ok := parsePiece(engineio.Frame{Data: []byte(data)}, nil); ok && data != shape {
 			t.Errorf("recognised: %s", data)
 		}
 	}
 	for i := range len(shape) {
-		if _, ok := parsePiece(engineio.Frame{Data: []byte(shape[:i])}); ok {
+		if _, ok := parsePiece(engineio.Frame{Data: []byte(shape[:i])}, nil); ok {
 			t.Errorf("recognised: %s", shape[:i])
 		}
 	}
