@@ -131,6 +131,9 @@ func (v *View) turn(e event) error {
 	if v.ended[e.body.TurnID] {
 		return fmt.Errorf("turn %s is %s after its end", e.body.TurnID, e.body.State)
 	}
+	if e.body.Seq == 0 {
+		return nil // not recorded: the room is quarantined, and may be released
+	}
 	switch e.body.State {
 	case chat.StateCompleted, chat.StateStopped, chat.StateFailed, chat.StateInterrupted:
 		v.ended[e.body.TurnID] = true

@@ -13,6 +13,7 @@ import (
 var (
 	errNoRoom    = chat.Refuse(chat.CodeNotFound, "there is no such room")
 	errLost      = chat.Refuse(chat.CodeInternal, "the server failed on this command")
+	errHung      = chat.Refuse(chat.CodeBusy, "the room does not answer")
 	errForbidden = chat.Refuse(chat.CodeForbidden, "you are not a member of this chat")
 	errNoModel   = chat.Refuse(chat.CodeNotFound, "there is no such model")
 	errNoTurn    = chat.Refuse(chat.CodeNotFound, "no such turn is queued or running")
@@ -259,7 +260,7 @@ func (r *Room) stopAll(c Caller) {
 
 // deleted is the log's answer to a deletion.
 type deleted struct {
-	Caller
+	by  Caller
 	err error
 }
 
@@ -272,9 +273,9 @@ func (r *Room) deleted(m *deleted) {
 	r.deleting = false
 	if m.err != nil {
 		r.log.Error("delete failed", "err", m.err)
-		refuse(m.Caller, chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was deleted"))
+		refuse(m.by, chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was deleted"))
 	} else {
-		reply(m.Caller, Deleted{})
+		reply(m.by, Deleted{})
 		r.publishGone()
 		clear(r.members)
 		r.told = unknown

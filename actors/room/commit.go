@@ -133,6 +133,7 @@ func (r *Room) show(record chat.Record) error {
 		return err
 	}
 	if r.told != unknown && record.Seq > r.told {
+		r.follow(record.Event)
 		r.publish(record)
 		r.told = record.Seq
 	}

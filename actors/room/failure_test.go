@@ -141,7 +141,7 @@ func TestPanicForgetsTheSender(t *testing.T) {
 // A room that fails again and again is restarted later and later. Its
 // neighbours do not notice, and it comes back.
 func TestFailingRoomHurtsNobodyElse(t *testing.T) {
-	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{MaxRestarts: 30}, func(t *testing.T, s *actortest.Server) {
 		const neighbour = "neighbour"
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)

@@ -82,6 +82,10 @@ type StopTurn struct {
 // Delete deletes the chat with all its history, and answers with a [Deleted].
 type Delete struct{ Caller }
 
+// Release ends the quarantine of the room. It is an operator's, and answered
+// with a [Released].
+type Release struct{ Caller }
+
 // Wake does nothing but bring the room into memory, where it finishes what was
 // open when the server ended.
 type Wake struct{}
@@ -98,12 +102,13 @@ func (*Send) roomMessage()     {}
 func (*Respond) roomMessage()  {}
 func (*StopTurn) roomMessage() {}
 func (*Delete) roomMessage()   {}
+func (*Release) roomMessage()  {}
 func (*Drain) roomMessage()    {}
 
 // A Reply answers one command.
 type Reply struct {
 	Ref  uint64
-	Body any         // Created, Joined, Left, Sent, Stopped or Deleted; nil if refused
+	Body any         // Created, Joined, Left, Sent, Stopped, Deleted or Released; nil if refused
 	Err  *chat.Error // nil unless refused
 }
 
@@ -141,6 +146,9 @@ type (
 
 	// Deleted confirms a Delete.
 	Deleted struct{}
+
+	// Released says whether the room was quarantined.
+	Released struct{ Was bool }
 )
 
 // Running is a turn that is being answered, with the text so far.

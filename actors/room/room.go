@@ -24,7 +24,8 @@
 //
 // A panic costs the command that caused it, which is refused, and the text of
 // the running turn, which starts again. Members stay: they outlive the
-// instance, and get what was committed while it was down.
+// instance, and get what was committed while it was down. A room that keeps
+// failing is quarantined: see [Room.isolate].
 package room
 
 import (
@@ -32,6 +33,7 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parlor/actors/system"
@@ -103,6 +105,7 @@ type Options struct {
 	CheckpointEvery time.Duration // the text of a running turn is saved. Zero means 1 second
 	CheckpointBytes int           // of text are saved sooner. Zero means 4 KiB
 	SnapshotEvery   int           // records, so that a room that wakes up reads no more. Zero means 64
+	MaxRestarts     int           // within a minute, past which the room is quarantined. Zero means 10
 	IdleTimeout     time.Duration // without members and work, until passivation. Zero means 5 minutes
 }
 
@@ -120,6 +123,7 @@ func (o Options) WithDefaults() Options {
 	def(&o.CheckpointEvery, time.Second)
 	def(&o.CheckpointBytes, 4<<10)
 	def(&o.SnapshotEvery, 64)
+	def(&o.MaxRestarts, 10)
 	return o
 }
 
@@ -171,6 +175,11 @@ type lasting struct {
 	inFlight int    // commits and deletions that the log has not answered
 	deleting bool
 	runs     int // how many there were
+
+	pulse       *Pulse
+	answering   chat.TurnStarted // what members were told of and have not been told the end of
+	restarts    []time.Time      // of late
+	quarantined bool
 }
 
 type member struct {
@@ -182,12 +191,21 @@ type member struct {
 // unknown is lasting.told before the first instance has read the log.
 const unknown = ^uint64(0)
 
+// A Pulse counts what a room has handled of what the supervisor told it.
+type Pulse struct{ atomic.Uint64 }
+
 // Spec describes the room id to the actor system; name is the actor's.
-func Spec(id chat.RoomID, name string, o *Options) system.Spec[Message] {
-	l := &lasting{id: id, members: make(map[Address]member), told: unknown}
+func Spec(id chat.RoomID, name string, o *Options, p *Pulse) system.Spec[Message] {
+	l := &lasting{id: id, members: make(map[Address]member), told: unknown, pulse: p}
+	instances := 0
 	return system.Spec[Message]{
-		Name:     name,
-		New:      func() system.Actor[Message] { return newRoom(l, o) },
+		Name: name,
+		New: func() system.Actor[Message] {
+			if instances++; instances > 1 {
+				l.restarted(o.MaxRestarts)
+			}
+			return newRoom(l, o)
+		},
 		Children: system.Stop,
 	}
 }
@@ -203,7 +221,10 @@ func newRoom(l *lasting, o *Options) *Room {
 // to the log is waited for: only then is it known what the log says.
 func (r *Room) Started(self *system.Self[Message]) {
 	r.self = self
-	if r.inFlight == 0 {
+	switch {
+	case r.quarantined:
+		r.isolate()
+	case r.inFlight == 0:
 		r.load()
 	}
 }
@@ -211,6 +232,9 @@ func (r *Room) Started(self *system.Self[Message]) {
 // load reads the room from the log, tells the members what they missed while
 // no instance was there to tell them, and turns to what has waited.
 func (r *Room) load() {
+	if r.quarantined {
+		return
+	}
 	r.loaded, r.broken = true, nil
 	r.shown = State{}
 	if err := r.replay(); err != nil {
@@ -248,8 +272,17 @@ func (r *Room) replay() error {
 
 // Receive implements system.Actor.
 func (r *Room) Receive(m Message) {
+	defer r.count(m)
 	r.receive(m)
 	r.rest()
+}
+
+// count counts what came from the supervisor, also if it made the room panic.
+func (r *Room) count(m Message) {
+	switch m.(type) {
+	case Command, *Wake, *Drain:
+		r.pulse.Add(1)
+	}
 }
 
 func (r *Room) receive(m Message) {
@@ -287,12 +320,19 @@ func (r *Room) receive(m Message) {
 
 func (r *Room) command(c Command) {
 	leave, leaves := c.(*Leave)
+	release, releases := c.(*Release)
 	switch {
+	case releases:
+		r.release(release)
+		return
+	case leaves && (r.loaded || r.quarantined):
+		r.leave(leave)
+		return
+	case r.quarantined:
+		refuse(c.caller(), errQuarantined)
+		return
 	case !r.loaded:
 		r.parked = append(r.parked, c)
-		return
-	case leaves:
-		r.leave(leave)
 		return
 	case r.broken != nil:
 		refuse(c.caller(), r.broken)
@@ -336,10 +376,11 @@ func (r *Room) Stopping() {
 	}
 }
 
-// NoRoom answers a message to a room that cannot exist, and Lost one that did
-// not get to its room.
+// NoRoom answers a message to a room that cannot exist, Lost one that did not
+// get to its room, and Hung one that would wait there for nobody knows how long.
 func NoRoom(m Message) { answerWith(m, errNoRoom) }
 func Lost(m Message)   { answerWith(m, errLost) }
+func Hung(m Message)   { answerWith(m, errHung) }
 
 func answerWith(m Message, err *chat.Error) {
 	if c, ok := m.(Command); ok {

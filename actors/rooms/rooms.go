@@ -154,6 +154,16 @@ func (r *Rooms) Delete(ctx context.Context, u chat.User, id chat.ID) error {
 	return err
 }
 
+// Release ends the quarantine of a room, for an operator. It reports whether
+// the room was quarantined.
+func (r *Rooms) Release(ctx context.Context, id chat.RoomID) (was bool, err error) {
+	reply, err := r.ask(ctx, id, chat.User{}, func(c room.Caller) room.Command { return &room.Release{Caller: c} })
+	if err != nil {
+		return false, err
+	}
+	return reply.Body.(room.Released).Was, nil
+}
+
 // Get returns a chat that the user may use. It fails with [chat.CodeNotFound]
 // or [chat.CodeForbidden].
 func (r *Rooms) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, error) {

@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"fmt"
+	"time"
 
 	"parlor/actors/room"
 	"parlor/actors/system"
@@ -23,9 +24,13 @@ type (
 	awake struct{ room chat.RoomID }
 )
 
-func (*forward) roomsMessage() {}
-func (*idle) roomsMessage()    {}
-func (*awake) roomsMessage()   {}
+// watchTick comes again and again for the supervisor to look for hung rooms.
+type watchTick struct{}
+
+func (*forward) roomsMessage()   {}
+func (*idle) roomsMessage()      {}
+func (*awake) roomsMessage()     {}
+func (*watchTick) roomsMessage() {}
 
 // supervisor creates, finds and passivates rooms, and does nothing else: no
 // I/O, and no knowledge of what rooms are told. It is the only one that knows
@@ -36,6 +41,7 @@ type supervisor struct {
 	rooms   map[chat.RoomID]*resident
 	names   map[string]chat.RoomID // of the actors; a name is never used twice
 	spawned int
+	timer   *time.Timer // until the next look for hung rooms
 }
 
 // resident is a room in memory.
@@ -43,10 +49,14 @@ type resident struct {
 	ref      system.Ref[room.Message]
 	draining bool           // it has the consent to stop
 	parked   []room.Message // what came after the consent
+	watch
 }
 
 // Started implements system.Actor.
-func (s *supervisor) Started(self *system.Self[message]) { s.self = self }
+func (s *supervisor) Started(self *system.Self[message]) {
+	s.self = self
+	s.watchSoon()
+}
 
 // Receive implements system.Actor.
 func (s *supervisor) Receive(m message) {
@@ -57,6 +67,9 @@ func (s *supervisor) Receive(m message) {
 		s.drain(m.room)
 	case *awake:
 		s.resume(m.room)
+	case *watchTick:
+		s.lookForHung()
+		s.watchSoon()
 	}
 }
 
@@ -68,28 +81,37 @@ func (s *supervisor) Salvage(m message) {
 }
 
 // Stopping implements system.Actor. The rooms stop with their supervisor.
-func (s *supervisor) Stopping() {}
+func (s *supervisor) Stopping() { s.timer.Stop() }
 
 func (s *supervisor) forward(id chat.RoomID, m room.Message) {
 	r, ok := s.rooms[id]
 	switch {
 	case !ok:
-		s.wake(id).ref.Tell(m)
+		s.wake(id).tell(m)
+	case r.hung:
+		room.Hung(m)
 	case r.draining:
 		r.parked = append(r.parked, m)
 	default:
-		r.ref.Tell(m)
+		r.tell(m)
 	}
+}
+
+// tell tells the room something that it has to handle.
+func (r *resident) tell(m room.Message) {
+	r.told++
+	r.ref.Tell(m)
 }
 
 func (s *supervisor) wake(id chat.RoomID) *resident {
 	s.spawned++
 	name := fmt.Sprintf("%s.%d", id, s.spawned)
-	ref, err := system.SpawnChild(s.self, room.Spec(id, name, s.options))
+	pulse := new(room.Pulse)
+	ref, err := system.SpawnChild(s.self, room.Spec(id, name, s.options, pulse))
 	if err != nil {
 		panic("rooms: spawn a room: " + err.Error())
 	}
-	r := &resident{ref: ref}
+	r := &resident{ref: ref, watch: watch{pulse: pulse}}
 	s.rooms[id], s.names[name] = r, id
 	return r
 }
@@ -97,7 +119,7 @@ func (s *supervisor) wake(id chat.RoomID) *resident {
 func (s *supervisor) drain(id chat.RoomID) {
 	if r, ok := s.rooms[id]; ok && !r.draining {
 		r.draining = true
-		r.ref.Tell(&room.Drain{})
+		r.tell(&room.Drain{})
 	}
 }
 
@@ -109,7 +131,7 @@ func (s *supervisor) resume(id chat.RoomID) {
 	}
 	r.draining = false
 	for _, m := range r.parked {
-		r.ref.Tell(m)
+		r.tell(m)
 	}
 	r.parked = nil
 }
@@ -126,6 +148,6 @@ func (s *supervisor) ChildStopped(name string) {
 	}
 	next := s.wake(id)
 	for _, m := range r.parked {
-		next.ref.Tell(m)
+		next.tell(m)
 	}
 }

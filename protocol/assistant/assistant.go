@@ -17,6 +17,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"time"
 
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
@@ -122,4 +123,26 @@ func Record(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 // Gone encodes that the chat was deleted under its members.
 func Gone(room chat.RoomID) []engineio.Frame {
 	return frames{Event("error", string(room), Refusal{Error: "this chat was deleted", Code: chat.CodeNotFound})}
+}
+
+// Trouble encodes what has befallen a room, for its members: err and, if a
+// turn was running, an end of it that is not recorded (it has number 0), so that
+// nobody waits for the rest.
+func Trouble(d Dialect, room chat.RoomID, err *chat.Error, turn chat.TurnStarted, at time.Time) []engineio.Frame {
+	var f frames
+	running := turn.TurnID != ""
+	if d != SPA {
+		if running {
+			f.emit("stream_error", string(room), streamError{turn.MessageID, err.Message, err.Code, false})
+			f.emit("stream_end", string(room), streamEnd{turn.MessageID, 0, chat.StateInterrupted, nil})
+			f.emit("turn", string(room), turnEvent{TurnID: turn.TurnID, State: chat.StateInterrupted, Reason: err.Message})
+		}
+		f.emit("error", string(room), Refusal{Error: err.Message, Code: err.Code})
+	}
+	if d != Documented && running {
+		f.spa(string(room), chat.Record{At: at, Event: chat.TurnEnded{
+			TurnID: turn.TurnID, MessageID: turn.MessageID, ModelID: turn.ModelID, State: chat.StateInterrupted, Error: err,
+		}})
+	}
+	return f
 }

@@ -17,6 +17,7 @@ const (
 	CodeProviderError      Code = "provider_error"      // the assistant's provider failed
 	CodeProviderTimeout    Code = "provider_timeout"    // the assistant's provider did not answer in time
 	CodeStorageUnavailable Code = "storage_unavailable" // the disk refused; nothing was recorded
+	CodeQuarantined        Code = "quarantined"         // the room has failed too often and waits for an operator
 	CodeInternal           Code = "internal"            // our fault
 )
 
