@@ -479,3 +479,48 @@ func TestServerClose(t *testing.T) {
 	}
 	c.end() // does not hang
 }
+
+// TestTrySend checks that what would have to wait is lost as a whole, and that
+// nothing else is.
+func TestTrySend(t *testing.T) {
+	send := func(conn *Conn) {
+		conn.TrySend(text("volatile"), engineio.Frame{Data: []byte{1}, Binary: true})
+		conn.TrySend(text("second"))
+		if err := conn.Send(text("regular")); err != nil {
+			t.Error(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := listenPipe(t, Options{})
+		p := s.poll(t)
+		conn := <-s.opened
+		conn.TrySend(text("nobody polls"))
+		poll := p.getLater()
+		synctest.Wait()
+		send(conn)
+		got := (<-poll).body
+		if !strings.HasSuffix(got, "regular") { // it came after the answer had been put together
+			got += "\x1e" + p.get().body
+		}
+		if want := "4volatile\x1ebAQ==\x1e4regular"; got != want {
+			t.Errorf("polling: got %q, want %q", got, want)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := listenPipe(t, Options{})
+		c := s.connect(t)
+		conn := <-s.opened
+		for range 2 {
+			synctest.Wait()
+			send(conn) // the client does not read yet
+			for _, want := range []string{"4volatile", "\x01", "4regular"} {
+				if got := c.read(); got != want {
+					t.Errorf("WebSocket: got %q, want %q", got, want)
+				}
+			}
+		}
+		c.Close()
+		synctest.Wait()
+		conn.TrySend(text("too late"))
+	})
+}

@@ -108,6 +108,24 @@ func TestDeferredConfirmation(t *testing.T) {
 	})
 }
 
+// A confirmation that comes when the client has gone confirms nothing.
+func TestConfirmationTooLate(t *testing.T) {
+	a := &app{connect: func(s *session.Socket, _ json.RawMessage) *session.Refusal { s.Defer(); return nil }}
+	a.leave = func() {
+		a.sockets[0].Replay(socketio.EventFrame("/chat", "missed"))
+		a.sockets[0].Confirm()
+		a.sockets[0].Emit("hello")
+	}
+	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
+		c := dial(t, s)
+		c.Say(`0/chat,`)
+		c.want()
+		c.Close("transport close")
+		a.want(t, "connect ", "disconnected: transport close")
+		c.want("closed: transport close")
+	})
+}
+
 // The application can put a client out of a namespace, and out altogether.
 func TestServerDisconnects(t *testing.T) {
 	a := new(app)
