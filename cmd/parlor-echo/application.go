@@ -8,8 +8,12 @@ import (
 	"parlor/protocol/socketio"
 )
 
-// maxRooms is how many rooms a client may join.
-const maxRooms = 1000
+// What one client may have. What goes beyond is ignored.
+const (
+	maxRooms     = 1000
+	maxRoomID    = 256 // bytes of a room's id
+	maxQuestions = 100 // that it has not answered
+)
 
 // namespaces returns an application for each namespace. In the first two the
 // suites want to be told what they sent as authentication.
@@ -62,44 +66,36 @@ func (a *application) broadcast(to, except []string, e event) {
 
 // A client is one client in one namespace. It implements session.Handler.
 type client struct {
-	app    *application
-	socket *session.Socket
-	pid    string // with recovery
+	app       *application
+	socket    *session.Socket
+	pid       string // with recovery
+	questions int
 }
 
 // Event implements session.Handler. Other events than these are ignored.
 func (c *client) Event(e *session.Event) {
 	defer e.Done()
 	switch e.Name {
+	// The conformance suite's.
 	case "message":
 		c.emit("message-back", e.Attachments, e.Args...)
-	case "message-volatile":
-		c.socket.SendVolatile(c.event("message-back", e.Attachments, e.Args...).frames()...)
-	case "message-with-ack", "echo":
+	case "message-with-ack":
 		e.AckBinary(e.Attachments, e.Args...)
-	case "ask":
-		c.ask(e)
+
+	// Those of the application that servers are compared with.
 	case "join_room":
 		c.join(e)
 	case "send_message":
 		c.send(e)
-	}
-}
+	case "echo":
+		e.AckBinary(e.Attachments, e.Args...)
 
-// ask asks the client in return, and acknowledges with why there is no answer
-// in the given number of milliseconds, or null and the answer.
-func (c *client) ask(e *session.Event) {
-	var milliseconds int64
-	if len(e.Args) == 0 || json.Unmarshal(e.Args[0], &milliseconds) != nil {
-		return
+	// What else a server can do.
+	case "message-volatile":
+		c.socket.SendVolatile(c.event("message-back", e.Attachments, e.Args...).frames()...)
+	case "ask":
+		c.ask(e)
 	}
-	c.socket.Call(time.Duration(milliseconds)*time.Millisecond, func(a session.Answer, err error) {
-		if err != nil {
-			e.Ack(socketio.AppendString(nil, err.Error()))
-			return
-		}
-		e.AckBinary(a.Attachments, append([]json.RawMessage{nil}, a.Args...)...)
-	}, "question", e.Args[1:]...)
 }
 
 // join takes {room_id}.
@@ -107,7 +103,7 @@ func (c *client) join(e *session.Event) {
 	var request struct {
 		RoomID string `json:"room_id"`
 	}
-	if !decode(e, &request) || len(c.app.groups.Of(c.socket)) > maxRooms {
+	if !decode(e, &request) || len(request.RoomID) > maxRoomID || len(c.app.groups.Of(c.socket)) > maxRooms {
 		return
 	}
 	c.app.groups.Join(c.socket, group(request.RoomID))
@@ -128,6 +124,24 @@ func (c *client) send(e *session.Event) {
 	c.emit("message_sent "+text(message.ID), nil, json.RawMessage(`{"success":true}`))
 	received := c.event("receive_message "+request.RoomID, e.Attachments, request.Message)
 	c.app.broadcast([]string{group(request.RoomID)}, []string{c.socket.ID()}, received)
+}
+
+// ask takes a number of milliseconds and what to ask the client in return. It
+// acknowledges with null and the client's answer, or with why there was none.
+func (c *client) ask(e *session.Event) {
+	var milliseconds int64
+	if !decode(e, &milliseconds) || c.questions == maxQuestions {
+		return
+	}
+	c.questions++
+	c.socket.Call(time.Duration(milliseconds)*time.Millisecond, func(a session.Answer, err error) {
+		c.questions--
+		if err != nil {
+			e.Ack(socketio.AppendString(nil, err.Error()))
+			return
+		}
+		e.AckBinary(a.Attachments, append([]json.RawMessage{nil}, a.Args...)...)
+	}, "question", e.Args[1:]...)
 }
 
 // group returns the name of a room's group, which is no socket's id.

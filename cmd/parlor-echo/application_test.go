@@ -86,8 +86,8 @@ func TestRooms(t *testing.T) {
 	})
 }
 
-// A client cannot join rooms for ever.
-func TestMaxRooms(t *testing.T) {
+// A client cannot join rooms, or be asked, for ever.
+func TestLimits(t *testing.T) {
 	bubble(t, false, func(t *testing.T, s *session.Sessions) {
 		a := dial(t, s)
 		a.connect("")
@@ -97,6 +97,22 @@ func TestMaxRooms(t *testing.T) {
 		synctest.Wait()
 		if got := len(a.Got()); got != maxRooms {
 			t.Errorf("joined %d rooms, want %d", got, maxRooms)
+		}
+		b := dial(t, s)
+		b.connect("")
+		b.say(`["join_room",{"room_id":"` + strings.Repeat("x", maxRoomID+1) + `"}]`)
+		b.want()
+		for range 2 {
+			for range maxQuestions + 10 {
+				b.say(`["ask",1000]`)
+			}
+			synctest.Wait()
+			if got := len(b.Got()); got != maxQuestions {
+				t.Errorf("asked %d questions, want %d", got, maxQuestions)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			b.Got() // that there was no answer
 		}
 	})
 }

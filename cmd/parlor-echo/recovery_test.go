@@ -3,7 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,39 +123,50 @@ func TestNoRecoveryAfterLeaving(t *testing.T) {
 	})
 }
 
-// What is kept has limits; past them the oldest is forgotten.
+// What is kept has limits; past them the oldest goes, and who would need it
+// begins anew.
 func TestRecoveryLimits(t *testing.T) {
-	big := strings.Repeat("x", recoveryBytes/8)
-	for name, flood := range map[string]func(t *testing.T, s *session.Sessions, b *member){
-		"packets": func(_ *testing.T, _ *session.Sessions, b *member) {
-			for range recoveryPackets/2 + 1 {
-				b.say(`["send_message",{"room_id":"r","message":{"id":1}}]`)
-			}
-		},
-		"bytes": func(_ *testing.T, _ *session.Sessions, b *member) {
-			for range 8 {
-				b.say(`["send_message",{"room_id":"r","message":{"id":1,"text":"` + big + `"}}]`)
-			}
-		},
+	for _, test := range []struct {
+		name           string
+		packets, bytes int // sent, each of so many
+		kept           int
+	}{
+		{"few", 7, recoveryBytes / 8, 7},
+		{"many", recoveryPackets + 10, 1, recoveryPackets},
+		{"large", 10, recoveryBytes / 8, 7}, // with their headers
+		{"too large", 2, recoveryBytes, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			recovering(t, func(t *testing.T, s *session.Sessions, a *fallen, b *member) {
-				flood(t, s, b)
-				synctest.Wait()
-				if got := enter(dial(t, s), a.auth("1")); got.pid == a.pid {
-					t.Error("recovered")
-				}
-			})
+		t.Run(test.name, func(t *testing.T) {
+			r := &recovery{groups: new(session.Groups)}
+			had := &lost{at: time.Now(), pid: "secret"}
+			r.remember(had)
+			data := [][]byte{make([]byte, test.bytes)}
+			for range test.packets {
+				r.broadcast(nil, nil, event{namespace: "/", name: "e", attachments: data})
+			}
+			if got := len(r.packets); got != test.kept {
+				t.Errorf("kept %d packets, want %d", got, test.kept)
+			}
+			first := test.packets - test.kept // the last offset that is not kept any more
+			if got, _ := r.find(offset(first)); got != had {
+				t.Error("not recovered, though all that was missed is kept")
+			}
+			if got, _ := r.find(offset(first - 1)); got != nil {
+				t.Error("recovered, though something is missing")
+			}
 		})
 	}
+}
+
+func offset(n int) json.RawMessage {
+	return json.RawMessage((&fallen{pid: "secret"}).auth(strconv.FormatInt(int64(n), 36)))
 }
 
 // Old sessions go when there are too many.
 func TestRecoverySessionsLimit(t *testing.T) {
 	r := new(recovery)
 	for i := range recoverySessions + 1 {
-		l := &lost{at: time.Now(), pid: fmt.Sprint(i)}
-		r.remember(l)
+		r.remember(&lost{at: time.Now(), pid: fmt.Sprint(i)})
 	}
 	if len(r.lost) != recoverySessions || len(r.byPID) != recoverySessions || r.byPID["0"] != nil {
 		t.Errorf("kept %d sessions, %d by id", len(r.lost), len(r.byPID))
