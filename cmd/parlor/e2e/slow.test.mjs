@@ -47,7 +47,8 @@ async function site(t) {
     const ends = await until(() => events(alice, `stream_end ${room}`), (all) => all.length > before, { timeout: 120_000 });
     assert.equal(ends.at(-1).state, "completed", JSON.stringify(ends.at(-1)));
   };
-  const cut = () => server.log.filter((line) => /connection closed.*slow consumer/.test(line)).length;
+  // On a busy machine the time that a write may take can be over first.
+  const cut = () => server.log.filter((line) => /connection closed.*(slow consumer|transport error)/.test(line)).length;
   return { server, alice, room, answer, cut };
 }
 
@@ -74,7 +75,7 @@ function checkJoined(t, texts, room, sent) {
 }
 
 test("a WebSocket that reads again gets the deltas joined, and one that stays away is cut off", async (t) => {
-  const deltas = 36_000;
+  const deltas = 30_000;
   const { server, alice, room, answer, cut } = await site(t);
   const [late, away] = [await websocket(t, server), await websocket(t, server)];
   for (const raw of [late, away]) {
