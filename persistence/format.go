@@ -31,7 +31,9 @@ var migrations = [...]func(*bolt.Tx) error{
 }
 
 // addSessions leads from version 1 to 2.
-func addSessions(tx *bolt.Tx) error { return createBuckets(tx, bucketSessions, bucketSnapshots, bucketTexts) }
+func addSessions(tx *bolt.Tx) error {
+	return createBuckets(tx, bucketSessions, bucketSnapshots, bucketTexts)
+}
 
 func createBuckets(tx *bolt.Tx, names ...[]byte) error {
 	for _, name := range names {

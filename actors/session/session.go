@@ -98,6 +98,10 @@ type Options struct {
 	ConnectTimeout time.Duration // until the first namespace is connected. Zero means 45 seconds
 	Window         int           // events of one connection that are not done. Zero means 128
 	Logger         *slog.Logger  // nil discards
+
+	// MaxPacketBytes limits a packet with its attachments. Zero means
+	// [socketio.DefaultMaxBytes].
+	MaxPacketBytes int
 }
 
 // Sessions makes a session for each connection. It may be used from any
@@ -124,7 +128,7 @@ func New(sys *system.System, o Options) *Sessions {
 // Open starts the session of a connection and returns where the connection
 // delivers what it reads. The session ends when the connection is closed.
 func (s *Sessions) Open(c Conn) *Port {
-	p := &Port{conn: c, window: make(chan struct{}, s.options.Window), ended: make(chan struct{})}
+	p := &Port{conn: c, decoder: socketio.Decoder{MaxBytes: s.options.MaxPacketBytes}, window: make(chan struct{}, s.options.Window), ended: make(chan struct{})}
 	ref, err := system.Spawn(s.sys, system.Spec[message]{
 		New:    func() system.Actor[message] { return &session{options: &s.options, port: p, conn: c} },
 		Policy: system.Stop,

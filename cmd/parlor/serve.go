@@ -204,7 +204,7 @@ func roomOptions(s Settings, models *provider.Models, shared bool, log *slog.Log
 func openConnections(s Settings, actors *system.System, namespace *assistant.Namespace, log *slog.Logger) *transport.Server {
 	sessions := session.New(actors, session.Options{
 		Namespaces:     map[string]session.Namespace{wire.Namespace: namespace},
-		ConnectTimeout: s.ConnectTimeout, Window: s.Window, Logger: log,
+		ConnectTimeout: s.ConnectTimeout, Window: s.Window, MaxPacketBytes: int(s.MaxPayload), Logger: log,
 	})
 	return transport.NewServer(transport.Options{
 		Accept:       func(c *transport.Conn) transport.Receiver { return sessions.Open(c) },

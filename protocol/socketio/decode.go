@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ var (
 	errEventName   = violation("illegal event name")
 	errManyArgs    = violation("too many arguments")
 	errPlaceholder = violation("illegal attachments")
+	errTooLarge    = violation("attachments too large")
 	errStrayBinary = violation("attachment of no packet")
 	errStrayText   = violation("text while attachments are due")
 )
@@ -36,8 +38,13 @@ type Decoder struct {
 	// DefaultMaxAttachments.
 	MaxAttachments int
 
+	// MaxBytes limits a packet with attachments, all together. Zero means
+	// DefaultMaxBytes.
+	MaxBytes int
+
 	pending Packet // waits for its attachments
 	due     int    // how many are still to come
+	size    int    // of what is pending
 }
 
 // Decode takes the connection's next message, whose text is UTF-8 since
@@ -58,7 +65,7 @@ func (d *Decoder) Decode(m engineio.Message) (p Packet, complete bool, err error
 		complete, err = d.header(m.Data)
 	}
 	if complete || err != nil {
-		p, d.pending, d.due = d.pending, Packet{}, 0
+		p, d.pending, d.due, d.size = d.pending, Packet{}, 0, 0
 	}
 	if err != nil {
 		return Packet{}, false, err
@@ -70,6 +77,9 @@ func (d *Decoder) Decode(m engineio.Message) (p Packet, complete bool, err error
 func (d *Decoder) attach(data []byte) (complete bool, err error) {
 	if d.due == 0 {
 		return false, errStrayBinary
+	}
+	if d.size += len(data); d.size > cmp.Or(d.MaxBytes, DefaultMaxBytes) {
+		return false, errTooLarge
 	}
 	d.pending.Attachments = append(d.pending.Attachments, data)
 	d.due--
@@ -100,7 +110,7 @@ func (d *Decoder) header(text []byte) (complete bool, err error) {
 	if len(rest) > 0 {
 		p.Data = rest
 	}
-	d.pending = p
+	d.pending, d.size = p, len(text)
 	return d.due == 0, checkPayload(p, d.due)
 }
 

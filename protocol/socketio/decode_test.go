@@ -175,6 +175,23 @@ func TestMaxAttachments(t *testing.T) {
 	}
 }
 
+// What is not complete is bounded all together, not only piece by piece.
+func TestMaxBytes(t *testing.T) {
+	const header = `53-["e"]`
+	d := Decoder{MaxBytes: len(header) + 10}
+	for range 2 {
+		if _, _, err := d.Decode(text(header)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := d.Decode(binary("0123456789")); err != nil {
+			t.Errorf("got error %v within the limit", err)
+		}
+		if _, _, err := d.Decode(binary("x")); !errors.Is(err, ErrProtocol) {
+			t.Errorf("got error %v, want ErrProtocol", err)
+		}
+	}
+}
+
 func TestEvent(t *testing.T) {
 	for _, test := range []struct {
 		data, name string

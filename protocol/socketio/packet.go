@@ -51,6 +51,11 @@ const (
 	// a [Decoder] says otherwise.
 	DefaultMaxAttachments = 10
 
+	// DefaultMaxBytes is how long a packet with attachments may be unless
+	// [Decoder.MaxBytes] says otherwise: a client that sends all but the last
+	// of them holds that much of the server's memory.
+	DefaultMaxBytes = 4 << 20
+
 	// MaxArgs is how many arguments an event or acknowledgement may have, the
 	// event's name included: splitting them off costs more memory than
 	// receiving them.
