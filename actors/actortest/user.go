@@ -70,6 +70,10 @@ func sign(c room.Command, caller room.Caller) {
 		c.Caller = caller
 	case *room.Respond:
 		c.Caller = caller
+	case *room.Regenerate:
+		c.Caller = caller
+	case *room.Release:
+		c.Caller = caller
 	case *room.StopTurn:
 		c.Caller = caller
 	case *room.Delete:

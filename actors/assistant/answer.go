@@ -29,6 +29,8 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.ok(e, left)
 	case wire.SendMessage:
 		c.answerSend(e, r, body.(room.Sent))
+	case wire.Regenerate:
+		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Stop:
 		if r.Control != "" {
 			c.emit("event_received", r.Control, wire.Success{Success: true})
@@ -164,6 +166,8 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 			c.emit("event_error", r.ID, refusal)
 		}
 	case wire.History:
+		room = string(r.Room)
+	case wire.Regenerate:
 		room = string(r.Room)
 	}
 	if named := request == nil || err.Code == chat.CodeInvalid; named || room != "" {

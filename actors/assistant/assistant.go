@@ -33,6 +33,7 @@ type Rooms interface {
 	Tell(id chat.RoomID, m room.Message)
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
 	History(u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
+	Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (prompt chat.MessageID, model chat.ModelID, err error)
 	Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 }
 
@@ -125,6 +126,8 @@ func (c *client) Event(e *session.Event) {
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
 			return &room.StopTurn{Caller: call, TurnID: r.TurnID, Reason: r.Reason}
 		})
+	case wire.Regenerate:
+		c.regenerate(e, r)
 	case wire.Control:
 		c.emit("event_received", r.ID, wire.Success{Success: true})
 		c.ok(e, struct{}{})
@@ -208,6 +211,17 @@ func (c *client) forget(id chat.RoomID) {
 		c.told = c.told.without(m.told)
 		delete(c.rooms, id)
 	}
+}
+
+func (c *client) regenerate(e *session.Event, r wire.Regenerate) {
+	prompt, model, err := c.Rooms.Answered(c.user, r.Room, r.MessageID)
+	if err != nil {
+		c.refuse(e, r, chat.AsError(err))
+		return
+	}
+	c.tell(e, r, r.Room, func(call room.Caller) room.Message {
+		return &room.Regenerate{Caller: call, Prompt: prompt, ModelID: model}
+	})
 }
 
 func (c *client) history(e *session.Event, r wire.History) {

@@ -1,6 +1,7 @@
 package assistant_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -196,5 +197,51 @@ func TestDeleted(t *testing.T) {
 		}
 		c.enter()
 		wantOrder(t, first(c.emit("send_message", sbawText("1", "1", "hello"))), "message_sent 1", "receive_message "+theRoom)
+	})
+}
+
+// An answer that was interrupted, or is not liked, can be had again: for the
+// same message, which everything before it is the context of.
+func TestRegenerate(t *testing.T) {
+	run(t, room.Options{}, func(t *testing.T, s *actortest.Server, sessions *session.Sessions) {
+		page := connect(t, sessions, "alice")
+		page.enter()
+		for _, text := range []string{"one", "two", "three"} {
+			page.emit("send_message", fmt.Sprintf(`{"room_id":%q,"message":%q}`, theRoom, text))
+		}
+		second := s.Messages(theChat)[3]
+		if second.Content != "You said: two" {
+			t.Fatalf("the second answer is %+v", second)
+		}
+		s.Assistant.On("two", actortest.Say("better"))
+		heard, ack := page.emit("regenerate "+theRoom, fmt.Sprintf(`{"message_id":%q}`, second.ID))
+		wantOrder(t, heard, "turn "+theRoom, "stream_start "+theRoom, "stream_end "+theRoom)
+		var answer struct {
+			OK     bool        `json:"ok"`
+			TurnID chat.TurnID `json:"turn_id"`
+		}
+		if err := json.Unmarshal(ack, &answer); err != nil || !answer.OK || answer.TurnID == "" {
+			t.Errorf("acknowledgement %s, %v", ack, err)
+		}
+		messages := s.Messages(theChat)
+		if last := messages[len(messages)-1]; last.Content != "better" || last.ModelID != second.ModelID {
+			t.Errorf("last message %+v", last)
+		}
+		prompts := s.Assistant.Prompts()
+		var context []string
+		for _, m := range prompts[len(prompts)-1].Messages {
+			context = append(context, m.Content)
+		}
+		if got := strings.Join(context, ", "); got != "one, You said: one, two" {
+			t.Errorf("prompt %s", got)
+		}
+		for _, id := range []chat.MessageID{messages[0].ID, "nothing", second.ID + "x"} {
+			if _, ack := page.emit("regenerate "+theRoom, fmt.Sprintf(`{"message_id":%q}`, id)); !strings.Contains(string(ack), "not_found") {
+				t.Errorf("regenerate %s: %s", id, ack)
+			}
+		}
+		if _, ack := connect(t, sessions, "mallory").emit("regenerate "+theRoom, fmt.Sprintf(`{"message_id":%q}`, second.ID)); !strings.Contains(string(ack), "forbidden") {
+			t.Errorf("another user: %s", ack)
+		}
 	})
 }

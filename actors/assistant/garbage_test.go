@@ -13,7 +13,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-var events = []string{"find_chat", "create_room", "join_room", "leave_room", "send_message", "stop", "event", "history"}
+var events = []string{"find_chat", "create_room", "join_room", "leave_room", "send_message", "stop", "regenerate", "event", "history"}
 
 // garbage returns arguments that no event can mean anything with.
 func garbage() []string {
@@ -29,7 +29,7 @@ func garbage() []string {
 	}
 	for _, wrong := range []string{`5`, `null`, `{}`, `[1,"a",{}]`, `-1e999`} {
 		args = append(args, fmt.Sprintf(`{"room_id":%s,"chat_id":%[1]s,"message":%[1]s,"event":%[1]s}`, wrong))
-		for _, field := range []string{"model_id", "dialect", "turn_id", "reason", "before", "limit", "message", "event"} {
+		for _, field := range []string{"model_id", "dialect", "turn_id", "reason", "before", "limit", "after", "epoch", "message_id", "message", "event"} {
 			args = append(args, fmt.Sprintf(`{"room_id":%q,"chat_id":"","%s":%s}`, theRoom, field, wrong))
 		}
 	}

@@ -202,6 +202,25 @@ func (r *Room) respond(c *Respond) {
 	r.advance()
 }
 
+func (r *Room) regenerate(c *Regenerate) {
+	_, known := r.Models.Model(c.ModelID)
+	refusal := r.admit(c.Caller)
+	switch {
+	case refusal != nil:
+	case !known:
+		refusal = errNoModel
+	case len(r.head.Turns) >= r.MaxQueuedTurns:
+		refusal = errBusy
+	}
+	if refusal != nil {
+		refuse(c.Caller, refusal)
+		return
+	}
+	turn := chat.TurnQueued{TurnID: chat.TurnID(newID()), Prompt: c.Prompt, ModelID: c.ModelID, By: c.User.ID}
+	r.propose(c.Caller, "", Queued{turn.TurnID}, turn)
+	r.advance()
+}
+
 // stopTurn ends a turn at once, whatever its provider does: what arrives from
 // it later belongs to no turn and is dropped.
 func (r *Room) stopTurn(c *StopTurn) {

@@ -71,6 +71,14 @@ type Send struct {
 // answered with a [Sent] of that message.
 type Respond struct{ Caller }
 
+// Regenerate asks for another answer to a message that is in the log, from the
+// model. It is answered with a [Queued].
+type Regenerate struct {
+	Caller
+	Prompt  chat.MessageID
+	ModelID chat.ModelID
+}
+
 // StopTurn stops a turn, running or queued; without a TurnID the one that
 // runs or runs next. It is answered with a [Stopped].
 type StopTurn struct {
@@ -94,21 +102,22 @@ type Wake struct{}
 // until the room has stopped, or has said by [Options.Awake] that it will not.
 type Drain struct{}
 
-func (*Wake) roomMessage()     {}
-func (*Create) roomMessage()   {}
-func (*Join) roomMessage()     {}
-func (*Leave) roomMessage()    {}
-func (*Send) roomMessage()     {}
-func (*Respond) roomMessage()  {}
-func (*StopTurn) roomMessage() {}
-func (*Delete) roomMessage()   {}
-func (*Release) roomMessage()  {}
-func (*Drain) roomMessage()    {}
+func (*Wake) roomMessage()       {}
+func (*Create) roomMessage()     {}
+func (*Join) roomMessage()       {}
+func (*Leave) roomMessage()      {}
+func (*Send) roomMessage()       {}
+func (*Respond) roomMessage()    {}
+func (*Regenerate) roomMessage() {}
+func (*StopTurn) roomMessage()   {}
+func (*Delete) roomMessage()     {}
+func (*Release) roomMessage()    {}
+func (*Drain) roomMessage()      {}
 
 // A Reply answers one command.
 type Reply struct {
 	Ref  uint64
-	Body any         // Created, Joined, Left, Sent, Stopped, Deleted or Released; nil if refused
+	Body any         // Created, Joined, Left, Sent, Queued, Stopped, Deleted or Released; nil if refused
 	Err  *chat.Error // nil unless refused
 }
 
@@ -140,6 +149,9 @@ type (
 		ClientID  chat.ClientID
 		Seq       uint64
 	}
+
+	// Queued names a turn that will run.
+	Queued struct{ TurnID chat.TurnID }
 
 	// Stopped names the turn that was stopped, if there was one.
 	Stopped struct{ TurnID chat.TurnID }

@@ -347,6 +347,8 @@ func (r *Room) command(c Command) {
 		r.send(c)
 	case *Respond:
 		r.respond(c)
+	case *Regenerate:
+		r.regenerate(c)
 	case *StopTurn:
 		r.stopTurn(c)
 	case *Delete:

@@ -8,6 +8,7 @@
 package rooms
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -266,6 +267,30 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 			}
 		}
 	}
+}
+
+// Answered returns which message the assistant's message answers, and the model
+// that it came from. It fails with [chat.CodeNotFound] if it is no answer.
+func (r *Rooms) Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (prompt chat.MessageID, model chat.ModelID, err error) {
+	if _, err := r.info(u, id); err != nil {
+		return "", "", err
+	}
+	for entry, err := range r.log.ReadBack(string(id), 0) {
+		if err != nil {
+			return "", "", r.unreadable(err)
+		}
+		if !chat.EndsTurn(entry.Data) || !bytes.Contains(entry.Data, []byte(answer)) {
+			continue
+		}
+		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
+		if err != nil {
+			return "", "", r.unreadable(err)
+		}
+		if e, ok := record.Event.(chat.TurnEnded); ok && e.MessageID == answer {
+			return e.Prompt, e.ModelID, nil
+		}
+	}
+	return "", "", chat.Refuse(chat.CodeNotFound, "there is no such answer")
 }
 
 // Records yields what follows record after in a room's log, for a member that

@@ -43,6 +43,9 @@ type (
 	TurnStopped struct {
 		TurnID *chat.TurnID `json:"turn_id"` // null if there was nothing to stop
 	}
+	TurnQueued struct {
+		TurnID chat.TurnID `json:"turn_id"`
+	}
 	Messages struct {
 		Messages []Message `json:"messages"` // oldest first
 		HasMore  bool      `json:"has_more"`

@@ -44,6 +44,10 @@ type (
 		Reason  string
 		Control string // the SPA's id of the control event, if it is one
 	}
+	Regenerate struct {
+		Room      chat.RoomID
+		MessageID chat.MessageID // of the answer that is not good enough
+	}
 	// Control is a control event of the SPA that asks for nothing.
 	Control struct {
 		Room chat.RoomID
@@ -62,6 +66,7 @@ func (JoinRoom) request()    {}
 func (LeaveRoom) request()   {}
 func (SendMessage) request() {}
 func (Stop) request()        {}
+func (Regenerate) request()  {}
 func (Control) request()     {}
 func (History) request()     {}
 
@@ -85,6 +90,7 @@ type payload struct {
 	Message   json.RawMessage `json:"message"`
 	Event     json.RawMessage `json:"event"`
 	TurnID    string          `json:"turn_id"`
+	MessageID string          `json:"message_id"`
 	Reason    string          `json:"reason"`
 	After     *uint64         `json:"after"`
 	Epoch     string          `json:"epoch"`
@@ -122,6 +128,7 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"leave_room":   decodeLeave,
 	"send_message": decodeSend,
 	"stop":         decodeStop,
+	"regenerate":   decodeRegenerate,
 	"event":        decodeControl,
 	"history":      decodeHistory,
 }
@@ -251,6 +258,14 @@ func decodeHistory(p payload) (Request, *chat.Error) {
 type control struct {
 	Type string `json:"type"`
 	ID   string `json:"id"`
+}
+
+func decodeRegenerate(p payload) (Request, *chat.Error) {
+	room, err := p.room()
+	if err == nil && (p.MessageID == "" || len(p.MessageID) > maxEnvelopeLen) {
+		err = invalid("message_id must be that of an answer")
+	}
+	return Regenerate{room, chat.MessageID(p.MessageID)}, err
 }
 
 func decodeControl(p payload) (Request, *chat.Error) {

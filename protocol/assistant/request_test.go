@@ -34,6 +34,7 @@ func TestDecode(t *testing.T) {
 		{"stop ROOM", ``, Stop{Room: room}},
 		{"stop ROOM", `{"turn_id":"t","reason":"r"}`, Stop{Room: room, TurnID: "t", Reason: "r"}},
 		{"stop other", `{"room_id":"ROOM"}`, Stop{Room: room}}, // the payload says it better
+		{"regenerate ROOM", `{"message_id":"m"}`, Regenerate{room, "m"}},
 		{"history", `{"room_id":"ROOM"}`, History{Room: room, Limit: DefaultHistory}},
 		{"history", `{"room_id":"ROOM","before":7,"limit":500}`, History{Room: room, Before: 7, Limit: 500}},
 		{"event", `{"room_id":"ROOM","event":{"type":"sbaw.assistant.stop_processing","id":"7"}}`, Stop{Room: room, Control: "7"}},
@@ -156,6 +157,8 @@ func names(r Request) []string {
 		return []string{string(r.Room), r.Envelope}
 	case Stop:
 		return []string{string(r.Room), r.Control}
+	case Regenerate:
+		return []string{string(r.Room)}
 	case Control:
 		return []string{string(r.Room), r.ID}
 	case History:
