@@ -22,7 +22,8 @@
 //
 // # Goroutines
 //
-// An idle WebSocket has one goroutine, its reader, which also tells the
+// An idle WebSocket has one goroutine, which waits on a small stack. When there
+// is something to be read another one replaces it, which also tells the
 // Receiver that it is over. A writer runs only while something is queued, and
 // timers only as [time.AfterFunc]. The HTTP handler returns once the
 // connection is open. Polling has no goroutines but those of the requests that

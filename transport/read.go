@@ -25,15 +25,19 @@ func spare(buf *bytes.Buffer) {
 	}
 }
 
-// read hands on what the client sends, until something ends that.
-func (s *socket) read() ending {
+// read hands on what the client has sent, until nothing more of that is known.
+// It reports over if nothing may follow.
+func (s *socket) read() (end ending, over bool) {
 	for {
 		p, err := s.readPacket()
 		if err != nil {
-			return s.failed(err)
+			return s.failed(err), true
 		}
 		if end, over := s.conn.handle(p); over {
-			return end
+			return end, true
+		}
+		if s.in.Buffered() == 0 {
+			return ending{}, false
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (p *polling) move(sock *socket) {
 		_ = sock.wire.Close()
 		return
 	}
-	sock.run()
+	go sock.wait()
 }
 
 // upgrade is the exchange after which sock carries the connection.

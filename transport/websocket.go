@@ -14,8 +14,9 @@ import (
 )
 
 // The buffers of a WebSocket. The small read buffer is what an idle connection
-// keeps; a message that is longer is read past it. A write takes its buffer
-// from a pool, and what does not fit follows without being copied.
+// keeps; a message that is longer is read past it. (The upgrader takes no buffer
+// of 256 bytes or less from a hijacker.) A write takes its buffer from a pool,
+// and what does not fit follows without being copied.
 const (
 	readBufferBytes  = 512
 	writeBufferBytes = 1024
@@ -24,10 +25,11 @@ const (
 // past is a deadline that ends whatever it is set for.
 var past = time.Unix(1, 0)
 
-// A socket carries a Conn over a WebSocket. One goroutine runs read, and while
-// something is queued another runs write.
+// A socket carries a Conn over a WebSocket. One goroutine runs wait or run, each
+// of which starts the other, and while something is queued another runs write.
 type socket struct {
-	wire wire // below ws
+	wire wire          // below in
+	in   *bufio.Reader // below ws
 	ws   *websocket.Conn
 	conn *Conn
 
@@ -39,7 +41,6 @@ type socket struct {
 func newUpgrader(opts Options) websocket.Upgrader {
 	return websocket.Upgrader{
 		HandshakeTimeout:  opts.WriteTimeout,
-		ReadBufferSize:    readBufferBytes,
 		WriteBufferSize:   writeBufferBytes,
 		WriteBufferPool:   new(sync.Pool),
 		EnableCompression: opts.PerMessageDeflate,
@@ -63,14 +64,14 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	s.register(c)
 	c.enqueue(c.handshake(nil))
 	c.receiver = s.opts.Accept(c)
-	go sock.run()
+	go sock.wait()
 }
 
 // upgrade turns the request into a WebSocket for c. If it cannot, it has
 // answered the request or closed its connection.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn, header http.Header) (*socket, error) {
 	sock := &socket{conn: c, wire: wire{timeout: s.opts.WriteTimeout}}
-	ws, err := s.upgrader.Upgrade(hijacker{w, &sock.wire}, r, header)
+	ws, err := s.upgrader.Upgrade(hijacker{w, sock}, r, header)
 	if err != nil {
 		s.opts.Logger.Debug("upgrade failed", "remote", r.RemoteAddr, "error", err)
 		return nil, err
@@ -82,9 +83,22 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn, header
 	return sock, nil
 }
 
-// run reads until the connection ends, and sees to its end.
+// wait lets run read once there is something to be read. It is all that an idle
+// connection does, in a goroutine of its own: a goroutine's stack never shrinks
+// below the 4 KiB or more that reading a message takes, and waiting takes 2.
+func (s *socket) wait() {
+	_, _ = s.in.Peek(1) // run gets the error again
+	go s.run()
+}
+
+// run reads all that has come or, if the connection ends, sees to its end.
 func (s *socket) run() {
-	s.conn.shut(s.read())
+	end, over := s.read()
+	if !over {
+		go s.wait()
+		return
+	}
+	s.conn.shut(end)
 	s.conn.finish()
 }
 
@@ -114,10 +128,11 @@ func (s *socket) linger(end ending) {
 	_ = s.wire.Close()
 }
 
-// hijacker puts a wire between a WebSocket and its network connection.
+// hijacker puts a socket's wire and buffer between its WebSocket and its network
+// connection.
 type hijacker struct {
 	http.ResponseWriter
-	wire *wire
+	socket *socket
 }
 
 // Hijack implements [http.Hijacker].
@@ -126,6 +141,11 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.wire.Conn = conn
-	return h.wire, rw, nil
+	s := h.socket
+	s.wire.Conn = conn
+	if rw.Reader.Buffered() > 0 {
+		return &s.wire, rw, nil // the upgrader refuses a client that did not wait
+	}
+	s.in = bufio.NewReaderSize(&s.wire, readBufferBytes)
+	return &s.wire, bufio.NewReadWriter(s.in, rw.Writer), nil
 }
