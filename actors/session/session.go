@@ -217,7 +217,7 @@ type session struct {
 	conn    Conn
 	self    *system.Self[message]
 	sockets []*Socket   // few: a slice is smaller than a map
-	timer   *time.Timer // until the first namespace is connected
+	timer   *time.Timer // until the first namespace is connected, then nil
 }
 
 // Started implements system.Actor.
@@ -250,8 +250,17 @@ func (s *session) Receive(m message) {
 func (s *session) Stopping() {
 	defer close(s.port.ended)
 	defer s.conn.Close(reasonForced)
-	s.timer.Stop()
+	s.stay()
 	s.end(reasonForced)
+}
+
+// stay ends the connect timeout, of which nothing is kept: connections live on
+// for long.
+func (s *session) stay() {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
 }
 
 // end closes all sockets, the others too if a handler panics.

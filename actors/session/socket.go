@@ -93,7 +93,7 @@ func (s *Socket) Confirm() {
 	if s.state != connectingState {
 		return
 	}
-	s.session.timer.Stop()
+	s.session.stay()
 	frames := append(s.before, socketio.ConnectFrame(s.namespace, s.id, s.pid))
 	s.before = nil
 
