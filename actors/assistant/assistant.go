@@ -56,15 +56,13 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 		e := chat.AsError(err)
 		return nil, &session.Refusal{Message: e.Message, Data: wire.Encode(map[string]chat.Code{"code": e.Code})}
 	}
-	c := &client{
-		Namespace: n, socket: s, user: user,
-		rooms: make(map[chat.RoomID]*membership), waiting: make(map[uint64]waiting),
-	}
+	c := &client{Namespace: n, socket: s, user: user}
 	c.identify(auth)
 	return c, nil
 }
 
-// client is one socket in the namespace.
+// client is one socket in the namespace. Its maps are nil until they are needed:
+// many clients do nothing for long.
 type client struct {
 	*Namespace
 	socket  *session.Socket
@@ -148,7 +146,7 @@ func send(call room.Caller, r wire.SendMessage) room.Message {
 // tell sends a command to a room and remembers what it is the answer to.
 func (c *client) tell(e *session.Event, r wire.Request, id chat.RoomID, command func(room.Caller) room.Message) {
 	call := c.caller()
-	c.waiting[call.Ref] = waiting{e, r, id}
+	c.await(call.Ref, waiting{e, r, id})
 	c.Rooms.Tell(id, command(call))
 }
 
@@ -195,12 +193,27 @@ func (c *client) join(e *session.Event, r wire.JoinRoom) {
 		return
 	case !known:
 		m = new(membership)
-		c.rooms[id] = m
+		c.enter(id, m)
 	}
 	m.dialect = r.Dialect
 	call := c.caller()
-	c.waiting[call.Ref] = waiting{e, r, id}
+	c.await(call.Ref, waiting{e, r, id})
 	c.save(func() { c.Rooms.Tell(id, &room.Join{Caller: call, Dialect: r.Dialect}) })
+}
+
+// await remembers what a room's reply will be the answer to.
+func (c *client) await(ref uint64, w waiting) {
+	if c.waiting == nil {
+		c.waiting = make(map[uint64]waiting)
+	}
+	c.waiting[ref] = w
+}
+
+func (c *client) enter(id chat.RoomID, m *membership) {
+	if c.rooms == nil {
+		c.rooms = make(map[chat.RoomID]*membership)
+	}
+	c.rooms[id] = m
 }
 
 func (c *client) maxRooms() int { return cmp.Or(c.MaxRooms, 100) }

@@ -35,7 +35,7 @@ func (c *client) comeBack(pid string, s recovery.Session, told offset) {
 	for _, r := range s.Rooms {
 		call := c.caller()
 		c.returning.rooms[call.Ref] = r
-		c.rooms[r.ID] = &membership{dialect: r.Dialect}
+		c.enter(r.ID, &membership{dialect: r.Dialect})
 		c.Rooms.Tell(r.ID, &room.Join{Caller: call, Dialect: r.Dialect})
 	}
 	if len(s.Rooms) == 0 {

@@ -108,7 +108,7 @@ func (c *client) lose(reason string) {
 func (c *client) admitted(id chat.RoomID, d wire.Dialect, j room.Joined) *mark {
 	c.forget(id)
 	m := &membership{d, &mark{tag: tagOf(id, j.Epoch), seq: j.Seq}}
-	c.rooms[id] = m
+	c.enter(id, m)
 	c.told = append(c.told, m.told)
 	return m.told
 }
