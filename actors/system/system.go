@@ -178,5 +178,10 @@ func props[M any](sys *actor.ActorSystem, log *slog.Logger, spec Spec[M], more .
 		}
 		return &adapter[M]{log: log, life: life, actor: spec.New()}
 	}
-	return actor.PropsFromProducer(produce, append(more, actor.WithSupervisor(spec.Children))...)
+	return actor.PropsFromProducer(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(mailbox))...)
 }
+
+// mailbox makes a queue of linked messages. The framework's default one is a
+// ring, of which an actor that has nothing to do keeps the largest that it ever
+// needed, and 200 bytes at least.
+var mailbox = actor.UnboundedLockfree()
