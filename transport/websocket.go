@@ -14,11 +14,11 @@ import (
 )
 
 // The buffers of a WebSocket. The small read buffer is what an idle connection
-// keeps; a message that is longer is read past it. (The upgrader takes no buffer
-// of 256 bytes or less from a hijacker.) A write takes its buffer from a pool,
-// and what does not fit follows without being copied.
+// keeps; a message that is longer is read past it. The upgrader takes none of
+// 256 bytes or less from a hijacker. A write takes its buffer from a pool, and
+// what does not fit follows without being copied.
 const (
-	readBufferBytes  = 512
+	readBufferBytes  = 288
 	writeBufferBytes = 1024
 )
 
