@@ -17,8 +17,8 @@ run: build ## build and serve the page on http://127.0.0.1:8080 (no key, no netw
 	./bin/parlor serve
 
 .PHONY: build
-build: need-go ## build bin/parlor and bin/parlor-echo
-	go build -trimpath -o bin/ ./cmd/parlor ./cmd/parlor-echo
+build: need-go ## build bin/parlor, bin/parlor-echo and bin/parlor-bench
+	go build -trimpath -o bin/ ./cmd/parlor ./cmd/parlor-echo ./cmd/parlor-bench
 
 .PHONY: test
 test: lint race e2e ## lint, unit tests with the race detector, end-to-end tests
@@ -60,9 +60,19 @@ fuzz: need-go ## run every fuzz target for FUZZTIME (30s)
 bench: need-go ## run every benchmark for BENCHTIME (1s)
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
+REFERENCE := cmd/parlor-bench/reference
+
+.PHONY: bench-idle
+bench-idle: build need-node $(REFERENCE)/node_modules ## memory of 10,000 idle connections, next to the Node reference server (Linux)
+	./bin/parlor-bench idle
+
+$(REFERENCE)/node_modules: $(REFERENCE)/package-lock.json
+	cd $(REFERENCE) && npm ci --no-audit --no-fund
+	@touch $@
+
 .PHONY: clean
 clean: ## remove what was built and installed here
-	rm -rf bin $(E2E)/node_modules
+	rm -rf bin $(E2E)/node_modules $(REFERENCE)/node_modules
 
 .PHONY: need-go need-cc need-node chromium
 need-go:

@@ -51,6 +51,9 @@ require (
 	honnef.co/go/tools v0.8.2 // indirect
 )
 
-ignore ./cmd/parlor/e2e/node_modules
+ignore (
+	./cmd/parlor-bench/reference/node_modules
+	./cmd/parlor/e2e/node_modules
+)
 
 tool honnef.co/go/tools/cmd/staticcheck

@@ -1,0 +1,29 @@
+// Command parlor-bench loads parlor, and what it is compared with, from
+// outside: as processes that it starts, over their network interface. It needs
+// Linux.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type cli struct {
+	Idle idleCmd `cmd:"" help:"Measure the memory of idle connections, next to the Node reference server."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	command := kong.Parse(new(cli),
+		kong.Name("parlor-bench"),
+		kong.Description("Loads parlor and what it is compared with."),
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	command.FatalIfErrorf(command.Run())
+}
