@@ -66,6 +66,10 @@ REFERENCE := cmd/parlor-bench/reference
 bench-idle: build need-node $(REFERENCE)/node_modules ## memory of 10,000 idle connections, next to the Node reference server (Linux)
 	./bin/parlor-bench idle
 
+.PHONY: bench-rooms
+bench-rooms: build ## memory of 10,000 rooms, start with 100,000 chats, time to wake up (Linux)
+	./bin/parlor-bench rooms
+
 $(REFERENCE)/node_modules: $(REFERENCE)/package-lock.json
 	cd $(REFERENCE) && npm ci --no-audit --no-fund
 	@touch $@

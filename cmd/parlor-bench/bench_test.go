@@ -108,11 +108,11 @@ func TestCheckFiles(t *testing.T) {
 }
 
 func TestParseResident(t *testing.T) {
-	got, err := parseResident([]byte("Name:\tx\nVmHWM:\t   9 kB\nVmRSS:\t    1234 kB\n"))
+	got, err := parseResident([]byte("Name:\tx\nVmHWM:\t   9 kB\nVmRSS:\t    1234 kB\nRssAnon:\t  5 kB\n"), allMemory)
 	if err != nil || got != 1234<<10 {
 		t.Errorf("got %d, %v, want %d", got, err, 1234<<10)
 	}
-	if _, err := parseResident([]byte("Name:\tx\n")); err == nil {
+	if _, err := parseResident([]byte("Name:\tx\n"), ownMemory); err == nil {
 		t.Error("no VmRSS is no error")
 	}
 }
@@ -152,7 +152,7 @@ func TestStart(t *testing.T) {
 	if p.url != "http://127.0.0.1:5" {
 		t.Errorf("got URL %q", p.url)
 	}
-	if n, err := p.settled(t.Context(), time.Nanosecond); n <= 0 || err != nil {
+	if n, err := p.settled(t.Context(), time.Nanosecond, allMemory); n <= 0 || err != nil {
 		t.Errorf("resident memory: got %d, %v", n, err)
 	}
 	p.stop()

@@ -121,7 +121,7 @@ func (c *idleCmd) measure(ctx context.Context, s subject, secret string) (m meas
 		return m, fmt.Errorf("warm up: %w\n%s", err, &p.log)
 	}
 	m = measurement{name: s.name, connections: c.Connections}
-	if m.before, err = p.settled(ctx, c.Settle/6); err != nil {
+	if m.before, err = p.settled(ctx, c.Settle/6, allMemory); err != nil {
 		return m, err
 	}
 
@@ -130,7 +130,7 @@ func (c *idleCmd) measure(ctx context.Context, s subject, secret string) (m meas
 	if err := idlers.connect(ctx, c.Connections); err != nil {
 		return m, fmt.Errorf("%w\n%s", err, &p.log)
 	}
-	if m.after, err = p.settled(ctx, c.Settle); err != nil {
+	if m.after, err = p.settled(ctx, c.Settle, allMemory); err != nil {
 		return m, err
 	}
 	if n := idlers.lost.Load(); n > 0 {
@@ -140,10 +140,10 @@ func (c *idleCmd) measure(ctx context.Context, s subject, secret string) (m meas
 }
 
 // settled returns the resident memory after a while.
-func (p *process) settled(ctx context.Context, after time.Duration) (int64, error) {
+func (p *process) settled(ctx context.Context, after time.Duration, kind string) (int64, error) {
 	select {
 	case <-time.After(after):
-		return p.resident()
+		return p.resident(kind)
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}

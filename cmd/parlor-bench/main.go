@@ -13,7 +13,8 @@ import (
 )
 
 type cli struct {
-	Idle idleCmd `cmd:"" help:"Measure the memory of idle connections, next to the Node reference server."`
+	Idle  idleCmd  `cmd:"" help:"Measure the memory of idle connections, next to the Node reference server."`
+	Rooms roomsCmd `cmd:"" help:"Measure the memory of rooms, and how fast they start and wake up."`
 }
 
 func main() {

@@ -84,19 +84,24 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()
 }
 
-// resident returns the process's resident memory in bytes.
-func (p *process) resident() (int64, error) {
+// The kinds of resident memory, as /proc/PID/status names them (proc(5)).
+const (
+	allMemory = "VmRSS:"
+	ownMemory = "RssAnon:" // without what is mapped from files, which the kernel can drop
+)
+
+// resident returns the process's resident memory of a kind in bytes.
+func (p *process) resident(kind string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, fmt.Errorf("read resident memory: %w", err)
 	}
-	return parseResident(status)
+	return parseResident(status, kind)
 }
 
-// parseResident finds VmRSS in the text of /proc/PID/status (proc(5)).
-func parseResident(status []byte) (int64, error) {
+func parseResident(status []byte, kind string) (int64, error) {
 	for line := range bytes.Lines(status) {
-		value, ok := bytes.CutPrefix(line, []byte("VmRSS:"))
+		value, ok := bytes.CutPrefix(line, []byte(kind))
 		if !ok {
 			continue
 		}
