@@ -1,0 +1,79 @@
+package rooms_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"parlor/actors/actortest"
+	"parlor/actors/room"
+	"parlor/actors/rooms"
+	"parlor/actors/system"
+	"parlor/persistence"
+	"parlor/protocol/assistant"
+	"parlor/protocol/chat"
+)
+
+// replies is an address that keeps the replies.
+type replies chan room.Reply
+
+func (r replies) Deliver(d room.Delivery) {
+	if reply, ok := d.(room.Reply); ok {
+		r <- reply
+	}
+}
+
+func (replies) Origin() string { return "benchmark" }
+
+// BenchmarkRoom reports the heap that a room keeps: with one member, and when
+// it has left memory. Run it with -benchtime 10000x.
+func BenchmarkRoom(b *testing.B) {
+	store, err := persistence.Open(filepath.Join(b.TempDir(), "parlor.db"), persistence.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	models := new(actortest.Assistant)
+	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, IdleTimeout: 100 * time.Millisecond})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close(context.Background())
+	inbox := make(replies, b.N)
+	caller := room.Caller{User: chat.User{ID: "owner"}, Address: inbox}
+	all := func(command func(i int, id chat.ID) room.Message) {
+		for i := range b.N {
+			id := chat.ID(fmt.Sprint(i))
+			r.Tell(id.Room(), command(i, id))
+			if i >= 1000 {
+				<-inbox
+			}
+		}
+		for range min(b.N, 1000) {
+			<-inbox
+		}
+	}
+	all(func(_ int, id chat.ID) room.Message {
+		return &room.Create{Caller: caller, Chat: id, ModelID: actortest.Model}
+	})
+	settle := func() float64 {
+		time.Sleep(2 * time.Second)
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	empty := settle()
+	b.ResetTimer()
+	all(func(int, chat.ID) room.Message { return &room.Join{Caller: caller, Dialect: assistant.Documented} })
+	b.StopTimer()
+	resident := settle()
+	all(func(int, chat.ID) room.Message { return &room.Leave{Caller: caller} })
+	passivated := settle()
+	b.ReportMetric((resident-empty)/float64(b.N), "B/resident")
+	b.ReportMetric((passivated-empty)/float64(b.N), "B/passivated")
+}
