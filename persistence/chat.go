@@ -3,7 +3,9 @@ package persistence
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -21,11 +23,11 @@ type Chat struct {
 }
 
 // Chat returns the room's row, or [ErrNotFound].
-func (s *Store) Chat(room string) (c Chat, err error) {
+func (r *Reader) Chat(room string) (c Chat, err error) {
 	if err := checkRoom(room); err != nil {
 		return Chat{}, err
 	}
-	err = s.disk.view(func(tx *bolt.Tx) error {
+	err = r.disk.view(func(tx *bolt.Tx) error {
 		c, err = getChat(tx, room)
 		return err
 	})
@@ -36,18 +38,18 @@ func (s *Store) Chat(room string) (c Chat, err error) {
 // first, and how many there are in all. The page starts after offset chats
 // and has at most limit and [MaxChatsPage] of them; a limit of zero asks for
 // the number alone.
-func (s *Store) Chats(owner string, offset, limit int) (page []Chat, total int, err error) {
+func (r *Reader) Chats(owner string, offset, limit int) (page []Chat, total int, err error) {
 	if err := checkOwner(owner); err != nil {
 		return nil, 0, err
 	}
 	limit = min(limit, MaxChatsPage)
-	err = s.disk.view(func(tx *bolt.Tx) error {
-		total = countChats(tx, owner)
+	err = r.disk.view(func(tx *bolt.Tx) error {
+		total, _ = countChats(tx, owner)
 		if offset >= total {
 			return nil
 		}
-		page, err = pageOfChats(tx, owner, offset, limit)
-		return err
+		page = pageOfChats(tx, r.disk.log, owner, offset, limit)
+		return nil
 	})
 	if err != nil {
 		return nil, 0, err
@@ -55,7 +57,9 @@ func (s *Store) Chats(owner string, offset, limit int) (page []Chat, total int, 
 	return page, total, nil
 }
 
-func pageOfChats(tx *bolt.Tx, owner string, offset, limit int) ([]Chat, error) {
+// pageOfChats leaves out what is damaged: one chat must not keep others from
+// being listed.
+func pageOfChats(tx *bolt.Tx, log *slog.Logger, owner string, offset, limit int) []Chat {
 	var page []Chat
 	p := prefix(owner)
 	c := tx.Bucket(bucketMembers).Cursor()
@@ -66,15 +70,16 @@ func pageOfChats(tx *bolt.Tx, owner string, offset, limit int) ([]Chat, error) {
 			continue
 		}
 		if len(k) <= len(p)+memberTimeLen {
-			return nil, fmt.Errorf("%w: a short key among the members", ErrCorrupt)
+			continue
 		}
 		chat, err := getChat(tx, string(k[len(p)+memberTimeLen:]))
 		if err != nil {
-			return nil, fmt.Errorf("%w: listed without a row: %w", ErrCorrupt, err)
+			log.Error("a chat that is listed cannot be read", "err", err)
+			continue
 		}
 		page = append(page, chat)
 	}
-	return page, nil
+	return page
 }
 
 func getChat(tx *bolt.Tx, room string) (Chat, error) {
@@ -82,44 +87,71 @@ func getChat(tx *bolt.Tx, room string) (Chat, error) {
 	if v == nil {
 		return Chat{}, fmt.Errorf("%w: chat of room %q", ErrNotFound, room)
 	}
+	v, err := unseal([]byte(room), v)
+	if err != nil {
+		return Chat{}, fmt.Errorf("chat row of room %q: %w", room, err)
+	}
 	return decodeChat(room, v)
 }
 
 // putChat writes the row and, if its place in the lists is new, the lists.
 func putChat(tx *bolt.Tx, c Chat) error {
-	chats := tx.Bucket(bucketChats)
-	if v := chats.Get([]byte(c.Room)); v != nil {
-		old, err := decodeChat(c.Room, v)
-		if err != nil {
-			return err
-		}
-		if old.Owner == c.Owner && old.Created.Equal(c.Created) {
-			return chats.Put([]byte(c.Room), encodeChat(c))
-		}
-		if err := unlistChat(tx, old); err != nil {
-			return err
-		}
+	old, err := getChat(tx, c.Room)
+	if err == nil && old.Owner == c.Owner && old.Created.Equal(c.Created) {
+		return putRow(tx, c)
+	}
+	if _, err := deleteChat(tx, c.Room); err != nil {
+		return err
 	}
 	if err := listChat(tx, c); err != nil {
 		return err
 	}
-	return chats.Put([]byte(c.Room), encodeChat(c))
+	return putRow(tx, c)
 }
 
+func putRow(tx *bolt.Tx, c Chat) error {
+	key := []byte(c.Room)
+	return tx.Bucket(bucketChats).Put(key, seal(key, encodeChat(c)))
+}
+
+// deleteChat removes the row and what lists it, also if the row is damaged.
 func deleteChat(tx *bolt.Tx, room string) (found bool, err error) {
-	chats := tx.Bucket(bucketChats)
-	v := chats.Get([]byte(room))
-	if v == nil {
+	c, err := getChat(tx, room)
+	switch {
+	case errors.Is(err, ErrNotFound):
 		return false, nil
+	case err != nil:
+		err = unlistRoom(tx, room)
+	default:
+		err = unlistChat(tx, c)
 	}
-	c, err := decodeChat(room, v)
 	if err != nil {
 		return false, err
 	}
-	if err := unlistChat(tx, c); err != nil {
-		return false, err
+	return true, tx.Bucket(bucketChats).Delete([]byte(room))
+}
+
+// unlistRoom is unlistChat of a chat whose row cannot be read: it walks over
+// all lists.
+func unlistRoom(tx *bolt.Tx, room string) error {
+	var owners []string
+	var keys [][]byte
+	c := tx.Bucket(bucketMembers).Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		owner, rest, _ := bytes.Cut(k, []byte{0})
+		if len(rest) > memberTimeLen && string(rest[memberTimeLen:]) == room {
+			owners, keys = append(owners, string(owner)), append(keys, bytes.Clone(k))
+		}
 	}
-	return true, chats.Delete([]byte(room))
+	for i, k := range keys {
+		if err := tx.Bucket(bucketMembers).Delete(k); err != nil {
+			return err
+		}
+		if err := addToCount(tx, owners[i], -1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lists returns the owners whose lists name the chat; "" has everybody's.
@@ -155,21 +187,42 @@ func unlistChat(tx *bolt.Tx, c Chat) error {
 }
 
 // countChats returns the length of the owner's list. It is kept beside the
-// list, so that a page costs no walk over all of it.
-func countChats(tx *bolt.Tx, owner string) int {
-	v := tx.Bucket(bucketMembers).Get(prefix(owner))
-	if len(v) != 8 {
-		return 0
+// list, so that a page costs no walk over all of it; if it is damaged it is
+// counted, and whole is false.
+func countChats(tx *bolt.Tx, owner string) (n int, whole bool) {
+	p := prefix(owner)
+	v := tx.Bucket(bucketMembers).Get(p)
+	if v == nil {
+		return 0, true
 	}
-	return int(binary.BigEndian.Uint64(v))
+	if v, err := unseal(p, v); err == nil && len(v) == 8 {
+		return int(binary.BigEndian.Uint64(v)), true
+	}
+	return walkList(tx, owner), false
 }
 
-func addToCount(tx *bolt.Tx, owner string, n int) error {
-	n += countChats(tx, owner)
-	if n <= 0 {
-		return tx.Bucket(bucketMembers).Delete(prefix(owner))
+func walkList(tx *bolt.Tx, owner string) (n int) {
+	p := prefix(owner)
+	c := tx.Bucket(bucketMembers).Cursor()
+	for k, _ := c.Seek(p); bytes.HasPrefix(k, p); k, _ = c.Next() {
+		if len(k) > len(p) {
+			n++
+		}
 	}
-	return tx.Bucket(bucketMembers).Put(prefix(owner), binary.BigEndian.AppendUint64(nil, uint64(n)))
+	return n
+}
+
+// addToCount follows the change of the list.
+func addToCount(tx *bolt.Tx, owner string, change int) error {
+	n, whole := countChats(tx, owner)
+	if whole {
+		n += change
+	}
+	key := prefix(owner)
+	if n <= 0 {
+		return tx.Bucket(bucketMembers).Delete(key)
+	}
+	return tx.Bucket(bucketMembers).Put(key, seal(key, binary.BigEndian.AppendUint64(nil, uint64(n))))
 }
 
 // A chat row is seconds (8 bytes), nanoseconds (4), length of owner, owner, info.

@@ -123,12 +123,14 @@ func (c *Commit) write(tx *bolt.Tx) error {
 	}
 	log.FillPercent = logFill
 	for i, e := range c.Entries {
-		if err := log.Put(logKey(c.Room, c.After+1+uint64(i)), e); err != nil {
+		key := logKey(c.Room, c.After+1+uint64(i))
+		if err := log.Put(key, seal(key, e)); err != nil {
 			return err
 		}
 	}
 	for _, k := range c.Keys {
-		if err := dedup.Put(dedupKey(c.Room, k.Name), binary.BigEndian.AppendUint64(nil, k.Seq)); err != nil {
+		key := dedupKey(c.Room, k.Name)
+		if err := dedup.Put(key, seal(key, binary.BigEndian.AppendUint64(nil, k.Seq))); err != nil {
 			return err
 		}
 	}

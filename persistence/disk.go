@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 // view may be called from any goroutine; update and close from one at a time.
 type disk struct {
 	path    string
+	copies  copies // backups under way
 	options bolt.Options
 	log     *slog.Logger
 
@@ -45,15 +47,15 @@ type disk struct {
 }
 
 // openDisk opens the file, which [examine] has passed.
-func openDisk(path string, o Options) (*disk, error) {
+func openDisk(path string, o Options, readOnly bool) (*disk, error) {
 	d := &disk{path: path, log: o.Logger}
 	d.options = bolt.Options{
 		Timeout:         o.LockTimeout,
 		InitialMmapSize: o.InitialMmapSize,
 		FreelistType:    bolt.FreelistMapType,
 		NoFreelistSync:  true,
-		NoStatistics:    true,
 		OpenFile:        d.openFile,
+		ReadOnly:        readOnly,
 	}
 	if err := d.open(); err != nil {
 		return nil, err
@@ -68,10 +70,19 @@ func (d *disk) openFile(name string, flag int, mode os.FileMode) (f *os.File, er
 	return f, err
 }
 
+// headroom makes room in the mapping for a file to double, whatever its size:
+// a mapping that is too small is replaced, and that waits for all readers.
+func (d *disk) headroom() {
+	if info, err := os.Stat(d.path); err == nil && info.Size() < math.MaxInt/4 {
+		d.options.InitialMmapSize = max(d.options.InitialMmapSize, 2*int(info.Size()))
+	}
+}
+
 // open opens the file and makes what it holds durable: a process that was
 // killed may have left its last commit in the page cache.
 func (d *disk) open() error {
 	var db *bolt.DB
+	d.headroom()
 	err := guard(func() (err error) {
 		db, err = bolt.Open(d.path, 0o600, &d.options)
 		return err
@@ -83,11 +94,34 @@ func (d *disk) open() error {
 		return openError(err)
 	}
 	newest, err := newestOf(db)
-	if err := errors.Join(err, db.Sync()); err != nil {
+	if err == nil {
+		err = d.sameFile()
+	}
+	if err == nil && !d.options.ReadOnly {
+		err = db.Sync()
+	}
+	if err != nil {
 		return errors.Join(err, db.Close())
 	}
 	d.db, d.metas = db, make([]byte, 2*db.Info().PageSize)
 	d.durable.Store(newest)
+	return nil
+}
+
+// sameFile makes sure that path leads to the file that is locked now: while
+// this process waited for the lock, a compaction may have put another there.
+func (d *disk) sameFile() error {
+	opened, err := d.file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(d.path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(opened, named) {
+		return fmt.Errorf("%w: it was replaced while it was opened, try again", ErrLocked)
+	}
 	return nil
 }
 
@@ -100,11 +134,12 @@ func newestOf(db *bolt.DB) (uint64, error) {
 	return uint64(tx.ID()), tx.Rollback()
 }
 
-// close waits for the snapshots that are open. Later calls of view return
-// [ErrClosed].
+// close ends backups and waits for the snapshots that are open. Later calls of
+// view return [ErrClosed].
 func (d *disk) close() error {
 	d.reopening.Lock()
 	defer d.reopening.Unlock()
+	d.copies.end(ErrClosed)
 	d.closed = true
 	return d.db.Close()
 }
@@ -150,6 +185,13 @@ func (d *disk) begin() (*bolt.Tx, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return tx, nil
+}
+
+// currentFile returns the file that transactions read which are open now.
+func (d *disk) currentFile() *os.File {
+	d.reopening.RLock()
+	defer d.reopening.RUnlock()
+	return d.file
 }
 
 // update commits what fn writes, durably, unless fn says that it changed

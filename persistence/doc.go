@@ -7,6 +7,9 @@
 //	  Read, ReadBack, Last, Lookup, Snapshot, Text, Chat, Chats, OpenTurns,
 //	  Session, Sessions, each in short read transactions
 //
+//	Backup     a copy of one moment, while all this goes on
+//	Check, Compact, OpenReader     of a file that nobody writes
+//
 // # Recorded before shown
 //
 // An acknowledgement means that the commit is on the disk, not on its way
@@ -25,4 +28,17 @@
 // A transaction that fails refuses everything in it with [ErrUnavailable],
 // leaves no trace that a reader could find, and is not the end: reads go on,
 // and the next commit tries again.
+//
+// # When the file is damaged
+//
+// bbolt believes its pages, so they are looked at before it may read them
+// (scan.go): [Open] refuses a file whose pages do not hang together. Values
+// carry checksums (seal.go): one that is damaged is [ErrCorrupt] to whoever
+// reads it, and nobody else's concern. [Check] finds all of it.
+//
+// # Long reads
+//
+// No loop runs in a transaction. A [Backup] does, but commits do not wait for
+// it: the mapping has room for the file to double, and a file that has to be
+// mended ends the backup.
 package persistence

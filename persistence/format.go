@@ -30,9 +30,14 @@ var migrations = [...]func(*bolt.Tx) error{
 	addSessions,
 }
 
-// addSessions leads from version 1 to 2.
+// addSessions leads from version 1 to 2. The values of a file of version 1
+// are not sealed; sealing them all is too much for one transaction, so it is
+// left to [sealAll].
 func addSessions(tx *bolt.Tx) error {
-	return createBuckets(tx, bucketSessions, bucketSnapshots, bucketTexts)
+	if err := createBuckets(tx, bucketSessions, bucketSnapshots, bucketTexts); err != nil {
+		return err
+	}
+	return tx.Bucket(bucketMeta).Put(keySealing, []byte(unsealedBuckets[0]))
 }
 
 func createBuckets(tx *bolt.Tx, names ...[]byte) error {
@@ -45,8 +50,9 @@ func createBuckets(tx *bolt.Tx, names ...[]byte) error {
 }
 
 var (
-	keyFormat = []byte("format")
-	keyEpoch  = []byte("epoch")
+	keyFormat  = []byte("format")
+	keyEpoch   = []byte("epoch")
+	keySealing = []byte("sealing") // how far sealAll has come; not there once it is done
 )
 
 // examine refuses the file at path before anything could be written to it. A
@@ -72,23 +78,32 @@ func examine(path string, o Options) error {
 	case info.Size() == 0:
 		return nil
 	}
-	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: o.LockTimeout, NoStatistics: true})
+	var file *os.File
+	openFile := func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+		file, err = os.OpenFile(name, flag, mode)
+		return file, err
+	}
+	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: o.LockTimeout, NoStatistics: true, OpenFile: openFile})
 	if err != nil {
 		return openError(err)
 	}
 	defer db.Close()
-	err = guard(func() error {
-		return db.View(func(tx *bolt.Tx) error {
-			if tx.Size() > info.Size() {
-				return fmt.Errorf("%w: %d bytes long where %d are in use", ErrFormat, info.Size(), tx.Size())
-			}
-			_, err := formatOf(tx)
-			return err
-		})
-	})
-	if errors.Is(err, ErrCorrupt) {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
+	return db.View(func(tx *bolt.Tx) error { return examineTx(tx, file) })
+}
+
+// examineTx looks at all pages before bbolt does, and only then at what they say.
+func examineTx(tx *bolt.Tx, file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
 	}
+	if tx.Size() > info.Size() {
+		return fmt.Errorf("%w: %d bytes long where %d are in use", ErrFormat, info.Size(), tx.Size())
+	}
+	if err := newScan(tx, file).run(); err != nil {
+		return fmt.Errorf("%w: bbolt's pages are damaged: restore a backup: %w", ErrFormat, err)
+	}
+	_, err = formatOf(tx)
 	return err
 }
 
@@ -151,6 +166,9 @@ func layOut(d *disk) error {
 		if err := migrate(d, version); err != nil {
 			return fmt.Errorf("migrate from format version %d: %w", version, err)
 		}
+	}
+	if err := sealAll(d); err != nil {
+		return fmt.Errorf("add checksums: %w", err)
 	}
 	return nil
 }

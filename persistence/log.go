@@ -32,28 +32,28 @@ type Entry struct {
 //
 // The loop may take its time and may use the store; it runs in no transaction.
 // If the room is deleted meanwhile, Read ends early.
-func (s *Store) Read(room string, after uint64) iter.Seq2[Entry, error] {
+func (r *Reader) Read(room string, after uint64) iter.Seq2[Entry, error] {
 	if after == math.MaxUint64 {
 		return func(func(Entry, error) bool) {}
 	}
-	return s.walk(room, after+1, forward)
+	return r.walk(room, after+1, forward)
 }
 
 // ReadBack is Read from the newest entry to the oldest, beginning with the one
 // before before; zero means from the end.
-func (s *Store) ReadBack(room string, before uint64) iter.Seq2[Entry, error] {
+func (r *Reader) ReadBack(room string, before uint64) iter.Seq2[Entry, error] {
 	if before == 1 {
 		return func(func(Entry, error) bool) {}
 	}
-	return s.walk(room, before-1, backward) // 0 wraps to the greatest
+	return r.walk(room, before-1, backward) // 0 wraps to the greatest
 }
 
 // Last returns the number of the room's last entry, zero if it has none.
-func (s *Store) Last(room string) (last uint64, err error) {
+func (r *Reader) Last(room string) (last uint64, err error) {
 	if err := checkRoom(room); err != nil {
 		return 0, err
 	}
-	err = s.disk.view(func(tx *bolt.Tx) error {
+	err = r.disk.view(func(tx *bolt.Tx) error {
 		last = lastSeq(tx.Bucket(bucketLog), room)
 		return nil
 	})
@@ -61,31 +61,43 @@ func (s *Store) Last(room string) (last uint64, err error) {
 }
 
 // Lookup returns the number of the entry that an idempotency key led to.
-func (s *Store) Lookup(room, key string) (seq uint64, ok bool, err error) {
+func (r *Reader) Lookup(room, key string) (seq uint64, ok bool, err error) {
 	if err := checkRoom(room); err != nil {
 		return 0, false, err
 	}
 	if err := checkKey(key); err != nil {
 		return 0, false, err
 	}
-	err = s.disk.view(func(tx *bolt.Tx) error {
+	err = r.disk.view(func(tx *bolt.Tx) error {
 		v := tx.Bucket(bucketDedup).Get(dedupKey(room, key))
 		if v == nil {
 			return nil
 		}
-		if len(v) != 8 {
-			return fmt.Errorf("%w: a key of room %q", ErrCorrupt, room)
+		seq, err = unsealSeq(dedupKey(room, key), v)
+		if err != nil {
+			return fmt.Errorf("a key of room %q: %w", room, err)
 		}
-		seq, ok = binary.BigEndian.Uint64(v), true
+		ok = true
 		return nil
 	})
 	return seq, ok, err
 }
 
+func unsealSeq(key, b []byte) (uint64, error) {
+	v, err := unseal(key, b)
+	if err != nil {
+		return 0, err
+	}
+	if len(v) != 8 {
+		return 0, fmt.Errorf("%w: %d bytes where 8 should be", ErrCorrupt, len(v))
+	}
+	return binary.BigEndian.Uint64(v), nil
+}
+
 // OpenTurns returns the rooms whose last commit that spoke of a turn said that
 // one is open, in no order that means anything.
-func (s *Store) OpenTurns() (rooms []string, err error) {
-	err = s.disk.view(func(tx *bolt.Tx) error {
+func (r *Reader) OpenTurns() (rooms []string, err error) {
+	err = r.disk.view(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketTurns).ForEach(func(k, _ []byte) error {
 			rooms = append(rooms, string(k))
 			return nil
@@ -114,14 +126,14 @@ func (d direction) step(c *bolt.Cursor) (key, value []byte) {
 
 // walk yields the entries from the one numbered from on, or, backward, from
 // the last one if there are fewer.
-func (s *Store) walk(room string, from uint64, d direction) iter.Seq2[Entry, error] {
+func (r *Reader) walk(room string, from uint64, d direction) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		if err := checkRoom(room); err != nil {
 			yield(Entry{}, err)
 			return
 		}
 		for n, from := firstChunkEntries, from; ; n = min(2*n, maxChunkEntries) {
-			entries, more, err := s.chunk(room, from, d, n)
+			entries, more, err := r.chunk(room, from, d, n)
 			for _, e := range entries {
 				if !yield(e, nil) {
 					return
@@ -140,8 +152,8 @@ func (s *Store) walk(room string, from uint64, d direction) iter.Seq2[Entry, err
 }
 
 // chunk reads up to n entries in one snapshot and says whether more follow.
-func (s *Store) chunk(room string, from uint64, d direction, n int) (entries []Entry, more bool, err error) {
-	err = s.disk.view(func(tx *bolt.Tx) error {
+func (r *Reader) chunk(room string, from uint64, d direction, n int) (entries []Entry, more bool, err error) {
+	err = r.disk.view(func(tx *bolt.Tx) error {
 		log := tx.Bucket(bucketLog)
 		last, seq := lastSeq(log, room), from
 		if d == backward {
@@ -157,7 +169,11 @@ func (s *Store) chunk(room string, from uint64, d direction, n int) (entries []E
 			if !bytes.Equal(k, logKey(room, seq)) {
 				return fmt.Errorf("%w: entry %d of room %q is missing", ErrCorrupt, seq, room)
 			}
-			entries = append(entries, Entry{Seq: seq, Data: bytes.Clone(v)})
+			data, err := unseal(k, v)
+			if err != nil {
+				return fmt.Errorf("entry %d of room %q: %w", seq, room, err)
+			}
+			entries = append(entries, Entry{Seq: seq, Data: bytes.Clone(data)})
 			size += len(v)
 			seq += uint64(d)
 			more = 1 <= seq && seq <= last

@@ -24,6 +24,7 @@ func (d *disk) mend() error {
 		}
 		d.undo, d.reopen = false, true
 	}
+	d.copies.end(errDisturbed) // or Close would wait for their readers
 	if err := d.db.Close(); err != nil {
 		return fmt.Errorf("reopen: %w", err)
 	}

@@ -24,9 +24,13 @@ type Session struct {
 // [ErrClosed] or [ErrUnavailable] if nothing was changed; nil asks for no
 // answer. The value belongs to the store until then, without a done for good.
 func (s *Store) PutSession(key string, value []byte, done func(error)) {
-	write := func(tx *bolt.Tx) error { return tx.Bucket(bucketSessions).Put([]byte(key), value) }
+	write := func(tx *bolt.Tx) error { return putSession(tx, []byte(key), value) }
 	size := requestOverhead + len(key) + len(value)
 	s.enqueue(&request{write: write, size: size, err: checkSession(key, value), done: done})
+}
+
+func putSession(tx *bolt.Tx, key, value []byte) error {
+	return tx.Bucket(bucketSessions).Put(key, seal(key, value))
 }
 
 func checkSession(key string, value []byte) error {
@@ -72,56 +76,70 @@ func deleteSessions(tx *bolt.Tx, keys []string) error {
 }
 
 // Session returns what is kept under key, as the caller's copy.
-func (s *Store) Session(key string) (value []byte, ok bool, err error) {
+func (r *Reader) Session(key string) (value []byte, ok bool, err error) {
 	if err := checkSessionKey(key); err != nil {
 		return nil, false, err
 	}
-	err = s.disk.view(func(tx *bolt.Tx) error {
+	err = r.disk.view(func(tx *bolt.Tx) error {
 		v := tx.Bucket(bucketSessions).Get([]byte(key))
-		value, ok = bytes.Clone(v), v != nil
-		return nil
+		if v == nil {
+			return nil
+		}
+		v, err := unseal([]byte(key), v)
+		value, ok = bytes.Clone(v), err == nil
+		return err
 	})
 	return value, ok, err
 }
 
 // Sessions yields all sessions, sorted by key. One that is put or deleted
-// while the loop runs may be yielded or not. After an error it yields no more.
+// while the loop runs may be yielded or not, and one that is damaged is left
+// out: its client begins anew. After an error it yields no more.
 //
 // The loop may take its time and may use the store; it runs in no transaction.
-func (s *Store) Sessions() iter.Seq2[Session, error] {
+func (r *Reader) Sessions() iter.Seq2[Session, error] {
 	return func(yield func(Session, error) bool) {
 		from := []byte{}
 		for n := firstChunkEntries; ; n = min(2*n, maxChunkEntries) {
-			chunk, more, err := s.sessionChunk(from, n)
+			chunk, next, err := r.sessionChunk(from, n)
 			for _, session := range chunk {
 				if !yield(session, nil) {
 					return
 				}
-				from = append([]byte(session.Key), 0) // the next possible key
 			}
 			if err != nil {
 				yield(Session{}, err)
 				return
 			}
-			if !more {
+			if next == nil {
 				return
 			}
+			from = next
 		}
 	}
 }
 
 // sessionChunk reads up to n sessions in one snapshot, those whose keys are
-// not less than from, and says whether more follow.
-func (s *Store) sessionChunk(from []byte, n int) (chunk []Session, more bool, err error) {
-	err = s.disk.view(func(tx *bolt.Tx) error {
+// not less than from, and returns where to go on, nil after the last one.
+func (r *Reader) sessionChunk(from []byte, n int) (chunk []Session, next []byte, err error) {
+	err = r.disk.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketSessions).Cursor()
 		k, v := c.Seek(from)
+		var last []byte
 		for size := 0; k != nil && len(chunk) < n && size < maxChunkBytes; k, v = c.Next() {
-			chunk = append(chunk, Session{Key: string(k), Value: bytes.Clone(v)})
-			size += len(v)
+			last = k
+			value, err := unseal(k, v)
+			if err != nil {
+				r.disk.log.Error("a session cannot be read", "err", err)
+				continue
+			}
+			chunk = append(chunk, Session{Key: string(k), Value: bytes.Clone(value)})
+			size += len(value)
 		}
-		more = k != nil
+		if k != nil {
+			next = append(bytes.Clone(last), 0) // the next possible key
+		}
 		return nil
 	})
-	return chunk, more, err
+	return chunk, next, err
 }

@@ -127,9 +127,9 @@ func TestSessionsAreReadInBoundedChunks(t *testing.T) {
 	for i := range 20 {
 		mustPutSession(t, s, fmt.Sprintf("large-%02d", i), strings.Repeat("x", MaxSessionLen-i))
 	}
-	chunk, more, err := s.sessionChunk(nil, maxChunkEntries)
-	if len(chunk) != 3 || !more || err != nil {
-		t.Errorf("a chunk of %d sessions, more: %v, %v, want 3", len(chunk), more, err)
+	chunk, next, err := s.sessionChunk(nil, maxChunkEntries)
+	if len(chunk) != 3 || string(next) != "large-02\x00" || err != nil {
+		t.Errorf("a chunk of %d sessions, next: %q, %v, want 3", len(chunk), next, err)
 	}
 	for i := range 3 * maxChunkEntries {
 		s.PutSession(fmt.Sprintf("small-%04d", i), []byte("x"), nil)

@@ -3,6 +3,7 @@ package persistence
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -13,7 +14,8 @@ import (
 func (c *Commit) writeState(tx *bolt.Tx) error {
 	if c.Snapshot != nil {
 		seq := binary.BigEndian.AppendUint64(nil, c.After+uint64(len(c.Entries)))
-		if err := tx.Bucket(bucketSnapshots).Put([]byte(c.Room), append(seq, c.Snapshot...)); err != nil {
+		key := []byte(c.Room)
+		if err := tx.Bucket(bucketSnapshots).Put(key, seal(key, append(seq, c.Snapshot...))); err != nil {
 			return err
 		}
 	}
@@ -25,7 +27,8 @@ func (c *Commit) writeState(tx *bolt.Tx) error {
 	if c.Text == nil {
 		return nil
 	}
-	return tx.Bucket(bucketTexts).Put(logKey(c.Room, uint64(c.TextAt)), c.Text)
+	key := logKey(c.Room, uint64(c.TextAt))
+	return tx.Bucket(bucketTexts).Put(key, seal(key, c.Text))
 }
 
 func deleteState(tx *bolt.Tx, room string) error {
@@ -37,40 +40,63 @@ func deleteState(tx *bolt.Tx, room string) error {
 }
 
 // Snapshot returns the last snapshot of the room and the number of the last
-// entry that it holds; zero and nil if there is none.
-func (s *Store) Snapshot(room string) (seq uint64, state []byte, err error) {
+// entry that it holds; zero and nil if there is none, or it is damaged: the
+// log says the same.
+func (r *Reader) Snapshot(room string) (seq uint64, state []byte, err error) {
 	if err := checkRoom(room); err != nil {
 		return 0, nil, err
 	}
-	err = s.disk.view(func(tx *bolt.Tx) error {
-		v := tx.Bucket(bucketSnapshots).Get([]byte(room))
-		if v == nil {
-			return nil
-		}
-		if len(v) < 8 {
-			return fmt.Errorf("%w: snapshot of room %q", ErrCorrupt, room)
-		}
-		seq, state = binary.BigEndian.Uint64(v), bytes.Clone(v[8:])
-		return nil
+	err = r.disk.view(func(tx *bolt.Tx) error {
+		seq, state, err = getSnapshot(tx, room)
+		state = bytes.Clone(state)
+		return err
 	})
+	if errors.Is(err, ErrCorrupt) {
+		r.disk.log.Error("a snapshot cannot be read", "room", room, "err", err)
+		return 0, nil, nil
+	}
 	return seq, state, err
 }
 
-// Text returns what was kept of the running turn's answer.
-func (s *Store) Text(room string) (text []byte, err error) {
+func getSnapshot(tx *bolt.Tx, room string) (seq uint64, state []byte, err error) {
+	v := tx.Bucket(bucketSnapshots).Get([]byte(room))
+	if v == nil {
+		return 0, nil, nil
+	}
+	if v, err = unseal([]byte(room), v); err != nil {
+		return 0, nil, err
+	}
+	if len(v) < 8 {
+		return 0, nil, fmt.Errorf("%w: a snapshot of %d bytes", ErrCorrupt, len(v))
+	}
+	return binary.BigEndian.Uint64(v), v[8:], nil
+}
+
+// Text returns what was kept of the running turn's answer; with an error what
+// comes before the damage.
+func (r *Reader) Text(room string) (text []byte, err error) {
 	if err := checkRoom(room); err != nil {
 		return nil, err
 	}
-	err = s.disk.view(func(tx *bolt.Tx) error {
-		p := prefix(room)
-		c := tx.Bucket(bucketTexts).Cursor()
-		for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
-			if !bytes.Equal(k, logKey(room, uint64(len(text)))) {
-				return fmt.Errorf("%w: text of the running turn of room %q", ErrCorrupt, room)
-			}
-			text = append(text, v...)
-		}
-		return nil
+	err = r.disk.view(func(tx *bolt.Tx) error {
+		text, err = getText(tx, room)
+		return err
 	})
 	return text, err
+}
+
+func getText(tx *bolt.Tx, room string) (text []byte, err error) {
+	p := prefix(room)
+	c := tx.Bucket(bucketTexts).Cursor()
+	for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
+		piece, err := unseal(k, v)
+		if err == nil && !bytes.Equal(k, logKey(room, uint64(len(text)))) {
+			err = fmt.Errorf("%w: a piece is missing", ErrCorrupt)
+		}
+		if err != nil {
+			return text, fmt.Errorf("text of the running turn of room %q: %w", room, err)
+		}
+		text = append(text, piece...)
+	}
+	return text, nil
 }

@@ -14,9 +14,8 @@ import (
 // All methods may be called from any goroutine. Whoever opened the Store
 // closes it. Reads of a closed store return [ErrClosed].
 type Store struct {
-	disk   *disk
+	Reader
 	queue  *queue
-	epoch  string
 	limit  int           // of one commit, in bytes
 	exited chan struct{} // closed when the writer has returned
 
@@ -41,12 +40,12 @@ func open(path string, o Options) (*Store, error) {
 	if err := examine(path, o); err != nil {
 		return nil, err
 	}
-	d, err := openDisk(path, o)
+	d, err := openDisk(path, o, false)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{disk: d, queue: newQueue(o.QueueBytes), limit: o.MaxCommitBytes, exited: make(chan struct{})}
-	if err := s.prepare(path); err != nil {
+	s := &Store{Reader: Reader{disk: d}, queue: newQueue(o.QueueBytes), limit: o.MaxCommitBytes, exited: make(chan struct{})}
+	if err := s.layOut(path); err != nil {
 		d.close()
 		return nil, err
 	}
@@ -58,23 +57,17 @@ func open(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// prepare lays the file out and reads what the store keeps in memory.
-func (s *Store) prepare(path string) error {
+// layOut brings the file to the current format and reads what the store keeps
+// in memory.
+func (s *Store) layOut(path string) error {
 	if err := layOut(s.disk); err != nil {
 		return err
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	return s.disk.view(func(tx *bolt.Tx) error {
-		s.epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))
-		return nil
-	})
+	return s.prepare()
 }
-
-// Epoch returns the random name that the file got when it was created. Who
-// remembers sequence numbers of another epoch remembers those of another file.
-func (s *Store) Epoch() string { return s.epoch }
 
 // Append queues the commit and returns. done is called exactly once, from the
 // writer's goroutine and in the order of the calls: with nil when the commit

@@ -1,0 +1,294 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// A Fault is something that is wrong with a file.
+type Fault struct {
+	Room string // "" if it is not about one
+	Seq  uint64 // 0 if it is not about an entry
+	What string
+}
+
+// A Checking is what [Check] has to know and whom it tells. Room and Session
+// are asked about what this package only keeps; each may be nil.
+type Checking struct {
+	Options Options
+	Report  func(Fault)
+	Room    func(RoomRows) []Fault
+	Session func(key string, value []byte) error
+}
+
+// RoomRows are all that a file holds of a room. They are valid during the call.
+type RoomRows struct {
+	Room    string
+	Entries []Entry // up to the first that is missing or damaged
+	Whole   bool    // none is
+	Chat    *Chat   // nil if there is no row, or it is damaged
+	Keys    []Key   // but damaged ones
+	Turn    bool    // an open turn is noted
+
+	Snapshot   []byte // nil if there is none, or it is damaged
+	SnapshotAt uint64 // the number of the last entry that it holds
+}
+
+// A Summary counts what a file holds.
+type Summary struct {
+	Chats, Records, Sessions int
+	Bytes                    int64
+}
+
+// Check reads all of a file, never writes to it, and reports what is wrong
+// with it. The error, which names the file, is why it could not look or look
+// further; [ErrLocked] while another process writes.
+//
+// A file that somebody cuts meanwhile ends the process.
+func Check(path string, c Checking) (Summary, error) {
+	if c.Report == nil {
+		c.Report = func(Fault) {}
+	}
+	k := &checker{Checking: c}
+	if err := k.file(path); err != nil {
+		return k.sum, fmt.Errorf("check database %s: %w", path, err)
+	}
+	return k.sum, nil
+}
+
+type checker struct {
+	Checking
+	sum Summary
+}
+
+func (k *checker) fault(room string, seq uint64, format string, args ...any) {
+	k.Report(Fault{room, seq, fmt.Sprintf(format, args...)})
+}
+
+// file goes from the roots to the pages to what is in them, and not further
+// than these can be trusted.
+func (k *checker) file(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	k.sum.Bytes = info.Size()
+	d, err := openDisk(path, k.Options.withDefaults(), true)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	if err := k.roots(d); err != nil {
+		return err
+	}
+	return d.view(func(tx *bolt.Tx) error {
+		if tx.Size() > info.Size() {
+			return fmt.Errorf("%w: cut short: %d bytes long where %d are in use", ErrCorrupt, info.Size(), tx.Size())
+		}
+		if err := newScan(tx, d.file).run(); err != nil {
+			return fmt.Errorf("what is in the file was not looked at, since its pages are damaged: %w", err)
+		}
+		for err := range tx.Check() {
+			k.fault("", 0, "bbolt: %v", err)
+		}
+		if err := (&Reader{disk: d}).prepare(); err != nil {
+			return err
+		}
+		k.contents(tx)
+		return nil
+	})
+}
+
+// roots checks the two meta pages. bbolt needs one, and then shows what was
+// before the last commit without saying so.
+func (k *checker) roots(d *disk) error {
+	size := d.db.Info().PageSize
+	pages := make([]byte, 2*size)
+	if _, err := d.file.ReadAt(pages, 0); err != nil {
+		return err
+	}
+	for i := range 2 {
+		if !validRoot(pages[i*size:]) {
+			k.fault("", 0, "root page %d is damaged: the last commit may be lost", i)
+		}
+	}
+	return nil
+}
+
+// validRoot compares the checksum that ends bbolt's root (FNV-1a) behind the
+// header of its page.
+func validRoot(page []byte) bool {
+	const length = 56
+	root := page[pageHeaderLen:]
+	h := fnv.New64a()
+	h.Write(root[:length])
+	return h.Sum64() == binary.NativeEndian.Uint64(root[length:])
+}
+
+func (k *checker) contents(tx *bolt.Tx) {
+	rooms := roomsIn(tx)
+	lists := k.lists(tx)
+	for _, room := range rooms {
+		rows := k.room(tx, room, lists)
+		if k.Room == nil {
+			continue
+		}
+		for _, f := range k.Room(rows) {
+			k.Report(f)
+		}
+	}
+	for place := range lists {
+		k.fault(place.room, 0, "the list of %q names it, where it does not belong", place.owner)
+	}
+	k.sessions(tx)
+}
+
+// roomsIn returns the names of all rooms that anything is kept of.
+func roomsIn(tx *bolt.Tx) []string {
+	names := make(map[string]bool)
+	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketChats, bucketTurns, bucketSnapshots, bucketTexts} {
+		c := tx.Bucket(bucket).Cursor()
+		for k, _ := c.First(); k != nil; {
+			room, _, _ := bytes.Cut(k, []byte{0})
+			names[string(room)] = true
+			k, _ = c.Seek(append(bytes.Clone(room), 1)) // behind its keys
+		}
+	}
+	rooms := make([]string, 0, len(names))
+	for name := range names {
+		rooms = append(rooms, name)
+	}
+	slices.Sort(rooms)
+	return rooms
+}
+
+// room reads what there is of a room, and strikes its places off the lists.
+func (k *checker) room(tx *bolt.Tx, room string, lists map[listPlace]bool) RoomRows {
+	rows := RoomRows{Room: room, Turn: has(tx.Bucket(bucketTurns), []byte(room))}
+	if err := checkRoom(room); err != nil {
+		k.fault(room, 0, "%v", err)
+	}
+	k.entries(tx, &rows)
+	k.keys(tx, &rows)
+	k.state(tx, &rows)
+	if !has(tx.Bucket(bucketChats), []byte(room)) {
+		return rows
+	}
+	k.sum.Chats++
+	chat, err := getChat(tx, room)
+	if err != nil {
+		k.fault(room, 0, "%v", err)
+		return rows
+	}
+	rows.Chat = &chat
+	for _, owner := range chat.lists() {
+		place := listPlace{owner, room, string(memberKey(owner, chat.Created, room))}
+		if !lists[place] {
+			k.fault(room, 0, "the list of %q lacks it", owner)
+		}
+		delete(lists, place)
+	}
+	return rows
+}
+
+func (k *checker) entries(tx *bolt.Tx, rows *RoomRows) {
+	p, next := prefix(rows.Room), uint64(1)
+	rows.Whole = true
+	c := tx.Bucket(bucketLog).Cursor()
+	for key, v := c.Seek(p); bytes.HasPrefix(key, p); key, v = c.Next() {
+		if len(key) != len(p)+8 {
+			k.fault(rows.Room, 0, "the log has a key of %d bytes", len(key))
+			continue
+		}
+		k.sum.Records++
+		seq := binary.BigEndian.Uint64(key[len(p):])
+		if seq != next {
+			k.fault(rows.Room, next, "missing: the next entry is %d", seq)
+			rows.Whole = false
+		}
+		next = seq + 1
+		data, err := unseal(key, v)
+		if err != nil {
+			k.fault(rows.Room, seq, "%v", err)
+			rows.Whole = false
+		}
+		if rows.Whole {
+			rows.Entries = append(rows.Entries, Entry{seq, data})
+		}
+	}
+}
+
+func (k *checker) keys(tx *bolt.Tx, rows *RoomRows) {
+	p := prefix(rows.Room)
+	c := tx.Bucket(bucketDedup).Cursor()
+	for key, v := c.Seek(p); bytes.HasPrefix(key, p); key, v = c.Next() {
+		seq, err := unsealSeq(key, v)
+		if err != nil {
+			k.fault(rows.Room, 0, "an idempotency key: %v", err)
+			continue
+		}
+		rows.Keys = append(rows.Keys, Key{string(key[len(p):]), seq})
+	}
+}
+
+func (k *checker) state(tx *bolt.Tx, rows *RoomRows) {
+	var err error
+	if rows.SnapshotAt, rows.Snapshot, err = getSnapshot(tx, rows.Room); err != nil {
+		k.fault(rows.Room, 0, "the snapshot, which can be done without: %v", err)
+	}
+	if _, err := getText(tx, rows.Room); err != nil {
+		k.fault(rows.Room, 0, "%v", err)
+	}
+}
+
+// A listPlace is a row of a list.
+type listPlace struct{ owner, room, key string }
+
+// lists reads the lists and compares their counts.
+func (k *checker) lists(tx *bolt.Tx) map[listPlace]bool {
+	places, counts := make(map[listPlace]bool), make(map[string]int)
+	c := tx.Bucket(bucketMembers).Cursor()
+	for key, v := c.First(); key != nil; key, v = c.Next() {
+		owner, rest, ok := bytes.Cut(key, []byte{0})
+		switch {
+		case ok && len(rest) == 0:
+			n, err := unsealSeq(key, v)
+			if err != nil {
+				k.fault("", 0, "the count of the list of %q: %v", owner, err)
+				continue
+			}
+			counts[string(owner)] -= int(n)
+		case ok && len(rest) > memberTimeLen:
+			places[listPlace{string(owner), string(rest[memberTimeLen:]), string(key)}] = true
+			counts[string(owner)]++
+		default:
+			k.fault("", 0, "a list has a key of %d bytes", len(key))
+		}
+	}
+	for owner, more := range counts {
+		if more != 0 {
+			k.fault("", 0, "the list of %q has %+d chats more than it says", owner, more)
+		}
+	}
+	return places
+}
+
+func (k *checker) sessions(tx *bolt.Tx) {
+	c := tx.Bucket(bucketSessions).Cursor()
+	for key, v := c.First(); key != nil; key, v = c.Next() {
+		k.sum.Sessions++
+		value, err := unseal(key, v)
+		if err == nil && k.Session != nil {
+			err = k.Session(string(key), value)
+		}
+		if err != nil {
+			k.fault("", 0, "a session: %v", err)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package persistence
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// A Reader reads a database: that of a [Store], or a file that nobody writes.
+// All methods may be called from any goroutine.
+type Reader struct {
+	disk  *disk
+	epoch string
+}
+
+// OpenReader opens a file that no other process writes, and never writes to
+// it. The error names the file and is as that of [Open]; a file of an older
+// format is refused too. Whoever opened the Reader closes it.
+func OpenReader(path string, o Options) (*Reader, error) {
+	r, err := openReader(path, o.withDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	return r, nil
+}
+
+func openReader(path string, o Options) (*Reader, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, errors.New("there is no such file")
+	case err != nil:
+		return nil, err
+	case info.Size() == 0:
+		return nil, fmt.Errorf("%w: it is empty", ErrFormat)
+	}
+	if err := examine(path, o); err != nil {
+		return nil, err
+	}
+	d, err := openDisk(path, o, true)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{disk: d}
+	if err := r.prepare(); err != nil {
+		d.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// prepare reads what is kept in memory.
+func (r *Reader) prepare() error {
+	return r.disk.view(func(tx *bolt.Tx) error {
+		version, err := formatOf(tx)
+		if err != nil {
+			return err
+		}
+		if version < formatVersion || has(tx.Bucket(bucketMeta), keySealing) {
+			return fmt.Errorf("%w: format version %d; \"parlor compact\" or a start of the server brings it to %d", ErrFormat, version, formatVersion)
+		}
+		r.epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))
+		return nil
+	})
+}
+
+// Close waits for reads that are in a transaction. Later ones return
+// [ErrClosed].
+func (r *Reader) Close() error { return r.disk.close() }
+
+// Epoch returns the random name that the file got when it was created. Who
+// remembers sequence numbers of another epoch remembers those of another file.
+func (r *Reader) Epoch() string { return r.epoch }
+
+// Head returns the room's row among the chats and the number of its last
+// entry, both of one moment.
+func (r *Reader) Head(room string) (c Chat, last uint64, err error) {
+	if err := checkRoom(room); err != nil {
+		return Chat{}, 0, err
+	}
+	err = r.disk.view(func(tx *bolt.Tx) error {
+		if c, err = getChat(tx, room); err != nil {
+			return err
+		}
+		last = lastSeq(tx.Bucket(bucketLog), room)
+		return nil
+	})
+	return c, last, err
+}
+
+// ChatsAfter returns up to limit and [MaxChatsPage] rooms that have a row
+// among the chats, sorted, those that follow after; "" begins with the first.
+// Rows are not looked at, so damaged ones are among them.
+func (r *Reader) ChatsAfter(after string, limit int) (rooms []string, err error) {
+	limit = min(limit, MaxChatsPage)
+	err = r.disk.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketChats).Cursor()
+		for k, _ := c.Seek(prefix(after)); k != nil && len(rooms) < limit; k, _ = c.Next() {
+			rooms = append(rooms, string(k))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rooms, nil
+}
+
+// Usage is how large a file is.
+type Usage struct {
+	File int64 // bytes
+	Used int64 // of them, in pages that hold something
+}
+
+// Usage returns how large the file is and how much of it is in use. What is
+// not is reused by what is written later; a compaction returns it.
+func (r *Reader) Usage() (Usage, error) {
+	r.disk.reopening.RLock()
+	defer r.disk.reopening.RUnlock()
+	if r.disk.closed {
+		return Usage{}, ErrClosed
+	}
+	info, err := r.disk.file.Stat()
+	if err != nil {
+		return Usage{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	tx, err := r.disk.db.Begin(false)
+	if err != nil {
+		return Usage{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer tx.Rollback()
+	stats := r.disk.db.Stats()
+	free := int64(stats.FreePageN+stats.PendingPageN) * int64(r.disk.db.Info().PageSize)
+	return Usage{File: info.Size(), Used: max(0, tx.Size()-free)}, nil
+}

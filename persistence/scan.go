@@ -1,0 +1,229 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// bbolt believes what pages say. It follows a damaged one into a panic or a
+// fault, in part on goroutines of its own, where nobody can recover. A scan
+// reads all pages that a transaction reaches, as bytes, and finds whatever
+// would make bbolt do that. It costs one pass over the file.
+
+// The layout of bbolt's pages, version 2 of its format: a header, then
+// elements of 16 bytes, then keys and values, in the byte order of the machine.
+const (
+	pageHeaderLen  = 16 // id (8 bytes), flags (2), count (2), overflow (4)
+	pageElementLen = 16 // branch: pos, ksize (4 each), page (8); leaf: flags, pos, ksize, vsize (4 each)
+	bucketLen      = 16 // root (8), sequence (8); with root 0 a leaf page follows
+
+	branchFlag = 1
+	leafFlag   = 2
+	bucketFlag = 1 // of a leaf's element
+
+	maxDepth   = 64      // of pages; there is no file with more than ten
+	maxKeySize = 1 << 15 // bbolt's own
+)
+
+// A pageScan is the state of one scan.
+type pageScan struct {
+	file     io.ReaderAt
+	pageSize int64
+	end      uint64 // the page behind the last one
+	root     uint64
+	used     []bool // by page
+	count    int    // of used pages
+	buffers  [maxDepth + 1][]byte
+	faults   []error
+}
+
+// newScan returns a scan of all that tx reaches. file is the one that tx
+// reads. The scan itself does not use tx, which has to stay open.
+func newScan(tx *bolt.Tx, file *os.File) *pageScan {
+	size := int64(tx.DB().Info().PageSize)
+	s := &pageScan{file: file, pageSize: size, end: uint64(tx.Size() / size), root: uint64(tx.Cursor().Bucket().Root())}
+	s.used = make([]bool, s.end)
+	s.used[0], s.used[1], s.count = true, true, 2
+	return s
+}
+
+// run reports what is wrong: the first few of it.
+func (s *pageScan) run() error {
+	s.tree(s.root, bounds{}, true, 0)
+	return errors.Join(s.faults...)
+}
+
+const maxScanFaults = 100
+
+func (s *pageScan) report(err error) {
+	if len(s.faults) < maxScanFaults {
+		s.faults = append(s.faults, err)
+	}
+}
+
+// bounds are what the keys of a page have to lie in: not less than from, and
+// less than to, which is nil for no bound.
+type bounds struct{ from, to []byte }
+
+// tree scans the page and what is below it. Only the root's may hold buckets.
+func (s *pageScan) tree(id uint64, in bounds, root bool, depth int) {
+	page, err := s.read(id, depth)
+	if err == nil {
+		err = s.page(page, in, root, depth)
+	}
+	if err != nil {
+		s.report(fmt.Errorf("page %d: %w", id, err))
+	}
+}
+
+// read returns a page with its overflow, each of which can be used once.
+func (s *pageScan) read(id uint64, depth int) ([]byte, error) {
+	if id < 2 || id >= s.end || depth > maxDepth {
+		return nil, fmt.Errorf("%w: referred to at depth %d of %d pages", ErrCorrupt, depth, s.end)
+	}
+	page := s.buffer(depth, s.pageSize)
+	if _, err := s.file.ReadAt(page, int64(id)*s.pageSize); err != nil {
+		return nil, err
+	}
+	if got := binary.NativeEndian.Uint64(page); got != id {
+		return nil, fmt.Errorf("%w: it says that it is page %d", ErrCorrupt, got)
+	}
+	overflow := uint64(binary.NativeEndian.Uint32(page[12:]))
+	if overflow >= s.end-id {
+		return nil, fmt.Errorf("%w: it goes on for %d pages of %d", ErrCorrupt, overflow, s.end)
+	}
+	for i := id; i <= id+overflow; i++ {
+		if s.used[i] {
+			return nil, fmt.Errorf("%w: page %d is used twice", ErrCorrupt, i)
+		}
+		s.used[i] = true
+		s.count++
+	}
+	if overflow == 0 {
+		return page, nil
+	}
+	page = s.buffer(depth, (1+int64(overflow))*s.pageSize)
+	if _, err := s.file.ReadAt(page, int64(id)*s.pageSize); err != nil {
+		return nil, err
+	}
+	return page, nil
+}
+
+// buffer returns the one of a depth: of each there is one page at a time.
+func (s *pageScan) buffer(depth int, size int64) []byte {
+	if int64(cap(s.buffers[depth])) < size {
+		s.buffers[depth] = make([]byte, size)
+	}
+	return s.buffers[depth][:size]
+}
+
+func (s *pageScan) page(page []byte, in bounds, root bool, depth int) error {
+	flags, count := binary.NativeEndian.Uint16(page[8:]), int(binary.NativeEndian.Uint16(page[10:]))
+	switch {
+	case flags != branchFlag && flags != leafFlag:
+		return fmt.Errorf("%w: flags %#x", ErrCorrupt, flags)
+	case pageHeaderLen+count*pageElementLen > len(page):
+		return fmt.Errorf("%w: %d elements", ErrCorrupt, count)
+	case flags == leafFlag:
+		return s.leaf(page, count, in, root, depth)
+	case count == 0:
+		return fmt.Errorf("%w: a branch without elements", ErrCorrupt)
+	}
+	return s.branch(page, count, in, root, depth)
+}
+
+func (s *pageScan) branch(page []byte, count int, in bounds, root bool, depth int) error {
+	keys := make([][]byte, count)
+	for i := range count {
+		e := element(page, i)
+		key, err := slice(page, i, e, binary.NativeEndian.Uint32(e[4:]), 0)
+		if err != nil {
+			return err
+		}
+		keys[i] = key
+	}
+	if err := in.check(keys); err != nil {
+		return err
+	}
+	for i, key := range keys {
+		below := bounds{from: key, to: in.to}
+		if i+1 < count {
+			below.to = keys[i+1]
+		}
+		s.tree(binary.NativeEndian.Uint64(element(page, i)[8:]), below, root, depth+1)
+	}
+	return nil
+}
+
+func (s *pageScan) leaf(page []byte, count int, in bounds, root bool, depth int) error {
+	keys := make([][]byte, count)
+	for i := range count {
+		e := element(page, i)
+		ksize, vsize := binary.NativeEndian.Uint32(e[8:]), binary.NativeEndian.Uint32(e[12:])
+		both, err := slice(page, i, e[4:], ksize, vsize)
+		if err != nil {
+			return err
+		}
+		keys[i] = both[:ksize]
+		switch flags := binary.NativeEndian.Uint32(e); {
+		case flags == 0 && !root:
+		case flags == bucketFlag && root:
+			if err := s.bucket(both[ksize:], depth); err != nil {
+				return fmt.Errorf("bucket %q: %w", keys[i], err)
+			}
+		default:
+			return fmt.Errorf("%w: element %d has flags %#x", ErrCorrupt, i, flags)
+		}
+	}
+	return in.check(keys)
+}
+
+// bucket scans a bucket of the root: a page of its own, or a page within the value.
+func (s *pageScan) bucket(value []byte, depth int) error {
+	if len(value) < bucketLen {
+		return fmt.Errorf("%w: a value of %d bytes", ErrCorrupt, len(value))
+	}
+	if root := binary.NativeEndian.Uint64(value); root != 0 {
+		s.tree(root, bounds{}, false, depth+1)
+		return nil
+	}
+	inline := value[bucketLen:]
+	if len(inline) < pageHeaderLen || binary.NativeEndian.Uint16(inline[8:]) != leafFlag {
+		return fmt.Errorf("%w: an inline page of %d bytes", ErrCorrupt, len(inline))
+	}
+	return s.page(inline, bounds{}, false, depth+1)
+}
+
+func element(page []byte, i int) []byte {
+	return page[pageHeaderLen+i*pageElementLen:][:pageElementLen]
+}
+
+// slice returns key and value of element i, which lie pos, the first number of
+// e, behind the element itself.
+func slice(page []byte, i int, e []byte, ksize, vsize uint32) ([]byte, error) {
+	at := int64(pageHeaderLen+i*pageElementLen) + int64(binary.NativeEndian.Uint32(e))
+	size := int64(ksize) + int64(vsize)
+	if ksize == 0 || ksize > maxKeySize || at+size > int64(len(page)) {
+		return nil, fmt.Errorf("%w: element %d has a key of %d bytes and a value of %d at %d", ErrCorrupt, i, ksize, vsize, at)
+	}
+	return page[at : at+size], nil
+}
+
+// check reports keys that are out of order or out of bounds.
+func (in bounds) check(keys [][]byte) error {
+	for i, key := range keys {
+		switch {
+		case i > 0 && bytes.Compare(keys[i-1], key) >= 0,
+			bytes.Compare(key, in.from) < 0,
+			in.to != nil && bytes.Compare(key, in.to) >= 0:
+			return fmt.Errorf("%w: key %d is out of order", ErrCorrupt, i)
+		}
+	}
+	return nil
+}

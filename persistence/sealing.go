@@ -1,0 +1,90 @@
+package persistence
+
+import (
+	"bytes"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// unsealedBuckets are those whose values version 1 has and does not seal, in
+// the order in which they are sealed.
+var unsealedBuckets = []string{"log", "chats", "dedup", "members"}
+
+// One transaction of [sealAll] seals at most so much.
+const (
+	sealingRows  = 10_000
+	sealingBytes = 4 << 20 // passed by one value at most
+)
+
+// sealAll seals the values of a file of version 1, a bounded number in each
+// transaction, which also notes how far it has come: a crash costs nothing.
+// Older programs refuse the file from the beginning on.
+func sealAll(d *disk) error {
+	for more := true; more; {
+		err := d.update(func(tx *bolt.Tx) (changed bool, err error) {
+			meta := tx.Bucket(bucketMeta)
+			at := meta.Get(keySealing)
+			more = at != nil
+			if !more {
+				return false, nil
+			}
+			next, err := sealRows(tx, at)
+			switch {
+			case err != nil:
+				return false, err
+			case next == nil:
+				return true, meta.Delete(keySealing)
+			}
+			return true, meta.Put(keySealing, next)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sealRows seals the rows that follow at, which is a bucket's name and, once
+// some of it are sealed, 0x00 and the last key. It returns where to go on, nil
+// after the last row.
+func sealRows(tx *bolt.Tx, at []byte) (next []byte, err error) {
+	name, last, begun := bytes.Cut(at, []byte{0})
+	bucket := tx.Bucket(name)
+	if bucket == nil {
+		return nil, fmt.Errorf("%w: no bucket %q", ErrCorrupt, name)
+	}
+	keys, values := rowsAfter(bucket, string(name) == string(bucketMembers), last, begun)
+	for i, key := range keys {
+		if err := bucket.Put(key, values[i]); err != nil {
+			return nil, err
+		}
+	}
+	if len(keys) > 0 {
+		return append(append(bytes.Clone(name), 0), keys[len(keys)-1]...), nil
+	}
+	for i, other := range unsealedBuckets[:len(unsealedBuckets)-1] {
+		if other == string(name) {
+			return []byte(unsealedBuckets[i+1]), nil
+		}
+	}
+	return nil, nil
+}
+
+// rowsAfter returns keys and sealed values. The rows of lists, which are all
+// key, are none of them.
+func rowsAfter(bucket *bolt.Bucket, lists bool, last []byte, begun bool) (keys, values [][]byte) {
+	c := bucket.Cursor()
+	k, v := c.Seek(last)
+	if begun && bytes.Equal(k, last) {
+		k, v = c.Next()
+	}
+	for size := 0; k != nil && len(keys) < sealingRows && size < sealingBytes; k, v = c.Next() {
+		if lists && len(v) == 0 {
+			continue
+		}
+		size += len(k) + len(v)
+		keys, values = append(keys, bytes.Clone(k)), append(values, seal(k, v))
+	}
+	return keys, values
+}
