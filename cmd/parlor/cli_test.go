@@ -23,7 +23,9 @@ func runIn(t *testing.T, env []string, args ...string) (status int, stdout, stde
 func TestHelp(t *testing.T) {
 	t.Setenv("COLUMNS", "80")
 	var texts []string
-	for _, args := range [][]string{nil, {"--help"}, {"serve", "--help"}, {"token", "--help"}, {"config", "--help"}} {
+	for _, args := range [][]string{nil, {"--help"}, {"serve", "--help"}, {"token", "--help"}, {"config", "--help"},
+		{"check", "--help"}, {"backup", "--help"}, {"compact", "--help"}, {"export", "--help"}, {"import", "--help"},
+	} {
 		status, out, errs := runIn(t, nil, args...)
 		if status != 0 || errs != "" {
 			t.Errorf("%q: status %d, stderr %q", args, status, errs)

@@ -51,6 +51,12 @@ type cli struct {
 	Token  tokenCmd  `cmd:"" help:"Print a token for a user."`
 	Config configCmd `cmd:"" help:"Print the settings and where each came from."`
 
+	Check   checkCmd   `cmd:"" help:"Verify the data file."`
+	Backup  backupCmd  `cmd:"" help:"Copy the data file, also while the server runs."`
+	Compact compactCmd `cmd:"" help:"Return unused space of the data file to the system."`
+	Export  exportCmd  `cmd:"" help:"Write chats as JSON Lines."`
+	Import  importCmd  `cmd:"" help:"Read chats from JSON Lines."`
+
 	env      environment `kong:"-"`
 	resolver *resolver   `kong:"-"`
 }
@@ -164,8 +170,11 @@ func load(args, environ []string, out *streams) (*kong.Context, *Settings, error
 
 // report tells err to people and to the shell.
 func report(out *streams, err error) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return 0
+	case errors.Is(err, errTold):
+		return exitFailure
 	}
 	for _, fault := range split(err) {
 		fmt.Fprintf(out.stderr, "parlor: %v\n", fault)
@@ -210,16 +219,26 @@ func parserOptions() []kong.Option {
 	}
 }
 
+// fileSettings are the settings of commands that work on the data file.
+var fileSettings = []string{"config", "data"}
+
+// usedSettings are those of commands that do not use all of them.
+var usedSettings = map[string][]string{
+	"token": tokenSettings,
+	"check": fileSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": fileSettings,
+}
+
 // tidyHelp shows defaults without quotes, and with each command only the
 // settings that concern it.
 func tidyHelp(k *kong.Kong) error {
 	k.Model.HelpFlag.Help = "Show this help."
 	for _, command := range k.Model.Children {
+		used, some := usedSettings[command.Name]
 		for _, flag := range command.Flags {
 			if flag.Default != "" {
 				flag.PlaceHolder = flag.Default
 			}
-			flag.Hidden = command.Name == "token" && flag.Group != nil && !slices.Contains(tokenSettings, flag.Name)
+			flag.Hidden = flag.Hidden || some && flag.Group != nil && !slices.Contains(used, flag.Name)
 		}
 	}
 	return nil

@@ -55,6 +55,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	parts.add("event log", func(context.Context) error { return store.Close() })
+	openControl(s, store, &parts, log)
 
 	sessions, err := openRecovery(s, store, log)
 	if err != nil {

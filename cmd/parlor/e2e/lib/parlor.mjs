@@ -62,6 +62,15 @@ async function start(t, program, args, { cwd, env = {} } = {}) {
   return server;
 }
 
+/** Carries out another command of parlor. */
+export async function command(args, { dir, input = "" } = {}) {
+  const child = spawn(binary, args, { cwd: dir, env: { PATH: process.env.PATH, GORACE: "atexit_sleep_ms=0" } });
+  const text = (stream) => stream.setEncoding("utf8").toArray().then((parts) => parts.join(""));
+  child.stdin.on("error", () => {}).end(input);
+  const [stdout, stderr, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
+  return { status, stdout, stderr };
+}
+
 /** A connected official client in /assistant/realtime, which records every event. */
 export async function connect(t, server, { user = "alice", auth = { user_id: user }, ...options } = {}) {
   const socket = client(t, server, { auth, ...options });

@@ -1,0 +1,115 @@
+package room
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// A Fold is what a room's log amounts to: its state, and what is kept beside
+// the log because of it. Who checks a file or takes in records from elsewhere
+// builds one. The zero value is the fold of no records; it is not safe for
+// concurrent use.
+type Fold struct {
+	state State
+	keys  map[string]uint64
+}
+
+// Add folds the next entry. It fails if that cannot be decoded, cannot follow,
+// or does not belong to a chat.
+func (f *Fold) Add(e persistence.Entry) error {
+	record, err := chat.DecodeRecord(e.Seq, e.Data)
+	if err != nil {
+		return err
+	}
+	created, first := record.Event.(chat.Created)
+	switch {
+	case first != !f.state.Exists():
+		return fmt.Errorf("record %d: a chat is created by its first record and by no other", e.Seq)
+	case first && created.Chat.ID.Room() != created.Chat.Room:
+		return fmt.Errorf("record %d: chat %q does not belong to room %q", e.Seq, created.Chat.ID, created.Chat.Room)
+	}
+	if err := f.state.Apply(record); err != nil {
+		return err
+	}
+	if m, ok := record.Event.(chat.MessageAdded); ok && m.ClientID != "" {
+		if f.keys == nil {
+			f.keys = make(map[string]uint64)
+		}
+		f.keys[string(m.Author.ID)+"\x00"+string(m.ClientID)] = e.Seq
+	}
+	return nil
+}
+
+// Row returns the row that lists the chat.
+func (f *Fold) Row() persistence.Chat { return ChatRow(f.state.Chat) }
+
+// Keys returns the idempotency keys of the entries.
+func (f *Fold) Keys() []persistence.Key {
+	keys := make([]persistence.Key, 0, len(f.keys))
+	for _, name := range slices.Sorted(maps.Keys(f.keys)) {
+		keys = append(keys, persistence.Key{Name: name, Seq: f.keys[name]})
+	}
+	return keys
+}
+
+// Open reports whether a turn has not ended.
+func (f *Fold) Open() bool { return len(f.state.Turns) > 0 }
+
+// Audit compares what a file keeps of a room with the fold of its log. See
+// [persistence.Checking].
+func Audit(rows persistence.RoomRows) (faults []persistence.Fault) {
+	fault := func(seq uint64, format string, args ...any) {
+		faults = append(faults, persistence.Fault{Room: rows.Room, Seq: seq, What: fmt.Sprintf(format, args...)})
+	}
+	var f Fold
+	for _, e := range rows.Entries {
+		if err := f.Add(e); err != nil {
+			fault(e.Seq, "%v", err)
+			return faults
+		}
+		if state, ok := decodeState(rows.SnapshotAt, rows.Snapshot); ok && e.Seq == rows.SnapshotAt && !bytes.Equal(state.encode(), f.state.encode()) {
+			fault(e.Seq, "the snapshot of this moment says something else than the log")
+		}
+	}
+	switch {
+	case !rows.Whole:
+		return faults // which the file's own check has told
+	case rows.SnapshotAt > f.state.Seq:
+		fault(rows.SnapshotAt, "there is a snapshot of it, and no record")
+	}
+	switch {
+	case !f.state.Exists():
+		fault(0, "there is no log of it")
+		return faults
+	}
+	if row := f.Row(); rows.Chat == nil {
+		fault(0, "there is no chat row of it")
+	} else if row.Room != rows.Room || row.Owner != rows.Chat.Owner || !row.Created.Equal(rows.Chat.Created) || !bytes.Equal(row.Info, rows.Chat.Info) {
+		fault(0, "the chat row says something else than the log")
+	}
+	if rows.Turn != f.Open() {
+		fault(0, "an open turn is noted: %v, the log has one: %v", rows.Turn, f.Open())
+	}
+	f.auditKeys(rows.Keys, fault)
+	return faults
+}
+
+func (f *Fold) auditKeys(keys []persistence.Key, fault func(uint64, string, ...any)) {
+	found := make(map[string]bool, len(keys))
+	for _, k := range keys {
+		found[k.Name] = true
+		if f.keys[k.Name] != k.Seq {
+			fault(k.Seq, "an idempotency key leads here, which is not this record's")
+		}
+	}
+	for name, seq := range f.keys {
+		if !found[name] {
+			fault(seq, "its idempotency key is missing")
+		}
+	}
+}

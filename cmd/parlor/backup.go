@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"parlor/persistence"
+	"parlor/transport/control"
+)
+
+// backupCmd copies the data file.
+type backupCmd struct {
+	To string `arg:"" name:"file" help:"The file to make. It must not exist."`
+
+	Values
+}
+
+// Help implements [kong.HelpProvider].
+func (*backupCmd) Help() string {
+	return `Copies the data file as it is at one moment, also while the server runs and is in use: then the server does the reading, and nobody waits for it. What was deleted is not in the copy. The copy appears under its name when it is complete; it is a data file like the first:
+
+    parlor backup /backups/parlor-$(date +%F).db
+    parlor serve --data /backups/parlor-2026-01-31.db`
+}
+
+// Run asks the server that runs, or reads the file if there is none.
+func (c *backupCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+	source, err := openSource(ctx, s.Data)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+	var size int64
+	err = persistence.WriteNew(c.To, func(w io.Writer) error {
+		counted := &counter{w: w}
+		err := source.backup(ctx, counted)
+		size = counted.n
+		return err
+	})
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("backup: %w; choose another name or remove it", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("backup: %w; nothing was left there", err)
+	case err != nil:
+		return fmt.Errorf("backup: %w", err)
+	}
+	_, err = fmt.Fprintf(out.stdout, "%d bytes in %s\n", size, c.To)
+	return err
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// A source is where commands read a data file: through the server that has it
+// open, or the file itself.
+type source struct {
+	backup func(ctx context.Context, w io.Writer) error
+	export func(ctx context.Context, w io.Writer, chat string) error
+	close  func()
+}
+
+func openSource(ctx context.Context, data string) (source, error) {
+	if _, err := os.Stat(data); err != nil {
+		return source{}, fmt.Errorf("data: %w", err)
+	}
+	client, err := control.Dial(ctx, control.Path(data))
+	switch {
+	case err == nil:
+		return source{client.Backup, client.Export, client.Close}, nil
+	case !errors.Is(err, control.ErrNoServer):
+		return source{}, err
+	}
+	r, err := persistence.OpenReader(data, persistence.Options{})
+	if errors.Is(err, persistence.ErrLocked) {
+		return source{}, fmt.Errorf("%w, and nobody answers on %s", err, control.Path(data))
+	}
+	if err != nil {
+		return source{}, err
+	}
+	return source{
+		backup: func(_ context.Context, w io.Writer) error {
+			b, err := r.Backup()
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			_, err = b.WriteTo(w)
+			return err
+		},
+		export: func(ctx context.Context, w io.Writer, chat string) error { return export(ctx, r, w, chat) },
+		close:  func() { r.Close() },
+	}, nil
+}
+
+// openControl has the server answer operators. A server without is a server
+// all the same.
+func openControl(s Settings, store *persistence.Store, parts *parts, log *slog.Logger) {
+	options := control.Options{
+		Backup: func() (control.Backup, error) { return store.Backup() },
+		Export: func(ctx context.Context, w io.Writer, chat string) error { return export(ctx, &store.Reader, w, chat) },
+		Logger: log,
+	}
+	c, err := control.Listen(control.Path(s.Data), options)
+	if err != nil {
+		log.Warn("parlor backup and parlor export will not reach this server", "err", err)
+		return
+	}
+	parts.add("control socket", func(context.Context) error { return c.Close() })
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+
+	"parlor/actors/recovery"
+	"parlor/actors/room"
+	"parlor/persistence"
+)
+
+// checkCmd verifies a data file.
+type checkCmd struct {
+	InProcess bool `hidden:"" help:"Check in this process, which a damaged file may end."`
+
+	Values
+}
+
+// Help implements [kong.HelpProvider].
+func (*checkCmd) Help() string {
+	return `Reads all of the file and never writes to it: its pages, the checksum of every record, that each chat's records have no gap and lead to what is listed of it. Prints a line for each fault, and what the file holds. The exit status is 0 if there is no fault.
+
+No server may be running on the file. To check while one runs, check a backup:
+
+    parlor backup copy.db && parlor check --data copy.db`
+}
+
+// Run checks in a process of its own: what reads a damaged file can die of it.
+func (c *checkCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+	if c.InProcess {
+		return check(s.Data, out.stdout)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("check: find this program: %w", err)
+	}
+	args := []string{"check", "--in-process", "--data=" + s.Data}
+	if source := s.row("config").source; !strings.HasPrefix(source, fromDefault) {
+		args = append(args, "--config="+s.Config)
+	}
+	words := &beginning{limit: 4 << 10}
+	child := exec.CommandContext(ctx, exe, args...)
+	child.Stdout, child.Stderr = out.stdout, words
+	err = child.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() == exitFailure:
+		out.stderr.Write(words.Bytes())
+		return errTold
+	case errors.As(err, &exit) && ctx.Err() == nil:
+		first, _, _ := strings.Cut(words.String(), "\n")
+		return fmt.Errorf("check database %s: it is damaged: reading it ends the process with %q", s.Data, first)
+	case err != nil:
+		return fmt.Errorf("check: %w", errors.Join(ctx.Err(), err))
+	}
+	return nil
+}
+
+// errTold is a failure that has been told to people already.
+var errTold = errors.New("told")
+
+// A beginning keeps the first bytes that are written to it.
+type beginning struct {
+	bytes.Buffer
+	limit int
+}
+
+func (b *beginning) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), max(0, b.limit-b.Len()))])
+	return len(p), nil
+}
+
+func check(path string, out io.Writer) error {
+	faults := 0
+	checking := checkingOf(func(f persistence.Fault) {
+		faults++
+		fmt.Fprintln(out, faultLine(f))
+	})
+	sum, err := persistence.Check(path, checking)
+	if err != nil {
+		return whatToDo(err)
+	}
+	fmt.Fprintf(out, "%d chats, %d records, %d sessions, %d bytes\n", sum.Chats, sum.Records, sum.Sessions, sum.Bytes)
+	if faults > 0 {
+		return fmt.Errorf("check database %s: %d faults", path, faults)
+	}
+	return nil
+}
+
+// checkingOf is how files are checked: also for what their rows mean.
+func checkingOf(report func(persistence.Fault)) persistence.Checking {
+	return persistence.Checking{
+		Report: report,
+		Room:   room.Audit,
+		Session: func(_ string, value []byte) error {
+			return json.Unmarshal(value, new(recovery.Session))
+		},
+	}
+}
+
+func faultLine(f persistence.Fault) string {
+	line := ""
+	if f.Room != "" {
+		line = fmt.Sprintf("room %s: ", f.Room)
+	}
+	if f.Seq > 0 {
+		line += fmt.Sprintf("record %d: ", f.Seq)
+	}
+	return line + f.What
+}
+
+// whatToDo adds to errors about data files what an operator can do.
+func whatToDo(err error) error {
+	if errors.Is(err, persistence.ErrLocked) {
+		return fmt.Errorf("%w; stop the server first, or use a copy: parlor backup FILE", err)
+	}
+	return err
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// exportVersion is that of the lines, see docs/export.md.
+const exportVersion = 1
+
+// A line is one of an export, and has one of these.
+type line struct {
+	Export *int            `json:"parlor_export,omitempty"` // the version
+	Chat   json.RawMessage `json:"chat,omitempty"`          // a [chat.Info]
+	// Records is how many follow the chat.
+	Records *uint64         `json:"records,omitempty"`
+	Seq     uint64          `json:"seq,omitempty"`
+	Record  json.RawMessage `json:"record,omitempty"` // as the log has it
+	End     *end            `json:"end,omitempty"`
+}
+
+// end is the last line: an export without it was cut short.
+type end struct {
+	Chats   int    `json:"chats"`
+	Records uint64 `json:"records"`
+	// LeftOut are rooms that cannot be read, and why.
+	LeftOut []string `json:"left_out,omitempty"`
+}
+
+// exportCmd writes chats as text.
+type exportCmd struct {
+	Chat chat.ID `placeholder:"ID" help:"Export this chat only."`
+	To   string  `arg:"" name:"file" optional:"" help:"The file to make; it must not exist. Without one the text goes to the standard output."`
+
+	Values
+}
+
+// Help implements [kong.HelpProvider].
+func (*exportCmd) Help() string {
+	return `Writes all that is recorded of one chat or all of them as JSON Lines (docs/export.md), also while the server runs: then each chat is as it was at the moment it was read.
+
+    parlor export chats.jsonl
+    parlor export --chat my-first-chat | less`
+}
+
+// Run asks the server that runs, or reads the file if there is none.
+func (c *exportCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+	source, err := openSource(ctx, s.Data)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+	var last lastLine
+	write := func(w io.Writer) error { return source.export(ctx, io.MultiWriter(w, &last), string(c.Chat)) }
+	if c.To == "" {
+		err = write(out.stdout)
+	} else {
+		err = persistence.WriteNew(c.To, write)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("export: %w; choose another name or remove it", err)
+	}
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	return last.leftOut()
+}
+
+// A lastLine keeps the last line that is written to it.
+type lastLine struct{ text []byte }
+
+func (l *lastLine) Write(p []byte) (int, error) {
+	if i := bytes.LastIndexByte(bytes.TrimSuffix(p, []byte("\n")), '\n'); i >= 0 {
+		l.text = append(l.text[:0], p[i+1:]...)
+		return len(p), nil
+	}
+	if bytes.HasSuffix(l.text, []byte("\n")) {
+		l.text = l.text[:0]
+	}
+	l.text = append(l.text, p...)
+	return len(p), nil
+}
+
+// leftOut returns what the end of an export says that it lacks.
+func (l *lastLine) leftOut() error {
+	var last line
+	if err := json.Unmarshal(l.text, &last); err != nil || last.End == nil {
+		return fmt.Errorf("export: no end: %w", err)
+	}
+	var faults []error
+	for _, what := range last.End.LeftOut {
+		faults = append(faults, fmt.Errorf("export: left out: %s", what))
+	}
+	return errors.Join(faults...)
+}
+
+// exportChats is how many chats are looked up at once.
+const exportChats = 100
+
+// export writes one chat, or with "" all in the order of their rooms. It reads
+// in short transactions, so that a slow w holds nothing up. A chat that cannot
+// be read is left out, which the end says.
+func export(ctx context.Context, r *persistence.Reader, w io.Writer, id string) error {
+	e := &exporter{ctx: ctx, reader: r, w: bufio.NewWriter(w)}
+	version := exportVersion
+	e.line(line{Export: &version})
+	if id != "" {
+		e.chat(string(chat.ID(id).Room()))
+		if errors.Is(e.err, persistence.ErrNotFound) {
+			return fmt.Errorf("there is no chat %q", id)
+		}
+	} else {
+		e.all()
+	}
+	e.line(line{End: &e.sum})
+	return errors.Join(e.err, e.w.Flush())
+}
+
+// An exporter does nothing more after an error.
+type exporter struct {
+	ctx    context.Context
+	reader *persistence.Reader
+	w      *bufio.Writer
+	sum    end
+	err    error
+}
+
+func (e *exporter) all() {
+	for after := ""; e.err == nil; {
+		var rooms []string
+		rooms, e.err = e.reader.ChatsAfter(after, exportChats)
+		if len(rooms) == 0 {
+			return
+		}
+		for _, room := range rooms {
+			e.chat(room)
+			if errors.Is(e.err, persistence.ErrNotFound) {
+				e.err = nil // deleted meanwhile
+			}
+		}
+		after = rooms[len(rooms)-1]
+	}
+}
+
+// chat writes a chat as it is when its row is read. If it is deleted while
+// its records are, the export fails: what has been written cannot be undone.
+func (e *exporter) chat(room string) {
+	if e.err != nil {
+		return
+	}
+	row, last, err := e.reader.Head(room)
+	if err == nil {
+		err = e.readable(room)
+	}
+	switch {
+	case errors.Is(err, persistence.ErrCorrupt):
+		e.sum.LeftOut = append(e.sum.LeftOut, err.Error())
+		return
+	case err != nil:
+		e.err = err
+		return
+	}
+	e.line(line{Chat: row.Info, Records: &last})
+	n := uint64(0)
+	for entry, err := range e.reader.Read(room, 0) {
+		if err == nil {
+			err = e.ctx.Err()
+		}
+		if err != nil {
+			e.err = errors.Join(e.err, err)
+			return
+		}
+		if e.err != nil || n == last {
+			break
+		}
+		n++
+		e.line(line{Seq: entry.Seq, Record: entry.Data})
+	}
+	if n < last && e.err == nil {
+		e.err = fmt.Errorf("the chat of room %s was deleted while it was read; try again", room)
+	}
+	e.sum.Chats++
+	e.sum.Records += n
+}
+
+// readable reads all records, since half a chat must not be written.
+func (e *exporter) readable(room string) error {
+	for entry, err := range e.reader.Read(room, 0) {
+		switch {
+		case err != nil:
+			return err
+		case e.ctx.Err() != nil:
+			return e.ctx.Err()
+		case !json.Valid(entry.Data):
+			return fmt.Errorf("%w: record %d of room %s is no JSON", persistence.ErrCorrupt, entry.Seq, room)
+		}
+	}
+	return nil
+}
+
+func (e *exporter) line(l line) {
+	if e.err != nil {
+		return
+	}
+	enc := json.NewEncoder(e.w) // ends the line
+	enc.SetEscapeHTML(false)    // records stay as they are
+	e.err = enc.Encode(l)
+}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"parlor/actors/room"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// Limits of an import. One chat is held in memory and written in one
+// transaction.
+const (
+	maxLineBytes = 64 << 20
+	maxChatBytes = 1 << 30
+)
+
+// importCmd takes chats in.
+type importCmd struct {
+	SkipExisting bool   `help:"Leave chats that exist as they are, instead of importing nothing."`
+	From         string `arg:"" name:"file" optional:"" help:"What parlor export has written. Without one it is read from the standard input."`
+
+	Values
+}
+
+// Help implements [kong.HelpProvider].
+func (*importCmd) Help() string {
+	return `Adds the chats of an export to the data file, which is made if it is missing. No server may be running on it. All lines are checked before the first chat is written; a chat is written as a whole or not at all.
+
+    parlor import chats.jsonl
+    parlor export | parlor import --data other.db`
+}
+
+// Run checks all of the export, and then imports it.
+func (c *importCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+	in, err := c.open(s)
+	if err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
+	defer in.Close()
+	store, err := persistence.Open(s.Data, persistence.Options{MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
+	if errors.Is(err, persistence.ErrLocked) {
+		return fmt.Errorf("%w; stop the server first", err)
+	}
+	if err != nil {
+		return err
+	}
+	i := &importer{ctx: ctx, store: store, skip: c.SkipExisting}
+	if err := errors.Join(i.run(in), store.Close()); err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
+	_, err = fmt.Fprintf(out.stdout, "%d chats imported, %d skipped\n", i.imported, i.skipped)
+	return err
+}
+
+// open returns a file that can be read twice; what comes through a pipe is
+// kept beside the data file meanwhile.
+func (c *importCmd) open(s *Settings) (*os.File, error) {
+	var in io.Reader = os.Stdin
+	if c.From != "" {
+		f, err := os.Open(c.From)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return f, nil
+		}
+		defer f.Close()
+		in = f
+	}
+	f, err := os.CreateTemp(filepath.Dir(s.Data), ".import.*")
+	if err != nil {
+		return nil, err
+	}
+	os.Remove(f.Name()) // it lives as long as it is open
+	if _, err := io.Copy(f, in); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+type importer struct {
+	ctx               context.Context
+	store             *persistence.Store
+	skip              bool
+	imported, skipped int
+}
+
+// run reads the export twice: to check it, and to write it.
+func (i *importer) run(in io.ReadSeeker) error {
+	var existing []string
+	err := i.read(in, func(c *importedChat) error {
+		_, err := i.store.Chat(string(c.info.Room))
+		switch {
+		case errors.Is(err, persistence.ErrNotFound):
+			return nil
+		case err == nil && !i.skip:
+			existing = append(existing, string(c.info.ID))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(existing) > 0 {
+		return fmt.Errorf("nothing was imported, since there are chats that exist already (with --skip-existing they are left as they are):\n    %s", strings.Join(existing, "\n    "))
+	}
+	return i.read(in, i.write)
+}
+
+// write commits one chat, unless it is there.
+func (i *importer) write(c *importedChat) error {
+	_, err := i.store.Chat(string(c.info.Room))
+	if !errors.Is(err, persistence.ErrNotFound) {
+		i.skipped++
+		return err
+	}
+	done := make(chan error, 1)
+	i.store.Append(c.commit(), func(err error) { done <- err })
+	if err := <-done; err != nil {
+		return err
+	}
+	i.imported++
+	return nil
+}
+
+// An importedChat is what has been read of a chat.
+type importedChat struct {
+	info    chat.Info
+	row     []byte
+	want    uint64 // records
+	fold    room.Fold
+	entries [][]byte
+	bytes   int
+}
+
+func (c *importedChat) commit() persistence.Commit {
+	row, open := c.fold.Row(), c.fold.Open()
+	return persistence.Commit{Room: row.Room, Entries: c.entries, Keys: c.fold.Keys(), Chat: &row, Turn: &open}
+}
+
+// complete reports what is wrong with the chat once its records have come.
+func (c *importedChat) complete() error {
+	if got := uint64(len(c.entries)); got != c.want || got == 0 {
+		return fmt.Errorf("chat %q has %d records, and says %d", c.info.ID, got, c.want)
+	}
+	if row := c.fold.Row(); row.Room != string(c.info.Room) || !bytes.Equal(row.Info, c.row) {
+		return fmt.Errorf("the line of chat %q says something else than its records", c.info.ID)
+	}
+	return nil
+}
+
+// read reads the export from its beginning and calls fn for each chat that is
+// complete. Errors name the line.
+func (i *importer) read(in io.ReadSeeker, fn func(*importedChat) error) error {
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxLineBytes)
+	r := &importReader{fn: fn, rooms: make(map[chat.RoomID]bool)}
+	for n := 1; lines.Scan(); n++ {
+		err := i.ctx.Err()
+		if err == nil {
+			err = r.line(lines.Bytes())
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if !r.ended {
+		return errors.New("it is cut short: its last line, with the end, is missing")
+	}
+	return nil
+}
+
+// An importReader puts lines together.
+type importReader struct {
+	fn    func(*importedChat) error
+	begun bool
+	ended bool
+	chat  *importedChat // nil before the first
+	rooms map[chat.RoomID]bool
+	sum   end
+}
+
+func (r *importReader) line(text []byte) error {
+	var l line
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&l); err != nil {
+		return fmt.Errorf("not a line of an export: %w", err)
+	}
+	if d.More() {
+		return errors.New("not a line of an export: it goes on after its end")
+	}
+	switch {
+	case r.ended:
+		return errors.New("there is something after the end")
+	case !r.begun:
+		r.begun = true
+		return checkVersion(l)
+	case l.Chat != nil && l.Records != nil:
+		return r.begin(l)
+	case l.Record != nil && r.chat != nil:
+		return r.record(l)
+	case l.End != nil:
+		return r.end(*l.End)
+	}
+	return errors.New("neither a chat nor a record of one nor the end")
+}
+
+func checkVersion(l line) error {
+	switch {
+	case l.Export == nil:
+		return errors.New("not an export: it should say which version it is")
+	case *l.Export != exportVersion:
+		return fmt.Errorf("an export of version %d, this program knows %d", *l.Export, exportVersion)
+	}
+	return nil
+}
+
+func (r *importReader) begin(l line) error {
+	if err := r.finish(); err != nil {
+		return err
+	}
+	c := &importedChat{row: bytes.Clone(l.Chat), want: *l.Records}
+	if err := json.Unmarshal(l.Chat, &c.info); err != nil {
+		return fmt.Errorf("the chat: %w", err)
+	}
+	switch {
+	case !c.info.ID.Valid() || c.info.ID.Room() != c.info.Room:
+		return fmt.Errorf("chat %q does not belong to room %q", c.info.ID, c.info.Room)
+	case r.rooms[c.info.Room]:
+		return fmt.Errorf("chat %q comes twice", c.info.ID)
+	}
+	r.rooms[c.info.Room] = true
+	r.chat = c
+	return nil
+}
+
+func (r *importReader) record(l line) error {
+	c, data := r.chat, bytes.Clone(l.Record)
+	if c.bytes += len(data); c.bytes > maxChatBytes/2 { // the rest is for keys
+		return fmt.Errorf("chat %q is longer than %d bytes", c.info.ID, maxChatBytes/2)
+	}
+	if err := c.fold.Add(persistence.Entry{Seq: l.Seq, Data: data}); err != nil {
+		return err
+	}
+	c.entries = append(c.entries, data)
+	r.sum.Records++
+	return nil
+}
+
+// finish hands on the chat whose records have come.
+func (r *importReader) finish() error {
+	if r.chat == nil {
+		return nil
+	}
+	if err := r.chat.complete(); err != nil {
+		return err
+	}
+	r.sum.Chats++
+	return r.fn(r.chat)
+}
+
+func (r *importReader) end(e end) error {
+	if err := r.finish(); err != nil {
+		return err
+	}
+	if e.Chats != r.sum.Chats || e.Records != r.sum.Records {
+		return fmt.Errorf("%d chats with %d records, the end says %d with %d", r.sum.Chats, r.sum.Records, e.Chats, e.Records)
+	}
+	r.chat, r.ended = nil, true
+	return nil
+}

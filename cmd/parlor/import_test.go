@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"parlor/actors/room"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// TestMain lets the test binary be the program that a command starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[2] == "--in-process" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// exported returns an export of chats with two records each.
+func exported(t *testing.T, ids ...chat.ID) []string {
+	t.Helper()
+	lines := []string{`{"parlor_export":1}`}
+	for _, id := range ids {
+		created := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		info := chat.Info{ID: id, Room: id.Room(), Owner: "alice", ModelID: "eliza", Epoch: "e", Created: created}
+		lines = append(lines, fmt.Sprintf(`{"chat":%s,"records":2}`, room.ChatRow(info).Info))
+		for i, event := range []chat.Event{
+			chat.Created{Chat: info},
+			chat.MessageAdded{MessageID: "m", Author: chat.User{ID: "alice"}, Content: "<hi>", ModelID: "eliza", ClientID: "c"},
+		} {
+			data, err := chat.Record{At: created, Event: event}.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines = append(lines, fmt.Sprintf(`{"seq":%d,"record":%s}`, i+1, data))
+		}
+	}
+	return append(lines, fmt.Sprintf(`{"end":{"chats":%d,"records":%d}}`, len(ids), 2*len(ids)))
+}
+
+func writeLines(t *testing.T, lines []string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "chats.jsonl")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestImportIsWhatExportWrites(t *testing.T) {
+	ids := []chat.ID{"a", "b"}
+	if ids[0].Room() > ids[1].Room() {
+		ids[0], ids[1] = ids[1], ids[0]
+	}
+	lines := exported(t, ids...)
+	data := filepath.Join(t.TempDir(), "parlor.db")
+	if status, out, errs := runIn(t, nil, "import", "--data="+data, writeLines(t, lines)); status != 0 || out != "2 chats imported, 0 skipped\n" || errs != "" {
+		t.Fatalf("import: status %d, stdout %q, stderr %q", status, out, errs)
+	}
+	if status, out, errs := runIn(t, nil, "export", "--data="+data); status != 0 || out != strings.Join(lines, "\n")+"\n" || errs != "" {
+		t.Errorf("export: status %d, stderr %q, stdout\n%s\nwant\n%s", status, errs, out, strings.Join(lines, "\n"))
+	}
+	if status, out, errs := runIn(t, nil, "check", "--data="+data); status != 0 || !strings.HasPrefix(out, "2 chats, 4 records, 0 sessions, ") || errs != "" {
+		t.Errorf("check: status %d, stdout %q, stderr %q", status, out, errs)
+	}
+}
+
+// Whatever is wrong with an export is told with its line, and nothing of it
+// is imported.
+func TestImportRefuses(t *testing.T) {
+	sound := exported(t, "a", "b")
+	change := func(i int, old, new string) []string {
+		lines := append([]string{}, sound...)
+		lines[i] = strings.Replace(lines[i], old, new, 1)
+		if lines[i] == sound[i] {
+			t.Fatalf("line %d has no %s: %s", i+1, old, lines[i])
+		}
+		return lines
+	}
+	without := func(i int) []string { return append(append([]string{}, sound[:i]...), sound[i+1:]...) }
+	for says, lines := range map[string][]string{
+		"line 1: not an export":                    without(0),
+		"line 1: an export of version 9":           change(0, "1", "9"),
+		"cut short":                                sound[:len(sound)-1],
+		"line 3: record 2: a chat is created by":   without(2)[:4],
+		"line 4: chat \"a\" has 1 records":         without(3),
+		"line 4: record 3 cannot follow":           change(3, `"seq":2`, `"seq":3`),
+		"line 4: decode record 2":                  change(3, `"message_added"`, `"shouted"`),
+		"line 5: the line of chat \"a\" says":      change(1, `"eliza"`, `"other"`),
+		"line 2: chat \"x\" does not belong":       change(1, `"chat_id":"a"`, `"chat_id":"x"`),
+		"line 3: record 1: chat \"x\" does not":    change(2, `"chat_id":"a"`, `"chat_id":"x"`),
+		"line 3: neither a chat nor a record":      change(2, `"record":`, `"end":null,"chat":`),
+		"line 3: not a line of an export":          change(2, `{`, `[`),
+		"line 4: not a line of an export: it goes": change(3, `"c"}}}`, `"c"}}} {}`),
+		"line 8: 2 chats with 4 records":           change(7, `:4`, `:5`),
+		"line 9: there is something after the end": append(append([]string{}, sound...), sound[1]),
+		"line 8: chat \"a\" comes twice":           append(append([]string{}, sound[:7]...), sound[1:]...),
+	} {
+		data := filepath.Join(t.TempDir(), "parlor.db")
+		status, out, errs := runIn(t, nil, "import", "--data="+data, writeLines(t, lines))
+		if status != 1 || out != "" || !strings.Contains(errs, says) {
+			t.Errorf("status %d, stdout %q, stderr %q, want %q in it", status, out, errs, says)
+		}
+		r, err := persistence.OpenReader(data, persistence.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rooms, err := r.ChatsAfter("", 10); len(rooms) > 0 || err != nil {
+			t.Errorf("%s: imported %q, %v", says, rooms, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Every way in which rows can disagree with the log is told.
+func TestCheckTellsWhatDisagrees(t *testing.T) {
+	id := chat.ID("a")
+	record := func(seq uint64, event chat.Event) []byte {
+		data, err := chat.Record{Seq: seq, Event: event}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	info := chat.Info{ID: id, Room: id.Room(), Owner: "alice"}
+	other := info
+	other.ModelID = "other"
+	row, otherRow, open := room.ChatRow(info), room.ChatRow(other), true
+	created := record(1, chat.Created{Chat: info})
+	said := record(2, chat.MessageAdded{MessageID: "m", Author: chat.User{ID: "alice"}, ClientID: "c"})
+	for says, c := range map[string]persistence.Commit{
+		"there is no chat row":                     {Entries: [][]byte{created}},
+		"the chat row says something else":         {Entries: [][]byte{created}, Chat: &otherRow},
+		"there is no log":                          {Chat: &row},
+		"an open turn is noted: true":              {Entries: [][]byte{created}, Chat: &row, Turn: &open},
+		"record 2: its idempotency key is missing": {Entries: [][]byte{created, said}, Chat: &row},
+		"record 1: an idempotency key leads":       {Entries: [][]byte{created, said}, Chat: &row, Keys: []persistence.Key{{Name: "alice\x00c", Seq: 1}}},
+		"record 1: decode record 1":                {Entries: [][]byte{[]byte("x")}},
+		"record 2: record 2: a chat is":            {Entries: [][]byte{created, created}},
+	} {
+		data := filepath.Join(t.TempDir(), "parlor.db")
+		store, err := persistence.Open(data, persistence.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Room = string(id.Room())
+		done := make(chan error, 1)
+		store.Append(c, func(err error) { done <- err })
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		status, out, errs := runIn(t, nil, "check", "--in-process", "--data="+data)
+		if status != 1 || !strings.Contains(out, "room "+c.Room+": "+says) || !strings.Contains(errs, "faults") {
+			t.Errorf("status %d, stdout %q, stderr %q, want %q", status, out, errs, says)
+		}
+	}
+}
+
+// The check runs in a process of its own, and its errors are this one's.
+func TestCheckNamesTheFile(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "parlor.db")
+	status, out, errs := runIn(t, nil, "check", "--data="+data)
+	if status != 1 || out != "" || !strings.Contains(errs, data) {
+		t.Errorf("no file: status %d, stdout %q, stderr %q", status, out, errs)
+	}
+	if err := os.WriteFile(data, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, errs = runIn(t, nil, "check", "--data="+data)
+	if status != 1 || out != "" || !strings.Contains(errs, data) {
+		t.Errorf("status %d, stdout %q, stderr %q", status, out, errs)
+	}
+}

@@ -1,0 +1,93 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+)
+
+// ErrNoServer is returned by [Dial] if nobody answers on the socket.
+var ErrNoServer = errors.New("control: no server runs")
+
+// A Client asks a server that runs. It is used by one goroutine, and closed
+// by it.
+type Client struct {
+	path string
+	http http.Client
+}
+
+// Dial finds out whether a server answers on the socket at path.
+func Dial(ctx context.Context, path string) (*Client, error) {
+	dial := func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	conn, err := dial(ctx)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EINVAL):
+		return nil, ErrNoServer // EINVAL: the name is too long for a socket
+	case err != nil:
+		return nil, fmt.Errorf("ask the server that runs: %w", err)
+	}
+	conn.Close()
+	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
+	return &Client{path: path, http: http.Client{Transport: t}}, nil
+}
+
+// Close lets go of the connection.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Backup writes a copy of the server's data file to w. After an error what
+// was written is of no use.
+func (c *Client) Backup(ctx context.Context, w io.Writer) error { return c.get(ctx, "/backup", w) }
+
+// Export writes one chat, or with "" all, to w.
+func (c *Client) Export(ctx context.Context, w io.Writer, chat string) error {
+	return c.get(ctx, "/export?"+url.Values{"chat": {chat}}.Encode(), w)
+}
+
+func (c *Client) get(ctx context.Context, target string, w io.Writer) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://parlor"+target, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the server that runs: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+		return fmt.Errorf("the server says: %s", strings.TrimSpace(string(text)))
+	}
+	out := &destination{w: w}
+	if _, err := io.Copy(out, resp.Body); err != nil {
+		if out.err != nil {
+			return out.err
+		}
+		return fmt.Errorf("the server ended in the middle of it: %w", err)
+	}
+	if got := resp.Trailer.Get(outcome); got != succeeded {
+		return fmt.Errorf("the server says: %s", got)
+	}
+	return nil
+}
+
+// destination remembers the error of a write, which is nothing that the
+// server did.
+type destination struct {
+	w   io.Writer
+	err error
+}
+
+func (d *destination) Write(p []byte) (n int, err error) {
+	n, d.err = d.w.Write(p)
+	return n, d.err
+}

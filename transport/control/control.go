@@ -1,0 +1,186 @@
+// Package control lets operators reach a server that runs: it holds the lock
+// of its data file, so whoever wants a copy has to ask it.
+//
+//	parlor backup, parlor export → [Client] ─ HTTP over a Unix-domain socket → [Server] → [Options]
+//
+// The socket is a file beside the data file that only its owner can open, and
+// that is all there is to signing in. Its name is [Path].
+//
+// # Outcome
+//
+// An answer is streamed, and may fail when half of it has been sent. Its
+// trailer says how it ended; an answer without one was cut off.
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Path returns the name of the socket of a data file.
+func Path(data string) string { return data + ".ctl" }
+
+const (
+	outcome   = "Parlor-Outcome" // the trailer
+	succeeded = "ok"
+)
+
+// A Backup is a copy of the data file as it was at one moment.
+type Backup interface {
+	io.WriterTo
+	Close()
+}
+
+// Options configure a [Server]. Backup and Export have no default; both may
+// be called from any goroutine.
+type Options struct {
+	// Backup begins a copy, which the server closes.
+	Backup func() (Backup, error)
+
+	// Export writes one chat, or with "" all.
+	Export func(ctx context.Context, w io.Writer, chat string) error
+
+	// Logger learns of requests. Nil discards the records.
+	Logger *slog.Logger
+
+	// WriteTimeout is how long an operator may leave a piece of an answer
+	// unread: a backup keeps the file from reusing space. Zero means 1 minute.
+	WriteTimeout time.Duration
+}
+
+// A Server answers on a socket. Whoever has it listen closes it.
+type Server struct {
+	Options
+	path string
+	http *http.Server
+	done chan struct{}
+}
+
+// Listen answers on the socket at path. A socket that is there is replaced:
+// the caller holds the lock of the data file, so nobody answers on it. It
+// fails if path is longer than the system allows for sockets, which is about
+// 100 bytes.
+func Listen(path string, o Options) (*Server, error) {
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = time.Minute
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	l, err := listen(path)
+	if err != nil {
+		return nil, fmt.Errorf("listen for operators on %s: %w", path, err)
+	}
+	s := &Server{Options: o, path: path, done: make(chan struct{})}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /backup", s.backup)
+	mux.HandleFunc("GET /export", s.export)
+	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: o.WriteTimeout, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)}
+	go func() {
+		defer close(s.done)
+		s.http.Serve(l) // until Close
+	}()
+	return s, nil
+}
+
+// listen makes the socket in a directory that nobody else can enter and then
+// moves it to its place: there is no moment at which others could open it, or
+// at which there is none.
+func listen(path string) (net.Listener, error) {
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".ctl")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	fresh := filepath.Join(dir, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	err = os.Chmod(fresh, 0o600)
+	if err == nil {
+		err = os.Rename(fresh, path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// Close removes the socket, cuts off what is under way, and waits until
+// nothing more is accepted.
+func (s *Server) Close() error {
+	err := errors.Join(os.Remove(s.path), s.http.Close())
+	<-s.done
+	return err
+}
+
+func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
+	b, err := s.Backup()
+	if err != nil {
+		s.Logger.Error("backup", "err", err)
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	defer b.Close()
+	s.answer(w, "backup", func(w io.Writer) error {
+		_, err := b.WriteTo(w)
+		return err
+	})
+}
+
+func (s *Server) export(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, "export", func(w io.Writer) error { return s.Export(r.Context(), w, r.FormValue("chat")) })
+}
+
+// answer streams what write puts out, and then says how it ended.
+func (s *Server) answer(w http.ResponseWriter, name string, write func(io.Writer) error) {
+	begun := time.Now()
+	w.Header().Set("Trailer", outcome)
+	w.Header().Set("Content-Type", "application/octet-stream")
+	out := &timely{w: w, control: http.NewResponseController(w), limit: s.WriteTimeout}
+	if err := write(out); err != nil {
+		s.Logger.Error(name+" for an operator failed", "err", err)
+		w.Header().Set(outcome, oneLine(err))
+		return
+	}
+	s.Logger.Info(name+" for an operator", "bytes", out.n, "took", time.Since(begun))
+	w.Header().Set(outcome, succeeded)
+}
+
+// oneLine makes an error fit a header.
+func oneLine(err error) string {
+	text := []rune(err.Error())
+	for i, r := range text {
+		if r < ' ' {
+			text[i] = ' '
+		}
+	}
+	return string(text)
+}
+
+// timely is a response each piece of which has its own time limit.
+type timely struct {
+	w       io.Writer
+	control *http.ResponseController
+	limit   time.Duration
+	n       int64
+}
+
+func (t *timely) Write(p []byte) (int, error) {
+	if err := t.control.SetWriteDeadline(time.Now().Add(t.limit)); err != nil {
+		return 0, err
+	}
+	n, err := t.w.Write(p)
+	t.n += int64(n)
+	return n, err
+}

@@ -1,0 +1,220 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// copied is a Backup that writes itself, and then its error.
+type copied struct {
+	text   string
+	err    error
+	closed chan struct{}
+}
+
+func (c copied) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.WriteString(w, c.text)
+	return int64(n), errors.Join(err, c.err)
+}
+
+func (c copied) Close() { close(c.closed) }
+
+func start(t *testing.T, o Options) (path string) {
+	t.Helper()
+	path = Path(filepath.Join(t.TempDir(), "parlor.db"))
+	s, err := Listen(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if names, err := os.ReadDir(filepath.Dir(path)); len(names) > 0 || err != nil {
+			t.Errorf("left %v, %v", names, err)
+		}
+	})
+	return path
+}
+
+func dial(t *testing.T, path string) *Client {
+	t.Helper()
+	c, err := Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestBackup(t *testing.T) {
+	text := strings.Repeat("0123456789", 100_000)
+	failure := error(nil)
+	closed := make(chan struct{})
+	path := start(t, Options{Backup: func() (Backup, error) {
+		if failure != nil {
+			return nil, failure
+		}
+		return copied{text: text, closed: closed}, nil
+	}})
+	c := dial(t, path)
+	var got bytes.Buffer
+	if err := c.Backup(t.Context(), &got); err != nil || got.String() != text {
+		t.Errorf("%d bytes, %v, want %d", got.Len(), err, len(text))
+	}
+	<-closed
+	failure = errors.New("no backup today")
+	if err := c.Backup(t.Context(), &got); err == nil || !strings.Contains(err.Error(), "no backup today") {
+		t.Errorf("got %v, want the server's error", err)
+	}
+}
+
+// An answer that fails in its middle is not taken for a short one.
+func TestFailureInTheMiddle(t *testing.T) {
+	path := start(t, Options{
+		Export: func(_ context.Context, w io.Writer, chat string) error {
+			_, err := fmt.Fprintf(w, "chat %q", chat)
+			return errors.Join(err, errors.New("first line\nsecond line"))
+		},
+	})
+	var got bytes.Buffer
+	err := dial(t, path).Export(t.Context(), &got, "a b&c")
+	if got.String() != `chat "a b&c"` || err == nil || !strings.Contains(err.Error(), "first line second line") {
+		t.Errorf("got %q, %v", got.String(), err)
+	}
+}
+
+// A failing destination is told as that.
+func TestFailingDestination(t *testing.T) {
+	path := start(t, Options{
+		Export: func(_ context.Context, w io.Writer, _ string) error {
+			_, err := w.Write(make([]byte, 1<<20))
+			return err
+		},
+	})
+	full := errors.New("disk full")
+	r, w := io.Pipe()
+	r.CloseWithError(full)
+	if err := dial(t, path).Export(t.Context(), w, ""); err != full {
+		t.Errorf("got %v, want %v", err, full)
+	}
+}
+
+// Closing the server cuts off an operator who does not read, who hears of it.
+func TestCloseCutsOff(t *testing.T) {
+	path := Path(filepath.Join(t.TempDir(), "parlor.db"))
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	s, err := Listen(path, Options{Export: func(_ context.Context, w io.Writer, _ string) error {
+		w.Write(make([]byte, 64<<10)) // more than is gathered before the answer begins
+		close(begun)
+		for {
+			if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+				ended <- err
+				return err
+			}
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, release := io.Pipe()
+	outcome := make(chan error, 1)
+	c := dial(t, path)
+	go func() { outcome <- c.Export(t.Context(), release, "") }()
+	<-begun
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+	go io.Copy(io.Discard, hold)
+	if err := <-outcome; err == nil || !strings.Contains(err.Error(), "ended in the middle") {
+		t.Errorf("got %v", err)
+	}
+	hold.Close()
+	if _, err := Dial(t.Context(), path); err != ErrNoServer {
+		t.Errorf("Dial: %v, want ErrNoServer", err)
+	}
+}
+
+// An operator who does not read is given up after a while.
+func TestWriteTimeout(t *testing.T) {
+	ended := make(chan error, 1)
+	path := start(t, Options{
+		WriteTimeout: 10 * time.Millisecond,
+		Export: func(_ context.Context, w io.Writer, _ string) error {
+			for {
+				if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+					ended <- err
+					return err
+				}
+			}
+		},
+	})
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /export HTTP/1.1\r\nHost: parlor\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v, want a timeout", err)
+	}
+}
+
+func TestSocketIsTheOwnersAndReplacesStaleOnes(t *testing.T) {
+	path := start(t, Options{})
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
+	}
+	stale := Path(filepath.Join(t.TempDir(), "parlor.db"))
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close() // as a crash leaves it
+	if _, err := Dial(t.Context(), stale); err != ErrNoServer {
+		t.Errorf("Dial: %v, want ErrNoServer", err)
+	}
+	s, err := Listen(stale, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial(t, stale)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPathTooLong(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("x", 100))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := Path(filepath.Join(dir, "parlor.db"))
+	if _, err := Listen(path, Options{}); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("Listen: %v, want an error with the path", err)
+	}
+	if _, err := Dial(t.Context(), path); err != ErrNoServer {
+		t.Errorf("Dial: %v, want ErrNoServer", err)
+	}
+	if names, err := os.ReadDir(dir); len(names) > 0 || err != nil {
+		t.Errorf("left %v, %v", names, err)
+	}
+}
