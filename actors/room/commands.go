@@ -256,11 +256,15 @@ func (r *Room) delete(c *Delete) {
 		refuse(c.Caller, refusal)
 		return
 	}
+	r.remove(c.Caller)
+}
+
+func (r *Room) remove(c Caller) {
 	r.run.cancel()
-	r.stopAll(c.Caller)
+	r.stopAll(c)
 	ref := r.self.Ref()
-	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c.Caller, err}) })
-	r.deleting, r.handed = true, c.Caller
+	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c, err}) })
+	r.deleting, r.handed = true, c
 	r.inFlight++
 }
 

@@ -72,31 +72,42 @@ func Audit(rows persistence.RoomRows) (faults []persistence.Fault) {
 			fault(e.Seq, "%v", err)
 			return faults
 		}
-		if state, ok := decodeState(rows.SnapshotAt, rows.Snapshot); ok && e.Seq == rows.SnapshotAt && !bytes.Equal(state.encode(), f.state.encode()) {
+		if e.Seq == rows.SnapshotAt && !f.agrees(rows.Snapshot) {
 			fault(e.Seq, "the snapshot of this moment says something else than the log")
 		}
 	}
 	switch {
-	case !rows.Whole:
-		return faults // which the file's own check has told
-	case rows.SnapshotAt > f.state.Seq:
-		fault(rows.SnapshotAt, "there is a snapshot of it, and no record")
-	}
-	switch {
+	case !rows.Whole: // which the file's own check has told
 	case !f.state.Exists():
 		fault(0, "there is no log of it")
-		return faults
+	default:
+		f.auditRows(rows, fault)
+		f.auditKeys(rows.Keys, fault)
 	}
-	if row := f.Row(); rows.Chat == nil {
+	return faults
+}
+
+// agrees reports whether a snapshot says what f does. One of another version
+// is not looked at, nor would the room.
+func (f *Fold) agrees(snapshot []byte) bool {
+	state, ok := decodeState(f.state.Seq, snapshot)
+	return !ok || bytes.Equal(state.encode(), f.state.encode())
+}
+
+func (f *Fold) auditRows(rows persistence.RoomRows, fault func(uint64, string, ...any)) {
+	row := f.Row()
+	switch listed := rows.Chat; {
+	case listed == nil:
 		fault(0, "there is no chat row of it")
-	} else if row.Room != rows.Room || row.Owner != rows.Chat.Owner || !row.Created.Equal(rows.Chat.Created) || !bytes.Equal(row.Info, rows.Chat.Info) {
+	case row.Room != rows.Room || row.Owner != listed.Owner || !row.Created.Equal(listed.Created) || !bytes.Equal(row.Info, listed.Info):
 		fault(0, "the chat row says something else than the log")
 	}
 	if rows.Turn != f.Open() {
 		fault(0, "an open turn is noted: %v, the log has one: %v", rows.Turn, f.Open())
 	}
-	f.auditKeys(rows.Keys, fault)
-	return faults
+	if rows.SnapshotAt > f.state.Seq {
+		fault(rows.SnapshotAt, "there is a snapshot of it, and no record")
+	}
 }
 
 func (f *Fold) auditKeys(keys []persistence.Key, fault func(uint64, string, ...any)) {

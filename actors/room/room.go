@@ -353,6 +353,8 @@ func (r *Room) command(c Command) {
 		r.stopTurn(c)
 	case *Delete:
 		r.delete(c)
+	case *Expire:
+		r.expire(c)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"parlor/actors/assistant"
 	"parlor/actors/recovery"
+	"parlor/actors/retention"
 	"parlor/actors/room"
 	"parlor/actors/rooms"
 	"parlor/actors/session"
@@ -50,6 +51,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	var parts parts
 	defer func() { err = errors.Join(err, parts.stop()) }()
 
+	outliveFileSizeLimit()
 	store, err := persistence.Open(s.Data, persistence.Options{Logger: log})
 	if err != nil {
 		return err
@@ -76,6 +78,9 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	parts.add("rooms", rooms.Close)
+
+	keeper := retention.Start(retention.Options{Log: store, Rooms: rooms, Logger: log, For: s.RetainFor, Bytes: int64(s.RetainBytes)})
+	parts.add("retention", func(context.Context) error { keeper.Close(); return nil })
 
 	connections := openConnections(s, actors, &assistant.Namespace{
 		Auth: verifier, Rooms: rooms, Recovery: sessions,

@@ -28,6 +28,9 @@ type Values struct {
 	BasePath string `group:"server" placeholder:"/PATH" help:"Serve below this path too, for example /assistant."`
 	Data     string `group:"server" default:"./parlor.db" help:"The file that keeps everything said. Made if missing."`
 
+	RetainFor   time.Duration `group:"server" default:"0s" help:"Delete chats in which nothing was said for so long; 0s keeps them for ever."`
+	RetainBytes Size          `group:"server" default:"0" help:"Delete the chats that were idle longest while more of the file than this is in use, for example 10GiB; 0 for no limit. Chats that somebody is in stay."`
+
 	JWTSecret     Secret   `name:"jwt-secret" group:"access" placeholder:"SECRET" help:"What users' tokens are signed with (HS256). Better not given as a flag: other users of this computer can see those."`
 	JWTSecretFile string   `name:"jwt-secret-file" group:"access" placeholder:"FILE" help:"A file that holds the secret instead."`
 	CORSOrigins   []string `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
@@ -140,6 +143,7 @@ func (s *Settings) check() error {
 		{"listen", checkListen(s.Listen)},
 		{"base-path", checkBasePath(s.BasePath)},
 		{"data", wantText(s.Data)},
+		{"retain-for", notNegative(s.RetainFor)},
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
 		{"models", checkModels(s.Models)},
 		{"openai-base-url", checkURL(s.OpenAIBaseURL)},

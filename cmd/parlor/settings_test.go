@@ -42,6 +42,8 @@ var samples = map[string][3]string{
 	"listen":              {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
 	"base-path":           {"/a", "/b/c", "/d.e"},
 	"data":                {"a.db", "b.db", "c.db"},
+	"retain-for":          {"720h", "1m", "2m"},
+	"retain-bytes":        {"1GiB", "2GiB", "3000"},
 	"cors-origins":        {"https://a.example.com", "https://b.example.com, http://b.example.com:81", "https://c.example.com"},
 	"models":              {`[{"model_id":"a","provider":"openai"}]`, `[{"model_id":"b","provider":"eliza"}]`, `[{"model_id":"c","provider":"openai"}]`},
 	"openai-base-url":     {"http://a.example.com/v1", "http://b.example.com/v1", "https://c.example.com"},

@@ -185,16 +185,8 @@ function fill(path) {
   for (const bs of ["64k", "1k", "1"]) spawnSync("dd", ["if=/dev/zero", `of=${path}`, `bs=${bs}`, "oflag=append", "conv=notrunc", "status=none"]);
 }
 
-test("a full disk: sends are refused, reads go on, and service resumes by itself", async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), "parlor-e2e-full-"));
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", dir]).status === 0;
-  t.after(() => {
-    if (mounted) execFileSync("umount", ["-l", dir]);
-    rmSync(dir, { recursive: true });
-  });
-  if (!mounted) return t.skip("cannot mount a file system");
-  const chat = newChat();
-  const { server, alice } = await talk(t, dir, [chat]);
+/** Sends until it is refused, reads, lets go of the fault, and sends again; then all that was acknowledged is there. */
+async function endure(t, dir, server, alice, chat, { on, meanwhile = async () => {}, off }) {
   const room = await enter(alice, chat);
   const acked = new Map();
   let n = 0;
@@ -206,15 +198,12 @@ test("a full disk: sends are refused, reads go on, and service resumes by itself
     return ack;
   };
   for (let round = 0; round < 2; round++) {
-    fill(join(dir, "ballast"));
+    on();
     const refused = await until(send, (ack) => !ack.ok && ack.error.code !== "busy");
     assert.equal(refused.error.code, "storage_unavailable");
     assert.ok((await messages(server, chat)).length > 1, "reads go on");
-    const backup = await command(["backup", "--data", join(dir, "parlor.db"), join(dir, "copy.db")], { dir });
-    assert.equal(backup.status, 1);
-    assert.match(backup.stderr, /no space left on device; nothing was left there/);
-    assert.deepEqual(readdirSync(dir).filter((name) => name.includes("copy")), []);
-    rmSync(join(dir, "ballast"));
+    await meanwhile();
+    off();
     await until(send, (ack) => ack.ok);
   }
   await server.kill("SIGTERM");
@@ -224,4 +213,45 @@ test("a full disk: sends are refused, reads go on, and service resumes by itself
   const history = new Map((await messages(second, chat)).map((m) => [m.seq, m.content]));
   for (const [seq, content] of acked) assert.ok(history.get(seq) === content, `seq ${seq} was acknowledged`);
   await second.kill("SIGTERM");
+}
+
+test("a full disk: sends are refused, reads go on, and service resumes by itself", async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "parlor-e2e-full-"));
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", dir]).status === 0;
+  t.after(() => {
+    if (mounted) execFileSync("umount", ["-l", dir]);
+    rmSync(dir, { recursive: true });
+  });
+  if (!mounted) return t.skip("cannot mount a file system");
+  const chat = newChat();
+  const { server, alice } = await talk(t, dir, [chat]);
+  await endure(t, dir, server, alice, chat, {
+    on: () => fill(join(dir, "ballast")),
+    meanwhile: async () => {
+      const backup = await command(["backup", "--data", join(dir, "parlor.db"), join(dir, "copy.db")], { dir });
+      assert.equal(backup.status, 1);
+      assert.match(backup.stderr, /no space left on device; nothing was left there/);
+      assert.deepEqual(readdirSync(dir).filter((name) => name.includes("copy")), []);
+    },
+    off: () => rmSync(join(dir, "ballast")),
+  });
+});
+
+test("a limit of the file's size is met like a full disk", async (t) => {
+  const dir = folder(t);
+  const chat = newChat();
+  const { server, alice } = await talk(t, dir, [chat]);
+  const limit = (bytes) => spawnSync("prlimit", ["--pid", server.pid, `--fsize=${bytes}:`]).status === 0;
+  if (!limit("unlimited")) return t.skip("cannot set limits");
+  await endure(t, dir, server, alice, chat, { on: () => limit(100_000), off: () => limit("unlimited") });
+});
+
+test("chats that are idle too long are deleted", async (t) => {
+  const dir = folder(t);
+  const chat = newChat();
+  const { server } = await talk(t, dir, [chat]);
+  await server.kill("SIGTERM");
+  const second = await serve(t, { dir, args: ["--retain-for", "1ms"] });
+  const get = async () => (await fetch(`${second.url}/api/v1/chat/${chat}`, { headers: { "X-Parlor-User": "alice" } })).status;
+  await until(get, (status) => status === 404);
 });

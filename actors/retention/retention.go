@@ -1,0 +1,206 @@
+// Package retention deletes chats that have been idle too long, or longest
+// when the file gets too large.
+//
+//	timer → a few chats: when was the last record? ─ older than For → Rooms.Expire
+//	        └ after the last chat: more than Bytes in use? → Rooms.Expire of those idle longest
+//
+// # Bounded work
+//
+// A step looks at a few chats and deletes fewer; then commands and commits
+// have the server to themselves again. However many chats there are, that is
+// all that retention takes. A round over 100,000 chats takes some minutes.
+//
+// # Who decides
+//
+// Rooms do: between the look and the deletion somebody may have said
+// something.
+package retention
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"log/slog"
+	"slices"
+	"time"
+
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// A Log says which chats there are and how old they are. See [persistence.Store].
+type Log interface {
+	ChatsAfter(after string, limit int) ([]string, error)
+	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
+	Usage() (persistence.Usage, error)
+}
+
+// Rooms deletes chats. See [rooms.Rooms].
+type Rooms interface {
+	Expire(ctx context.Context, id chat.RoomID, before time.Time, unused bool) (deleted bool, err error)
+}
+
+// Options configure a [Keeper]. Log and Rooms have no default.
+type Options struct {
+	Log    Log
+	Rooms  Rooms
+	Logger *slog.Logger // nil discards
+
+	For   time.Duration // since the last record of a chat. Zero means for ever
+	Bytes int64         // of the file in use. Zero means no limit
+
+	Step    time.Duration // between steps. Zero means 1 second
+	Rest    time.Duration // between rounds. Zero means 1 minute
+	Looks   int           // chats that a step looks at. Zero means 200
+	Deletes int           // chats that a step deletes. Zero means 10
+}
+
+// maxIdle is how many chats a round remembers as those idle longest. If
+// deleting them is not enough, the next round goes on.
+const maxIdle = 1000
+
+// A Keeper keeps to the limits until it is closed.
+type Keeper struct {
+	Options
+	stop context.CancelFunc
+	done chan struct{}
+
+	after string     // the last room of this round that was looked at
+	idle  []idleRoom // of this round, those idle longest first
+}
+
+type idleRoom struct {
+	id   chat.RoomID
+	last time.Time // of the last record
+}
+
+// Start returns a Keeper at work, or nil if there is nothing to keep to.
+// Whoever started it closes it, before the rooms.
+func Start(o Options) *Keeper {
+	if o.For == 0 && o.Bytes == 0 {
+		return nil
+	}
+	o.Step, o.Rest = cmp.Or(o.Step, time.Second), cmp.Or(o.Rest, time.Minute)
+	o.Looks, o.Deletes = cmp.Or(o.Looks, 200), cmp.Or(o.Deletes, 10)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	k := &Keeper{Options: o, stop: stop, done: make(chan struct{})}
+	go k.run(ctx)
+	return k
+}
+
+// Close stops the keeper and waits for it. A nil Keeper needs no closing.
+func (k *Keeper) Close() {
+	if k == nil {
+		return
+	}
+	k.stop()
+	<-k.done
+}
+
+func (k *Keeper) run(ctx context.Context) {
+	defer close(k.done)
+	step := k.look
+	for {
+		next, pause := step(ctx)
+		select {
+		case <-time.After(pause):
+			step = next
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// A step does a little and says what comes next, and when.
+type step func(context.Context) (next step, pause time.Duration)
+
+// look looks at the next few chats, and deletes those that are too old.
+func (k *Keeper) look(ctx context.Context) (step, time.Duration) {
+	rooms, err := k.Log.ChatsAfter(k.after, k.Looks)
+	if err != nil {
+		k.Logger.Error("retention: list chats", "err", err)
+		return k.look, k.Rest
+	}
+	for deletes := 0; len(rooms) > 0 && deletes < k.Deletes; rooms = rooms[1:] {
+		k.after = rooms[0]
+		id := chat.RoomID(rooms[0])
+		last, ok := k.last(id)
+		switch {
+		case !ok:
+		case k.For > 0 && time.Since(last) > k.For:
+			k.expire(ctx, id, time.Now().Add(-k.For), false)
+			deletes++
+		default:
+			k.remember(idleRoom{id, last})
+		}
+	}
+	if rest, err := k.Log.ChatsAfter(k.after, 1); err != nil || len(rest) > 0 {
+		return k.look, k.Step
+	}
+	k.after = ""
+	return k.shrink, k.Step
+}
+
+// shrink deletes a few of the chats that have been idle longest, while the
+// file is too large.
+func (k *Keeper) shrink(ctx context.Context) (step, time.Duration) {
+	for deletes := 0; len(k.idle) > 0 && deletes < k.Deletes; deletes++ {
+		usage, err := k.Log.Usage()
+		if err != nil {
+			k.Logger.Error("retention: how large is the file", "err", err)
+			break
+		}
+		if usage.Used <= k.Bytes {
+			k.idle = nil
+			break
+		}
+		oldest := k.idle[0]
+		k.idle = k.idle[1:]
+		k.expire(ctx, oldest.id, oldest.last.Add(1), true)
+	}
+	if len(k.idle) > 0 {
+		return k.shrink, k.Step
+	}
+	return k.look, k.Rest
+}
+
+// last returns when the last record of a room was.
+func (k *Keeper) last(id chat.RoomID) (at time.Time, ok bool) {
+	for e, err := range k.Log.ReadBack(string(id), 0) {
+		var r chat.Record
+		if err == nil {
+			r, err = chat.DecodeRecord(e.Seq, e.Data)
+		}
+		if err != nil {
+			k.Logger.Error("retention: a chat cannot be read", "room", id, "err", err)
+			return time.Time{}, false
+		}
+		return r.At, true
+	}
+	return time.Time{}, false
+}
+
+// remember keeps a room if it is among those idle longest.
+func (k *Keeper) remember(r idleRoom) {
+	if k.Bytes == 0 {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(k.idle, r, func(a, b idleRoom) int { return a.last.Compare(b.last) })
+	if at < maxIdle {
+		k.idle = slices.Insert(k.idle, at, r)
+		k.idle = k.idle[:min(len(k.idle), maxIdle)]
+	}
+}
+
+func (k *Keeper) expire(ctx context.Context, id chat.RoomID, before time.Time, unused bool) {
+	deleted, err := k.Rooms.Expire(ctx, id, before, unused)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		k.Logger.Error("retention: delete a chat", "room", id, "err", err)
+	case deleted:
+		k.Logger.Info("deleted a chat that was idle too long", "room", id)
+	}
+}

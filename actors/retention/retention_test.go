@@ -1,0 +1,220 @@
+package retention_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"parlor/actors/actortest"
+	"parlor/actors/retention"
+	"parlor/actors/room"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// keep runs a keeper until the end of the test.
+func keep(t *testing.T, o retention.Options) {
+	k := retention.Start(o)
+	t.Cleanup(k.Close)
+}
+
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// chats are the ids of all chats, in the order of their creation.
+func chats(t *testing.T, s *actortest.Server) (ids []chat.ID) {
+	t.Helper()
+	infos, _, err := s.Rooms.List(t.Context(), chat.User{}, 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range slices.Backward(infos) {
+		ids = append(ids, info.ID)
+	}
+	return ids
+}
+
+func wantChats(t *testing.T, s *actortest.Server, want ...chat.ID) {
+	t.Helper()
+	if diff := cmp.Diff(want, chats(t, s)); diff != "" {
+		t.Errorf("chats (-want +got):\n%s", diff)
+	}
+}
+
+// A chat goes when nothing was said in it for so long, whoever is in it, and
+// its members are told.
+func TestOldChatsAreDeleted(t *testing.T) {
+	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+		keep(t, retention.Options{Log: s.Log, Rooms: s.Rooms, For: time.Hour})
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create("idle")
+		alice.Join("idle")
+		bob.Create("used")
+		pass(50 * time.Minute)
+		wantChats(t, s, "idle", "used")
+		bob.Send("used", "something")
+		alice.Told()
+		pass(15 * time.Minute)
+		wantChats(t, s, "used")
+		if told := alice.Told(); len(told) != 1 || !strings.Contains(told[0], "gone") && !strings.Contains(told[0], "not_found") {
+			t.Errorf("the member was told %q, want that the chat is gone", told)
+		}
+		pass(50 * time.Minute)
+		wantChats(t, s)
+	})
+}
+
+// The chats that were idle longest go, until the file is small enough; those
+// that somebody is in, or that have a turn, stay.
+func TestLargeFileIsShrunk(t *testing.T) {
+	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+		alice, bob := s.User("alice"), s.User("bob")
+		s.Assistant.On("hang", actortest.Hang("…"))
+		var used [9]int64
+		for i := range 8 {
+			used[i] = inUse(t, s)
+			id := chat.ID(fmt.Sprint("chat-", i))
+			bob.Create(id)
+			bob.Send(id, strings.Repeat("x", 50_000))
+			pass(time.Minute)
+		}
+		used[8] = inUse(t, s)
+		alice.Join("chat-0")
+		bob.Send("chat-1", "hang")
+		bob.Send("chat-2", "later than the others")
+		perChat := (used[8] - used[2]) / 6
+		keep(t, retention.Options{Log: s.Log, Rooms: s.Rooms, Bytes: inUse(t, s) - perChat*5/2, Deletes: 2})
+		pass(10 * time.Second)
+		got := chats(t, s)
+		want := []chat.ID{"chat-0", "chat-1", "chat-2", "chat-6", "chat-7"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("chats (-want +got):\n%s", diff)
+		}
+		pass(5 * time.Minute)
+		if diff := cmp.Diff(want, chats(t, s)); diff != "" {
+			t.Errorf("chats after more rounds (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func inUse(t *testing.T, s *actortest.Server) int64 {
+	t.Helper()
+	usage, err := s.Log.Usage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return usage.Used
+}
+
+// A chat that cannot be read, or deleted, does not keep others from it.
+func TestUnreadableChatsAreLeft(t *testing.T) {
+	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+		s.User("alice").Create("a")
+		s.User("alice").Create("b")
+		s.Log.Fault(func(persistence.Commit) error { return persistence.ErrUnavailable })
+		keep(t, retention.Options{Log: s.Log, Rooms: s.Rooms, For: time.Hour})
+		pass(2 * time.Hour)
+		wantChats(t, s, "a", "b")
+		s.Log.Fault(nil)
+		pass(2 * time.Hour)
+		wantChats(t, s)
+	})
+}
+
+func TestNothingToKeepTo(t *testing.T) {
+	if k := retention.Start(retention.Options{}); k != nil {
+		t.Error("a keeper without limits")
+	}
+	(*retention.Keeper)(nil).Close()
+}
+
+// many is a log of many old chats, and their rooms. It counts what a step
+// asks of it.
+type many struct {
+	names []string
+	entry []byte
+	looks int
+	gone  map[string]bool
+	most  int // of one step
+	at    time.Time
+	step  int
+}
+
+func (m *many) count() {
+	if now := time.Now(); !now.Equal(m.at) { // a bubble's time stands still within a step
+		m.at, m.step = now, 0
+	}
+	m.step++
+	m.most = max(m.most, m.step)
+}
+
+func (m *many) ChatsAfter(after string, limit int) ([]string, error) {
+	at, found := slices.BinarySearch(m.names, after)
+	if found {
+		at++
+	}
+	return m.names[at:min(len(m.names), at+limit)], nil
+}
+
+func (m *many) ReadBack(string, uint64) iter.Seq2[persistence.Entry, error] {
+	m.count()
+	m.looks++
+	return func(yield func(persistence.Entry, error) bool) { yield(persistence.Entry{Seq: 1, Data: m.entry}, nil) }
+}
+
+func (m *many) Usage() (persistence.Usage, error) {
+	return persistence.Usage{Used: int64(len(m.names) - len(m.gone))}, nil
+}
+
+func (m *many) Expire(_ context.Context, id chat.RoomID, _ time.Time, _ bool) (bool, error) {
+	m.count()
+	if m.gone[string(id)] {
+		return false, errors.New("deleted twice")
+	}
+	m.gone[string(id)] = true
+	return true, nil
+}
+
+// However many chats there are, a step is small; a round comes to all of them.
+func TestStepsAreBounded(t *testing.T) {
+	const n = 20_000
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("room-%06d", i)
+	}
+	for name, o := range map[string]retention.Options{"age": {For: time.Hour}, "size": {Bytes: n - 500}, "nothing to do": {For: 1e6 * time.Hour}} {
+		synctest.Test(t, func(t *testing.T) {
+			entry, err := chat.Record{At: time.Now().Add(-2 * time.Hour), Event: chat.Created{}}.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &many{names: names, entry: entry, gone: make(map[string]bool)}
+			o.Log, o.Rooms = m, m
+			k := retention.Start(o)
+			pass(150 * time.Second)
+			k.Close()
+			if m.most > 210 {
+				t.Errorf("%s: a step looked at or deleted %d chats", name, m.most)
+			}
+			switch want := map[string]int{"age": 1500, "size": 500, "nothing to do": 0}[name]; {
+			case name == "age" && len(m.gone) < want-100, name != "age" && len(m.gone) != want:
+				t.Errorf("%s: %d chats deleted, want %d", name, len(m.gone), want)
+			case name != "age" && m.looks < n:
+				t.Errorf("%s: only %d chats were looked at", name, m.looks)
+			}
+		})
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// outliveFileSizeLimit has nothing to do: there is no such limit.
+func outliveFileSizeLimit() {}
