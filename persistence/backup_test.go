@@ -18,7 +18,7 @@ import (
 // backupTo writes a backup, and calls meanwhile after each piece of it.
 func backupTo(t *testing.T, b *Backup, path string, meanwhile func()) error {
 	t.Helper()
-	return WriteNew(path, func(w io.Writer) error {
+	return WriteBackup(path, func(w io.Writer) error {
 		n, err := b.WriteTo(writerFunc(func(p []byte) (int, error) {
 			meanwhile()
 			return w.Write(p)
@@ -33,6 +33,29 @@ func backupTo(t *testing.T, b *Backup, path string, meanwhile func()) error {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// A copy is another file: who remembers numbers of the one must not take them
+// for those of the other.
+func TestBackupHasItsOwnEpoch(t *testing.T) {
+	s := newStore(t)
+	mustAppend(t, s, Commit{Room: "a", Entries: entries("one")})
+	b, err := s.Backup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := backupTo(t, b, copied, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	c := openStore(t, copied, Options{})
+	if c.Epoch() == s.Epoch() || c.Epoch() == "" {
+		t.Errorf("epochs %q and %q", s.Epoch(), c.Epoch())
+	}
+	if diff := cmp.Diff(contents(t, s, "a"), contents(t, c, "a")); diff != "" {
+		t.Error(diff)
+	}
+}
 
 // A backup whose reader is slow: commits and reads go on, the file grows over
 // several times its size, and the backup is what was there at its beginning.

@@ -138,11 +138,14 @@ func create(tx *bolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.Bucket(bucketMeta).Put(keyEpoch, []byte(rand.Text())); err != nil {
+	if err := putEpoch(tx); err != nil {
 		return err
 	}
 	return putFormat(tx, formatVersion)
 }
+
+// putEpoch gives the file a new epoch.
+func putEpoch(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyEpoch, []byte(rand.Text())) }
 
 func putFormat(tx *bolt.Tx, version int) error {
 	return tx.Bucket(bucketMeta).Put(keyFormat, []byte(formatName+strconv.Itoa(version)))

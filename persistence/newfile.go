@@ -7,12 +7,32 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // WriteNew makes a file, which only its owner can read, of what write puts
 // out: all of it and durable, or none. It fails with [fs.ErrExist] if there is
 // something of that name.
-func WriteNew(path string, write func(io.Writer) error) (err error) {
+func WriteNew(path string, write func(io.Writer) error) error {
+	return writeNew(path, write, func(string) error { return nil })
+}
+
+// WriteBackup is [WriteNew] for what [Backup.WriteTo] puts out. The copy gets
+// an [Store.Epoch] of its own: once it serves in place of the file that it is of,
+// numbers that were given since mean other entries.
+func WriteBackup(path string, write func(io.Writer) error) error {
+	return writeNew(path, write, func(copied string) error {
+		d, err := openDisk(copied, Options{}.withDefaults(), false)
+		if err != nil {
+			return err
+		}
+		err = d.update(func(tx *bolt.Tx) (bool, error) { return true, putEpoch(tx) })
+		return errors.Join(err, d.close())
+	})
+}
+
+func writeNew(path string, write func(io.Writer) error, finish func(name string) error) (err error) {
 	dir := filepath.Dir(path)
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("write %s: %w", path, fs.ErrExist)
@@ -27,6 +47,9 @@ func WriteNew(path string, write func(io.Writer) error) (err error) {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := finish(f.Name()); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := publish(f.Name(), path); err != nil {

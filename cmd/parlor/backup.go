@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"syscall"
 
@@ -37,7 +36,7 @@ func (c *backupCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	}
 	defer source.close()
 	var size int64
-	err = persistence.WriteNew(c.To, func(w io.Writer) error {
+	err = persistence.WriteBackup(c.To, func(w io.Writer) error {
 		counted := &counter{w: w}
 		err := source.backup(ctx, counted)
 		size = counted.n
@@ -105,20 +104,4 @@ func openSource(ctx context.Context, data string) (source, error) {
 		export: func(ctx context.Context, w io.Writer, chat string) error { return export(ctx, r, w, chat) },
 		close:  func() { r.Close() },
 	}, nil
-}
-
-// openControl has the server answer operators. A server without is a server
-// all the same.
-func openControl(s Settings, store *persistence.Store, parts *parts, log *slog.Logger) {
-	options := control.Options{
-		Backup: func() (control.Backup, error) { return store.Backup() },
-		Export: func(ctx context.Context, w io.Writer, chat string) error { return export(ctx, &store.Reader, w, chat) },
-		Logger: log,
-	}
-	c, err := control.Listen(control.Path(s.Data), options)
-	if err != nil {
-		log.Warn("parlor backup and parlor export will not reach this server", "err", err)
-		return
-	}
-	parts.add("control socket", func(context.Context) error { return c.Close() })
 }

@@ -56,6 +56,7 @@ type cli struct {
 	Compact compactCmd `cmd:"" help:"Return unused space of the data file to the system."`
 	Export  exportCmd  `cmd:"" help:"Write chats as JSON Lines."`
 	Import  importCmd  `cmd:"" help:"Read chats from JSON Lines."`
+	Release releaseCmd `cmd:"" help:"Let a room that was quarantined try again."`
 
 	env      environment `kong:"-"`
 	resolver *resolver   `kong:"-"`

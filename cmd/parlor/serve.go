@@ -57,7 +57,6 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	parts.add("event log", func(context.Context) error { return store.Close() })
-	openControl(s, store, &parts, log)
 
 	sessions, err := openRecovery(s, store, log)
 	if err != nil {
@@ -78,6 +77,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	parts.add("rooms", rooms.Close)
+	openControl(s, store, rooms, &parts, log)
 
 	keeper := retention.Start(retention.Options{Log: store, Rooms: rooms, Logger: log, For: s.RetainFor, Bytes: int64(s.RetainBytes)})
 	parts.add("retention", func(context.Context) error { keeper.Close(); return nil })

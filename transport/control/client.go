@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,15 +47,24 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Backup writes a copy of the server's data file to w. After an error what
 // was written is of no use.
-func (c *Client) Backup(ctx context.Context, w io.Writer) error { return c.get(ctx, "/backup", w) }
+func (c *Client) Backup(ctx context.Context, w io.Writer) error {
+	return c.ask(ctx, http.MethodGet, "/backup", w)
+}
 
 // Export writes one chat, or with "" all, to w.
 func (c *Client) Export(ctx context.Context, w io.Writer, chat string) error {
-	return c.get(ctx, "/export?"+url.Values{"chat": {chat}}.Encode(), w)
+	return c.ask(ctx, http.MethodGet, "/export?"+url.Values{"chat": {chat}}.Encode(), w)
 }
 
-func (c *Client) get(ctx context.Context, target string, w io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://parlor"+target, nil)
+// Release ends the quarantine of a room, and reports whether it was in one.
+func (c *Client) Release(ctx context.Context, room string) (was bool, err error) {
+	var answer bytes.Buffer
+	err = c.ask(ctx, http.MethodPost, "/release?"+url.Values{"room": {room}}.Encode(), &answer)
+	return answer.String() == "true", err
+}
+
+func (c *Client) ask(ctx context.Context, method, target string, w io.Writer) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://parlor"+target, nil)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 // Package control lets operators reach a server that runs: it holds the lock
 // of its data file, so whoever wants a copy has to ask it.
 //
-//	parlor backup, parlor export → [Client] ─ HTTP over a Unix-domain socket → [Server] → [Options]
+//	parlor backup, export, release → [Client] ─ HTTP over a Unix-domain socket → [Server] → [Options]
 //
 // The socket is a file beside the data file that only its owner can open, and
 // that is all there is to signing in. Its name is [Path].
@@ -39,14 +39,17 @@ type Backup interface {
 	Close()
 }
 
-// Options configure a [Server]. Backup and Export have no default; both may
-// be called from any goroutine.
+// Options configure a [Server]. The functions have no default, and may be
+// called from any goroutine.
 type Options struct {
 	// Backup begins a copy, which the server closes.
 	Backup func() (Backup, error)
 
 	// Export writes one chat, or with "" all.
 	Export func(ctx context.Context, w io.Writer, chat string) error
+
+	// Release ends the quarantine of a room, and reports whether it was in one.
+	Release func(ctx context.Context, room string) (was bool, err error)
 
 	// Logger learns of requests. Nil discards the records.
 	Logger *slog.Logger
@@ -83,6 +86,7 @@ func Listen(path string, o Options) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /backup", s.backup)
 	mux.HandleFunc("GET /export", s.export)
+	mux.HandleFunc("POST /release", s.release)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: o.WriteTimeout, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)}
 	go func() {
 		defer close(s.done)
@@ -140,6 +144,16 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, "export", func(w io.Writer) error { return s.Export(r.Context(), w, r.FormValue("chat")) })
+}
+
+func (s *Server) release(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, "release", func(w io.Writer) error {
+		was, err := s.Release(r.Context(), r.FormValue("room"))
+		if err == nil {
+			_, err = fmt.Fprint(w, was)
+		}
+		return err
+	})
 }
 
 // answer streams what write puts out, and then says how it ended.

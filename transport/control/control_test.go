@@ -60,6 +60,24 @@ func dial(t *testing.T, path string) *Client {
 	return c
 }
 
+func TestRelease(t *testing.T) {
+	path := start(t, Options{Release: func(_ context.Context, room string) (bool, error) {
+		if room == "none" {
+			return false, errors.New("there is no such room")
+		}
+		return room == "quarantined", nil
+	}})
+	c := dial(t, path)
+	for room, want := range map[string]bool{"quarantined": true, "healthy": false} {
+		if was, err := c.Release(t.Context(), room); was != want || err != nil {
+			t.Errorf("%s: %v, %v, want %v", room, was, err, want)
+		}
+	}
+	if _, err := c.Release(t.Context(), "none"); err == nil || !strings.Contains(err.Error(), "there is no such room") {
+		t.Errorf("no room: %v", err)
+	}
+}
+
 func TestBackup(t *testing.T) {
 	text := strings.Repeat("0123456789", 100_000)
 	failure := error(nil)

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"parlor/actors/rooms"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+	"parlor/transport/control"
+)
+
+// openControl has the server answer operators. A server without is a server
+// all the same.
+func openControl(s Settings, store *persistence.Store, rooms *rooms.Rooms, parts *parts, log *slog.Logger) {
+	options := control.Options{
+		Backup: func() (control.Backup, error) { return store.Backup() },
+		Export: func(ctx context.Context, w io.Writer, chat string) error { return export(ctx, &store.Reader, w, chat) },
+		Release: func(ctx context.Context, room string) (bool, error) {
+			return rooms.Release(ctx, chat.RoomID(room))
+		},
+		Logger: log,
+	}
+	c, err := control.Listen(control.Path(s.Data), options)
+	if err != nil {
+		log.Warn("parlor backup, export and release will not reach this server", "err", err)
+		return
+	}
+	parts.add("control socket", func(context.Context) error { return c.Close() })
+}
+
+// releaseCmd lets a room that was quarantined try again.
+type releaseCmd struct {
+	Room string `arg:"" help:"The room_id, as the log of the server has it."`
+
+	Values
+}
+
+// Help implements [kong.HelpProvider].
+func (*releaseCmd) Help() string {
+	return `A room that fails again and again is quarantined: it refuses all commands, and its history can still be read. The server logs why it failed, and its id. When the reason is gone, this lets it try again, with its members and the turn that it was at. A restart of the server does the same.`
+}
+
+// Run asks the server.
+func (c *releaseCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+	client, err := control.Dial(ctx, control.Path(s.Data))
+	if errors.Is(err, control.ErrNoServer) {
+		return fmt.Errorf("no server answers on %s", control.Path(s.Data))
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	was, err := client.Release(ctx, c.Room)
+	if err != nil {
+		return err
+	}
+	said := "released"
+	if !was {
+		said = "it was not quarantined"
+	}
+	_, err = fmt.Fprintln(out.stdout, said)
+	return err
+}
