@@ -2,7 +2,9 @@ package assistant
 
 import (
 	"encoding/json"
+	"errors"
 
+	"parlor/actors/recovery"
 	"parlor/actors/room"
 	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
@@ -23,7 +25,6 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.answerJoin(e, r, body.(room.Joined))
 	case wire.LeaveRoom:
 		c.forget(r.Room)
-		c.save(nil)
 		left := wire.RoomLeft(r)
 		c.emitFrom(c.offset(), "room_left", "", left)
 		c.ok(e, left)
@@ -54,7 +55,13 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	joined := roomJoined(j)
 	from, missed := c.offset(), []engineio.Frame(nil)
 	if r.After != nil {
-		from, missed, joined.Snapshot = c.resume(r, told, j)
+		var err error
+		if from, missed, joined.Snapshot, err = c.resume(r, told, j); err != nil {
+			c.forget(id)
+			c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: c.address}})
+			c.refuse(e, r, chat.AsError(err))
+			return
+		}
 	}
 	if r.Room == "" {
 		c.emit("room_joined", undefined, joined)
@@ -66,7 +73,7 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 
 // resume returns what the client has missed and the offset ahead of it, or a
 // snapshot that it has to take instead.
-func (c *client) resume(r wire.JoinRoom, told *mark, j room.Joined) (json.RawMessage, []engineio.Frame, *wire.Snapshot) {
+func (c *client) resume(r wire.JoinRoom, told *mark, j room.Joined) (from json.RawMessage, missed []engineio.Frame, s *wire.Snapshot, err error) {
 	reason := wire.SnapshotTooFar
 	switch {
 	case r.Epoch != "" && r.Epoch != j.Epoch:
@@ -75,14 +82,17 @@ func (c *client) resume(r wire.JoinRoom, told *mark, j room.Joined) (json.RawMes
 		reason = wire.SnapshotAhead
 	default:
 		told.seq = *r.After
-		from := c.offset()
-		if missed, ok := c.missed(j.Chat.Room, r.Dialect, told, j.Seq, c.maxReplayBytes(), nil); ok {
-			return from, append(missed, textSoFar(j.Chat.Room, r.Dialect, j)...), nil
+		from = c.offset()
+		to := replay{room: c.maxReplayBytes()}
+		all := func(chat.Record) bool { return false }
+		err := c.missed(&to, recovery.Room{ID: j.Chat.Room, Dialect: r.Dialect}, told, j, all)
+		if !errors.Is(err, errCannotTell) {
+			return from, to.frames, nil, err
 		}
-		told.seq = j.Seq
+		told.seq, told.frames = j.Seq, 0
 	}
 	messages, more, err := c.Rooms.History(c.user, j.Chat.Room, j.Seq+1, wire.DefaultHistory)
-	return c.offset(), nil, &wire.Snapshot{Reason: reason, Messages: page(messages, more || err != nil)}
+	return c.offset(), nil, &wire.Snapshot{Reason: reason, Messages: page(messages, more)}, err
 }
 
 func page(messages []chat.Message, more bool) wire.Messages {

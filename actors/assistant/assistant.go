@@ -72,6 +72,7 @@ type client struct {
 	rooms   map[chat.RoomID]*membership
 	waiting map[uint64]waiting // for a room's reply, by its Ref
 	ref     uint64
+	held    map[chat.RoomID][]func() // what is wanted of rooms behind a join that waits for the disk
 	standing
 }
 
@@ -147,7 +148,38 @@ func send(call room.Caller, r wire.SendMessage) room.Message {
 func (c *client) tell(e *session.Event, r wire.Request, id chat.RoomID, command func(room.Caller) room.Message) {
 	call := c.caller()
 	c.await(call.Ref, waiting{e, r, id})
-	c.Rooms.Tell(id, command(call))
+	c.inOrder(id, func() { c.Rooms.Tell(id, command(call)) })
+}
+
+// inOrder does what concerns a room at once, or behind the join that waits for
+// the disk.
+func (c *client) inOrder(id chat.RoomID, do func()) {
+	if held, waits := c.held[id]; waits {
+		c.held[id] = append(held, do)
+		return
+	}
+	do()
+}
+
+// hold has everything that concerns the room wait for proceed.
+func (c *client) hold(id chat.RoomID) {
+	if c.held == nil {
+		c.held = make(map[chat.RoomID][]func())
+	}
+	c.held[id] = nil
+}
+
+// proceed does what was held, up to the next join that waits for the disk.
+func (c *client) proceed(id chat.RoomID) {
+	held := c.held[id]
+	delete(c.held, id)
+	for i, do := range held {
+		do()
+		if _, waits := c.held[id]; waits {
+			c.held[id] = append(c.held[id], held[i+1:]...)
+			return
+		}
+	}
 }
 
 // caller signs a command with a number of its own.
@@ -186,6 +218,12 @@ func (c *client) join(e *session.Event, r wire.JoinRoom) {
 		c.refuse(e, r, chat.Refuse(chat.CodeInvalid, "room_id is missing, and no room was found or created before"))
 		return
 	}
+	c.inOrder(id, func() { c.joinRoom(e, r, id) })
+}
+
+// joinRoom asks the room to admit the client, once it is on disk that the
+// client may want to come back to it.
+func (c *client) joinRoom(e *session.Event, r wire.JoinRoom, id chat.RoomID) {
 	m, known := c.rooms[id]
 	switch {
 	case !known && len(c.rooms) >= c.maxRooms():
@@ -198,7 +236,16 @@ func (c *client) join(e *session.Event, r wire.JoinRoom) {
 	m.dialect = r.Dialect
 	call := c.caller()
 	c.await(call.Ref, waiting{e, r, id})
-	c.save(func() { c.Rooms.Tell(id, &room.Join{Caller: call, Dialect: r.Dialect}) })
+	tell := func() { c.Rooms.Tell(id, &room.Join{Caller: call, Dialect: r.Dialect}) }
+	if c.remembered(id, r.Dialect) {
+		tell()
+		return
+	}
+	c.hold(id)
+	c.save(func() {
+		tell()
+		c.proceed(id)
+	})
 }
 
 // await remembers what a room's reply will be the answer to.
@@ -267,10 +314,12 @@ func (c *client) publish(p *room.Publication) {
 	if !ok || m.told == nil {
 		return
 	}
-	c.send(c.mark(m.told, p.Seq, p.Frames)...)
 	if p.Gone {
 		c.forget(p.Room)
+		c.send(c.markLeft(p.Frames)...)
+		return
 	}
+	c.send(c.mark(m.told, p.Seq, p.Frames)...)
 }
 
 func (c *client) reply(d room.Reply) {

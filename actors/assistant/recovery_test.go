@@ -345,10 +345,6 @@ func TestNotRecovered(t *testing.T) {
 		{"an offset too many", func(_ *recoverable, v *visitor) { v.cut(); v.offset += ",abcdefgh.1" }},
 		{"an offset of the future", func(_ *recoverable, v *visitor) { v.cut(); v.offset += "00" }},
 		{"the client left", func(_ *recoverable, v *visitor) { v.Say("1" + prefix); synctest.Wait() }},
-		{"the chat was deleted", func(s *recoverable, v *visitor) {
-			v.cut()
-			s.User("bob").Do(theChat, &room.Delete{})
-		}},
 		{"the chat was deleted and made again", func(s *recoverable, v *visitor) {
 			v.cut()
 			bob := s.User("bob")
@@ -400,6 +396,114 @@ func TestNotRecovered(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A chat that was deleted meanwhile is told as such, and costs nothing of the others.
+func TestRecoveryOfADeletedChat(t *testing.T) {
+	for _, away := range []bool{true, false} {
+		runRecoverable(t, func(t *testing.T, s *recoverable) {
+			bob := s.User("bob")
+			bob.Create(theChat)
+			bob.Create(otherChat)
+			v := s.visit("alice")
+			v.join(theChat)
+			v.join(otherChat)
+			if away {
+				v.cut()
+			}
+			bob.Do(theChat, &room.Delete{})
+			if !away { // the last that it hears is that the chat was deleted
+				v.listen()
+				v.cut()
+			}
+			v.heard = nil
+			say(bob, otherChat, "1")
+			v.connect()
+			want := []string{"message B 1", "error A", "connect"}
+			if !away {
+				want = []string{"message B 1", "connect"}
+			}
+			v.want(want...)
+			if !v.recovered {
+				t.Error("not recovered")
+			}
+			v.cut()
+			v.connect()
+			v.want("connect")
+		})
+	}
+}
+
+// What a client wants of a room keeps its order, though a join waits for the
+// disk and nothing else does.
+func TestJoinKeepsItsPlace(t *testing.T) {
+	runRecoverable(t, func(t *testing.T, s *recoverable) {
+		bob := s.User("bob")
+		bob.Create(theChat)
+		v := s.visit("alice")
+		v.heard = nil
+		packet := func(event, more string) string {
+			return fmt.Sprintf(`2%s["%s",{"room_id":%q%s}]`, prefix, event, theRoom, more)
+		}
+		join, leave := packet("join_room", `,"dialect":"documented"`), packet("leave_room", "")
+		v.Say(join, packet("send_message", `,"message":"hello"`))
+		v.want("room_joined A", "message_sent A", "turn A queued", "turn A running", "stream_start A",
+			"stream_chunk A You said:  @0", "stream_chunk A hello @10", "stream_chunk A @15",
+			"message A You said: hello", "stream_end A completed", "turn A completed")
+		v.Say(leave, join, leave, packet("join_room", `,"dialect":"spa"`), join, leave)
+		v.want("room_left", "room_joined A", "room_left", "room_joined A", "room_joined A", "room_left")
+		say(bob, theChat, "unheard")
+		v.want()
+	})
+}
+
+// What cannot be saved now is saved later: the client can come back again.
+func TestUnsavedIsSavedLater(t *testing.T) {
+	runRecoverable(t, func(t *testing.T, s *recoverable) {
+		s.options.MaxSessions = 1
+		s.table.Close()
+		s.open()
+		bob := s.User("bob")
+		bob.Create(theChat)
+		first, second := s.visit("alice"), s.visit("alice")
+		first.join(theChat)
+		second.join(theChat)
+		first.Say("1" + prefix) // leaves for good, and makes room
+		time.Sleep(2 * time.Second)
+		say(bob, theChat, "saved at this")
+		say(bob, theChat, "and told by this")
+		second.listen()
+		second.cut()
+		second.connect()
+		if !second.recovered {
+			t.Errorf("not recovered from %q", second.offset)
+		}
+	})
+}
+
+// However long one answer is, whoever missed it can come back.
+func TestRecoveryOfALongAnswer(t *testing.T) {
+	runRecoverable(t, func(t *testing.T, s *recoverable) {
+		s.namespace.MaxReplayBytes = 1000
+		bob := s.User("bob")
+		bob.Create(theChat)
+		v := s.visit("alice")
+		v.join(theChat)
+		v.cut()
+		v.heard = nil
+		long := strings.Repeat("long ", 1000)
+		say(bob, theChat, long)
+		v.connect()
+		v.want("message A "+long, "connect")
+		v.cut()
+		say(bob, theChat, long)
+		say(bob, theChat, "short")
+		v.connect()
+		v.want("connect")
+		if v.recovered {
+			t.Error("more than the limit was replayed")
+		}
+	})
 }
 
 // Whoever shows somebody else's private id neither gets the session nor ends it.

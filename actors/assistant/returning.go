@@ -1,6 +1,9 @@
 package assistant
 
 import (
+	"errors"
+	"slices"
+
 	"parlor/actors/recovery"
 	"parlor/actors/room"
 	wire "parlor/protocol/assistant"
@@ -9,20 +12,30 @@ import (
 )
 
 // returning is a client that was here before, until all its rooms have
-// admitted it again. What it has missed is collected, and reaches it ahead of
-// the confirmation; should a room be gone, or too much have been missed, it
-// begins a new session and has been sent nothing of this one.
+// answered. What it has missed is collected, and reaches it ahead of the
+// confirmation; should too much have been missed, or a room not be able to tell,
+// it begins a new session and has been sent nothing of this one.
 type returning struct {
-	rooms  map[uint64]recovery.Room // by the Ref of the Join
-	frames []engineio.Frame
-	bytes  int
+	replay
+	rooms map[uint64]recovery.Room // by the Ref of the Join
+	gone  []recovery.Room          // their chats are there no more
 }
 
-func (r *returning) add(frames ...engineio.Frame) {
+// A replay is frames for a client that has missed them, up to a limit. The
+// first piece always fits: else nobody could come back behind a long answer.
+type replay struct {
+	frames []engineio.Frame
+	room   int // in bytes
+}
+
+// add reports false if there is no room for the frames, which are one piece.
+func (r *replay) add(frames ...engineio.Frame) bool {
+	first := len(r.frames) == 0
 	for _, f := range frames {
-		r.bytes += len(f.Data)
+		r.room -= len(f.Data)
 	}
 	r.frames = append(r.frames, frames...)
+	return first || r.room >= 0
 }
 
 // comeBack joins the rooms of the session s, from where the client was told.
@@ -31,7 +44,9 @@ func (c *client) comeBack(pid string, s recovery.Session, told offset) {
 	c.socket.Identify(s.SID, pid)
 	c.socket.Defer()
 	c.address = address{c.socket, s.SID}
-	c.standing = standing{pid: pid, told: told, returning: &returning{rooms: make(map[uint64]recovery.Room)}}
+	c.standing = standing{pid: pid, told: told, onDisk: s.Rooms, returning: &returning{
+		replay: replay{room: c.maxReplayBytes()}, rooms: make(map[uint64]recovery.Room),
+	}}
 	for _, r := range s.Rooms {
 		call := c.caller()
 		c.returning.rooms[call.Ref] = r
@@ -52,11 +67,14 @@ func (c *client) rejoined(d room.Reply) bool {
 	}
 	delete(c.returning.rooms, d.Ref)
 	joined, admitted := d.Body.(room.Joined)
-	if !admitted { // it may have been refused the first time
+	if !admitted { // as it may have been the first time
 		delete(c.rooms, r.ID)
+		if d.Err.Code == chat.CodeNotFound {
+			c.returning.gone = append(c.returning.gone, r)
+		}
 	}
 	switch {
-	case admitted && !c.catchUp(r, joined):
+	case admitted && c.catchUp(r, joined) != nil:
 		c.beginInstead()
 	case len(c.returning.rooms) == 0:
 		c.confirm()
@@ -64,63 +82,54 @@ func (c *client) rejoined(d room.Reply) bool {
 	return true
 }
 
-// catchUp collects what the client has missed in a room, and the text so far of
-// a running turn. It reports false if the room cannot tell.
-func (c *client) catchUp(r recovery.Room, j room.Joined) bool {
+// errCannotTell says that a client has to be told otherwise what it missed.
+var errCannotTell = errors.New("assistant: too much was missed, or it is of another log")
+
+// catchUp collects what the client has missed in a room.
+func (c *client) catchUp(r recovery.Room, j room.Joined) error {
 	told := c.told.find(tagOf(r.ID, j.Epoch))
 	if told == nil { // left, or not told that it had joined
 		c.Rooms.Tell(r.ID, &room.Leave{Caller: room.Caller{User: c.user, Address: c.address}})
 		delete(c.rooms, r.ID)
-		return true
-	}
-	c.rooms[r.ID].told = told
-	if !told.within(j.Seq) {
-		return false
-	}
-	left := c.maxReplayBytes() - c.returning.bytes
-	frames, ok := c.missed(r.ID, r.Dialect, told, j.Seq, left, c.said)
-	if !ok {
-		return false
-	}
-	c.returning.add(frames...)
-	c.returning.add(textSoFar(r.ID, r.Dialect, j)...)
-	return true
-}
-
-// textSoFar encodes what the running turn has answered, as one piece.
-func textSoFar(id chat.RoomID, d wire.Dialect, j room.Joined) []engineio.Frame {
-	if j.Turn == nil || j.Turn.Content == "" {
 		return nil
 	}
-	return wire.Delta(d, id, j.Turn.MessageID, 0, j.Turn.Content)
+	c.rooms[r.ID].told = told
+	return c.missed(&c.returning.replay, r, told, j, c.said)
 }
 
-// missed returns what there is to tell of the records that follow told, up to
-// last, which is where it moves told. It reports false if that cannot be read,
-// or is more than limit bytes.
-func (c *client) missed(id chat.RoomID, d wire.Dialect, told *mark, last uint64, limit int, omit func(chat.Record) bool) (missed []engineio.Frame, ok bool) {
+// missed adds what there is to tell of the records that follow told, which
+// moves to the last one, and the text so far of a running turn.
+func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined, omit func(chat.Record) bool) error {
+	if !told.within(j.Seq) {
+		return errCannotTell
+	}
 	first, seen := told.seq+1, told.frames
-	for record, err := range c.Rooms.Records(id, told.seq) {
-		if err != nil || limit < 0 {
-			return nil, false
+	for record, err := range c.Rooms.Records(r.ID, told.seq) {
+		if err != nil {
+			return err
 		}
-		if record.Seq > last { // it comes as a publication
+		if record.Seq > j.Seq { // it comes as a publication
 			break
 		}
-		if omit != nil && omit(record) {
+		if omit(record) {
 			continue
 		}
-		frames := c.mark(told, record.Seq, wire.Record(d, id, record))
+		frames := c.mark(told, record.Seq, wire.Record(r.Dialect, r.ID, record))
 		if record.Seq == first {
 			frames = frames[min(seen, len(frames)):]
 		}
-		for _, f := range frames {
-			limit -= len(f.Data)
+		if !to.add(frames...) {
+			return errCannotTell
 		}
-		missed = append(missed, frames...)
 	}
-	told.seq, told.frames = last, 0
-	return missed, limit >= 0
+	told.seq, told.frames = j.Seq, 0
+	if j.Turn == nil || j.Turn.Content == "" {
+		return nil
+	}
+	if !to.add(wire.Delta(r.Dialect, r.ID, j.Turn.MessageID, 0, j.Turn.Content)...) {
+		return errCannotTell
+	}
+	return nil
 }
 
 // said reports whether the client itself sent the message that r records.
@@ -130,16 +139,22 @@ func (c *client) said(r chat.Record) bool {
 }
 
 // confirm ends the return: from here on the client is like any other. It has to
-// be back in every room that it knows of.
+// be back in every room that it knows of, but those whose chats were deleted,
+// which it is told.
 func (c *client) confirm() {
-	for _, m := range c.told {
-		if !c.joined(m) {
-			c.beginInstead()
-			return
-		}
-	}
 	r := c.returning
 	c.returning = nil
+	lost := slices.DeleteFunc(slices.Clone(c.told), c.joined)
+	if len(lost) > len(r.gone) {
+		c.beginInstead()
+		return
+	}
+	if len(lost) > 0 {
+		c.told = slices.DeleteFunc(c.told, func(m *mark) bool { return slices.Contains(lost, m) })
+		for _, room := range r.gone {
+			r.frames = append(r.frames, c.markLeft(wire.Gone(room.ID))...)
+		}
+	}
 	c.socket.Replay(r.frames...)
 	c.socket.Confirm()
 }

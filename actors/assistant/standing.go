@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"parlor/actors/recovery"
 	"parlor/actors/room"
@@ -20,9 +21,14 @@ import (
 type standing struct {
 	pid       string
 	told      offset
-	unsaved   bool // it is not on disk what the client has joined
+	onDisk    []recovery.Room // the rooms as they are on disk, or on their way there; some may have been left
+	unsaved   bool            // it is not on disk what the client has joined
+	tried     time.Time       // to save it
 	returning *returning
 }
+
+// saveAgain is how often that is tried again, at most.
+const saveAgain = time.Second
 
 // owner tells a socket that another one has its session.
 type owner struct{ socket *session.Socket }
@@ -66,15 +72,16 @@ func (c *client) begin() {
 	c.address = address{c.socket, id}
 }
 
-// save remembers what the client has joined and asked to join, and calls then
-// when that is on disk or cannot be.
+// remembered reports whether a client that comes back would be joined to the
+// room, or cannot come back at all.
+func (c *client) remembered(id chat.RoomID, d wire.Dialect) bool {
+	return c.pid == "" || !id.Valid() || slices.Contains(c.onDisk, recovery.Room{ID: id, Dialect: d})
+}
+
+// save remembers what the client has joined and asked to join, and calls then,
+// if it is not nil, when that is on disk or cannot be.
 func (c *client) save(then func()) {
-	if c.pid == "" {
-		if then != nil {
-			then()
-		}
-		return
-	}
+	c.tried = time.Now()
 	s := recovery.Session{SID: c.socket.ID(), User: c.user.ID, Guest: c.user.Guest}
 	for id, m := range c.rooms {
 		if id.Valid() {
@@ -82,6 +89,7 @@ func (c *client) save(then func()) {
 		}
 	}
 	slices.SortFunc(s.Rooms, func(a, b recovery.Room) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	c.onDisk = s.Rooms
 	socket := c.socket
 	c.Recovery.Save(c.pid, owner{socket}, s, func(err error) { socket.Tell(saved{err, then}) })
 }
@@ -106,10 +114,18 @@ func (c *client) lose(reason string) {
 
 // admitted makes the client a member who knows the room up to now.
 func (c *client) admitted(id chat.RoomID, d wire.Dialect, j room.Joined) *mark {
-	c.forget(id)
-	m := &membership{d, &mark{tag: tagOf(id, j.Epoch), seq: j.Seq}}
-	c.enter(id, m)
+	m := c.rooms[id]
+	if m == nil {
+		m = &membership{dialect: d}
+		c.enter(id, m)
+	}
+	c.told = c.told.without(m.told)
+	m.told = &mark{tag: tagOf(id, j.Epoch), seq: j.Seq}
 	c.told = append(c.told, m.told)
+	if !c.remembered(id, m.dialect) { // joined again while it was being left
+		c.unsaved = true
+		c.save(nil)
+	}
 	return m.told
 }
 
@@ -120,12 +136,27 @@ func (c *client) mark(told *mark, seq uint64, frames []engineio.Frame) []enginei
 	if c.pid == "" || seq == 0 {
 		return frames
 	}
+	if c.unsaved && time.Since(c.tried) >= saveAgain {
+		c.save(nil)
+	}
 	marked := make([]engineio.Frame, len(frames))
 	for i, f := range frames {
 		told.seq, told.frames = seq-1, i+1
 		if i == len(frames)-1 {
 			told.seq, told.frames = seq, 0
 		}
+		marked[i] = socketio.WithArg(f, c.offset())
+	}
+	return marked
+}
+
+// markLeft is mark for what ends a membership.
+func (c *client) markLeft(frames []engineio.Frame) []engineio.Frame {
+	if c.pid == "" {
+		return frames
+	}
+	marked := make([]engineio.Frame, len(frames))
+	for i, f := range frames {
 		marked[i] = socketio.WithArg(f, c.offset())
 	}
 	return marked
@@ -150,11 +181,12 @@ func (c *client) emitFrom(offset json.RawMessage, word, id string, payload any) 
 
 // send sends what a room tells, in its place among what the client has missed.
 func (c *client) send(frames ...engineio.Frame) {
-	if c.returning != nil {
-		c.returning.add(frames...)
-		return
+	switch {
+	case c.returning == nil:
+		c.socket.Send(frames...)
+	case !c.returning.add(frames...):
+		c.beginInstead()
 	}
-	c.socket.Send(frames...)
 }
 
 func (c *client) maxReplayBytes() int { return cmp.Or(c.MaxReplayBytes, 512<<10) }

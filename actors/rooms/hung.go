@@ -8,7 +8,8 @@ import (
 
 // A room that does not return from what it was told cannot be ended: Go has no
 // way to stop a goroutine. But it can be noticed, and who turns to it be
-// answered. hungAfter is longer than a room that restarts may be silent.
+// answered. hungAfter is longer than a room that restarts may be silent; it is
+// noticed up to watchEvery later.
 const (
 	hungAfter  = 30 * time.Second
 	watchEvery = 10 * time.Second
@@ -17,22 +18,23 @@ const (
 // watch is what is known of a room's progress.
 type watch struct {
 	pulse  *room.Pulse
-	told   uint64 // how much the room was told
-	beat   uint64 // how much of it the room had handled when looked at last
-	silent time.Duration
+	told   uint64    // how much the room was told
+	beat   uint64    // how much of it the room had handled when looked at last
+	silent time.Time // when it was first seen to be at that beat with more to do; zero if it was not
 	hung   bool
 }
 
 // look reports whether the room has begun or ceased to hang.
-func (w *watch) look() (changed bool) {
+func (w *watch) look(now time.Time) (changed bool) {
 	beat := w.pulse.Load()
-	if beat == w.told || beat != w.beat {
-		w.silent = 0
-	} else {
-		w.silent += watchEvery
+	switch {
+	case beat == w.told:
+		w.silent = time.Time{}
+	case beat != w.beat || w.silent.IsZero():
+		w.silent = now
 	}
 	w.beat = beat
-	hung := w.silent >= hungAfter
+	hung := !w.silent.IsZero() && now.Sub(w.silent) >= hungAfter
 	changed, w.hung = hung != w.hung, hung
 	return changed
 }
@@ -40,9 +42,10 @@ func (w *watch) look() (changed bool) {
 func (s *supervisor) watchSoon() { s.timer = s.self.After(watchEvery, &watchTick{}) }
 
 func (s *supervisor) lookForHung() {
+	now := time.Now()
 	for id, r := range s.rooms {
 		switch {
-		case !r.look():
+		case !r.look(now):
 		case r.hung:
 			s.options.Logger.Error("room hangs", "room", id, "waiting", r.told-r.beat)
 		default:

@@ -88,13 +88,18 @@ func (s *supervisor) forward(id chat.RoomID, m room.Message) {
 	switch {
 	case !ok:
 		s.wake(id).tell(m)
-	case r.hung:
+	case r.hung && !leaves(m): // who leaves does not come back to be asked again
 		room.Hung(m)
 	case r.draining:
 		r.parked = append(r.parked, m)
 	default:
 		r.tell(m)
 	}
+}
+
+func leaves(m room.Message) bool {
+	_, ok := m.(*room.Leave)
+	return ok
 }
 
 // tell tells the room something that it has to handle.
