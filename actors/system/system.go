@@ -172,13 +172,14 @@ func props[M any](sys *actor.ActorSystem, log *slog.Logger, spec Spec[M], more .
 	if life.stopped == nil {
 		life.stopped = func() {}
 	}
-	produce := func() actor.Actor {
+	instance := spec.New // captured by itself, since it is kept for as long as the actor
+	produce := func(*actor.ActorSystem) actor.Actor {
 		if life.over {
 			return &adapter[M]{log: log, life: life, ended: true}
 		}
-		return &adapter[M]{log: log, life: life, actor: spec.New()}
+		return &adapter[M]{log: log, life: life, actor: instance()}
 	}
-	return actor.PropsFromProducer(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(mailbox))...)
+	return actor.PropsFromProducerWithActorSystem(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(mailbox))...)
 }
 
 // mailbox makes a queue of linked messages. The framework's default one is a
