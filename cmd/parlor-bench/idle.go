@@ -41,7 +41,7 @@ type idleCmd struct {
 	Connections int           `default:"10000" help:"Connections to each server."`
 	Parlor      string        `default:"bin/parlor" type:"existingfile" help:"The parlor to measure."`
 	Reference   string        `default:"cmd/parlor-bench/reference" type:"existingdir" help:"The Node reference server, installed with npm ci."`
-	Settle      time.Duration `default:"30s" help:"Idle time before memory is read. A round of heartbeats takes 25s."`
+	Settle      time.Duration `default:"60s" help:"Idle time before memory is read. A round of heartbeats takes 25s, and parlor gives memory back after 15s to 30s without work."`
 }
 
 // Help implements [kong.HelpProvider].

@@ -52,6 +52,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	defer func() { err = errors.Join(err, parts.stop()) }()
 
 	outliveFileSizeLimit()
+	parts.add("memory", releaseMemory())
 	store, err := persistence.Open(s.Data, persistence.Options{Logger: log})
 	if err != nil {
 		return err
