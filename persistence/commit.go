@@ -187,13 +187,13 @@ func deleteRoom(tx *bolt.Tx, room string) error {
 	if err != nil {
 		return err
 	}
-	if err := deleteState(tx, room); err != nil {
-		return err
-	}
 	turns := tx.Bucket(bucketTurns)
 	turn := has(turns, []byte(room))
 	if removed+keys == 0 && !chat && !turn {
 		return fmt.Errorf("%w: room %q", ErrNotFound, room)
+	}
+	if err := deleteState(tx, room); err != nil {
+		return err
 	}
 	return turns.Delete([]byte(room))
 }

@@ -28,8 +28,8 @@ type Options struct {
 	// size. Zero means [DefaultInitialMmapSize].
 	InitialMmapSize int
 
-	// MaxCommitBytes bounds one commit, its entries, keys and chat row, and the
-	// keys of one [Store.DeleteSessions]. Zero means [DefaultMaxCommitBytes].
+	// MaxCommitBytes bounds one commit, its entries, keys, chat row, text and
+	// snapshot, and the keys of one [Store.DeleteSessions]. Zero means [DefaultMaxCommitBytes].
 	MaxCommitBytes int
 
 	// TxCommits and TxBytes bound one transaction, and thereby how long the

@@ -83,7 +83,7 @@ func (s *Store) Append(c Commit, done func(error)) {
 }
 
 // Delete queues the removal of all that is stored of the room: entries, keys,
-// chat row, open turn. It keeps its place among the commits, and done is
+// chat row, open turn and its text, snapshot. It keeps its place among the commits, and done is
 // called as Append calls it, with [ErrNotFound] if there was nothing. The next
 // entry of a deleted room is number 1 again. The space is reused, not
 // returned to the system.

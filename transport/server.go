@@ -24,7 +24,7 @@ type Server struct {
 	mu     sync.Mutex
 	conns  map[string]*Conn
 	open   int           // connections, with those that are just being opened
-	moving int           // WebSockets that are to take over one, or have
+	moving int           // WebSockets that are to take over one
 	closed chan struct{} // not nil once the server closes; closed when nothing is open or moving
 }
 

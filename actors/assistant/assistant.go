@@ -2,7 +2,8 @@
 // client says there into commands to rooms, and answers into events.
 //
 //	Event → assistant.Decode → room command → … → room.Reply → answer event, acknowledgement
-//	room.Publication → frames, as the room encoded them
+//	room.Publication → frames, as the room encoded them, each with the offset → client
+//	CONNECT with an offset → rooms joined again → what was missed → confirmation
 //
 // Every client event is answered: by an event whose name carries the id that
 // the client sent ("undefined" if there was none, as the SPA's own names read

@@ -66,7 +66,6 @@ type Options struct {
 
 	Window      time.Duration // from the loss of a connection until its session is forgotten. Zero means 2 minutes
 	MaxSessions int           // remembered at once; further sockets cannot be recovered. Zero means 100,000
-	SweepEvery  time.Duration // forgotten sessions leave the disk. Zero means 1 minute
 }
 
 // The errors of [Table.Save], besides those of the store.
@@ -78,7 +77,7 @@ var (
 // A Table is the sessions that there are. Its methods may be called from any
 // goroutine. Whoever opened the Table closes it, before its store.
 type Table struct {
-	Options
+	o    Options
 	stop chan struct{}
 	done chan struct{}
 
@@ -109,13 +108,10 @@ func Open(o Options) (*Table, error) {
 	if o.MaxSessions == 0 {
 		o.MaxSessions = 100_000
 	}
-	if o.SweepEvery == 0 {
-		o.SweepEvery = time.Minute
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	t := &Table{Options: o, stop: make(chan struct{}), done: make(chan struct{}), sessions: make(map[key]entry)}
+	t := &Table{o: o, stop: make(chan struct{}), done: make(chan struct{}), sessions: make(map[key]entry)}
 	now := time.Now()
 	for s, err := range o.Store.Sessions() {
 		if err != nil {
@@ -150,7 +146,7 @@ func (t *Table) Claim(pid string, user chat.User, owner Owner) (Session, bool) {
 	}
 	s, err := t.read(k)
 	if err != nil {
-		t.Logger.Error("a session cannot be read", "err", err)
+		t.o.Logger.Error("a session cannot be read", "err", err)
 		return Session{}, false
 	}
 	same := s.User == user.ID || s.Guest && user.Guest
@@ -167,11 +163,11 @@ func (t *Table) known(k key) bool {
 	return ok && !t.expired(e)
 }
 
-func (t *Table) expired(e entry) bool { return e.owner == nil && time.Since(e.lost) > t.Window }
+func (t *Table) expired(e entry) bool { return e.owner == nil && time.Since(e.lost) > t.o.Window }
 
 // read returns no session if the first Save has not come to the disk.
 func (t *Table) read(k key) (s Session, err error) {
-	value, ok, err := t.Store.Session(string(k[:]))
+	value, ok, err := t.o.Store.Session(string(k[:]))
 	if err == nil && ok {
 		err = json.Unmarshal(value, &s)
 	}
@@ -207,7 +203,12 @@ func (t *Table) Save(pid string, owner Owner, s Session, done func(error)) {
 	if err != nil {
 		panic("recovery: encode a session: " + err.Error())
 	}
-	t.Store.PutSession(string(k[:]), value, done)
+	t.o.Store.PutSession(string(k[:]), value, func(err error) {
+		if err != nil {
+			t.o.Logger.Warn("a client could not come back: its session cannot be saved", "err", err)
+		}
+		done(err)
+	})
 }
 
 func (t *Table) admit(k key, owner Owner) error {
@@ -217,7 +218,7 @@ func (t *Table) admit(k key, owner Owner) error {
 	switch {
 	case ok && e.owner != owner:
 		return ErrSuperseded
-	case !ok && len(t.sessions) >= t.MaxSessions:
+	case !ok && len(t.sessions) >= t.o.MaxSessions:
 		return ErrFull
 	}
 	t.sessions[k] = entry{owner: owner}

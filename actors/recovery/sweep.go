@@ -2,10 +2,13 @@ package recovery
 
 import "time"
 
+// sweepEvery is how often forgotten sessions leave the disk.
+const sweepEvery = time.Minute
+
 // run sweeps until the table is closed.
 func (t *Table) run() {
 	defer close(t.done)
-	ticker := time.NewTicker(t.SweepEvery)
+	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -45,7 +48,7 @@ func (t *Table) remove(forgotten []key) {
 		for i, k := range batch {
 			names[i] = string(k[:])
 		}
-		t.Store.DeleteSessions(names, func(err error) {
+		t.o.Store.DeleteSessions(names, func(err error) {
 			if err != nil {
 				t.restore(batch)
 			}

@@ -17,8 +17,8 @@ const (
 // the messages that they answer and later messages are left out: others may
 // have talked on while the turn waited in the queue.
 func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
-	answers := make(map[chat.MessageID]chat.PromptMessage) // by the message they answer
-	var messages []chat.PromptMessage                      // newest first
+	var answers answers
+	var messages []chat.PromptMessage // newest first
 	size, reached := 0, false
 	for entry, err := range t.o.Log.ReadBack(string(t.id), 0) {
 		if err == nil {
@@ -34,8 +34,8 @@ func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 		if err != nil {
 			return chat.Prompt{}, err
 		}
-		if e, ok := record.Event.(chat.TurnEnded); ok && e.Content != "" && answers[e.Prompt].Content == "" {
-			answers[e.Prompt] = chat.PromptMessage{Role: chat.RoleAssistant, Content: e.Content}
+		if e, ok := record.Event.(chat.TurnEnded); ok {
+			answers.add(e)
 		}
 		e, ok := record.Event.(chat.MessageAdded)
 		if !ok {
@@ -43,8 +43,8 @@ func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 		}
 		reached = true
 		exchange := []chat.PromptMessage{{Role: chat.RoleUser, Content: e.Content}}
-		if a, ok := answers[e.MessageID]; ok && e.MessageID != t.turn.Prompt {
-			exchange = []chat.PromptMessage{a, exchange[0]}
+		if a, ok := answers.to(e.MessageID); ok && e.MessageID != t.turn.Prompt {
+			exchange = []chat.PromptMessage{{Role: chat.RoleAssistant, Content: a.Content}, exchange[0]}
 		}
 		for _, m := range exchange {
 			size += len(m.Content)
@@ -59,6 +59,38 @@ func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 	}
 	slices.Reverse(messages)
 	return chat.Prompt{Model: t.turn.ModelID, Messages: messages}, nil
+}
+
+// answers are those that have been read, newest first, before the messages that
+// they answer. What is read in between is bounded: the newest ones go first, as
+// they may answer what follows the prompt.
+type answers struct {
+	list  []chat.TurnEnded
+	bytes int
+}
+
+// maxAnswersBytes leaves room for answers that turn out not to be wanted.
+const maxAnswersBytes = 4 * maxPromptBytes
+
+// add adds an older answer. One that was given again later does not count.
+func (a *answers) add(e chat.TurnEnded) {
+	if _, again := a.to(e.Prompt); again || e.Content == "" {
+		return
+	}
+	a.list = append(a.list, e)
+	a.bytes += len(e.Content)
+	for a.bytes > maxAnswersBytes && len(a.list) > 1 {
+		a.bytes -= len(a.list[0].Content)
+		a.list = slices.Delete(a.list, 0, 1)
+	}
+}
+
+func (a *answers) to(prompt chat.MessageID) (chat.TurnEnded, bool) {
+	i := slices.IndexFunc(a.list, func(e chat.TurnEnded) bool { return e.Prompt == prompt })
+	if i < 0 {
+		return chat.TurnEnded{}, false
+	}
+	return a.list[i], true
 }
 
 // message returns the message that the record seq holds.

@@ -269,15 +269,23 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 	}
 }
 
+// maxLookBack is how many records [Rooms.Answered] looks through.
+const maxLookBack = 10_000
+
 // Answered returns which message the assistant's message answers, and the model
-// that it came from. It fails with [chat.CodeNotFound] if it is no answer.
+// that it came from. It fails with [chat.CodeNotFound] if it is no answer, or
+// one that is too long ago.
 func (r *Rooms) Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (prompt chat.MessageID, model chat.ModelID, err error) {
 	if _, err := r.info(u, id); err != nil {
 		return "", "", err
 	}
+	looked := 0
 	for entry, err := range r.log.ReadBack(string(id), 0) {
 		if err != nil {
 			return "", "", r.unreadable(err)
+		}
+		if looked++; looked > maxLookBack {
+			break
 		}
 		if !chat.EndsTurn(entry.Data) || !bytes.Contains(entry.Data, []byte(answer)) {
 			continue

@@ -71,8 +71,8 @@ func (s *Socket) ID() string { return s.id }
 func (s *Socket) Header() http.Header { return s.session.conn.Header() }
 
 // Identify makes the confirmation tell the client this id, and this private id
-// by which it can ask for its connection state to be recovered. It has no
-// effect once the client is confirmed.
+// by which it can ask for its connection state to be recovered. It must not be
+// called once the client is confirmed.
 func (s *Socket) Identify(id, pid string) { s.id, s.pid = id, pid }
 
 // Defer leaves the confirmation to Confirm. It may be called while

@@ -13,6 +13,7 @@ import (
 	"parlor/actors/session"
 	"parlor/actors/system"
 	"parlor/protocol/engineio"
+	"parlor/protocol/socketio"
 	"parlor/transport"
 )
 
@@ -39,6 +40,7 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 	engine := transport.NewServer(f.options(log, func(c *transport.Conn) transport.Receiver { return echo{c} }))
 	sessions := session.New(system.New(log), session.Options{
 		Namespaces: namespaces(f.Recovery), ConnectTimeout: f.ConnectTimeout, Logger: log,
+		MaxPacketBytes: max(f.MaxPayload, socketio.DefaultMaxBytes),
 	})
 	sockets := transport.NewServer(f.options(log, func(c *transport.Conn) transport.Receiver { return sessions.Open(c) }))
 

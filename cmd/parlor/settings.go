@@ -155,7 +155,7 @@ func (s *Settings) check() error {
 		{"max-connections", positive(s.MaxConnections)},
 		{"recovery-window", notNegative(s.RecoveryWindow)},
 		{"max-sessions", positive(s.MaxSessions)},
-		{"max-joined-rooms", positive(s.MaxJoinedRooms)},
+		{"max-joined-rooms", checkJoinedRooms(s.MaxJoinedRooms)},
 		{"max-message-bytes", s.checkMessageBytes()},
 		{"max-answer-bytes", s.checkAnswerBytes()},
 		{"max-payload", positive(s.MaxPayload)},
@@ -297,6 +297,16 @@ func (s *Settings) checkAnswerBytes() error {
 		return fmt.Errorf("must not be more than %v", maxAnswerBytes)
 	}
 	return positive(s.MaxAnswerBytes)
+}
+
+// mostJoinedRooms is how many fit into what is kept of a session on disk.
+const mostJoinedRooms = 1000
+
+func checkJoinedRooms(n int) error {
+	if n > mostJoinedRooms {
+		return fmt.Errorf("must not be more than %d", mostJoinedRooms)
+	}
+	return positive(n)
 }
 
 func wantText(s string) error {

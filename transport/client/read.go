@@ -100,10 +100,11 @@ func (c *Client) handle(p socketio.Packet) error {
 	case p.Namespace != c.namespace || c.reason() != nil:
 	case p.Type == socketio.Event, p.Type == socketio.BinaryEvent:
 		name, args := p.Event()
+		offset := offsetOf(args) // before Event may change them
 		if c.event != nil {
 			c.event(name, args)
 		}
-		c.mark(args)
+		c.mark(offset)
 	case p.Type == socketio.Ack, p.Type == socketio.BinaryAck:
 		c.answered(p.ID, p.Args())
 	case p.Type == socketio.Disconnect:
@@ -112,14 +113,17 @@ func (c *Client) handle(p socketio.Packet) error {
 	return nil
 }
 
-// mark remembers the offset of an event, as official clients do.
-func (c *Client) mark(args []json.RawMessage) {
-	if c.pid == "" || len(args) == 0 {
-		return
+// offsetOf returns the last argument of an event if it is a string: what an
+// official client takes for an offset.
+func offsetOf(args []json.RawMessage) (offset string) {
+	if len(args) > 0 && args[len(args)-1][0] == '"' {
+		_ = json.Unmarshal(args[len(args)-1], &offset) // it was decoded before
 	}
-	var offset string
-	last := args[len(args)-1]
-	if last[0] != '"' || json.Unmarshal(last, &offset) != nil {
+	return offset
+}
+
+func (c *Client) mark(offset string) {
+	if c.pid == "" || offset == "" {
 		return
 	}
 	c.mu.Lock()
