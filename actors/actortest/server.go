@@ -84,7 +84,16 @@ func (s *Server) stop() {
 // starts it again on what is on the disk. Nobody is a member of a room then.
 func (s *Server) Restart() {
 	s.t.Helper()
+	s.RestartWith(func(string) error { return nil })
+}
+
+// RestartWith is Restart with the file changed in between.
+func (s *Server) RestartWith(change func(path string) error) {
+	s.t.Helper()
 	s.stop()
+	if err := change(s.path); err != nil {
+		s.t.Fatal(err)
+	}
 	for _, u := range s.users {
 		u.forget()
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	bolt "go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 
 	"parlor/actors/actortest"
@@ -350,17 +351,53 @@ func (m *model) checkReplay(id chat.ID) {
 		}
 		return
 	}
+	m.s.RestartWith(toVersion1)
+	migrated := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
 	want := room.Joined{Chat: fold.Chat, Epoch: fold.Chat.Epoch + "." + m.s.Log.Epoch(), Seq: fold.Seq}
-	for _, reply := range []room.Reply{lived, read} {
+	for name, reply := range map[string]room.Reply{"lived": lived, "read": read, "migrated": migrated} {
 		got, _ := reply.Body.(room.Joined)
 		got.Members = nil
 		if diff := cmp.Diff(want, got); diff != "" {
-			m.t.Errorf("%s: joined, restart: %v (-fold +room):\n%s", id, reply.Ref == read.Ref, diff)
+			m.t.Errorf("%s: joined, %s (-fold +room):\n%s", id, name, diff)
 		}
 	}
 	if info, err := m.s.Rooms.Get(m.t.Context(), m.users[0].User, id); err != nil || info != fold.Chat {
 		m.t.Errorf("%s is listed as %+v, %v", id, info, err)
 	}
+}
+
+// toVersion1 makes the file one of the first format: without checksums, and
+// without what came later.
+func toVersion1(path string) error {
+	const checksum = 4
+	db, err := bolt.Open(path, 0, &bolt.Options{NoFreelistSync: true})
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range []string{"sessions", "snapshots", "texts"} {
+			if err := tx.DeleteBucket([]byte(name)); err != nil {
+				return err
+			}
+		}
+		for _, name := range []string{"log", "chats", "dedup", "members"} {
+			bucket := tx.Bucket([]byte(name))
+			values := make(map[string][]byte)
+			_ = bucket.ForEach(func(k, v []byte) error {
+				if len(v) >= checksum {
+					values[string(k)] = bytes.Clone(v[:len(v)-checksum])
+				}
+				return nil
+			})
+			for k, v := range values {
+				if err := bucket.Put([]byte(k), v); err != nil {
+					return err
+				}
+			}
+		}
+		return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("parlor/1"))
+	})
+	return errors.Join(err, db.Close())
 }
 
 // checkAnswers: every command since the last restart was answered, and none

@@ -203,6 +203,7 @@ func roomOptions(s Settings, models *provider.Models, shared bool, log *slog.Log
 		Models: models, Provider: models, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
 		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns,
 		TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
+		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 	}
 }
 

@@ -43,6 +43,8 @@ type Values struct {
 	TurnTimeout       time.Duration     `group:"assistants" default:"10m" help:"Longest time for a whole answer."`
 	FirstTokenTimeout time.Duration     `group:"assistants" default:"60s" help:"Longest wait for an answer's first word."`
 	SilenceTimeout    time.Duration     `group:"assistants" default:"60s" help:"Longest pause within an answer."`
+	MaxAttempts       int               `group:"assistants" default:"3" help:"Times that an answer cut by the end of the server is begun, before it ends as interrupted."`
+	CheckpointEvery   time.Duration     `group:"assistants" default:"1s" help:"Time between saves of the text of a running answer."`
 	MaxQueuedTurns    int               `group:"assistants" default:"256" help:"Answers that may wait for their turn in one room."`
 
 	MaxConnections  int           `group:"limits" default:"100000" help:"Most clients connected at once; others are told to come back later."`
@@ -57,6 +59,7 @@ type Values struct {
 	RecoveryWindow  time.Duration `group:"limits" default:"2m" help:"Time in which a client that lost its connection can come back and miss nothing; 0s for none."`
 	MaxSessions     int           `group:"limits" default:"100000" help:"Sessions that are remembered for clients that come back."`
 	MaxJoinedRooms  int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
+	MaxRestarts     int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
 	RoomIdleTimeout time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
 	LogLevel  slog.Level `group:"logging" default:"info" help:"debug, info, warn or error."`
@@ -151,7 +154,10 @@ func (s *Settings) check() error {
 		{"turn-timeout", positive(s.TurnTimeout)},
 		{"first-token-timeout", positive(s.FirstTokenTimeout)},
 		{"silence-timeout", positive(s.SilenceTimeout)},
+		{"max-attempts", positive(s.MaxAttempts)},
+		{"checkpoint-every", positive(s.CheckpointEvery)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},
+		{"max-restarts", positive(s.MaxRestarts)},
 		{"max-connections", positive(s.MaxConnections)},
 		{"recovery-window", notNegative(s.RecoveryWindow)},
 		{"max-sessions", positive(s.MaxSessions)},
