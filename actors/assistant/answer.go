@@ -84,8 +84,7 @@ func (c *client) resume(r wire.JoinRoom, told *mark, j room.Joined) (from json.R
 		told.seq = *r.After
 		from = c.offset()
 		to := replay{room: c.maxReplayBytes()}
-		all := func(chat.Record) bool { return false }
-		err := c.missed(&to, recovery.Room{ID: j.Chat.Room, Dialect: r.Dialect}, told, j, all)
+		err := c.missed(&to, recovery.Room{ID: j.Chat.Room, Dialect: r.Dialect}, told, j)
 		if !errors.Is(err, errCannotTell) {
 			return from, to.frames, nil, err
 		}
@@ -122,13 +121,19 @@ func roomJoined(j room.Joined) wire.RoomJoined {
 	return joined
 }
 
+// answerSend is all that the sender is told of its message, so the offset moves
+// with it.
 func (c *client) answerSend(e *session.Event, r wire.SendMessage, s room.Sent) {
 	sent := wire.MessageSent{MessageID: s.MessageID, ClientID: s.ClientID, Seq: s.Seq}
-	if r.Envelope != "" {
-		c.emit("message_sent", r.Envelope, wire.Success{Success: true})
+	m := c.rooms[r.Room]
+	if m != nil && m.told != nil && m.told.seq < s.Seq {
+		m.told.seq, m.told.frames = s.Seq, 0
 	}
-	if m := c.rooms[r.Room]; r.Envelope == "" || m == nil || m.dialect != wire.SPA {
-		c.emit("message_sent", string(r.Room), sent)
+	if r.Envelope != "" {
+		c.emitFrom(c.offset(), "message_sent", r.Envelope, wire.Success{Success: true})
+	}
+	if r.Envelope == "" || m == nil || m.dialect != wire.SPA {
+		c.emitFrom(c.offset(), "message_sent", string(r.Room), sent)
 	}
 	c.ok(e, sent)
 }

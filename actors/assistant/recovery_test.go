@@ -203,8 +203,8 @@ func say(u *actortest.User, id chat.ID, content string) {
 	u.Do(id, &room.Send{Content: content, Quiet: true})
 }
 
-// What was recorded while a client was away reaches it ahead of the
-// confirmation, once and in order; it has its id and rooms back.
+// What was recorded while a client was away reaches it behind the confirmation,
+// once and in order; it has its id and rooms back.
 func TestRecovery(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -231,8 +231,8 @@ func TestRecovery(t *testing.T) {
 				say(bob, theChat, "3")
 				say(bob, otherChat, "4")
 				v.connect()
-				slices.Sort(v.heard[:len(v.heard)-1]) // between rooms there is no order
-				v.want("message A 3", "message B 2", "message B 4", "connect")
+				slices.Sort(v.heard) // between rooms there is no order
+				v.want("connect", "message A 3", "message B 2", "message B 4")
 				if !v.recovered || v.sid != sid {
 					t.Errorf("recovered %v, id %s before and %s now", v.recovered, sid, v.sid)
 				}
@@ -277,7 +277,7 @@ func TestRecoveryWithinARecord(t *testing.T) {
 		for i, offset := range slices.Compact(offsets) {
 			v := &visitor{t: t, s: s, user: "alice", pid: all.pid, offset: offset}
 			v.connect()
-			v.want(append(slices.Clone(recorded[i:]), "connect")...)
+			v.want(append([]string{"connect"}, recorded[i:]...)...)
 			v.cut()
 		}
 	})
@@ -298,33 +298,52 @@ func TestRecoveryDuringAStream(t *testing.T) {
 		v.cut()
 		time.Sleep(time.Second)
 		v.connect()
-		v.want("stream_chunk A one two  @0", "connect")
+		v.want("connect", "stream_chunk A one two  @0")
 		time.Sleep(time.Second)
 		v.want("stream_chunk A three  @8")
 		v.cut()
 		s.crash()
 		v.connect()
-		v.want("turn A running", "stream_start A attempt 2", "connect")
+		v.want("connect", "turn A running", "stream_start A attempt 2")
 		time.Sleep(10 * time.Second)
 		v.want("stream_chunk A one  @0", "stream_chunk A two  @4", "stream_chunk A three  @8", "stream_chunk A four @14",
 			"stream_chunk A @18", "message A one two three four", "stream_end A completed", "turn A completed")
 	})
 }
 
-// A client is not told what it said itself, however often it comes back.
-func TestRecoveryOmitsOwnMessages(t *testing.T) {
-	runRecoverable(t, func(t *testing.T, s *recoverable) {
-		s.User("bob").Create(theChat)
-		v := s.visit("alice")
-		v.join(theChat)
-		v.Say(fmt.Sprintf(`2%s["send_message",{"room_id":%q,"message":"mine"}]`, prefix, theRoom))
-		v.cut()
-		v.heard = nil
-		v.connect()
-		if !v.recovered || slices.Contains(v.heard, "message A mine") {
-			t.Errorf("recovered %v, heard %q", v.recovered, v.heard)
+// What a client said itself it is told by the answer to that, or, if it was
+// gone by then, when it comes back: once.
+func TestRecoveryOfOwnMessages(t *testing.T) {
+	for _, answered := range []bool{true, false} {
+		runRecoverable(t, func(t *testing.T, s *recoverable) {
+			s.User("bob").Create(theChat)
+			v := s.visit("alice")
+			v.join(theChat)
+			v.Say(fmt.Sprintf(`2%s["send_message",{"room_id":%q,"message":{"content":"mine","client_message_id":"m"}}]`, prefix, theRoom))
+			if answered {
+				v.hearUpTo("message_sent A")
+			}
+			v.cut()
+			v.heard = nil
+			v.connect()
+			if !v.recovered || slices.Contains(v.heard, "message A mine") == answered {
+				t.Errorf("recovered %v, heard %q", v.recovered, v.heard)
+			}
+		})
+	}
+}
+
+// hearUpTo takes in what has arrived up to an event, and loses the rest.
+func (v *visitor) hearUpTo(event string) {
+	v.t.Helper()
+	synctest.Wait()
+	for _, frame := range v.Got() {
+		v.hear(strings.TrimPrefix(frame, "42"+prefix))
+		if slices.Contains(v.heard, event) {
+			return
 		}
-	})
+	}
+	v.t.Fatalf("%s was not heard", event)
 }
 
 // Who cannot be recovered begins an ordinary new session, without an error and
@@ -419,9 +438,9 @@ func TestRecoveryOfADeletedChat(t *testing.T) {
 			v.heard = nil
 			say(bob, otherChat, "1")
 			v.connect()
-			want := []string{"message B 1", "error A", "connect"}
+			want := []string{"connect", "message B 1", "error A"}
 			if !away {
-				want = []string{"message B 1", "connect"}
+				want = want[:2]
 			}
 			v.want(want...)
 			if !v.recovered {
@@ -494,7 +513,7 @@ func TestRecoveryOfALongAnswer(t *testing.T) {
 		long := strings.Repeat("long ", 1000)
 		say(bob, theChat, long)
 		v.connect()
-		v.want("message A "+long, "connect")
+		v.want("connect", "message A "+long)
 		v.cut()
 		say(bob, theChat, long)
 		say(bob, theChat, "short")
@@ -559,7 +578,7 @@ func TestRecoveryOfRoomsLeft(t *testing.T) {
 		say(bob, otherChat, "1")
 		say(bob, theChat, "2")
 		v.connect()
-		v.want("message A 2", "connect")
+		v.want("connect", "message A 2")
 		if !v.recovered {
 			t.Error("not recovered")
 		}
@@ -641,7 +660,7 @@ func TestRecoveryWhileRoomsTell(t *testing.T) {
 		say(bob, otherChat, "2")
 		v.want()
 		close(slow.held)
-		v.want("message A 1", "message B 2", "connect")
+		v.want("connect", "message A 1", "message B 2")
 		if !v.recovered {
 			t.Error("not recovered")
 		}

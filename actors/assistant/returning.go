@@ -12,9 +12,13 @@ import (
 )
 
 // returning is a client that was here before, until all its rooms have
-// answered. What it has missed is collected, and reaches it ahead of the
-// confirmation; should too much have been missed, or a room not be able to tell,
-// it begins a new session and has been sent nothing of this one.
+// answered. What it has missed is collected, and follows the confirmation;
+// should too much have been missed, or a room not be able to tell, it begins a
+// new session and has been sent nothing of this one.
+//
+// The reference server sends what was missed ahead of the confirmation. But an
+// official client keeps that for later without moving its offset, and if the
+// connection ends in between it asks for all of it again, and has it twice.
 type returning struct {
 	replay
 	rooms map[uint64]recovery.Room // by the Ref of the Join
@@ -47,6 +51,9 @@ func (c *client) comeBack(pid string, s recovery.Session, told offset) {
 	c.standing = standing{pid: pid, told: told, onDisk: s.Rooms, returning: &returning{
 		replay: replay{room: c.maxReplayBytes()}, rooms: make(map[uint64]recovery.Room),
 	}}
+	if len(s.Rooms) == 1 {
+		c.last = s.Rooms[0].ID
+	}
 	for _, r := range s.Rooms {
 		call := c.caller()
 		c.returning.rooms[call.Ref] = r
@@ -94,12 +101,12 @@ func (c *client) catchUp(r recovery.Room, j room.Joined) error {
 		return nil
 	}
 	c.rooms[r.ID].told = told
-	return c.missed(&c.returning.replay, r, told, j, c.said)
+	return c.missed(&c.returning.replay, r, told, j)
 }
 
 // missed adds what there is to tell of the records that follow told, which
 // moves to the last one, and the text so far of a running turn.
-func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined, omit func(chat.Record) bool) error {
+func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined) error {
 	if !told.within(j.Seq) {
 		return errCannotTell
 	}
@@ -110,9 +117,6 @@ func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined, 
 		}
 		if record.Seq > j.Seq { // it comes as a publication
 			break
-		}
-		if omit(record) {
-			continue
 		}
 		frames := c.mark(told, record.Seq, wire.Record(r.Dialect, r.ID, record))
 		if record.Seq == first {
@@ -132,12 +136,6 @@ func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined, 
 	return nil
 }
 
-// said reports whether the client itself sent the message that r records.
-func (c *client) said(r chat.Record) bool {
-	e, ok := r.Event.(chat.MessageAdded)
-	return ok && e.Origin == c.address.origin
-}
-
 // confirm ends the return: from here on the client is like any other. It has to
 // be back in every room that it knows of, but those whose chats were deleted,
 // which it is told.
@@ -155,8 +153,8 @@ func (c *client) confirm() {
 			r.frames = append(r.frames, c.markLeft(wire.Gone(room.ID))...)
 		}
 	}
-	c.socket.Replay(r.frames...)
 	c.socket.Confirm()
+	c.socket.Send(r.frames...)
 }
 
 // joined reports whether the mark is that of a room that the client is in.

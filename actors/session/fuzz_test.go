@@ -323,7 +323,6 @@ func (h *fuzzHandler) release() {
 func (h *fuzzHandler) Deliver(v any) {
 	h.alive()
 	if v == "confirm" {
-		h.socket.Replay(socketio.EventFrame(h.socket.namespace, "missed"))
 		h.socket.Confirm()
 	}
 	h.socket.Emit("told")

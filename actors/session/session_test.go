@@ -72,9 +72,9 @@ func TestRefusal(t *testing.T) {
 	})
 }
 
-// A confirmation that was deferred comes when the application says so: behind
-// what is replayed, ahead of all else, with the ids that it was given. Until
-// then the client has nothing to say.
+// A confirmation that was deferred comes when the application says so, ahead of
+// all else and with the ids that it was given. Until then the client has nothing
+// to say.
 func TestDeferredConfirmation(t *testing.T) {
 	a := &app{connect: func(s *session.Socket, _ json.RawMessage) *session.Refusal {
 		s.Defer()
@@ -84,7 +84,6 @@ func TestDeferredConfirmation(t *testing.T) {
 	a.deliver = func(s *session.Socket, v any) {
 		s.Emit("live")
 		s.SendVolatile(socketio.EventFrame("/chat", "volatile"))
-		s.Replay(socketio.EventFrame("/chat", "missed", json.RawMessage(fmt.Sprint(v))))
 		if v == "last" {
 			s.Confirm()
 		}
@@ -98,7 +97,7 @@ func TestDeferredConfirmation(t *testing.T) {
 		a.sockets[0].Tell(1)
 		c.want()
 		a.sockets[0].Tell("last")
-		c.want(`42/chat,["missed",1]`, `42/chat,["missed",last]`, `40/chat,{"sid":"the id","pid":"secret"}`, `42/chat,["live"]`, `42/chat,["live"]`)
+		c.want(`40/chat,{"sid":"the id","pid":"secret"}`, `42/chat,["live"]`, `42/chat,["live"]`)
 		a.sockets[0].Tell("late")
 		c.want(`42/chat,["live"]`, `42/chat,["volatile"]`)
 		slow := dial(t, s)
@@ -112,7 +111,6 @@ func TestDeferredConfirmation(t *testing.T) {
 func TestConfirmationTooLate(t *testing.T) {
 	a := &app{connect: func(s *session.Socket, _ json.RawMessage) *session.Refusal { s.Defer(); return nil }}
 	a.leave = func() {
-		a.sockets[0].Replay(socketio.EventFrame("/chat", "missed"))
 		a.sockets[0].Confirm()
 		a.sockets[0].Emit("hello")
 	}

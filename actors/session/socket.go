@@ -28,8 +28,7 @@ type Socket struct {
 	pid       string
 	handler   Handler
 	deferred  bool
-	before    []engineio.Frame // to be sent ahead of the confirmation
-	groups    []*Groups        // that the socket is in
+	groups    []*Groups // that the socket is in
 
 	mu       sync.Mutex       // guards what follows, which [Groups] use on any goroutine
 	state    state            // changed on the session's goroutine only, which needs no lock to read it
@@ -79,14 +78,6 @@ func (s *Socket) Identify(id, pid string) { s.id, s.pid = id, pid }
 // [Namespace.Connect] runs.
 func (s *Socket) Defer() { s.deferred = true }
 
-// Replay sends frames ahead of the confirmation, which is where a client whose
-// connection state is recovered gets what it missed.
-func (s *Socket) Replay(frames ...engineio.Frame) {
-	if s.state == connectingState {
-		s.before = append(s.before, frames...)
-	}
-}
-
 // Confirm tells the client that it is connected, unless it has been told or
 // the socket is closed.
 func (s *Socket) Confirm() {
@@ -94,13 +85,11 @@ func (s *Socket) Confirm() {
 		return
 	}
 	s.session.stay()
-	frames := append(s.before, socketio.ConnectFrame(s.namespace, s.id, s.pid))
-	s.before = nil
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state = openState
-	s.session.send(append(frames, s.after...)...)
+	s.session.send(append([]engineio.Frame{socketio.ConnectFrame(s.namespace, s.id, s.pid)}, s.after...)...)
 	s.after = nil
 }
 
@@ -219,7 +208,7 @@ func (s *Socket) refuse() {
 func (s *Socket) shut() {
 	s.mu.Lock()
 	calls := s.calls
-	s.state, s.before, s.after, s.calls = closedState, nil, nil, nil
+	s.state, s.after, s.calls = closedState, nil, nil
 	s.mu.Unlock()
 	for _, c := range calls {
 		c.timer.Stop()

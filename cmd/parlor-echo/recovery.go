@@ -99,7 +99,7 @@ func (r *recovery) connect(s *session.Socket, auth json.RawMessage) (pid string)
 	r.groups.Join(s, had.groups...)
 	for _, p := range r.packets[len(r.packets)-int(r.last-offset):] {
 		if p.reaches(had.groups) {
-			s.Replay(p.frames...)
+			s.Send(p.frames...)
 		}
 	}
 	return had.pid

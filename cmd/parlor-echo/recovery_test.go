@@ -51,7 +51,7 @@ func send(b *member, room string) {
 	b.Got()
 }
 
-// A client that comes back has what it had, and first what it missed.
+// A client that comes back has what it had, and then what it missed.
 func TestRecovery(t *testing.T) {
 	recovering(t, func(t *testing.T, s *session.Sessions, a *fallen, b *member) {
 		send(b, "r") // 3 to b alone, 4 to the room
@@ -64,8 +64,8 @@ func TestRecovery(t *testing.T) {
 		confirmation := fmt.Sprintf(`40/assistant/realtime,{"sid":"%s","pid":"%s"}`, a.sid, a.pid)
 		again := dial(t, s)
 		again.Say("0/assistant/realtime," + a.auth("1"))
-		again.want(`["receive_message r",{"id":1},"4"]`,
-			`451-/assistant/realtime,["receive_message r",{"id":1,"data":{"_placeholder":true,"num":0}},"8"]`, `binary "\a"`, confirmation)
+		again.want(confirmation, `["receive_message r",{"id":1},"4"]`,
+			`451-/assistant/realtime,["receive_message r",{"id":1,"data":{"_placeholder":true,"num":0}},"8"]`, `binary "\a"`)
 		b.say(`["send_message",{"room_id":"r","message":{"id":2}}]`)
 		again.want(`["receive_message r",{"id":2},"a"]`)
 		again.say(`["send_message",{"room_id":"r","message":{"id":3}}]`)
@@ -76,7 +76,7 @@ func TestRecovery(t *testing.T) {
 		synctest.Wait()
 		again = dial(t, s)
 		again.Say("0/assistant/realtime," + a.auth("a"))
-		again.want(`["message_sent 3",{"success":true},"b"]`, confirmation)
+		again.want(confirmation, `["message_sent 3",{"success":true},"b"]`)
 	})
 }
 
