@@ -94,6 +94,49 @@ test("cut at any moment of a conversation", { timeout: 120_000 }, async (t) => {
   t.diagnostic(`${alice.begun.length - 1} cuts`);
 });
 
+test("cut anywhere in what is told on coming back", { timeout: 120_000 }, async (t) => {
+  const server = await serve(t);
+  const network = await proxy(t, server.url);
+  const [alice, bob] = [await visitor(t, network), await connect(t, server, { user: "bob" })];
+  const chat = newChat();
+  const room = await enter(bob, chat);
+  await enter(alice, chat, { dialect: "documented" });
+  for (let bytes = 100; bytes < 3000; bytes += 97) {
+    await network.cut({ refuse: true });
+    await say(bob, [room], 5);
+    network.limit(bytes);
+    network.accept();
+    const want = (await messages(server, chat)).length;
+    await until(() => told(alice, room).length, (n) => n >= want);
+  }
+  await complete(server, alice, chat, room);
+  assert.ok(alice.begun.slice(1).every((b) => b.recovered), "recovered each time");
+  t.diagnostic(`${alice.begun.length} connections`);
+});
+
+test("a message of one's own whose answer was lost", async (t) => {
+  const server = await serve(t);
+  const network = await proxy(t, server.url);
+  const alice = await visitor(t, network);
+  const chat = newChat();
+  const room = await enter(alice, chat, { dialect: "documented" });
+  await ask(alice, "send_message", { room_id: room, message: quiet("answered") });
+  const { _pid: pid, _lastOffset: offset } = alice;
+  await network.cut({ refuse: true });
+  // As if alice sent this just before the cut: by a connection whose answers she never sees.
+  const other = await connect(t, server, { auth: { user_id: "alice", pid, offset } });
+  assert.equal(other._pid, pid);
+  await ask(other, "send_message", { room_id: room, message: quiet("not answered") });
+  other.io.reconnection(false);
+  other.io.engine.close(); // without a goodbye
+  network.accept();
+  await until(() => alice.begun.length, (n) => n === 2);
+  assert.ok(alice.recovered);
+  await until(() => told(alice, room).length, (n) => n === 1);
+  const [last] = (await messages(server, chat)).slice(-1);
+  assert.deepEqual(told(alice, room), [last.seq]);
+});
+
 test("kill -9 of the server, in two rooms", { timeout: 120_000 }, async (t) => {
   const dir = folder(t);
   let server = await serve(t, { dir });

@@ -6,12 +6,14 @@ import net from "node:net";
  * Forwards to the server behind url until the end of the test.
  *
  * cut() ends all connections without a word (refuse: and those that come, until accept()); stall() keeps them open and
- * forwards nothing more in either direction, which neither end can tell from a slow network.
+ * forwards nothing more in either direction, which neither end can tell from a slow network. limit(n) cuts the next
+ * connection off once it has brought n bytes.
  */
 export async function proxy(t, url) {
   const { hostname, port } = new URL(url);
   const links = new Set();
   let refusing = false;
+  let limit = Infinity;
 
   const server = net.createServer((client) => {
     if (refusing) {
@@ -31,7 +33,17 @@ export async function proxy(t, url) {
       });
     }
     client.pipe(upstream);
-    upstream.pipe(client);
+    if (limit === Infinity) {
+      upstream.pipe(client);
+      return;
+    }
+    let left = limit;
+    limit = Infinity;
+    upstream.on("data", (data) => {
+      client.write(data.subarray(0, left));
+      left -= data.length;
+      if (left <= 0) client.end(() => upstream.destroy());
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -49,6 +61,9 @@ export async function proxy(t, url) {
     },
     accept() {
       refusing = false;
+    },
+    limit(bytes) {
+      limit = bytes;
     },
     stall() {
       for (const { client, upstream } of links) {
