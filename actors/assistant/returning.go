@@ -126,6 +126,7 @@ func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined) 
 			return errCannotTell
 		}
 	}
+	to.frames = atSeam(to.frames)
 	told.seq, told.frames = j.Seq, 0
 	if j.Turn == nil || j.Turn.Content == "" {
 		return nil

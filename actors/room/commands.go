@@ -115,12 +115,13 @@ func (r *Room) leave(c *Leave) {
 }
 
 func (r *Room) send(c *Send) {
+	r.beforeSend(c)
 	if refusal := r.admit(c.Caller); refusal != nil {
 		refuse(c.Caller, refusal)
 		return
 	}
 	key := ""
-	if c.ClientID != "" {
+	if c.ClientID != "" && !skipsDedup() {
 		key = string(c.User.ID) + "\x00" + string(c.ClientID)
 		if r.repeated(c.Caller, key) {
 			return

@@ -56,6 +56,7 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 	if c.Address != nil {
 		r.handed = c
 	}
+	r.afterAppend(p)
 	return p
 }
 

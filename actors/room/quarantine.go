@@ -16,6 +16,7 @@ var errQuarantined = chat.Refuse(chat.CodeQuarantined, "this room has failed too
 
 // restarted counts a restart, and quarantines a room that had too many.
 func (l *lasting) restarted(limit int) {
+	l.forgetMembers()
 	now := time.Now()
 	l.restarts = slices.DeleteFunc(l.restarts, func(t time.Time) bool { return now.Sub(t) > restartWindow })
 	l.restarts = append(l.restarts, now)

@@ -77,7 +77,7 @@ func (*answered) roomMessage() {}
 // has to act. It decides from the state alone, so it may be called at any time.
 func (r *Room) advance() {
 	turn, open := r.head.Turn()
-	if !open || r.retry != nil || r.deleting || r.broken != nil {
+	if !open || r.retry != nil || r.deleting || r.broken != nil || r.abandons(turn) {
 		return
 	}
 	confirmed, _ := r.shown.Turn()

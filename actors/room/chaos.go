@@ -1,0 +1,67 @@
+//go:build chaos
+
+package room
+
+import (
+	"os"
+	"strings"
+
+	"parlor/protocol/chat"
+)
+
+// What follows exists only in builds with the tag chaos, to show that rooms
+// survive panics, and that the chaos harness (cmd/parlor-bench/chaos) notices
+// each of the bugs that CHAOS_BUG may name.
+
+// A message that begins so makes its room panic: before the room does anything
+// with it, or when it has just been handed to the log.
+const (
+	panicBefore = "chaos: panic before"
+	panicAfter  = "chaos: panic after"
+)
+
+// bug is the one that is switched on.
+var bug = os.Getenv("CHAOS_BUG")
+
+// beforeSend is called with each message that somebody sends.
+func (r *Room) beforeSend(c *Send) {
+	if strings.HasPrefix(c.Content, panicBefore) {
+		panic(panicBefore)
+	}
+}
+
+// skipsDedup reports whether a client message id counts for nothing.
+func skipsDedup() bool { return bug == "skip-dedup" }
+
+// afterAppend is called when a proposal has been handed to the log, and before
+// the log can have answered.
+func (r *Room) afterAppend(p *proposal) {
+	switch bug {
+	case "ack-before-commit":
+		for _, c := range p.callers {
+			reply(c, p.body)
+		}
+		p.callers = nil
+	case "publish-before-commit":
+		for _, record := range p.records {
+			r.follow(record.Event)
+			r.publish(record)
+			r.told = record.Seq
+		}
+	}
+	if m, ok := p.records[0].Event.(chat.MessageAdded); ok && strings.HasPrefix(m.Content, panicAfter) {
+		panic(panicAfter)
+	}
+}
+
+// abandons reports whether an open turn that nobody runs is left so.
+func (r *Room) abandons(t chat.Turn) bool {
+	return bug == "lose-turn-on-restart" && t.Attempt > 0 && !r.run.of(t.ID)
+}
+
+// forgetMembers is called when the room restarts.
+func (l *lasting) forgetMembers() {
+	if bug == "lose-member-on-restart" {
+		clear(l.members)
+	}
+}
