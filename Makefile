@@ -28,6 +28,7 @@ lint: need-go ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l cmd actors protocol transport persistence); \
 	if [ -n "$$files" ]; then echo "not gofmt-ed: $$files"; exit 1; fi
 	go vet ./...
+	go vet -tags chaos ./actors/...
 	$(STATICCHECK) ./...
 
 .PHONY: race
@@ -73,6 +74,15 @@ bench-rooms: build ## memory of 10,000 rooms, start with 100,000 chats, time to 
 $(REFERENCE)/node_modules: $(REFERENCE)/package-lock.json
 	cd $(REFERENCE) && npm ci --no-audit --no-fund
 	@touch $@
+
+.PHONY: chaos
+chaos: need-go ## ten minutes of kill -9, cut networks, full disks and panics, and a table of what survived (Linux)
+	go build -trimpath -tags chaos -o bin/parlor-chaos ./cmd/parlor
+	go run ./cmd/parlor-bench chaos --parlor bin/parlor-chaos $(CHAOS)
+
+.PHONY: chaos-bugs
+chaos-bugs: need-go need-cc ## show that chaos notices each of seven bugs that are switched on (Linux)
+	CHAOS_BUGS=1 go test -count=1 -v -timeout 10m -run TestBugsAreCaught ./cmd/parlor-bench/chaos
 
 .PHONY: clean
 clean: ## remove what was built and installed here

@@ -10,11 +10,15 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"parlor/cmd/parlor-bench/chaos"
 )
 
 type cli struct {
 	Idle  idleCmd  `cmd:"" help:"Measure the memory of idle connections, next to the Node reference server."`
 	Rooms roomsCmd `cmd:"" help:"Measure the memory of rooms, and how fast they start and wake up."`
+
+	Chaos chaos.Command `cmd:"" help:"Break what can be broken under parlor, and check what it promises."`
 }
 
 func main() {

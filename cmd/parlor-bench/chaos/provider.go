@@ -1,0 +1,123 @@
+package chaos
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// The assistants, by how they answer, and how many of a hundred messages go to
+// each.
+var models = []struct {
+	id     chat.ModelID
+	weight int
+}{{"prompt", 60}, {"slow", 20}, {"cutting", 8}, {"failing", 7}, {"hanging", 5}}
+
+// A provider speaks OpenAI's API. What it answers is a function of what it is
+// asked, see [reply]; how far it gets is its model's.
+type provider struct {
+	url    string
+	server *http.Server
+	seed   uint64
+}
+
+func newProvider(seed uint64) (*provider, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &provider{url: "http://" + listener.Addr().String(), seed: seed}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /{model}/chat/completions", p.answer)
+	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: callTimeout}
+	go func() { _ = p.server.Serve(listener) }()
+	return p, nil
+}
+
+func (p *provider) close() { _ = p.server.Close() }
+
+// config is the list of models as parlor takes it.
+func (p *provider) config() []map[string]string {
+	var list []map[string]string
+	for _, m := range models {
+		list = append(list, map[string]string{
+			"model_id": string(m.id), "provider": "openai", "base_url": p.url + "/" + string(m.id),
+		})
+	}
+	return list
+}
+
+// anyModel chooses an assistant.
+func (p *provider) anyModel(r *rand.Rand) chat.ModelID {
+	n := r.IntN(100)
+	for _, m := range models {
+		if n -= m.weight; n < 0 {
+			return m.id
+		}
+	}
+	return models[0].id
+}
+
+// reply is the whole answer to a message, in pieces. Some are outside the
+// Basic Multilingual Plane, where offsets are not what Go counts.
+func reply(content string) []string {
+	words := []string{"so ", "tell me ", "why ", "🙂 ", "naïve ", "about that, ", "and then ", "你好 "}
+	r := rand.New(rand.NewPCG(hash(content), 0))
+	pieces := make([]string, 5+r.IntN(40))
+	for i := range pieces {
+		pieces[i] = words[r.IntN(len(words))]
+	}
+	return pieces
+}
+
+func (p *provider) answer(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		Messages []struct{ Role, Content string }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || len(request.Messages) == 0 {
+		http.Error(w, "not a prompt", http.StatusBadRequest)
+		return
+	}
+	asked := request.Messages[len(request.Messages)-1].Content
+	pieces, rng := reply(asked), rand.New(rand.NewPCG(p.seed, hash(asked)))
+	some := rng.IntN(len(pieces))
+	switch r.PathValue("model") {
+	case "prompt":
+		p.stream(w, r, pieces, time.Millisecond)
+	case "slow":
+		p.stream(w, r, pieces, 30*time.Millisecond)
+	case "cutting":
+		p.stream(w, r, pieces[:some], 5*time.Millisecond)
+		panic(http.ErrAbortHandler)
+	case "hanging":
+		p.stream(w, r, pieces[:some], 5*time.Millisecond)
+		<-r.Context().Done()
+		return
+	case "failing":
+		status := []int{http.StatusInternalServerError, http.StatusTooManyRequests}[rng.IntN(2)]
+		http.Error(w, `{"error":{"message":"no"}}`, status)
+		return
+	}
+	fmt.Fprint(w, `data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
+}
+
+func (p *provider) stream(w http.ResponseWriter, r *http.Request, pieces []string, pause time.Duration) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	for _, piece := range pieces {
+		content, _ := json.Marshal(piece)
+		fmt.Fprintf(w, "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":%s}}]}\n\n", content)
+		_ = http.NewResponseController(w).Flush()
+		if !sleep(r.Context(), pause) {
+			return
+		}
+	}
+}
+
+// whole is the answer to a message.
+func whole(content string) string { return strings.Join(reply(content), "") }

@@ -1,0 +1,168 @@
+package chaos
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"parlor/protocol/assistant"
+	"parlor/protocol/chat"
+)
+
+// event takes what the server tells the visitor, in order.
+func (v *visitor) event(name string, args []json.RawMessage) {
+	e, err := parse(name, args)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(args) > 1 {
+		_ = json.Unmarshal(args[1], &v.offset)
+	}
+	if err == nil {
+		err = v.take(e)
+	}
+	if err != nil {
+		v.violate(v.name, e.room, max(e.body.Seq, e.body.Message.Seq), fmt.Errorf("%s: %w", e.word, err))
+	}
+}
+
+func (v *visitor) take(e event) error {
+	switch e.word {
+	case "room_joined":
+		return v.joined(e)
+	case "room_left":
+		if w := v.views[e.body.Room]; w != nil {
+			delete(v.views, e.body.Room)
+		}
+		return nil
+	case "message_sent":
+		return v.acknowledged(e)
+	case "error":
+		if e.body.Code == chat.CodeQuarantined {
+			return fmt.Errorf("the room is quarantined")
+		}
+		return nil
+	}
+	w := v.views[e.room]
+	if w == nil || !w.joined {
+		return fmt.Errorf("told of a room that the visitor is not in")
+	}
+	if err := v.chronicled(e); err != nil {
+		return err
+	}
+	return v.advance(w, e)
+}
+
+// advance moves a view on.
+func (v *visitor) advance(w *view, e event) error {
+	v.report.told.Add(1)
+	b, lost := e.body, v.lost(w.room)
+	switch e.word {
+	case "message":
+		m := e.message()
+		return w.message(m, v.sid, v.mine(m), lost, v.faults.Load())
+	case "turn":
+		return w.turn(b.TurnID, b.State, b.Seq, lost)
+	case "stream_start":
+		return w.streamStart(b.MessageID, b.Seq, lost, v.faults.Load())
+	case "stream_chunk":
+		return w.chunk(b.MessageID, b.Offset, b.Content, b.Done)
+	case "stream_end":
+		return w.step(b.Seq, 1, 3, lost)
+	}
+	return nil
+}
+
+// chronicled tells the chronicle what an event says of a record.
+func (v *visitor) chronicled(e event) error {
+	b := e.body
+	switch e.word {
+	case "message":
+		return v.chronicle.tell(e.room, b.Message.Seq, factOfMessage(e.message()))
+	case "turn":
+		f := fact{kind: ended, turn: b.TurnID, state: b.State}
+		switch b.State {
+		case chat.StateQueued:
+			f = fact{kind: queued, turn: b.TurnID}
+		case chat.StateRunning:
+			f = fact{kind: started, turn: b.TurnID}
+		}
+		return v.chronicle.tell(e.room, b.Seq, f)
+	case "stream_start":
+		return v.chronicle.tell(e.room, b.Seq, fact{kind: started, turn: b.TurnID, message: b.MessageID, attempt: b.Attempt})
+	case "stream_end":
+		return v.chronicle.tell(e.room, b.Seq, fact{kind: ended, message: b.MessageID, state: b.State})
+	}
+	return nil
+}
+
+// joined takes the confirmation of a join, after which the room is told on.
+func (v *visitor) joined(e event) error {
+	var j assistant.RoomJoined
+	if err := json.Unmarshal(e.raw, &j); err != nil {
+		return err
+	}
+	if err := v.chronicle.epoch(e.room, j.Epoch); err != nil {
+		return err
+	}
+	w, resume := v.views[e.room], v.after[e.room]
+	switch {
+	case w == nil:
+		return fmt.Errorf("told that the visitor has joined a room that it has not asked for")
+	case !resume:
+		v.report.newcomers.Add(1)
+		w.enter(j, v.faults.Load())
+		return nil
+	case j.Snapshot == nil:
+		v.report.resumed.Add(1)
+		return w.resume(j)
+	}
+	v.report.snapshots.Add(1)
+	v.told(e.room, j.Snapshot.Messages.Messages)
+	before := w.seq
+	w.enter(j, v.faults.Load())
+	if j.Snapshot.Reason != assistant.SnapshotTooFar || j.Seq-before < farBehind {
+		return fmt.Errorf("snapshot (%s) instead of records %d to %d", j.Snapshot.Reason, before+1, j.Seq)
+	}
+	return nil
+}
+
+// farBehind is how many records at least are more than a server with the
+// settings of this harness replays.
+const farBehind = 10
+
+// acknowledged takes the acknowledgement of one of the visitor's messages.
+func (v *visitor) acknowledged(e event) error {
+	i := slices.IndexFunc(v.open, func(s *send) bool { return s.client == e.body.ClientID })
+	if i < 0 {
+		return fmt.Errorf("an acknowledgement of %q, which is not open", e.body.ClientID)
+	}
+	s := v.open[i]
+	s.acked, s.message, s.seq = true, e.body.MessageID, e.body.Seq
+	v.close(s)
+	if w := v.views[e.room]; w != nil && w.joined {
+		w.acknowledged(s)
+	} else if w != nil {
+		delete(w.holes, s.seq)
+	}
+	v.report.acked.Add(1)
+	return v.chronicle.tell(e.room, s.seq, fact{kind: said, message: s.message, text: hash(s.content)})
+}
+
+// lost is how many of the visitor's messages to a room may have been recorded
+// as this socket's without its having been told.
+func (v *visitor) lost(room chat.RoomID) (n int) {
+	for _, s := range v.open {
+		if s.room == room && s.lostOn(v.sid, v.connection) {
+			n++
+		}
+	}
+	return n
+}
+
+// mine returns the message of the visitor's that m records, nil if it is none.
+func (v *visitor) mine(m chat.Message) *send {
+	if m.Author == nil || m.Author.ID != v.user {
+		return nil
+	}
+	return v.ledger.sent(v.name, m.ClientID)
+}
