@@ -306,6 +306,37 @@ func TestHistory(t *testing.T) {
 	})
 }
 
+// A page has as many messages as were asked for: the ends of turns that were
+// stopped before they started are none.
+func TestPagesCountMessages(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		s.Assistant.On("wait", actortest.Hang())
+		alice.Send(theChat, "wait")
+		for i := range 5 {
+			alice.Tell(theChat, &room.Send{Content: fmt.Sprint(i)})
+		}
+		synctest.Wait()
+		joined := alice.Do(theChat, &room.Join{}).Body.(room.Joined)
+		for _, turn := range joined.Queued {
+			alice.Do(theChat, &room.StopTurn{TurnID: turn.ID})
+		}
+		for _, limit := range []int{1, 3, 5} {
+			got := 0
+			for _, err := range s.Rooms.Messages(t.Context(), alice.User, theChat, 0, limit) {
+				if err != nil {
+					t.Error(err)
+				}
+				got++
+			}
+			if got != limit {
+				t.Errorf("got %d messages, want %d", got, limit)
+			}
+		}
+	})
+}
+
 // Close waits for the providers' streams, but not longer than it is told.
 func TestCloseIsBounded(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {

@@ -156,7 +156,7 @@ func checkHeads(t *testing.T, r Record, encoded []byte) {
 	t.Helper()
 	_, isMessage := r.Message()
 	_, ends := r.Event.(TurnEnded)
-	if EndsTurn(encoded) != ends || isMessage && !HoldsMessage(encoded) {
+	if EndsTurn(encoded) != ends || HoldsMessage(encoded) != isMessage {
 		t.Errorf("%s: EndsTurn %v, HoldsMessage %v", encoded, EndsTurn(encoded), HoldsMessage(encoded))
 	}
 	added, ok := r.Event.(MessageAdded)
@@ -277,18 +277,18 @@ func TestHeads(t *testing.T) {
 	for _, event := range []Event{
 		Created{}, TurnQueued{Prompt: id}, TurnStarted{MessageID: id},
 		MessageAdded{MessageID: id, Content: "x"}, MessageAdded{MessageID: "other", Content: strings.Repeat("x", 1000) + string(id)},
-		TurnEnded{TurnID: "t", MessageID: id},
+		TurnEnded{TurnID: "t", MessageID: id}, TurnEnded{TurnID: "t", Reason: `"message_id":"x"`},
 	} {
 		b, err := Record{Seq: 1, Event: event}.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
 		added, isAdded := event.(MessageAdded)
-		_, ends := event.(TurnEnded)
+		end, ends := event.(TurnEnded)
 		if got, want := AddsMessage(b, id), isAdded && added.MessageID == id; got != want {
 			t.Errorf("%T: AddsMessage %v, want %v", event, got, want)
 		}
-		if EndsTurn(b) != ends || HoldsMessage(b) != (isAdded || ends) {
+		if EndsTurn(b) != ends || HoldsMessage(b) != (isAdded || end.MessageID != "") {
 			t.Errorf("%T: EndsTurn %v, HoldsMessage %v", event, EndsTurn(b), HoldsMessage(b))
 		}
 	}

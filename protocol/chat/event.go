@@ -136,13 +136,18 @@ const maxHead = 256
 var (
 	headOfMessage = []byte(`{"type":"` + MessageAdded{}.kind() + `"`)
 	headOfEnd     = []byte(`{"type":"` + TurnEnded{}.kind() + `"`)
+	fieldOfAnswer = []byte(`"message_id":"`)
 )
 
 // EndsTurn reports whether the record is a [TurnEnded].
 func EndsTurn(b []byte) bool { return bytes.HasPrefix(b, headOfEnd) }
 
-// HoldsMessage reports whether the record may hold a [Message].
-func HoldsMessage(b []byte) bool { return bytes.HasPrefix(b, headOfMessage) || EndsTurn(b) }
+// HoldsMessage reports whether the record holds a [Message]: the end of a turn
+// that was never started does not. No text can look like the field, since the
+// quotes in it are escaped, and where the field is missing there is little text.
+func HoldsMessage(b []byte) bool {
+	return bytes.HasPrefix(b, headOfMessage) || EndsTurn(b) && bytes.Contains(b, fieldOfAnswer)
+}
 
 // AddsMessage reports whether the record is the [MessageAdded] of id.
 func AddsMessage(b []byte, id MessageID) bool {
