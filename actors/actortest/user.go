@@ -36,9 +36,6 @@ func (s *Server) User(id chat.UserID) *User {
 	return u
 }
 
-// Origin implements room.Address.
-func (u *User) Origin() string { return fmt.Sprintf("socket-%p", u) }
-
 // forget ends the user's memberships with the server that kept them.
 func (u *User) forget() {
 	u.mu.Lock()

@@ -68,7 +68,6 @@ type client struct {
 	*Namespace
 	socket  *session.Socket
 	user    chat.User
-	address address
 	last    chat.RoomID // found or created last: what a join without a room means
 	rooms   map[chat.RoomID]*membership
 	waiting map[uint64]waiting // for a room's reply, by its Ref
@@ -91,16 +90,10 @@ type waiting struct {
 }
 
 // address is where rooms reach a client.
-type address struct {
-	socket *session.Socket
-	origin string // the socket's id, which may only be asked for on its goroutine
-}
+type address struct{ socket *session.Socket }
 
 // Deliver implements room.Address.
 func (a address) Deliver(d room.Delivery) { a.socket.Tell(d) }
-
-// Origin implements room.Address.
-func (a address) Origin() string { return a.origin }
 
 // Event implements session.Handler.
 func (c *client) Event(e *session.Event) {
@@ -186,7 +179,7 @@ func (c *client) proceed(id chat.RoomID) {
 // caller signs a command with a number of its own.
 func (c *client) caller() room.Caller {
 	c.ref++
-	return room.Caller{User: c.user, Address: c.address, Ref: c.ref}
+	return room.Caller{User: c.user, Address: address{c.socket}, Ref: c.ref}
 }
 
 func (c *client) find(e *session.Event, r wire.FindChat) {
@@ -355,6 +348,6 @@ func (c *client) Disconnected(reason string) {
 // come too late to be known.
 func (c *client) leaveAll() {
 	for id := range c.rooms {
-		c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: c.address}})
+		c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: address{c.socket}}})
 	}
 }

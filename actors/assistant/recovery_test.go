@@ -333,6 +333,33 @@ func TestRecoveryOfOwnMessages(t *testing.T) {
 	}
 }
 
+// A message that was on its way to the disk while its sender was away and came
+// back is told to it when it is there.
+func TestRecoveryOfAMessageOnItsWay(t *testing.T) {
+	runRecoverable(t, func(t *testing.T, s *recoverable) {
+		s.User("bob").Create(theChat)
+		v := s.visit("alice")
+		v.join(theChat)
+		v.heard = nil
+		release := s.Log.Hold()
+		v.Say(fmt.Sprintf(`2%s["send_message",{"room_id":%q,"message":{"content":"mine","client_message_id":"m"}}]`, prefix, theRoom))
+		v.cut()
+		v.connect()
+		v.want("connect")
+		release()
+		v.listen()
+		if got := strings.Count(strings.Join(v.heard, "\n"), "message A mine"); got != 1 {
+			t.Errorf("heard %d times in %q", got, v.heard)
+		}
+		before := v.heard
+		v.cut()
+		v.connect()
+		if !v.recovered || slices.Contains(v.heard[len(before):], "message A mine") {
+			t.Errorf("recovered %v, heard again in %q", v.recovered, v.heard[len(before):])
+		}
+	})
+}
+
 // hearUpTo takes in what has arrived up to an event, and loses the rest.
 func (v *visitor) hearUpTo(event string) {
 	v.t.Helper()

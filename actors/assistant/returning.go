@@ -47,7 +47,6 @@ func (c *client) comeBack(pid string, s recovery.Session, told offset) {
 	c.user.ID = s.User // it may have been a guest's
 	c.socket.Identify(s.SID, pid)
 	c.socket.Defer()
-	c.address = address{c.socket, s.SID}
 	c.standing = standing{pid: pid, told: told, onDisk: s.Rooms, returning: &returning{
 		replay: replay{room: c.maxReplayBytes()}, rooms: make(map[uint64]recovery.Room),
 	}}
@@ -96,7 +95,7 @@ var errCannotTell = errors.New("assistant: too much was missed, or it is of anot
 func (c *client) catchUp(r recovery.Room, j room.Joined) error {
 	told := c.told.find(tagOf(r.ID, j.Epoch))
 	if told == nil { // left, or not told that it had joined
-		c.Rooms.Tell(r.ID, &room.Leave{Caller: room.Caller{User: c.user, Address: c.address}})
+		c.Rooms.Tell(r.ID, &room.Leave{Caller: room.Caller{User: c.user, Address: address{c.socket}}})
 		delete(c.rooms, r.ID)
 		return nil
 	}

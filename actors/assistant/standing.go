@@ -47,7 +47,6 @@ type saved struct {
 
 // identify gives the client back the session that it asks for, or begins one.
 func (c *client) identify(auth json.RawMessage) {
-	c.address = address{c.socket, c.socket.ID()}
 	if c.Recovery == nil {
 		return
 	}
@@ -67,9 +66,7 @@ func (c *client) identify(auth json.RawMessage) {
 // begin begins a new session.
 func (c *client) begin() {
 	c.standing = standing{pid: recovery.NewID()}
-	id := recovery.NewID()
-	c.socket.Identify(id, c.pid)
-	c.address = address{c.socket, id}
+	c.socket.Identify(recovery.NewID(), c.pid)
 }
 
 // remembered reports whether a client that comes back would be joined to the

@@ -69,7 +69,7 @@ func (r *Room) join(c *Join) {
 		return
 	}
 	if c.Address != nil {
-		r.members[c.Address] = member{c.User, c.Address.Origin(), c.Dialect}
+		r.members[c.Address] = member{c.User, c.Dialect}
 	}
 	reply(c.Caller, Joined{
 		Chat: r.shown.Chat, Epoch: r.shown.Chat.Epoch + "." + r.Epoch,
@@ -146,9 +146,6 @@ func (r *Room) send(c *Send) {
 	author := chat.User{ID: c.User.ID, Name: c.User.Name} // members see no more of each other
 	message := chat.MessageAdded{
 		MessageID: chat.MessageID(newID()), Author: author, Content: c.Content, ModelID: model, ClientID: c.ClientID,
-	}
-	if c.Address != nil {
-		message.Origin = c.Address.Origin()
 	}
 	events := []chat.Event{message}
 	if !c.Quiet {
@@ -302,6 +299,7 @@ func (r *Room) deleted(m *deleted) {
 		reply(m.by, Deleted{})
 		r.publishGone()
 		clear(r.members)
+		clear(r.informed)
 		r.told = unknown
 	}
 	r.run = nil

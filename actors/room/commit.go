@@ -98,9 +98,7 @@ func (r *Room) committed(m *committed) {
 	if m.err != nil {
 		r.failed(m)
 	} else {
-		for _, c := range m.callers {
-			reply(c, m.body)
-		}
+		r.answer(m.proposal)
 	}
 	switch {
 	case !r.loaded:
@@ -110,6 +108,19 @@ func (r *Room) committed(m *committed) {
 	case m.err == nil:
 		r.showAll(m.records)
 		r.advance()
+	}
+}
+
+// answer tells the callers that what they asked for is on disk. Who has sent a
+// message is not told it once more: not even after a restart of the room, but
+// from another address, which has not had the answer.
+func (r *Room) answer(p *proposal) {
+	_, said := p.records[0].Event.(chat.MessageAdded)
+	for _, c := range p.callers {
+		reply(c, p.body)
+		if seq := p.records[0].Seq; said && c.Address != nil {
+			r.informed[seq] = append(r.informed[seq], c.Address)
+		}
 	}
 }
 

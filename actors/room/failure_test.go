@@ -559,6 +559,3 @@ func TestFullDiskRefusesDelete(t *testing.T) {
 		}
 	})
 }
-
-// Origin implements room.Address.
-func (onDeleted) Origin() string { return "onDeleted" }

@@ -20,10 +20,6 @@ type Command interface {
 // comparable, and their methods never block and may be called from any goroutine.
 type Address interface {
 	Deliver(Delivery)
-
-	// Origin names who is behind the address in the log: whoever sent a
-	// message is not told it. It is at most a few dozen bytes, and not empty.
-	Origin() string
 }
 
 // A Delivery is what a room sends to an Address: a [Reply] or a [*Publication].

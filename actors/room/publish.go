@@ -1,6 +1,8 @@
 package room
 
 import (
+	"slices"
+
 	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
@@ -15,34 +17,32 @@ type Publication struct {
 	Frames []engineio.Frame
 }
 
-// publish tells the members what was recorded. Who sent a message knows it
-// from the acknowledgement.
+// publish tells the members what was recorded, but those that know it from the
+// answer to their command.
 func (r *Room) publish(record chat.Record) {
-	origin := ""
-	if e, ok := record.Event.(chat.MessageAdded); ok {
-		origin = e.Origin
-	}
-	r.deliver(Publication{Room: r.id, Seq: record.Seq}, origin, func(d assistant.Dialect) []engineio.Frame {
+	know := r.informed[record.Seq]
+	delete(r.informed, record.Seq)
+	r.deliver(Publication{Room: r.id, Seq: record.Seq}, know, func(d assistant.Dialect) []engineio.Frame {
 		return assistant.Record(d, r.id, record)
 	})
 }
 
 func (r *Room) publishDelta(run *run, text string) {
-	r.deliver(Publication{Room: r.id}, "", func(d assistant.Dialect) []engineio.Frame {
+	r.deliver(Publication{Room: r.id}, nil, func(d assistant.Dialect) []engineio.Frame {
 		return assistant.Delta(d, r.id, run.turn.MessageID, run.length, text)
 	})
 }
 
 func (r *Room) publishGone() {
-	r.deliver(Publication{Room: r.id, Gone: true}, "", func(assistant.Dialect) []engineio.Frame { return assistant.Gone(r.id) })
+	r.deliver(Publication{Room: r.id, Gone: true}, nil, func(assistant.Dialect) []engineio.Frame { return assistant.Gone(r.id) })
 }
 
-// deliver sends p to all members but those of one origin, encoded once for each dialect that
+// deliver sends p to all members but a few, encoded once for each dialect that
 // is spoken here. Whoever's dialect has no event for it gets nothing.
-func (r *Room) deliver(p Publication, except string, encode func(assistant.Dialect) []engineio.Frame) {
+func (r *Room) deliver(p Publication, except []Address, encode func(assistant.Dialect) []engineio.Frame) {
 	var encoded [assistant.Dialects]*Publication
 	for address, m := range r.members {
-		if except != "" && m.origin == except {
+		if slices.Contains(except, address) {
 			continue
 		}
 		if encoded[m.dialect] == nil {

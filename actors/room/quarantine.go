@@ -30,7 +30,7 @@ func (l *lasting) restarted(limit int) {
 func (r *Room) isolate() {
 	r.log.Error("room is quarantined", "restarts", len(r.restarts), "within", restartWindow)
 	at := now()
-	r.deliver(Publication{Room: r.id}, "", func(d assistant.Dialect) []engineio.Frame {
+	r.deliver(Publication{Room: r.id}, nil, func(d assistant.Dialect) []engineio.Frame {
 		return assistant.Trouble(d, r.id, errQuarantined, r.answering, at)
 	})
 }

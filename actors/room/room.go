@@ -171,8 +171,9 @@ type Room struct {
 type lasting struct {
 	id       chat.RoomID
 	members  map[Address]member
-	told     uint64 // number of the last record that was published
-	inFlight int    // commits and deletions that the log has not answered
+	told     uint64               // number of the last record that was published
+	informed map[uint64][]Address // by record: who need not be told it
+	inFlight int                  // commits and deletions that the log has not answered
 	deleting bool
 	runs     int // how many there were
 
@@ -184,7 +185,6 @@ type lasting struct {
 
 type member struct {
 	user    chat.User
-	origin  string
 	dialect assistant.Dialect
 }
 
@@ -196,7 +196,7 @@ type Pulse struct{ atomic.Uint64 }
 
 // Spec describes the room id to the actor system; name is the actor's.
 func Spec(id chat.RoomID, name string, o *Options, p *Pulse) system.Spec[Message] {
-	l := &lasting{id: id, members: make(map[Address]member), told: unknown, pulse: p}
+	l := &lasting{id: id, members: make(map[Address]member), told: unknown, informed: make(map[uint64][]Address), pulse: p}
 	instances := 0
 	return system.Spec[Message]{
 		Name: name,

@@ -395,6 +395,3 @@ func TestDeafProviderTimesOut(t *testing.T) {
 		close(hears)
 	})
 }
-
-// Origin implements room.Address.
-func (stalling) Origin() string { return "stalling" }

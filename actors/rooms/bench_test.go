@@ -26,8 +26,6 @@ func (r replies) Deliver(d room.Delivery) {
 	}
 }
 
-func (replies) Origin() string { return "benchmark" }
-
 // BenchmarkRoom reports the heap that a room keeps: with one member, and when
 // it has left memory. Run it with -benchtime 10000x.
 func BenchmarkRoom(b *testing.B) {

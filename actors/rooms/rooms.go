@@ -134,9 +134,6 @@ func (a answer) Deliver(d room.Delivery) {
 	}
 }
 
-// Origin implements room.Address.
-func (a answer) Origin() string { return "http" }
-
 // Create makes a chat with an id of the server's choosing.
 func (r *Rooms) Create(ctx context.Context, u chat.User, model chat.ModelID) (chat.Info, error) {
 	id := chat.ID(uuid.NewString())

@@ -410,6 +410,3 @@ func TestNothingIsWrittenAfterClose(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
-
-// Origin implements room.Address.
-func (inbox) Origin() string { return "inbox" }

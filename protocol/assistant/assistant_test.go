@@ -66,7 +66,7 @@ func records() []recordTest {
 	return []recordTest{
 		{"created", chat.Created{Chat: chat.Info{ID: "chat"}}},
 		{"message", chat.MessageAdded{
-			MessageID: "question", Author: chat.User{ID: "alice", Name: "Alice"}, Content: "<hello> \u2028", Origin: "SECRET", ModelID: "model", ClientID: "a1",
+			MessageID: "question", Author: chat.User{ID: "alice", Name: "Alice"}, Content: "<hello> \u2028", ModelID: "model", ClientID: "a1",
 		}},
 		{"turn queued", chat.TurnQueued{TurnID: "turn", Prompt: "question", ModelID: "model", By: "alice", LocalID: "bubble"}},
 		{"turn started", chat.TurnStarted{TurnID: "turn", MessageID: "answer", ModelID: "model", Attempt: 2}},

@@ -22,7 +22,6 @@ type MessageAdded struct {
 	MessageID MessageID `json:"message_id"`
 	Author    User      `json:"author"`
 	Content   string    `json:"content"`
-	Origin    string    `json:"origin,omitempty"`   // the socket that sent it, which gets no echo
 	ModelID   ModelID   `json:"model_id,omitempty"` // the model it was sent to
 	ClientID  ClientID  `json:"client_message_id,omitempty"`
 }
