@@ -51,6 +51,7 @@ type Options struct {
 	Panics   int           // of rooms. Zero means one in 4 seconds, negative none
 	Bug      string        // that the program is told to have: CHAOS_BUG
 	FailFast bool          // end at the first violation
+	Keep     bool          // the server's data, if a promise was broken
 }
 
 func (o Options) withDefaults() Options {
@@ -101,7 +102,6 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
 	h := &harness{
@@ -110,6 +110,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	err = h.run(ctx)
 	h.report.took = time.Since(h.report.started)
+	if o.Keep && len(h.report.Violations) > 0 {
+		h.report.kept = dir
+	} else {
+		os.RemoveAll(dir)
+	}
 	if errors.Is(context.Cause(ctx), errViolated) {
 		err = nil
 	}

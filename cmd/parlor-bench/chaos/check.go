@@ -102,7 +102,7 @@ func (c *checker) run(ctx context.Context, store *persistence.Store, shown []ass
 	c.prompts, c.attempts = make(map[chat.MessageID]string), make(map[chat.TurnID]int)
 	c.ended = make(map[chat.TurnID]chat.TurnEnded)
 	var state room.State
-	for record, err := range room.Records(ctx, store.Read(string(c.room), 0)) {
+	for record, err := range room.Records(context.WithoutCancel(ctx), store.Read(string(c.room), 0)) {
 		if err == nil {
 			err = state.Apply(record)
 		}

@@ -35,7 +35,7 @@ func (c *Command) Run(ctx context.Context) error {
 	fmt.Fprintf(os.Stderr, "seed %d\n", c.Seed)
 	report, err := Run(ctx, Options{
 		Parlor: c.Parlor, Duration: c.Duration, Settle: c.Settle, Seed: c.Seed, Clients: c.Clients, Rooms: c.Rooms,
-		Kills: c.Kills, Cuts: c.Cuts, Panics: c.Panics, Bug: c.Bug,
+		Kills: c.Kills, Cuts: c.Cuts, Panics: c.Panics, Bug: c.Bug, Keep: true,
 	})
 	if err := report.Print(os.Stdout); err != nil {
 		return err

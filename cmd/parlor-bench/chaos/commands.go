@@ -28,7 +28,17 @@ func (v *visitor) say(ctx context.Context) {
 	} else {
 		v.panics.Add(1)
 	}
-	v.send(ctx, v.compose(room, content))
+	s := v.compose(room, content)
+	v.send(ctx, s)
+	if v.rng.IntN(10) == 0 && v.isAcked(s) { // as who has not seen the answer
+		v.send(ctx, s)
+	}
+}
+
+func (v *visitor) isAcked(s *send) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return s.acked
 }
 
 // words returns a message that nobody else says.

@@ -3,7 +3,6 @@ package chaos
 import (
 	"context"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -32,7 +31,7 @@ func (h *harness) schedule(r *rand.Rand, n int, happen func(context.Context) err
 func (h *harness) inject(ctx context.Context) {
 	kills, cuts := h.random("kills"), h.random("cuts")
 	server := h.schedule(kills, h.Kills, func(ctx context.Context) error { return h.end(ctx, kills) })
-	server = append(server, h.schedule(kills, 1+h.Kills/5, func(ctx context.Context) error { return h.fillDisk(ctx, kills) })...)
+	server = append(server, h.schedule(kills, 1+h.Kills/4, func(ctx context.Context) error { return h.fillDisk(ctx, kills) })...)
 	server = append(server, h.schedule(kills, h.Panics, func(context.Context) error { h.panics.Add(1); return nil })...)
 	server = append(server, fault{h.Duration, func(ctx context.Context) error { return h.restart(ctx, kills) }})
 	network := h.schedule(cuts, h.Cuts, func(context.Context) error { h.cut(cuts); return nil })
@@ -80,12 +79,16 @@ func (h *harness) restart(ctx context.Context, r *rand.Rand) error {
 	return h.server.start(ctx)
 }
 
+// frontBytes is how much of the file can be written at most while the disk is
+// full: its first pages, and not all that a transaction writes.
+const frontBytes = 128 << 10
+
 // fillDisk lets the server write nothing, or only to the front of its file, and
 // then makes room again, or kills it.
 func (h *harness) fillDisk(ctx context.Context, r *rand.Rand) error {
 	limit := uint64(0)
-	if info, err := os.Stat(h.data()); err == nil && r.IntN(2) == 0 {
-		limit = uint64(r.Int64N(info.Size() + 1))
+	if r.IntN(2) == 0 {
+		limit = r.Uint64N(frontBytes)
 	}
 	if err := h.server.limitDisk(limit); err != nil {
 		return err

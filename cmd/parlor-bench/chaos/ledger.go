@@ -50,8 +50,9 @@ func (s *send) fromElsewhere(sid string) bool {
 	return false
 }
 
-// lostOn reports whether it was sent by the socket on a connection that was
-// lost before it was answered: then the socket is never told that it was recorded.
+// lostOn reports whether it was sent by the socket on an earlier connection.
+// If that was lost before the answer, the socket is told of the message when it
+// is recovered, or, if it was recorded later, by the answer to a repeat alone.
 func (s *send) lostOn(sid string, connection int) bool {
 	for _, t := range s.tries {
 		if t.sid == sid && t.connection < connection {

@@ -37,6 +37,7 @@ type Report struct {
 	Violations []Violation
 
 	clients, rooms                  int
+	kept                            string // where the server\'s data is, if it was kept
 	started                         time.Time
 	took                            time.Duration
 	kills, terms, fills, panicked   atomic.Int64
@@ -113,6 +114,9 @@ func (r *Report) Print(w io.Writer) error {
 	row("violations", "%d", len(r.Violations)+r.more)
 	if err := table.Flush(); err != nil {
 		return err
+	}
+	if r.kept != "" {
+		fmt.Fprintln(w, "the data is kept in", r.kept)
 	}
 	for _, v := range r.Violations {
 		fmt.Fprintf(w, "violation (seed %d): %v\n", r.Seed, v)

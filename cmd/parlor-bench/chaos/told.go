@@ -59,11 +59,11 @@ func (v *visitor) advance(w *view, e event) error {
 	switch e.word {
 	case "message":
 		m := e.message()
-		return w.message(m, v.sid, v.mine(m), lost, v.faults.Load())
+		return w.message(m, v.answers(m), lost, v.faults.Load())
 	case "turn":
 		return w.turn(b.TurnID, b.State, b.Seq, lost)
 	case "stream_start":
-		return w.streamStart(b.MessageID, b.Seq, lost, v.faults.Load())
+		return w.streamStart(b.MessageID, b.Attempt, b.Seq, lost, v.faults.Load())
 	case "stream_chunk":
 		return w.chunk(b.MessageID, b.Offset, b.Content, b.Done)
 	case "stream_end":
@@ -134,18 +134,29 @@ const farBehind = 10
 func (v *visitor) acknowledged(e event) error {
 	i := slices.IndexFunc(v.open, func(s *send) bool { return s.client == e.body.ClientID })
 	if i < 0 {
-		return fmt.Errorf("an acknowledgement of %q, which is not open", e.body.ClientID)
+		return v.acknowledgedAgain(e)
 	}
 	s := v.open[i]
 	s.acked, s.message, s.seq = true, e.body.MessageID, e.body.Seq
 	v.close(s)
-	if w := v.views[e.room]; w != nil && w.joined {
+	if w := v.views[e.room]; w != nil {
 		w.acknowledged(s)
-	} else if w != nil {
-		delete(w.holes, s.seq)
 	}
 	v.report.acked.Add(1)
 	return v.chronicle.tell(e.room, s.seq, fact{kind: said, message: s.message, text: hash(s.content)})
+}
+
+// acknowledgedAgain takes the acknowledgement of a message that had one, which
+// is the same.
+func (v *visitor) acknowledgedAgain(e event) error {
+	s := v.ledger.sent(v.name, e.body.ClientID)
+	switch {
+	case s == nil || !s.acked:
+		return fmt.Errorf("an acknowledgement of %q, which is not open", e.body.ClientID)
+	case s.seq != e.body.Seq || s.message != e.body.MessageID:
+		return fmt.Errorf("%q was acknowledged as record %d, and before as %d", s.content, e.body.Seq, s.seq)
+	}
+	return nil
 }
 
 // lost is how many of the visitor's messages to a room may have been recorded
@@ -159,10 +170,12 @@ func (v *visitor) lost(room chat.RoomID) (n int) {
 	return n
 }
 
-// mine returns the message of the visitor's that m records, nil if it is none.
-func (v *visitor) mine(m chat.Message) *send {
+// answers reports whether m is the visitor's own message, said on this
+// connection and no other: then nothing but the acknowledgement tells of it.
+func (v *visitor) answers(m chat.Message) bool {
 	if m.Author == nil || m.Author.ID != v.user {
-		return nil
+		return false
 	}
-	return v.ledger.sent(v.name, m.ClientID)
+	s := v.ledger.sent(v.name, m.ClientID)
+	return s != nil && !s.fromElsewhere(v.sid) && !s.lostOn(v.sid, v.connection)
 }

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"parlor/protocol/assistant"
@@ -23,7 +24,9 @@ type view struct {
 	seq   uint64 // all records up to here are known
 	steps int    // of the one that follows
 
-	own   map[uint64]*send // acknowledged, ahead of seq or just passed
+	repeated uint64 // records up to here are told again since the view has resumed
+
+	own   map[uint64]*send // acknowledged, ahead of seq or passed
 	holes map[uint64]bool  // own messages whose acknowledgement was lost with a connection
 
 	running chat.TurnID
@@ -36,6 +39,7 @@ type stream struct {
 	id     chat.MessageID
 	text   []byte
 	length int   // in UTF-16 code units
+	again  bool  // it is not the first attempt
 	missed bool  // pieces may have been missed since
 	faults int64 // of the run when it began
 }
@@ -46,17 +50,18 @@ func newView(room chat.RoomID) *view {
 
 // enter begins the view anew where the visitor has joined.
 func (v *view) enter(j assistant.RoomJoined, faults int64) {
-	*v = view{
-		room: v.room, joined: true, epoch: j.Epoch, seq: j.Seq, own: make(map[uint64]*send), holes: v.holes,
-	}
+	maps.DeleteFunc(v.own, func(seq uint64, _ *send) bool { return seq <= j.Seq })
+	*v = view{room: v.room, joined: true, epoch: j.Epoch, seq: j.Seq, own: v.own, holes: v.holes}
+	v.passOwn()
 	if t := j.Turn; t != nil {
 		v.running = t.TurnID
 		v.answer = stream{id: t.MessageID, text: []byte(t.Content), length: assistant.Length(t.Content), faults: faults}
 	}
 }
 
-// resume goes on where the view has got to, on a new socket, which is told the
-// visitor's own messages too.
+// resume goes on where the view has got to. What is repeated is told with the
+// visitor's own messages, unless the connection is lost meanwhile and recovered:
+// then they have been told by their acknowledgements alone.
 func (v *view) resume(j assistant.RoomJoined) error {
 	switch {
 	case j.Epoch != v.epoch:
@@ -65,7 +70,7 @@ func (v *view) resume(j assistant.RoomJoined) error {
 		return fmt.Errorf("the room has %d records, and %d were told", j.Seq, v.seq)
 	}
 	v.joined, v.steps, v.behind, v.answer.missed = true, 0, true, true
-	clear(v.own)
+	v.repeated = j.Seq
 	return nil
 }
 
@@ -80,14 +85,19 @@ func (v *view) step(seq uint64, step, of, lost int) error {
 		v.holes[v.seq] = true
 		v.passOwn()
 	}
+	var err error
 	if seq != v.seq+1 || step != v.steps {
-		return fmt.Errorf("step %d of record %d was told after step %d of record %d", step+1, seq, v.steps, v.seq+1)
+		err = fmt.Errorf("step %d of record %d was told after step %d of record %d", step+1, seq, v.steps, v.seq+1)
 	}
-	if v.steps++; v.steps == of {
+	if seq <= v.seq {
+		return err
+	}
+	// After a gap too: what follows from it is not reported.
+	if v.seq, v.steps = seq-1, step+1; v.steps == of {
 		v.seq, v.steps = seq, 0
 		v.passOwn()
 	}
-	return nil
+	return err
 }
 
 // passOwn passes what acknowledgements have told.
@@ -97,7 +107,8 @@ func (v *view) passOwn() {
 	}
 }
 
-// acknowledged takes the acknowledgement of a message.
+// acknowledged takes the acknowledgement of a message, which may have been sent
+// before the room was joined again.
 func (v *view) acknowledged(s *send) {
 	delete(v.holes, s.seq)
 	if s.seq > v.seq {
@@ -106,8 +117,9 @@ func (v *view) acknowledged(s *send) {
 	}
 }
 
-// message takes a message event.
-func (v *view) message(m chat.Message, sid string, mine *send, lost int, faults int64) error {
+// message takes a message event. answered means that it is the visitor's own,
+// and can have been told by its acknowledgement alone.
+func (v *view) message(m chat.Message, answered bool, lost int, faults int64) error {
 	if m.Role == chat.RoleAssistant {
 		if err := v.step(m.Seq, 0, 3, lost); err != nil {
 			return err
@@ -116,9 +128,9 @@ func (v *view) message(m chat.Message, sid string, mine *send, lost int, faults 
 	}
 	s := v.own[m.Seq]
 	switch {
-	case mine != nil && !mine.fromElsewhere(sid):
+	case answered && m.Seq > v.repeated:
 		return fmt.Errorf("the visitor was told of its own message %q", m.Content)
-	case s != nil && m.Seq <= v.seq: // told by the acknowledgement of a repeat
+	case s != nil && m.Seq <= v.seq: // told by an acknowledgement first
 		delete(v.own, m.Seq)
 		return nil
 	}
@@ -141,8 +153,8 @@ func (v *view) turn(id chat.TurnID, state chat.State, seq uint64, lost int) erro
 	return v.step(seq, 2, 3, lost)
 }
 
-func (v *view) streamStart(id chat.MessageID, seq uint64, lost int, faults int64) error {
-	v.answer = stream{id: id, faults: faults, missed: v.behind}
+func (v *view) streamStart(id chat.MessageID, attempt int, seq uint64, lost int, faults int64) error {
+	v.answer = stream{id: id, again: attempt > 1, faults: faults, missed: v.behind}
 	return v.step(seq, 1, 2, lost)
 }
 
@@ -168,7 +180,7 @@ func (v *view) chunk(id chat.MessageID, offset int, text string, done bool) erro
 
 // whole compares a recorded answer with what was streamed of it. Whoever was
 // away knows the beginning. When a room has lost the text of its running turn,
-// and that is ended before it begins anew, what was saved of it is recorded.
+// and that is ended before it says anything anew, what was saved of it is recorded.
 func (v *view) whole(m chat.Message, faults int64) error {
 	a := &v.answer
 	if a.id != m.ID {
@@ -179,7 +191,8 @@ func (v *view) whole(m chat.Message, faults int64) error {
 	switch {
 	case m.Content == streamed,
 		a.missed && strings.HasPrefix(m.Content, streamed),
-		cut && (a.missed || a.faults != faults) && strings.HasPrefix(streamed, m.Content):
+		cut && (a.missed || a.faults != faults) && strings.HasPrefix(streamed, m.Content),
+		cut && a.again && streamed == "":
 		return nil
 	}
 	return fmt.Errorf("an answer was streamed as %q and recorded, %s, as %q (pieces missed: %t)", streamed, m.State, m.Content, a.missed)
