@@ -180,7 +180,9 @@ func (v *view) chunk(id chat.MessageID, offset int, text string, done bool) erro
 
 // whole compares a recorded answer with what was streamed of it. Whoever was
 // away knows the beginning. When a room has lost the text of its running turn,
-// and that is ended before it says anything anew, what was saved of it is recorded.
+// and that is ended before it says anything anew, what was saved of it is
+// recorded: a turn that is interrupted was cut by something, and one that is
+// stopped may have been.
 func (v *view) whole(m chat.Message, faults int64) error {
 	a := &v.answer
 	if a.id != m.ID {
@@ -191,6 +193,7 @@ func (v *view) whole(m chat.Message, faults int64) error {
 	switch {
 	case m.Content == streamed,
 		a.missed && strings.HasPrefix(m.Content, streamed),
+		m.State == chat.StateInterrupted && strings.HasPrefix(streamed, m.Content),
 		cut && (a.missed || a.faults != faults) && strings.HasPrefix(streamed, m.Content),
 		cut && a.again && streamed == "":
 		return nil
