@@ -87,7 +87,6 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		Auth: verifier, Rooms: rooms, Recovery: sessions,
 		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
 	}, log)
-
 	endpoints, err := api.New(rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, Logger: log})
 	if err != nil {
 		return err
@@ -96,12 +95,17 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	if verifier.Development() {
 		handler = loopbackOnly(handler)
 	}
+	return parts.run(ctx, s, handler, connections, log)
+}
+
+// run serves HTTP until ctx ends or that fails.
+func (p *parts) run(ctx context.Context, s Settings, handler http.Handler, connections *transport.Server, log *slog.Logger) error {
 	stop, ended, err := listen(s, handler, log)
 	if err != nil {
 		return err
 	}
-	parts.add("http", stop)
-	parts.add("connections", func(ctx context.Context) error { // first: http waits for their polls
+	p.add("http", stop)
+	p.add("connections", func(ctx context.Context) error { // first: http waits for their polls
 		if err := connections.Shutdown(ctx); err != nil {
 			log.Info("cut off clients that did not close their connection")
 		}
