@@ -38,9 +38,7 @@ func skipsDedup() bool { return bug == "skip-dedup" }
 func (r *Room) afterAppend(p *proposal) {
 	switch bug {
 	case "ack-before-commit":
-		for _, c := range p.callers {
-			reply(c, p.body)
-		}
+		r.answer(p)
 		p.callers = nil
 	case "publish-before-commit":
 		for _, record := range p.records {
