@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,7 +48,7 @@ func (a *answer) write(w http.ResponseWriter, r *http.Request) error {
 	above := a.conn.server.opts.CompressAbove
 	coding := contentCoding(strings.Join(r.Header.Values("Accept-Encoding"), ","))
 	var err error
-	if above >= 0 && size > above && coding != "" {
+	if above >= 0 && size > above && coding != "" && slices.ContainsFunc(a.frames, worthCompressing) {
 		err = a.writeCompressed(w, coding)
 	} else {
 		w.Header().Set("Content-Length", strconv.Itoa(size))
@@ -62,6 +63,8 @@ func (a *answer) write(w http.ResponseWriter, r *http.Request) error {
 	_ = a.control.SetWriteDeadline(time.Time{}) // the next request has its own
 	return nil
 }
+
+func worthCompressing(f engineio.Frame) bool { return !f.Plain }
 
 func (a *answer) writePayload(w io.Writer) error {
 	for part := range engineio.Payload(a.frames) {

@@ -47,6 +47,11 @@ type Options struct {
 	// allows all.
 	AllowRequest func(*http.Request) error
 
+	// Refused is called for each request that does not get through the
+	// handshake or names no connection, by many goroutines at once: what the
+	// reference implementation calls connection_error. Nil is not called.
+	Refused func(*http.Request, *engineio.Error)
+
 	// Transports are the transports that clients may use. Nil means
 	// TransportPolling and TransportWebSocket.
 	Transports []string
@@ -165,6 +170,9 @@ func NewCookie() *http.Cookie {
 func (o Options) withDefaults() Options {
 	if o.Accept == nil {
 		o.Accept = func(*Conn) Receiver { return discard{} }
+	}
+	if o.Refused == nil {
+		o.Refused = func(*http.Request, *engineio.Error) {}
 	}
 	if o.AllowRequest == nil {
 		o.AllowRequest = func(*http.Request) error { return nil }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
+
+	"parlor/protocol/engineio"
 )
 
 // corsHeaders returns the headers of got that CORS knows.
@@ -247,4 +249,65 @@ func TestKeepHeaders(t *testing.T) {
 			t.Errorf("got User-Agent %q", got)
 		}
 	})
+}
+
+// TestRefused checks that the server's owner hears of what is refused.
+func TestRefused(t *testing.T) {
+	refused := make(chan string, 10)
+	s := listen(t, Options{
+		Refused:      func(r *http.Request, err *engineio.Error) { refused <- r.Method + " " + err.Message },
+		AllowRequest: func(*http.Request) error { return errors.New("not you") },
+	})
+	p := s.newPoller(t)
+	for query, want := range map[string]string{
+		"?EIO=4&transport=abc":             "GET Transport unknown",
+		"?EIO=3&transport=polling":         "GET Unsupported protocol version",
+		"?EIO=4&transport=polling&sid=abc": "GET Session ID unknown",
+		"?EIO=4&transport=polling":         "GET not you",
+	} {
+		p.do("GET", query, nil)
+		if got := within(t, refused); got != want {
+			t.Errorf("%s: heard %q, want %q", query, got, want)
+		}
+	}
+}
+
+// TestPlainFramesAreNotCompressed checks it for both transports. A poll is
+// compressed if anything in it is worth it.
+func TestPlainFramesAreNotCompressed(t *testing.T) {
+	s := listen(t, Options{PerMessageDeflate: true})
+	long := engineio.Frame{Data: []byte("4" + strings.Repeat("x", 5000))}
+	plain := engineio.Frame{Data: long.Data, Plain: true}
+	p := s.poll(t)
+	c := within(t, s.opened)
+	for _, test := range []struct {
+		frames []engineio.Frame
+		want   string
+	}{
+		{[]engineio.Frame{plain}, ""}, {[]engineio.Frame{plain, long}, "gzip"}, {[]engineio.Frame{long}, "gzip"},
+	} {
+		if err := c.Send(test.frames...); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.get("Accept-Encoding", "gzip").header.Get("Content-Encoding"); got != test.want {
+			t.Errorf("poll of %d: got coding %q, want %q", len(test.frames), got, test.want)
+		}
+	}
+
+	r := s.connectRaw(t, "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n", "")
+	r.upgraded(t)
+	c = within(t, s.opened)
+	if err := c.Send(plain, long); err != nil {
+		t.Fatal(err)
+	}
+	const fin, compressed, text = 0x80, 0x40, 0x1                                  // RFC 6455, section 5.2, and RFC 7692, section 6
+	for _, want := range []byte{fin | text, fin | text, fin | compressed | text} { // the open packet is first
+		head, _, err := readFrame(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head != want {
+			t.Errorf("got a frame that begins %#x, want %#x", head, want)
+		}
+	}
 }

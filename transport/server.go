@@ -52,6 +52,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case refusal != nil:
 		s.opts.Logger.Debug("request refused", "remote", r.RemoteAddr, "error", refusal)
+		s.opts.Refused(r, refusal)
 		refuse(w, r, refusal)
 	case known != nil && upgrade:
 		known.serveProbe(w, r)

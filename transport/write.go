@@ -36,12 +36,12 @@ func (s *socket) write() {
 // writeQueued writes everything that is queued.
 func (s *socket) writeQueued() error {
 	for {
-		kind, payload, ok := s.pop()
+		kind, payload, plain, ok := s.pop()
 		if !ok {
 			return nil
 		}
 		if s.conn.server.opts.PerMessageDeflate {
-			s.ws.EnableWriteCompression(len(payload) > DefaultCompressAbove)
+			s.ws.EnableWriteCompression(!plain && len(payload) > DefaultCompressAbove)
 		}
 		if err := s.ws.WriteMessage(kind, payload); err != nil {
 			return err
@@ -50,18 +50,18 @@ func (s *socket) writeQueued() error {
 }
 
 // pop returns what is to be written next, as a WebSocket message.
-func (s *socket) pop() (kind int, payload []byte, ok bool) {
+func (s *socket) pop() (kind int, payload []byte, plain, ok bool) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	if s.pong != nil {
 		payload, s.pong = s.pong, nil
-		return websocket.PongMessage, payload, true
+		return websocket.PongMessage, payload, true, true
 	}
 	f, ok := s.conn.out.pop()
 	if f.Binary {
-		return websocket.BinaryMessage, f.Data, ok
+		return websocket.BinaryMessage, f.Data, f.Plain, ok
 	}
-	return websocket.TextMessage, f.Data, ok
+	return websocket.TextMessage, f.Data, f.Plain, ok
 }
 
 // rest reports whether the writer is done because nothing is queued, and how

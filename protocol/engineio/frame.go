@@ -5,6 +5,9 @@ package engineio
 type Message struct {
 	Data   []byte
 	Binary bool
+
+	// Plain means that compressing is not worth it, where it would be done.
+	Plain bool
 }
 
 // A Frame is one packet, encoded and ready for a Conn; applications send
@@ -14,4 +17,7 @@ type Message struct {
 type Frame struct {
 	Data   []byte
 	Binary bool
+
+	// Plain means that compressing is not worth it, where it would be done.
+	Plain bool
 }
