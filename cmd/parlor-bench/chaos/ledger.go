@@ -50,10 +50,10 @@ func (s *send) fromElsewhere(sid string) bool {
 	return false
 }
 
-// lostOn reports whether it was sent by the socket on an earlier connection.
-// If that was lost before the answer, the socket is told of the message when it
-// is recovered, or, if it was recorded later, by the answer to a repeat alone.
-func (s *send) lostOn(sid string, connection int) bool {
+// sentBefore reports whether it was sent by the socket on an earlier connection.
+// If that was lost before the answer, the socket is told of the message as others
+// are.
+func (s *send) sentBefore(sid string, connection int) bool {
 	for _, t := range s.tries {
 		if t.sid == sid && t.connection < connection {
 			return true

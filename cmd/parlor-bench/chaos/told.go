@@ -55,19 +55,19 @@ func (v *visitor) take(e event) error {
 // advance moves a view on.
 func (v *visitor) advance(w *view, e event) error {
 	v.report.told.Add(1)
-	b, lost := e.body, v.lost(w.room)
+	b := e.body
 	switch e.word {
 	case "message":
 		m := e.message()
-		return w.message(m, v.answers(m), lost, v.faults.Load())
+		return w.message(m, v.answers(m), v.faults.Load())
 	case "turn":
-		return w.turn(b.TurnID, b.State, b.Seq, lost)
+		return w.turn(b.TurnID, b.State, b.Seq)
 	case "stream_start":
-		return w.streamStart(b.MessageID, b.Attempt, b.Seq, lost, v.faults.Load())
+		return w.streamStart(b.MessageID, b.Attempt, b.Seq, v.faults.Load())
 	case "stream_chunk":
 		return w.chunk(b.MessageID, b.Offset, b.Content, b.Done)
 	case "stream_end":
-		return w.step(b.Seq, 1, 3, lost)
+		return w.step(b.Seq, 1, 3)
 	}
 	return nil
 }
@@ -159,17 +159,6 @@ func (v *visitor) acknowledgedAgain(e event) error {
 	return nil
 }
 
-// lost is how many of the visitor's messages to a room may have been recorded
-// as this socket's without its having been told.
-func (v *visitor) lost(room chat.RoomID) (n int) {
-	for _, s := range v.open {
-		if s.room == room && s.lostOn(v.sid, v.connection) {
-			n++
-		}
-	}
-	return n
-}
-
 // answers reports whether m is the visitor's own message, said on this
 // connection and no other: then nothing but the acknowledgement tells of it.
 func (v *visitor) answers(m chat.Message) bool {
@@ -177,5 +166,5 @@ func (v *visitor) answers(m chat.Message) bool {
 		return false
 	}
 	s := v.ledger.sent(v.name, m.ClientID)
-	return s != nil && !s.fromElsewhere(v.sid) && !s.lostOn(v.sid, v.connection)
+	return s != nil && !s.fromElsewhere(v.sid) && !s.sentBefore(v.sid, v.connection)
 }

@@ -26,8 +26,7 @@ type view struct {
 
 	repeated uint64 // records up to here are told again since the view has resumed
 
-	own   map[uint64]*send // acknowledged, ahead of seq or passed
-	holes map[uint64]bool  // own messages whose acknowledgement was lost with a connection
+	own map[uint64]*send // acknowledged, ahead of seq or passed
 
 	running chat.TurnID
 	answer  stream
@@ -45,13 +44,13 @@ type stream struct {
 }
 
 func newView(room chat.RoomID) *view {
-	return &view{room: room, own: make(map[uint64]*send), holes: make(map[uint64]bool)}
+	return &view{room: room, own: make(map[uint64]*send)}
 }
 
 // enter begins the view anew where the visitor has joined.
 func (v *view) enter(j assistant.RoomJoined, faults int64) {
 	maps.DeleteFunc(v.own, func(seq uint64, _ *send) bool { return seq <= j.Seq })
-	*v = view{room: v.room, joined: true, epoch: j.Epoch, seq: j.Seq, own: v.own, holes: v.holes}
+	*v = view{room: v.room, joined: true, epoch: j.Epoch, seq: j.Seq, own: v.own}
 	v.passOwn()
 	if t := j.Turn; t != nil {
 		v.running = t.TurnID
@@ -77,14 +76,8 @@ func (v *view) resume(j assistant.RoomJoined) error {
 // recover goes on where the connection was lost.
 func (v *view) recover() { v.behind, v.answer.missed = true, true }
 
-// step takes a numbered step of how a record is told. lost is how many
-// messages of the visitor's own may have been recorded without its knowing.
-func (v *view) step(seq uint64, step, of, lost int) error {
-	for v.steps == 0 && v.seq+1 < seq && len(v.holes) < lost {
-		v.seq++
-		v.holes[v.seq] = true
-		v.passOwn()
-	}
+// step takes a numbered step of how a record is told.
+func (v *view) step(seq uint64, step, of int) error {
 	var err error
 	if seq != v.seq+1 || step != v.steps {
 		err = fmt.Errorf("step %d of record %d was told after step %d of record %d", step+1, seq, v.steps, v.seq+1)
@@ -110,7 +103,6 @@ func (v *view) passOwn() {
 // acknowledged takes the acknowledgement of a message, which may have been sent
 // before the room was joined again.
 func (v *view) acknowledged(s *send) {
-	delete(v.holes, s.seq)
 	if s.seq > v.seq {
 		v.own[s.seq] = s
 		v.passOwn()
@@ -119,9 +111,9 @@ func (v *view) acknowledged(s *send) {
 
 // message takes a message event. answered means that it is the visitor's own,
 // and can have been told by its acknowledgement alone.
-func (v *view) message(m chat.Message, answered bool, lost int, faults int64) error {
+func (v *view) message(m chat.Message, answered bool, faults int64) error {
 	if m.Role == chat.RoleAssistant {
-		if err := v.step(m.Seq, 0, 3, lost); err != nil {
+		if err := v.step(m.Seq, 0, 3); err != nil {
 			return err
 		}
 		return v.whole(m, faults)
@@ -134,28 +126,28 @@ func (v *view) message(m chat.Message, answered bool, lost int, faults int64) er
 		delete(v.own, m.Seq)
 		return nil
 	}
-	return v.step(m.Seq, 0, 1, lost)
+	return v.step(m.Seq, 0, 1)
 }
 
 // turn takes a turn event.
-func (v *view) turn(id chat.TurnID, state chat.State, seq uint64, lost int) error {
+func (v *view) turn(id chat.TurnID, state chat.State, seq uint64) error {
 	switch state {
 	case chat.StateQueued:
-		return v.step(seq, 0, 1, lost)
+		return v.step(seq, 0, 1)
 	case chat.StateRunning:
 		v.running = id
-		return v.step(seq, 0, 2, lost)
+		return v.step(seq, 0, 2)
 	}
 	if id != v.running {
-		return v.step(seq, 0, 1, lost)
+		return v.step(seq, 0, 1)
 	}
 	v.running = ""
-	return v.step(seq, 2, 3, lost)
+	return v.step(seq, 2, 3)
 }
 
-func (v *view) streamStart(id chat.MessageID, attempt int, seq uint64, lost int, faults int64) error {
+func (v *view) streamStart(id chat.MessageID, attempt int, seq uint64, faults int64) error {
 	v.answer = stream{id: id, again: attempt > 1, faults: faults, missed: v.behind}
-	return v.step(seq, 1, 2, lost)
+	return v.step(seq, 1, 2)
 }
 
 // chunk takes a piece of the answer. After a return the first may be all the

@@ -15,18 +15,18 @@ type told func(v *view) error
 func say(seq uint64, answered bool) told {
 	return func(v *view) error {
 		m := chat.Message{ID: "m", Seq: seq, Role: chat.RoleUser, State: chat.StateCompleted}
-		return v.message(m, answered, 0, 0)
+		return v.message(m, answered, 0)
 	}
 }
 
 func turn(seq uint64, state chat.State) told {
-	return func(v *view) error { return v.turn("t", state, seq, 0) }
+	return func(v *view) error { return v.turn("t", state, seq) }
 }
 
 func start(seq uint64) told { return begin(seq, 1) }
 
 func begin(seq uint64, attempt int) told {
-	return func(v *view) error { return v.streamStart("a", attempt, seq, 0, 0) }
+	return func(v *view) error { return v.streamStart("a", attempt, seq, 0) }
 }
 
 func piece(offset int, text string) told {
@@ -35,11 +35,11 @@ func piece(offset int, text string) told {
 
 func recorded(seq uint64, state chat.State, text string) told {
 	return func(v *view) error {
-		return v.message(chat.Message{ID: "a", Seq: seq, Role: chat.RoleAssistant, State: state, Content: text}, false, 0, 0)
+		return v.message(chat.Message{ID: "a", Seq: seq, Role: chat.RoleAssistant, State: state, Content: text}, false, 0)
 	}
 }
 
-func end(seq uint64) told { return func(v *view) error { return v.step(seq, 1, 3, 0) } }
+func end(seq uint64) told { return func(v *view) error { return v.step(seq, 1, 3) } }
 
 func acked(seq uint64) told {
 	return func(v *view) error { v.acknowledged(&send{seq: seq}); return nil }
@@ -104,27 +104,6 @@ func TestView(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// A message whose acknowledgement was lost with a connection is passed, as one
-// that is to be acknowledged yet.
-func TestViewHoles(t *testing.T) {
-	v := newView("r")
-	v.enter(assistant.RoomJoined{Seq: 2, Epoch: "e"}, 0)
-	v.recover()
-	if err := v.step(4, 0, 1, 1); err != nil {
-		t.Fatal(err)
-	}
-	if !v.holes[3] {
-		t.Errorf("got holes %v, want 3", v.holes)
-	}
-	if err := v.step(6, 0, 1, 1); err == nil {
-		t.Error("a second message was passed, and one was sent")
-	}
-	v.acknowledged(&send{seq: 3})
-	if len(v.holes) > 0 {
-		t.Errorf("got holes %v, want none", v.holes)
 	}
 }
 
