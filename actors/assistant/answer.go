@@ -58,7 +58,7 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 		var err error
 		if from, missed, joined.Snapshot, err = c.resume(r, told, j); err != nil {
 			c.forget(id)
-			c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: address{c.socket}}})
+			c.leave(id)
 			c.refuse(e, r, chat.AsError(err))
 			return
 		}

@@ -348,6 +348,11 @@ func (c *client) Disconnected(reason string) {
 // come too late to be known.
 func (c *client) leaveAll() {
 	for id := range c.rooms {
-		c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: address{c.socket}}})
+		c.leave(id)
 	}
+}
+
+// leave leaves a room and waits for no answer.
+func (c *client) leave(id chat.RoomID) {
+	c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: address{c.socket}}})
 }

@@ -95,7 +95,7 @@ var errCannotTell = errors.New("assistant: too much was missed, or it is of anot
 func (c *client) catchUp(r recovery.Room, j room.Joined) error {
 	told := c.told.find(tagOf(r.ID, j.Epoch))
 	if told == nil { // left, or not told that it had joined
-		c.Rooms.Tell(r.ID, &room.Leave{Caller: room.Caller{User: c.user, Address: address{c.socket}}})
+		c.leave(r.ID)
 		delete(c.rooms, r.ID)
 		return nil
 	}

@@ -149,14 +149,19 @@ func (c *client) mark(told *mark, seq uint64, frames []engineio.Frame) []enginei
 
 // markLeft is mark for what ends a membership.
 func (c *client) markLeft(frames []engineio.Frame) []engineio.Frame {
-	if c.pid == "" {
-		return frames
-	}
 	marked := make([]engineio.Frame, len(frames))
 	for i, f := range frames {
-		marked[i] = socketio.WithArg(f, c.offset())
+		marked[i] = c.from(c.offset(), f)
 	}
 	return marked
+}
+
+// from appends the offset to an event, unless the client cannot come back.
+func (c *client) from(offset json.RawMessage, f engineio.Frame) engineio.Frame {
+	if c.pid == "" {
+		return f
+	}
+	return socketio.WithArg(f, offset)
 }
 
 func (c *client) offset() json.RawMessage {
@@ -166,14 +171,10 @@ func (c *client) offset() json.RawMessage {
 	return c.told.json()
 }
 
-// emitFrom emits an event that changes what the client has joined, with the
-// offset from which it would have to be told more.
+// emitFrom emits an answer that changes what the client has joined, or what it
+// knows of a room, with the offset from which it would have to be told more.
 func (c *client) emitFrom(offset json.RawMessage, word, id string, payload any) {
-	f := wire.Event(word, id, payload)
-	if c.pid != "" {
-		f = socketio.WithArg(f, offset)
-	}
-	c.socket.Send(f)
+	c.socket.Send(c.from(offset, wire.Event(word, id, payload)))
 }
 
 // send sends what a room tells, in its place among what the client has missed.
