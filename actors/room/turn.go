@@ -109,10 +109,10 @@ func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 	end := chat.TurnEnded{
 		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, LocalID: turn.LocalID, ModelID: turn.ModelID,
 	}
-	switch first, _ := r.head.Turn(); {
+	switch cut, _ := r.shown.Turn(); {
 	case r.run.of(turn.ID):
 		end.Content, end.Usage = string(r.run.text), r.run.usage
-	case turn.ID == first.ID:
+	case turn.ID == cut.ID && turn.Attempt == cut.Attempt: // else the next attempt, without text, is on its way
 		end.Content = string(r.cut)
 	}
 	return end
@@ -120,6 +120,7 @@ func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 
 // begin runs a turn whose start is on disk, unless it was stopped meanwhile.
 func (r *Room) begin(e chat.TurnStarted) {
+	r.cut = nil
 	turn, _ := r.head.Turn()
 	if r.deleting || turn.ID != e.TurnID || turn.Attempt != e.Attempt {
 		return
@@ -138,11 +139,14 @@ func (r *Room) begin(e chat.TurnStarted) {
 	run.actor = ref
 	run.expiry = r.self.After(r.TurnTimeout, &answered{run.number, chat.Refuse(chat.CodeProviderTimeout,
 		fmt.Sprintf("the assistant did not finish within %s", r.TurnTimeout))})
-	r.run, r.cut = run, nil
+	r.run = run
 }
 
 // finish lets the run of an ended turn go.
 func (r *Room) finish(e chat.TurnEnded) {
+	if e.MessageID != "" {
+		r.cut = nil
+	}
 	if r.run.of(e.TurnID) {
 		r.run.cancel()
 		r.run = nil
