@@ -21,6 +21,9 @@ type State struct {
 	// Turns are those that have not ended, in the order in which they run.
 	// Only the first can be running.
 	Turns []chat.Turn
+
+	// Steering are the messages that the first turn has not taken in.
+	Steering []chat.MessageID
 }
 
 // Exists reports whether the chat was created.
@@ -42,7 +45,7 @@ func (s *State) Find(id chat.TurnID) int {
 // Clone returns a copy that shares nothing that Apply changes.
 func (s *State) Clone() State {
 	c := *s
-	c.Turns = slices.Clone(s.Turns)
+	c.Turns, c.Steering = slices.Clone(s.Turns), slices.Clone(s.Steering)
 	return c
 }
 
@@ -58,6 +61,16 @@ func (s *State) Apply(r chat.Record) error {
 	case chat.MessageAdded:
 		s.Last = Sent{e.MessageID, e.ClientID, r.Seq}
 		s.Chat.ModelID = e.ModelID
+		if e.Steers != "" {
+			s.Steering = append(s.Steering, e.MessageID)
+		}
+	case chat.Configured:
+		s.Chat.Settings = e.Settings
+	case chat.TurnSteered:
+		if s.Find(e.TurnID) != 0 {
+			return fmt.Errorf("record %d steers turn %q, which does not run", r.Seq, e.TurnID)
+		}
+		s.Steering = slices.DeleteFunc(s.Steering, func(id chat.MessageID) bool { return slices.Contains(e.Messages, id) })
 	case chat.TurnQueued:
 		s.Turns = append(s.Turns, chat.Turn{ID: e.TurnID, Prompt: e.Prompt, ModelID: e.ModelID, By: e.By, LocalID: e.LocalID})
 	case chat.TurnStarted:
@@ -71,6 +84,9 @@ func (s *State) Apply(r chat.Record) error {
 			return fmt.Errorf("record %d ends turn %q, which is not open", r.Seq, e.TurnID)
 		}
 		s.Turns = slices.Delete(s.Turns, i, i+1)
+		if i == 0 {
+			s.Steering = nil
+		}
 	default:
 		return fmt.Errorf("record %d: %w", r.Seq, chat.ErrUnknownEvent)
 	}
@@ -80,7 +96,7 @@ func (s *State) Apply(r chat.Record) error {
 
 // stateVersion changes with what a State means. A snapshot of another version
 // is not read: the log says the same.
-const stateVersion = 1
+const stateVersion = 2
 
 type snapshot struct {
 	Version int   `json:"version"`

@@ -19,6 +19,18 @@ type turnEvent struct {
 	Reason string      `json:"reason,omitempty"`
 }
 
+// steeredEvent says that the running turn took in messages.
+type steeredEvent struct {
+	turnEvent
+	Steered []chat.MessageID `json:"steered"`
+}
+
+type roomUpdated struct {
+	chat.Settings
+	Seq uint64      `json:"seq"`
+	By  chat.UserID `json:"by,omitempty"`
+}
+
 type streamStart struct {
 	MessageID chat.MessageID `json:"message_id"`
 	TurnID    chat.TurnID    `json:"turn_id"`
@@ -47,6 +59,10 @@ func (f *frames) documented(room string, r chat.Record) {
 	switch e := r.Event.(type) {
 	case chat.MessageAdded:
 		f.message(room, r)
+	case chat.Configured:
+		f.emit("room_updated", room, roomUpdated{e.Settings, r.Seq, e.By})
+	case chat.TurnSteered:
+		f.emit("turn", room, steeredEvent{turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq}, e.Messages})
 	case chat.TurnQueued:
 		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By})
 	case chat.TurnStarted:

@@ -93,7 +93,25 @@ type Model struct {
 	DisplayName string  `json:"display_name"`
 	FullName    string  `json:"full_name"`
 	Description string  `json:"description"`
+
+	// Name is how people address it among others, as @name; empty if they cannot.
+	Name string `json:"name,omitempty"`
+
+	// ContextWindow and MaxTokens limit what it is asked and what it answers, in
+	// tokens. Zero means not known, and as the provider likes.
+	ContextWindow int `json:"context_window,omitempty"`
+	MaxTokens     int `json:"max_tokens,omitempty"`
+
+	// SystemPrompt is what it is told before every conversation.
+	SystemPrompt string `json:"-"`
 }
+
+// SourceRealtime is the APISource of models that listen and speak: they are
+// asked in sessions, see [Input].
+const SourceRealtime = "openai_realtime"
+
+// Duplex reports whether the model is asked in sessions.
+func (m Model) Duplex() bool { return m.APISource == SourceRealtime }
 
 // Info is what is known of a chat without reading its history.
 type Info struct {
@@ -104,6 +122,35 @@ type Info struct {
 	APISource string    `json:"current_model_api_source"`
 	Epoch     string    `json:"epoch"` // changes when the chat is deleted and made anew
 	Created   time.Time `json:"created_timestamp"`
+	Settings
+}
+
+// Settings are what members may change of a chat. Empty ones mean what the
+// server is configured to do.
+type Settings struct {
+	Title        string `json:"title,omitempty"`
+	SystemPrompt string `json:"system_prompt,omitempty"` // in addition to the model's and the server's
+	Policy       Policy `json:"turn_policy,omitempty"`
+}
+
+// A Policy says what becomes of a message that wants an answer while a turn runs.
+type Policy string
+
+// The policies.
+const (
+	PolicyQueue     Policy = "queue"     // it is answered when its turn comes
+	PolicySteer     Policy = "steer"     // it joins the running turn where that next pauses, or is answered next
+	PolicyInterrupt Policy = "interrupt" // it stops the running turn, and is answered
+	PolicyReject    Policy = "reject"    // it is refused as busy
+)
+
+// Valid reports whether there is such a policy.
+func (p Policy) Valid() bool {
+	switch p {
+	case PolicyQueue, PolicySteer, PolicyInterrupt, PolicyReject:
+		return true
+	}
+	return false
 }
 
 // Timestamp returns t as clients are told it: RFC 3339 in UTC, with
@@ -158,7 +205,13 @@ type Usage struct {
 	PromptTokens     int `json:"prompt_tokens"`
 	CompletionTokens int `json:"completion_tokens"`
 	TotalTokens      int `json:"total_tokens"`
+
+	// Estimated means that the provider did not say, and parlor counted roughly.
+	Estimated bool `json:"estimated,omitempty"`
 }
+
+// ModalityAudio marks what was spoken, and written down from that.
+const ModalityAudio = "audio"
 
 // A Message is one recorded utterance.
 type Message struct {
@@ -175,24 +228,7 @@ type Message struct {
 	Reason   string    `json:"reason,omitempty"` // why it was stopped or interrupted
 	ClientID ClientID  `json:"client_message_id,omitempty"`
 	Created  time.Time `json:"timestamp"`
-}
-
-// A Prompt is what an assistant is asked to answer: a conversation, oldest
-// message first, that ends with what has to be answered.
-type Prompt struct {
-	Model    ModelID
-	Messages []PromptMessage
-}
-
-// A PromptMessage is one message of a Prompt.
-type PromptMessage struct {
-	Role    Role
-	Content string
-}
-
-// A Delta is a piece of an answer as a provider streams it. Text may be empty;
-// Usage comes at most once, usually last.
-type Delta struct {
-	Text  string
-	Usage *Usage
+	Modality string    `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
+	Steers   TurnID    `json:"steers,omitempty"`   // see [MessageAdded]
+	Replaces MessageID `json:"replaces,omitempty"` // see [MessageAdded]
 }

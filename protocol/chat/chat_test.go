@@ -122,8 +122,9 @@ func TestDecodeRecordRefuses(t *testing.T) {
 // can be read means the same when it is written again.
 func FuzzDecodeRecord(f *testing.F) {
 	for _, e := range []Event{
-		Created{Info{ID: "c", Room: "r", Owner: "u"}}, MessageAdded{MessageID: "m", Content: "hi"}, TurnQueued{TurnID: "t"},
-		TurnStarted{TurnID: "t", Attempt: 1}, TurnEnded{TurnID: "t", State: StateFailed, Usage: &Usage{1, 2, 3}, Error: Refuse(CodeInternal, "no")},
+		Created{Info{ID: "c", Room: "r", Owner: "u"}}, MessageAdded{MessageID: "m", Content: "hi", Steers: "t"}, TurnQueued{TurnID: "t"},
+		Configured{Settings: Settings{Title: "T", Policy: PolicySteer}}, TurnSteered{TurnID: "t", Messages: []MessageID{"m"}},
+		TurnStarted{TurnID: "t", Attempt: 1}, TurnEnded{TurnID: "t", State: StateFailed, Usage: &Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}, Error: Refuse(CodeInternal, "no")},
 	} {
 		b, err := Record{Seq: 1, Event: e}.Encode()
 		if err != nil {
@@ -214,8 +215,8 @@ func TestRecordMessage(t *testing.T) {
 			&Message{ID: "m", Seq: 3, Role: RoleUser, Content: "hi", Author: &User{ID: "u"}, ModelID: "x", State: StateCompleted, ClientID: "c", Created: at},
 		},
 		{
-			TurnEnded{MessageID: "m", ModelID: "x", State: StateFailed, Content: "so far", Usage: &Usage{1, 2, 3}, Error: Refuse(CodeInternal, "no"), By: "u", Reason: "r"},
-			&Message{ID: "m", Seq: 3, Role: RoleAssistant, Content: "so far", ModelID: "x", State: StateFailed, Usage: &Usage{1, 2, 3},
+			TurnEnded{MessageID: "m", ModelID: "x", State: StateFailed, Content: "so far", Usage: &Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}, Error: Refuse(CodeInternal, "no"), By: "u", Reason: "r"},
+			&Message{ID: "m", Seq: 3, Role: RoleAssistant, Content: "so far", ModelID: "x", State: StateFailed, Usage: &Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3},
 				Error: Refuse(CodeInternal, "no"), By: "u", Reason: "r", Created: at},
 		},
 	} {

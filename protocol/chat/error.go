@@ -14,6 +14,7 @@ const (
 	CodeTooLarge           Code = "too_large"           // over a named limit
 	CodeRateLimited        Code = "rate_limited"        // too many commands
 	CodeBusy               Code = "busy"                // a bounded queue is full
+	CodeBudgetExceeded     Code = "budget_exceeded"     // no tokens are left for this period
 	CodeProviderError      Code = "provider_error"      // the assistant's provider failed
 	CodeProviderTimeout    Code = "provider_timeout"    // the assistant's provider did not answer in time
 	CodeStorageUnavailable Code = "storage_unavailable" // the disk refused; nothing was recorded

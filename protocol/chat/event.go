@@ -24,6 +24,29 @@ type MessageAdded struct {
 	Content   string    `json:"content"`
 	ModelID   ModelID   `json:"model_id,omitempty"` // the model it was sent to
 	ClientID  ClientID  `json:"client_message_id,omitempty"`
+	Modality  string    `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
+
+	// Steers is the running turn that it was said to. If that ends without
+	// having taken it in, a turn that answers it follows.
+	Steers TurnID `json:"steers,omitempty"`
+
+	// Replaces is the message that this one is a new version of. That and all
+	// that followed it, up to this one, is no longer part of the conversation.
+	Replaces    MessageID `json:"replaces,omitempty"`
+	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
+}
+
+// Configured records that somebody, or parlor itself if By is empty, changed
+// the chat's settings. It holds all of them.
+type Configured struct {
+	Settings Settings `json:"settings"`
+	By       UserID   `json:"by,omitempty"`
+}
+
+// TurnSteered records that the running turn took in what was said to it.
+type TurnSteered struct {
+	TurnID   TurnID      `json:"turn_id"`
+	Messages []MessageID `json:"messages"`
 }
 
 // TurnQueued records that an answer is wanted. Turns run one at a time, in
@@ -45,6 +68,7 @@ type TurnStarted struct {
 	MessageID MessageID `json:"message_id"` // of the answer, the same in every attempt
 	ModelID   ModelID   `json:"model_id"`
 	Attempt   int       `json:"attempt"`
+	APISource string    `json:"model_api_source,omitempty"`
 }
 
 // TurnEnded records the end of a turn and, if it had started, its answer:
@@ -61,11 +85,15 @@ type TurnEnded struct {
 	Error     *Error    `json:"error,omitempty"`
 	By        UserID    `json:"by,omitempty"`     // who stopped it
 	Reason    string    `json:"reason,omitempty"` // why, in their words
+	APISource string    `json:"model_api_source,omitempty"`
+	Modality  string    `json:"modality,omitempty"`
 }
 
 func (Created) kind() string      { return "created" }
 func (MessageAdded) kind() string { return "message_added" }
+func (Configured) kind() string   { return "configured" }
 func (TurnQueued) kind() string   { return "turn_queued" }
+func (TurnSteered) kind() string  { return "turn_steered" }
 func (TurnStarted) kind() string  { return "turn_started" }
 func (TurnEnded) kind() string    { return "turn_ended" }
 
@@ -83,11 +111,13 @@ func (r Record) Message() (Message, bool) {
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleUser, Content: e.Content, Author: &e.Author,
 			ModelID: e.ModelID, State: StateCompleted, ClientID: e.ClientID, Created: r.At,
+			Modality: e.Modality, Steers: e.Steers, Replaces: e.Replaces,
 		}, true
 	case TurnEnded:
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleAssistant, Content: e.Content,
 			ModelID: e.ModelID, State: e.State, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
+			Modality: e.Modality,
 		}, e.MessageID != ""
 	}
 	return Message{}, false
@@ -159,6 +189,10 @@ func decodeEvent(kind string, data []byte) (Event, error) {
 		return decodeAs[Created](data)
 	case MessageAdded{}.kind():
 		return decodeAs[MessageAdded](data)
+	case Configured{}.kind():
+		return decodeAs[Configured](data)
+	case TurnSteered{}.kind():
+		return decodeAs[TurnSteered](data)
 	case TurnQueued{}.kind():
 		return decodeAs[TurnQueued](data)
 	case TurnStarted{}.kind():

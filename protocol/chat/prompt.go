@@ -1,0 +1,93 @@
+package chat
+
+import "context"
+
+// A Prompt is what an assistant is asked to answer: a conversation, oldest
+// message first, that ends with what has to be answered.
+type Prompt struct {
+	Model     ModelID
+	Messages  []PromptMessage
+	MaxTokens int // of the answer; zero leaves it to the provider
+
+	// Steer returns what people said to the running turn since it was asked, if
+	// that is not nil. Who answers in several steps calls it between them.
+	Steer func(context.Context) []PromptMessage
+
+	// Input makes this the beginning of a session instead, see [Input].
+	Input <-chan Input
+}
+
+// A PromptMessage is one message of a Prompt.
+type PromptMessage struct {
+	ID      MessageID // empty for what is no message of the chat
+	Role    Role
+	Content string
+}
+
+// A Delta is a piece of an answer as a provider streams it, or word of how it
+// fares. Text may be empty; Usage comes at most once for an answer, usually last.
+type Delta struct {
+	Text  string
+	Audio string // spoken, see [AudioAppend]; Text is then what is spoken
+	Usage *Usage
+
+	// Retrying is a failure after which the provider is asked again, and Model
+	// who answers in place of the model that was asked. They come before the text.
+	Retrying *Error
+	Model    ModelID
+
+	// Answer, Ended and Heard belong to sessions, see [Input].
+	Answer MessageID
+	Ended  *Ended
+	Heard  *Heard
+}
+
+// An Input is what people put into a session: a conversation with a model that
+// listens while it speaks. Whoever asks with a Prompt that has an Input gets
+// the deltas of many answers, each with the Answer that it belongs to and the
+// last one with Ended; a second answer does not begin before. The session goes
+// on until its context ends, Input is closed, or with an error.
+type Input interface{ input() }
+
+// The inputs.
+type (
+	// AudioAppend is a piece of what somebody is saying: PCM of 16 bits, mono,
+	// 24 kHz, in base64.
+	AudioAppend struct{ Audio string }
+
+	// AudioClear forgets what was appended.
+	AudioClear struct{}
+
+	// AudioCommit makes what was appended a message. What was understood of it
+	// comes as Heard.
+	AudioCommit struct{ MessageID MessageID }
+
+	// Ask wants an answer, as the message Answer. Messages are the conversation
+	// as it now is: the session takes in those that it does not have.
+	Ask struct {
+		Answer   MessageID
+		Messages []PromptMessage
+	}
+
+	// Cancel stops the answer, if it has not ended.
+	Cancel struct{ Answer MessageID }
+)
+
+func (AudioAppend) input() {}
+func (AudioClear) input()  {}
+func (AudioCommit) input() {}
+func (Ask) input()         {}
+func (Cancel) input()      {}
+
+// Ended is the end of one answer of a session: completed, stopped or failed.
+type Ended struct {
+	State State
+	Error *Error // of a failed one
+}
+
+// Heard is what was understood of what somebody said, or why nothing was.
+type Heard struct {
+	MessageID MessageID
+	Text      string
+	Error     *Error
+}
