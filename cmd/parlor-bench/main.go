@@ -15,8 +15,9 @@ import (
 )
 
 type cli struct {
-	Idle  idleCmd  `cmd:"" help:"Measure the memory of idle connections, next to the Node reference server."`
-	Rooms roomsCmd `cmd:"" help:"Measure the memory of rooms, and how fast they start and wake up."`
+	Idle   idleCmd   `cmd:"" help:"Measure the memory of idle connections, next to the Node reference server."`
+	Rooms  roomsCmd  `cmd:"" help:"Measure the memory of rooms, and how fast they start and wake up."`
+	Stream streamCmd `cmd:"" help:"Measure how late answers arrive, with and without a provider that hangs."`
 
 	Chaos chaos.Command `cmd:"" help:"Break what can be broken under parlor, and check what it promises."`
 }
