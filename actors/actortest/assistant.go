@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,10 @@ const (
 	Model      chat.ModelID = "model"
 	OtherModel chat.ModelID = "other-model"
 )
+
+// RunTool begins a piece of an answer that is no text, but the name of a tool
+// which the provider has begun to run.
+const RunTool = "\x00tool "
 
 // A Script answers a prompt. say passes on a piece of the answer and reports
 // whether more is wanted.
@@ -64,7 +69,11 @@ func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.De
 	return func(yield func(chat.Delta, error) bool) {
 		more := true
 		err := script(ctx, func(text string) bool {
-			more = more && yield(chat.Delta{Text: text}, nil)
+			d := chat.Delta{Text: text}
+			if tool, ok := strings.CutPrefix(text, RunTool); ok {
+				d = chat.Delta{Tool: &chat.ToolCall{ID: "call-" + tool, Name: tool}}
+			}
+			more = more && yield(d, nil)
 			return more
 		})
 		switch {

@@ -57,6 +57,9 @@ func (r *Room) abandons(t chat.Turn) bool {
 	return bug == "lose-turn-on-restart" && t.Attempt > 0 && !r.run.of(t.ID)
 }
 
+// repeatsTools reports whether a turn is started again though a tool has run.
+func repeatsTools() bool { return bug == "restart-turn-with-tool" }
+
 // forgetMembers is called when the room restarts.
 func (l *lasting) forgetMembers() {
 	if bug == "lose-member-on-restart" {

@@ -95,6 +95,56 @@ func TestTurnsRestartWithTheServer(t *testing.T) {
 	})
 }
 
+// A turn that was cut when one of its tools had begun to run is not started
+// again, which would run the tool again: it ends with what was said so far.
+func TestTurnWithToolIsNotRestarted(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		s.Assistant.On("search", actortest.Hang("I look. ", actortest.RunTool+"search", "Found"))
+		alice.Send(theChat, "search")
+		time.Sleep(2 * time.Second) // the text is saved
+		s.Restart()
+
+		end := ends(t, s)[queued(s)[0]]
+		if end.State != chat.StateInterrupted || end.Content != "I look. Found" || end.Reason == "" {
+			t.Errorf("ended %+v", end)
+		}
+		if n := len(starts(s)); n != 1 {
+			t.Errorf("the turn was started %d times", n)
+		}
+	})
+}
+
+// That a tool has begun to run is recorded when the disk is back, and then as
+// good as ever.
+func TestToolIsRecordedWhenTheDiskIsBack(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		s.Assistant.On("search", actortest.Slowly(time.Second, "I look. ", actortest.RunTool+"search", "Found. ", "So"))
+		alice.Send(theChat, "search")
+		time.Sleep(1500 * time.Millisecond)
+		s.Log.Fault(func(persistence.Commit) error { return persistence.ErrUnavailable })
+		time.Sleep(time.Second)
+		s.Log.Fault(nil)
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+
+		var tools int
+		for _, r := range s.Records(theChat) {
+			if e, ok := r.Event.(chat.ToolStarted); ok && e.Tool.Name == "search" {
+				tools++
+			}
+		}
+		if tools != 1 {
+			t.Errorf("the tool was recorded %d times", tools)
+		}
+	})
+}
+
 // Turns that had not started when the server crashed run behind the one that
 // had, in their order.
 func TestQueuedTurnsRunAfterACrash(t *testing.T) {

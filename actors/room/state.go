@@ -78,6 +78,11 @@ func (s *State) Apply(r chat.Record) error {
 			return fmt.Errorf("record %d starts turn %q out of order", r.Seq, e.TurnID)
 		}
 		s.Turns[0].MessageID, s.Turns[0].Attempt = e.MessageID, e.Attempt
+	case chat.ToolStarted:
+		if s.Find(e.TurnID) != 0 {
+			return fmt.Errorf("record %d starts a tool for turn %q, which does not run", r.Seq, e.TurnID)
+		}
+		s.Turns[0].Tools++
 	case chat.TurnEnded:
 		i := s.Find(e.TurnID)
 		if i < 0 {

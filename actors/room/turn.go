@@ -30,6 +30,7 @@ type run struct {
 	text   []byte
 	length int // of text, in UTF-16 code units
 	usage  *chat.Usage
+	tools  []chat.ToolCall // that the provider has begun to run
 	window chan struct{}   // one element for each delta in the room's mailbox
 	expiry *time.Timer     // the room's own: a provider may be deaf to its context
 	end    *chat.TurnEnded // nil while the answer goes on
@@ -57,6 +58,9 @@ func (r *run) cancel() {
 // deltaWindow is how many deltas of one turn may wait in the room's mailbox;
 // past it the provider's stream is not read.
 const deltaWindow = 16
+
+// maxTools is how many tools of one turn are recorded.
+const maxTools = 128
 
 // delta is a piece of the answer.
 type delta struct {
@@ -86,16 +90,26 @@ func (r *Room) advance() {
 		r.start(turn, chat.MessageID(newID()))
 	case r.run.of(turn.ID) && r.run.end != nil: // the disk has refused the end
 		r.propose(Caller{}, "", nil, *r.run.end)
+	case r.run.of(turn.ID) && turn.Tools < len(r.run.tools):
+		r.propose(Caller{}, "", nil, chat.ToolStarted{TurnID: turn.ID, MessageID: turn.MessageID, Tool: r.run.tools[turn.Tools]})
+		r.advance()
 	case r.run.of(turn.ID), confirmed.ID != turn.ID, confirmed.Attempt != turn.Attempt:
 		// It runs, or its start is on its way to the disk.
+	case turn.Tools > 0 && !repeatsTools():
+		r.interrupt(turn, "the server was restarted while a tool ran")
 	case turn.Attempt >= r.MaxAttempts:
-		end := r.endOf(turn)
-		end.State, end.Reason = chat.StateInterrupted, "the server was restarted too often"
-		r.propose(Caller{}, "", nil, end)
-		r.advance()
+		r.interrupt(turn, "the server was restarted too often")
 	default: // cut by a crash
 		r.start(turn, turn.MessageID)
 	}
+}
+
+// interrupt ends a turn that was cut and does not start again.
+func (r *Room) interrupt(turn chat.Turn, reason string) {
+	end := r.endOf(turn)
+	end.State, end.Reason = chat.StateInterrupted, reason
+	r.propose(Caller{}, "", nil, end)
+	r.advance()
 }
 
 func (r *Room) start(turn chat.Turn, answer chat.MessageID) {
@@ -166,6 +180,10 @@ func (r *Room) delta(m *delta) {
 	}
 	if m.Usage != nil {
 		run.usage = m.Usage
+	}
+	if m.Tool != nil && len(run.tools) < maxTools {
+		run.tools = append(run.tools, *m.Tool)
+		r.advance()
 	}
 	text := strings.ToValidUTF8(m.Text, "\uFFFD")
 	if text == "" {

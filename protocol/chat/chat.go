@@ -190,6 +190,7 @@ type Turn struct {
 
 	MessageID MessageID // of the answer; empty until the turn starts
 	Attempt   int       // 0 while the turn is queued
+	Tools     int       // that have begun to run
 }
 
 // State returns whether the turn is queued or running.

@@ -123,7 +123,7 @@ func TestDecodeRecordRefuses(t *testing.T) {
 func FuzzDecodeRecord(f *testing.F) {
 	for _, e := range []Event{
 		Created{Info{ID: "c", Room: "r", Owner: "u"}}, MessageAdded{MessageID: "m", Content: "hi", Steers: "t"}, TurnQueued{TurnID: "t"},
-		Configured{Settings: Settings{Title: "T", Policy: PolicySteer}}, TurnSteered{TurnID: "t", Messages: []MessageID{"m"}},
+		Configured{Settings: Settings{Title: "T", Policy: PolicySteer}}, TurnSteered{TurnID: "t", Messages: []MessageID{"m"}}, ToolStarted{TurnID: "t", Tool: ToolCall{ID: "c", Name: "search"}},
 		TurnStarted{TurnID: "t", Attempt: 1}, TurnEnded{TurnID: "t", State: StateFailed, Usage: &Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}, Error: Refuse(CodeInternal, "no")},
 	} {
 		b, err := Record{Seq: 1, Event: e}.Encode()

@@ -71,6 +71,15 @@ type TurnStarted struct {
 	APISource string    `json:"model_api_source,omitempty"`
 }
 
+// ToolStarted records that a tool began to run for the running turn, which
+// has an effect that a second attempt would repeat: a turn with one is not
+// restarted. So far only providers run tools, on their side.
+type ToolStarted struct {
+	TurnID    TurnID    `json:"turn_id"`
+	MessageID MessageID `json:"message_id"`
+	Tool      ToolCall  `json:"tool"`
+}
+
 // TurnEnded records the end of a turn and, if it had started, its answer:
 // one event, so that there is no ended turn without its text.
 type TurnEnded struct {
@@ -95,6 +104,7 @@ func (Configured) kind() string   { return "configured" }
 func (TurnQueued) kind() string   { return "turn_queued" }
 func (TurnSteered) kind() string  { return "turn_steered" }
 func (TurnStarted) kind() string  { return "turn_started" }
+func (ToolStarted) kind() string  { return "tool_started" }
 func (TurnEnded) kind() string    { return "turn_ended" }
 
 // A Record is an event in its place in a room's log.
@@ -197,6 +207,8 @@ func decodeEvent(kind string, data []byte) (Event, error) {
 		return decodeAs[TurnQueued](data)
 	case TurnStarted{}.kind():
 		return decodeAs[TurnStarted](data)
+	case ToolStarted{}.kind():
+		return decodeAs[ToolStarted](data)
 	case TurnEnded{}.kind():
 		return decodeAs[TurnEnded](data)
 	}

@@ -30,6 +30,7 @@ type Delta struct {
 	Text  string
 	Audio string // spoken, see [AudioAppend]; Text is then what is spoken
 	Usage *Usage
+	Tool  *ToolCall // that the provider has begun to run
 
 	// Retrying is a failure after which the provider is asked again, and Model
 	// who answers in place of the model that was asked. They come before the text.
@@ -40,6 +41,12 @@ type Delta struct {
 	Answer MessageID
 	Ended  *Ended
 	Heard  *Heard
+}
+
+// A ToolCall is a request of the assistant to run a tool.
+type ToolCall struct {
+	ID   string `json:"call_id"`
+	Name string `json:"function_name"`
 }
 
 // An Input is what people put into a session: a conversation with a model that
