@@ -1,0 +1,2 @@
+// Package upstream is what the clients of all providers share.
+package upstream
