@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"parlor/transport/provider"
-	"parlor/transport/provider/openai"
+	"parlor/transport/provider/upstream"
 )
 
 // Values are the settings. This is the one place that defines them: a field is
@@ -278,7 +278,7 @@ func checkURL(s string) error {
 	if s == "" {
 		return nil
 	}
-	if _, err := openai.ParseBaseURL(s); err != nil {
+	if _, err := upstream.ParseBaseURL(s); err != nil {
 		return errors.New("is not an absolute http or https URL without user and fragment")
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"unicode"
 
 	"parlor/protocol/chat"
-	"parlor/transport/provider/openai"
+	"parlor/transport/provider/upstream"
 )
 
 // The providers that exist.
@@ -98,7 +98,7 @@ func (c Config) validate(i int) error {
 		refuse("provider", fmt.Sprintf("must be %s or %s", ProviderOpenAI, ProviderEliza))
 	}
 	if c.BaseURL != "" {
-		if _, err := openai.ParseBaseURL(c.BaseURL); err != nil {
+		if _, err := upstream.ParseBaseURL(c.BaseURL); err != nil {
 			refuse("base_url", err.Error())
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"parlor/protocol/chat"
 	"parlor/transport/provider/eliza"
 	"parlor/transport/provider/openai"
+	"parlor/transport/provider/upstream"
 )
 
 // ElizaID names the embedded assistant. It always answers and is listed last.
@@ -127,7 +128,7 @@ var elizaModel = chat.Model{
 func (m *Models) reachOpenAI(o Options) (err error) {
 	key, base := o.env(keyVar), o.env(baseURLVar)
 	if base != "" {
-		if _, err := openai.ParseBaseURL(base); err != nil {
+		if _, err := upstream.ParseBaseURL(base); err != nil {
 			return fmt.Errorf("%s: %w", baseURLVar, err)
 		}
 	}

@@ -6,15 +6,18 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
 )
 
 // An Outcome is all that an answer yielded.
 type Outcome struct {
-	Text  string
-	Usage *chat.Usage
-	Err   error
+	Text   string
+	Pieces int // that had text
+	Usage  *chat.Usage
+	Err    error
 }
 
 // Collect reads an answer to its end and checks what holds for every one:
@@ -33,6 +36,9 @@ func Collect(t testing.TB, answer iter.Seq2[chat.Delta, error]) Outcome {
 			t.Fatalf("yielded %+v, %v after the usage", d, err)
 		}
 		o.Text += d.Text
+		if d.Text != "" {
+			o.Pieces++
+		}
 		o.Usage, o.Err = d.Usage, err
 	}
 	return o
@@ -65,10 +71,36 @@ const refusalWords = "no such luck today"
 
 const refusalBody = `{"error":{"message":"` + refusalWords + `, ` + Key + `","type":"some_error"}}`
 
+// refusalAfter is how long a provider asks to be left alone.
+const refusalAfter = 20 * time.Second
+
 // refusals are what providers answer instead of an answer.
 var refusals = []Refusal{
 	{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"20"}}, Body: refusalBody},
+	{Status: http.StatusRequestTimeout, Body: refusalBody},
 	{Status: http.StatusInternalServerError, Body: refusalBody},
-	{Status: http.StatusUnauthorized, Body: refusalBody},
+	{Status: statusOverloaded, Header: http.Header{"Retry-After": {"20"}}, Body: refusalBody},
 	{Status: http.StatusBadRequest, Body: refusalBody},
+	{Status: http.StatusUnauthorized, Body: refusalBody},
+	{Status: http.StatusForbidden, Body: refusalBody},
+	{Status: http.StatusNotFound, Body: refusalBody},
+}
+
+// statusOverloaded is what providers made up for it.
+const statusOverloaded = 529
+
+// checkRetryable checks that err says whether, and when, to ask again after r.
+func checkRetryable(t testing.TB, err error, r Refusal) {
+	t.Helper()
+	f, ok := errors.AsType[*upstream.Failure](err)
+	if !ok {
+		t.Fatalf("error %v is no upstream.Failure", err)
+	}
+	want := r.Status >= 500 || r.Status == http.StatusTooManyRequests || r.Status == http.StatusRequestTimeout
+	if f.Retryable != want {
+		t.Errorf("retryable is %v after %d", f.Retryable, r.Status)
+	}
+	if r.Header != nil && f.RetryAfter != refusalAfter {
+		t.Errorf("to be asked again after %v, want %v", f.RetryAfter, refusalAfter)
+	}
 }

@@ -1,17 +1,23 @@
 // Package providertest is what every provider of answers has to pass.
 //
-//	Run(t, Harness) ── sessions  behind a duplex connection, against a [Peer]
+//	Run(t, Harness) ─┬─ answers   any provider: pieces, usage, cancel, close, side by side
+//	                 ├─ wire      behind HTTP, against a server that sends what it is told, byte by byte
+//	                 ├─ time      the same, silent or slow
+//	                 └─ sessions  behind a duplex connection, against a [Peer]
 //
-// A part runs when the [Harness] holds what it needs. Nothing here sleeps or
-// compares with the clock of the machine; every test leaves no goroutine.
+// A part runs when the [Harness] holds what it needs. Tests live in bubbles of
+// [testing/synctest] with connections from [net.Pipe]: time is exact, what one
+// end writes is read as it was written, and a goroutine left over is a failure.
 package providertest
 
 import (
 	"context"
+	"io"
 	"iter"
 	"testing"
 
 	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
 )
 
 // Key is the key that providers under test are given. It must never come out
@@ -31,13 +37,47 @@ type Provider interface {
 
 // A Harness is one kind of provider, and what the suite needs to test it.
 type Harness struct {
-	// Listen begins to serve sessions, for providers that hold them. See [Listen].
+	// New returns the provider under test. It asks the server at baseURL, which
+	// ends after the host, with [Key] and by o's limits and connections. One
+	// that asks no server ignores all of that.
+	New func(t testing.TB, baseURL string, o upstream.Options) Provider
+
+	// Wire is how that server writes. Nil if there is none.
+	Wire *Wire
+
+	// Listen begins to serve sessions, for providers that hold them.
 	Listen Listen
 }
 
 // Run runs the parts of the suite that h has everything for.
 func Run(t *testing.T, h Harness) {
+	if h.New != nil {
+		t.Run("answers", func(t *testing.T) { runAnswers(t, h) })
+	}
+	if h.Wire != nil {
+		t.Run("wire", func(t *testing.T) { runWire(t, h) })
+		t.Run("time", func(t *testing.T) { runTime(t, h) })
+	}
 	if h.Listen != nil {
 		t.Run("sessions", func(t *testing.T) { runSessions(t, h.Listen) })
 	}
+}
+
+// piped returns a provider whose server answers each connection with handle.
+func (h Harness) piped(t *testing.T, o upstream.Options, handle Handler) Provider {
+	o.DialContext = Pipe(t, handle)
+	return h.open(t, o)
+}
+
+// open returns a provider that is closed with the test.
+func (h Harness) open(t *testing.T, o upstream.Options) Provider {
+	p := h.New(t, "http://provider.example", o)
+	if c, ok := p.(io.Closer); ok {
+		t.Cleanup(func() {
+			if err := c.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+	}
+	return p
 }

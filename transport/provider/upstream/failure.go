@@ -1,6 +1,9 @@
 package upstream
 
 import (
+	"encoding/json"
+	"net/http"
+	"strconv"
 	"time"
 
 	"parlor/protocol/chat"
@@ -36,4 +39,90 @@ func (f *Failure) Unwrap() []error {
 		return []error{f.Err}
 	}
 	return []error{f.Err, f.Cause}
+}
+
+// broken is a failure after which asking again can help.
+func broken(message string, cause error) *Failure {
+	return &Failure{Err: chat.Refuse(chat.CodeProviderError, message), Retryable: true, Cause: cause}
+}
+
+// wrong is a failure that would come again.
+func wrong(message string, cause error) *Failure {
+	return &Failure{Err: chat.Refuse(chat.CodeProviderError, message), Cause: cause}
+}
+
+// late is a provider that took too long.
+func late(cause error) *Failure {
+	return &Failure{Err: chat.Refuse(chat.CodeProviderTimeout, "the provider did not answer in time"), Cause: cause}
+}
+
+// retryableStatus reports whether a request that was answered with status may
+// be repeated.
+func retryableStatus(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500
+}
+
+// retryable does the same for a response. OpenAI and Anthropic know better in
+// single cases, and say so.
+func retryable(resp *http.Response) bool {
+	if should, err := strconv.ParseBool(resp.Header.Get("X-Should-Retry")); err == nil {
+		return should
+	}
+	return retryableStatus(resp.StatusCode)
+}
+
+// lasting are the types and codes of errors that would come again.
+var lasting = map[string]bool{
+	"invalid_request_error":   true,
+	"authentication_error":    true,
+	"billing_error":           true,
+	"permission_error":        true,
+	"not_found_error":         true,
+	"request_too_large":       true,
+	"content_filter":          true,
+	"context_length_exceeded": true,
+	"insufficient_quota":      true,
+}
+
+// retryableReport reports whether what the provider says in a stream may pass.
+// It began to answer, so it does unless it says why not.
+func retryableReport(data []byte) bool {
+	type kind struct {
+		Type, Code any
+	}
+	var report struct {
+		Error json.RawMessage
+		kind
+	}
+	if json.Unmarshal(data, &report) != nil {
+		return true
+	}
+	var inner kind
+	_ = json.Unmarshal(report.Error, &inner) // it may be mere words
+	for _, v := range []any{report.Type, report.Code, inner.Type, inner.Code} {
+		switch v := v.(type) {
+		case string:
+			if lasting[v] {
+				return false
+			}
+		case float64:
+			if v >= 400 && v < 600 {
+				return retryableStatus(int(v))
+			}
+		}
+	}
+	return true
+}
+
+// retryAfter reads the header Retry-After, RFC 9110 §10.2.3, and puts it into
+// words. It returns nothing for one that is missing or malformed.
+func retryAfter(h http.Header) (time.Duration, string) {
+	v := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(v, 10, 32); err == nil {
+		return time.Duration(seconds) * time.Second, " (retry after " + strconv.FormatUint(seconds, 10) + " s)"
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return max(0, time.Until(at)), " (retry after " + at.UTC().Format(time.RFC3339) + ")"
+	}
+	return 0, ""
 }

@@ -1,4 +1,4 @@
-package openai
+package upstream
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-var errSilent = errors.New("openai: nothing came in time")
+var errSilent = errors.New("upstream: nothing came in time")
 
 // A watchdog ends a request, by cancelling ctx, when nothing came for as long
 // as it was told to allow. It has no goroutine while it waits.
@@ -44,7 +44,7 @@ func (w *watchdog) explain(err error) error {
 	case w.parent.Err() != nil:
 		return context.Cause(w.parent)
 	case w.barked():
-		return errTimeout
+		return late(nil)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package openai
+package upstream
 
 import (
 	"encoding/json"
@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// text is a piece of an answer as JSON carries it. A server that cuts its
+// Text is a piece of an answer as JSON carries it. A server that cuts its
 // answer by UTF-16 units, as everything written in JavaScript does, sends the
 // two halves of an emoji in two pieces; encoding/json would make two
 // replacement characters of them.
-type text struct {
+type Text struct {
 	low  rune // the piece begins with this second half of a pair
 	body string
 	high rune // the piece ends with this first half of a pair
@@ -22,7 +22,7 @@ type text struct {
 const escapeLen = 6
 
 // UnmarshalJSON implements [json.Unmarshaler]. It accepts strings and null.
-func (t *text) UnmarshalJSON(raw []byte) error {
+func (t *Text) UnmarshalJSON(raw []byte) error {
 	s := string(raw)
 	if r, ok := surrogate(strings.TrimPrefix(s, `"`)); ok && isLow(r) {
 		t.low = r
@@ -60,8 +60,8 @@ type joiner struct {
 }
 
 // join returns what can be shown of the answer now that t has come.
-func (j *joiner) join(t text) string {
-	if t == (text{}) {
+func (j *joiner) join(t Text) string {
+	if t == (Text{}) {
 		return ""
 	}
 	out := j.rest(t.low) + t.body

@@ -1,4 +1,4 @@
-package openai
+package upstream
 
 import (
 	"bytes"
@@ -11,77 +11,89 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
-	"time"
-
-	"parlor/protocol/chat"
 )
 
-// maxMessage limits, in runes, what a client is shown of the provider's words.
-const maxMessage = 300
+// MaxMessage limits, in runes, what a client is shown of the provider's words.
+const MaxMessage = 300
 
-var errTimeout = chat.Refuse(chat.CodeProviderTimeout, "the provider did not answer in time")
-
-// failure is what the provider did wrong, with its cause for the log.
-func failure(cause error, message string) error {
-	e := chat.Refuse(chat.CodeProviderError, message)
-	if cause == nil {
-		return e
-	}
-	return fmt.Errorf("%w (%w)", e, cause)
+// An Explainer puts into words what one provider did wrong, without its key.
+// Its methods may be called from any goroutine.
+type Explainer struct {
+	secret *regexp.Regexp // what must not appear in an error
 }
 
-// unreachable is the failure of a request that got no response. The client is
+// NewExplainer returns an Explainer for the provider that is asked with key.
+func NewExplainer(key string) *Explainer { return &Explainer{secretPattern(key)} }
+
+// Unreachable is the failure of a request that got no response. Clients are
 // told the kind of trouble; addresses, and what came instead of HTTP, are only
 // in the cause.
-func (c *Client) unreachable(err error) error {
+func (x *Explainer) Unreachable(err error) *Failure {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err // without the URL, whose query may hold a key
 	}
-	cause := errors.New(c.clean(err.Error()))
+	cause := errors.New(x.Clean(err.Error()))
 	var (
 		timeout net.Error
 		dns     *net.DNSError
 		cert    *tls.CertificateVerificationError
 	)
 	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return wrong("the provider's host was not found", cause)
 	case errors.As(err, &dns):
-		return failure(cause, "the provider's host was not found")
+		return broken("the provider's host was not found", cause)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("%w (%w)", errTimeout, cause)
+		f := late(cause)
+		f.Retryable = dialed(err)
+		return f
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return failure(cause, "the provider cannot be reached: connection refused")
+		return broken("the provider cannot be reached: connection refused", cause)
 	case errors.As(err, &cert):
-		return failure(cause, "the provider's certificate is not trusted")
+		return wrong("the provider's certificate is not trusted", cause)
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return failure(cause, "the provider closed the connection without an answer")
+		return broken("the provider closed the connection without an answer", cause)
 	}
-	return failure(cause, "the provider cannot be reached")
+	return broken("the provider cannot be reached", cause)
 }
 
-// refused is the failure that a response without an event stream stands for.
-func (c *Client) refused(resp *http.Response, body []byte) error {
+// dialed reports whether err came while the connection was opened. That is
+// worth another try; waiting for an answer once more is not.
+func dialed(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// Refused is the failure that a response stands for which is no answer, with
+// what is known of its body.
+func (x *Explainer) Refused(resp *http.Response, body []byte) *Failure {
 	text := fmt.Sprintf("the provider answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	if resp.StatusCode == http.StatusOK {
-		text = fmt.Sprintf("the provider answered with %s instead of an event stream", c.clean(mediaType(resp.Header)))
+		text = fmt.Sprintf("the provider answered with %s instead of an event stream", x.Clean(mediaType(resp.Header)))
 	}
 	text = strings.TrimSpace(text)
-	if said := c.clean(explanation(body)); said != "" {
+	if said := x.Clean(explanation(body)); said != "" {
 		text += ": " + said
 	}
-	return failure(nil, text+retryAfter(resp.Header))
+	after, words := retryAfter(resp.Header)
+	f := wrong(text+words, nil)
+	f.Retryable, f.RetryAfter = retryable(resp), after
+	return f
 }
 
-// reported is the failure that the provider itself reports with 200 OK.
-func (c *Client) reported(data []byte) error {
+// Reported is the failure that a provider itself reports, in an event of its
+// protocol.
+func (x *Explainer) Reported(data []byte) *Failure {
 	text := "the provider failed"
-	if said := c.clean(explanation(data)); said != "" {
+	if said := x.Clean(explanation(data)); said != "" {
 		text += ": " + said
 	}
-	return failure(nil, text)
+	f := wrong(text, nil)
+	f.Retryable = retryableReport(data)
+	return f
 }
 
 // explanation is what the provider says in a body of any type: the message in
@@ -95,9 +107,6 @@ func explanation(body []byte) string {
 	}
 	return string(body)
 }
-
-// isError reports whether the member "error" holds one.
-func isError(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
 // messageDepth is how deep servers wrap an explanation.
 const messageDepth = 4
@@ -128,25 +137,13 @@ func findMessage(data []byte, depth int) string {
 	return ""
 }
 
-// retryAfter says what the header Retry-After says, RFC 9110 §10.2.3.
-func retryAfter(h http.Header) string {
-	v := h.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(v, 10, 32); err == nil {
-		return fmt.Sprintf(" (retry after %d s)", seconds)
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return " (retry after " + at.UTC().Format(time.RFC3339) + ")"
-	}
-	return ""
-}
-
-// clean makes the provider's words fit for a client: without anything that
+// Clean makes the provider's words fit for a client: without anything that
 // looks like a key, on one line, not long.
-func (c *Client) clean(said string) string {
-	said = c.secret.ReplaceAllString(strings.ToValidUTF8(said, "?"), "[redacted]")
+func (x *Explainer) Clean(said string) string {
+	said = x.secret.ReplaceAllString(strings.ToValidUTF8(said, "?"), "[redacted]")
 	said = strings.Join(strings.Fields(said), " ")
-	if runes := []rune(said); len(runes) > maxMessage {
-		return string(runes[:maxMessage]) + "…"
+	if runes := []rune(said); len(runes) > MaxMessage {
+		return string(runes[:MaxMessage]) + "…"
 	}
 	return said
 }

@@ -1,4 +1,4 @@
-package openai
+package upstream
 
 import (
 	"encoding/json"
@@ -33,7 +33,7 @@ func TestJoin(t *testing.T) {
 			var j joiner
 			got := ""
 			for _, piece := range test.pieces {
-				var p text
+				var p Text
 				if err := json.Unmarshal([]byte(piece), &p); err != nil {
 					t.Fatal(err)
 				}
@@ -56,7 +56,7 @@ func TestJoinAnyCut(t *testing.T) {
 		got := ""
 		for len(units) > 0 {
 			n := rapid.IntRange(1, len(units)).Draw(t, "cut")
-			var p text
+			var p Text
 			if err := json.Unmarshal([]byte(stringify(units[:n])), &p); err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,74 @@
+package openai
+
+import (
+	"encoding/json"
+
+	api "github.com/sashabaranov/go-openai"
+
+	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
+)
+
+// done is the data of the event after which nothing follows.
+const done = "[DONE]"
+
+// finishError is the finish_reason with which OpenRouter ends what failed.
+const finishError api.FinishReason = "error"
+
+// A decoder reads the events of an answer; none of them depends on another.
+type decoder struct{}
+
+// chunk is what we need of the data of one event, and no more: servers differ
+// in the rest. Error has many shapes.
+type chunk struct {
+	Choices []choice        `json:"choices"`
+	Usage   *api.Usage      `json:"usage"`
+	Error   json.RawMessage `json:"error"`
+}
+
+type choice struct {
+	Index int `json:"index"`
+	Delta struct {
+		Content upstream.Text `json:"content"`
+		Refusal upstream.Text `json:"refusal"`
+	} `json:"delta"`
+	FinishReason api.FinishReason `json:"finish_reason"`
+}
+
+// Event implements [upstream.Decoder].
+func (decoder) Event(_ string, data []byte) (upstream.Piece, error) {
+	if string(data) == done {
+		return upstream.Piece{Last: true}, nil
+	}
+	var c chunk
+	if err := json.Unmarshal(data, &c); err != nil {
+		return upstream.Piece{}, err
+	}
+	if len(c.Error) > 0 && string(c.Error) != "null" {
+		return upstream.Piece{Report: data}, nil
+	}
+	return c.piece()
+}
+
+func (c chunk) piece() (upstream.Piece, error) {
+	var p upstream.Piece
+	if c.Usage != nil {
+		p.Usage = &chat.Usage{
+			PromptTokens:     c.Usage.PromptTokens,
+			CompletionTokens: c.Usage.CompletionTokens,
+			TotalTokens:      c.Usage.TotalTokens,
+		}
+	}
+	for _, choice := range c.Choices {
+		if choice.Index != 0 { // only one was asked for
+			continue
+		}
+		if choice.FinishReason == finishError {
+			return p, &upstream.Failure{Err: chat.Refuse(chat.CodeProviderError, "the provider ended the answer with an error"), Retryable: true}
+		}
+		p.Whole = p.Whole || choice.FinishReason != ""
+		// A refusal is an answer too; the model gives either one or the other.
+		p.Text = append(p.Text, choice.Delta.Content, choice.Delta.Refusal)
+	}
+	return p, nil
+}

@@ -1,0 +1,108 @@
+package openai
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"parlor/protocol/chat"
+	"parlor/transport/provider/providertest"
+	"parlor/transport/provider/upstream"
+)
+
+var hello = chat.Prompt{Model: "m1", Messages: []chat.PromptMessage{{Role: chat.RoleUser, Content: "hello"}}}
+
+// streams are what only this protocol says, and what comes of it. A case that
+// ends complete also says whether the usage came through.
+var streams = []struct {
+	name string
+	sent []string
+
+	text     string
+	complete bool
+	usage    bool
+	message  string // of the provider_error, if not complete
+}{
+	{name: "content of another type", sent: []string{`data: {"choices":[{"delta":{"content":["a"]}}]}` + "\n\n"}, message: "something that is not an answer"},
+	{name: "more after DONE", sent: []string{hel, stop, end, lo, lo}, text: "Hel", complete: true},
+	{name: "end without DONE", sent: []string{hel, stop}, text: "Hel", complete: true},
+	{name: "DONE without its blank line", sent: []string{hel, stop, "data: [DONE]"}, text: "Hel", complete: true},
+	{name: "usage with the finish", sent: []string{hel, `data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8}}` + "\n\n", end}, text: "Hel", complete: true, usage: true},
+	{name: "usage in every chunk", sent: []string{usage358, hel, usage358, stop, usage358, end}, text: "Hel", complete: true, usage: true},
+	{name: "text with the finish", sent: []string{hel, `data: {"choices":[{"delta":{"content":"lo"},"finish_reason":"stop"}]}` + "\n\n", end}, text: "Hello", complete: true},
+	{name: "finish for length", sent: []string{hel, strings.Replace(stop, "stop", "length", 1), end}, text: "Hel", complete: true},
+	{name: "finish by content filter", sent: []string{hel, strings.Replace(stop, "stop", "content_filter", 1), end}, text: "Hel", complete: true},
+	{name: "refusal", sent: []string{`data: {"choices":[{"delta":{"content":null,"refusal":"I will not."}}]}` + "\n\n", stop, end}, text: "I will not.", complete: true},
+	{name: "no text", sent: []string{stop, end}, complete: true},
+	{name: "empty choices", sent: []string{"data: {\"choices\":[]}\n\ndata: {}\n\n", hel, stop, end}, text: "Hel", complete: true},
+	{name: "empty events", sent: []string{"event: ping\n\n", "data:\n\n", hel, stop, end}, text: "Hel", complete: true},
+	{name: "another choice", sent: []string{hel, strings.Replace(lo, `"index":0`, `"index":1`, 1), stop, end}, text: "Hel", complete: true},
+	{name: "unusual members", sent: []string{`data: {"id":7,"created":1.5,"object":null,"error":null,"choices":[{"delta":{"content":"Hel","x":1}}]}` + "\n\n", stop, end}, text: "Hel", complete: true},
+
+	{name: "DONE without a finish", sent: []string{hel, end}, text: "Hel", message: "the answer was cut off"},
+	{name: "usage without a finish", sent: []string{hel, usage358, end}, text: "Hel", message: "the answer was cut off"},
+	{name: "error as text", sent: []string{hel, `data: {"error":"overloaded"}` + "\n\n"}, text: "Hel", message: "the provider failed: overloaded"},
+	{name: "error event in JSON", sent: []string{hel, "event: error\ndata: {\"detail\":\"overloaded\"}\n\n"}, text: "Hel", message: "the provider failed: overloaded"},
+	{name: "error with choices", sent: []string{hel, `data: {"error":{"code":502,"message":"overloaded"},"choices":[{"delta":{"content":""},"finish_reason":"error"}]}` + "\n\n"}, text: "Hel", message: "the provider failed: overloaded"},
+	{name: "error after the finish", sent: []string{hel, stop, `data: {"error":{"message":"overloaded"}}` + "\n\n"}, text: "Hel", message: "the provider failed: overloaded"},
+	{name: "finish reason error", sent: []string{hel, strings.Replace(stop, "stop", "error", 1)}, text: "Hel", message: "ended the answer with an error"},
+	{name: "error without a message", sent: []string{hel, `data: {"error":{"code":503}}` + "\n\n"}, text: "Hel", message: "the provider failed"},
+}
+
+func TestStreams(t *testing.T) {
+	for _, test := range streams {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := ask(t, providertest.Answer(false, append([]string{providertest.EventStream}, test.sent...)...))
+				if test.complete {
+					got.Check(t, test.text, "", "")
+				} else {
+					got.Check(t, test.text, chat.CodeProviderError, test.message)
+				}
+				switch {
+				case test.usage && (got.Usage == nil || *got.Usage != counted):
+					t.Errorf("usage is %+v, want %+v", got.Usage, counted)
+				case !test.usage && got.Usage != nil:
+					t.Errorf("usage is %+v, want none", got.Usage)
+				}
+			})
+		})
+	}
+}
+
+// ask asks a server that answers with handle.
+func ask(t *testing.T, handle providertest.Handler) providertest.Outcome {
+	c := newClient(t, "http://provider.example/v1", Options{DialContext: providertest.Pipe(t, handle)})
+	return providertest.Collect(t, c.Stream(t.Context(), hello))
+}
+
+// TestThinkingAloudIsNoSilence sends what models think, which is not shown.
+func TestThinkingAloudIsNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ask(t, func(conn net.Conn) {
+			providertest.ReadRequest(conn)
+			io.WriteString(conn, providertest.EventStream)
+			for range 5 {
+				time.Sleep(upstream.DefaultFirstToken - time.Second)
+				io.WriteString(conn, `data: {"choices":[{"delta":{"reasoning_content":"hm"}}]}`+"\n\n")
+			}
+			io.WriteString(conn, hel+stop+end)
+		}).Check(t, "Hel", "", "")
+	})
+}
+
+// TestEndIsNotWaitedForLong leaves out the [DONE] and the connection open.
+func TestEndIsNotWaitedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		ask(t, providertest.Answer(true, providertest.EventStream+hel+stop)).Check(t, "Hel", "", "")
+		if got, want := time.Since(start), upstream.TrailerTime; got != want {
+			t.Errorf("ended after %v, want %v", got, want)
+		}
+	})
+}
+
+func FuzzAnswer(f *testing.F) { providertest.Fuzz(f, harness) }

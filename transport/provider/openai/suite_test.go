@@ -1,0 +1,71 @@
+package openai
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"parlor/protocol/chat"
+	"parlor/transport/provider/providertest"
+	"parlor/transport/provider/upstream"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestSuite is what all providers have to pass; what is OpenAI's own is in the
+// other tests.
+func TestSuite(t *testing.T) { providertest.Run(t, harness) }
+
+var harness = providertest.Harness{
+	New: func(t testing.TB, baseURL string, o upstream.Options) providertest.Provider {
+		return newClient(t, baseURL+"/v1", o)
+	},
+	Wire: &wire,
+}
+
+func newClient(t testing.TB, baseURL string, o Options) *Client {
+	t.Helper()
+	c, err := New(baseURL, providertest.Key, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+var wire = providertest.Wire{
+	Text:  content,
+	Ping:  `data: {"choices":[]}` + "\n\n",
+	End:   stop + usage358 + end,
+	Usage: counted,
+	Error: func(words string) string {
+		return fmt.Sprintf(`data: {"error":{"message":%q,"type":"server_error","code":503}}`+"\n\n", words)
+	},
+	Asked: func(body []byte) (chat.Prompt, error) {
+		var r struct {
+			Model     chat.ModelID
+			Messages  []chat.PromptMessage
+			MaxTokens int `json:"max_tokens"`
+		}
+		err := json.Unmarshal(body, &r)
+		return chat.Prompt{Model: r.Model, MaxTokens: r.MaxTokens, Messages: r.Messages}, err
+	},
+}
+
+// What providers send.
+var hel, lo = content("Hel"), content("lo")
+
+const (
+	stop     = `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}` + "\n\n"
+	usage358 = `data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8}}` + "\n\n"
+	end      = "data: [DONE]\n\n"
+)
+
+var counted = chat.Usage{PromptTokens: 3, CompletionTokens: 5, TotalTokens: 8}
+
+func content(inner string) string {
+	return strings.Replace(`data: {"choices":[{"index":0,"delta":{"content":"_"}}]}`+"\n\n", "_", inner, 1)
+}

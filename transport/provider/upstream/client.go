@@ -1,0 +1,204 @@
+// Package upstream is what the clients of all providers behind HTTP share:
+// they differ in what they ask, and in the events of which an answer consists.
+//
+//	body → POST → header ─┬─ event stream → lines → sse.Read → Decoder → stream → Delta, Delta, … Usage
+//	          watchdog ───┘└─ anything else → Explainer → Failure
+//
+// # What counts as an answer
+//
+// An answer is whole when its [Decoder] says so, which it does when the
+// provider gave a reason for the end, whatever it is. Everything else that
+// ends a stream is a failure: a connection that was closed in mid-sentence
+// looks exactly like a short answer. Text that was yielded before stays valid.
+//
+// # Time
+//
+// There is no limit on the whole answer; that is the caller's context. There
+// is one on silence, see [Options]. It stands still while the consumer holds
+// a piece, so that a slow consumer is never taken for a silent provider.
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"parlor/protocol/chat"
+)
+
+// What [Options] hold when they are zero.
+const (
+	DefaultConnect    = 10 * time.Second
+	DefaultFirstToken = 120 * time.Second
+	DefaultSilence    = 60 * time.Second
+	DefaultMaxEvent   = 1 << 20
+)
+
+// Connections that are kept for the next request, and how long.
+const (
+	maxIdleConns = 16
+	idleConnTime = 90 * time.Second
+)
+
+// An HTTP/2 connection carries many streams; a dead one is found out by a
+// ping after this much silence on all of them, and given up after the second.
+const (
+	pingAfter   = 15 * time.Second
+	pingTimeout = 10 * time.Second
+)
+
+// Options configure a [Client]. The zero value is ready to use.
+type Options struct {
+	// Connect limits opening a connection, and then its TLS handshake. Zero
+	// means [DefaultConnect].
+	Connect time.Duration
+
+	// Header limits the wait for the response header after the request was
+	// written. Zero means FirstToken.
+	Header time.Duration
+
+	// FirstToken limits the time without any event, counted from the start of
+	// the request, until the first text has come. Providers think, queue and
+	// load models in it. Zero means [DefaultFirstToken].
+	FirstToken time.Duration
+
+	// Silence limits the time without any event after the first text. Comments
+	// are not events: they prove that a proxy lives, not the model. Zero means
+	// [DefaultSilence].
+	Silence time.Duration
+
+	// MaxEvent limits the bytes of one event. A longer one fails the answer.
+	// Zero means [DefaultMaxEvent].
+	MaxEvent int
+
+	// DialContext opens connections. Nil means the system's TCP with Connect
+	// as its limit.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+func (o Options) withDefaults() Options {
+	o.Connect = cmp.Or(o.Connect, DefaultConnect)
+	o.FirstToken = cmp.Or(o.FirstToken, DefaultFirstToken)
+	o.Header = cmp.Or(o.Header, o.FirstToken)
+	o.Silence = cmp.Or(o.Silence, DefaultSilence)
+	o.MaxEvent = cmp.Or(o.MaxEvent, DefaultMaxEvent)
+	if o.DialContext == nil {
+		o.DialContext = (&net.Dialer{Timeout: o.Connect}).DialContext
+	}
+	return o
+}
+
+// Errors of [New].
+var (
+	ErrBaseURL = errors.New("base URL must be absolute, http or https, without user and fragment")
+	ErrKey     = errors.New("key holds characters that no HTTP header can carry")
+)
+
+// An API is where prompts are sent, and with what.
+type API struct {
+	BaseURL string
+	Path    string      // after the base
+	Header  http.Header // of every request
+	Key     string      // that Header holds, and no error may
+}
+
+// A Client streams answers from one API.
+//
+// All methods may be called from any goroutine; streams run side by side and
+// share the connections. Who called [New] calls Close.
+type Client struct {
+	*Explainer
+	opts     Options
+	endpoint string
+	header   http.Header
+	http     *http.Client
+}
+
+// New returns a client of api. It connects to nothing yet.
+func New(api API, o Options) (*Client, error) {
+	base, err := ParseBaseURL(api.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	if strings.ContainsFunc(api.Key, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+		return nil, ErrKey
+	}
+	o = o.withDefaults()
+	return &Client{
+		Explainer: NewExplainer(api.Key),
+		opts:      o,
+		endpoint:  base.JoinPath(api.Path).String(),
+		header:    api.Header,
+		http:      &http.Client{Transport: newTransport(o), CheckRedirect: refuseRedirect},
+	}, nil
+}
+
+// ParseBaseURL returns s as a URL if it can be the base of an API. Errors
+// wrap [ErrBaseURL] and do not repeat s, which may hold a password.
+func ParseBaseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return nil, ErrBaseURL
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("%w: the scheme is %q", ErrBaseURL, u.Scheme)
+	}
+	return u, nil
+}
+
+func newTransport(o Options) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           o.DialContext,
+		TLSHandshakeTimeout:   o.Connect,
+		ResponseHeaderTimeout: o.Header,
+		MaxIdleConnsPerHost:   maxIdleConns,
+		IdleConnTimeout:       idleConnTime,
+		ForceAttemptHTTP2:     true,
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		DisableCompression:    true, // a compressor holds pieces back
+	}
+}
+
+// refuseRedirect keeps the key and the conversation on the configured host;
+// the 3xx is reported like any other status.
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// Close closes the connections that no stream uses. Streams that run go on.
+func (c *Client) Close() error {
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+// Stream posts body, as JSON, and yields the answer piece by piece, as a
+// decoder of its own reads it; usage, if it was reported, comes last and
+// without text.
+//
+// It ends after the last piece or after one error: a [*Failure] for what the
+// provider did, or the cause of ctx. While the consumer holds a piece nothing
+// more is read from the connection. When it returns, the request is over and
+// its connection closed or back in the pool.
+func (c *Client) Stream(ctx context.Context, body any, decoder func() Decoder) iter.Seq2[chat.Delta, error] {
+	return func(yield func(chat.Delta, error) bool) {
+		w := newWatchdog(ctx, c.opts.FirstToken)
+		defer w.stop()
+
+		events, err := c.ask(w, body)
+		if err != nil {
+			yield(chat.Delta{}, err)
+			return
+		}
+		defer events.Close()
+
+		s := stream{client: c, decoder: decoder(), watchdog: w, yield: yield}
+		s.run(events)
+	}
+}

@@ -1,2 +1,0 @@
-// Package upstream is what the clients of all providers share.
-package upstream

@@ -1,0 +1,174 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/tmaxmax/go-sse"
+
+	"parlor/protocol/chat"
+)
+
+// TrailerTime is how long usage may come after the end of the text. What is
+// missing by then is not worth a spinner.
+const TrailerTime = 5 * time.Second
+
+// A Decoder reads the events of one answer, in order, from one goroutine.
+type Decoder interface {
+	// Event reads an event that has data. An error other than a [*Failure]
+	// means that it is not part of an answer.
+	Event(name string, data []byte) (Piece, error)
+}
+
+// A Piece is what one event says.
+type Piece struct {
+	Text  []Text
+	Usage *chat.Usage // so far; the last that comes counts
+
+	Report []byte // the event itself, if that tells of a failure
+	Idle   bool   // the event proves that the server lives, not the model
+	Whole  bool   // the text is complete; usage may follow
+	Last   bool   // nothing follows
+}
+
+// A stream turns the events of one answer into deltas.
+type stream struct {
+	client   *Client
+	decoder  Decoder
+	watchdog *watchdog
+	yield    func(chat.Delta, error) bool
+
+	events bool // one has come
+	spoken bool // some text has come
+	whole  bool // all text has come
+	left   bool // the consumer has enough
+	usage  *chat.Usage
+	head   head
+	pairs  joiner
+}
+
+// run yields the answer in body, and at the end its usage or one error.
+func (s *stream) run(body io.Reader) {
+	err := s.read(body)
+	switch {
+	case s.left, !s.say(s.pairs.rest(0)):
+	case err != nil:
+		s.yield(chat.Delta{}, err)
+	case s.usage != nil:
+		s.yield(chat.Delta{Usage: s.usage}, nil)
+	}
+}
+
+// read yields the pieces in body. It returns nil if they are a whole answer.
+func (s *stream) read(body io.Reader) error {
+	r := io.TeeReader(&lines{r: body}, &s.head)
+	for ev, err := range sse.Read(r, &sse.ReadConfig{MaxEventSize: s.client.opts.MaxEvent}) {
+		if err != nil {
+			return s.end(err)
+		}
+		s.events = true
+		more, err := s.event(ev)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+	}
+	return s.end(nil)
+}
+
+// event handles one event. It reports whether another one is wanted, or the
+// failure that the event tells of.
+func (s *stream) event(ev sse.Event) (more bool, err error) {
+	data := strings.TrimSpace(ev.Data)
+	switch {
+	case s.watchdog.parent.Err() != nil:
+		return false, nil
+	case ev.Type == "error":
+		return false, s.client.Reported([]byte(data))
+	case data == "":
+		return true, nil // means as little as a comment
+	}
+	p, err := s.decoder.Event(ev.Type, []byte(data))
+	switch {
+	case err != nil:
+		return false, undecodable(err)
+	case p.Report != nil:
+		return false, s.client.Reported(p.Report)
+	case p.Idle:
+		return true, nil
+	}
+	s.watchdog.rest()
+	more = s.piece(p)
+	s.watchdog.allow(s.patience())
+	return more, nil
+}
+
+// undecodable is the failure of an event that its decoder refused.
+func undecodable(err error) error {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f
+	}
+	return wrong("the provider sent something that is not an answer", fmt.Errorf("decode an event: %w", err))
+}
+
+// piece yields the text of p and notes what it says of the end. It reports
+// whether another one is wanted.
+func (s *stream) piece(p Piece) (more bool) {
+	if p.Usage != nil {
+		s.usage = p.Usage
+	}
+	s.whole = s.whole || p.Whole
+	text := ""
+	for _, t := range p.Text {
+		text += s.pairs.join(t)
+	}
+	return s.say(text) && !p.Last
+}
+
+// say yields text and reports whether the consumer wants more.
+func (s *stream) say(text string) bool {
+	if text == "" {
+		return true
+	}
+	s.spoken = true
+	s.left = !s.yield(chat.Delta{Text: text}, nil)
+	return !s.left
+}
+
+// patience is how long the next event may take.
+func (s *stream) patience() time.Duration {
+	switch {
+	case s.whole:
+		return TrailerTime
+	case s.spoken:
+		return s.client.opts.Silence
+	}
+	return s.client.opts.FirstToken
+}
+
+// end judges a stream of which nothing more comes, because of err or because
+// it is over.
+func (s *stream) end(err error) error {
+	switch {
+	case s.left:
+		return nil
+	case s.watchdog.parent.Err() != nil:
+		return context.Cause(s.watchdog.parent)
+	case s.whole: // what is missing is at most the usage
+		return nil
+	case s.watchdog.barked():
+		return s.watchdog.explain(err)
+	case errors.Is(err, bufio.ErrTooLong):
+		return wrong(fmt.Sprintf("the provider sent an event of more than %d bytes", s.client.opts.MaxEvent), err)
+	case !s.events && jsonMessage(s.head.b) != "":
+		return s.client.Reported(s.head.b)
+	}
+	return broken("the answer was cut off", err)
+}
