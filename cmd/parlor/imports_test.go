@@ -35,15 +35,16 @@ var never = map[string][]string{
 
 // owners are the only trees that may import a dependency.
 var owners = map[string]string{
-	"github.com/asynkron/protoactor-go":  "actors/system",
-	"go.etcd.io/bbolt":                   "persistence",
-	"github.com/gorilla/websocket":       "transport",
-	"github.com/tmaxmax/go-sse":          "transport",
-	"github.com/sashabaranov/go-openai":  "transport",
-	"github.com/golang-jwt/jwt":          "transport/auth",
-	"github.com/rs/cors":                 "transport",
-	"github.com/alecthomas/kong":         "cmd",
-	"github.com/modelcontextprotocol/go": "transport",
+	"github.com/asynkron/protoactor-go":   "actors/system",
+	"go.etcd.io/bbolt":                    "persistence",
+	"github.com/gorilla/websocket":        "transport",
+	"github.com/tmaxmax/go-sse":           "transport",
+	"github.com/sashabaranov/go-openai":   "transport",
+	"github.com/golang-jwt/jwt":           "transport/auth",
+	"github.com/rs/cors":                  "transport",
+	"github.com/prometheus/client_golang": "transport",
+	"github.com/alecthomas/kong":          "cmd",
+	"github.com/modelcontextprotocol/go":  "transport",
 }
 
 // TestImports keeps the layout of DESIGN §2. It parses the source itself: a

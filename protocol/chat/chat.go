@@ -104,6 +104,9 @@ type Model struct {
 
 	// SystemPrompt is what it is told before every conversation.
 	SystemPrompt string `json:"-"`
+
+	// State is whether its provider is asked; empty for one that cannot fail.
+	State ProviderState `json:"state,omitempty"`
 }
 
 // SourceRealtime is the APISource of models that listen and speak: they are

@@ -37,6 +37,9 @@ type Delta struct {
 	Retrying *Error
 	Model    ModelID
 
+	// Health is news of the model's provider. It may also come before an error.
+	Health *Health
+
 	// Answer, Ended and Heard belong to sessions, see [Input].
 	Answer MessageID
 	Ended  *Ended

@@ -1,0 +1,248 @@
+package guard
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"parlor/protocol/chat"
+)
+
+// once asks without asking again.
+var once = Options{Retries: -1, Failures: 3}
+
+func wantState(t *testing.T, g *Guard, want chat.ProviderState) {
+	t.Helper()
+	if got := g.Health().State; got != want {
+		t.Errorf("the breaker is %s, want %s", got, want)
+	}
+}
+
+// open makes the breaker open.
+func open(t *testing.T, g *Guard) {
+	t.Helper()
+	for range g.opts.Failures {
+		listen(t.Context(), g, provides(fails(broken)))
+	}
+	wantState(t, g, chat.ProviderOpen)
+}
+
+func TestBreakerOpens(t *testing.T) {
+	bubble(t, once, func(t *testing.T, g *Guard) {
+		for range 2 {
+			if h := listen(t.Context(), g, provides(fails(broken))); h.states != nil {
+				t.Errorf("told %v", h.states)
+			}
+		}
+		wantState(t, g, chat.ProviderClosed)
+		h := listen(t.Context(), g, provides(fails(late)))
+		wantMessage(t, h.err, "it is late")
+		if diff := cmp.Diff([]chat.ProviderState{chat.ProviderOpen}, h.states); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+
+		p := provides(says(0, "a"))
+		h = listen(t.Context(), g, p)
+		e := chat.AsError(h.err)
+		at := chat.Timestamp(time.Now().Add(DefaultCoolDown))
+		if e.Code != chat.CodeProviderError || !strings.Contains(e.Message, "in 30s, at "+at) {
+			t.Errorf("refused with %v", e)
+		}
+		if p.times() != 0 || h.took != 0 || len(h.states) != 1 {
+			t.Errorf("asked %d times in %v, told %v", p.times(), h.took, h.states)
+		}
+	})
+}
+
+func TestBreakerCloses(t *testing.T) {
+	bubble(t, once, func(t *testing.T, g *Guard) {
+		open(t, g)
+		time.Sleep(DefaultCoolDown)
+		wantState(t, g, chat.ProviderHalfOpen)
+		h := listen(t.Context(), g, provides(says(time.Second, "a", "b")))
+		if diff := cmp.Diff([]chat.ProviderState{chat.ProviderHalfOpen, chat.ProviderClosed}, h.states); diff != "" || h.text != "ab" {
+			t.Errorf("got %q, told (-want +got):\n%s", h.text, diff)
+		}
+		wantState(t, g, chat.ProviderClosed)
+		listen(t.Context(), g, provides(fails(broken))) // it counts from the beginning
+		wantState(t, g, chat.ProviderClosed)
+	})
+}
+
+func TestHalfOpenLetsOneThrough(t *testing.T) {
+	bubble(t, once, func(t *testing.T, g *Guard) {
+		open(t, g)
+		time.Sleep(DefaultCoolDown)
+		go listen(t.Context(), g, provides(says(10*time.Second, "a", "b")))
+		synctest.Wait()
+		p := provides(says(0, "c"))
+		if h := listen(t.Context(), g, p); h.err == nil || p.times() != 0 {
+			t.Errorf("a second probe: %+v", h)
+		}
+		time.Sleep(10 * time.Second) // the first word has come, the answer goes on
+		synctest.Wait()
+		if h := listen(t.Context(), g, p); h.text != "c" || h.err != nil {
+			t.Errorf("after the first word: %+v", h)
+		}
+		time.Sleep(10 * time.Second)
+	})
+}
+
+func TestProbe(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		probe answer
+		want  chat.ProviderState
+	}{
+		{"fails", fails(broken), chat.ProviderOpen},
+		{"is refused", fails(wrongKey), chat.ProviderClosed},
+		{"answers with nothing", says(0), chat.ProviderClosed},
+		{"is given up", hangs, chat.ProviderHalfOpen},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, once, func(t *testing.T, g *Guard) {
+				open(t, g)
+				time.Sleep(DefaultCoolDown)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				listen(ctx, g, provides(test.probe))
+				wantState(t, g, test.want)
+				time.Sleep(DefaultCoolDown)
+				if h := listen(t.Context(), g, provides(says(0, "a"))); h.text != "a" {
+					t.Errorf("later: got %+v", h)
+				}
+			})
+		})
+	}
+}
+
+// What opens a breaker are failures in a row, in a while, that are the
+// provider's.
+func TestBreakerStaysClosed(t *testing.T) {
+	for name, answers := range map[string][]answer{
+		"an answer between":        {fails(broken), fails(broken), says(0, "a"), fails(broken), fails(broken)},
+		"a refusal between":        {fails(broken), fails(broken), fails(wrongKey), fails(broken), fails(broken)},
+		"refusals":                 {fails(wrongKey), fails(wrongKey), fails(wrongKey), fails(wrongKey)},
+		"over a long time":         {failsAfter(DefaultFailureSpan, broken), failsAfter(DefaultFailureSpan, broken), failsAfter(DefaultFailureSpan, broken)},
+		"callers that do not wait": {hangs, hangs, hangs, hangs},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, once, func(t *testing.T, g *Guard) {
+				for _, a := range answers {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+					listen(ctx, g, provides(a))
+					cancel()
+				}
+				wantState(t, g, chat.ProviderClosed)
+			})
+		})
+	}
+}
+
+// Timeouts one after another open it too, though each takes long.
+func TestBreakerCountsTimeouts(t *testing.T) {
+	bubble(t, Options{Retries: -1}, func(t *testing.T, g *Guard) {
+		for range DefaultFailures {
+			listen(t.Context(), g, provides(failsAfter(time.Minute, late)))
+		}
+		wantState(t, g, chat.ProviderOpen)
+	})
+}
+
+// An answer that is cut off after its first word is a failure as well.
+func TestBreakerCountsCutAnswers(t *testing.T) {
+	bubble(t, once, func(t *testing.T, g *Guard) {
+		for range 3 {
+			listen(t.Context(), g, provides(fails(broken, "a")))
+		}
+		wantState(t, g, chat.ProviderOpen)
+	})
+}
+
+// A request from before the breaker opened says nothing about what is since.
+func TestOldRequestsDoNotCount(t *testing.T) {
+	bubble(t, once, func(t *testing.T, g *Guard) {
+		go listen(t.Context(), g, provides(says(10*time.Second, "a")))
+		synctest.Wait()
+		open(t, g)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		wantState(t, g, chat.ProviderOpen)
+	})
+}
+
+func TestBreakerCanBeOff(t *testing.T) {
+	bubble(t, Options{Retries: -1, Failures: -1}, func(t *testing.T, g *Guard) {
+		for range 100 {
+			listen(t.Context(), g, provides(fails(broken)))
+		}
+		wantState(t, g, chat.ProviderClosed)
+	})
+}
+
+// A retry that the breaker would refuse is not waited for: its own failure
+// says more.
+func TestNoRetryOnceOpen(t *testing.T) {
+	bubble(t, Options{Failures: 2, Retries: 5}, func(t *testing.T, g *Guard) {
+		p := provides(fails(broken))
+		h := listen(t.Context(), g, p)
+		wantMessage(t, h.err, "it is broken")
+		if p.times() != 2 || h.took > DefaultRetryDelay {
+			t.Errorf("asked %d times in %v", p.times(), h.took)
+		}
+	})
+}
+
+// A provider that hangs costs others nothing: neither those of another
+// provider nor, as long as there are places, its own.
+func TestHangingProviderHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		metrics := NewMetrics()
+		sick, well := New("sick", Options{Metrics: metrics}), New("well", Options{Metrics: metrics})
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 100 {
+			go listen(ctx, sick, provides(hangs))
+		}
+		synctest.Wait()
+		for _, g := range []*Guard{well, sick} {
+			if h := listen(t.Context(), g, provides(says(time.Second, "a", "b"))); h.text != "ab" || h.took != 2*time.Second {
+				t.Errorf("%s: got %+v", g.name, h)
+			}
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMetrics()
+		g := New("test", Options{Metrics: m, Streams: 1, Failures: 3, Wait: time.Second})
+		ctx, cancel := context.WithCancel(t.Context())
+		go listen(ctx, g, provides(hangs))
+		synctest.Wait()
+		listen(t.Context(), g, provides(hangs)) // crowded
+		if got := gather(t, m)["parlor_provider_in_flight"]; got != 1 {
+			t.Errorf("%v in flight, want 1", got)
+		}
+		cancel()
+		synctest.Wait()
+		listen(t.Context(), g, provides(says(0, "a")))
+		listen(t.Context(), g, provides(fails(late), fails(broken), fails(broken)))
+		listen(t.Context(), g, provides(says(0, "a"))) // refused
+		want := map[string]float64{
+			"parlor_provider_requests_total stopped": 1, "parlor_provider_requests_total crowded": 1,
+			"parlor_provider_requests_total completed": 1, "parlor_provider_requests_total timeout": 1,
+			"parlor_provider_requests_total failed": 2, "parlor_provider_requests_total refused": 1,
+			"parlor_provider_retries_total": 2, "parlor_provider_first_token_seconds": 1, "parlor_provider_in_flight": 0,
+			"parlor_provider_state closed": 0, "parlor_provider_state open": 1, "parlor_provider_state half_open": 0,
+		}
+		if diff := cmp.Diff(want, gather(t, m)); diff != "" {
+			t.Errorf("metrics (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,181 @@
+// Package guard keeps the failures of one provider from becoming anybody
+// else's, and asks it again where that can help.
+//
+//	Prompt → breaker → place ─→ Provider.Stream ─────────→ Delta, Delta, …
+//	   ↑                             │ failed before the first word
+//	   └── backoff ── {Retrying} ────┘
+//
+// # What is asked again
+//
+// Only a request that failed before the first word of its answer, and only
+// what a provider may do better next time ([upstream.Failure]). The pauses grow
+// and are never shorter than the provider's Retry-After; all of them have to
+// fit into a budget.
+//
+// # What opens the breaker
+//
+// So many failures in a row that asking again could have helped. A refusal of
+// what was asked proves that the provider works; a caller who left proves
+// nothing. While the breaker is open requests fail at once; after a cool-down
+// one is let through, and with its first word the breaker closes.
+//
+// # Latency
+//
+// Guards share nothing. Nothing is locked while an answer streams, and a delta
+// passes through one loop.
+package guard
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"sync/atomic"
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// What [Options] hold when they are zero.
+const (
+	DefaultStreams     = 1000
+	DefaultWait        = 120 * time.Second
+	DefaultRetries     = 2
+	DefaultRetryDelay  = 500 * time.Millisecond
+	DefaultRetryBudget = 30 * time.Second
+	DefaultFailures    = 5
+	DefaultFailureSpan = 5 * time.Minute
+	DefaultCoolDown    = 30 * time.Second
+	maxRetryDelay      = 10 * time.Second
+	retryDelayGrowth   = 2
+	smallestJitter     = 0.5
+)
+
+// Options configure a [Guard]. The zero value is ready to use.
+type Options struct {
+	// Streams limits the requests that the provider answers at once; others
+	// wait, first come first served. Zero means [DefaultStreams].
+	Streams int
+
+	// Wait limits how long. Zero means [DefaultWait].
+	Wait time.Duration
+
+	// Retries is how often a request is made again. Zero means
+	// [DefaultRetries], and less than that never.
+	Retries int
+
+	// RetryDelay is the first pause before that; each is about twice the one
+	// before, up to ten seconds. Zero means [DefaultRetryDelay].
+	RetryDelay time.Duration
+
+	// RetryBudget limits the time from the first request to the start of the
+	// last. Zero means [DefaultRetryBudget].
+	RetryBudget time.Duration
+
+	// Failures in a row, within FailureSpan, open the breaker. Zero means
+	// [DefaultFailures], and less than that never; a zero span means
+	// [DefaultFailureSpan], which has room for as many timeouts one by one.
+	Failures    int
+	FailureSpan time.Duration
+
+	// CoolDown is how long the breaker stays open. Zero means [DefaultCoolDown].
+	CoolDown time.Duration
+
+	// Metrics count what happens. Nil counts for nobody.
+	Metrics *Metrics
+}
+
+func (o Options) withDefaults() Options {
+	o.Streams = cmp.Or(o.Streams, DefaultStreams)
+	o.Wait = cmp.Or(o.Wait, DefaultWait)
+	o.Retries = cmp.Or(o.Retries, DefaultRetries)
+	o.RetryDelay = cmp.Or(o.RetryDelay, DefaultRetryDelay)
+	o.RetryBudget = cmp.Or(o.RetryBudget, DefaultRetryBudget)
+	o.Failures = cmp.Or(o.Failures, DefaultFailures)
+	o.FailureSpan = cmp.Or(o.FailureSpan, DefaultFailureSpan)
+	o.CoolDown = cmp.Or(o.CoolDown, DefaultCoolDown)
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	return o
+}
+
+// A Provider answers prompts; see the packages beside this one.
+type Provider interface {
+	Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error]
+}
+
+// A Guard stands before one provider, however many clients of it there are.
+//
+// All methods may be called from any goroutine. It has no goroutine of its
+// own and need not be closed.
+type Guard struct {
+	name     string
+	opts     Options
+	breaker  breaker
+	places   chan struct{} // a channel serves those who wait in their order
+	inFlight atomic.Int64
+}
+
+// New returns a guard of the provider that people know as name.
+func New(name string, o Options) *Guard {
+	o = o.withDefaults()
+	g := &Guard{
+		name: name, opts: o,
+		places:  make(chan struct{}, o.Streams),
+		breaker: breaker{limit: o.Failures, window: o.FailureSpan, coolDown: o.CoolDown},
+	}
+	o.Metrics.add(g)
+	return g
+}
+
+// Health returns how the provider fares.
+func (g *Guard) Health() chat.Health {
+	state, retryAt := g.breaker.state()
+	return chat.Health{Provider: g.name, State: state, RetryAt: retryAt}
+}
+
+// Stream asks provider and yields its answer, as [Provider] does.
+//
+// Deltas without text may come before the answer: with Retrying when the
+// request is made again, and with Health when that is not [chat.ProviderClosed]
+// or has changed meanwhile. The last one may come before an error.
+func (g *Guard) Stream(ctx context.Context, provider Provider, p chat.Prompt) iter.Seq2[chat.Delta, error] {
+	return func(yield func(chat.Delta, error) bool) {
+		r := request{
+			Guard: g, ctx: ctx, provider: provider, prompt: p, yield: yield,
+			start: time.Now(), told: chat.ProviderClosed,
+		}
+		if err := r.run(); err != nil && !r.left {
+			yield(chat.Delta{}, err)
+		}
+	}
+}
+
+// place waits until the provider may be asked once more at once.
+func (g *Guard) place(ctx context.Context) (leave func(), err error) {
+	timer := time.NewTimer(g.opts.Wait)
+	defer timer.Stop()
+	select {
+	case g.places <- struct{}{}:
+		g.inFlight.Add(1)
+		return func() { g.inFlight.Add(-1); <-g.places }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-timer.C:
+		g.opts.Metrics.request(g.name, outcomeCrowded)
+		return nil, chat.Refuse(chat.CodeProviderTimeout,
+			fmt.Sprintf("%s is busy: it answers %d others, and none of them was done within %s", g.name, g.opts.Streams, g.opts.Wait))
+	}
+}
+
+// refusal says why the breaker lets nothing through.
+func (g *Guard) refusal() error {
+	g.opts.Metrics.request(g.name, outcomeRefused)
+	h := g.Health()
+	if h.State != chat.ProviderOpen {
+		return chat.Refuse(chat.CodeProviderError, g.name+" has failed too often; whether it answers again is being tried")
+	}
+	return chat.Refuse(chat.CodeProviderError, fmt.Sprintf("%s has failed too often; it will be asked again in %s, at %s",
+		g.name, time.Until(h.RetryAt).Round(time.Second), chat.Timestamp(h.RetryAt)))
+}

@@ -1,0 +1,184 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
+)
+
+// A request is one prompt on its way through a guard.
+type request struct {
+	*Guard
+	ctx      context.Context
+	provider Provider
+	prompt   chat.Prompt
+	yield    func(chat.Delta, error) bool
+
+	start  time.Time
+	spoken bool               // some of the answer was yielded
+	left   bool               // the consumer has enough
+	told   chat.ProviderState // what the consumer knows of the provider
+}
+
+// run asks until the provider answers, or asking again cannot help.
+func (r *request) run() error {
+	for retries := 0; ; retries++ {
+		err := r.ask()
+		r.tell()
+		if err == nil || r.left {
+			return err
+		}
+		pause, again := r.pause(err, retries)
+		if !again {
+			return r.final(err)
+		}
+		r.opts.Metrics.retry(r.name)
+		if !r.say(chat.Delta{Retrying: chat.AsError(err)}) {
+			return nil
+		}
+		if err := sleep(r.ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// ask makes one request, if the breaker and the others let it.
+func (r *request) ask() (err error) {
+	if r.breaker.refuses() {
+		return r.refusal()
+	}
+	leave, err := r.place(r.ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	permit, ok := r.breaker.allow()
+	if !ok {
+		return r.refusal()
+	}
+	v, outcome := none, outcomeStopped
+	defer func() { // also when the consumer panics
+		r.breaker.report(permit, v)
+		r.opts.Metrics.request(r.name, outcome)
+	}()
+	if !r.tell() {
+		return nil
+	}
+	if err = r.pass(permit); !r.left {
+		v, outcome = judge(r.ctx, err)
+	}
+	return err
+}
+
+// pass yields the answer as it comes.
+func (r *request) pass(p permit) error {
+	asked := time.Now()
+	for d, err := range r.provider.Stream(r.ctx, r.prompt) {
+		if err != nil {
+			return err
+		}
+		if !r.spoken && (d.Text != "" || d.Audio != "") {
+			r.spoken = true
+			r.breaker.answers(p)
+			r.opts.Metrics.firstToken(r.name, time.Since(asked))
+			if !r.tell() {
+				return nil
+			}
+		}
+		if !r.say(d) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// say yields d and reports whether the consumer wants more.
+func (r *request) say(d chat.Delta) bool {
+	r.left = r.left || !r.yield(d, nil)
+	return !r.left
+}
+
+// tell yields how the provider fares, if that is news.
+func (r *request) tell() bool {
+	h := r.Health()
+	if h.State == r.told || r.left {
+		return !r.left
+	}
+	r.told = h.State
+	return r.say(chat.Delta{Health: &h})
+}
+
+// judge says what the end of a request says about the provider.
+func judge(ctx context.Context, err error) (verdict, outcome) {
+	if err == nil {
+		return good, outcomeCompleted
+	}
+	if ctx.Err() != nil {
+		return none, outcomeStopped
+	}
+	how := outcomeFailed
+	if chat.AsError(err).Code == chat.CodeProviderTimeout {
+		how = outcomeTimeout
+	}
+	var f *upstream.Failure
+	switch {
+	case !errors.As(err, &f):
+		return none, how // not the provider's
+	case f.Retryable:
+		return bad, how
+	}
+	return good, how
+}
+
+// pause returns how long to wait before the request is made again after err,
+// if that can help.
+func (r *request) pause(err error, retries int) (d time.Duration, again bool) {
+	var f *upstream.Failure
+	if r.spoken || r.ctx.Err() != nil || retries >= r.opts.Retries || !errors.As(err, &f) || !f.Retryable {
+		return 0, false
+	}
+	d = max(backoff(r.opts.RetryDelay, retries), f.RetryAfter)
+	h := r.Health()
+	stays := h.State == chat.ProviderOpen && h.RetryAt.After(time.Now().Add(d))
+	return d, !stays && time.Since(r.start)+d <= r.opts.RetryBudget
+}
+
+// backoff returns a pause around base·2^retries, never twice the same: callers
+// that were refused together must not come back together.
+func backoff(base time.Duration, retries int) time.Duration {
+	d := base
+	for range retries {
+		d = min(d*retryDelayGrowth, maxRetryDelay)
+	}
+	return time.Duration(float64(d) * (smallestJitter + rand.Float64()*(1-smallestJitter)))
+}
+
+// final is err as the caller gets it: with the time that the provider wants to
+// be left alone.
+func (r *request) final(err error) error {
+	var f *upstream.Failure
+	if !errors.As(err, &f) || f.RetryAfter <= 0 || strings.Contains(f.Err.Message, "retry after") {
+		return err
+	}
+	said := *f
+	said.Err = chat.Refuse(f.Err.Code, fmt.Sprintf("%s (retry after %s)", f.Err.Message, f.RetryAfter))
+	return &said
+}
+
+// sleep waits, unless ctx ends before.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
