@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -74,20 +76,22 @@ func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*
 			name: flag.Name, value: show(flag), source: r.source(ctx, flag), list: flag.IsSlice(),
 		})
 	}
-	faults := append(r.faults, s.readSecretFile(), s.emptySecret(env), unknownVariables(env, flags, keyVariables(s.Models)))
+	faults := append(r.faults, s.readSecretFile(), s.emptySecret(env), unknownVariables(env, flags, keyVariables(&s.Values)))
 	if len(r.faults) == 0 {
 		faults = append(faults, s.check())
 	}
 	return s, errors.Join(faults...)
 }
 
-// keyVariables are the environment variables that models take their keys from.
-func keyVariables(models []provider.Config) []string {
+// keyVariables are the environment variables that models and providers take
+// their keys from.
+func keyVariables(v *Values) []string {
 	var names []string
-	for _, m := range models {
-		if m.KeyVar != "" {
-			names = append(names, m.KeyVar)
-		}
+	for _, m := range v.Models {
+		names = append(names, m.KeyVar)
+	}
+	for _, p := range v.Providers {
+		names = append(names, p.KeyVar)
 	}
 	return names
 }
@@ -147,6 +151,8 @@ func show(flag *kong.Flag) string {
 			ids = append(ids, m.ModelID)
 		}
 		return strings.Join(ids, ", ")
+	case providers:
+		return strings.Join(slices.Sorted(maps.Keys(v)), ", ")
 	case time.Duration:
 		return showDuration(v)
 	case slog.Level:

@@ -106,9 +106,16 @@ or, in parlor.yaml:
 
     base-path: /assistant
     models:
-      - model_id: llama3.2
-        provider: openai                      # any server that speaks its API
-        base_url: http://127.0.0.1:11434/v1
+      - model_id: claude
+        provider: mine
+        upstream_model: claude-sonnet
+        fallbacks: [openai:gpt-4o-mini, eliza]
+    providers:
+      mine:
+        base_url: https://llm.example.com/v1  # speaks the API of OpenAI
+        key_var: MY_KEY                       # the variable that holds the key
+
+Any model of a provider that can be reached may be asked as PROVIDER:MODEL, for example groq:llama-3.3-70b-versatile with GROQ_API_KEY set. Known are azure, deepseek, gemini, groq, mistral, openai, openrouter and xai, and on this computer llamacpp, lmstudio, ollama and vllm.
 
 Without a secret the server believes everybody who says who they are, so it then serves this computer only.`
 }
@@ -209,15 +216,14 @@ func parserOptions() []kong.Option {
 	for _, g := range groupTitles {
 		groups = append(groups, kong.Group{Key: g.key, Title: g.title})
 	}
-	return []kong.Option{
+	return append(structuredOptions(),
 		kong.Name("parlor"),
 		kong.Description("People and AI assistants talk in rooms, over Socket.IO."),
 		kong.Vars{"version": version()},
 		kong.ExplicitGroups(groups),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: maxHelpWidth}),
-		kong.TypeMapper(modelsType, kong.MapperFunc(decodeModels)),
 		kong.PostBuild(tidyHelp),
-	}
+	)
 }
 
 // fileSettings are the settings of commands that work on the data file.

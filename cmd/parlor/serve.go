@@ -25,8 +25,10 @@ import (
 	"parlor/transport/api"
 	"parlor/transport/auth"
 	"parlor/transport/console"
+	"parlor/transport/metrics"
 	"parlor/transport/provider"
 	"parlor/transport/provider/eliza"
+	"parlor/transport/provider/guard"
 	"parlor/transport/provider/openai"
 )
 
@@ -65,7 +67,8 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	parts.add("recovery", func(context.Context) error { sessions.Close(); return nil })
 
-	models, err := openModels(s)
+	numbers := guard.NewMetrics()
+	models, err := openModels(s, numbers, log)
 	if err != nil {
 		return err
 	}
@@ -91,7 +94,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	handler := routes(s, connections, endpoints)
+	handler := routes(s, connections, endpoints, metrics.Handler(numbers))
 	if verifier.Development() {
 		handler = loopbackOnly(handler)
 	}
@@ -178,11 +181,11 @@ func (p parts) stop() (err error) {
 }
 
 // openModels makes the assistants. Keys come from the environment by the names
-// in the list; OpenAI's may also be a setting.
-func openModels(s Settings) (*provider.Models, error) {
+// in the lists; OpenAI's may also be a setting.
+func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider.Models, error) {
 	settings := map[string]string{"OPENAI_API_KEY": string(s.OpenAIAPIKey), "OPENAI_BASE_URL": s.OpenAIBaseURL}
 	return provider.New(provider.Options{
-		Models: s.Models,
+		Models: s.Models, Providers: s.Providers, Discover: s.Discover, Listen: s.Listen, Logger: log,
 		LookupEnv: func(name string) (string, bool) {
 			if v, ok := settings[name]; ok {
 				return v, v != ""
@@ -191,6 +194,12 @@ func openModels(s Settings) (*provider.Models, error) {
 		},
 		OpenAI: openai.Options{FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout},
 		Eliza:  eliza.Options{Delay: cmp.Or(s.ElizaWordDelay, -1)},
+		Guard: guard.Options{
+			Streams: s.MaxStreams, Wait: s.FirstTokenTimeout,
+			Retries: cmp.Or(s.Retries, -1), RetryDelay: s.RetryDelay, RetryBudget: cmp.Or(s.RetryBudget, -1),
+			Failures: cmp.Or(s.BreakerFailures, -1), FailureSpan: s.BreakerWindow, CoolDown: s.BreakerCoolDown,
+			Metrics: numbers,
+		},
 	})
 }
 
@@ -229,7 +238,7 @@ func openConnections(s Settings, actors *system.System, namespace *assistant.Nam
 
 // routes serves everything at the top and, if there is one, below the base
 // path: clients build some of their URLs with it and some without.
-func routes(s Settings, connections http.Handler, endpoints *api.API) http.Handler {
+func routes(s Settings, connections http.Handler, endpoints *api.API, numbers http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	bases := []string{""}
 	if s.BasePath != "" {
@@ -242,6 +251,9 @@ func routes(s Settings, connections http.Handler, endpoints *api.API) http.Handl
 		mux.Handle(base+"/", console.Handler(console.Options{BasePath: base}))
 	}
 	api.RegisterHealth(mux, s.BasePath)
+	if s.Metrics {
+		mux.Handle("GET /metrics", numbers)
+	}
 	return mux
 }
 

@@ -31,11 +31,15 @@ type Values struct {
 	RetainFor   time.Duration `group:"server" default:"0s" help:"Delete chats in which nothing was said for so long; 0s keeps them for ever."`
 	RetainBytes Size          `group:"server" default:"0" help:"Delete the chats that were idle longest while more of the file than this is in use, for example 10GiB; 0 for no limit. Chats that somebody is in stay."`
 
+	Metrics bool `group:"server" help:"Serve numbers for Prometheus at /metrics, to whoever can reach the server."`
+
 	JWTSecret     Secret   `name:"jwt-secret" group:"access" placeholder:"SECRET" help:"What users' tokens are signed with (HS256). Better not given as a flag: other users of this computer can see those."`
 	JWTSecretFile string   `name:"jwt-secret-file" group:"access" placeholder:"FILE" help:"A file that holds the secret instead."`
 	CORSOrigins   []string `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
 
 	Models            []provider.Config `group:"assistants" sep:"none" placeholder:"JSON" help:"Models to offer, a list of {\"model_id\", \"provider\", …}. Easier to write in the file."`
+	Providers         providers         `group:"assistants" mapsep:"none" placeholder:"JSON" help:"Providers to add or to change, by name: {\"base_url\", \"key_var\", \"key_header\", \"api\", \"discover\", …}. Easier to write in the file."`
+	Discover          bool              `group:"assistants" default:"true" help:"Offer the models of Ollama, vLLM, llama.cpp and LM Studio that run on this computer; --discover=false for not."`
 	OpenAIAPIKey      Secret            `name:"openai-api-key" group:"assistants" alsoenv:"OPENAI_API_KEY" placeholder:"KEY" help:"Key for OpenAI, or for what --openai-base-url names. Also taken from OPENAI_API_KEY."`
 	OpenAIBaseURL     string            `name:"openai-base-url" group:"assistants" alsoenv:"OPENAI_BASE_URL" placeholder:"URL" help:"Where an OpenAI-compatible API answers. Also taken from OPENAI_BASE_URL."`
 	SystemPrompt      string            `group:"assistants" placeholder:"TEXT" help:"What assistants are told before every conversation."`
@@ -43,6 +47,13 @@ type Values struct {
 	TurnTimeout       time.Duration     `group:"assistants" default:"10m" help:"Longest time for a whole answer."`
 	FirstTokenTimeout time.Duration     `group:"assistants" default:"60s" help:"Longest wait for an answer's first word."`
 	SilenceTimeout    time.Duration     `group:"assistants" default:"60s" help:"Longest pause within an answer."`
+	MaxStreams        int               `group:"assistants" default:"1000" help:"Answers of one provider at once; others wait, as long as for a first word."`
+	Retries           int               `group:"assistants" default:"2" help:"Times that a provider is asked again when it failed before the first word."`
+	RetryDelay        time.Duration     `group:"assistants" default:"500ms" help:"Pause before the first of those, or as long as the provider says; each is about twice the one before."`
+	RetryBudget       time.Duration     `group:"assistants" default:"30s" help:"Longest time from the first question to the last of those."`
+	BreakerFailures   int               `group:"assistants" default:"5" help:"Failures in a row after which a provider is left alone for a while; 0 for never."`
+	BreakerWindow     time.Duration     `group:"assistants" default:"5m" help:"Time that those have to fall into."`
+	BreakerCoolDown   time.Duration     `group:"assistants" default:"30s" help:"How long it is left alone, before one question tries whether it answers."`
 	MaxAttempts       int               `group:"assistants" default:"3" help:"Times that an answer cut by the end of the server is begun, before it ends as interrupted."`
 	CheckpointEvery   time.Duration     `group:"assistants" default:"1s" help:"Time between saves of the text of a running answer."`
 	MaxQueuedTurns    int               `group:"assistants" default:"256" help:"Answers that may wait for their turn in one room."`
@@ -148,12 +159,20 @@ func (s *Settings) check() error {
 		{"data", wantText(s.Data)},
 		{"retain-for", notNegative(s.RetainFor)},
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
-		{"models", checkModels(s.Models)},
+		{"providers", provider.Validate(nil, s.Providers)},
+		{"models", s.checkModels()},
 		{"openai-base-url", checkURL(s.OpenAIBaseURL)},
 		{"eliza-word-delay", notNegative(s.ElizaWordDelay)},
 		{"turn-timeout", positive(s.TurnTimeout)},
 		{"first-token-timeout", positive(s.FirstTokenTimeout)},
 		{"silence-timeout", positive(s.SilenceTimeout)},
+		{"max-streams", positive(s.MaxStreams)},
+		{"retries", notNegative(s.Retries)},
+		{"retry-delay", positive(s.RetryDelay)},
+		{"retry-budget", notNegative(s.RetryBudget)},
+		{"breaker-failures", notNegative(s.BreakerFailures)},
+		{"breaker-window", positive(s.BreakerWindow)},
+		{"breaker-cool-down", positive(s.BreakerCoolDown)},
 		{"max-attempts", positive(s.MaxAttempts)},
 		{"checkpoint-every", positive(s.CheckpointEvery)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},
@@ -216,7 +235,7 @@ func loopback(address string) bool {
 var basePathPattern = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
 // ownPaths are first segments that mean something without a base path.
-var ownPaths = []string{"api", "healthz", "internal", "socket.io"}
+var ownPaths = []string{"api", "healthz", "internal", "metrics", "socket.io"}
 
 func checkBasePath(p string) error {
 	switch {
@@ -258,20 +277,12 @@ func validOrigin(origin string) bool {
 	return u.Scheme+"://"+u.Host == origin && strings.ToLower(origin) == origin && !strings.Contains(origin, "*")
 }
 
-// checkModels asks the provider package. Whether the keys that models name are
-// set is for serve to find out; here each has one.
-func checkModels(list []provider.Config) error {
-	env := func(name string) (string, bool) {
-		if name == "OPENAI_BASE_URL" {
-			return "", false
-		}
-		return "key", true
+// checkModels leaves out what is wrong with the providers alone.
+func (s *Settings) checkModels() error {
+	if provider.Validate(nil, s.Providers) != nil {
+		return nil // some models would be blamed for it
 	}
-	models, err := provider.New(provider.Options{Models: list, LookupEnv: env})
-	if err != nil {
-		return err
-	}
-	return models.Close()
+	return provider.Validate(s.Models, s.Providers)
 }
 
 func checkURL(s string) error {
@@ -329,8 +340,8 @@ func positive[N ~int | ~int64](n N) error {
 	return nil
 }
 
-func notNegative(d time.Duration) error {
-	if d < 0 {
+func notNegative[N ~int | ~int64](n N) error {
+	if n < 0 {
 		return errors.New("must not be less than 0")
 	}
 	return nil

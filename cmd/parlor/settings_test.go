@@ -29,7 +29,7 @@ func loadIn(t *testing.T, file string, env []string, args ...string) (*Settings,
 // allSettings returns the flags that Values defines.
 func allSettings(t *testing.T) []*kong.Flag {
 	t.Helper()
-	k, err := kong.New(&struct{ Values }{}, kong.NoDefaultHelp(), kong.TypeMapper(modelsType, kong.MapperFunc(decodeModels)))
+	k, err := kong.New(&struct{ Values }{}, append(structuredOptions(), kong.NoDefaultHelp())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +46,16 @@ var samples = map[string][3]string{
 	"retain-bytes":        {"1GiB", "2GiB", "3000"},
 	"cors-origins":        {"https://a.example.com", "https://b.example.com, http://b.example.com:81", "https://c.example.com"},
 	"models":              {`[{"model_id":"a","provider":"openai"}]`, `[{"model_id":"b","provider":"eliza"}]`, `[{"model_id":"c","provider":"openai"}]`},
+	"providers":           {`{"a":{"base_url":"http://h"}}`, `{"b":{"base_url":"http://h"}}`, `{"c":{"base_url":"http://h"}}`},
+	"discover":            {"false", "true", "false"},
+	"metrics":             {"true", "false", "true"},
+	"max-streams":         {"1", "2", "3"},
+	"retries":             {"0", "1", "3"},
+	"retry-delay":         {"1s", "2s", "3s"},
+	"retry-budget":        {"0s", "1s", "2s"},
+	"breaker-failures":    {"0", "1", "2"},
+	"breaker-window":      {"1s", "2s", "3s"},
+	"breaker-cool-down":   {"1s", "2s", "3s"},
 	"openai-base-url":     {"http://a.example.com/v1", "http://b.example.com/v1", "https://c.example.com"},
 	"system-prompt":       {"Be a.", "Be b.", "Be c: briefly."},
 	"eliza-word-delay":    {"0s", "1ms", "1s"},
@@ -117,16 +127,21 @@ func TestPrecedence(t *testing.T) {
 
 // shownDefault is how the default of a setting is shown.
 func shownDefault(flag *kong.Flag) string {
-	if flag.Default == "60s" {
+	switch {
+	case flag.Default == "60s":
 		return "1m"
+	case flag.Default == "" && flag.IsBool():
+		return "false"
 	}
 	return flag.Default
 }
 
-// shownModel is how a sample of the setting models is shown.
+// shownModel is how a sample of the settings models and providers is shown.
 func shownModel(sample string) string {
-	if name, ok := strings.CutPrefix(sample, `[{"model_id":"`); ok {
-		return name[:1]
+	for _, prefix := range []string{`[{"model_id":"`, `{"`} {
+		if name, ok := strings.CutPrefix(sample, prefix); ok {
+			return name[:1]
+		}
 	}
 	return sample
 }
@@ -134,7 +149,7 @@ func shownModel(sample string) string {
 // inFile writes a value as YAML.
 func inFile(flag *kong.Flag, value string) string {
 	switch {
-	case flag.Name == "models":
+	case flag.Name == "models", flag.Name == "providers":
 		return value // JSON is YAML
 	case flag.IsSlice():
 		return "[" + value + "]"
@@ -157,8 +172,23 @@ models:
     base_url: http://127.0.0.1:11434/v1
     key_var: PARLOR_LLAMA_KEY
     upstream_model: llama3.2
+    name: llama
+    context_window: 8000
+    max_tokens: 500
+    system_prompt: Be brief.
+    fallbacks: [mine:small, eliza]
+providers:
+  mine:
+    base_url: http://127.0.0.1:4000/v1
+    key_var: PARLOR_MY_KEY
+    key_header: X-Key
+    api: openai
+    discover: false
+    max_streams: 3
+    first_token_timeout: 2m
+    silence_timeout: 10s
 `
-	s, err := loadIn(t, file, []string{"PARLOR_LLAMA_KEY=x", "PARLOR_PING_INTERVAL=7s"}, "--window=9")
+	s, err := loadIn(t, file, []string{"PARLOR_LLAMA_KEY=x", "PARLOR_MY_KEY=y", "PARLOR_PING_INTERVAL=7s"}, "--window=9")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,10 +201,12 @@ models:
 	if len(s.Models) != 1 {
 		t.Fatalf("models = %+v, want one", s.Models)
 	}
-	model := reflect.ValueOf(s.Models[0])
-	for i := range model.NumField() {
-		if model.Field(i).IsZero() {
-			t.Errorf("model field %s is empty: %+v", model.Type().Field(i).Name, s.Models[0])
+	for _, v := range []any{s.Models[0], s.Providers["mine"]} {
+		v := reflect.ValueOf(v)
+		for i := range v.NumField() {
+			if v.Field(i).IsZero() {
+				t.Errorf("field %s is empty: %+v", v.Type().Field(i).Name, v)
+			}
 		}
 	}
 }
@@ -203,6 +235,16 @@ func TestWrongValues(t *testing.T) {
 		{"models", `[{"model_id":"a","modle":"b"}]`, "modle"},
 		{"models", `[] []`, "nothing after"},
 		{"models", `[{"model_id":"a","provider":"x"}]`, "provider"},
+		{"models", `[{"model_id":"a","provider":"eliza","fallbacks":["nobody"]}]`, "fallbacks[0]"},
+		{"providers", `{"a":{"base_url":"h"}}`, "base_url"},
+		{"providers", `{"a":{"base_url":"http://h","key":"k"}}`, "JSON"},
+		{"providers", `{"a":{"base_url":"http://h","silence_timeout":"long"}}`, "JSON"},
+		{"providers", `[]`, "mapping"},
+		{"discover", "perhaps", "bool"},
+		{"max-streams", "0", "more than 0"},
+		{"retries", "-1", "less than 0"},
+		{"breaker-failures", "-1", "less than 0"},
+		{"base-path", "/metrics", "/metrics"},
 		{"openai-base-url", "example.com/v1", "absolute"},
 		{"eliza-word-delay", "-1ms", "less than 0"},
 		{"turn-timeout", "0s", "more than 0"},
@@ -227,8 +269,8 @@ func TestWrongValues(t *testing.T) {
 			"environment " + variable: func() (*Settings, error) { return loadIn(t, "", []string{variable + "=" + tt.value}) },
 			"file parlor.yaml:1":      func() (*Settings, error) { return loadIn(t, tt.name+": '"+tt.value+"'\n", nil) },
 		} {
-			if tt.name == "models" && strings.HasPrefix(source, "file") {
-				continue // there a list, not its text
+			if (tt.name == "models" || tt.name == "providers") && strings.HasPrefix(source, "file") {
+				continue // there a list or mapping, not its text
 			}
 			_, err := try()
 			if err == nil {
@@ -243,6 +285,19 @@ func TestWrongValues(t *testing.T) {
 				t.Errorf("%s = %q from %s: error %q does not name setting, source and %q", tt.name, tt.value, source, err, tt.says)
 			}
 		}
+	}
+}
+
+// Somebody may put the key where the name of its variable belongs.
+func TestProvidersShowNoKey(t *testing.T) {
+	const key = "sk-0123456789"
+	s, err := loadIn(t, "", nil, `--providers={"mine":{"base_url":"http://h/v1?key=`+key+`","key_var":"`+key+`"}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown strings.Builder
+	if err := printRows(&shown, s.rows); err != nil || strings.Contains(shown.String(), key) || !strings.Contains(shown.String(), "mine") {
+		t.Errorf("%v, shown as\n%s", err, &shown)
 	}
 }
 

@@ -197,7 +197,7 @@ func plain(flag *kong.Flag, n *yaml.Node) (any, error) {
 	switch {
 	case n.ShortTag() == "!!null":
 		return nil, errors.New("has no value")
-	case flag.Target.Type() == modelsType:
+	case structured[flag.Target.Type()] != nil:
 		return toJSON(n)
 	case flag.IsSlice() && n.Kind == yaml.SequenceNode:
 		return texts(n.Content)

@@ -84,33 +84,42 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-// modelsType is the one setting that is more than text or a list of texts.
-var modelsType = reflect.TypeFor[[]provider.Config]()
+// providers is the setting of that name.
+type providers = map[string]provider.ProviderConfig
 
-// decodeModels is the kong mapper of the setting models: a JSON array of
-// objects. A list in the file arrives as JSON too.
-func decodeModels(ctx *kong.DecodeContext, target reflect.Value) error {
-	var text string
-	if err := ctx.Scan.PopValueInto("JSON", &text); err != nil {
-		return err
-	}
-	models, err := parseModels(text)
-	if err != nil {
-		return err
-	}
-	target.Set(reflect.ValueOf(models))
-	return nil
+// structured are the settings that are more than text or a list of texts: they
+// are written as JSON, and in the file as YAML.
+var structured = map[reflect.Type]kong.MapperFunc{
+	reflect.TypeFor[[]provider.Config](): decodeJSON[[]provider.Config]("list of models", `[{"model_id":"…","provider":"openai"}]`),
+	reflect.TypeFor[providers]():         decodeJSON[providers]("mapping of providers", `{"…":{"base_url":"…"}}`),
 }
 
-func parseModels(text string) ([]provider.Config, error) {
-	var models []provider.Config
-	d := json.NewDecoder(strings.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&models); err != nil {
-		return nil, fmt.Errorf("must be a list of models (as JSON: %s): %s", `[{"model_id":"…","provider":"openai"}]`, strings.TrimPrefix(err.Error(), "json: "))
+// structuredOptions tell kong of them.
+func structuredOptions() (options []kong.Option) {
+	for t, mapper := range structured {
+		options = append(options, kong.TypeMapper(t, mapper))
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("must be one list of models and nothing after it")
+	return options
+}
+
+// decodeJSON returns the kong mapper of a setting that is written as JSON.
+// What the file has arrives as JSON too.
+func decodeJSON[T any](what, example string) kong.MapperFunc {
+	return func(ctx *kong.DecodeContext, target reflect.Value) error {
+		var text string
+		if err := ctx.Scan.PopValueInto("JSON", &text); err != nil {
+			return err
+		}
+		var value T
+		d := json.NewDecoder(strings.NewReader(text))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&value); err != nil {
+			return fmt.Errorf("must be a %s (as JSON: %s): %s", what, example, strings.TrimPrefix(err.Error(), "json: "))
+		}
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			return fmt.Errorf("must be one %s and nothing after it", what)
+		}
+		target.Set(reflect.ValueOf(value))
+		return nil
 	}
-	return models, nil
 }

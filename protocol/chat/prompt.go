@@ -1,7 +1,5 @@
 package chat
 
-import "context"
-
 // A Prompt is what an assistant is asked to answer: a conversation, oldest
 // message first, that ends with what has to be answered.
 type Prompt struct {
@@ -11,7 +9,7 @@ type Prompt struct {
 
 	// Steer returns what people said to the running turn since it was asked, if
 	// that is not nil. Who answers in several steps calls it between them.
-	Steer func(context.Context) []PromptMessage
+	Steer func() []PromptMessage
 
 	// Input makes this the beginning of a session instead, see [Input].
 	Input <-chan Input

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -12,10 +14,10 @@ import (
 	"parlor/transport/provider/upstream"
 )
 
-// The providers that exist.
+// The providers that are mentioned in code; the others are in the table.
 const (
-	ProviderOpenAI = "openai" // anything that speaks OpenAI's chat completions
-	ProviderEliza  = "eliza"  // the embedded assistant
+	ProviderOpenAI = "openai"
+	ProviderEliza  = "eliza" // the embedded assistant
 )
 
 // DefaultSource is the APISource of a [Config] that names none.
@@ -23,7 +25,7 @@ const DefaultSource = "aisuite"
 
 // sources are the values of model_api_source that clients know how to send
 // to, WIRE-ASSISTANT §4.
-var sources = []string{DefaultSource, "anthropic", "openai_realtime"}
+var sources = []string{DefaultSource, "anthropic", chat.SourceRealtime}
 
 // maxModelIDLen limits the names of models, in bytes.
 const maxModelIDLen = 256
@@ -37,7 +39,7 @@ type Config struct {
 	// [DefaultSource].
 	APISource string `yaml:"model_api_source" json:"model_api_source,omitempty"`
 
-	// Provider is [ProviderOpenAI] or [ProviderEliza].
+	// Provider is [ProviderEliza], one of the table, or a configured one.
 	Provider string `yaml:"provider" json:"provider"`
 
 	// DisplayName and FullName are for people. Empty means UpstreamModel, and
@@ -46,43 +48,91 @@ type Config struct {
 	FullName    string `yaml:"full_name" json:"full_name,omitempty"`
 	Description string `yaml:"description" json:"description,omitempty"`
 
-	// BaseURL is where an openai model answers. Empty means OPENAI_BASE_URL,
-	// or else OpenAI itself.
+	// BaseURL is where the model answers, if that is not where its provider does.
 	BaseURL string `yaml:"base_url" json:"base_url,omitempty"`
 
 	// KeyVar names the environment variable that holds the key; the key itself
-	// is never configured. Empty means OPENAI_API_KEY if BaseURL is empty too,
+	// is never configured. Empty means the provider's if BaseURL is empty too,
 	// and no key for any other server.
 	KeyVar string `yaml:"key_var" json:"key_var,omitempty"`
 
 	// UpstreamModel is the provider's own name for the model. Empty means
-	// ModelID without "aisuite." and "openai:" before it.
+	// ModelID without "aisuite." and the provider before it.
 	UpstreamModel string `yaml:"upstream_model" json:"upstream_model,omitempty"`
+
+	// Name is how people address the model among others, as @name.
+	Name string `yaml:"name" json:"name,omitempty"`
+
+	// ContextWindow and MaxTokens limit what the model is asked and what it
+	// answers, in tokens. Zero means not known, and as the provider likes.
+	ContextWindow int `yaml:"context_window" json:"context_window,omitempty"`
+	MaxTokens     int `yaml:"max_tokens" json:"max_tokens,omitempty"`
+
+	// SystemPrompt is what the model is told before every conversation.
+	SystemPrompt string `yaml:"system_prompt" json:"system_prompt,omitempty"`
+
+	// Fallbacks are the models that are asked in its place, in this order, when
+	// it fails before the first word. Theirs are not.
+	Fallbacks []string `yaml:"fallbacks" json:"fallbacks,omitempty"`
 }
 
 // model is what clients are shown of c.
 func (c Config) model() chat.Model {
 	return chat.Model{
-		ID:          chat.ModelID(c.ModelID),
-		APISource:   cmp.Or(c.APISource, DefaultSource),
-		Provider:    c.Provider,
-		DisplayName: cmp.Or(c.DisplayName, c.upstream()),
-		FullName:    cmp.Or(c.FullName, c.Provider+":"+c.upstream()),
-		Description: c.Description,
+		ID:            chat.ModelID(c.ModelID),
+		APISource:     cmp.Or(c.APISource, DefaultSource),
+		Provider:      providerName(c.Provider),
+		DisplayName:   cmp.Or(c.DisplayName, c.upstream()),
+		FullName:      cmp.Or(c.FullName, providerName(c.Provider)+":"+c.upstream()),
+		Description:   c.Description,
+		Name:          c.Name,
+		ContextWindow: c.ContextWindow,
+		MaxTokens:     c.MaxTokens,
+		SystemPrompt:  c.SystemPrompt,
 	}
 }
 
 func (c Config) upstream() string {
 	name := strings.TrimPrefix(c.ModelID, suitePrefix)
-	return cmp.Or(c.UpstreamModel, strings.TrimPrefix(name, ProviderOpenAI+":"))
+	return cmp.Or(c.UpstreamModel, strings.TrimPrefix(name, c.Provider+":"))
 }
 
-// validate returns what is wrong with the i-th entry of the list, by field.
-func (c Config) validate(i int) error {
+// Validate returns all that is wrong with the two lists, each with the entry
+// and the field. Whether the keys that they name are set is for [New] to say.
+func Validate(models []Config, providers map[string]ProviderConfig) error {
 	var wrong []error
-	refuse := func(field, reason string) {
-		wrong = append(wrong, fmt.Errorf("models[%d] (%q): %s: %s", i, c.ModelID, field, reason))
+	for _, name := range slices.Sorted(maps.Keys(providers)) {
+		wrong = append(wrong, validateProvider(name, providers[name]))
 	}
+	first := make(map[string]int) // by what has to be unique
+	for i, c := range models {
+		refuse := func(field, reason string) {
+			wrong = append(wrong, fmt.Errorf("models[%d] (%q): %s: %s", i, c.ModelID, field, reason))
+		}
+		c.validate(providers, refuse)
+		for field, value := range map[string]string{"model_id": c.ModelID, "name": c.Name} {
+			if value == "" {
+				continue
+			}
+			if other, taken := first[field+value]; taken {
+				refuse(field, fmt.Sprintf("is that of models[%d] already", other))
+			} else {
+				first[field+value] = i
+			}
+		}
+		for j, id := range c.Fallbacks {
+			if reason := c.validateFallback(j, models, providers); reason != "" {
+				refuse(fmt.Sprintf("fallbacks[%d] (%q)", j, id), reason)
+			}
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// handlePattern is what can be found behind an @.
+var handlePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+
+func (c Config) validate(providers map[string]ProviderConfig, refuse func(field, reason string)) {
 	switch {
 	case c.ModelID == "":
 		refuse("model_id", "is missing")
@@ -94,15 +144,42 @@ func (c Config) validate(i int) error {
 	if c.APISource != "" && !slices.Contains(sources, c.APISource) {
 		refuse("model_api_source", "must be one of "+strings.Join(sources, ", "))
 	}
-	if c.Provider != ProviderOpenAI && c.Provider != ProviderEliza {
-		refuse("provider", fmt.Sprintf("must be %s or %s", ProviderOpenAI, ProviderEliza))
+	if c.Provider != ProviderEliza && !isProvider(providerName(c.Provider), providers) {
+		refuse("provider", "must be eliza, one of "+strings.Join(allProviders(providers), ", ")+", or be configured in providers")
 	}
 	if c.BaseURL != "" {
 		if _, err := upstream.ParseBaseURL(c.BaseURL); err != nil {
 			refuse("base_url", err.Error())
 		}
 	}
-	return errors.Join(wrong...)
+	if c.Name != "" && (!handlePattern.MatchString(c.Name) || c.Name == ProviderEliza) {
+		refuse("name", "must be made of a-z, 0-9, _ and -, begin with a letter or digit, and not be eliza, who is built in")
+	}
+	if c.ContextWindow < 0 {
+		refuse("context_window", "must not be less than 0")
+	}
+	if c.MaxTokens < 0 {
+		refuse("max_tokens", "must not be less than 0")
+	}
+}
+
+// validateFallback returns what is wrong with the j-th fallback.
+func (c Config) validateFallback(j int, models []Config, providers map[string]ProviderConfig) string {
+	id := c.Fallbacks[j]
+	name, _, suite := suiteName(chat.ModelID(id))
+	switch {
+	case id == c.ModelID:
+		return "is the model itself"
+	case slices.Contains(c.Fallbacks[:j], id):
+		return "is there already"
+	case c.APISource == chat.SourceRealtime:
+		return "cannot be, since the model is asked in sessions"
+	case id == string(ElizaID), slices.ContainsFunc(models, func(o Config) bool { return o.ModelID == id && o.APISource != chat.SourceRealtime }):
+		return ""
+	case suite && isProvider(name, providers):
+		return ""
+	}
+	return "is not a model that can be asked for an answer"
 }
 
 func validModelID(id string) bool {
@@ -110,17 +187,8 @@ func validModelID(id string) bool {
 		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
 }
 
-// validate returns all that is wrong with a list of models.
-func validate(list []Config) error {
-	var wrong []error
-	seen := make(map[string]int)
-	for i, c := range list {
-		wrong = append(wrong, c.validate(i))
-		if first, ok := seen[c.ModelID]; ok && c.ModelID != "" {
-			wrong = append(wrong, fmt.Errorf("models[%d] (%q): model_id: is that of models[%d] already", i, c.ModelID, first))
-		} else {
-			seen[c.ModelID] = i
-		}
-	}
-	return errors.Join(wrong...)
+// suiteName takes apart [aisuite.]provider:model, at the first colon.
+func suiteName(id chat.ModelID) (provider, model string, ok bool) {
+	provider, model, ok = strings.Cut(strings.TrimPrefix(string(id), suitePrefix), ":")
+	return providerName(provider), model, ok && provider != "" && model != "" && validModelID(string(id))
 }

@@ -1,25 +1,32 @@
 // Package provider knows the assistants that a chat can talk with, and
 // carries a prompt to the one that it names.
 //
-//	Config list, OPENAI_API_KEY, OPENAI_BASE_URL → New → Models
-//	Prompt → Models.Stream ─┬─ configured model_id ───────→ openai.Client or eliza.Eliza → Delta, Delta, …
-//	                        ├─ [aisuite.]openai:MODEL ────→ openai.Client
-//	                        └─ eliza ─────────────────────→ eliza.Eliza
+//	models, providers, environment → New → Models
+//	Prompt → Models.Stream ─┬─ configured model_id ─────┬→ guard → openai.Client → Delta, Delta, …
+//	                        ├─ [aisuite.]provider:model ┘    failed before the first word: the next of fallbacks
+//	                        └─ eliza ────────────────────→ eliza.Eliza
 //
-// With nothing configured, eliza is the only model; it needs no account and
-// no network.
+// Providers are those of a table, most of which want no more than a key in the
+// environment, and those that are configured. Each has one guard, which all
+// that is asked of it passes.
+//
+// With nothing configured and nothing found on this computer, eliza is the
+// only model; it needs no account and no network.
 package provider
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
-	"iter"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"parlor/protocol/chat"
 	"parlor/transport/provider/eliza"
+	"parlor/transport/provider/guard"
 	"parlor/transport/provider/openai"
 	"parlor/transport/provider/upstream"
 )
@@ -34,84 +41,130 @@ const defaultModel = "aisuite.openai:gpt-4o-mini"
 // aisuite library write it.
 const suitePrefix = "aisuite."
 
-// The variables that are enough to reach OpenAI.
-const (
-	keyVar     = "OPENAI_API_KEY"
-	baseURLVar = "OPENAI_BASE_URL"
-)
-
 // Options configure [Models]. The zero value offers eliza alone.
 type Options struct {
 	// Models are listed first, in this order.
 	Models []Config
 
+	// Providers are added to those of the table, or change them, by name.
+	Providers map[string]ProviderConfig
+
 	// LookupEnv finds environment variables, as [os.LookupEnv] does. An empty
 	// value counts as none. Nil finds none.
 	LookupEnv func(name string) (value string, ok bool)
 
-	// OpenAI and Eliza are the limits and the manner of the assistants.
+	// Discover asks the servers for language models on this computer which
+	// models they have, in the background, and lists them. Providers that are
+	// configured with or without it are asked or not whatever this says.
+	Discover bool
+
+	// Listen is our own address, which is not asked.
+	Listen string
+
+	// OpenAI and Eliza are the limits and the manner of the assistants, Guard
+	// those of every provider.
 	OpenAI openai.Options
 	Eliza  eliza.Options
+	Guard  guard.Options
+
+	Logger *slog.Logger // nil discards
 }
 
 func (o Options) env(name string) string {
-	if o.LookupEnv == nil {
+	if o.LookupEnv == nil || name == "" {
 		return ""
 	}
 	v, _ := o.LookupEnv(name)
 	return strings.TrimSpace(v) // keys come from files, with their line end
 }
 
-// A backend answers prompts whose Model is its own name for the model.
-type backend interface {
-	Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error]
+// A client asks for answers in the protocol of one API.
+type client interface {
+	guard.Provider
+	Close() error
+}
+
+// apis make the clients, by what a [ProviderConfig] calls their API.
+var apis = map[string]func(at endpoint, o Options) (client, error){
+	APIOpenAI: func(at endpoint, o Options) (client, error) {
+		limits := o.OpenAI
+		limits.KeyHeader = at.keyHeader
+		limits.FirstToken, limits.Silence = cmp.Or(at.firstToken, limits.FirstToken), cmp.Or(at.silence, limits.Silence)
+		return openai.New(at.baseURL, at.key, limits)
+	},
+}
+
+// An endpoint is what models share a client of: the connections to it.
+type endpoint struct {
+	api, baseURL, key, keyHeader string
+	firstToken, silence          time.Duration // zero means as for all
 }
 
 // An entry is a model and who answers for it.
 type entry struct {
-	model    chat.Model
-	backend  backend
-	upstream chat.ModelID
+	model     chat.Model
+	backend   guard.Provider
+	upstream  chat.ModelID // the backend's own name for the model
+	guard     *guard.Guard // nil for one that cannot fail
+	fallbacks []chat.ModelID
 }
 
-// Models are the assistants that can be asked. They do not change.
+// shown is the model as clients see it now.
+func (e entry) shown() chat.Model {
+	if e.guard != nil {
+		e.model.State = e.guard.Health().State
+	}
+	return e.model
+}
+
+// Models are the assistants that can be asked. But for those that are found
+// on this computer they do not change.
 //
 // All methods may be called from any goroutine. Who called [New] calls Close.
 type Models struct {
-	listed  []chat.Model
+	opts    Options
+	order   []chat.ModelID // as they are listed; eliza is not among them
 	entries map[chat.ModelID]entry
-	general *openai.Client // answers for every openai:MODEL; nil without OPENAI_…
-	clients map[endpoint]*openai.Client
-}
+	hosts   map[string]host
+	clients map[endpoint]client
+	local   *discovery
 
-// An endpoint is what clients share: the connections to it.
-type endpoint struct{ baseURL, key string }
+	mu     sync.Mutex
+	guards map[string]*guard.Guard // made when they are needed
+}
 
 // New returns the configured models. Its error lists everything that is wrong
 // with them, each with the entry and the field, and holds no key.
 func New(o Options) (*Models, error) {
-	m := &Models{entries: make(map[chat.ModelID]entry), clients: make(map[endpoint]*openai.Client)}
-	if err := m.reachOpenAI(o); err != nil {
+	if err := Validate(o.Models, o.Providers); err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	m := &Models{
+		opts: o, entries: make(map[chat.ModelID]entry), hosts: make(map[string]host),
+		clients: make(map[endpoint]client), guards: make(map[string]*guard.Guard),
+	}
+	if err := m.reach(); err != nil {
 		return nil, err
 	}
 	list := o.Models
-	if len(list) == 0 && m.general != nil {
+	if len(list) == 0 && m.hosts[ProviderOpenAI].unset == "" {
 		list = []Config{{ModelID: defaultModel, Provider: ProviderOpenAI}}
-	}
-	if err := validate(list); err != nil {
-		return nil, err
 	}
 	doctor := eliza.New(o.Eliza)
 	var wrong []error
 	for i, c := range list {
-		if err := m.add(c, doctor, o); err != nil {
+		if err := m.add(c, doctor); err != nil {
 			wrong = append(wrong, fmt.Errorf("models[%d] (%q): %w", i, c.ModelID, err))
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	m.list(entry{elizaModel, doctor, ElizaID})
+	m.entries[ElizaID] = entry{model: elizaModel, backend: doctor, upstream: ElizaID}
+	m.local = discover(m.hosts, o)
 	return m, nil
 }
 
@@ -124,71 +177,86 @@ var elizaModel = chat.Model{
 	Description: "Weizenbaum's method of 1966: it listens and asks back. Needs no key and no network.",
 }
 
-// reachOpenAI makes the client for models that nobody configured.
-func (m *Models) reachOpenAI(o Options) (err error) {
-	key, base := o.env(keyVar), o.env(baseURLVar)
-	if base != "" {
-		if _, err := upstream.ParseBaseURL(base); err != nil {
-			return fmt.Errorf("%s: %w", baseURLVar, err)
+// reach finds out which providers can be asked, and makes their clients.
+func (m *Models) reach() error {
+	var wrong []error
+	for _, name := range allProviders(m.opts.Providers) {
+		h, err := newHost(name, m.opts)
+		if err == nil && h.unset == "" {
+			_, err = m.client(h.at)
 		}
+		if err != nil {
+			wrong = append(wrong, m.blame(name, err))
+		}
+		m.hosts[name] = h
 	}
-	if key == "" && base == "" {
-		return nil
+	return errors.Join(wrong...)
+}
+
+// blame says of which provider, and of what there, err tells.
+func (m *Models) blame(name string, err error) error {
+	switch {
+	case !errors.Is(err, upstream.ErrKey):
+		return err
+	case m.opts.Providers[name].KeyVar != "":
+		return fmt.Errorf("providers[%q]: key_var: %w", name, err)
 	}
-	m.general, err = m.client(base, key, o.OpenAI)
-	if err != nil {
-		return fmt.Errorf("%s: %w", keyVar, err)
-	}
-	return nil
+	return fmt.Errorf("%s: %w", table[name].KeyVar, err)
 }
 
 // add lists c, which is valid.
-func (m *Models) add(c Config, doctor *eliza.Eliza, o Options) error {
+func (m *Models) add(c Config, doctor *eliza.Eliza) error {
+	e := entry{model: c.model(), upstream: chat.ModelID(c.upstream())}
+	for _, id := range c.Fallbacks {
+		e.fallbacks = append(e.fallbacks, chat.ModelID(id))
+	}
 	if c.Provider == ProviderEliza {
-		m.list(entry{c.model(), doctor, ElizaID})
-		return nil
+		e.backend, e.upstream = doctor, ElizaID
+	} else {
+		h, err := m.hostFor(c)
+		if err != nil {
+			return err
+		}
+		if e.backend, err = m.client(h.at); err != nil {
+			return fmt.Errorf("key_var: %w", err)
+		}
+		e.guard = m.guard(h)
 	}
-	client, err := m.configured(c, o)
-	if err != nil {
-		return err
-	}
-	m.list(entry{c.model(), client, chat.ModelID(c.upstream())})
+	m.entries[e.model.ID] = e
+	m.order = append(m.order, e.model.ID)
 	return nil
 }
 
-func (m *Models) list(e entry) {
-	m.entries[e.model.ID] = e
-	m.listed = append(m.listed, e.model)
-}
-
-// configured returns the client for c. The key of OPENAI_API_KEY goes only
-// where the operator did not name another server.
-func (m *Models) configured(c Config, o Options) (*openai.Client, error) {
-	base, key := c.BaseURL, o.env(c.KeyVar)
+// hostFor returns the provider of a model, as that model wants it. The
+// provider's key goes only where the model does not name another server.
+func (m *Models) hostFor(c Config) (host, error) {
+	h := m.hosts[providerName(c.Provider)]
+	key := m.opts.env(c.KeyVar)
 	switch {
 	case c.KeyVar != "" && key == "":
 		// Not naming it: somebody may have put the key itself there.
-		return nil, errors.New("key_var: the environment variable that it names is not set")
-	case c.KeyVar == "" && base == "" && m.general == nil:
-		return nil, fmt.Errorf("key_var: is missing, and neither %s nor %s is set", keyVar, baseURLVar)
-	case c.KeyVar == "" && base == "":
-		return m.general, nil
-	case base == "":
-		base = o.env(baseURLVar)
+		return host{}, errors.New("key_var: the environment variable that it names is not set")
+	case c.KeyVar == "" && c.BaseURL == "" && h.unset != "":
+		return host{}, errors.New("key_var: is missing, and " + h.unset)
+	case c.BaseURL == "" && h.at.baseURL == "":
+		return host{}, errors.New("base_url: is missing, and " + h.unset)
 	}
-	client, err := m.client(base, key, o.OpenAI)
-	if err != nil {
-		return nil, fmt.Errorf("key_var: %w", err)
+	if c.BaseURL != "" {
+		h.name += "@" + hostOf(c.BaseURL)
+		h.at.baseURL, h.at.key = c.BaseURL, ""
 	}
-	return client, nil
+	if c.KeyVar != "" {
+		h.at.key = key
+	}
+	return h, nil
 }
 
-func (m *Models) client(baseURL, key string, o openai.Options) (*openai.Client, error) {
-	at := endpoint{baseURL, key}
+// client returns the one client of an endpoint.
+func (m *Models) client(at endpoint) (client, error) {
 	if c, ok := m.clients[at]; ok {
 		return c, nil
 	}
-	c, err := openai.New(baseURL, key, o)
+	c, err := apis[at.api](at, m.opts)
 	if err != nil {
 		return nil, err
 	}
@@ -196,55 +264,80 @@ func (m *Models) client(baseURL, key string, o openai.Options) (*openai.Client, 
 	return c, nil
 }
 
+// guard returns the one guard of a provider.
+func (m *Models) guard(h host) *guard.Guard {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if g, ok := m.guards[h.name]; ok {
+		return g
+	}
+	o := m.opts.Guard
+	o.Streams = cmp.Or(h.streams, o.Streams)
+	o.Wait = cmp.Or(h.at.firstToken, o.Wait)
+	g := guard.New(h.name, o)
+	m.guards[h.name] = g
+	return g
+}
+
 // List returns the models that clients may choose from: those configured, in
-// their order, then eliza. The caller owns the slice.
-func (m *Models) List() []chat.Model { return slices.Clone(m.listed) }
-
-// Model returns the model named id, if it can be asked. That may be one that
-// is not listed: [aisuite.]openai:MODEL when OpenAI can be reached.
-func (m *Models) Model(id chat.ModelID) (chat.Model, bool) {
-	e, ok := m.find(id)
-	return e.model, ok
-}
-
-func (m *Models) find(id chat.ModelID) (entry, bool) {
-	if e, ok := m.entries[id]; ok {
-		return e, true
+// their order, those found on this computer, and eliza. It has them looked for
+// again, and does not wait for that. The caller owns the slice.
+func (m *Models) List() []chat.Model {
+	var list []chat.Model
+	for _, id := range m.order {
+		list = append(list, m.entries[id].shown())
 	}
-	name, ok := openAIName(id)
-	if !ok || m.general == nil {
-		return entry{}, false
-	}
-	c := Config{ModelID: string(id), Provider: ProviderOpenAI, UpstreamModel: name}
-	return entry{c.model(), m.general, chat.ModelID(name)}, true
-}
-
-// openAIName returns MODEL of [aisuite.]openai:MODEL.
-func openAIName(id chat.ModelID) (name string, ok bool) {
-	provider, name, ok := strings.Cut(strings.TrimPrefix(string(id), suitePrefix), ":")
-	return name, ok && provider == ProviderOpenAI && name != "" && validModelID(string(id))
-}
-
-// Stream asks the model that p names and yields the answer piece by piece.
-//
-// It ends after the last piece or after one error: a [*chat.Error] in the
-// chain ([chat.CodeNotFound] for a model that is not here, else
-// [chat.CodeProviderError] or [chat.CodeProviderTimeout]), or the cause of
-// ctx when that ended. It blocks in the yield for as long as the consumer
-// does, and reads no further meanwhile.
-func (m *Models) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
-	e, ok := m.find(p.Model)
-	if !ok {
-		return func(yield func(chat.Delta, error) bool) {
-			yield(chat.Delta{}, chat.Refuse(chat.CodeNotFound, "there is no such model"))
+	for _, model := range m.local.list() {
+		if e, err := m.find(model.ID); err == nil && !slices.Contains(m.order, model.ID) {
+			list = append(list, e.shown())
 		}
 	}
-	p.Model = e.upstream
-	return e.backend.Stream(ctx, p)
+	return append(list, elizaModel)
 }
 
-// Close closes the connections that no stream uses. Streams that run go on.
+// Model returns the model named id, if it can be asked. That may be one that
+// is not listed: [aisuite.]provider:model, when the provider can be reached.
+func (m *Models) Model(id chat.ModelID) (chat.Model, bool) {
+	e, err := m.find(id)
+	if err != nil {
+		return chat.Model{}, false
+	}
+	return e.shown(), true
+}
+
+// Refusal says why the model named id cannot be asked; it is nil if it can.
+func (m *Models) Refusal(id chat.ModelID) *chat.Error {
+	_, err := m.find(id)
+	return err
+}
+
+var errNoModel = chat.Refuse(chat.CodeNotFound, "there is no such model")
+
+// find returns who answers for id.
+func (m *Models) find(id chat.ModelID) (entry, *chat.Error) {
+	if e, ok := m.entries[id]; ok {
+		return e, nil
+	}
+	name, model, ok := suiteName(id)
+	h, known := m.hosts[name]
+	switch {
+	case !ok || !known:
+		return entry{}, errNoModel
+	case h.unset != "":
+		return entry{}, chat.Refuse(chat.CodeNotFound, fmt.Sprintf("the provider %s cannot be asked: %s", name, h.unset))
+	case h.local && !h.explicit && !m.local.reaches(name):
+		return entry{}, chat.Refuse(chat.CodeNotFound, fmt.Sprintf("the provider %s was not found on the server's computer", name))
+	}
+	c := Config{ModelID: string(id), Provider: name, UpstreamModel: model}
+	e := entry{model: c.model(), backend: m.clients[h.at], upstream: chat.ModelID(model), guard: m.guard(h)}
+	e.model.ContextWindow = m.local.window(id)
+	return e, nil
+}
+
+// Close stops looking for models, and closes the connections that no stream
+// uses. Streams that run go on.
 func (m *Models) Close() error {
+	m.local.close()
 	var errs []error
 	for _, c := range m.clients {
 		errs = append(errs, c.Close())

@@ -92,16 +92,18 @@ func TestModel(t *testing.T) {
 	full := Config{
 		ModelID: "a", APISource: "anthropic", Provider: ProviderOpenAI, DisplayName: "A", FullName: "Model A",
 		Description: "for tests", BaseURL: "http://localhost:1/v1", UpstreamModel: "up",
+		Name: "ann", ContextWindow: 1000, MaxTokens: 100, SystemPrompt: "Be A.",
 	}
 	m := newModels(t, Options{
 		Models:    []Config{full, {ModelID: "openai:b", Provider: ProviderOpenAI}},
 		LookupEnv: env(map[string]string{"OPENAI_API_KEY": "k"}),
 	})
 	for _, want := range []chat.Model{
-		{ID: "a", APISource: "anthropic", Provider: "openai", DisplayName: "A", FullName: "Model A", Description: "for tests"},
-		{ID: "openai:b", APISource: "aisuite", Provider: "openai", DisplayName: "b", FullName: "openai:b"},
-		{ID: "aisuite.openai:gpt-4o", APISource: "aisuite", Provider: "openai", DisplayName: "gpt-4o", FullName: "openai:gpt-4o"},
-		{ID: "openai:ft:gpt-4o:me", APISource: "aisuite", Provider: "openai", DisplayName: "ft:gpt-4o:me", FullName: "openai:ft:gpt-4o:me"},
+		{ID: "a", APISource: "anthropic", Provider: "openai", DisplayName: "A", FullName: "Model A", Description: "for tests",
+			Name: "ann", ContextWindow: 1000, MaxTokens: 100, SystemPrompt: "Be A.", State: chat.ProviderClosed},
+		{ID: "openai:b", APISource: "aisuite", Provider: "openai", DisplayName: "b", FullName: "openai:b", State: chat.ProviderClosed},
+		{ID: "aisuite.openai:gpt-4o", APISource: "aisuite", Provider: "openai", DisplayName: "gpt-4o", FullName: "openai:gpt-4o", State: chat.ProviderClosed},
+		{ID: "openai:ft:gpt-4o:me", APISource: "aisuite", Provider: "openai", DisplayName: "ft:gpt-4o:me", FullName: "openai:ft:gpt-4o:me", State: chat.ProviderClosed},
 		elizaModel,
 	} {
 		got, ok := m.Model(want.ID)
@@ -138,7 +140,22 @@ func TestNewRefuses(t *testing.T) {
 		{"bad id", []Config{{ModelID: "a b", Provider: "eliza"}}, nil, []string{`models[0] ("a b"): model_id: must be printable`}},
 		{"built-in id", []Config{{ModelID: "eliza", Provider: "openai"}}, nil, []string{`models[0] ("eliza"): model_id: is built in`}},
 		{"twice", []Config{{ModelID: "a", Provider: "eliza"}, {ModelID: "b", Provider: "eliza"}, {ModelID: "a", Provider: "eliza"}}, nil, []string{`models[2] ("a"): model_id: is that of models[0] already`}},
-		{"provider", []Config{{ModelID: "a", Provider: "anthropic"}}, nil, []string{`models[0] ("a"): provider: must be openai or eliza`}},
+		{"provider", []Config{{ModelID: "a", Provider: "nobody"}}, nil, []string{`models[0] ("a"): provider: must be eliza, one of azure, `}},
+		{"no provider", []Config{{ModelID: "a"}}, nil, []string{`models[0] ("a"): provider: must be eliza, one of azure, `}},
+		{"name", []Config{{ModelID: "a", Provider: "eliza", Name: "Ann"}}, nil, []string{`models[0] ("a"): name: must be made of a-z`}},
+		{"name with an @", []Config{{ModelID: "a", Provider: "eliza", Name: "@ann"}}, nil, []string{`models[0] ("a"): name: must`}},
+		{"built-in name", []Config{{ModelID: "a", Provider: "eliza", Name: "eliza"}}, nil, []string{`models[0] ("a"): name: must`}},
+		{"name twice", []Config{{ModelID: "a", Provider: "eliza", Name: "ann"}, {ModelID: "b", Provider: "eliza", Name: "ann"}}, nil, []string{`models[1] ("b"): name: is that of models[0] already`}},
+		{"window", []Config{{ModelID: "a", Provider: "eliza", ContextWindow: -1}}, nil, []string{`models[0] ("a"): context_window: must not`}},
+		{"tokens", []Config{{ModelID: "a", Provider: "eliza", MaxTokens: -1}}, nil, []string{`models[0] ("a"): max_tokens: must not`}},
+		{"fallback to itself", []Config{{ModelID: "a", Provider: "eliza", Fallbacks: []string{"a"}}}, nil, []string{`models[0] ("a"): fallbacks[0] ("a"): is the model itself`}},
+		{"fallback twice", []Config{{ModelID: "a", Provider: "eliza", Fallbacks: []string{"eliza", "eliza"}}}, nil, []string{`fallbacks[1] ("eliza"): is there already`}},
+		{"fallback to nothing", []Config{{ModelID: "a", Provider: "eliza", Fallbacks: []string{"nobody:x"}}}, nil, []string{`fallbacks[0] ("nobody:x"): is not a model`}},
+		{"fallback to a session", []Config{{ModelID: "a", Provider: "eliza", Fallbacks: []string{"b"}}, {ModelID: "b", Provider: "openai", APISource: "openai_realtime"}}, nil,
+			[]string{`models[0] ("a"): fallbacks[0] ("b"): is not a model`}},
+		{"no key for a provider", []Config{{ModelID: "a", Provider: "groq"}}, nil, []string{`models[0] ("a"): key_var: is missing, and GROQ_API_KEY is not set`}},
+		{"no URL for azure", []Config{{ModelID: "a", Provider: "azure"}}, map[string]string{"AZURE_OPENAI_API_KEY": "k"}, []string{`AZURE_OPENAI_ENDPOINT is not set`}},
+		{"bad AZURE_OPENAI_ENDPOINT", nil, map[string]string{"AZURE_OPENAI_ENDPOINT": "azure/" + secret}, []string{"AZURE_OPENAI_ENDPOINT: "}},
 		{"source", []Config{{ModelID: "a", Provider: "eliza", APISource: "x"}}, nil, []string{`models[0] ("a"): model_api_source: must be one of aisuite, anthropic, openai_realtime`}},
 		{"base URL", []Config{{ModelID: "a", Provider: "openai", BaseURL: "http://u:" + secret + "@h/"}}, nil, []string{`models[0] ("a"): base_url: `}},
 		{"key variable unset", []Config{{ModelID: "a", Provider: "openai", KeyVar: secret}}, nil, []string{`models[0] ("a"): key_var: the environment variable that it names is not set`}},
@@ -171,11 +188,14 @@ func TestNewRefuses(t *testing.T) {
 // in both formats.
 func TestConfigTags(t *testing.T) {
 	const file = `{model_id: a, model_api_source: b, provider: c, display_name: d, full_name: e, description: f,
-		base_url: g, key_var: h, upstream_model: i}`
-	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i"}
+		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, system_prompt: k, fallbacks: [l]}`
+	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, "k", []string{"l"}}
 	var got Config
-	if err := yaml.Unmarshal([]byte(file), &got); err != nil || got != want {
-		t.Errorf("yaml: %+v, %v", got, err)
+	if err := yaml.Unmarshal([]byte(file), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("yaml (-want +got):\n%s", diff)
 	}
 	for f := range reflect.TypeFor[Config]().Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -257,7 +277,13 @@ func TestConnectionsAreShared(t *testing.T) {
 			{ModelID: "c", Provider: ProviderOpenAI, BaseURL: "http://localhost:1"},
 		},
 	})
-	if n := len(m.clients); n != 2 {
+	n := 0
+	for at := range m.clients {
+		if at.key == "k" || at.baseURL == "http://localhost:1" {
+			n++
+		}
+	}
+	if n != 2 {
 		t.Errorf("%d clients, want 2", n)
 	}
 }

@@ -232,7 +232,7 @@ func TestMetrics(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		listen(t.Context(), g, provides(says(0, "a")))
-		listen(t.Context(), g, provides(fails(late), fails(broken), fails(broken)))
+		listen(t.Context(), g, provides(fails(away), fails(broken), fails(broken)))
 		listen(t.Context(), g, provides(says(0, "a"))) // refused
 		want := map[string]float64{
 			"parlor_provider_requests_total stopped": 1, "parlor_provider_requests_total crowded": 1,

@@ -14,8 +14,8 @@
 //
 // # What opens the breaker
 //
-// So many failures in a row that asking again could have helped. A refusal of
-// what was asked proves that the provider works; a caller who left proves
+// So many failures in a row that are the provider's own, timeouts among them.
+// A refusal of what was asked proves that it works; a caller who left proves
 // nothing. While the breaker is open requests fail at once; after a cool-down
 // one is let through, and with its first word the breaker closes.
 //
@@ -69,7 +69,7 @@ type Options struct {
 	RetryDelay time.Duration
 
 	// RetryBudget limits the time from the first request to the start of the
-	// last. Zero means [DefaultRetryBudget].
+	// last. Zero means [DefaultRetryBudget], and less than that no retries.
 	RetryBudget time.Duration
 
 	// Failures in a row, within FailureSpan, open the breaker. Zero means

@@ -102,7 +102,8 @@ func hangs(ctx context.Context, _ func(string) bool) error {
 // The failures of tests.
 var (
 	broken   = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderError, "it is broken"), Retryable: true}
-	late     = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderTimeout, "it is late"), Retryable: true}
+	late     = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderTimeout, "it is late")}
+	away     = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderTimeout, "it is away"), Retryable: true}
 	wrongKey = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderError, "wrong key")}
 )
 

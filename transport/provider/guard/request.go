@@ -122,18 +122,16 @@ func judge(ctx context.Context, err error) (verdict, outcome) {
 	if ctx.Err() != nil {
 		return none, outcomeStopped
 	}
-	how := outcomeFailed
-	if chat.AsError(err).Code == chat.CodeProviderTimeout {
-		how = outcomeTimeout
-	}
 	var f *upstream.Failure
 	switch {
 	case !errors.As(err, &f):
-		return none, how // not the provider's
+		return none, outcomeFailed // not the provider's
+	case f.Err.Code == chat.CodeProviderTimeout:
+		return bad, outcomeTimeout
 	case f.Retryable:
-		return bad, how
+		return bad, outcomeFailed
 	}
-	return good, how
+	return good, outcomeFailed
 }
 
 // pause returns how long to wait before the request is made again after err,

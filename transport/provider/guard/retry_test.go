@@ -26,12 +26,13 @@ func TestRetry(t *testing.T) {
 		{"answer", Options{}, []answer{says(0, "a", "b")}, "ab", nil, "", 1},
 		{"no answer at all", Options{}, []answer{says(0)}, "", nil, "", 1},
 		{"once", Options{}, []answer{fails(broken), says(0, "a")}, "a", []string{"it is broken"}, "", 2},
-		{"timeout", Options{}, []answer{fails(late), says(0, "a")}, "a", []string{"it is late"}, "", 2},
+		{"out of reach", Options{}, []answer{fails(away), says(0, "a")}, "a", []string{"it is away"}, "", 2},
 		{"too often", Options{}, []answer{fails(broken)}, "", []string{"it is broken", "it is broken"}, "it is broken", 3},
 		{"never", none, []answer{fails(broken)}, "", nil, "it is broken", 1},
-		{"more often", Options{Retries: 4}, []answer{fails(broken), fails(late), fails(broken), fails(late), says(0, "a")}, "a",
-			[]string{"it is broken", "it is late", "it is broken", "it is late"}, "", 5},
+		{"more often", Options{Retries: 4}, []answer{fails(broken), fails(away), fails(broken), fails(away), says(0, "a")}, "a",
+			[]string{"it is broken", "it is away", "it is broken", "it is away"}, "", 5},
 		{"not after the first word", Options{}, []answer{fails(broken, "a"), says(0, "b")}, "a", nil, "it is broken", 1},
+		{"not a timeout", Options{}, []answer{fails(late), says(0, "a")}, "", nil, "it is late", 1},
 		{"not what was refused", Options{}, []answer{fails(wrongKey), says(0, "a")}, "", nil, "wrong key", 1},
 		{"not our own fault", Options{}, []answer{fails(errors.New("encode")), says(0, "a")}, "", nil, "something went wrong in the server", 1},
 	} {
@@ -117,7 +118,7 @@ func TestRetryAfterIsSaidOnce(t *testing.T) {
 // What has taken the whole budget is not begun again.
 func TestSlowFailureIsNotRetried(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, g *Guard) {
-		p := provides(failsAfter(DefaultRetryBudget, late))
+		p := provides(failsAfter(DefaultRetryBudget, broken))
 		h := listen(t.Context(), g, p)
 		if p.times() != 1 || h.took != DefaultRetryBudget {
 			t.Errorf("asked %d times in %v", p.times(), h.took)

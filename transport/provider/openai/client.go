@@ -39,7 +39,11 @@ type Client struct {
 func New(baseURL, key string, o Options) (*Client, error) {
 	baseURL = cmp.Or(baseURL, DefaultBaseURL)
 	header := make(http.Header)
-	if key != "" {
+	switch {
+	case key == "":
+	case o.KeyHeader != "":
+		header.Set(o.KeyHeader, key)
+	default:
 		header.Set("Authorization", "Bearer "+key)
 	}
 	up, err := upstream.New(upstream.API{BaseURL: baseURL, Path: "chat/completions", Header: header, Key: key}, o)

@@ -79,6 +79,10 @@ type Options struct {
 	// Zero means [DefaultMaxEvent].
 	MaxEvent int
 
+	// KeyHeader is the header that carries the key. Empty means the one that is
+	// usual for the API.
+	KeyHeader string
+
 	// DialContext opens connections. Nil means the system's TCP with Connect
 	// as its limit.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)

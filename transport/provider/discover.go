@@ -1,0 +1,267 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// Limits of looking for models.
+const (
+	discoverEvery    = time.Minute
+	discoverPause    = 5 * time.Second // between two looks, however often models are listed
+	discoverTimeout  = 2 * time.Second
+	maxDiscoverBytes = 1 << 20
+	maxDiscovered    = 200 // models of one server
+)
+
+// A discovery keeps the list of the models that servers say they have.
+//
+//	every minute, or when models are listed → GET {base}/models, all at once → found
+//
+// All methods may be called from any goroutine, also on nil, which finds
+// nothing; none but close waits.
+type discovery struct {
+	servers []host
+	http    *http.Client
+	log     *slog.Logger
+	wanted  chan struct{} // holds one wish
+	cancel  context.CancelFunc
+	done    chan struct{}
+
+	mu    sync.Mutex
+	looks int
+	found map[string][]chat.Model // by provider; nil was never reached
+}
+
+// discover starts to look for models of those hosts that should be asked. It
+// returns nil if there are none.
+func discover(hosts map[string]host, o Options) *discovery {
+	var servers []host
+	for _, h := range hosts {
+		if h.asked(o) {
+			servers = append(servers, h)
+		}
+	}
+	if len(servers) == 0 {
+		return nil
+	}
+	slices.SortFunc(servers, func(a, b host) int { return strings.Compare(a.name, b.name) })
+	ctx, cancel := context.WithCancel(context.Background())
+	d := &discovery{
+		servers: servers, log: o.Logger, cancel: cancel,
+		wanted: make(chan struct{}, 1), done: make(chan struct{}), found: make(map[string][]chat.Model),
+		http: &http.Client{
+			Timeout:       discoverTimeout,
+			Transport:     &http.Transport{DialContext: o.OpenAI.DialContext},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	go d.run(ctx)
+	return d
+}
+
+// asked reports whether h is asked for its models: if the operator says so, or
+// says nothing and it is a server on this computer that is not this one.
+func (h host) asked(o Options) bool {
+	switch {
+	case h.unset != "" || h.at.api != APIOpenAI || h.discover != nil && !*h.discover:
+		return false
+	case h.discover != nil:
+		return true
+	}
+	u, err := url.Parse(h.at.baseURL)
+	return err == nil && o.Discover && h.local && thisComputer(u.Hostname()) && !serves(o.Listen, u)
+}
+
+// thisComputer reports whether host means this computer wherever it is said.
+func thisComputer(host string) bool { return host == "localhost" || net.ParseIP(host).IsLoopback() }
+
+// serves reports whether a server that listens on address is what u, on this
+// computer, leads to.
+func serves(address string, u *url.URL) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port != u.Port() {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "" || thisComputer(host) || ip.IsUnspecified()
+}
+
+func (d *discovery) run(ctx context.Context) {
+	defer close(d.done)
+	defer d.http.CloseIdleConnections()
+	for {
+		d.look(ctx)
+		select {
+		case <-time.After(discoverPause):
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-d.wanted:
+		case <-time.After(discoverEvery - discoverPause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look asks all servers at once, and waits for those that are slow.
+func (d *discovery) look(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, h := range d.servers {
+		wg.Go(func() {
+			models, err := d.ask(ctx, h)
+			if ctx.Err() == nil {
+				d.note(h, models, err)
+			}
+		})
+	}
+	wg.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.looks++
+}
+
+// note keeps what a server has, and logs when it comes and goes.
+func (d *discovery) note(h host, models []chat.Model, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	had, known := d.found[h.name]
+	switch {
+	case err == nil:
+		d.found[h.name] = models
+	case known:
+		d.found[h.name] = nil
+	}
+	if len(had) != len(d.found[h.name]) {
+		d.log.Info("local models", "provider", h.name, "models", len(models))
+	}
+}
+
+// ask returns the models of one server. An address where something else
+// answers is like one where nobody does.
+func (d *discovery) ask(ctx context.Context, h host) ([]chat.Model, error) {
+	base, err := url.Parse(h.at.baseURL)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("models").String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "parlor")
+	h.at.authorize(req.Header)
+	resp, err := d.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("status %d", resp.StatusCode)
+	}
+	return decodeModels(h.name, io.LimitReader(resp.Body, maxDiscoverBytes))
+}
+
+// authorize adds the key, as the API wants it.
+func (at endpoint) authorize(header http.Header) {
+	switch {
+	case at.key == "":
+	case at.keyHeader != "":
+		header.Set(at.keyHeader, at.key)
+	default:
+		header.Set("Authorization", "Bearer "+at.key)
+	}
+}
+
+// decodeModels reads OpenAI's list of models.
+func decodeModels(provider string, body io.Reader) ([]chat.Model, error) {
+	var list struct {
+		Object string `json:"object"`
+		Data   []struct {
+			ID     string `json:"id"`
+			Window int    `json:"max_model_len"` // vLLM's
+		} `json:"data"`
+	}
+	if err := json.NewDecoder(body).Decode(&list); err != nil {
+		return nil, err
+	}
+	if list.Object != "list" {
+		return nil, fmt.Errorf("it is no list of models")
+	}
+	models := []chat.Model{}
+	for _, m := range list.Data {
+		id := provider + ":" + m.ID
+		if m.ID == "" || !validModelID(id) || len(models) == maxDiscovered {
+			continue
+		}
+		models = append(models, chat.Model{ID: chat.ModelID(id), ContextWindow: max(0, m.Window)})
+	}
+	return models, nil
+}
+
+// list returns what was found, and has it looked for again.
+func (d *discovery) list() (models []chat.Model) {
+	if d == nil {
+		return nil
+	}
+	select {
+	case d.wanted <- struct{}{}:
+	default: // somebody has wished for it
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, h := range d.servers {
+		models = append(models, d.found[h.name]...)
+	}
+	return models
+}
+
+// reaches reports whether a server was there once; until the first look is
+// over, it may be.
+func (d *discovery) reaches(provider string) bool {
+	if d == nil || !slices.ContainsFunc(d.servers, func(h host) bool { return h.name == provider }) {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, was := d.found[provider]
+	return was || d.looks == 0
+}
+
+// window returns the context window of a model that was found, or 0.
+func (d *discovery) window(id chat.ModelID) int {
+	if d == nil {
+		return 0
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	provider, _, _ := suiteName(id)
+	for _, m := range d.found[provider] {
+		if m.ID == chat.ModelID(strings.TrimPrefix(string(id), suitePrefix)) {
+			return m.ContextWindow
+		}
+	}
+	return 0
+}
+
+// close stops looking and waits for that.
+func (d *discovery) close() {
+	if d != nil {
+		d.cancel()
+		<-d.done
+	}
+}

@@ -1,0 +1,83 @@
+package provider
+
+import (
+	"context"
+	"iter"
+
+	"parlor/protocol/chat"
+)
+
+// Stream asks the model that p names and yields the answer piece by piece. If
+// it fails before the first word, its fallbacks are asked instead, which is
+// told by a delta with Retrying and Model.
+//
+// It ends after the last piece or after one error: a [*chat.Error] in the
+// chain ([chat.CodeNotFound] for a model that is not here, else
+// [chat.CodeProviderError] or [chat.CodeProviderTimeout]), or the cause of
+// ctx when that ended. It blocks in the yield for as long as the consumer
+// does, and reads no further meanwhile.
+func (m *Models) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
+	e, refusal := m.find(p.Model)
+	switch {
+	case refusal != nil:
+		return func(yield func(chat.Delta, error) bool) { yield(chat.Delta{}, refusal) }
+	case p.Input != nil: // sessions reconnect by themselves
+		p.Model = e.upstream
+		return e.backend.Stream(ctx, p)
+	}
+	return func(yield func(chat.Delta, error) bool) { m.stream(ctx, e, p, yield) }
+}
+
+// stream asks e and then its fallbacks.
+func (m *Models) stream(ctx context.Context, e entry, p chat.Prompt, yield func(chat.Delta, error) bool) {
+	rest := e.fallbacks
+	for {
+		spoken, left, err := e.pass(ctx, p, yield)
+		if left || err == nil {
+			return
+		}
+		next, behind := m.next(rest)
+		if spoken || ctx.Err() != nil || next == nil {
+			yield(chat.Delta{}, err)
+			return
+		}
+		if !yield(chat.Delta{Retrying: chat.AsError(err), Model: next.model.ID}, nil) {
+			return
+		}
+		e, rest = *next, behind
+	}
+}
+
+// next returns the first of the fallbacks that can be asked, and those behind it.
+func (m *Models) next(fallbacks []chat.ModelID) (next *entry, behind []chat.ModelID) {
+	for i, id := range fallbacks {
+		if e, refusal := m.find(id); refusal == nil {
+			return &e, fallbacks[i+1:]
+		}
+	}
+	return nil, nil
+}
+
+// pass yields the answer of one model, but for its error.
+func (e entry) pass(ctx context.Context, p chat.Prompt, yield func(chat.Delta, error) bool) (spoken, left bool, err error) {
+	p.Model = e.upstream
+	if limit := e.model.MaxTokens; limit > 0 && (p.MaxTokens == 0 || limit < p.MaxTokens) {
+		p.MaxTokens = limit
+	}
+	answer := e.backend.Stream
+	if e.guard != nil {
+		answer = func(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
+			return e.guard.Stream(ctx, e.backend, p)
+		}
+	}
+	for d, err := range answer(ctx, p) {
+		if err != nil {
+			return spoken, false, err
+		}
+		spoken = spoken || d.Text != "" || d.Audio != ""
+		if !yield(d, nil) {
+			return spoken, true, nil
+		}
+	}
+	return spoken, false, nil
+}

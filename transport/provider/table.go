@@ -1,0 +1,223 @@
+package provider
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"parlor/transport/provider/openai"
+	"parlor/transport/provider/upstream"
+)
+
+// The protocols in which providers are asked.
+const (
+	APIOpenAI = "openai" // chat completions
+)
+
+// A ProviderConfig says how a provider is reached. For one of the table below
+// it changes what it has; any other name is a provider of its own.
+type ProviderConfig struct {
+	// BaseURL is where its API answers.
+	BaseURL string `yaml:"base_url" json:"base_url,omitempty"`
+
+	// KeyVar names the environment variable that holds the key; the key itself
+	// is never configured. Empty means that of the table, but no key at all
+	// where BaseURL names another server.
+	KeyVar string `yaml:"key_var" json:"key_var,omitempty"`
+
+	// KeyHeader carries the key. Empty means as its API does it.
+	KeyHeader string `yaml:"key_header" json:"key_header,omitempty"`
+
+	// API is what it speaks. Empty means [APIOpenAI].
+	API string `yaml:"api" json:"api,omitempty"`
+
+	// Discover asks it for the models that it has, and lists them. Nil means
+	// servers on this computer only, see [Options].
+	Discover *bool `yaml:"discover" json:"discover,omitempty"`
+
+	// MaxStreams, FirstTokenTimeout and SilenceTimeout take the place of what
+	// holds for all providers. Zero leaves that.
+	MaxStreams        int      `yaml:"max_streams" json:"max_streams,omitempty"`
+	FirstTokenTimeout Duration `yaml:"first_token_timeout" json:"first_token_timeout,omitzero"`
+	SilenceTimeout    Duration `yaml:"silence_timeout" json:"silence_timeout,omitzero"`
+}
+
+// A Duration is written as in "90s".
+type Duration time.Duration
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
+	return err
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// A known provider needs nothing but a key, or not even that.
+type known struct {
+	ProviderConfig
+	baseURLVar string // may hold the base URL
+	path       string // to add to that, if it has none
+	local      bool   // runs on this computer and usually wants no key
+}
+
+// table has the addresses and variables that the providers document.
+var table = map[string]known{
+	ProviderOpenAI: {ProviderConfig: ProviderConfig{BaseURL: openai.DefaultBaseURL, KeyVar: "OPENAI_API_KEY"}, baseURLVar: "OPENAI_BASE_URL"},
+	"gemini":       {ProviderConfig: ProviderConfig{BaseURL: "https://generativelanguage.googleapis.com/v1beta/openai", KeyVar: "GEMINI_API_KEY"}},
+	"groq":         {ProviderConfig: ProviderConfig{BaseURL: "https://api.groq.com/openai/v1", KeyVar: "GROQ_API_KEY"}},
+	"xai":          {ProviderConfig: ProviderConfig{BaseURL: "https://api.x.ai/v1", KeyVar: "XAI_API_KEY"}},
+	"mistral":      {ProviderConfig: ProviderConfig{BaseURL: "https://api.mistral.ai/v1", KeyVar: "MISTRAL_API_KEY"}},
+	"deepseek":     {ProviderConfig: ProviderConfig{BaseURL: "https://api.deepseek.com/v1", KeyVar: "DEEPSEEK_API_KEY"}},
+	"openrouter":   {ProviderConfig: ProviderConfig{BaseURL: "https://openrouter.ai/api/v1", KeyVar: "OPENROUTER_API_KEY"}},
+
+	// The v1 API, which wants no api-version: models are named as deployed.
+	"azure": {ProviderConfig: ProviderConfig{KeyVar: "AZURE_OPENAI_API_KEY", KeyHeader: "api-key"}, baseURLVar: "AZURE_OPENAI_ENDPOINT", path: "openai/v1"},
+
+	"ollama":   {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:11434/v1", KeyVar: "OLLAMA_API_KEY"}, local: true},
+	"vllm":     {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:8000/v1", KeyVar: "VLLM_API_KEY"}, local: true},
+	"llamacpp": {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:8080/v1", KeyVar: "LLAMA_API_KEY"}, local: true},
+	"lmstudio": {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:1234/v1"}, local: true},
+}
+
+// aliases are other names that people write.
+var aliases = map[string]string{"google": "gemini", "llama.cpp": "llamacpp"}
+
+// providerName returns the name that a provider has in the table.
+func providerName(s string) string { return cmp.Or(aliases[s], s) }
+
+var (
+	providerPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	headerPattern   = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
+)
+
+// isProvider reports whether there is a provider of that name.
+func isProvider(name string, configured map[string]ProviderConfig) bool {
+	_, inTable := table[name]
+	_, inConfig := configured[name]
+	return inTable || inConfig
+}
+
+// allProviders returns the names of all providers, sorted.
+func allProviders(configured map[string]ProviderConfig) []string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(table)), maps.Keys(configured))
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// validateProvider returns what is wrong with an entry, by field.
+func validateProvider(name string, c ProviderConfig) error {
+	var wrong []error
+	refuse := func(field, reason string) {
+		wrong = append(wrong, fmt.Errorf("providers[%q]: %s%s", name, field, reason))
+	}
+	at := table[name]
+	switch {
+	case !providerPattern.MatchString(name):
+		refuse("", "is a name that no model could be asked by: use a-z, 0-9, _ and -")
+	case name == ProviderEliza:
+		refuse("", "is built in and cannot be configured")
+	case aliases[name] != "":
+		refuse("", "is called "+aliases[name])
+	case c.BaseURL == "" && at.BaseURL == "" && at.baseURLVar == "":
+		refuse("base_url: ", "is missing")
+	}
+	if c.BaseURL != "" {
+		if _, err := upstream.ParseBaseURL(c.BaseURL); err != nil {
+			refuse("base_url: ", err.Error())
+		}
+	}
+	if _, ok := apis[cmp.Or(c.API, APIOpenAI)]; !ok {
+		refuse("api: ", "must be one of "+strings.Join(slices.Sorted(maps.Keys(apis)), ", "))
+	}
+	if c.KeyHeader != "" && !headerPattern.MatchString(c.KeyHeader) {
+		refuse("key_header: ", "must be the name of an HTTP header")
+	}
+	for field, v := range map[string]int64{
+		"max_streams: ": int64(c.MaxStreams), "first_token_timeout: ": int64(c.FirstTokenTimeout), "silence_timeout: ": int64(c.SilenceTimeout),
+	} {
+		if v < 0 {
+			refuse(field, "must not be less than 0")
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// A host is a provider as it is reached.
+type host struct {
+	name     string
+	at       endpoint
+	streams  int
+	unset    string // why it is not reachable; empty if it is
+	local    bool   // wants no key, and need not be there
+	explicit bool   // the operator has named it
+	discover *bool
+}
+
+// newHost returns the provider name, with what is configured for it.
+func newHost(name string, o Options) (host, error) {
+	c, explicit := o.Providers[name]
+	at := table[name]
+	h := host{name: name, local: at.local, explicit: explicit, discover: c.Discover, streams: c.MaxStreams}
+	h.at = endpoint{
+		api:        cmp.Or(c.API, at.API, APIOpenAI),
+		baseURL:    c.BaseURL,
+		keyHeader:  c.KeyHeader,
+		firstToken: time.Duration(c.FirstTokenTimeout), silence: time.Duration(c.SilenceTimeout),
+	}
+	keyVar, optional := c.KeyVar, false
+	if c.BaseURL == "" { // the key of the table goes nowhere else
+		given, err := at.givenURL(o)
+		if err != nil {
+			return host{}, err
+		}
+		h.at.baseURL, h.at.keyHeader = cmp.Or(given, at.BaseURL), cmp.Or(c.KeyHeader, at.KeyHeader)
+		keyVar = cmp.Or(c.KeyVar, at.KeyVar)
+		optional = c.KeyVar == "" && (at.local || given != "" && at.BaseURL != "")
+	}
+	h.at.key = o.env(keyVar)
+	switch {
+	case h.at.baseURL == "":
+		h.unset = at.baseURLVar + " is not set"
+	case h.at.key != "" || keyVar == "" || optional:
+	case c.KeyVar != "":
+		// Not naming it: somebody may have put the key itself there.
+		h.unset = "the environment variable that its key_var names is not set"
+	default:
+		h.unset = keyVar + " is not set"
+	}
+	return h, nil
+}
+
+// givenURL returns the base URL that the environment has for k, if any.
+func (k known) givenURL(o Options) (string, error) {
+	given := o.env(k.baseURLVar)
+	if k.baseURLVar == "" || given == "" {
+		return "", nil
+	}
+	u, err := upstream.ParseBaseURL(given)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", k.baseURLVar, err)
+	}
+	if strings.Trim(u.Path, "/") == "" && k.path != "" {
+		return u.JoinPath(k.path).String(), nil
+	}
+	return given, nil
+}
+
+// hostOf returns the host of a base URL, which is valid.
+func hostOf(baseURL string) string {
+	u, err := url.Parse(baseURL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
