@@ -150,7 +150,8 @@ func (r *Room) send(c *Send) {
 	events := []chat.Event{message}
 	if !c.Quiet {
 		events = append(events, chat.TurnQueued{
-			TurnID: chat.TurnID(newID()), Prompt: message.MessageID, ModelID: model, By: c.User.ID, LocalID: c.LocalID,
+			TurnID: chat.TurnID(newID()), Prompt: message.MessageID, PromptSeq: r.head.Seq + 1,
+			ModelID: model, By: c.User.ID, LocalID: c.LocalID,
 		})
 	}
 	r.propose(c.Caller, key, Sent{message.MessageID, c.ClientID, r.head.Seq + 1}, events...)
@@ -195,7 +196,7 @@ func (r *Room) respond(c *Respond) {
 		return
 	}
 	r.propose(c.Caller, "", last, chat.TurnQueued{
-		TurnID: chat.TurnID(newID()), Prompt: last.MessageID, ModelID: r.head.Chat.ModelID, By: c.User.ID,
+		TurnID: chat.TurnID(newID()), Prompt: last.MessageID, PromptSeq: last.Seq, ModelID: r.head.Chat.ModelID, By: c.User.ID,
 	})
 	r.advance()
 }

@@ -34,6 +34,9 @@ func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 		if err != nil {
 			return chat.Prompt{}, err
 		}
+		if t.superseded.Hides(record) {
+			continue
+		}
 		if e, ok := record.Event.(chat.TurnEnded); ok {
 			answers.add(e)
 		}

@@ -22,8 +22,20 @@ type State struct {
 	// Only the first can be running.
 	Turns []chat.Turn
 
-	// Steering are the messages that the first turn has not taken in.
-	Steering []chat.MessageID
+	// Steering is what was said to the first turn, in order.
+	Steering []Steering
+
+	// Superseded is what edits have taken out of the conversation.
+	Superseded chat.Superseded
+}
+
+// A Steering is a message that was said to the running turn.
+type Steering struct {
+	MessageID chat.MessageID
+	Seq       uint64
+	ModelID   chat.ModelID
+	By        chat.UserID
+	Taken     bool // in by the turn, in this attempt
 }
 
 // Exists reports whether the chat was created.
@@ -59,25 +71,24 @@ func (s *State) Apply(r chat.Record) error {
 	case chat.Created:
 		s.Chat = e.Chat
 	case chat.MessageAdded:
-		s.Last = Sent{e.MessageID, e.ClientID, r.Seq}
-		s.Chat.ModelID = e.ModelID
-		if e.Steers != "" {
-			s.Steering = append(s.Steering, e.MessageID)
-		}
+		return s.add(r.Seq, e)
 	case chat.Configured:
 		s.Chat.Settings = e.Settings
 	case chat.TurnSteered:
 		if s.Find(e.TurnID) != 0 {
 			return fmt.Errorf("record %d steers turn %q, which does not run", r.Seq, e.TurnID)
 		}
-		s.Steering = slices.DeleteFunc(s.Steering, func(id chat.MessageID) bool { return slices.Contains(e.Messages, id) })
+		s.take(e.Messages)
 	case chat.TurnQueued:
-		s.Turns = append(s.Turns, chat.Turn{ID: e.TurnID, Prompt: e.Prompt, ModelID: e.ModelID, By: e.By, LocalID: e.LocalID})
+		return s.queue(r.Seq, e)
 	case chat.TurnStarted:
 		if s.Find(e.TurnID) != 0 {
 			return fmt.Errorf("record %d starts turn %q out of order", r.Seq, e.TurnID)
 		}
 		s.Turns[0].MessageID, s.Turns[0].Attempt = e.MessageID, e.Attempt
+		for i := range s.Steering {
+			s.Steering[i].Taken = false
+		}
 	case chat.ToolStarted:
 		if s.Find(e.TurnID) != 0 {
 			return fmt.Errorf("record %d starts a tool for turn %q, which does not run", r.Seq, e.TurnID)
@@ -96,6 +107,48 @@ func (s *State) Apply(r chat.Record) error {
 		return fmt.Errorf("record %d: %w", r.Seq, chat.ErrUnknownEvent)
 	}
 	s.Seq = r.Seq
+	return nil
+}
+
+// add folds a message, which is record seq.
+func (s *State) add(seq uint64, e chat.MessageAdded) error {
+	switch {
+	case e.Steers != "" && s.Find(e.Steers) != 0:
+		return fmt.Errorf("record %d steers turn %q, which does not run", seq, e.Steers)
+	case e.Replaces != "" && (e.ReplacesSeq == 0 || e.ReplacesSeq >= seq || s.Superseded.Has(e.ReplacesSeq)):
+		return fmt.Errorf("record %d replaces record %d, which is not there", seq, e.ReplacesSeq)
+	case e.Replaces != "":
+		s.Superseded = s.Superseded.With(e.ReplacesSeq, seq)
+		s.Steering = slices.DeleteFunc(s.Steering, func(said Steering) bool { return s.Superseded.Has(said.Seq) })
+	}
+	s.Seq, s.Last, s.Chat.ModelID = seq, Sent{e.MessageID, e.ClientID, seq}, e.ModelID
+	if e.Steers != "" {
+		s.Steering = append(s.Steering, Steering{MessageID: e.MessageID, Seq: seq, ModelID: e.ModelID, By: e.Author.ID})
+	}
+	return nil
+}
+
+// take notes what of what was said to the running turn it has taken in.
+func (s *State) take(in []chat.MessageID) {
+	for i := range s.Steering {
+		if slices.Contains(in, s.Steering[i].MessageID) {
+			s.Steering[i].Taken = true
+		}
+	}
+}
+
+// queue folds a turn that is wanted, by record seq.
+func (s *State) queue(seq uint64, e chat.TurnQueued) error {
+	i := len(s.Turns)
+	if e.Before != "" {
+		if i = s.Find(e.Before); i < 0 || s.Turns[i].Attempt > 0 {
+			return fmt.Errorf("record %d puts a turn before %q, which does not wait", seq, e.Before)
+		}
+	}
+	s.Seq = seq
+	s.Turns = slices.Insert(s.Turns, i, chat.Turn{
+		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, LocalID: e.LocalID,
+	})
 	return nil
 }
 

@@ -121,7 +121,7 @@ func (r *Room) start(turn chat.Turn, answer chat.MessageID) {
 // endOf returns the end of a turn with what was said so far.
 func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 	end := chat.TurnEnded{
-		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, LocalID: turn.LocalID, ModelID: turn.ModelID,
+		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, LocalID: turn.LocalID, ModelID: turn.ModelID,
 	}
 	switch cut, _ := r.shown.Turn(); {
 	case r.run.of(turn.ID):
@@ -144,7 +144,10 @@ func (r *Room) begin(e chat.TurnStarted) {
 	ref, err := system.SpawnChild(r.self, system.Spec[turnMessage]{
 		Name: "turn-" + strconv.Itoa(run.number),
 		New: func() system.Actor[turnMessage] {
-			return &turnActor{room: r.self.Ref(), id: r.id, turn: turn, number: run.number, window: run.window, o: r.Options}
+			return &turnActor{
+				room: r.self.Ref(), id: r.id, turn: turn, superseded: r.shown.Superseded,
+				number: run.number, window: run.window, o: r.Options,
+			}
 		},
 	})
 	if err != nil {
@@ -225,13 +228,14 @@ type turnMessage interface{ turnMessage() }
 // A turnActor owns the goroutine that reads the provider's stream: whatever
 // ends the room ends it too.
 type turnActor struct {
-	room   system.Ref[Message]
-	id     chat.RoomID
-	turn   chat.Turn
-	number int
-	window chan struct{}
-	o      *Options
-	cancel context.CancelFunc
+	room       system.Ref[Message]
+	id         chat.RoomID
+	turn       chat.Turn
+	superseded chat.Superseded // is no part of the prompt
+	number     int
+	window     chan struct{}
+	o          *Options
+	cancel     context.CancelFunc
 }
 
 // Started implements system.Actor.

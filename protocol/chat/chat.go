@@ -185,11 +185,12 @@ const (
 
 // A Turn is one run of the assistant, from the moment it is wanted.
 type Turn struct {
-	ID      TurnID
-	Prompt  MessageID // the message to answer
-	ModelID ModelID
-	By      UserID
-	LocalID string // see [TurnQueued]
+	ID        TurnID
+	Prompt    MessageID // the message to answer
+	PromptSeq uint64    // 0 in records of old
+	ModelID   ModelID
+	By        UserID
+	LocalID   string // see [TurnQueued]
 
 	MessageID MessageID // of the answer; empty until the turn starts
 	Attempt   int       // 0 while the turn is queued
@@ -219,20 +220,23 @@ const ModalityAudio = "audio"
 
 // A Message is one recorded utterance.
 type Message struct {
-	ID       MessageID `json:"message_id"`
-	Seq      uint64    `json:"seq"` // of the event that recorded it
-	Role     Role      `json:"role"`
-	Content  string    `json:"content"`
-	Author   *User     `json:"author,omitempty"` // of a user's message
-	ModelID  ModelID   `json:"model_id,omitempty"`
-	State    State     `json:"state"`
-	Usage    *Usage    `json:"usage,omitempty"`
-	Error    *Error    `json:"error,omitempty"`  // of a failed turn's message
-	By       UserID    `json:"by,omitempty"`     // who stopped it
-	Reason   string    `json:"reason,omitempty"` // why it was stopped or interrupted
-	ClientID ClientID  `json:"client_message_id,omitempty"`
-	Created  time.Time `json:"timestamp"`
-	Modality string    `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
-	Steers   TurnID    `json:"steers,omitempty"`   // see [MessageAdded]
-	Replaces MessageID `json:"replaces,omitempty"` // see [MessageAdded]
+	ID          MessageID `json:"message_id"`
+	Seq         uint64    `json:"seq"` // of the event that recorded it
+	Role        Role      `json:"role"`
+	Content     string    `json:"content"`
+	Author      *User     `json:"author,omitempty"` // of a user's message
+	ModelID     ModelID   `json:"model_id,omitempty"`
+	Name        string    `json:"name,omitempty"`   // of the model that answered, see [Model]
+	Prompt      MessageID `json:"prompt,omitempty"` // of an answer: the message that it answers
+	State       State     `json:"state"`
+	Usage       *Usage    `json:"usage,omitempty"`
+	Error       *Error    `json:"error,omitempty"`  // of a failed turn's message
+	By          UserID    `json:"by,omitempty"`     // who stopped it
+	Reason      string    `json:"reason,omitempty"` // why it was stopped or interrupted
+	ClientID    ClientID  `json:"client_message_id,omitempty"`
+	Created     time.Time `json:"timestamp"`
+	Modality    string    `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
+	Steers      TurnID    `json:"steers,omitempty"`   // see [MessageAdded]
+	Replaces    MessageID `json:"replaces,omitempty"` // see [MessageAdded]
+	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
 }

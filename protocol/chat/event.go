@@ -22,7 +22,7 @@ type MessageAdded struct {
 	MessageID MessageID `json:"message_id"`
 	Author    User      `json:"author"`
 	Content   string    `json:"content"`
-	ModelID   ModelID   `json:"model_id,omitempty"` // the model it was sent to
+	ModelID   ModelID   `json:"model_id,omitempty"` // the chat's from here on, whoever else the message addresses
 	ClientID  ClientID  `json:"client_message_id,omitempty"`
 	Modality  string    `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
 
@@ -32,6 +32,7 @@ type MessageAdded struct {
 
 	// Replaces is the message that this one is a new version of. That and all
 	// that followed it, up to this one, is no longer part of the conversation.
+	// See [Superseded].
 	Replaces    MessageID `json:"replaces,omitempty"`
 	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
 }
@@ -50,12 +51,14 @@ type TurnSteered struct {
 }
 
 // TurnQueued records that an answer is wanted. Turns run one at a time, in
-// the order in which they were queued.
+// the order in which they were queued, unless one is put before another.
 type TurnQueued struct {
-	TurnID  TurnID    `json:"turn_id"`
-	Prompt  MessageID `json:"prompt"` // the message to answer
-	ModelID ModelID   `json:"model_id"`
-	By      UserID    `json:"by"`
+	TurnID    TurnID    `json:"turn_id"`
+	Prompt    MessageID `json:"prompt"` // the message to answer
+	PromptSeq uint64    `json:"prompt_seq,omitempty"`
+	ModelID   ModelID   `json:"model_id"`
+	By        UserID    `json:"by"`
+	Before    TurnID    `json:"before,omitempty"` // the waiting turn that it runs before; empty: it runs last
 	// LocalID is what the client that sent the prompt calls it. It is neither
 	// unique nor checked: it only goes back to clients, to mark an error.
 	LocalID string `json:"local_id,omitempty"`
@@ -67,6 +70,7 @@ type TurnStarted struct {
 	TurnID    TurnID    `json:"turn_id"`
 	MessageID MessageID `json:"message_id"` // of the answer, the same in every attempt
 	ModelID   ModelID   `json:"model_id"`
+	Name      string    `json:"name,omitempty"` // of the model, see [Model]
 	Attempt   int       `json:"attempt"`
 	APISource string    `json:"model_api_source,omitempty"`
 }
@@ -86,8 +90,10 @@ type TurnEnded struct {
 	TurnID    TurnID    `json:"turn_id"`
 	MessageID MessageID `json:"message_id,omitempty"` // empty if the turn never started
 	Prompt    MessageID `json:"prompt"`
-	LocalID   string    `json:"local_id,omitempty"` // of the prompt, see TurnQueued
+	PromptSeq uint64    `json:"prompt_seq,omitempty"` // 0 in records of old
+	LocalID   string    `json:"local_id,omitempty"`   // of the prompt, see TurnQueued
 	ModelID   ModelID   `json:"model_id"`
+	Name      string    `json:"name,omitempty"` // of the model, see [Model]
 	State     State     `json:"state"`
 	Content   string    `json:"content"`
 	Usage     *Usage    `json:"usage,omitempty"`
@@ -121,12 +127,12 @@ func (r Record) Message() (Message, bool) {
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleUser, Content: e.Content, Author: &e.Author,
 			ModelID: e.ModelID, State: StateCompleted, ClientID: e.ClientID, Created: r.At,
-			Modality: e.Modality, Steers: e.Steers, Replaces: e.Replaces,
+			Modality: e.Modality, Steers: e.Steers, Replaces: e.Replaces, ReplacesSeq: e.ReplacesSeq,
 		}, true
 	case TurnEnded:
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleAssistant, Content: e.Content,
-			ModelID: e.ModelID, State: e.State, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
+			ModelID: e.ModelID, Name: e.Name, Prompt: e.Prompt, State: e.State, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
 			Modality: e.Modality,
 		}, e.MessageID != ""
 	}
