@@ -36,6 +36,8 @@ type RoomRows struct {
 	Keys    []Key   // but damaged ones
 	Turn    bool    // an open turn is noted
 
+	Charges []Charge // what it has cost; damaged ones count zero
+
 	Snapshot   []byte // nil if there is none, or it is damaged
 	SnapshotAt uint64 // the number of the last entry that it holds
 }
@@ -146,13 +148,14 @@ func (k *checker) contents(tx *bolt.Tx) {
 	for place := range lists {
 		k.fault(place.room, 0, "the list of %q names it, where it does not belong", place.owner)
 	}
+	k.usage(tx)
 	k.sessions(tx)
 }
 
 // roomsIn returns the names of all rooms that anything is kept of.
 func roomsIn(tx *bolt.Tx) []string {
 	names := make(map[string]bool)
-	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketChats, bucketTurns, bucketSnapshots, bucketTexts} {
+	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged} {
 		c := tx.Bucket(bucket).Cursor()
 		for k, _ := c.First(); k != nil; {
 			room, _, _ := bytes.Cut(k, []byte{0})
@@ -177,6 +180,7 @@ func (k *checker) room(tx *bolt.Tx, room string, lists map[listPlace]bool) RoomR
 	k.entries(tx, &rows)
 	k.keys(tx, &rows)
 	k.state(tx, &rows)
+	k.charges(tx, &rows)
 	if !has(tx.Bucket(bucketChats), []byte(room)) {
 		return rows
 	}
@@ -289,6 +293,33 @@ func (k *checker) sessions(tx *bolt.Tx) {
 		}
 		if err != nil {
 			k.fault("", 0, "a session: %v", err)
+		}
+	}
+}
+
+// charges reads what a room has cost.
+func (k *checker) charges(tx *bolt.Tx, rows *RoomRows) {
+	charges, damaged, err := chargesOfRoom(tx, rows.Room)
+	if err != nil {
+		k.fault(rows.Room, 0, "%v", err)
+	}
+	if damaged > 0 {
+		k.fault(rows.Room, 0, "%d counts of its usage are damaged", damaged)
+	}
+	rows.Charges = charges
+}
+
+// usage looks for what no room leads to.
+func (k *checker) usage(tx *bolt.Tx) {
+	charged := tx.Bucket(bucketCharged)
+	c := tx.Bucket(bucketUsage).Cursor()
+	for key, v := c.First(); key != nil; key, v = c.Next() {
+		charge, err := decodeCharge(key, v)
+		switch {
+		case err != nil && charge.Room == "":
+			k.fault("", 0, "usage of deleted chats: %v", err)
+		case charge.Room != "" && !has(charged, charge.place()):
+			k.fault(charge.Room, 0, "usage is noted that the room does not lead to")
 		}
 	}
 }

@@ -37,6 +37,10 @@ type Commit struct {
 	// Snapshot, if not nil, is the room's state after this commit, in its own
 	// encoding: see [Store.Snapshot].
 	Snapshot []byte
+
+	// Charges are what the turns that end with this commit have cost, all of
+	// its room.
+	Charges []Charge
 }
 
 // A Key binds an idempotency key to the entry that it led to, which has to be
@@ -58,6 +62,9 @@ func (c *Commit) size() int {
 	for _, k := range c.Keys {
 		n += len(k.Name)
 	}
+	for _, charge := range c.Charges {
+		n += len(charge.User) + len(charge.Model)
+	}
 	if c.Chat != nil {
 		n += len(c.Chat.Owner) + len(c.Chat.Info)
 	}
@@ -72,10 +79,13 @@ func (c *Commit) check(maxBytes int) error {
 	if n := c.size(); n > maxBytes {
 		return fmt.Errorf("%w: %d bytes, want at most %d", ErrTooLarge, n, maxBytes)
 	}
-	if len(c.Entries) == 0 && c.Chat == nil && c.Turn == nil && c.Text == nil && !c.DropText && c.Snapshot == nil {
+	if len(c.Entries) == 0 && c.Chat == nil && c.Turn == nil && c.Text == nil && !c.DropText && c.Snapshot == nil && c.Charges == nil {
 		return fmt.Errorf("%w: a commit to room %q changes nothing", ErrInvalid, c.Room)
 	}
 	if err := c.checkKeys(); err != nil {
+		return err
+	}
+	if err := c.checkCharges(); err != nil {
 		return err
 	}
 	return c.checkChat()
@@ -140,6 +150,9 @@ func (c *Commit) write(tx *bolt.Tx) error {
 	if err := c.writeState(tx); err != nil {
 		return err
 	}
+	if err := putCharges(tx, c.Charges); err != nil {
+		return err
+	}
 	if c.Chat == nil {
 		return nil
 	}
@@ -193,6 +206,9 @@ func deleteRoom(tx *bolt.Tx, room string) error {
 		return fmt.Errorf("%w: room %q", ErrNotFound, room)
 	}
 	if err := deleteState(tx, room); err != nil {
+		return err
+	}
+	if err := forgetRoom(tx, room); err != nil {
 		return err
 	}
 	return turns.Delete([]byte(room))

@@ -17,7 +17,7 @@ import (
 )
 
 // formatVersion is the layout that this package writes. A file says its own
-// in the bucket meta, as "parlor/2".
+// in the bucket meta, as "parlor/3".
 const (
 	formatName    = "parlor/"
 	formatVersion = 1 + len(migrations)
@@ -28,6 +28,7 @@ const (
 // the version it leads to: a crash leaves the file as one of them has it.
 var migrations = [...]func(*bolt.Tx) error{
 	addSessions,
+	addUsage,
 }
 
 // addSessions leads from version 1 to 2. The values of a file of version 1
@@ -50,9 +51,10 @@ func createBuckets(tx *bolt.Tx, names ...[]byte) error {
 }
 
 var (
-	keyFormat  = []byte("format")
-	keyEpoch   = []byte("epoch")
-	keySealing = []byte("sealing") // how far sealAll has come; not there once it is done
+	keyFormat   = []byte("format")
+	keyEpoch    = []byte("epoch")
+	keySealing  = []byte("sealing")  // how far sealAll has come; not there once it is done
+	keyCharging = []byte("charging") // the same of chargeAll
 )
 
 // examine refuses the file at path before anything could be written to it. A
@@ -107,6 +109,12 @@ func examineTx(tx *bolt.Tx, file *os.File) error {
 	return err
 }
 
+// outdated says whether a file of that version has to be brought to the current format.
+func outdated(tx *bolt.Tx, version int) bool {
+	meta := tx.Bucket(bucketMeta)
+	return version < formatVersion || has(meta, keySealing) || has(meta, keyCharging)
+}
+
 // formatOf returns the version of the file, zero for one without any bucket,
 // which is fresh. It refuses a foreign or newer layout.
 func formatOf(tx *bolt.Tx) (version int, err error) {
@@ -134,7 +142,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 // create lays out a fresh file.
 func create(tx *bolt.Tx) error {
 	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketTurns,
-		bucketSessions, bucketSnapshots, bucketTexts)
+		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged)
 	if err != nil {
 		return err
 	}
@@ -153,7 +161,7 @@ func putFormat(tx *bolt.Tx, version int) error {
 
 // layOut brings the file to the current format: a fresh one at once, an older
 // one step by step.
-func layOut(d *disk) error {
+func layOut(d *disk, o Options) error {
 	var version int
 	err := d.view(func(tx *bolt.Tx) (err error) {
 		version, err = formatOf(tx) // again: now the file is locked
@@ -172,6 +180,9 @@ func layOut(d *disk) error {
 	}
 	if err := sealAll(d); err != nil {
 		return fmt.Errorf("add checksums: %w", err)
+	}
+	if err := chargeAll(d, o.Charges); err != nil {
+		return fmt.Errorf("charge what was said before: %w", err)
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ var (
 	bucketSessions  = []byte("sessions")  // key → value, since version 2
 	bucketSnapshots = []byte("snapshots") // room → seq, state; since version 2
 	bucketTexts     = []byte("texts")     // room 0x00 offset → piece of the running turn's text; since version 2
+	bucketUsage     = []byte("usage")     // user 0x00 hour room 0x00 model → counts; since version 3
+	bucketCharged   = []byte("charged")   // room 0x00 hour user → nothing, present while usage names the room; since version 3
 )
 
 // Limits of names, in bytes.
@@ -31,6 +33,7 @@ const (
 	MaxKeyLen        = 1024
 	MaxOwnerLen      = 1024
 	MaxSessionKeyLen = 128
+	MaxModelLen      = 256
 )
 
 // checkRoom refuses names with anything but letters, digits and '-' in them.

@@ -3,6 +3,7 @@ package persistence
 import (
 	"bytes"
 	"errors"
+	"iter"
 	"os"
 	"strings"
 	"testing"
@@ -55,14 +56,29 @@ func writeVersion1(path string) error {
 	return errors.Join(err, db.Close())
 }
 
+// chargeEntries charges somebody an hour for each entry.
+func chargeEntries(room string, entries iter.Seq[Entry]) (charges []Charge) {
+	for e := range entries {
+		charges = append(charges, Charge{User: "alice", Hour: Hour(e.Seq), Room: room, Count: Count{1, 0, 0, uint64(len(e.Data))}})
+	}
+	return charges
+}
+
 func TestVersion1IsMigrated(t *testing.T) {
 	path := newPath(t)
 	if err := writeVersion1(path); err != nil {
 		t.Fatal(err)
 	}
+	charges := []Charge{
+		{"alice", 1, "a", "", Count{1, 0, 0, 3}}, {"alice", 1, "b", "", Count{1, 0, 0, 10_000}}, {"alice", 2, "a", "", Count{1, 0, 0, 3}},
+	}
 	for range 2 { // with and without a migration
-		s := openStore(t, path, Options{})
+		s := openStore(t, path, Options{Charges: chargeEntries})
 		checkVersion1(t, s)
+		got, err := collect(s.Charges(0, EndOfHours))
+		if diff := cmp.Diff(charges, got); diff != "" || err != nil {
+			t.Errorf("charges, %v (-want +got):\n%s", err, diff)
+		}
 		if got, err := readSessions(s); len(got) != 0 || err != nil {
 			t.Errorf("%d sessions, %v, want none", len(got), err)
 		}

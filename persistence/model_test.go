@@ -1,9 +1,11 @@
 package persistence
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
@@ -22,6 +25,7 @@ type modelRoom struct {
 	keys    map[string]uint64
 	chat    *Chat
 	open    bool
+	charges []Charge // one for each row
 }
 
 func (m model) room(name string) *modelRoom {
@@ -51,13 +55,36 @@ func (m model) append(c Commit) error {
 	if c.Turn != nil {
 		r.open = *c.Turn
 	}
+	for _, charge := range c.Charges {
+		r.charges = charge.addTo(r.charges)
+	}
 	m[c.Room] = r
 	return nil
 }
 
+// addTo adds the charge to its row.
+func (c Charge) addTo(rows []Charge) []Charge {
+	for i, row := range rows {
+		if bytes.Equal(row.key(), c.key()) {
+			rows[i].Add(c.Count)
+			return rows
+		}
+	}
+	return append(rows, c)
+}
+
+// deleted is where the model keeps what deleted rooms have cost.
+const deleted = ""
+
 func (m model) delete(room string) error {
 	r := m.room(room)
 	delete(m, room)
+	gone := m.room(deleted)
+	for _, charge := range r.charges {
+		charge.Room = ""
+		gone.charges = charge.addTo(gone.charges)
+	}
+	m[deleted] = gone
 	if len(r.entries) == 0 && r.chat == nil && !r.open {
 		return ErrNotFound
 	}
@@ -118,6 +145,12 @@ func (m model) drawCommit(t *rapid.T, inFlight map[string]int) Commit {
 		open := rapid.Bool().Draw(t, "open")
 		c.Turn = &open
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "charges") {
+		c.Charges = append(c.Charges, Charge{
+			User: modelOwners.Draw(t, "who"), Hour: Hour(rapid.IntRange(0, 3).Draw(t, "hour")), Room: room,
+			Model: rapid.SampledFrom([]string{"", "m", "model"}).Draw(t, "model"), Count: Count{1, 0, 1 << 40, 3},
+		})
+	}
 	inFlight[room] += len(c.Entries)
 	return c
 }
@@ -136,6 +169,36 @@ func (m *machine) open(t *rapid.T) {
 		t.Fatal(err)
 	}
 	m.store = s
+}
+
+// charges are all that the model has, in the order of the file.
+func (m model) charges() (all []Charge) {
+	for _, r := range m {
+		all = append(all, r.charges...)
+	}
+	slices.SortFunc(all, func(a, b Charge) int { return bytes.Compare(a.key(), b.key()) })
+	return all
+}
+
+// Usage reads what a user was charged in some hours.
+func (m *machine) Usage(t *rapid.T) {
+	user := modelOwners.Draw(t, "user")
+	from, to := Hour(rapid.IntRange(0, 3).Draw(t, "from")), Hour(rapid.IntRange(0, 4).Draw(t, "to"))
+	want := slices.DeleteFunc(m.model.charges(), func(c Charge) bool { return c.User != user || c.Hour < from || c.Hour >= to })
+	got, err := collect(m.store.ChargesOf(user, from, to))
+	if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+		t.Fatalf("charges of %q, %v (-want +got):\n%s", user, err, diff)
+	}
+}
+
+func collect(charges iter.Seq2[Charge, error]) (all []Charge, err error) {
+	for c, err := range charges {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
 }
 
 // Burst asks for several things at once; they are done in order.
@@ -228,6 +291,10 @@ func (m *machine) Check(t *rapid.T) {
 	sessions, err := readSessions(m.store)
 	if diff := gocmp.Diff(m.sessions, sessions); diff != "" || err != nil {
 		t.Fatalf("sessions, %v (-want +got):\n%s", err, diff)
+	}
+	charges, err := collect(m.store.Charges(0, EndOfHours))
+	if diff := gocmp.Diff(m.model.charges(), charges); diff != "" || err != nil {
+		t.Fatalf("charges, %v (-want +got):\n%s", err, diff)
 	}
 	turns, err := m.store.OpenTurns()
 	if diff := gocmp.Diff(m.model.openTurns(), turns); diff != "" || err != nil {

@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"iter"
 	"log/slog"
 	"math"
 	"time"
@@ -41,6 +42,10 @@ type Options struct {
 	// QueueBytes bounds what waits for the writer; past it requests are refused
 	// with [ErrBusy]. Zero means [DefaultQueueBytes].
 	QueueBytes int
+
+	// Charges says what the entries of a room have cost, for a file that was
+	// written before that was counted. Nil means nothing.
+	Charges func(room string, entries iter.Seq[Entry]) []Charge
 
 	// Logger learns when the disk begins and ceases to refuse, and of done
 	// functions that panic. Nil discards the records.

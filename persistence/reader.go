@@ -59,7 +59,7 @@ func (r *Reader) prepare() error {
 		if err != nil {
 			return err
 		}
-		if version < formatVersion || has(tx.Bucket(bucketMeta), keySealing) {
+		if outdated(tx, version) {
 			return fmt.Errorf("%w: format version %d; \"parlor compact\" or a start of the server brings it to %d", ErrFormat, version, formatVersion)
 		}
 		r.epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))

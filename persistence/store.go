@@ -45,7 +45,7 @@ func open(path string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{Reader: Reader{disk: d}, queue: newQueue(o.QueueBytes), limit: o.MaxCommitBytes, exited: make(chan struct{})}
-	if err := s.layOut(path); err != nil {
+	if err := s.layOut(path, o); err != nil {
 		d.close()
 		return nil, err
 	}
@@ -59,8 +59,8 @@ func open(path string, o Options) (*Store, error) {
 
 // layOut brings the file to the current format and reads what the store keeps
 // in memory.
-func (s *Store) layOut(path string) error {
-	if err := layOut(s.disk); err != nil {
+func (s *Store) layOut(path string, o Options) error {
+	if err := layOut(s.disk, o); err != nil {
 		return err
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {
@@ -83,7 +83,8 @@ func (s *Store) Append(c Commit, done func(error)) {
 }
 
 // Delete queues the removal of all that is stored of the room: entries, keys,
-// chat row, open turn and its text, snapshot. It keeps its place among the commits, and done is
+// chat row, open turn and its text, snapshot; what it has cost stays, see
+// [Charge]. It keeps its place among the commits, and done is
 // called as Append calls it, with [ErrNotFound] if there was nothing. The next
 // entry of a deleted room is number 1 again. The space is reused, not
 // returned to the system.

@@ -1,0 +1,250 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math"
+	"strings"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// An Hour is one of UTC, counted from 1970.
+type Hour uint32
+
+// EndOfHours is after every hour.
+const EndOfHours Hour = math.MaxUint32
+
+// HourOf returns the hour that t is in.
+func HourOf(t time.Time) Hour {
+	return Hour(min(max(0, t.Unix()/3600), int64(EndOfHours)-1))
+}
+
+// Time returns when the hour begins, in UTC.
+func (h Hour) Time() time.Time { return time.Unix(int64(h)*3600, 0).UTC() }
+
+// A Charge is what the turns of an hour have cost somebody in a room, of one
+// model. Names hold no 0x00 and are at most [MaxOwnerLen] and [MaxModelLen]
+// bytes long. The store adds it to what it has of the same four.
+type Charge struct {
+	User  string
+	Hour  Hour
+	Room  string // "" for all rooms that were deleted
+	Model string
+	Count
+}
+
+// A Count counts turns and tokens.
+type Count struct {
+	Turns      uint64
+	Estimated  uint64 // of Turns: those whose tokens were not counted but estimated
+	Prompt     uint64 // tokens
+	Completion uint64 // tokens
+}
+
+// Add adds o to c.
+func (c *Count) Add(o Count) {
+	c.Turns += o.Turns
+	c.Estimated += o.Estimated
+	c.Prompt += o.Prompt
+	c.Completion += o.Completion
+}
+
+// Tokens returns how many there are of both kinds.
+func (c Count) Tokens() uint64 { return c.Prompt + c.Completion }
+
+func (c *Commit) checkCharges() error {
+	for _, charge := range c.Charges {
+		if err := checkOwner(charge.User); err != nil {
+			return err
+		}
+		if charge.Room != c.Room {
+			return fmt.Errorf("%w: a commit to room %q carries another room's charge", ErrInvalid, c.Room)
+		}
+		if len(charge.Model) > MaxModelLen || strings.IndexByte(charge.Model, 0) >= 0 {
+			return fmt.Errorf("%w: a charge of room %q for a model of %d bytes, or with a zero byte", ErrInvalid, c.Room, len(charge.Model))
+		}
+	}
+	return nil
+}
+
+func putCharges(tx *bolt.Tx, charges []Charge) error {
+	for _, c := range charges {
+		if err := addCharge(tx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addCharge adds to the row of the charge. A damaged row begins anew: it must
+// not keep the room from going on, and [Check] tells that it lacks something.
+func addCharge(tx *bolt.Tx, c Charge) error {
+	usage, key := tx.Bucket(bucketUsage), c.key()
+	row := usage.Get(key)
+	if count, err := decodeCount(key, row); err == nil {
+		c.Add(count)
+	}
+	if err := usage.Put(key, encodeCount(key, c.Count)); err != nil || row != nil || c.Room == "" {
+		return err
+	}
+	return tx.Bucket(bucketCharged).Put(c.place(), nil)
+}
+
+// forgetRoom keeps what a room has cost, and forgets that it was this room.
+func forgetRoom(tx *bolt.Tx, room string) error {
+	rows, _, err := chargesOfRoom(tx, room)
+	if err != nil {
+		return err
+	}
+	for _, c := range rows {
+		if err := tx.Bucket(bucketUsage).Delete(c.key()); err != nil {
+			return err
+		}
+		c.Room = ""
+		if err := addCharge(tx, c); err != nil {
+			return err
+		}
+	}
+	_, err = deletePrefix(tx.Bucket(bucketCharged), prefix(room))
+	return err
+}
+
+// chargesOfRoom returns the room's rows, the damaged ones as counts of zero,
+// and how many these are.
+func chargesOfRoom(tx *bolt.Tx, room string) (rows []Charge, damaged int, err error) {
+	p := prefix(room)
+	places := tx.Bucket(bucketCharged).Cursor()
+	for place, _ := places.Seek(p); bytes.HasPrefix(place, p); place, _ = places.Next() {
+		if len(place) < len(p)+hourLen {
+			return nil, 0, fmt.Errorf("%w: a charge's place of %d bytes", ErrCorrupt, len(place))
+		}
+		hour, user := place[len(p):len(p)+hourLen], place[len(p)+hourLen:]
+		of := append(append(prefix(string(user)), hour...), p...)
+		c := tx.Bucket(bucketUsage).Cursor()
+		for k, v := c.Seek(of); bytes.HasPrefix(k, of); k, v = c.Next() {
+			charge, err := decodeCharge(k, v)
+			if err != nil {
+				damaged++
+			}
+			rows = append(rows, charge)
+		}
+	}
+	return rows, damaged, nil
+}
+
+// Charges yields what everybody was charged in the hours from from to before
+// to; ChargesOf what one user was. They come in short transactions, in no
+// order that means anything but that a user's are sorted by hour. Damaged rows
+// are left out, and logged. After an error they yield no more.
+func (r *Reader) Charges(from, to Hour) iter.Seq2[Charge, error] {
+	return r.charges(nil, nil, from, to)
+}
+
+// ChargesOf is explained at [Reader.Charges].
+func (r *Reader) ChargesOf(user string, from, to Hour) iter.Seq2[Charge, error] {
+	if err := checkOwner(user); err != nil {
+		return func(yield func(Charge, error) bool) { yield(Charge{}, err) }
+	}
+	p := prefix(user)
+	return r.charges(p, binary.BigEndian.AppendUint32(bytes.Clone(p), uint32(from)), from, to)
+}
+
+func (r *Reader) charges(p, start []byte, from, to Hour) iter.Seq2[Charge, error] {
+	return func(yield func(Charge, error) bool) {
+		for next := start; ; {
+			var rows []Charge
+			err := r.disk.view(func(tx *bolt.Tx) error {
+				rows, next = r.chargesAt(tx.Bucket(bucketUsage).Cursor(), p, next)
+				return nil
+			})
+			if err != nil {
+				yield(Charge{}, err)
+				return
+			}
+			for _, c := range rows {
+				switch {
+				case p != nil && c.Hour >= to:
+					return
+				case c.Hour < from || c.Hour >= to:
+				case !yield(c, nil):
+					return
+				}
+			}
+			if next == nil {
+				return
+			}
+		}
+	}
+}
+
+// chargesAt reads a chunk of rows, and says where the next one begins.
+func (r *Reader) chargesAt(c *bolt.Cursor, p, start []byte) (rows []Charge, next []byte) {
+	for k, v := c.Seek(start); k != nil && bytes.HasPrefix(k, p); k, v = c.Next() {
+		if len(rows) == maxChunkEntries {
+			return rows, bytes.Clone(k)
+		}
+		charge, err := decodeCharge(k, v)
+		if err != nil {
+			r.disk.log.Error("usage that cannot be read is left out", "err", err)
+			continue
+		}
+		rows = append(rows, charge)
+	}
+	return rows, nil
+}
+
+const hourLen = 4
+
+// key is user 0x00 hour room 0x00 model, so that a user's rows are sorted by time.
+func (c Charge) key() []byte {
+	k := binary.BigEndian.AppendUint32(prefix(c.User), uint32(c.Hour))
+	return append(append(k, prefix(c.Room)...), c.Model...)
+}
+
+// place is what finds a room's rows: room 0x00 hour user.
+func (c Charge) place() []byte {
+	return append(binary.BigEndian.AppendUint32(prefix(c.Room), uint32(c.Hour)), c.User...)
+}
+
+// decodeCharge returns the names, if the key holds them, also of a damaged row.
+func decodeCharge(key, value []byte) (Charge, error) {
+	user, rest, ok := bytes.Cut(key, []byte{0})
+	if !ok || len(rest) < hourLen {
+		return Charge{}, fmt.Errorf("%w: a charge with a key of %d bytes", ErrCorrupt, len(key))
+	}
+	room, model, ok := bytes.Cut(rest[hourLen:], []byte{0})
+	if !ok {
+		return Charge{}, fmt.Errorf("%w: a charge with a key of %d bytes", ErrCorrupt, len(key))
+	}
+	count, err := decodeCount(key, value)
+	return Charge{string(user), Hour(binary.BigEndian.Uint32(rest)), string(room), string(model), count}, err
+}
+
+// A count is four numbers, as varints.
+func encodeCount(key []byte, c Count) []byte {
+	var b []byte
+	for _, n := range []uint64{c.Turns, c.Estimated, c.Prompt, c.Completion} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return seal(key, b)
+}
+
+func decodeCount(key, value []byte) (Count, error) {
+	b, err := unseal(key, value)
+	if err != nil {
+		return Count{}, err
+	}
+	var n [4]uint64
+	for i := range n {
+		width := 0
+		if n[i], width = binary.Uvarint(b); width <= 0 {
+			return Count{}, fmt.Errorf("%w: a charge of %d numbers", ErrCorrupt, i)
+		}
+		b = b[width:]
+	}
+	return Count{n[0], n[1], n[2], n[3]}, nil
+}

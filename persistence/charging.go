@@ -1,0 +1,96 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"iter"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// One transaction of [chargeAll] reads at most so much.
+const (
+	chargingRooms = 10_000
+	chargingBytes = 32 << 20 // passed by one room at most
+)
+
+// addUsage leads from version 2 to 3. What the turns of the logs have cost is
+// left to [chargeAll].
+func addUsage(tx *bolt.Tx) error {
+	if err := createBuckets(tx, bucketUsage, bucketCharged); err != nil {
+		return err
+	}
+	return tx.Bucket(bucketMeta).Put(keyCharging, nil)
+}
+
+// chargeAll charges what the logs of a file of version 2 say, some rooms in
+// each transaction, which also notes how far it has come: a crash costs
+// nothing. What deleted chats have cost is not known any more.
+func chargeAll(d *disk, of func(room string, entries iter.Seq[Entry]) []Charge) error {
+	for more := true; more; {
+		err := d.update(func(tx *bolt.Tx) (changed bool, err error) {
+			meta := tx.Bucket(bucketMeta)
+			if more = has(meta, keyCharging); !more {
+				return false, nil
+			}
+			next, err := chargeRooms(tx, bytes.Clone(meta.Get(keyCharging)), of)
+			switch {
+			case err != nil:
+				return false, err
+			case next == nil:
+				return true, meta.Delete(keyCharging)
+			}
+			return true, meta.Put(keyCharging, next)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chargeRooms charges the turns of the rooms that follow after, and returns
+// the last one that it did, nil after the last of all.
+func chargeRooms(tx *bolt.Tx, after []byte, of func(string, iter.Seq[Entry]) []Charge) ([]byte, error) {
+	if of == nil {
+		return nil, nil
+	}
+	c := tx.Bucket(bucketLog).Cursor()
+	read := &logReading{cursor: c}
+	read.seek(append(after, 1)) // behind its keys
+	for n := 0; read.key != nil; n++ {
+		if n == chargingRooms || read.bytes > chargingBytes {
+			return after, nil
+		}
+		room, _, _ := bytes.Cut(read.key, []byte{0})
+		after = bytes.Clone(room)
+		if err := putCharges(tx, of(string(after), read.entries(prefix(string(after))))); err != nil {
+			return nil, err
+		}
+		read.seek(append(bytes.Clone(after), 1))
+	}
+	return nil, nil
+}
+
+// A logReading counts what it reads of logs.
+type logReading struct {
+	cursor     *bolt.Cursor
+	key, value []byte
+	bytes      int
+}
+
+func (r *logReading) seek(key []byte) { r.key, r.value = r.cursor.Seek(key) }
+
+// entries yields those whose keys begin with p, up to the first that is
+// damaged, which is told when somebody wants to read it.
+func (r *logReading) entries(p []byte) iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		for ; bytes.HasPrefix(r.key, p) && len(r.key) == len(p)+8; r.key, r.value = r.cursor.Next() {
+			r.bytes += len(r.value)
+			data, err := unseal(r.key, r.value)
+			if err != nil || !yield(Entry{binary.BigEndian.Uint64(r.key[len(p):]), data}) {
+				return
+			}
+		}
+	}
+}
