@@ -42,6 +42,11 @@ type MessageAdded struct {
 type Configured struct {
 	Settings Settings `json:"settings"`
 	By       UserID   `json:"by,omitempty"`
+
+	// ModelID is who was asked for the title, if parlor did that, and Usage
+	// what it cost.
+	ModelID ModelID `json:"model_id,omitempty"`
+	Usage   *Usage  `json:"usage,omitempty"`
 }
 
 // TurnSteered records that the running turn took in what was said to it.
