@@ -375,7 +375,7 @@ func toVersion1(path string) error {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range []string{"sessions", "snapshots", "texts"} {
+		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged"} {
 			if err := tx.DeleteBucket([]byte(name)); err != nil {
 				return err
 			}
