@@ -3,6 +3,7 @@ package persistence
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -21,6 +22,7 @@ func Compact(path string, c Checking) (before, after int64, err error) {
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return 0, 0, fmt.Errorf("compact database: %w", err)
 	}
+	c.Options.scanFirst = math.MaxInt64 // what is damaged cannot be copied
 	s, err := Open(path, c.Options)
 	if err != nil {
 		return 0, 0, err
@@ -79,7 +81,7 @@ func checkCopy(path string, c Checking) error {
 
 // copyTo copies all rows into a new file and makes that durable.
 func (r *Reader) copyTo(path string) error {
-	o := &bolt.Options{NoFreelistSync: true, FreelistType: bolt.FreelistMapType, NoSync: true}
+	o := &bolt.Options{FreelistType: bolt.FreelistMapType, NoSync: true} // leaves the list of free pages
 	db, err := bolt.Open(path, 0o600, o)
 	if err != nil {
 		return err

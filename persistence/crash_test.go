@@ -17,7 +17,7 @@ const crashRooms = 8
 // in flight, of one entry, a key, and the state of a turn, and puts a session
 // before each.
 func appendChild(path string) error {
-	s, err := Open(path, Options{InitialMmapSize: 1})
+	s, err := Open(path, Options{InitialMmapSize: 1, scanFirst: 1})
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func killAfter(t *testing.T, path string, n int, acked map[string]uint64) {
 
 func checkAfterKill(t *testing.T, path string, acked map[string]uint64) {
 	t.Helper()
-	s := openStore(t, path, Options{})
+	s := openStore(t, path, prompt) // so that the next round begins promptly
 	open := make(map[string]bool)
 	turns, err := s.OpenTurns()
 	if err != nil {

@@ -14,15 +14,18 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-func init() { children["damaged"] = damagedChild }
+func init() {
+	children["damaged"] = func(path string) error { return damagedChild(path, Options{}) }
+	children["damaged, large"] = func(path string) error { return damagedChild(path, prompt) }
+}
 
 const damagedRooms = 5
 
 // writeSound makes a file with all kinds of rows, and returns its bytes.
-func writeSound(t *testing.T) []byte {
+func writeSound(t *testing.T, o Options) []byte {
 	t.Helper()
 	path := newPath(t)
-	s := openStore(t, path, Options{})
+	s := openStore(t, path, o)
 	for i := range uint64(60) {
 		for room := range damagedRooms {
 			mustAppend(t, s, soundCommit(fmt.Sprint("room-", room), i))
@@ -63,15 +66,26 @@ func soundCommit(room string, n uint64) Commit {
 	}
 }
 
-// checkAll collects what Check finds.
+// checkAll collects what Check finds, and keys of entries that are not there:
+// of a page that has lost its last elements nothing else tells.
 func checkAll(path string) (faults []string, err error) {
-	_, err = Check(path, Checking{Report: func(f Fault) { faults = append(faults, fmt.Sprint(f.Room, " ", f.Seq, " ", f.What)) }})
+	_, err = Check(path, Checking{
+		Report: func(f Fault) { faults = append(faults, fmt.Sprint(f.Room, " ", f.Seq, " ", f.What)) },
+		Room: func(rows RoomRows) (found []Fault) {
+			for _, key := range rows.Keys {
+				if rows.Whole && key.Seq > uint64(len(rows.Entries)) {
+					found = append(found, Fault{rows.Room, key.Seq, "the key of no entry"})
+				}
+			}
+			return found
+		},
+	})
 	return faults, err
 }
 
 // damagedChild damages the file in many ways, one after the other, and says
 // what it does: its last words tell what it died of.
-func damagedChild(path string) error {
+func damagedChild(path string, o Options) error {
 	sound, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -87,7 +101,7 @@ func damagedChild(path string) error {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			return err
 		}
-		sound, err := useDamaged(path)
+		sound, err := useDamaged(path, o)
 		if err != nil {
 			return err
 		}
@@ -110,10 +124,10 @@ const (
 // useDamaged opens, reads, writes, backs up and checks a file that may be
 // damaged. It fails if anything that it reads is not what was written there,
 // and if a file that Check passes does not hold it all.
-func useDamaged(path string) (sound bool, err error) {
+func useDamaged(path string, o Options) (sound bool, err error) {
 	faults, checkErr := checkAll(path)
 	sound = len(faults) == 0 && checkErr == nil
-	s, err := Open(path, Options{})
+	s, err := Open(path, o)
 	if err != nil {
 		if sound {
 			return sound, fmt.Errorf("checked as sound, and yet: %w", err)
@@ -170,9 +184,14 @@ func readDamaged(s *Store, room string) (n uint64, err error) {
 // read for what is true of it. That is tried in a process of its own, which
 // must neither crash nor hang.
 func TestDamagedFiles(t *testing.T) {
+	t.Run("small", func(t *testing.T) { testDamagedFiles(t, "damaged", Options{}) })
+	t.Run("large", func(t *testing.T) { testDamagedFiles(t, "damaged, large", prompt) })
+}
+
+func testDamagedFiles(t *testing.T, name string, o Options) {
 	path := newPath(t)
-	writeFile(t, path, writeSound(t))
-	cmd := child(t, "damaged", path)
+	writeFile(t, path, writeSound(t, o))
+	cmd := child(t, name, path)
 	cmd.Env = append(cmd.Env, fmt.Sprint(seedEnv, "=", rand.Uint32()))
 	hung := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
 	defer hung.Stop()

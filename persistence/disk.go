@@ -37,6 +37,7 @@ type disk struct {
 	reopen   bool          // db is no longer of use
 	closed   bool          // under reopening
 	refusing bool          // the last transaction failed
+	damage   error         // if not nil, why no transaction may be tried
 
 	// committing is held from before a commit's meta page is written until
 	// the commit is durable or undone.
@@ -205,6 +206,9 @@ func (d *disk) update(fn func(*bolt.Tx) (changed bool, err error)) error {
 }
 
 func (d *disk) tryUpdate(fn func(*bolt.Tx) (changed bool, err error)) error {
+	if d.damage != nil {
+		return d.damage
+	}
 	if err := d.mend(); err != nil {
 		return err
 	}

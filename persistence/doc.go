@@ -32,9 +32,11 @@
 // # When the file is damaged
 //
 // bbolt believes its pages, so they are looked at before it may read them
-// (scan.go): [Open] refuses a file whose pages do not hang together. Values
-// carry checksums (seal.go): one that is damaged is [ErrCorrupt] to whoever
-// reads it, and nobody else's concern. [Check] finds all of it.
+// (scan.go): [Open] refuses a file whose pages do not hang together. A large
+// one that was closed well is served before all of them have been looked at,
+// and not written if one is damaged (freelist.go). Values carry checksums
+// (seal.go): one that is damaged is [ErrCorrupt] to whoever reads it, and
+// nobody else's concern. [Check] finds all of it.
 //
 // # Long reads
 //

@@ -59,26 +59,27 @@ var (
 
 // examine refuses the file at path before anything could be written to it. A
 // file that does not exist is fine, and one with nothing in it, which is how a
-// crash during creation leaves it.
+// crash during creation leaves it. If scanned is false, only the upper pages
+// were looked at: see freelist.go.
 //
 // It opens the file read-only, in which mode bbolt scans nothing: a scan of a
 // file that was cut short would end the process with a fault.
-func examine(path string, o Options) error {
+func examine(path string, o Options) (scanned bool, err error) {
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-		return fmt.Errorf("the directory %s does not exist", dir)
+		return false, fmt.Errorf("the directory %s does not exist", dir)
 	}
 	info, err = os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return true, nil
 	case err != nil:
-		return err
+		return false, err
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%w: not a regular file", ErrFormat)
+		return false, fmt.Errorf("%w: not a regular file", ErrFormat)
 	case info.Size() == 0:
-		return nil
+		return true, nil
 	}
 	var file *os.File
 	openFile := func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
@@ -87,26 +88,44 @@ func examine(path string, o Options) error {
 	}
 	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: o.LockTimeout, NoStatistics: true, OpenFile: openFile})
 	if err != nil {
-		return openError(err)
+		return false, openError(err)
 	}
 	defer db.Close()
-	return db.View(func(tx *bolt.Tx) error { return examineTx(tx, file) })
+	err = db.View(func(tx *bolt.Tx) error {
+		scanned, err = examineTx(tx, file, o)
+		return err
+	})
+	return scanned, err
 }
 
-// examineTx looks at all pages before bbolt does, and only then at what they say.
-func examineTx(tx *bolt.Tx, file *os.File) error {
+// examineTx looks at the pages before bbolt does, and only then at what they
+// say. A file that will be migrated at once is scanned at once.
+func examineTx(tx *bolt.Tx, file *os.File, o Options) (scanned bool, err error) {
 	info, err := file.Stat()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if tx.Size() > info.Size() {
-		return fmt.Errorf("%w: %d bytes long where %d are in use", ErrFormat, info.Size(), tx.Size())
+		return false, fmt.Errorf("%w: %d bytes long where %d are in use", ErrFormat, info.Size(), tx.Size())
 	}
-	if err := newScan(tx, file).run(); err != nil {
+	upper := tx.Size() > o.scanFirst && listOf(tx) != noList
+	if err := examinePages(tx, file, upper); err != nil {
+		return false, err
+	}
+	version, err := formatOf(tx)
+	if err != nil || !upper || !outdated(tx, version) {
+		return !upper, err
+	}
+	return true, examinePages(tx, file, false)
+}
+
+func examinePages(tx *bolt.Tx, file *os.File, upper bool) error {
+	s := newScan(tx, file)
+	s.upper = upper
+	if err := s.run(); err != nil {
 		return fmt.Errorf("%w: bbolt's pages are damaged: restore a backup: %w", ErrFormat, err)
 	}
-	_, err = formatOf(tx)
-	return err
+	return nil
 }
 
 // outdated says whether a file of that version has to be brought to the current format.

@@ -17,6 +17,9 @@ const (
 	DefaultQueueBytes      = 64 << 20
 )
 
+// defaultScanFirst is what can be scanned within some hundredths of a second.
+const defaultScanFirst = 32 << 20
+
 // Options configure a [Store]. The zero value is ready to use.
 type Options struct {
 	// LockTimeout is how long [Open] waits for another process to let go of
@@ -47,9 +50,15 @@ type Options struct {
 	// written before that was counted. Nil means nothing.
 	Charges func(room string, entries iter.Seq[Entry]) []Charge
 
-	// Logger learns when the disk begins and ceases to refuse, and of done
-	// functions that panic. Nil discards the records.
+	// Logger learns when the disk begins and ceases to refuse, of damage that is
+	// found while the file is served, and of done functions that panic. Nil
+	// discards the records.
 	Logger *slog.Logger
+
+	// scanFirst is up to how many bytes in use all pages of a file are looked at
+	// before it is served, and its list of free pages is not kept. Zero means
+	// defaultScanFirst.
+	scanFirst int64
 }
 
 func (o Options) withDefaults() Options {
@@ -59,13 +68,14 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.TxCommits, DefaultTxCommits)
 	orDefault(&o.TxBytes, DefaultTxBytes)
 	orDefault(&o.QueueBytes, DefaultQueueBytes)
+	orDefault(&o.scanFirst, defaultScanFirst)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
 }
 
-func orDefault[T int | time.Duration](v *T, def T) {
+func orDefault[T int | int64 | time.Duration](v *T, def T) {
 	if *v <= 0 {
 		*v = def
 	}

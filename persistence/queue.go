@@ -80,6 +80,13 @@ func (q *queue) take(count, bytes int) []*request {
 	return batch
 }
 
+// ended says whether the queue is closed and empty.
+func (q *queue) ended() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed && len(q.waiting) == 0
+}
+
 // close lets nothing new in. What waits stays.
 func (q *queue) close() {
 	q.mu.Lock()

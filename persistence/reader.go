@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 
 	bolt "go.etcd.io/bbolt"
@@ -37,7 +38,8 @@ func openReader(path string, o Options) (*Reader, error) {
 	case info.Size() == 0:
 		return nil, fmt.Errorf("%w: it is empty", ErrFormat)
 	}
-	if err := examine(path, o); err != nil {
+	o.scanFirst = math.MaxInt64 // nobody waits for a Reader to begin
+	if _, err := examine(path, o); err != nil {
 		return nil, err
 	}
 	d, err := openDisk(path, o, true)

@@ -14,7 +14,8 @@ import (
 // bbolt believes what pages say. It follows a damaged one into a panic or a
 // fault, in part on goroutines of its own, where nobody can recover. A scan
 // reads all pages that a transaction reaches, as bytes, and finds whatever
-// would make bbolt do that. It costs one pass over the file.
+// would make bbolt do that. It costs one pass over the file; a scan of the upper
+// pages, which are a few in a hundred, leaves out the leaves.
 
 // The layout of bbolt's pages, version 2 of its format: a header, then
 // elements of 16 bytes, then keys and values, in the byte order of the machine.
@@ -25,6 +26,7 @@ const (
 
 	branchFlag = 1
 	leafFlag   = 2
+	listFlag   = 16
 	bucketFlag = 1 // of a leaf's element
 
 	maxDepth   = 64      // of pages; there is no file with more than ten
@@ -37,27 +39,43 @@ type pageScan struct {
 	pageSize int64
 	end      uint64 // the page behind the last one
 	root     uint64
+	list     uint64 // the first page of the list of free ones, or noList
 	used     []bool // by page
-	count    int    // of used pages
 	buffers  [maxDepth + 1][]byte
 	faults   []error
+
+	// upper leaves out all leaves of a tree but the first. What holds then is that
+	// no page leads back to one above it, if those are leaves.
+	upper  bool
+	leaves int // the depth of those of the tree at hand, 0 before the first
+
+	stop func() bool // if not nil, says whether to give up, with ErrClosed
 }
 
 // newScan returns a scan of all that tx reaches. file is the one that tx
 // reads. The scan itself does not use tx, which has to stay open.
 func newScan(tx *bolt.Tx, file *os.File) *pageScan {
 	size := int64(tx.DB().Info().PageSize)
-	s := &pageScan{file: file, pageSize: size, end: uint64(tx.Size() / size), root: uint64(tx.Cursor().Bucket().Root())}
+	s := &pageScan{file: file, pageSize: size, end: uint64(tx.Size() / size)}
+	s.root, s.list = uint64(tx.Cursor().Bucket().Root()), listOf(tx)
 	s.used = make([]bool, s.end)
-	s.used[0], s.used[1], s.count = true, true, 2
+	s.used[0], s.used[1] = true, true
 	return s
 }
 
 // run reports what is wrong: the first few of it.
 func (s *pageScan) run() error {
 	s.tree(s.root, bounds{}, true, 0)
+	if s.stopped() {
+		return ErrClosed
+	}
+	if err := s.freeList(); err != nil {
+		s.report(fmt.Errorf("page %d, the list of free pages: %w", s.list, err))
+	}
 	return errors.Join(s.faults...)
 }
+
+func (s *pageScan) stopped() bool { return s.stop != nil && s.stop() }
 
 const maxScanFaults = 100
 
@@ -73,6 +91,9 @@ type bounds struct{ from, to []byte }
 
 // tree scans the page and what is below it. Only the root's may hold buckets.
 func (s *pageScan) tree(id uint64, in bounds, root bool, depth int) {
+	if s.stopped() {
+		return
+	}
 	page, err := s.read(id, depth)
 	if err == nil {
 		err = s.page(page, in, root, depth)
@@ -84,8 +105,11 @@ func (s *pageScan) tree(id uint64, in bounds, root bool, depth int) {
 
 // read returns a page with its overflow, each of which can be used once.
 func (s *pageScan) read(id uint64, depth int) ([]byte, error) {
-	if id < 2 || id >= s.end || depth > maxDepth {
-		return nil, fmt.Errorf("%w: referred to at depth %d of %d pages", ErrCorrupt, depth, s.end)
+	if depth > maxDepth {
+		return nil, fmt.Errorf("%w: referred to at depth %d", ErrCorrupt, depth)
+	}
+	if err := s.use(id, 0); err != nil {
+		return nil, err
 	}
 	page := s.buffer(depth, s.pageSize)
 	if _, err := s.file.ReadAt(page, int64(id)*s.pageSize); err != nil {
@@ -95,24 +119,31 @@ func (s *pageScan) read(id uint64, depth int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: it says that it is page %d", ErrCorrupt, got)
 	}
 	overflow := uint64(binary.NativeEndian.Uint32(page[12:]))
-	if overflow >= s.end-id {
-		return nil, fmt.Errorf("%w: it goes on for %d pages of %d", ErrCorrupt, overflow, s.end)
-	}
-	for i := id; i <= id+overflow; i++ {
-		if s.used[i] {
-			return nil, fmt.Errorf("%w: page %d is used twice", ErrCorrupt, i)
-		}
-		s.used[i] = true
-		s.count++
-	}
 	if overflow == 0 {
 		return page, nil
+	}
+	if err := s.use(id+1, overflow-1); err != nil {
+		return nil, err
 	}
 	page = s.buffer(depth, (1+int64(overflow))*s.pageSize)
 	if _, err := s.file.ReadAt(page, int64(id)*s.pageSize); err != nil {
 		return nil, err
 	}
 	return page, nil
+}
+
+// use notes that a page is used, and so many behind it.
+func (s *pageScan) use(id, more uint64) error {
+	if id < 2 || id >= s.end || more >= s.end-id {
+		return fmt.Errorf("%w: pages %d to %d of %d are referred to", ErrCorrupt, id, id+more, s.end)
+	}
+	for i := id; i <= id+more; i++ {
+		if s.used[i] {
+			return fmt.Errorf("%w: page %d is used twice", ErrCorrupt, i)
+		}
+		s.used[i] = true
+	}
+	return nil
 }
 
 // buffer returns the one of a depth: of each there is one page at a time.
@@ -152,16 +183,26 @@ func (s *pageScan) branch(page []byte, count int, in bounds, root bool, depth in
 		return err
 	}
 	for i, key := range keys {
+		id := binary.NativeEndian.Uint64(element(page, i)[8:])
+		if s.upper && s.leaves == depth+1 { // all of a tree are equally deep
+			if err := s.use(id, 0); err != nil {
+				return err
+			}
+			continue
+		}
 		below := bounds{from: key, to: in.to}
 		if i+1 < count {
 			below.to = keys[i+1]
 		}
-		s.tree(binary.NativeEndian.Uint64(element(page, i)[8:]), below, root, depth+1)
+		s.tree(id, below, root, depth+1)
 	}
 	return nil
 }
 
 func (s *pageScan) leaf(page []byte, count int, in bounds, root bool, depth int) error {
+	if !root { // whose leaves lead on to buckets
+		s.leaves = depth
+	}
 	keys := make([][]byte, count)
 	for i := range count {
 		e := element(page, i)
@@ -189,6 +230,7 @@ func (s *pageScan) bucket(value []byte, depth int) error {
 	if len(value) < bucketLen {
 		return fmt.Errorf("%w: a value of %d bytes", ErrCorrupt, len(value))
 	}
+	s.leaves = 0
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
 		s.tree(root, bounds{}, false, depth+1)
 		return nil

@@ -17,6 +17,7 @@ type Store struct {
 	Reader
 	queue  *queue
 	limit  int           // of one commit, in bytes
+	small  int64         // see [Options].scanFirst
 	exited chan struct{} // closed when the writer has returned
 
 	closing  sync.Once
@@ -28,6 +29,10 @@ type Store struct {
 // brought to the current one, after which older programs refuse it. The error
 // names the file and is [ErrLocked] if another process has it open, or
 // [ErrFormat] if something else is in it, in which case it was not touched.
+//
+// A large file that was closed well is served before all of its pages have been
+// looked at. Commits wait for that, and if there is a damaged page they are refused
+// with [ErrUnavailable]; what can be read of the file is.
 func Open(path string, o Options) (*Store, error) {
 	s, err := open(path, o.withDefaults())
 	if err != nil {
@@ -37,14 +42,15 @@ func Open(path string, o Options) (*Store, error) {
 }
 
 func open(path string, o Options) (*Store, error) {
-	if err := examine(path, o); err != nil {
+	scanned, err := examine(path, o)
+	if err != nil {
 		return nil, err
 	}
 	d, err := openDisk(path, o, false)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Reader: Reader{disk: d}, queue: newQueue(o.QueueBytes), limit: o.MaxCommitBytes, exited: make(chan struct{})}
+	s := &Store{Reader: Reader{disk: d}, queue: newQueue(o.QueueBytes), limit: o.MaxCommitBytes, small: o.scanFirst, exited: make(chan struct{})}
 	if err := s.layOut(path, o); err != nil {
 		d.close()
 		return nil, err
@@ -52,6 +58,9 @@ func open(path string, o Options) (*Store, error) {
 	w := &writer{queue: s.queue, disk: d, log: o.Logger, commits: o.TxCommits, bytes: o.TxBytes}
 	go func() {
 		defer close(s.exited)
+		if !scanned {
+			d.scan(s.queue.ended)
+		}
 		w.run()
 	}()
 	return s, nil
@@ -112,6 +121,7 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.queue.close()
 		<-s.exited
+		s.disk.keepFreeList(s.small)
 		s.closeErr = s.disk.close()
 	})
 	return s.closeErr
