@@ -1,0 +1,92 @@
+package anthropic
+
+import (
+	"encoding/json"
+
+	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
+)
+
+// A decoder reads the events of one answer. Its zero value has read none.
+// https://docs.anthropic.com/en/api/messages-streaming
+type decoder struct {
+	usage usage
+}
+
+// An event is what we need of the data of any of them. The name of the event
+// says the same as its type.
+type event struct {
+	Type    string          `json:"type"`
+	Error   json.RawMessage `json:"error"`
+	Usage   json.RawMessage `json:"usage"` // of message_delta
+	Message struct {
+		Usage json.RawMessage `json:"usage"`
+	} `json:"message"` // of message_start
+	Block struct {
+		Type string        `json:"type"`
+		Text upstream.Text `json:"text"`
+	} `json:"content_block"`
+	Delta struct {
+		Type       string        `json:"type"`
+		Text       upstream.Text `json:"text"`
+		StopReason string        `json:"stop_reason"`
+	} `json:"delta"`
+}
+
+// usage counts tokens, cumulatively. Those of the prompt are spread over three
+// members, which exclude each other.
+type usage struct {
+	Input         int `json:"input_tokens"`
+	CacheCreation int `json:"cache_creation_input_tokens"`
+	CacheRead     int `json:"cache_read_input_tokens"`
+	Output        int `json:"output_tokens"`
+}
+
+// Event implements [upstream.Decoder]. Events and deltas of other types are
+// skipped, as the API's versioning asks of clients; they are signs of life all
+// the same, since models think in them. A ping is none.
+func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
+	var ev event
+	if err := json.Unmarshal(data, &ev); err != nil {
+		return upstream.Piece{}, err
+	}
+	switch ev.Type {
+	case "error":
+		return upstream.Piece{Report: data}, nil
+	case "ping":
+		return upstream.Piece{Idle: true}, nil
+	case "message_start":
+		u, err := d.count(ev.Message.Usage)
+		return upstream.Piece{Usage: u}, err
+	case "message_delta":
+		u, err := d.count(ev.Usage)
+		return upstream.Piece{Usage: u, Whole: ev.Delta.StopReason != ""}, err
+	case "message_stop":
+		return upstream.Piece{Last: true}, nil
+	}
+	return upstream.Piece{Text: ev.text()}, nil
+}
+
+// text is what the event adds to the answer.
+func (ev event) text() []upstream.Text {
+	switch {
+	case ev.Type == "content_block_start" && ev.Block.Type == "text":
+		return []upstream.Text{ev.Block.Text}
+	case ev.Type == "content_block_delta" && ev.Delta.Type == "text_delta":
+		return []upstream.Text{ev.Delta.Text}
+	}
+	return nil
+}
+
+// count takes in what raw says, which is only what has changed, and returns the
+// usage so far; nil if raw says nothing.
+func (d *decoder) count(raw json.RawMessage) (*chat.Usage, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	if err := json.Unmarshal(raw, &d.usage); err != nil {
+		return nil, err
+	}
+	in, out := d.usage.Input+d.usage.CacheCreation+d.usage.CacheRead, d.usage.Output
+	return &chat.Usage{PromptTokens: in, CompletionTokens: out, TotalTokens: in + out}, nil
+}

@@ -1,0 +1,75 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"parlor/protocol/chat"
+	"parlor/transport/provider/providertest"
+	"parlor/transport/provider/upstream"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestSuite is what all providers have to pass; what is Anthropic's own is in
+// the other tests.
+func TestSuite(t *testing.T) { providertest.Run(t, harness) }
+
+func FuzzAnswer(f *testing.F) { providertest.Fuzz(f, harness) }
+
+var harness = providertest.Harness{
+	New: func(t testing.TB, baseURL string, o upstream.Options) providertest.Provider {
+		return newClient(t, baseURL, o)
+	},
+	Wire: &providertest.Wire{
+		Begin: begun + opened,
+		Text:  text,
+		Ping:  ping,
+		End:   closed + ended + stopped,
+		Usage: counted,
+		Error: func(words string) string {
+			return fmt.Sprintf("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":%q}}\n\n", words)
+		},
+		Asked: func(body []byte) (chat.Prompt, error) {
+			var r struct {
+				Model     chat.ModelID
+				MaxTokens int `json:"max_tokens"`
+				System    string
+				Messages  []chat.PromptMessage
+			}
+			err := json.Unmarshal(body, &r)
+			system := chat.PromptMessage{Role: chat.RoleSystem, Content: r.System}
+			return chat.Prompt{Model: r.Model, MaxTokens: r.MaxTokens, Messages: append([]chat.PromptMessage{system}, r.Messages...)}, err
+		},
+	},
+}
+
+func newClient(t testing.TB, baseURL string, o Options) *Client {
+	t.Helper()
+	c, err := New(baseURL, providertest.Key, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// What the API sends.
+const (
+	begun   = "event: message_start\n" + `data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"stop_reason":null,"usage":{"input_tokens":3,"cache_creation_input_tokens":20,"cache_read_input_tokens":100,"output_tokens":1}}}` + "\n\n"
+	opened  = "event: content_block_start\n" + `data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}` + "\n\n"
+	ping    = "event: ping\n" + `data: {"type":"ping"}` + "\n\n"
+	closed  = "event: content_block_stop\n" + `data: {"type":"content_block_stop","index":0}` + "\n\n"
+	ended   = "event: message_delta\n" + `data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":15}}` + "\n\n"
+	stopped = "event: message_stop\n" + `data: {"type":"message_stop"}` + "\n\n"
+)
+
+var counted = chat.Usage{PromptTokens: 123, CompletionTokens: 15, TotalTokens: 138}
+
+func text(inner string) string {
+	return strings.Replace("event: content_block_delta\n"+`data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"_"}}`+"\n\n", `"_"`, `"`+inner+`"`, 1)
+}
