@@ -25,6 +25,7 @@ var harness = providertest.Harness{
 	New: func(t testing.TB, baseURL string, o upstream.Options) providertest.Provider {
 		return newClient(t, baseURL, o)
 	},
+	Aimock: true,
 	Wire: &providertest.Wire{
 		Begin: begun + opened,
 		Text:  text,

@@ -23,7 +23,8 @@ var harness = providertest.Harness{
 	New: func(t testing.TB, baseURL string, o upstream.Options) providertest.Provider {
 		return newClient(t, baseURL+"/v1", o)
 	},
-	Wire: &wire,
+	Wire:   &wire,
+	Aimock: true,
 }
 
 func newClient(t testing.TB, baseURL string, o Options) *Client {

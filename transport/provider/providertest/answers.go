@@ -52,7 +52,7 @@ func runAnswers(t *testing.T, h Harness) {
 // is known.
 func (h Harness) answering(t *testing.T) (Provider, string) {
 	if h.Wire == nil {
-		return h.open(t, upstream.Options{}), ""
+		return h.open(t, nowhere, upstream.Options{}), ""
 	}
 	p := h.piped(t, upstream.Options{}, func(conn net.Conn) {
 		if _, err := ReadRequest(conn); err != nil {

@@ -22,7 +22,7 @@ func Fuzz(f *testing.F, h Harness) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		o := upstream.Options{MaxEvent: fuzzMaxEvent, DialContext: Pipe(t, Answer(false, EventStream+body))}
-		got := Collect(t, h.New(t, "http://provider.example", o).Stream(t.Context(), hello))
+		got := Collect(t, h.New(t, nowhere, o).Stream(t.Context(), hello))
 		if got.Err != nil {
 			got.Check(t, got.Text, chat.CodeProviderError, "")
 		}

@@ -3,9 +3,10 @@
 //	Run(t, Harness) ─┬─ answers   any provider: pieces, usage, cancel, close, side by side
 //	                 ├─ wire      behind HTTP, against a server that sends what it is told, byte by byte
 //	                 ├─ time      the same, silent or slow
+//	                 ├─ aimock    against @copilotkit/aimock and its chaos, over TCP
 //	                 └─ sessions  behind a duplex connection, against a [Peer]
 //
-// A part runs when the [Harness] holds what it needs. Tests live in bubbles of
+// A part runs when the [Harness] holds what it needs. All tests but aimock's live in bubbles of
 // [testing/synctest] with connections from [net.Pipe]: time is exact, what one
 // end writes is read as it was written, and a goroutine left over is a failure.
 package providertest
@@ -45,6 +46,9 @@ type Harness struct {
 	// Wire is how that server writes. Nil if there is none.
 	Wire *Wire
 
+	// Aimock means that aimock speaks the provider's protocol.
+	Aimock bool
+
 	// Listen begins to serve sessions, for providers that hold them.
 	Listen Listen
 }
@@ -58,6 +62,9 @@ func Run(t *testing.T, h Harness) {
 		t.Run("wire", func(t *testing.T) { runWire(t, h) })
 		t.Run("time", func(t *testing.T) { runTime(t, h) })
 	}
+	if h.Aimock {
+		t.Run("aimock", func(t *testing.T) { runAimock(t, h) })
+	}
 	if h.Listen != nil {
 		t.Run("sessions", func(t *testing.T) { runSessions(t, h.Listen) })
 	}
@@ -66,12 +73,15 @@ func Run(t *testing.T, h Harness) {
 // piped returns a provider whose server answers each connection with handle.
 func (h Harness) piped(t *testing.T, o upstream.Options, handle Handler) Provider {
 	o.DialContext = Pipe(t, handle)
-	return h.open(t, o)
+	return h.open(t, nowhere, o)
 }
 
+// nowhere is the URL of servers that are reached over pipes.
+const nowhere = "http://provider.example"
+
 // open returns a provider that is closed with the test.
-func (h Harness) open(t *testing.T, o upstream.Options) Provider {
-	p := h.New(t, "http://provider.example", o)
+func (h Harness) open(t *testing.T, baseURL string, o upstream.Options) Provider {
+	p := h.New(t, baseURL, o)
 	if c, ok := p.(io.Closer); ok {
 		t.Cleanup(func() {
 			if err := c.Close(); err != nil {

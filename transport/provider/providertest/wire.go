@@ -207,7 +207,7 @@ func wireRedirect(t *testing.T, h Harness) {
 			hosts = append(hosts, address)
 			return dial(ctx, network, address)
 		}}
-		p := h.open(t, o)
+		p := h.open(t, nowhere, o)
 		Collect(t, p.Stream(t.Context(), hello)).Check(t, "", chat.CodeProviderError, "307")
 	})
 	if !slices.Equal(hosts, []string{"provider.example:80"}) {
