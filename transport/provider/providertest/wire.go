@@ -182,13 +182,16 @@ func wireRequest(t *testing.T, h Harness) {
 }
 
 // digest is a conversation in one line. Protocols differ in whether messages of
-// one role may follow each other.
+// one role may follow each other, and in whether one may be empty.
 func digest(messages []chat.PromptMessage) string {
 	var parts []string
 	var last chat.Role
 	for _, m := range messages {
 		words := strings.Join(strings.Fields(m.Content), " ")
-		if m.Role == last {
+		switch {
+		case words == "":
+			continue
+		case m.Role == last:
 			parts[len(parts)-1] += " " + words
 			continue
 		}
