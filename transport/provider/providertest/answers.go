@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -54,17 +53,7 @@ func (h Harness) answering(t *testing.T) (Provider, string) {
 	if h.Wire == nil {
 		return h.open(t, nowhere, upstream.Options{}), ""
 	}
-	p := h.piped(t, upstream.Options{}, func(conn net.Conn) {
-		if _, err := ReadRequest(conn); err != nil {
-			return
-		}
-		_, _ = io.WriteString(conn, EventStream+h.Wire.Begin)
-		for _, piece := range pieces {
-			time.Sleep(time.Millisecond)
-			_, _ = io.WriteString(conn, h.Wire.Text(piece))
-		}
-		_, _ = io.WriteString(conn, h.Wire.End)
-	})
+	p := h.piped(t, upstream.Options{}, Answer(false, EventStream+h.Wire.answer(pieces...)))
 	return p, strings.Join(pieces, "")
 }
 
@@ -112,7 +101,8 @@ func answerCancelledBefore(t *testing.T, p Provider, _ string) {
 	}
 }
 
-// answerCancelled cancels while the consumer holds the first piece.
+// answerCancelled cancels while the consumer holds the first piece, and the
+// others have arrived already.
 func answerCancelled(t *testing.T, p Provider, _ string) {
 	stopped := errors.New("stopped by a test")
 	ctx, cancel := context.WithCancelCause(t.Context())
