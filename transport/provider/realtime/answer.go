@@ -1,0 +1,175 @@
+package realtime
+
+import (
+	"slices"
+
+	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
+)
+
+// maxAsks is how many answers may be wanted at once.
+const maxAsks = 16
+
+// An ask is an answer that is wanted.
+type ask struct {
+	chat.Ask
+	told  bool // some of it was
+	tries int  // that were in vain
+}
+
+// A flight is the answer that the provider is giving. There is at most one on
+// a connection, until the provider has ended it.
+type flight struct {
+	ask   *ask   // nil once nobody wants it any more
+	key   string // of the message that it becomes
+	event string // that asked for it
+	id    string // of the response; empty until it was created
+}
+
+// want takes in what is to be answered.
+func (s *session) want(in chat.Ask) {
+	a := &ask{Ask: in}
+	if len(s.asks) >= maxAsks {
+		s.out.put(chat.Delta{Answer: in.Answer, Ended: &chat.Ended{State: chat.StateFailed, Error: errBusy.Err}})
+		return
+	}
+	if len(s.asks) == 0 { // somebody waits now
+		s.hurry()
+	}
+	s.asks = append(s.asks, a)
+}
+
+// ask sends what the provider lacks of the conversation, and asks for the answer.
+func (s *session) ask(a *ask) {
+	instructions, messages := conversation(a.Messages)
+	s.items.change(messages, s.send)
+	if n := len(messages); n > 0 && s.items.find(messages[n-1].key) < 0 {
+		s.end(a, chat.Ended{State: chat.StateFailed, Error: errUnheard.Err})
+		return
+	}
+	s.flight = &flight{ask: a, key: string(a.Answer)}
+	s.flight.event = s.send(clientEvent{Type: "response.create", Response: &responseConfig{
+		Instructions: instructions, MaxTokens: s.prompt.MaxTokens,
+	}})
+	s.patience.Reset(s.opts.FirstToken)
+}
+
+// end tells the end of an answer that was wanted.
+func (s *session) end(a *ask, e chat.Ended) {
+	s.asks = slices.DeleteFunc(s.asks, func(other *ask) bool { return other == a })
+	if s.flight != nil && s.flight.ask == a {
+		s.flight.ask = nil
+		s.patience.Stop()
+	}
+	s.out.put(chat.Delta{Answer: a.Answer, Ended: &e})
+}
+
+// cancel ends an answer at once. The provider is told, and has to end it too
+// before it is asked for the next one.
+func (s *session) cancel(answer chat.MessageID) {
+	i := slices.IndexFunc(s.asks, func(a *ask) bool { return a.Answer == answer })
+	if i < 0 {
+		return
+	}
+	a := s.asks[i]
+	flying := s.flight != nil && s.flight.ask == a
+	s.end(a, chat.Ended{State: chat.StateStopped})
+	if flying {
+		s.recall()
+	}
+}
+
+// fail ends the answer that the provider is giving, which is not wanted then.
+func (s *session) fail(f *upstream.Failure) {
+	if s.flight == nil || s.flight.ask == nil {
+		return
+	}
+	s.end(s.flight.ask, chat.Ended{State: chat.StateFailed, Error: f.Err})
+	s.recall()
+}
+
+// recall cancels the response. One that has not been created cannot be: the
+// provider would ignore that and give it nevertheless.
+func (s *session) recall() {
+	if s.flight.id != "" {
+		s.send(clientEvent{Type: "response.cancel", ResponseID: s.flight.id})
+	}
+	s.overdue.Reset(s.opts.Cancel)
+}
+
+// late ends an answer that does not go on. A provider that is silent in one is
+// not asked on the same connection for another.
+func (s *session) late() {
+	if s.flight == nil || s.flight.ask == nil {
+		return
+	}
+	s.end(s.flight.ask, chat.Ended{State: chat.StateFailed, Error: errTimeout.Err})
+	s.drop(errTimeout)
+}
+
+// created names the response that was asked for.
+func (s *session) created(r *response) {
+	f := s.flight
+	if f == nil || f.id != "" {
+		return
+	}
+	f.id = r.ID
+	if f.ask == nil {
+		s.recall()
+	}
+}
+
+// speaks returns the ask that the response answers, if it is wanted.
+func (s *session) speaks(id string) *ask {
+	if f := s.flight; f != nil && f.id == id {
+		return f.ask
+	}
+	return nil
+}
+
+// piece passes on a piece of the answer.
+func (s *session) piece(response string, d chat.Delta) {
+	a := s.speaks(response)
+	if a == nil || size(d) == 0 {
+		return
+	}
+	a.told = true
+	s.patience.Reset(s.opts.Silence)
+	d.Answer = a.Answer
+	if !s.out.put(d) {
+		s.fail(errSlow)
+	}
+}
+
+// produced notes the item that the answer becomes.
+func (s *session) produced(e *serverEvent) {
+	if f := s.flight; f != nil && f.id == e.ResponseID && e.Item.Type == "message" && s.items.find(f.key) < 0 {
+		s.items = append(s.items, item{key: f.key, id: e.Item.ID})
+	}
+}
+
+// done ends the flight, and the answer if it is still wanted.
+func (s *session) done(r *response) {
+	f := s.flight
+	if f == nil || f.id != r.ID {
+		return
+	}
+	s.overdue.Stop()
+	if a := f.ask; a != nil {
+		if u := r.usage(); u != nil {
+			s.out.put(chat.Delta{Answer: a.Answer, Usage: u})
+		}
+		s.end(a, s.ended(r))
+	}
+	s.flight = nil
+}
+
+func (s *session) ended(r *response) chat.Ended {
+	switch r.Status {
+	case "completed":
+		return chat.Ended{State: chat.StateCompleted}
+	case "cancelled":
+		return chat.Ended{State: chat.StateStopped}
+	}
+	return chat.Ended{State: chat.StateFailed, Error: s.clean.unfinished(r).Err}
+}

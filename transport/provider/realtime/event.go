@@ -1,0 +1,136 @@
+package realtime
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"parlor/protocol/chat"
+)
+
+// The client events. EventID comes back in the error that refuses one.
+type (
+	clientEvent struct {
+		Type    string `json:"type"`
+		EventID string `json:"event_id,omitempty"`
+
+		Session    *sessionConfig  `json:"session,omitempty"`
+		Audio      string          `json:"audio,omitempty"`
+		Previous   string          `json:"previous_item_id,omitempty"`
+		Item       *newItem        `json:"item,omitempty"`
+		ItemID     string          `json:"item_id,omitempty"`
+		Response   *responseConfig `json:"response,omitempty"`
+		ResponseID string          `json:"response_id,omitempty"`
+	}
+	sessionConfig struct {
+		Type       string      `json:"type"`
+		Modalities []string    `json:"output_modalities"`
+		Audio      audioConfig `json:"audio"`
+	}
+	audioConfig struct {
+		Input  inputConfig  `json:"input"`
+		Output outputConfig `json:"output"`
+	}
+	inputConfig struct {
+		Format        audioFormat   `json:"format"`
+		Transcription transcription `json:"transcription"`
+		TurnDetection *struct{}     `json:"turn_detection"` // null: people say when they have finished
+	}
+	outputConfig struct {
+		Format audioFormat `json:"format"`
+		Voice  string      `json:"voice,omitempty"`
+	}
+	audioFormat struct {
+		Type string `json:"type"`
+		Rate int    `json:"rate"`
+	}
+	transcription struct {
+		Model string `json:"model"`
+	}
+	newItem struct {
+		ID      string    `json:"id"`
+		Type    string    `json:"type"`
+		Role    chat.Role `json:"role"`
+		Content []content `json:"content"`
+	}
+	content struct {
+		Type string `json:"type"`
+		Text string `json:"text"`
+	}
+	responseConfig struct {
+		Instructions string `json:"instructions,omitempty"`
+		MaxTokens    int    `json:"max_output_tokens,omitempty"`
+	}
+)
+
+// pcm is what [chat.AudioAppend] and [chat.Delta] hold.
+var pcm = audioFormat{Type: "audio/pcm", Rate: 24000}
+
+// newMessage is the item of a message.
+func newMessage(id string, m chat.PromptMessage) *newItem {
+	kind := "input_text"
+	if m.Role == chat.RoleAssistant {
+		kind = "output_text"
+	}
+	return &newItem{ID: id, Type: "message", Role: m.Role, Content: []content{{kind, m.Content}}}
+}
+
+// maxItemID is what the provider takes as an id, in bytes.
+const maxItemID = 32
+
+// itemID returns the name of a message among the provider's items: its UUID
+// without dashes, or a hash of whatever else names it.
+func itemID(key string) string {
+	id := strings.ReplaceAll(key, "-", "")
+	if len(id) == maxItemID && strings.Trim(id, "0123456789abcdef") == "" {
+		return id
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:maxItemID/2])
+}
+
+// serverEvent is what we need of all server events, and no more.
+type serverEvent struct {
+	Type       string       `json:"type"`
+	ResponseID string       `json:"response_id"`
+	ItemID     string       `json:"item_id"`
+	Delta      string       `json:"delta"`
+	Transcript string       `json:"transcript"`
+	Item       serverItem   `json:"item"`
+	Response   response     `json:"response"`
+	Error      *serverError `json:"error"`
+}
+
+type serverItem struct {
+	ID   string `json:"id"`
+	Type string `json:"type"`
+}
+
+type response struct {
+	ID      string `json:"id"`
+	Status  string `json:"status"`
+	Details struct {
+		Reason string       `json:"reason"`
+		Error  *serverError `json:"error"`
+	} `json:"status_details"`
+	Usage struct {
+		Input  int `json:"input_tokens"`
+		Output int `json:"output_tokens"`
+		Total  int `json:"total_tokens"`
+	} `json:"usage"`
+}
+
+// usage returns what the answer has cost, or nil if the provider did not say.
+func (r *response) usage() *chat.Usage {
+	if r.Usage.Total == 0 {
+		return nil
+	}
+	return &chat.Usage{PromptTokens: r.Usage.Input, CompletionTokens: r.Usage.Output, TotalTokens: r.Usage.Total}
+}
+
+type serverError struct {
+	Type    string `json:"type"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	EventID string `json:"event_id"` // of the client event that it refuses
+}

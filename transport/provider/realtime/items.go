@@ -1,0 +1,100 @@
+package realtime
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+
+	"parlor/protocol/chat"
+)
+
+// An item is a message that the provider has.
+type item struct {
+	key    string // of our message
+	id     string // the provider's; empty for speech of which it has not been told
+	event  string // that created it; empty if the provider did
+	spoken bool   // and no part of a conversation that was asked about yet
+}
+
+// items are the conversation as the provider has it.
+type items []item
+
+func (s items) find(key string) int {
+	return slices.IndexFunc(s, func(i item) bool { return i.key == key })
+}
+
+// A message is one of a conversation, with its key.
+type message struct {
+	key string
+	chat.PromptMessage
+}
+
+// conversation splits what has to be known into the instructions and the rest.
+// Messages without an id are known by their contents.
+func conversation(prompt []chat.PromptMessage) (instructions string, messages []message) {
+	seen := make(map[string]int)
+	var told []string
+	for _, m := range prompt {
+		if m.Role == chat.RoleSystem && len(messages) == 0 {
+			told = append(told, m.Content)
+			continue
+		}
+		key := string(m.ID)
+		if key == "" {
+			key = digest(string(m.Role), m.Content)
+			seen[key]++
+			key += "#" + strconv.Itoa(seen[key])
+		}
+		messages = append(messages, message{key, m})
+	}
+	return strings.Join(told, "\n\n"), messages
+}
+
+func digest(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:])
+}
+
+// change makes the items those of messages by client events, of which send
+// returns the names. What was said meanwhile and not asked about stays.
+func (s *items) change(messages []message, send func(clientEvent) string) {
+	wanted := make(map[string]bool, len(messages))
+	for _, m := range messages {
+		wanted[m.key] = true
+	}
+	*s = slices.DeleteFunc(*s, func(i item) bool {
+		gone := !wanted[i.key] && !i.spoken && i.id != ""
+		if gone {
+			send(clientEvent{Type: "conversation.item.delete", ItemID: i.id})
+		}
+		return gone
+	})
+	at := 0 // where the next message belongs
+	for _, m := range messages {
+		if i := s.find(m.key); i >= 0 {
+			(*s)[i].spoken = false
+			at = i + 1
+			continue
+		}
+		if m.Content == "" {
+			continue // the provider refuses these
+		}
+		id := itemID(m.key)
+		event := send(clientEvent{Type: "conversation.item.create", Previous: s.before(at), Item: newMessage(id, m.PromptMessage)})
+		*s = slices.Insert(*s, at, item{key: m.key, id: id, event: event})
+		at++
+	}
+}
+
+// before names the item that place at follows; at the end nothing has to.
+func (s items) before(at int) string {
+	switch {
+	case at == len(s):
+		return ""
+	case at == 0:
+		return "root"
+	}
+	return s[at-1].id
+}

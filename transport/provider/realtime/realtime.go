@@ -1,0 +1,229 @@
+// Package realtime talks with models that listen and speak, behind OpenAI's
+// Realtime protocol as it became generally available.
+//
+//	Input → session → client events → WebSocket → provider
+//	Delta ← outbox ← session ← server events ← reader ←┘
+//
+// A session is one goroutine that owns everything, beside one that reads its
+// connection. The session puts deltas into a buffer of limited size and never
+// waits for its consumer, so that the connection is always read and pings are
+// always answered. What does not fit: audio is dropped, and the answer whose
+// text does not fit fails.
+//
+// # The conversation
+//
+// The provider keeps the conversation for as long as the connection lives, and
+// every Ask says what it now has to be: the session creates the messages that
+// the provider lacks, in their places, and deletes those that are no part of it
+// any more. So a new connection needs no other state than the next Ask, and
+// what was spoken survives one as its transcript.
+//
+// # Answers
+//
+// The provider gives one answer at a time, and does not take back one that was
+// asked for: one that was cancelled is ignored until its end has come, and the
+// connection is replaced if it does not come in time. An answer is asked for
+// again only if nothing of it has been told.
+//
+// # Connections
+//
+// One is opened when something is wanted of it, replaced in a quiet moment
+// before the provider's limit of an hour, and opened again, later and later,
+// when it was lost in such a moment.
+package realtime
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/gorilla/websocket"
+
+	"parlor/protocol/chat"
+)
+
+// DefaultBaseURL is where OpenAI itself answers.
+const DefaultBaseURL = "https://api.openai.com/v1"
+
+// Options configure a [Client]. The zero value is ready to use.
+type Options struct {
+	// Connect limits opening a connection, with its TLS and WebSocket
+	// handshakes, and Write each write to it. Zero means 10 s and 5 s.
+	Connect, Write time.Duration
+
+	// FirstToken limits the time until the first piece of an answer, and Silence
+	// the time between two. Zero means 60 s and 30 s.
+	FirstToken, Silence time.Duration
+
+	// Cancel limits the wait for the end of an answer that was cancelled,
+	// before which no other is given. Zero means 3 s.
+	Cancel time.Duration
+
+	// Heartbeat is the time between pings. After twice that without a sign of
+	// life a connection is lost. Zero means 20 s.
+	Heartbeat time.Duration
+
+	// MaxAge is when a connection is replaced; OpenAI ends it after 60 minutes.
+	// Zero means 55 minutes.
+	MaxAge time.Duration
+
+	// Retries is how often an answer is asked for again, and a connection that
+	// nobody waits for opened again. Zero means 3; a negative number none.
+	Retries int
+
+	// Backoff is the delay before the first retry; it doubles up to MaxBackoff.
+	// Zero means 500 ms and 30 s.
+	Backoff, MaxBackoff time.Duration
+
+	// MaxEvent limits the bytes of one server event; a longer one costs the
+	// connection. Zero means 1 MiB.
+	MaxEvent int64
+
+	// MaxBuffer limits the bytes of deltas that wait for the consumer. Zero
+	// means 1 MiB.
+	MaxBuffer int
+
+	// Transcription names the model that writes down what people say. Empty
+	// means gpt-4o-mini-transcribe.
+	Transcription string
+
+	// Voice is the model's voice. Empty leaves it to the provider.
+	Voice string
+
+	// DialContext opens connections. Nil means the system's TCP.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+func (o Options) withDefaults() Options {
+	o.Connect = cmp.Or(o.Connect, 10*time.Second)
+	o.Write = cmp.Or(o.Write, 5*time.Second)
+	o.FirstToken = cmp.Or(o.FirstToken, 60*time.Second)
+	o.Silence = cmp.Or(o.Silence, 30*time.Second)
+	o.Cancel = cmp.Or(o.Cancel, 3*time.Second)
+	o.Heartbeat = cmp.Or(o.Heartbeat, 20*time.Second)
+	o.MaxAge = cmp.Or(o.MaxAge, 55*time.Minute)
+	o.Retries = max(cmp.Or(o.Retries, 3), 0)
+	o.Backoff = cmp.Or(o.Backoff, 500*time.Millisecond)
+	o.MaxBackoff = cmp.Or(o.MaxBackoff, 30*time.Second)
+	o.MaxEvent = cmp.Or(o.MaxEvent, 1<<20)
+	o.MaxBuffer = cmp.Or(o.MaxBuffer, 1<<20)
+	o.Transcription = cmp.Or(o.Transcription, "gpt-4o-mini-transcribe")
+	return o
+}
+
+// Errors of [New].
+var (
+	ErrBaseURL = errors.New("realtime: base URL must be absolute, http or https, without user and fragment")
+	ErrKey     = errors.New("realtime: key holds characters that no HTTP header can carry")
+)
+
+// A Client opens sessions at one base URL with one key. All methods may be
+// called from any goroutine; sessions share nothing.
+type Client struct {
+	opts   Options
+	base   *url.URL
+	header http.Header
+	clean  cleaner
+	dialer websocket.Dialer
+}
+
+// New returns a client of the API at baseURL ([DefaultBaseURL] if empty). An
+// empty key sends none. It connects to nothing yet.
+func New(baseURL, key string, o Options) (*Client, error) {
+	base, err := url.Parse(cmp.Or(baseURL, DefaultBaseURL))
+	if err != nil || base.Host == "" || base.User != nil || base.Fragment != "" {
+		return nil, ErrBaseURL
+	}
+	switch base.Scheme {
+	case "http":
+		base.Scheme = "ws"
+	case "https":
+		base.Scheme = "wss"
+	default:
+		return nil, ErrBaseURL
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+		return nil, ErrKey
+	}
+	header := http.Header{"User-Agent": {"parlor"}}
+	if key != "" {
+		header.Set("Authorization", "Bearer "+key)
+	}
+	return &Client{
+		opts: o.withDefaults(), base: base.JoinPath("realtime"), header: header, clean: newCleaner(key),
+		dialer: websocket.Dialer{Proxy: http.ProxyFromEnvironment, NetDialContext: o.DialContext},
+	}, nil
+}
+
+// Close does nothing: sessions end with their contexts.
+func (c *Client) Close() error { return nil }
+
+// The modalities of answers. Spoken ones come with the text of what is spoken.
+const (
+	spoken  = "audio"
+	written = "text"
+)
+
+// Stream holds a session with the model p.Model, see [chat.Input], or without
+// p.Input asks for one answer, in text alone.
+//
+// Whatever goes wrong between the session and its provider fails answers and
+// what was said, with [chat.CodeProviderError] or [chat.CodeProviderTimeout],
+// and not the session. When Stream returns, its connection is closed and its
+// goroutines are gone.
+func (c *Client) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
+	if p.Input == nil {
+		return c.once(ctx, p)
+	}
+	return c.session(ctx, p, spoken)
+}
+
+func (c *Client) session(ctx context.Context, p chat.Prompt, modality string) iter.Seq2[chat.Delta, error] {
+	return func(yield func(chat.Delta, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		s := newSession(c, p, modality)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.out.end(s.run(ctx))
+		}()
+		defer func() {
+			cancel()
+			<-ended
+		}()
+		s.out.drain(yield)
+	}
+}
+
+// once asks for one answer, as a stream of its own.
+func (c *Client) once(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
+	return func(yield func(chat.Delta, error) bool) {
+		const answer = "answer"
+		input := make(chan chat.Input, 1)
+		input <- chat.Ask{Answer: answer, Messages: p.Messages}
+		p.Input = input
+		for d, err := range c.session(ctx, p, written) {
+			switch {
+			case err != nil:
+				yield(chat.Delta{}, err)
+				return
+			case d.Ended == nil:
+				d.Answer = ""
+				if !yield(d, nil) {
+					return
+				}
+				continue
+			case d.Ended.State != chat.StateCompleted:
+				yield(chat.Delta{}, cmp.Or(d.Ended.Error, errCancelled))
+			}
+			return
+		}
+	}
+}

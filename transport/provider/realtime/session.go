@@ -1,0 +1,245 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
+)
+
+// A session is the goroutine of one conversation. Only the outbox is shared.
+type session struct {
+	*Client
+	prompt   chat.Prompt
+	modality string
+	out      *outbox
+
+	conn    *conn // nil while there is none
+	items   items
+	events  int          // counts the client events, to name them
+	config  string       // the one that configured the connection
+	noticed *serverError // the last one that belonged to nothing
+
+	asks    []*ask  // answers that are wanted, in order
+	flight  *flight // the answer that the provider gives
+	tries   int     // to open a connection that nobody waits for
+	waiting bool    // for the next try
+	old     bool    // the connection is to be replaced
+
+	appended bool                      // there is speech that was not committed
+	lostPart bool                      // some of it went with a connection
+	commits  []commit                  // that the provider has not confirmed, in order
+	heard    map[string]chat.MessageID // by item: speech that is being written down
+
+	retry    *time.Timer // ends waiting
+	patience *time.Timer // the answer has to go on
+	overdue  *time.Timer // the cancelled answer has to end
+	renewal  *time.Timer // the connection gets old
+	pulse    *time.Ticker
+}
+
+// commit is speech on its way to become an item.
+type commit struct {
+	message chat.MessageID
+	event   string
+}
+
+func newSession(c *Client, p chat.Prompt, modality string) *session {
+	return &session{
+		Client: c, prompt: p, modality: modality, out: newOutbox(c.opts.MaxBuffer), heard: make(map[string]chat.MessageID),
+		retry: stopped(), patience: stopped(), overdue: stopped(), renewal: stopped(), pulse: time.NewTicker(c.opts.Heartbeat),
+	}
+}
+
+func stopped() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+// run serves the session until its input or its context ends.
+func (s *session) run(ctx context.Context) error {
+	defer s.stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case in, ok := <-s.prompt.Input:
+			if !ok {
+				return nil
+			}
+			s.input(ctx, in)
+		case r := <-s.incoming():
+			s.receive(r)
+		case <-s.retry.C:
+			s.waiting = false
+			s.open(ctx)
+		case <-s.patience.C:
+			s.late()
+		case <-s.overdue.C:
+			s.drop(errTimeout)
+		case <-s.renewal.C:
+			s.old = true
+		case <-s.pulse.C:
+			if s.conn != nil {
+				s.conn.ping()
+			}
+		}
+		s.proceed(ctx)
+	}
+}
+
+func (s *session) incoming() <-chan received {
+	if s.conn == nil {
+		return nil
+	}
+	return s.conn.events
+}
+
+func (s *session) stop() {
+	for _, t := range []*time.Timer{s.retry, s.patience, s.overdue, s.renewal} {
+		t.Stop()
+	}
+	s.pulse.Stop()
+	if s.conn != nil {
+		s.conn.close()
+	}
+}
+
+func (s *session) input(ctx context.Context, in chat.Input) {
+	switch in := in.(type) {
+	case chat.AudioAppend:
+		s.append(ctx, in)
+	case chat.AudioClear:
+		s.appended, s.lostPart = false, false
+		if s.conn != nil {
+			s.send(clientEvent{Type: "input_audio_buffer.clear"})
+		}
+	case chat.AudioCommit:
+		s.commit(ctx, in)
+	case chat.Ask:
+		s.want(in)
+	case chat.Cancel:
+		s.cancel(in.Answer)
+	}
+}
+
+// proceed does what now can be done, if it is the session that has to act.
+func (s *session) proceed(ctx context.Context) {
+	switch {
+	case s.old && s.quiet():
+		s.drop(nil)
+		s.open(ctx)
+	case len(s.asks) == 0 || s.waiting || s.flight != nil:
+	case s.conn == nil:
+		s.open(ctx)
+	default:
+		s.ask(s.asks[0])
+	}
+}
+
+// quiet reports whether nothing would be lost with the connection.
+func (s *session) quiet() bool {
+	return len(s.asks) == 0 && s.flight == nil && !s.appended && len(s.commits) == 0 && len(s.heard) == 0
+}
+
+// connected opens a connection if there is none, and reports whether there is
+// one.
+func (s *session) connected(ctx context.Context) bool {
+	if s.conn == nil {
+		s.hurry()
+		s.open(ctx)
+	}
+	return s.conn != nil
+}
+
+// hurry ends the wait for the next try.
+func (s *session) hurry() {
+	s.waiting = false
+	s.retry.Stop()
+}
+
+// open opens a connection. Nothing else is done meanwhile, for Options.Connect
+// at most.
+func (s *session) open(ctx context.Context) {
+	c, err := s.dial(ctx, string(s.prompt.Model))
+	if err != nil {
+		var f *upstream.Failure
+		if errors.As(err, &f) {
+			s.lost(f)
+		}
+		return // or else ctx has ended
+	}
+	s.conn, s.old = c, false
+	s.renewal.Reset(s.opts.MaxAge)
+	s.pulse.Reset(s.opts.Heartbeat)
+	s.config = s.send(clientEvent{Type: "session.update", Session: &sessionConfig{
+		Type: "realtime", Modalities: []string{s.modality},
+		Audio: audioConfig{
+			Input:  inputConfig{Format: pcm, Transcription: transcription{s.opts.Transcription}},
+			Output: outputConfig{Format: pcm, Voice: s.opts.Voice},
+		},
+	}})
+}
+
+// send writes an event and returns the name that it was given.
+func (s *session) send(e clientEvent) string {
+	s.events++
+	e.EventID = fmt.Sprintf("parlor_%d", s.events)
+	s.conn.send(e)
+	return e.EventID
+}
+
+// lost deals with a connection that was lost or could not be opened. An answer
+// that waits for one is asked for again, unless some of it was told.
+func (s *session) lost(f *upstream.Failure) {
+	if s.conn != nil && time.Since(s.conn.opened) > s.opts.MaxBackoff {
+		s.tries = 0
+	}
+	s.drop(f)
+	switch {
+	case len(s.asks) > 0:
+		a := s.asks[0]
+		if a.told || !f.Retryable || a.tries >= s.opts.Retries {
+			s.end(a, chat.Ended{State: chat.StateFailed, Error: f.Err})
+			return
+		}
+		a.tries++
+		s.out.put(chat.Delta{Answer: a.Answer, Retrying: f.Err})
+		s.wait(a.tries, f)
+	case f.Retryable && s.tries < s.opts.Retries:
+		s.tries++
+		s.wait(s.tries, f)
+	}
+}
+
+// wait waits before the next try: longer each time, and for as long as the
+// provider asked.
+func (s *session) wait(tries int, f *upstream.Failure) {
+	s.waiting = true
+	s.retry.Reset(max(min(s.opts.Backoff<<(tries-1), s.opts.MaxBackoff), f.RetryAfter))
+}
+
+// drop closes the connection, if there is one, and forgets what went with it:
+// speech that was not written down fails as f says.
+func (s *session) drop(f *upstream.Failure) {
+	if s.conn == nil {
+		return
+	}
+	s.conn.close()
+	for _, c := range s.commits {
+		s.deaf(c.message, f)
+	}
+	for _, message := range s.heard {
+		s.deaf(message, f)
+	}
+	s.lostPart = s.lostPart || s.appended
+	s.conn, s.items, s.flight, s.commits, s.appended, s.noticed = nil, nil, nil, nil, false, nil
+	clear(s.heard)
+	s.patience.Stop()
+	s.overdue.Stop()
+	s.renewal.Stop()
+}

@@ -1,0 +1,580 @@
+package realtime
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"parlor/protocol/chat"
+	"parlor/transport/provider/providertest"
+)
+
+// A talk is a session under test, with both of its ends.
+type talk struct {
+	t   *testing.T
+	srv *server
+	in  chan chat.Input
+	out chan chat.Delta
+}
+
+func newTalk(t *testing.T, o Options) *talk {
+	w := &talk{t: t, srv: newServer(t), in: make(chan chat.Input), out: make(chan chat.Delta, 64)}
+	c := w.srv.client(o)
+	go func() {
+		defer close(w.out)
+		for d, err := range c.Stream(t.Context(), chat.Prompt{Model: "m1", Input: w.in}) {
+			if err == nil {
+				w.out <- d
+			}
+		}
+	}()
+	return w
+}
+
+// in runs a test in a bubble.
+func in(t *testing.T, o Options, test func(t *testing.T, w *talk)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newTalk(t, o)) })
+}
+
+func user(id chat.MessageID, text string) chat.PromptMessage {
+	return chat.PromptMessage{ID: id, Role: chat.RoleUser, Content: text}
+}
+
+func assistant(id chat.MessageID, text string) chat.PromptMessage {
+	return chat.PromptMessage{ID: id, Role: chat.RoleAssistant, Content: text}
+}
+
+func (w *talk) ask(answer chat.MessageID, messages ...chat.PromptMessage) {
+	w.in <- chat.Ask{Answer: answer, Messages: messages}
+}
+
+// ended reads up to the end of an answer, and returns what it said.
+func (w *talk) ended(answer chat.MessageID, state chat.State) (text string, last *chat.Ended) {
+	w.t.Helper()
+	for d := range w.out {
+		if d.Answer != answer {
+			w.t.Fatalf("got %+v, want a piece of %s", d, answer)
+		}
+		text += d.Text
+		if d.Ended != nil {
+			if d.Ended.State != state {
+				w.t.Fatalf("%s ended %s (%v), want %s", answer, d.Ended.State, d.Ended.Error, state)
+			}
+			return text, d.Ended
+		}
+	}
+	w.t.Fatal("the session ended")
+	return "", nil
+}
+
+func (w *talk) noPeer() {
+	w.t.Helper()
+	synctest.Wait()
+	select {
+	case <-w.srv.peers:
+		w.t.Error("there is a new connection")
+	default:
+	}
+}
+
+// answer answers the next question.
+func (p *peer) answer(text string) []chat.PromptMessage {
+	known := p.Asked()
+	p.Say(text)
+	p.Finish(chat.Usage{})
+	return known
+}
+
+func knows(t *testing.T, got []chat.PromptMessage, want ...chat.PromptMessage) {
+	t.Helper()
+	for i := range want {
+		want[i].ID = ""
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("conversation differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestConfiguration(t *testing.T) {
+	in(t, Options{Voice: "marin"}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "hello"))
+		p := <-w.srv.peers
+		got, err := json.Marshal(p.until("session.update").Session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := `{"type":"realtime","output_modalities":["audio"],"audio":{` +
+			`"input":{"format":{"type":"audio/pcm","rate":24000},"transcription":{"model":"gpt-4o-mini-transcribe"},"turn_detection":null},` +
+			`"output":{"format":{"type":"audio/pcm","rate":24000},"voice":"marin"}}}`
+		if string(got) != want {
+			t.Errorf("session is\n%s, want\n%s", got, want)
+		}
+	})
+}
+
+func TestConfigurationRefused(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "hello"))
+		p := <-w.srv.peers
+		e := p.until("session.update")
+		p.send(map[string]any{"type": "error", "error": map[string]any{"message": "no such voice", "event_id": e.EventID}})
+		_, end := w.ended("a1", chat.StateFailed)
+		if !strings.Contains(end.Error.Message, "no such voice") {
+			t.Errorf("failed with %v", end.Error)
+		}
+		p.Gone()
+	})
+}
+
+func TestInstructionsAreThoseOfTheTurn(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		system := chat.PromptMessage{Role: chat.RoleSystem, Content: "It is Sunday."}
+		w.ask("a1", system, user("m1", "hello"))
+		p := <-w.srv.peers
+		e := p.asked()
+		if got := e.Response.Instructions; got != "It is Sunday." {
+			t.Errorf("instructions are %q", got)
+		}
+		knows(t, p.conversation(), user("", "hello"))
+	})
+}
+
+func TestConversationBecomesWhatIsAsked(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.answer("first")
+		w.ended("a1", chat.StateCompleted)
+		w.ask("a2", user("m1", "one"), assistant("a1", "first"), user("m2", "two"))
+		p.answer("second")
+		w.ended("a2", chat.StateCompleted)
+
+		// The second message was edited, something older came in, and m1 without
+		// an id of ours stands for itself.
+		edited := []chat.PromptMessage{
+			{Role: chat.RoleUser, Content: "before"}, user("m1", "one"), assistant("a1", "first"), user("m2b", "2"),
+		}
+		w.ask("a3", edited...)
+		knows(t, p.answer("third"), edited...)
+		w.ended("a3", chat.StateCompleted)
+
+		edited = append(edited, assistant("a3", "third"), user("m3", "three"))
+		w.ask("a4", edited...)
+		knows(t, p.answer("fourth"), edited...)
+		w.ended("a4", chat.StateCompleted)
+	})
+}
+
+func TestRenewal(t *testing.T) {
+	const age = 10 * time.Minute
+	in(t, Options{MaxAge: age, Silence: time.Hour}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		first := <-w.srv.peers
+		first.Asked()
+		first.Say("fir")
+		time.Sleep(age + time.Minute)
+		w.noPeer() // while it answers
+		first.Say("st")
+		first.Finish(chat.Usage{})
+		w.ended("a1", chat.StateCompleted)
+		second := <-w.srv.peers
+		first.Gone()
+
+		conversation := []chat.PromptMessage{user("m1", "one"), assistant("a1", "first"), user("m2", "two")}
+		w.ask("a2", conversation...)
+		knows(t, second.answer("second"), conversation...)
+		w.ended("a2", chat.StateCompleted)
+
+		time.Sleep(age + time.Minute)
+		third := <-w.srv.peers // without anybody asking
+		second.Gone()
+		w.in <- chat.AudioAppend{Audio: "AAAA"}
+		time.Sleep(age + time.Minute)
+		w.noPeer() // while somebody speaks
+		w.in <- chat.AudioClear{}
+		<-w.srv.peers
+		third.Gone()
+	})
+}
+
+func TestReconnection(t *testing.T) {
+	o := Options{Retries: 3, Backoff: time.Second, MaxBackoff: 3 * time.Second}
+	in(t, o, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.answer("first")
+		w.ended("a1", chat.StateCompleted)
+		for _, want := range []time.Duration{time.Second, 2 * time.Second, 3 * time.Second} {
+			start := time.Now()
+			p.HangUp()
+			p = <-w.srv.peers
+			if got := time.Since(start); got != want {
+				t.Errorf("connected again after %v, want %v", got, want)
+			}
+		}
+		p.HangUp()
+		time.Sleep(time.Hour)
+		w.noPeer() // until somebody needs it
+		conversation := []chat.PromptMessage{user("m1", "one"), assistant("a1", "first"), user("m2", "two")}
+		w.ask("a2", conversation...)
+		p = <-w.srv.peers
+		knows(t, p.answer("second"), conversation...)
+		w.ended("a2", chat.StateCompleted)
+	})
+}
+
+func TestAskedAgainBeforeTheFirstPiece(t *testing.T) {
+	in(t, Options{Retries: 1}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.Asked()
+		p.HangUp()
+		if d := <-w.out; d.Answer != "a1" || d.Retrying == nil {
+			t.Errorf("got %+v, want word of a retry", d)
+		}
+		p = <-w.srv.peers
+		knows(t, p.answer("first"), user("", "one"))
+		if text, _ := w.ended("a1", chat.StateCompleted); text != "first" {
+			t.Errorf("answer is %q", text)
+		}
+
+		w.ask("a2", user("m1", "one"), assistant("a1", "first"), user("m2", "two"))
+		p.Asked()
+		p.HangUp()
+		p = <-w.srv.peers
+		p.Asked()
+		p.send(map[string]any{"type": "error", "error": map[string]any{"message": "the session has lived long enough"}})
+		p.HangUp()
+		<-w.out
+		_, end := w.ended("a2", chat.StateFailed)
+		if !strings.Contains(end.Error.Message, "long enough") {
+			t.Errorf("failed with %v", end.Error)
+		}
+	})
+}
+
+func TestRetryWaitsAsLongAsTheProviderAsks(t *testing.T) {
+	in(t, Options{Retries: 1}, func(t *testing.T, w *talk) {
+		w.srv.refusal.Store(&providertest.Refusal{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"7"}}})
+		start := time.Now()
+		w.ask("a1", user("m1", "one"))
+		<-w.out
+		w.srv.refusal.Store(nil)
+		p := <-w.srv.peers
+		if got := time.Since(start); got != 7*time.Second {
+			t.Errorf("asked again after %v", got)
+		}
+		p.answer("first")
+		w.ended("a1", chat.StateCompleted)
+	})
+}
+
+func TestCancelBeforeTheResponseExists(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.asked()
+		w.in <- chat.Cancel{Answer: "a1"}
+		w.ended("a1", chat.StateStopped)
+		w.ask("a2", user("m1", "one"), user("m2", "two"))
+		synctest.Wait()
+		if len(p.in) > 0 {
+			t.Errorf("the provider was sent %+v", <-p.in)
+		}
+		p.begin()
+		if e := p.until("response.cancel"); e.ResponseID != "resp_1" {
+			t.Errorf("cancelled %q", e.ResponseID)
+		}
+		p.Say("too late")
+		synctest.Wait()
+		if len(p.in) > 0 {
+			t.Errorf("the provider was sent %+v", <-p.in)
+		}
+		p.Stop()
+		p.answer("second")
+		if text, _ := w.ended("a2", chat.StateCompleted); text != "second" {
+			t.Errorf("answer is %q", text)
+		}
+	})
+}
+
+func TestCancelThatIsIgnoredCostsTheConnection(t *testing.T) {
+	in(t, Options{Cancel: 2 * time.Second}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.Asked()
+		p.Say("fir")
+		<-w.out
+		w.in <- chat.Cancel{Answer: "a1"}
+		w.ended("a1", chat.StateStopped)
+		start := time.Now()
+		conversation := []chat.PromptMessage{user("m1", "one"), assistant("a1", "fir"), user("m2", "two")}
+		w.ask("a2", conversation...)
+		next := <-w.srv.peers
+		p.Gone()
+		if got := time.Since(start); got != 2*time.Second {
+			t.Errorf("asked elsewhere after %v", got)
+		}
+		knows(t, next.answer("second"), conversation...)
+		w.ended("a2", chat.StateCompleted)
+	})
+}
+
+func TestErrorLeavesTheSessionOpen(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.Asked()
+		p.send(map[string]any{"type": "error", "error": map[string]any{"message": "by the way"}})
+		p.Say("first")
+		p.Finish(chat.Usage{})
+		w.ended("a1", chat.StateCompleted)
+
+		w.ask("a2", user("m1", "one"), assistant("a1", "first"), user("m2", "two"))
+		e := p.asked()
+		p.send(map[string]any{"type": "error", "error": map[string]any{"message": "not today", "event_id": e.EventID}})
+		if _, end := w.ended("a2", chat.StateFailed); !strings.Contains(end.Error.Message, "not today") {
+			t.Errorf("failed with %v", end.Error)
+		}
+		w.ask("a3", user("m1", "one"), assistant("a1", "first"), user("m2", "two"))
+		p.answer("third")
+		w.ended("a3", chat.StateCompleted)
+	})
+}
+
+func TestIncompleteAnswerFails(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.Asked()
+		p.Say("first")
+		p.done("incomplete", map[string]any{"status_details": map[string]any{"reason": "max_output_tokens"}})
+		text, end := w.ended("a1", chat.StateFailed)
+		if text != "first" || !strings.Contains(end.Error.Message, "max_output_tokens") {
+			t.Errorf("got %q, %v", text, end.Error)
+		}
+	})
+}
+
+func TestSpeech(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.in <- chat.AudioAppend{Audio: "AAAA"}
+		w.in <- chat.AudioCommit{MessageID: "s1"}
+		w.ask("a1", user("s1", "")) // not written down yet
+		p := <-w.srv.peers
+		p.Committed()
+		knows(t, p.answer("first"), user("", ""))
+		w.ended("a1", chat.StateCompleted)
+		p.send(map[string]any{
+			"type": "conversation.item.input_audio_transcription.failed", "item_id": p.item,
+			"error": map[string]any{"message": "mumbled, " + testKey},
+		})
+		d := <-w.out
+		if d.Heard == nil || d.Heard.MessageID != "s1" || d.Heard.Error == nil || strings.Contains(d.Heard.Error.Message, testKey) {
+			t.Errorf("got %+v", d)
+		}
+
+		w.in <- chat.AudioCommit{MessageID: "s2"}
+		p.Committed()
+		p.send(map[string]any{"type": "conversation.item.input_audio_transcription.completed", "item_id": p.item, "transcript": "yes"})
+		if d := <-w.out; d.Heard == nil || d.Heard.Text != "yes" || d.Heard.MessageID != "s2" {
+			t.Errorf("got %+v", d)
+		}
+	})
+}
+
+func TestSpeechGoesWithTheConnection(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		deaf := func(id chat.MessageID) {
+			t.Helper()
+			if d := <-w.out; d.Heard == nil || d.Heard.MessageID != id || d.Heard.Error == nil {
+				t.Errorf("got %+v, want that %s was not heard", d, id)
+			}
+		}
+		w.in <- chat.AudioAppend{Audio: "AAAA"}
+		w.in <- chat.AudioCommit{MessageID: "s1"}
+		p := <-w.srv.peers
+		p.Committed()
+		w.in <- chat.AudioAppend{Audio: "BBBB"}
+		synctest.Wait()
+		p.HangUp()
+		deaf("s1")
+		p = <-w.srv.peers
+		w.in <- chat.AudioAppend{Audio: "CCCC"} // the rest of what was lost
+		w.in <- chat.AudioCommit{MessageID: "s2"}
+		deaf("s2")
+		w.ask("a1", user("s2", ""))
+		w.ended("a1", chat.StateFailed)
+		w.in <- chat.AudioAppend{Audio: "DDDD"}
+		w.in <- chat.AudioCommit{MessageID: "s3"}
+		if got := p.Committed(); got != "DDDD" {
+			t.Errorf("heard %q", got)
+		}
+	})
+}
+
+func TestCommitThatIsRefused(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.answer("first")
+		w.ended("a1", chat.StateCompleted)
+		w.in <- chat.AudioCommit{MessageID: "s1"}
+		var e clientEvent
+		for e = range p.in {
+			if e.Type == "input_audio_buffer.commit" {
+				break
+			}
+		}
+		p.send(map[string]any{"type": "error", "error": map[string]any{
+			"code": "input_audio_buffer_commit_empty", "message": "the buffer is too small", "event_id": e.EventID,
+		}})
+		if d := <-w.out; d.Heard == nil || d.Heard.Error == nil || !strings.Contains(d.Heard.Error.Message, "too small") {
+			t.Errorf("got %+v", d)
+		}
+	})
+}
+
+// A consumer that does not take anything costs audio, and not the connection.
+func TestSlowConsumer(t *testing.T) {
+	const buffer = 1000
+	synctest.Test(t, func(t *testing.T) {
+		w := &talk{t: t, srv: newServer(t), in: make(chan chat.Input), out: make(chan chat.Delta)}
+		c := w.srv.client(Options{MaxBuffer: buffer})
+		go func() {
+			defer close(w.out)
+			for d := range c.Stream(t.Context(), chat.Prompt{Model: "m1", Input: w.in}) {
+				select {
+				case w.out <- d:
+				case <-t.Context().Done():
+					return
+				}
+			}
+		}()
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		pongs := 0
+		p.ws.SetPongHandler(func(string) error { pongs++; return nil })
+		p.Asked()
+		for range 10 {
+			p.Speak(strings.Repeat("A", buffer/4), "word ")
+			p.ws.WriteControl(9, nil, time.Now().Add(time.Second))
+		}
+		p.Finish(chat.Usage{})
+		synctest.Wait()
+		if pongs != 10 {
+			t.Errorf("%d of 10 pings were answered", pongs)
+		}
+		text, audio := "", 0
+		for d := range w.out {
+			text, audio = text+d.Text, audio+len(d.Audio)
+			if d.Ended != nil {
+				if d.Ended.State != chat.StateCompleted {
+					t.Errorf("ended %+v", d.Ended)
+				}
+				break
+			}
+		}
+		if text != strings.Repeat("word ", 10) || audio > buffer || audio < buffer/2 {
+			t.Errorf("got %q and %d bytes of audio", text, audio)
+		}
+
+		w.ask("a2", user("m1", "one"), assistant("a1", text), user("m2", "two"))
+		p.Asked()
+		for range 5 {
+			p.Say(strings.Repeat("B", buffer/4))
+		}
+		p.Cancelled()
+		if _, end := w.ended("a2", chat.StateFailed); end.Error.Message != errSlow.Err.Message {
+			t.Errorf("failed with %v", end.Error)
+		}
+	})
+}
+
+func TestDeadConnectionIsNoticed(t *testing.T) {
+	in(t, Options{Heartbeat: 10 * time.Second, Retries: 1, Backoff: time.Second}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.answer("first")
+		w.ended("a1", chat.StateCompleted)
+		time.Sleep(30 * time.Minute)
+		w.noPeer() // pongs keep it
+		p.deaf.Store(true)
+		start := time.Now()
+		<-w.srv.peers
+		if got := time.Since(start); got > 32*time.Second {
+			t.Errorf("replaced after %v", got)
+		}
+	})
+}
+
+func TestReadLimit(t *testing.T) {
+	in(t, Options{MaxEvent: 1000}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.Asked()
+		p.Say(strings.Repeat("A", 2000))
+		if _, end := w.ended("a1", chat.StateFailed); !strings.Contains(end.Error.Message, "too long") {
+			t.Errorf("failed with %v", end.Error)
+		}
+	})
+}
+
+func TestConnectLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t)
+		c := srv.client(Options{Connect: 2 * time.Second, Retries: -1})
+		c.dialer.NetDialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		start := time.Now()
+		var err error
+		for _, err = range c.Stream(t.Context(), chat.Prompt{Model: "m1", Messages: []chat.PromptMessage{user("m1", "one")}}) {
+		}
+		if e := chat.AsError(err); e == nil || e.Code != chat.CodeProviderTimeout || time.Since(start) != 2*time.Second {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+func TestOneAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t)
+		c := srv.client(Options{})
+		go func() {
+			p := <-srv.peers
+			if got := p.until("session.update").Session.Modalities; len(got) != 1 || got[0] != written {
+				t.Errorf("modalities are %v", got)
+			}
+			p.Asked()
+			p.Say("fir")
+			p.Say("st")
+			p.Finish(chat.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3})
+		}()
+		o := providertest.Collect(t, c.Stream(t.Context(), chat.Prompt{Model: "m1", Messages: []chat.PromptMessage{user("m1", "one")}}))
+		o.Check(t, "first", "", "")
+		if o.Usage == nil || o.Usage.TotalTokens != 3 {
+			t.Errorf("usage is %+v", o.Usage)
+		}
+	})
+}
+
+func TestNew(t *testing.T) {
+	for _, base := range []string{"x", "ftp://h", "http://u:p@h", "http://h/#f"} {
+		if _, err := New(base, "", Options{}); err != ErrBaseURL {
+			t.Errorf("New(%q): %v", base, err)
+		}
+	}
+	if _, err := New("", "a\nb", Options{}); err != ErrKey {
+		t.Errorf("New with a bad key: %v", err)
+	}
+}
