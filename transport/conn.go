@@ -142,21 +142,22 @@ func (c *Conn) RemoteAddr() string { return c.remote }
 // not be changed any more.
 //
 // Options.Coalesce is asked to make what waits smaller, now and then and before
-// more than QueueBytes would wait. If that is not enough, Send cuts the connection off and returns
-// [ErrSlowConsumer], unless nothing waits: else what is larger than QueueBytes
+// more than QueueBytes would wait, and then Options.Shed to leave out what it may. If that is
+// not enough, Send cuts the connection off and returns [ErrSlowConsumer], unless nothing waits: else what is larger than QueueBytes
 // could never be sent, and its client would come back for it for ever. Once
 // the connection ends it returns [ErrClosed].
 func (c *Conn) Send(frames ...engineio.Frame) error {
-	size := 0
-	for _, f := range frames {
-		size += cost(f)
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.end.reason != "":
+	if c.end.reason != "" {
 		return ErrClosed
-	case !c.roomLocked(size):
+	}
+	fits := c.roomLocked(costs(frames))
+	if shed := c.server.opts.Shed; !fits && shed != nil {
+		frames = shed(frames)
+		fits = len(frames) == 0 || c.roomLocked(costs(frames))
+	}
+	if !fits {
 		c.shutLocked(ending{reason: ReasonSlowConsumer, cut: true})
 		return ErrSlowConsumer
 	}
@@ -172,7 +173,14 @@ func (c *Conn) roomLocked(size int) bool {
 	if c.out.bytes == 0 || c.out.bytes+size <= min(c.out.relief, opts.QueueBytes) {
 		return true
 	}
-	return c.out.room(size, opts.QueueBytes, opts.Coalesce)
+	if c.out.room(size, opts.QueueBytes, opts.Coalesce) {
+		return true
+	}
+	if opts.Shed == nil {
+		return false
+	}
+	c.out.coalesce(opts.Shed, c.out.next)
+	return c.out.bytes+size <= opts.QueueBytes
 }
 
 // TrySend queues the frames if they could be written at once, and else drops

@@ -92,6 +92,11 @@ type Options struct {
 	// change the frames or keep the slice. Nil leaves everything as it is.
 	Coalesce func([]engineio.Frame) []engineio.Frame
 
+	// Shed returns the frames without those that a client which is behind can do
+	// without. It is called where what Coalesce returns would still take more
+	// than QueueBytes, under the same conditions. Nil keeps all.
+	Shed func([]engineio.Frame) []engineio.Frame
+
 	// WriteTimeout is how long a client may take to read anything of what is
 	// being written to it. Zero means DefaultWriteTimeout.
 	WriteTimeout time.Duration

@@ -24,6 +24,13 @@ const (
 // cost returns how much of its budget a frame takes.
 func cost(f engineio.Frame) int { return len(f.Data) + frameOverhead }
 
+func costs(frames []engineio.Frame) (sum int) {
+	for _, f := range frames {
+		sum += cost(f)
+	}
+	return sum
+}
+
 // An outbox is what waits to be written to one client, in order. It is guarded
 // by the Conn's mutex.
 type outbox struct {

@@ -29,7 +29,7 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.emitFrom(c.offset(), "room_left", "", left)
 		c.ok(e, left)
 	case wire.SendMessage:
-		c.answerSend(e, r, body.(room.Sent))
+		c.answerMessage(e, r, body)
 	case wire.Regenerate:
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Stop:
@@ -51,6 +51,7 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 // name that the page waits for, and under the right one (WIRE-ASSISTANT §9.2).
 func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	id := j.Chat.Room
+	late := c.isLate(id, r, j)
 	told := c.admitted(id, r.Dialect, j)
 	joined := roomJoined(j)
 	from, missed := c.offset(), []engineio.Frame(nil)
@@ -68,7 +69,20 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	}
 	c.emitFrom(from, "room_joined", string(id), joined)
 	c.ok(e, joined)
+	if late {
+		missed = wire.SoFar(wire.SPA, id, j.Turn.MessageID, j.Turn.Content, true)
+	}
 	c.socket.Send(missed...)
+}
+
+// isLate reports whether a client that joins lacks the beginning of a live
+// answer. Who speaks the documented dialect reads it in the answer, and who
+// resumes is told it in its place.
+func (c *client) isLate(id chat.RoomID, r wire.JoinRoom, j room.Joined) bool {
+	if m := c.rooms[id]; m != nil && m.told != nil || r.After != nil || r.Dialect == wire.Documented {
+		return false
+	}
+	return j.Turn != nil && j.Turn.Live && j.Turn.Content != ""
 }
 
 // resume returns what the client has missed and the offset ahead of it, or a
@@ -119,6 +133,22 @@ func roomJoined(j room.Joined) wire.RoomJoined {
 		}
 	}
 	return joined
+}
+
+func (c *client) answerMessage(e *session.Event, r wire.SendMessage, body any) {
+	if taken, ok := body.(room.Taken); ok {
+		c.answerSpeech(e, r, taken)
+		return
+	}
+	c.answerSend(e, r, body.(room.Sent))
+}
+
+// answerSpeech acknowledges what is not recorded.
+func (c *client) answerSpeech(e *session.Event, r wire.SendMessage, t room.Taken) {
+	if r.Envelope != "" {
+		c.emit("message_sent", r.Envelope, wire.Success{Success: true})
+	}
+	c.ok(e, wire.SpeechTaken(t))
 }
 
 // answerSend is all that the sender is told of its message, so the offset moves

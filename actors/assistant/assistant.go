@@ -130,8 +130,15 @@ func (c *client) Event(e *session.Event) {
 }
 
 func send(call room.Caller, r wire.SendMessage) room.Message {
-	if r.Respond {
+	switch {
+	case r.Respond:
 		return &room.Respond{Caller: call}
+	case r.Speech == wire.Append:
+		return &room.AppendAudio{Caller: call, Audio: r.Audio}
+	case r.Speech == wire.Clear:
+		return &room.ClearAudio{Caller: call}
+	case r.Speech == wire.Commit:
+		return &room.CommitAudio{Caller: call}
 	}
 	return &room.Send{
 		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, LocalID: r.LocalID, Quiet: r.Quiet,

@@ -117,7 +117,7 @@ func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined) 
 		if record.Seq > j.Seq { // it comes as a publication
 			break
 		}
-		frames := c.mark(told, record.Seq, wire.Record(r.Dialect, r.ID, record))
+		frames := c.frames(told, r, record, record.Seq == first && seen > 0)
 		if record.Seq == first {
 			frames = frames[min(seen, len(frames)):]
 		}
@@ -130,10 +130,20 @@ func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined) 
 	if j.Turn == nil || j.Turn.Content == "" {
 		return nil
 	}
-	if !to.add(wire.Delta(r.Dialect, r.ID, j.Turn.MessageID, 0, j.Turn.Content)...) {
+	if !to.add(wire.SoFar(r.Dialect, r.ID, j.Turn.MessageID, j.Turn.Content, j.Turn.Live)...) {
 		return errCannotTell
 	}
 	return nil
+}
+
+// frames encodes a record that was missed. Who has seen some of it has seen all
+// that was told before, and is told the rest as everybody was.
+func (c *client) frames(told *mark, r recovery.Room, record chat.Record, partly bool) []engineio.Frame {
+	encode := wire.Replay
+	if partly {
+		encode = wire.Record
+	}
+	return c.mark(told, record.Seq, encode(r.Dialect, r.ID, record))
 }
 
 // confirm ends the return: from here on the client is like any other. It has to

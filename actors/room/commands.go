@@ -94,9 +94,9 @@ func (r *Room) running() *Running {
 	case !ok || turn.Attempt == 0:
 		return nil
 	case r.run != nil && r.run.turn.ID == turn.ID:
-		return &Running{turn, string(r.run.text)}
+		return &Running{turn, string(r.run.text), r.run.live}
 	}
-	return &Running{turn, string(r.cut)}
+	return &Running{turn, string(r.cut), r.live(turn)}
 }
 
 // queued are the turns that are recorded as wanted and not as started.
@@ -131,7 +131,7 @@ func (r *Room) send(c *Send) {
 	if model == "" {
 		model = r.head.Chat.ModelID
 	}
-	_, known := r.Models.Model(model)
+	asked, known := r.Models.Model(model)
 	switch {
 	case !known:
 		refuse(c.Caller, errNoModel)
@@ -146,6 +146,7 @@ func (r *Room) send(c *Send) {
 	author := chat.User{ID: c.User.ID, Name: c.User.Name} // members see no more of each other
 	message := chat.MessageAdded{
 		MessageID: chat.MessageID(newID()), Author: author, Content: c.Content, ModelID: model, ClientID: c.ClientID,
+		APISource: asked.APISource,
 	}
 	events := []chat.Event{message}
 	if !c.Quiet {
@@ -186,7 +187,7 @@ func (r *Room) respond(c *Respond) {
 		refuse(c.Caller, refusal)
 		return
 	}
-	last := r.head.Last
+	last, unheard := r.lastSaid()
 	switch {
 	case last.MessageID == "":
 		refuse(c.Caller, chat.Refuse(chat.CodeInvalid, "nothing was said that could be answered"))
@@ -195,8 +196,10 @@ func (r *Room) respond(c *Respond) {
 		refuse(c.Caller, errBusy)
 		return
 	}
+	r.bargeIn(c.User.ID)
 	r.propose(c.Caller, "", last, chat.TurnQueued{
 		TurnID: chat.TurnID(newID()), Prompt: last.MessageID, PromptSeq: last.Seq, ModelID: r.head.Chat.ModelID, By: c.User.ID,
+		Spoken: unheard,
 	})
 	r.advance()
 }
@@ -260,6 +263,7 @@ func (r *Room) delete(c *Delete) {
 
 func (r *Room) remove(c Caller) {
 	r.run.cancel()
+	r.silence()
 	r.stopAll(c)
 	ref := r.self.Ref()
 	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c, err}) })

@@ -130,6 +130,8 @@ func (r *Room) showAll(records []chat.Record) {
 			panic("room: the log confirmed what cannot follow: " + err.Error())
 		}
 		switch e := record.Event.(type) {
+		case chat.MessageAdded:
+			r.wroteDown(e.MessageID)
 		case chat.TurnStarted:
 			r.begin(e)
 		case chat.TurnEnded:

@@ -63,9 +63,22 @@ type Send struct {
 	Quiet    bool
 }
 
-// Respond asks for an answer to the last message, which was sent Quiet. It is
-// answered with a [Sent] of that message.
+// Respond asks for an answer to the last message, which was sent Quiet or
+// spoken. It is answered with a [Sent] of that message; the Seq of one that is
+// not recorded yet is 0.
 type Respond struct{ Caller }
+
+// AppendAudio is a piece of what the caller says to a model that listens:
+// [chat.AudioAppend]. It is not recorded. ClearAudio forgets what was appended,
+// CommitAudio makes it a message. They are answered with a [Taken].
+type (
+	AppendAudio struct {
+		Caller
+		Audio string
+	}
+	ClearAudio  struct{ Caller }
+	CommitAudio struct{ Caller }
+)
 
 // Regenerate asks for another answer to a message that is in the log, from the
 // model. It is answered with a [Queued].
@@ -98,22 +111,25 @@ type Wake struct{}
 // until the room has stopped, or has said by [Options.Awake] that it will not.
 type Drain struct{}
 
-func (*Wake) roomMessage()       {}
-func (*Create) roomMessage()     {}
-func (*Join) roomMessage()       {}
-func (*Leave) roomMessage()      {}
-func (*Send) roomMessage()       {}
-func (*Respond) roomMessage()    {}
-func (*Regenerate) roomMessage() {}
-func (*StopTurn) roomMessage()   {}
-func (*Delete) roomMessage()     {}
-func (*Release) roomMessage()    {}
-func (*Drain) roomMessage()      {}
+func (*Wake) roomMessage()        {}
+func (*Create) roomMessage()      {}
+func (*Join) roomMessage()        {}
+func (*Leave) roomMessage()       {}
+func (*Send) roomMessage()        {}
+func (*Respond) roomMessage()     {}
+func (*Regenerate) roomMessage()  {}
+func (*AppendAudio) roomMessage() {}
+func (*ClearAudio) roomMessage()  {}
+func (*CommitAudio) roomMessage() {}
+func (*StopTurn) roomMessage()    {}
+func (*Delete) roomMessage()      {}
+func (*Release) roomMessage()     {}
+func (*Drain) roomMessage()       {}
 
 // A Reply answers one command.
 type Reply struct {
 	Ref  uint64
-	Body any         // Created, Joined, Left, Sent, Queued, Stopped, Deleted or Released; nil if refused
+	Body any         // Created, Joined, Left, Sent, Taken, Queued, Stopped, Deleted or Released; nil if refused
 	Err  *chat.Error // nil unless refused
 }
 
@@ -146,6 +162,10 @@ type (
 		Seq       uint64
 	}
 
+	// Taken says that speech is on its way to the model. MessageID is that of a
+	// commit; it is recorded when it was written down.
+	Taken struct{ MessageID chat.MessageID }
+
 	// Queued names a turn that will run.
 	Queued struct{ TurnID chat.TurnID }
 
@@ -163,4 +183,5 @@ type (
 type Running struct {
 	chat.Turn
 	Content string
+	Live    bool // see [assistant.Live]
 }

@@ -19,7 +19,10 @@ const (
 func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 	var answers answers
 	var messages []chat.PromptMessage // newest first
-	size, reached := 0, false
+	size, reached := 0, t.turn.Unheard
+	if t.turn.Unheard {
+		messages = append(messages, chat.PromptMessage{ID: t.turn.Prompt, Role: chat.RoleUser})
+	}
 	for entry, err := range t.o.Log.ReadBack(string(t.id), 0) {
 		if err == nil {
 			err = ctx.Err()
@@ -41,13 +44,13 @@ func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 			answers.add(e)
 		}
 		e, ok := record.Event.(chat.MessageAdded)
-		if !ok {
+		if !ok || t.turn.Unheard && e.MessageID == t.turn.Prompt {
 			continue
 		}
 		reached = true
-		exchange := []chat.PromptMessage{{Role: chat.RoleUser, Content: e.Content}}
+		exchange := []chat.PromptMessage{{ID: e.MessageID, Role: chat.RoleUser, Content: e.Content}}
 		if a, ok := answers.to(e.MessageID); ok && e.MessageID != t.turn.Prompt {
-			exchange = []chat.PromptMessage{{Role: chat.RoleAssistant, Content: a.Content}, exchange[0]}
+			exchange = []chat.PromptMessage{{ID: a.MessageID, Role: chat.RoleAssistant, Content: a.Content}, exchange[0]}
 		}
 		for _, m := range exchange {
 			size += len(m.Content)

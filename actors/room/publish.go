@@ -22,6 +22,7 @@ type Publication struct {
 func (r *Room) publish(record chat.Record) {
 	know := r.informed[record.Seq]
 	delete(r.informed, record.Seq)
+	know = append(know, r.tellSpeaker(record)...)
 	r.deliver(Publication{Room: r.id, Seq: record.Seq}, know, func(d assistant.Dialect) []engineio.Frame {
 		return assistant.Record(d, r.id, record)
 	})
@@ -29,6 +30,9 @@ func (r *Room) publish(record chat.Record) {
 
 func (r *Room) publishDelta(run *run, text string) {
 	r.deliver(Publication{Room: r.id}, nil, func(d assistant.Dialect) []engineio.Frame {
+		if run.live {
+			return assistant.LiveDelta(d, r.id, run.turn.MessageID, run.length, text, run.spoken)
+		}
 		return assistant.Delta(d, r.id, run.turn.MessageID, run.length, text)
 	})
 }

@@ -106,6 +106,10 @@ type Options struct {
 	CheckpointBytes int           // of text are saved sooner. Zero means 4 KiB
 	SnapshotEvery   int           // records, so that a room that wakes up reads no more. Zero means 64
 	MaxRestarts     int           // within a minute, past which the room is quarantined. Zero means 10
+	MaxAudioBytes   int           // of a piece of speech, in base64. Zero means 64 KiB, more than a second
+	MaxUnheard      int           // messages that are being written down; past it another is refused as busy. Zero means 8
+	HearTimeout     time.Duration // until what was said must have been understood. Zero means 10 seconds
+	LineIdle        time.Duration // without use, until a session with a model ends. Zero means 2 minutes
 	IdleTimeout     time.Duration // without members and work, until passivation. Zero means 5 minutes
 }
 
@@ -124,6 +128,10 @@ func (o Options) WithDefaults() Options {
 	def(&o.CheckpointBytes, 4<<10)
 	def(&o.SnapshotEvery, 64)
 	def(&o.MaxRestarts, 10)
+	def(&o.MaxAudioBytes, 64<<10)
+	def(&o.MaxUnheard, 8)
+	def(&o.HearTimeout, 10*time.Second)
+	def(&o.LineIdle, 2*time.Minute)
 	return o
 }
 
@@ -158,6 +166,8 @@ type Room struct {
 	parked   []Message            // what came before the room was loaded
 	run      *run                 // the answer that is being streamed, nil if none
 	cut      []byte               // what was saved of an answer that an end of the room has cut
+	line     *line                // to a model that listens, nil if none
+	voice    voice                // what is being said
 
 	retry *time.Timer // runs after a failed commit, until advance may try again
 	idle  *time.Timer // runs while there is nothing to do, until passivation
@@ -176,6 +186,7 @@ type lasting struct {
 	inFlight int                  // commits and deletions that the log has not answered
 	deleting bool
 	runs     int // how many there were
+	lines    int
 
 	pulse       *Pulse
 	answering   chat.TurnStarted // what members were told of and have not been told the end of
@@ -307,6 +318,16 @@ func (r *Room) receive(m Message) {
 		r.delta(m)
 	case *answered:
 		r.answered(m)
+	case *prompted:
+		r.prompted(m)
+	case *lineDelta:
+		r.lineDelta(m)
+	case *lineEnded:
+		r.lineEnded(m)
+	case *lineIdle:
+		r.lineIdle(m)
+	case *unheard:
+		r.heard(chat.Heard{MessageID: m.message, Error: errInaudible})
 	case *checkpointTick:
 		r.checkpoint(m.run)
 	case *checkpointed:
@@ -347,6 +368,12 @@ func (r *Room) command(c Command) {
 		r.send(c)
 	case *Respond:
 		r.respond(c)
+	case *AppendAudio:
+		r.appendAudio(c)
+	case *ClearAudio:
+		r.clearAudio(c)
+	case *CommitAudio:
+		r.commitAudio(c)
 	case *Regenerate:
 		r.regenerate(c)
 	case *StopTurn:
@@ -375,6 +402,7 @@ func (r *Room) Stopping() {
 		}
 	}
 	r.run.cancel()
+	r.silence()
 	for _, m := range r.parked {
 		r.Salvage(m)
 	}

@@ -122,10 +122,20 @@ func (s *State) add(seq uint64, e chat.MessageAdded) error {
 		s.Steering = slices.DeleteFunc(s.Steering, func(said Steering) bool { return s.Superseded.Has(said.Seq) })
 	}
 	s.Seq, s.Last, s.Chat.ModelID = seq, Sent{e.MessageID, e.ClientID, seq}, e.ModelID
+	s.hear(seq, e.MessageID)
 	if e.Steers != "" {
 		s.Steering = append(s.Steering, Steering{MessageID: e.MessageID, Seq: seq, ModelID: e.ModelID, By: e.Author.ID})
 	}
 	return nil
+}
+
+// hear notes that what was spoken is written down, as record seq.
+func (s *State) hear(seq uint64, prompt chat.MessageID) {
+	for i := range s.Turns {
+		if t := &s.Turns[i]; t.Unheard && t.Prompt == prompt {
+			t.Unheard, t.PromptSeq = false, seq
+		}
+	}
 }
 
 // take notes what of what was said to the running turn it has taken in.
@@ -147,7 +157,7 @@ func (s *State) queue(seq uint64, e chat.TurnQueued) error {
 	}
 	s.Seq = seq
 	s.Turns = slices.Insert(s.Turns, i, chat.Turn{
-		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, LocalID: e.LocalID,
+		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, LocalID: e.LocalID, Unheard: e.Spoken,
 	})
 	return nil
 }

@@ -27,6 +27,9 @@ type run struct {
 	turn   chat.Turn
 	number int // tells what it sends from what runs before it have sent
 	actor  system.Ref[turnMessage]
+	line   *line // to the model, if that is asked in sessions; shared with other runs
+	live   bool  // see [assistant.Live]
+	spoken bool  // some of the answer was
 	text   []byte
 	length int // of text, in UTF-16 code units
 	usage  *chat.Usage
@@ -52,6 +55,7 @@ func (r *run) cancel() {
 		r.expiry.Stop()
 		r.saved.stop()
 		r.actor.Stop()
+		r.line.cancel(r.turn.MessageID)
 	}
 }
 
@@ -80,12 +84,15 @@ func (*answered) roomMessage() {}
 // advance brings the first open turn one step further, if it is the room that
 // has to act. It decides from the state alone, so it may be called at any time.
 func (r *Room) advance() {
+	r.writeDown()
 	turn, open := r.head.Turn()
-	if !open || r.retry != nil || r.deleting || r.broken != nil || r.abandons(turn) {
+	if !open || r.retry != nil || r.deleting || r.broken != nil || r.abandons(turn) || r.awaitsPrompt(turn) {
 		return
 	}
 	confirmed, _ := r.shown.Turn()
 	switch {
+	case turn.Unheard && !r.hears(turn.Prompt):
+		r.interrupt(turn, "what was said was lost when the server was restarted")
 	case turn.Attempt == 0:
 		r.start(turn, chat.MessageID(newID()))
 	case r.run.of(turn.ID) && r.run.end != nil: // the disk has refused the end
@@ -114,7 +121,7 @@ func (r *Room) interrupt(turn chat.Turn, reason string) {
 
 func (r *Room) start(turn chat.Turn, answer chat.MessageID) {
 	r.propose(Caller{}, "", nil, chat.TurnStarted{
-		TurnID: turn.ID, MessageID: answer, ModelID: turn.ModelID, Attempt: turn.Attempt + 1,
+		TurnID: turn.ID, MessageID: answer, ModelID: turn.ModelID, Attempt: turn.Attempt + 1, APISource: r.sourceOf(turn.ModelID),
 	})
 }
 
@@ -122,10 +129,11 @@ func (r *Room) start(turn chat.Turn, answer chat.MessageID) {
 func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 	end := chat.TurnEnded{
 		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, LocalID: turn.LocalID, ModelID: turn.ModelID,
+		APISource: r.sourceOf(turn.ModelID),
 	}
 	switch cut, _ := r.shown.Turn(); {
 	case r.run.of(turn.ID):
-		end.Content, end.Usage = string(r.run.text), r.run.usage
+		end.Content, end.Usage, end.Modality = string(r.run.text), r.run.usage, r.run.modality()
 	case turn.ID == cut.ID && turn.Attempt == cut.Attempt: // else the next attempt, without text, is on its way
 		end.Content = string(r.cut)
 	}
@@ -140,13 +148,13 @@ func (r *Room) begin(e chat.TurnStarted) {
 		return
 	}
 	r.runs++
-	run := &run{turn: turn, number: r.runs, window: make(chan struct{}, deltaWindow)}
+	run := &run{turn: turn, number: r.runs, line: r.lineFor(turn.ModelID), live: r.live(turn), window: make(chan struct{}, deltaWindow)}
 	ref, err := system.SpawnChild(r.self, system.Spec[turnMessage]{
 		Name: "turn-" + strconv.Itoa(run.number),
 		New: func() system.Actor[turnMessage] {
 			return &turnActor{
 				room: r.self.Ref(), id: r.id, turn: turn, superseded: r.shown.Superseded,
-				number: run.number, window: run.window, o: r.Options,
+				number: run.number, asks: run.line != nil, window: run.window, o: r.Options,
 			}
 		},
 	})
@@ -178,6 +186,11 @@ func (r *Room) delta(m *delta) {
 		return
 	}
 	<-run.window
+	r.said(run, m.Delta)
+}
+
+// said takes a piece of the answer that run is.
+func (r *Room) said(run *run, m chat.Delta) {
 	if run.end != nil {
 		return
 	}
@@ -188,6 +201,7 @@ func (r *Room) delta(m *delta) {
 		run.tools = append(run.tools, *m.Tool)
 		r.advance()
 	}
+	r.speak(run, m.Audio)
 	text := strings.ToValidUTF8(m.Text, "\uFFFD")
 	if text == "" {
 		return
@@ -233,6 +247,7 @@ type turnActor struct {
 	turn       chat.Turn
 	superseded chat.Superseded // is no part of the prompt
 	number     int
+	asks       bool // on a line: the actor only collects what the answer is to
 	window     chan struct{}
 	o          *Options
 	cancel     context.CancelFunc
@@ -244,6 +259,11 @@ func (t *turnActor) Started(*system.Self[turnMessage]) {
 	t.cancel = cancel
 	t.o.Turns.Go(func() {
 		defer cancel()
+		if t.asks {
+			prompt, err := t.prompt(ctx)
+			t.room.Tell(&prompted{t.number, prompt.Messages, err})
+			return
+		}
 		t.room.Tell(&answered{t.number, t.stream(ctx)})
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"parlor/actors/actortest"
 	"parlor/actors/room"
@@ -43,7 +44,7 @@ func TestStopHangingTurn(t *testing.T) {
 		}
 		want := chat.TurnEnded{
 			TurnID: end.TurnID, MessageID: end.MessageID, Prompt: s.Messages(theChat)[0].ID, ModelID: actortest.Model,
-			State: chat.StateStopped, By: "bob", Reason: "enough",
+			State: chat.StateStopped, By: "bob", Reason: "enough", APISource: "aisuite",
 		}
 		if diff := cmp.Diff(want, end); diff != "" {
 			t.Errorf("end (-want +got):\n%s", diff)
@@ -339,7 +340,7 @@ func TestPrompt(t *testing.T) {
 			{Model: actortest.Model, Messages: []chat.PromptMessage{system, user("first"), answer("1"), user("second")}},
 			{Model: actortest.Model, Messages: []chat.PromptMessage{system, user("first"), answer("1"), user("second"), answer("2"), user("third")}},
 		}
-		if diff := cmp.Diff(want, s.Assistant.Prompts()); diff != "" {
+		if diff := cmp.Diff(want, s.Assistant.Prompts(), cmpopts.IgnoreFields(chat.PromptMessage{}, "ID")); diff != "" {
 			t.Errorf("prompts (-want +got):\n%s", diff)
 		}
 	})

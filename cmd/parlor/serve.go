@@ -230,7 +230,7 @@ func openConnections(s Settings, actors *system.System, namespace *assistant.Nam
 	return transport.NewServer(transport.Options{
 		Accept:       func(c *transport.Conn) transport.Receiver { return sessions.Open(c) },
 		PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
-		MaxConns: s.MaxConnections, MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: wire.Coalesce, CloseTimeout: closeTimeout, Logger: log,
+		MaxConns: s.MaxConnections, MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: wire.Coalesce, Shed: wire.Shed, CloseTimeout: closeTimeout, Logger: log,
 		AllowedOrigins: s.CORSOrigins, CORS: transport.CORS{Credentials: true},
 		KeepHeaders: []string{"Authorization", "Cookie"}, // what auth.Verifier.Socket reads
 	})

@@ -40,6 +40,10 @@ type (
 		ClientID  chat.ClientID  `json:"client_message_id,omitempty"`
 		Seq       uint64         `json:"seq"`
 	}
+	// SpeechTaken acknowledges speech. MessageID is what was committed becomes.
+	SpeechTaken struct {
+		MessageID chat.MessageID `json:"message_id,omitempty"`
+	}
 	TurnStopped struct {
 		TurnID *chat.TurnID `json:"turn_id"` // null if there was nothing to stop
 	}

@@ -5,7 +5,8 @@
 //	room → record, delta → [Record], [Delta] → frames, encoded once for all members
 //
 // The documented dialect (WIRE-EVENTS) streams; the dialect of the assistant
-// SPA (WIRE-ASSISTANT §6–§8) gets whole messages. A member that chose neither
+// SPA (WIRE-ASSISTANT §6–§8) gets whole messages, but from models of the realtime
+// family, see [Live]. A member that chose neither
 // is sent both: their event names do not meet.
 //
 // Answers are events whose names carry an id after one space. The bare names
@@ -142,6 +143,7 @@ func Trouble(d Dialect, room chat.RoomID, err *chat.Error, turn chat.TurnStarted
 	if d != Documented && running {
 		f.spa(string(room), chat.Record{At: at, Event: chat.TurnEnded{
 			TurnID: turn.TurnID, MessageID: turn.MessageID, ModelID: turn.ModelID, State: chat.StateInterrupted, Error: err,
+			APISource: turn.APISource,
 		}})
 	}
 	return f

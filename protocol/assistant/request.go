@@ -37,6 +37,8 @@ type (
 		LocalID  string
 		Quiet    bool // no answer wanted yet
 		Respond  bool // no message, only: answer now
+		Speech   Speech
+		Audio    string // to append
 	}
 	Stop struct {
 		Room    chat.RoomID
@@ -69,6 +71,17 @@ func (Stop) request()        {}
 func (Regenerate) request()  {}
 func (Control) request()     {}
 func (History) request()     {}
+
+// Speech is what a send does with what its sender is saying; empty for one
+// that has nothing to do with it.
+type Speech string
+
+// The kinds of speech.
+const (
+	Append Speech = "append"
+	Clear  Speech = "clear"
+	Commit Speech = "commit"
+)
 
 // Limits of what a request may hold, besides the size of a message, which is
 // the room's.

@@ -16,13 +16,17 @@ type envelope struct {
 	Type string `json:"type"`
 	ID   string `json:"id"`
 	Data struct {
-		Item struct {
+		Audio string `json:"audio"`
+		Item  struct {
 			ID      string          `json:"id"`
 			ModelID string          `json:"model_id"`
 			Content json.RawMessage `json:"content"` // text, or the parts of the realtime family
 		} `json:"item"`
 	} `json:"data"`
 }
+
+// base64Alphabet is that of the standard encoding, RFC 4648 §4, with its padding.
+const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
 func decodeSend(p payload) (Request, *chat.Error) {
 	room, refused := p.room()
@@ -77,6 +81,18 @@ func (r *SendMessage) fill(e envelope) *chat.Error {
 		r.LocalID = item.ID
 	case "response.create":
 		r.Respond = true
+		return r.checkIDs(e)
+	case "input_audio_buffer.append":
+		r.Speech, r.Audio = Append, e.Data.Audio
+		if r.Audio == "" || strings.Trim(r.Audio, base64Alphabet) != "" {
+			return invalid("message.data.audio must be base64")
+		}
+		return r.checkIDs(e)
+	case "input_audio_buffer.clear":
+		r.Speech = Clear
+		return r.checkIDs(e)
+	case "input_audio_buffer.commit":
+		r.Speech = Commit
 		return r.checkIDs(e)
 	default:
 		return invalid("messages of this type are not supported")

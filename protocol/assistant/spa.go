@@ -34,13 +34,28 @@ type spaError struct {
 func (f *frames) spa(room string, r chat.Record) {
 	switch e := r.Event.(type) {
 	case chat.MessageAdded:
+		if e.APISource == chat.SourceRealtime {
+			f.liveMessage(room, r)
+			return
+		}
 		f.emit("receive_message", room, typed{"sbaw.text_message.user", spaShow(r)})
 	case chat.TurnEnded:
 		if e.MessageID == "" {
 			return
 		}
+		live := Live(e.APISource, e.LocalID)
+		if live {
+			f.liveEnd(room, r, e)
+		}
 		if e.Error != nil {
 			f.emit("message_error", "", spaError{e.Error.Message, e.Prompt, e.LocalID})
+		}
+		if live && e.Error == nil {
+			return
+		}
+		if live { // its text has a bubble already
+			e.Content = ""
+			r.Event = e
 		}
 		// The only event that frees the page's spinner, so it follows an error too (§9.4).
 		f.emit("receive_message", room, typed{
@@ -53,7 +68,7 @@ func spaShow(r chat.Record) spaMessage {
 	m, _ := r.Message()
 	return spaMessage{
 		ID: m.ID, Content: Visible(m), ModelID: m.ModelID, Role: m.Role,
-		Type: "message", Modality: "text", Created: chat.Timestamp(m.Created),
+		Type: "message", Modality: Modality(m), Created: chat.Timestamp(m.Created),
 	}
 }
 
@@ -61,6 +76,8 @@ func spaShow(r chat.Record) spaMessage {
 // or why there is none instead of an empty bubble.
 func Visible(m chat.Message) string {
 	switch {
+	case m.Content == "" && m.Modality == chat.ModalityAudio && m.Role == chat.RoleUser:
+		return "(inaudible)"
 	case m.Content != "" || m.Role != chat.RoleAssistant:
 		return m.Content
 	case m.Error != nil:
@@ -71,6 +88,14 @@ func Visible(m chat.Message) string {
 		return "Interrupted."
 	}
 	return m.Content
+}
+
+// Modality returns whether m was written or spoken, as the SPA calls it.
+func Modality(m chat.Message) string {
+	if m.Modality == "" {
+		return "text"
+	}
+	return m.Modality
 }
 
 func stopReason(s chat.State) string {

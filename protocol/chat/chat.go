@@ -187,10 +187,11 @@ const (
 type Turn struct {
 	ID        TurnID
 	Prompt    MessageID // the message to answer
-	PromptSeq uint64    // 0 in records of old
+	PromptSeq uint64    // 0 in records of old, and while it is Unheard
 	ModelID   ModelID
 	By        UserID
 	LocalID   string // see [TurnQueued]
+	Unheard   bool   // its prompt was spoken, and is not recorded yet
 
 	MessageID MessageID // of the answer; empty until the turn starts
 	Attempt   int       // 0 while the turn is queued

@@ -23,6 +23,7 @@ type MessageAdded struct {
 	Author    User      `json:"author"`
 	Content   string    `json:"content"`
 	ModelID   ModelID   `json:"model_id,omitempty"` // the chat's from here on, whoever else the message addresses
+	APISource string    `json:"model_api_source,omitempty"`
 	ClientID  ClientID  `json:"client_message_id,omitempty"`
 	Modality  string    `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
 
@@ -60,13 +61,17 @@ type TurnSteered struct {
 type TurnQueued struct {
 	TurnID    TurnID    `json:"turn_id"`
 	Prompt    MessageID `json:"prompt"` // the message to answer
-	PromptSeq uint64    `json:"prompt_seq,omitempty"`
+	PromptSeq uint64    `json:"prompt_seq,omitempty"` // 0 if it is Spoken
 	ModelID   ModelID   `json:"model_id"`
 	By        UserID    `json:"by"`
 	Before    TurnID    `json:"before,omitempty"` // the waiting turn that it runs before; empty: it runs last
 	// LocalID is what the client that sent the prompt calls it. It is neither
 	// unique nor checked: it only goes back to clients, to mark an error.
 	LocalID string `json:"local_id,omitempty"`
+
+	// Spoken means that the prompt is not recorded yet: it is being written
+	// down. The turn ends as interrupted if the server ends before it is.
+	Spoken bool `json:"spoken,omitempty"`
 }
 
 // TurnStarted records that the assistant was asked. Attempt counts from 1; a

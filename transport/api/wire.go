@@ -77,7 +77,7 @@ func (a *API) toWireChat(c chat.Info) wireChat {
 func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 	w := wireMessage{
 		ID: m.ID, Chat: c.ID, ModelID: m.ModelID, Created: chat.Timestamp(m.Created),
-		Role: m.Role, Type: "message", Content: m.Content, Modality: "text",
+		Role: m.Role, Type: "message", Content: assistant.Visible(m), Modality: assistant.Modality(m), // the SPA knows no states
 		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error,
 	}
 	if w.ModelID == "" {
@@ -87,7 +87,6 @@ func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 	if m.Role != chat.RoleAssistant {
 		return w
 	}
-	w.Content = assistant.Visible(m) // the SPA knows no states
 	return wireAnswer{w, m.Usage}
 }
 

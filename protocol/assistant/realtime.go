@@ -1,0 +1,221 @@
+package assistant
+
+import (
+	"bytes"
+
+	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
+)
+
+// Live reports whether the SPA is told of an answer piece by piece, in the
+// events of the realtime family: if the model is asked in sessions, unless the
+// question came in the other family (with a LocalID), whose spinner only a
+// whole message ends.
+func Live(source, localID string) bool { return source == chat.SourceRealtime && localID == "" }
+
+// The bodies of the realtime family, WIRE-ASSISTANT §8, under the names that
+// the SPA knows: those of OpenAI's protocol before it became generally available.
+type (
+	livePiece struct {
+		Type  string         `json:"type"`
+		Item  chat.MessageID `json:"item_id"`
+		Delta string         `json:"delta"`
+	}
+	liveText struct {
+		Type       string         `json:"type"`
+		Item       chat.MessageID `json:"item_id"`
+		Transcript string         `json:"transcript"`
+	}
+	liveDone struct {
+		Type      string       `json:"type"`
+		Response  liveResponse `json:"response"`
+		Timestamp string       `json:"timestamp"`
+	}
+	liveResponse struct {
+		ID     chat.MessageID `json:"id"`
+		Status string         `json:"status"`
+		Output []liveItem     `json:"output"`
+		Usage  *liveUsage     `json:"usage"`
+	}
+	liveUsage struct {
+		Input  int `json:"input_tokens"`
+		Output int `json:"output_tokens"`
+		Total  int `json:"total_tokens"`
+	}
+	liveItem struct {
+		ID      chat.MessageID `json:"id"`
+		Type    string         `json:"type"`
+		Role    chat.Role      `json:"role"`
+		Status  string         `json:"status,omitempty"`
+		Content []liveContent  `json:"content"`
+	}
+	liveContent struct {
+		Type string `json:"type"`
+		Text string `json:"text"`
+	}
+	liveUser struct {
+		Type    string       `json:"type"`
+		Room    string       `json:"room_id"`
+		Message liveEnvelope `json:"message"`
+	}
+	liveEnvelope struct {
+		Type string         `json:"type"`
+		ID   chat.MessageID `json:"id"`
+		Data struct {
+			Item liveItem `json:"item"`
+		} `json:"data"`
+	}
+)
+
+const (
+	textDelta       = "response.text.delta"
+	transcriptDelta = "response.audio_transcript.delta"
+	transcriptDone  = "response.audio_transcript.done"
+	audioDelta      = "response.audio.delta"
+	responseDone    = "response.done"
+	userMessage     = "user.message"
+	transcribed     = "conversation.item.input_audio_transcription.completed"
+)
+
+// LiveDelta is [Delta] for a live answer, which is spoken or not: the SPA's
+// dialect has events for it.
+func LiveDelta(d Dialect, room chat.RoomID, messageID chat.MessageID, offset int, text string, spoken bool) []engineio.Frame {
+	f := frames(Delta(d, room, messageID, offset, text))
+	if d == Documented {
+		return f
+	}
+	kind := textDelta
+	if spoken {
+		kind = transcriptDelta
+	}
+	f.emit("receive_message", string(room), livePiece{kind, messageID, text})
+	return f
+}
+
+// Audio encodes a spoken piece of the answer messageID. It is for listening
+// now: it is never told again, and dropped for clients that are behind.
+func Audio(d Dialect, room chat.RoomID, messageID chat.MessageID, audio string) []engineio.Frame {
+	var f frames
+	if d != SPA {
+		f.emit("audio", string(room), struct {
+			MessageID chat.MessageID `json:"message_id"`
+			Audio     string         `json:"audio"`
+		}{messageID, audio})
+	}
+	if d != Documented {
+		f.emit("receive_message", string(room), livePiece{audioDelta, messageID, audio})
+	}
+	return f
+}
+
+// Heard encodes, for who said it, the record of what was understood: the SPA
+// fills the bubble that waits for it.
+func Heard(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
+	var f frames
+	if d != SPA {
+		f.documented(string(room), r)
+	}
+	if m, ok := r.Message(); ok && d != Documented {
+		f.emit("receive_message", string(room), liveText{transcribed, m.ID, Visible(m)})
+	}
+	return f
+}
+
+// SoFar encodes the text so far of a running answer, for a client that may have
+// some of it. The SPA can only begin anew, in another bubble, and only with a
+// live answer.
+func SoFar(d Dialect, room chat.RoomID, messageID chat.MessageID, text string, live bool) []engineio.Frame {
+	if !live || d == Documented {
+		return Delta(d, room, messageID, 0, text)
+	}
+	f := frames(Delta(d, room, messageID, 0, text))
+	f.restart(string(room), messageID, text)
+	return f
+}
+
+// Replay encodes a record for a client that was not there when it was told: it
+// lacks what was told before it too, which of a live answer is its text.
+func Replay(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
+	e, ended := r.Event.(chat.TurnEnded)
+	if !ended || d == Documented || !Live(e.APISource, e.LocalID) || e.Content == "" {
+		return Record(d, room, r)
+	}
+	var f frames
+	if d != SPA {
+		f.documented(string(room), r)
+	}
+	f.restart(string(room), e.MessageID, e.Content)
+	f.spa(string(room), r)
+	return f
+}
+
+// restart closes the SPA's bubble and opens one with text.
+func (f *frames) restart(room string, messageID chat.MessageID, text string) {
+	f.emit("receive_message", room, closing(messageID, "incomplete", ""))
+	f.emit("receive_message", room, livePiece{textDelta, messageID, text})
+}
+
+// closing closes the SPA's bubble without saying anything.
+func closing(messageID chat.MessageID, status, at string) liveDone {
+	return liveDone{responseDone, liveResponse{ID: messageID, Status: status, Output: []liveItem{}}, at}
+}
+
+// liveEnd ends a live answer for the SPA. One that is not complete has no
+// output, which closes its bubble: else the next answer would go on there (§9.5).
+func (f *frames) liveEnd(room string, r chat.Record, e chat.TurnEnded) {
+	at := chat.Timestamp(r.At)
+	if e.State != chat.StateCompleted {
+		status := "cancelled"
+		if e.State == chat.StateFailed {
+			status = "failed"
+		}
+		f.emit("receive_message", room, closing(e.MessageID, status, at))
+		return
+	}
+	if e.Modality == chat.ModalityAudio {
+		f.emit("receive_message", room, liveText{transcriptDone, e.MessageID, e.Content})
+	}
+	done := closing(e.MessageID, "completed", at)
+	done.Response.Output = []liveItem{{e.MessageID, "message", chat.RoleAssistant, "completed", []liveContent{{"text", e.Content}}}}
+	if u := e.Usage; u != nil {
+		done.Response.Usage = &liveUsage{u.PromptTokens, u.CompletionTokens, u.TotalTokens}
+	}
+	f.emit("receive_message", room, done)
+}
+
+// liveMessage tells the SPA what somebody else said to a model of the realtime
+// family.
+func (f *frames) liveMessage(room string, r chat.Record) {
+	m, _ := r.Message()
+	u := liveUser{Type: userMessage, Room: room, Message: liveEnvelope{Type: "conversation.item.create", ID: m.ID}}
+	u.Message.Data.Item = liveItem{ID: m.ID, Type: "message", Role: m.Role, Content: []liveContent{{"input_text", Visible(m)}}}
+	f.emit("receive_message", room, u)
+}
+
+var (
+	audioHead   = []byte(`42` + Namespace + `,["audio `)
+	messageHead = []byte(`42` + Namespace + `,["receive_message `)
+	audioType   = []byte(`,{"type":"` + audioDelta + `"`)
+)
+
+// audioTypeEnd is where the type of an event has ended, behind the name of a room.
+const audioTypeEnd = 160
+
+// Shed returns the frames without those that a client which is behind can best
+// do without: what it should have heard by now. The slice is not changed.
+func Shed(frames []engineio.Frame) []engineio.Frame {
+	kept := make([]engineio.Frame, 0, len(frames))
+	for _, f := range frames {
+		if !isAudio(f) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// isAudio recognises what [Audio] encodes. No text can look like it: quotes in
+// it are escaped.
+func isAudio(f engineio.Frame) bool {
+	return bytes.HasPrefix(f.Data, audioHead) ||
+		bytes.HasPrefix(f.Data, messageHead) && bytes.Contains(f.Data[:min(len(f.Data), audioTypeEnd)], audioType)
+}
