@@ -28,9 +28,10 @@ type Script func(ctx context.Context, say func(text string) bool) error
 // An Assistant answers as it is told. It is the models and the provider of a
 // [Server].
 type Assistant struct {
-	mu      sync.Mutex
-	scripts map[string]Script
-	prompts []chat.Prompt
+	mu       sync.Mutex
+	scripts  map[string]Script
+	prompts  []chat.Prompt
+	sessions []*Session
 }
 
 // On says what answers a question. Others get "You said: " and the question,
@@ -53,11 +54,17 @@ func (a *Assistant) Prompts() []chat.Prompt {
 
 // Model implements room.Models.
 func (a *Assistant) Model(id chat.ModelID) (chat.Model, bool) {
+	if id == ListeningModel {
+		return chat.Model{ID: id, APISource: chat.SourceRealtime}, true
+	}
 	return chat.Model{ID: id, APISource: "aisuite"}, id == Model || id == OtherModel
 }
 
 // Stream implements room.Provider.
 func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
+	if p.Input != nil {
+		return a.hold(ctx, p)
+	}
 	question := p.Messages[len(p.Messages)-1].Content
 	a.mu.Lock()
 	a.prompts = append(a.prompts, p)

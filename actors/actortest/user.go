@@ -67,6 +67,12 @@ func sign(c room.Command, caller room.Caller) {
 		c.Caller = caller
 	case *room.Respond:
 		c.Caller = caller
+	case *room.AppendAudio:
+		c.Caller = caller
+	case *room.ClearAudio:
+		c.Caller = caller
+	case *room.CommitAudio:
+		c.Caller = caller
 	case *room.Regenerate:
 		c.Caller = caller
 	case *room.Release:
@@ -193,6 +199,8 @@ func (u *User) reply(r room.Reply) error {
 		if _, own := q.command.(*room.Send); own && u.views[q.room] != nil {
 			u.views[q.room].sent(b)
 		}
+	case room.Taken:
+		u.told = append(u.told, "taken")
 	case room.Stopped:
 		u.told = append(u.told, "stopped")
 	case room.Deleted:

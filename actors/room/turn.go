@@ -27,7 +27,7 @@ type run struct {
 	turn   chat.Turn
 	number int // tells what it sends from what runs before it have sent
 	actor  system.Ref[turnMessage]
-	line   *line // to the model, if that is asked in sessions; shared with other runs
+	line   *line // while the answer comes on it; other runs share it
 	live   bool  // see [assistant.Live]
 	spoken bool  // some of the answer was
 	text   []byte
@@ -56,6 +56,7 @@ func (r *run) cancel() {
 		r.saved.stop()
 		r.actor.Stop()
 		r.line.cancel(r.turn.MessageID)
+		r.line = nil
 	}
 }
 
