@@ -43,7 +43,7 @@ func TestStopHangingTurn(t *testing.T) {
 			t.Errorf("answered %+v", stopped.Body)
 		}
 		want := chat.TurnEnded{
-			TurnID: end.TurnID, MessageID: end.MessageID, Prompt: s.Messages(theChat)[0].ID, ModelID: actortest.Model,
+			TurnID: end.TurnID, MessageID: end.MessageID, Prompt: s.Messages(theChat)[0].ID, PromptSeq: 2, ModelID: actortest.Model,
 			State: chat.StateStopped, By: "bob", Reason: "enough", APISource: "aisuite",
 		}
 		if diff := cmp.Diff(want, end); diff != "" {

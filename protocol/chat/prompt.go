@@ -44,6 +44,10 @@ type Delta struct {
 	Heard  *Heard
 }
 
+// Begins reports whether the answer has begun with d, if not before: then it
+// cannot be asked for again.
+func (d Delta) Begins() bool { return d.Text != "" || d.Audio != "" || d.Tool != nil }
+
 // A ToolCall is a request of the assistant to run a tool.
 type ToolCall struct {
 	ID   string `json:"call_id"`

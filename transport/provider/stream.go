@@ -74,7 +74,7 @@ func (e entry) pass(ctx context.Context, p chat.Prompt, yield func(chat.Delta, e
 		if err != nil {
 			return spoken, false, err
 		}
-		spoken = spoken || d.Text != "" || d.Audio != ""
+		spoken = spoken || d.Begins()
 		if !yield(d, nil) {
 			return spoken, true, nil
 		}

@@ -126,6 +126,25 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+// TestTool: that a tool began to run at Anthropic is told before what follows.
+func TestTool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const tool = "event: content_block_start\n" + `data: {"type":"content_block_start","index":1,"content_block":{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{}}}` + "\n\n"
+		c := newClient(t, "http://provider.example", Options{DialContext: providertest.Pipe(t, providertest.Answer(false, providertest.EventStream, begun+text("Hel")+closed+tool+closed+text("lo")+ended+stopped))})
+		var got []chat.Delta
+		for d, err := range c.Stream(t.Context(), hello) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, d)
+		}
+		want := []chat.Delta{{Text: "Hel"}, {Tool: &chat.ToolCall{ID: "srvtoolu_1", Name: "web_search"}}, {Text: "lo"}, {Usage: &counted}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("deltas (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // ask asks a server that answers with handle.
 func ask(t *testing.T, handle providertest.Handler) providertest.Outcome {
 	c := newClient(t, "http://provider.example", Options{DialContext: providertest.Pipe(t, handle)})

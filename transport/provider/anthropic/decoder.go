@@ -25,6 +25,8 @@ type event struct {
 	Block struct {
 		Type string        `json:"type"`
 		Text upstream.Text `json:"text"`
+		ID   string        `json:"id"`
+		Name string        `json:"name"`
 	} `json:"content_block"`
 	Delta struct {
 		Type       string        `json:"type"`
@@ -64,7 +66,15 @@ func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	case "message_stop":
 		return upstream.Piece{Last: true}, nil
 	}
-	return upstream.Piece{Text: ev.text()}, nil
+	return upstream.Piece{Text: ev.text(), Tool: ev.tool()}, nil
+}
+
+// tool is the one that Anthropic begins to run on its side, if the event says so.
+func (ev event) tool() *chat.ToolCall {
+	if ev.Type == "content_block_start" && (ev.Block.Type == "server_tool_use" || ev.Block.Type == "mcp_tool_use") {
+		return &chat.ToolCall{ID: ev.Block.ID, Name: ev.Block.Name}
+	}
+	return nil
 }
 
 // text is what the event adds to the answer.

@@ -83,7 +83,7 @@ func (r *request) pass(p permit) error {
 		if err != nil {
 			return err
 		}
-		if !r.spoken && (d.Text != "" || d.Audio != "") {
+		if !r.spoken && d.Begins() {
 			r.spoken = true
 			r.breaker.answers(p)
 			r.opts.Metrics.firstToken(r.name, time.Since(asked))

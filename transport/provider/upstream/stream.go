@@ -29,6 +29,7 @@ type Decoder interface {
 type Piece struct {
 	Text  []Text
 	Usage *chat.Usage // so far; the last that comes counts
+	Tool  *chat.ToolCall
 
 	Report []byte // the event itself, if that tells of a failure
 	Idle   bool   // the event proves that the server lives, not the model
@@ -125,6 +126,10 @@ func (s *stream) piece(p Piece) (more bool) {
 		s.usage = p.Usage
 	}
 	s.whole = s.whole || p.Whole
+	if p.Tool != nil && !s.yield(chat.Delta{Tool: p.Tool}, nil) {
+		s.left = true
+		return false
+	}
 	text := ""
 	for _, t := range p.Text {
 		text += s.pairs.join(t)
