@@ -60,7 +60,7 @@ type TurnSteered struct {
 // the order in which they were queued, unless one is put before another.
 type TurnQueued struct {
 	TurnID    TurnID    `json:"turn_id"`
-	Prompt    MessageID `json:"prompt"` // the message to answer
+	Prompt    MessageID `json:"prompt"`               // the message to answer
 	PromptSeq uint64    `json:"prompt_seq,omitempty"` // 0 if it is Spoken
 	ModelID   ModelID   `json:"model_id"`
 	By        UserID    `json:"by"`
