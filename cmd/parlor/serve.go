@@ -29,7 +29,7 @@ import (
 	"parlor/transport/provider"
 	"parlor/transport/provider/eliza"
 	"parlor/transport/provider/guard"
-	"parlor/transport/provider/openai"
+	"parlor/transport/provider/upstream"
 )
 
 // Limits of HTTP that are no settings.
@@ -192,8 +192,8 @@ func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider
 			}
 			return os.LookupEnv(name)
 		},
-		OpenAI: openai.Options{FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout},
-		Eliza:  eliza.Options{Delay: cmp.Or(s.ElizaWordDelay, -1)},
+		Upstream: upstream.Options{FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout},
+		Eliza:    eliza.Options{Delay: cmp.Or(s.ElizaWordDelay, -1)},
 		Guard: guard.Options{
 			Streams: s.MaxStreams, Wait: s.FirstTokenTimeout,
 			Retries: cmp.Or(s.Retries, -1), RetryDelay: s.RetryDelay, RetryBudget: cmp.Or(s.RetryBudget, -1),

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
 )
 
 // Limits of looking for models.
@@ -64,7 +65,7 @@ func discover(hosts map[string]host, o Options) *discovery {
 		wanted: make(chan struct{}, 1), done: make(chan struct{}), found: make(map[string][]chat.Model),
 		http: &http.Client{
 			Timeout:       discoverTimeout,
-			Transport:     &http.Transport{DialContext: o.OpenAI.DialContext},
+			Transport:     &http.Transport{DialContext: o.Upstream.DialContext},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -164,7 +165,7 @@ func (d *discovery) ask(ctx context.Context, h host) ([]chat.Model, error) {
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "parlor")
-	h.at.authorize(req.Header)
+	h.at.limits(upstream.Options{}).SetKey(req.Header, "Authorization", "Bearer ", h.at.key)
 	resp, err := d.http.Do(req)
 	if err != nil {
 		return nil, err
@@ -174,17 +175,6 @@ func (d *discovery) ask(ctx context.Context, h host) ([]chat.Model, error) {
 		return nil, fmt.Errorf("status %d", resp.StatusCode)
 	}
 	return decodeModels(h.name, io.LimitReader(resp.Body, maxDiscoverBytes))
-}
-
-// authorize adds the key, as the API wants it.
-func (at endpoint) authorize(header http.Header) {
-	switch {
-	case at.key == "":
-	case at.keyHeader != "":
-		header.Set(at.keyHeader, at.key)
-	default:
-		header.Set("Authorization", "Bearer "+at.key)
-	}
 }
 
 // decodeModels reads OpenAI's list of models.

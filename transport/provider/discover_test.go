@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"parlor/protocol/chat"
-	"parlor/transport/provider/openai"
+	"parlor/transport/provider/upstream"
 )
 
 // A network is all that a bubble can reach: HTTP handlers, by address.
@@ -75,7 +75,7 @@ func (n *network) dial(_ context.Context, _, address string) (net.Conn, error) {
 }
 
 func (n *network) options(o Options) Options {
-	o.OpenAI = openai.Options{DialContext: n.dial}
+	o.Upstream = upstream.Options{DialContext: n.dial}
 	return o
 }
 

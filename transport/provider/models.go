@@ -2,7 +2,7 @@
 // carries a prompt to the one that it names.
 //
 //	models, providers, environment → New → Models
-//	Prompt → Models.Stream ─┬─ configured model_id ─────┬→ guard → openai.Client → Delta, Delta, …
+//	Prompt → Models.Stream ─┬─ configured model_id ─────┬→ guard → its client → Delta, Delta, …
 //	                        ├─ [aisuite.]provider:model ┘    failed before the first word: the next of fallbacks
 //	                        └─ eliza ────────────────────→ eliza.Eliza
 //
@@ -61,11 +61,11 @@ type Options struct {
 	// Listen is our own address, which is not asked.
 	Listen string
 
-	// OpenAI and Eliza are the limits and the manner of the assistants, Guard
-	// those of every provider.
-	OpenAI openai.Options
-	Eliza  eliza.Options
-	Guard  guard.Options
+	// Upstream and Guard are the limits of every provider, Eliza the manner of
+	// the embedded assistant.
+	Upstream upstream.Options
+	Guard    guard.Options
+	Eliza    eliza.Options
 
 	Logger *slog.Logger // nil discards
 }
@@ -85,19 +85,21 @@ type client interface {
 }
 
 // apis make the clients, by what a [ProviderConfig] calls their API.
-var apis = map[string]func(at endpoint, o Options) (client, error){
-	APIOpenAI: func(at endpoint, o Options) (client, error) {
-		limits := o.OpenAI
-		limits.KeyHeader = at.keyHeader
-		limits.FirstToken, limits.Silence = cmp.Or(at.firstToken, limits.FirstToken), cmp.Or(at.silence, limits.Silence)
-		return openai.New(at.baseURL, at.key, limits)
-	},
+var apis = map[string]func(at endpoint, o upstream.Options) (client, error){
+	APIOpenAI: func(at endpoint, o upstream.Options) (client, error) { return openai.New(at.baseURL, at.key, o) },
 }
 
 // An endpoint is what models share a client of: the connections to it.
 type endpoint struct {
 	api, baseURL, key, keyHeader string
 	firstToken, silence          time.Duration // zero means as for all
+}
+
+// limits returns those of all providers, with what is the endpoint's own.
+func (at endpoint) limits(o upstream.Options) upstream.Options {
+	o.KeyHeader = at.keyHeader
+	o.FirstToken, o.Silence = cmp.Or(at.firstToken, o.FirstToken), cmp.Or(at.silence, o.Silence)
+	return o
 }
 
 // An entry is a model and who answers for it.
@@ -256,7 +258,7 @@ func (m *Models) client(at endpoint) (client, error) {
 	if c, ok := m.clients[at]; ok {
 		return c, nil
 	}
-	c, err := apis[at.api](at, m.opts)
+	c, err := apis[at.api](at, at.limits(m.opts.Upstream))
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 
 	"parlor/protocol/chat"
 	"parlor/transport/provider/eliza"
-	"parlor/transport/provider/openai"
+	"parlor/transport/provider/upstream"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -237,7 +237,7 @@ func TestStream(t *testing.T) {
 	m := newModels(t, Options{
 		LookupEnv: env(map[string]string{"OPENAI_API_KEY": "general-key\n", "OPENAI_BASE_URL": general, "OTHER_KEY": "other-key"}),
 		Eliza:     eliza.Options{Delay: -1},
-		OpenAI:    openai.Options{MaxEvent: 4096},
+		Upstream:  upstream.Options{MaxEvent: 4096},
 		Models: []Config{
 			{ModelID: "plain", Provider: ProviderOpenAI},
 			{ModelID: "aisuite.openai:suite", Provider: ProviderOpenAI},

@@ -39,13 +39,7 @@ type Client struct {
 func New(baseURL, key string, o Options) (*Client, error) {
 	baseURL = cmp.Or(baseURL, DefaultBaseURL)
 	header := make(http.Header)
-	switch {
-	case key == "":
-	case o.KeyHeader != "":
-		header.Set(o.KeyHeader, key)
-	default:
-		header.Set("Authorization", "Bearer "+key)
-	}
+	o.SetKey(header, "Authorization", "Bearer ", key)
 	up, err := upstream.New(upstream.API{BaseURL: baseURL, Path: "chat/completions", Header: header, Key: key}, o)
 	if err != nil {
 		return nil, err

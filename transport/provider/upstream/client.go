@@ -79,8 +79,8 @@ type Options struct {
 	// Zero means [DefaultMaxEvent].
 	MaxEvent int
 
-	// KeyHeader is the header that carries the key. Empty means the one that is
-	// usual for the API.
+	// KeyHeader is the header that carries the key, with nothing before it.
+	// Empty means as the API wants it.
 	KeyHeader string
 
 	// DialContext opens connections. Nil means the system's TCP with Connect
@@ -98,6 +98,18 @@ func (o Options) withDefaults() Options {
 		o.DialContext = (&net.Dialer{Timeout: o.Connect}).DialContext
 	}
 	return o
+}
+
+// SetKey adds the key to the header of a request, if there is one: as o says,
+// or else as name and with prefix before it.
+func (o Options) SetKey(header http.Header, name, prefix, key string) {
+	switch {
+	case key == "":
+	case o.KeyHeader != "":
+		header.Set(o.KeyHeader, key)
+	default:
+		header.Set(name, prefix+key)
+	}
 }
 
 // Errors of [New].
