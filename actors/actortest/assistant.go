@@ -32,6 +32,17 @@ type Assistant struct {
 	scripts  map[string]Script
 	prompts  []chat.Prompt
 	sessions []*Session
+	news     map[string][]chat.Delta
+}
+
+// Tell says what comes before the answer to a question.
+func (a *Assistant) Tell(question string, news ...chat.Delta) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.news == nil {
+		a.news = make(map[string][]chat.Delta)
+	}
+	a.news[question] = news
 }
 
 // On says what answers a question. Others get "You said: " and the question,
@@ -69,12 +80,16 @@ func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.De
 	a.mu.Lock()
 	a.prompts = append(a.prompts, p)
 	script, ok := a.scripts[question]
+	news := a.news[question]
 	a.mu.Unlock()
 	if !ok {
 		script = Say("You said: ", question)
 	}
 	return func(yield func(chat.Delta, error) bool) {
 		more := true
+		for _, d := range news {
+			more = more && yield(d, nil)
+		}
 		err := script(ctx, func(text string) bool {
 			d := chat.Delta{Text: text}
 			if tool, ok := strings.CutPrefix(text, RunTool); ok {

@@ -160,6 +160,10 @@ type body struct {
 	Done      bool           `json:"done"`
 	Code      chat.Code      `json:"code"`
 	Message   chat.Message   `json:"message"`
+	Retrying  bool           `json:"retrying"`
+	ModelID   chat.ModelID   `json:"model_id"`
+	Provider  string         `json:"provider"`
+	RetryAt   string         `json:"retry_at"`
 
 	Error string `json:"error"`
 	Type  string `json:"type"` // of the SPA's dialect
@@ -186,6 +190,12 @@ func (e event) String() string {
 			return fmt.Sprintf("stream_chunk @%d done", b.Offset)
 		}
 		return fmt.Sprintf("stream_chunk @%d %q", b.Offset, b.Content)
+	case "stream_error":
+		if b.Retrying {
+			return strings.TrimSpace(fmt.Sprintf("stream_error %s retrying %s", b.Code, b.ModelID))
+		}
+	case "assistant":
+		return strings.TrimSpace(fmt.Sprintf("assistant %s %s %s", b.Provider, b.State, b.RetryAt))
 	case "receive_message":
 		return strings.TrimSpace(fmt.Sprintf("%s %q %s", b.Type, b.Data.Content, b.Data.StopReason))
 	case "message_error":

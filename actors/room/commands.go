@@ -94,7 +94,7 @@ func (r *Room) running() *Running {
 	case !ok || turn.Attempt == 0:
 		return nil
 	case r.run != nil && r.run.turn.ID == turn.ID:
-		return &Running{turn, string(r.run.text), r.run.live}
+		return &Running{r.run.turn, string(r.run.text), r.run.live}
 	}
 	return &Running{turn, string(r.cut), r.live(turn)}
 }

@@ -37,6 +37,12 @@ func (r *Room) publishDelta(run *run, text string) {
 	})
 }
 
+func (r *Room) publishNews(run *run, d chat.Delta) {
+	r.deliver(Publication{Room: r.id}, nil, func(dialect assistant.Dialect) []engineio.Frame {
+		return assistant.News(dialect, r.id, run.turn.MessageID, d)
+	})
+}
+
 func (r *Room) publishGone() {
 	r.deliver(Publication{Room: r.id, Gone: true}, nil, func(assistant.Dialect) []engineio.Frame { return assistant.Gone(r.id) })
 }

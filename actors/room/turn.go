@@ -134,7 +134,7 @@ func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 	}
 	switch cut, _ := r.shown.Turn(); {
 	case r.run.of(turn.ID):
-		end.Content, end.Usage, end.Modality = string(r.run.text), r.run.usage, r.run.modality()
+		end.ModelID, end.Content, end.Usage, end.Modality = r.run.turn.ModelID, string(r.run.text), r.run.usage, r.run.modality()
 	case turn.ID == cut.ID && turn.Attempt == cut.Attempt: // else the next attempt, without text, is on its way
 		end.Content = string(r.cut)
 	}
@@ -179,6 +179,21 @@ func (r *Room) finish(e chat.TurnEnded) {
 	}
 }
 
+// news tells the members what d says besides its text. Who answers in place of
+// the model that was asked is recorded with the end of the turn.
+func (r *Room) news(run *run, d chat.Delta) {
+	if d.Model != "" {
+		run.turn.ModelID = d.Model
+	}
+	if d.Retrying == nil && d.Health == nil {
+		return
+	}
+	if d.Retrying != nil {
+		r.log.Info("provider failed, asking again", "turn", run.turn.ID, "model", run.turn.ModelID, "err", d.Retrying)
+	}
+	r.publishNews(run, d)
+}
+
 // delta tells the members a piece of the answer at once; it is recorded with
 // the end of the turn.
 func (r *Room) delta(m *delta) {
@@ -195,6 +210,7 @@ func (r *Room) said(run *run, m chat.Delta) {
 	if run.end != nil {
 		return
 	}
+	r.news(run, m)
 	if m.Usage != nil {
 		run.usage = m.Usage
 	}

@@ -134,7 +134,7 @@ func Trouble(d Dialect, room chat.RoomID, err *chat.Error, turn chat.TurnStarted
 	running := turn.TurnID != ""
 	if d != SPA {
 		if running {
-			f.emit("stream_error", string(room), streamError{turn.MessageID, err.Message, err.Code, false})
+			f.emit("stream_error", string(room), streamError{MessageID: turn.MessageID, Error: err.Message, Code: err.Code})
 			f.emit("stream_end", string(room), streamEnd{turn.MessageID, 0, chat.StateInterrupted, nil})
 			f.emit("turn", string(room), turnEvent{TurnID: turn.TurnID, State: chat.StateInterrupted, Reason: err.Message})
 		}

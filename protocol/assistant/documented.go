@@ -60,6 +60,7 @@ type streamError struct {
 	Error     string         `json:"error"`
 	Code      chat.Code      `json:"code"`
 	Retrying  bool           `json:"retrying"`
+	ModelID   chat.ModelID   `json:"model_id,omitempty"` // who is asked next, if that is another
 }
 
 // documented encodes a record in the dialect of WIRE-EVENTS. What was recorded
@@ -88,7 +89,7 @@ func (f *frames) documentedEnd(room string, r chat.Record, e chat.TurnEnded) {
 	if e.MessageID != "" {
 		*f = append(*f, chunk(chat.RoomID(room), e.MessageID, Length(e.Content), "", true))
 		if e.Error != nil {
-			f.emit("stream_error", room, streamError{e.MessageID, e.Error.Message, e.Error.Code, false})
+			f.emit("stream_error", room, streamError{MessageID: e.MessageID, Error: e.Error.Message, Code: e.Error.Code})
 		}
 		f.message(room, r)
 		f.emit("stream_end", room, streamEnd{e.MessageID, r.Seq, e.State, e.Usage})

@@ -13,7 +13,7 @@ import (
 
 // told are the words that members are told of, besides answers.
 var told = map[string]bool{
-	"message": true, "turn": true, "stream_start": true, "stream_chunk": true, "stream_end": true, "stream_error": true, // documented
+	"message": true, "turn": true, "stream_start": true, "stream_chunk": true, "stream_end": true, "stream_error": true, "assistant": true, // documented
 	"receive_message": true, "message_error": true, // the SPA's
 	"error": true, // both
 }
@@ -34,6 +34,10 @@ func FuzzFrames(f *testing.F) {
 			}
 		}
 		checkTold(t, room, Gone(room)[0])
+		refusal, health := chat.Refuse(chat.CodeProviderError, text), chat.Health{Provider: name, State: chat.ProviderOpen}
+		for _, frame := range News(Both, room, chat.MessageID(id), chat.Delta{Retrying: refusal, Model: chat.ModelID(name), Health: &health}) {
+			checkTold(t, room, frame)
+		}
 		message := checkTold(t, room, Record(Documented, room, chat.Record{Event: fuzzEvents(text, id, name)[0]})[0])
 		if got := content(t, message["message"]); got != valid(text) {
 			t.Errorf("message: got %q, want %q", got, valid(text))
