@@ -44,9 +44,9 @@ type Delta struct {
 	Heard  *Heard
 }
 
-// Begins reports whether the answer has begun with d, if not before: then it
-// cannot be asked for again.
-func (d Delta) Begins() bool { return d.Text != "" || d.Audio != "" || d.Tool != nil }
+// Answers reports whether d is a piece of the answer: from the first one on
+// nobody is asked for it again.
+func (d Delta) Answers() bool { return d.Text != "" || d.Audio != "" || d.Tool != nil }
 
 // A ToolCall is a request of the assistant to run a tool.
 type ToolCall struct {

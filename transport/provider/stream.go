@@ -32,12 +32,12 @@ func (m *Models) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta
 func (m *Models) stream(ctx context.Context, e entry, p chat.Prompt, yield func(chat.Delta, error) bool) {
 	rest := e.fallbacks
 	for {
-		spoken, left, err := e.pass(ctx, p, yield)
+		begun, left, err := e.pass(ctx, p, yield)
 		if left || err == nil {
 			return
 		}
 		next, behind := m.next(rest)
-		if spoken || ctx.Err() != nil || next == nil {
+		if begun || ctx.Err() != nil || next == nil {
 			yield(chat.Delta{}, err)
 			return
 		}
@@ -59,7 +59,7 @@ func (m *Models) next(fallbacks []chat.ModelID) (next *entry, behind []chat.Mode
 }
 
 // pass yields the answer of one model, but for its error.
-func (e entry) pass(ctx context.Context, p chat.Prompt, yield func(chat.Delta, error) bool) (spoken, left bool, err error) {
+func (e entry) pass(ctx context.Context, p chat.Prompt, yield func(chat.Delta, error) bool) (begun, left bool, err error) {
 	p.Model = e.upstream
 	if limit := e.model.MaxTokens; limit > 0 && (p.MaxTokens == 0 || limit < p.MaxTokens) {
 		p.MaxTokens = limit
@@ -72,12 +72,12 @@ func (e entry) pass(ctx context.Context, p chat.Prompt, yield func(chat.Delta, e
 	}
 	for d, err := range answer(ctx, p) {
 		if err != nil {
-			return spoken, false, err
+			return begun, false, err
 		}
-		spoken = spoken || d.Begins()
+		begun = begun || d.Answers()
 		if !yield(d, nil) {
-			return spoken, true, nil
+			return begun, true, nil
 		}
 	}
-	return spoken, false, nil
+	return begun, false, nil
 }

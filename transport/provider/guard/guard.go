@@ -7,7 +7,8 @@
 //
 // # What is asked again
 //
-// Only a request that failed before the first word of its answer, and only
+// Only a request that failed before the first word of its answer, or the first
+// tool that the provider ran for it, and only
 // what a provider may do better next time ([upstream.Failure]). The pauses grow
 // and are never shorter than the provider's Retry-After; all of them have to
 // fit into a budget.

@@ -20,10 +20,10 @@ type request struct {
 	prompt   chat.Prompt
 	yield    func(chat.Delta, error) bool
 
-	start  time.Time
-	spoken bool               // some of the answer was yielded
-	left   bool               // the consumer has enough
-	told   chat.ProviderState // what the consumer knows of the provider
+	start time.Time
+	begun bool               // some of the answer was yielded
+	left  bool               // the consumer has enough
+	told  chat.ProviderState // what the consumer knows of the provider
 }
 
 // run asks until the provider answers, or asking again cannot help.
@@ -83,8 +83,8 @@ func (r *request) pass(p permit) error {
 		if err != nil {
 			return err
 		}
-		if !r.spoken && d.Begins() {
-			r.spoken = true
+		if !r.begun && d.Answers() {
+			r.begun = true
 			r.breaker.answers(p)
 			r.opts.Metrics.firstToken(r.name, time.Since(asked))
 			if !r.tell() {
@@ -138,7 +138,7 @@ func judge(ctx context.Context, err error) (verdict, outcome) {
 // if that can help.
 func (r *request) pause(err error, retries int) (d time.Duration, again bool) {
 	var f *upstream.Failure
-	if r.spoken || r.ctx.Err() != nil || retries >= r.opts.Retries || !errors.As(err, &f) || !f.Retryable {
+	if r.begun || r.ctx.Err() != nil || retries >= r.opts.Retries || !errors.As(err, &f) || !f.Retryable {
 		return 0, false
 	}
 	d = max(backoff(r.opts.RetryDelay, retries), f.RetryAfter)

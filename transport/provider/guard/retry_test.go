@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"errors"
+	"iter"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,28 @@ func TestRetry(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A tool that the provider has run must not run again.
+func TestNoRetryAfterATool(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, g *Guard) {
+		asked := 0
+		p := streamer(func(_ context.Context, yield func(chat.Delta, error) bool) {
+			asked++
+			_ = yield(chat.Delta{Tool: &chat.ToolCall{ID: "1"}}, nil) && yield(chat.Delta{}, broken)
+		})
+		wantMessage(t, listen(t.Context(), g, p).err, "it is broken")
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
+}
+
+// A streamer is a provider that is a function.
+type streamer func(ctx context.Context, yield func(chat.Delta, error) bool)
+
+func (s streamer) Stream(ctx context.Context, _ chat.Prompt) iter.Seq2[chat.Delta, error] {
+	return func(yield func(chat.Delta, error) bool) { s(ctx, yield) }
 }
 
 func TestBackoffGrowsAndDiffers(t *testing.T) {
