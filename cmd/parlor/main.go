@@ -115,7 +115,7 @@ or, in parlor.yaml:
         base_url: https://llm.example.com/v1  # speaks the API of OpenAI
         key_var: MY_KEY                       # the variable that holds the key
 
-Any model of a provider that can be reached may be asked as PROVIDER:MODEL, for example groq:llama-3.3-70b-versatile with GROQ_API_KEY set. Known are azure, deepseek, gemini, groq, mistral, openai, openrouter and xai, and on this computer llamacpp, lmstudio, ollama and vllm.
+Any model of a provider that can be reached may be asked as PROVIDER:MODEL, for example groq:llama-3.3-70b-versatile with GROQ_API_KEY set. Known are anthropic, azure, deepseek, gemini, groq, mistral, openai, openrouter and xai, and on this computer llamacpp, lmstudio, ollama and vllm.
 
 Without a secret the server believes everybody who says who they are, so it then serves this computer only.`
 }

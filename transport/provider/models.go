@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/provider/anthropic"
 	"parlor/transport/provider/eliza"
 	"parlor/transport/provider/guard"
 	"parlor/transport/provider/openai"
@@ -86,7 +87,8 @@ type client interface {
 
 // apis make the clients, by what a [ProviderConfig] calls their API.
 var apis = map[string]func(at endpoint, o upstream.Options) (client, error){
-	APIOpenAI: func(at endpoint, o upstream.Options) (client, error) { return openai.New(at.baseURL, at.key, o) },
+	APIOpenAI:    func(at endpoint, o upstream.Options) (client, error) { return openai.New(at.baseURL, at.key, o) },
+	APIAnthropic: func(at endpoint, o upstream.Options) (client, error) { return anthropic.New(at.baseURL, at.key, o) },
 }
 
 // An endpoint is what models share a client of: the connections to it.

@@ -11,13 +11,15 @@ import (
 	"strings"
 	"time"
 
+	"parlor/transport/provider/anthropic"
 	"parlor/transport/provider/openai"
 	"parlor/transport/provider/upstream"
 )
 
 // The protocols in which providers are asked.
 const (
-	APIOpenAI = "openai" // chat completions
+	APIOpenAI    = "openai"    // chat completions
+	APIAnthropic = "anthropic" // messages
 )
 
 // A ProviderConfig says how a provider is reached. For one of the table below
@@ -72,12 +74,16 @@ type known struct {
 // table has the addresses and variables that the providers document.
 var table = map[string]known{
 	ProviderOpenAI: {ProviderConfig: ProviderConfig{BaseURL: openai.DefaultBaseURL, KeyVar: "OPENAI_API_KEY"}, baseURLVar: "OPENAI_BASE_URL"},
-	"gemini":       {ProviderConfig: ProviderConfig{BaseURL: "https://generativelanguage.googleapis.com/v1beta/openai", KeyVar: "GEMINI_API_KEY"}},
-	"groq":         {ProviderConfig: ProviderConfig{BaseURL: "https://api.groq.com/openai/v1", KeyVar: "GROQ_API_KEY"}},
-	"xai":          {ProviderConfig: ProviderConfig{BaseURL: "https://api.x.ai/v1", KeyVar: "XAI_API_KEY"}},
-	"mistral":      {ProviderConfig: ProviderConfig{BaseURL: "https://api.mistral.ai/v1", KeyVar: "MISTRAL_API_KEY"}},
-	"deepseek":     {ProviderConfig: ProviderConfig{BaseURL: "https://api.deepseek.com/v1", KeyVar: "DEEPSEEK_API_KEY"}},
-	"openrouter":   {ProviderConfig: ProviderConfig{BaseURL: "https://openrouter.ai/api/v1", KeyVar: "OPENROUTER_API_KEY"}},
+	"anthropic": {
+		ProviderConfig: ProviderConfig{BaseURL: anthropic.DefaultBaseURL, KeyVar: "ANTHROPIC_API_KEY", API: APIAnthropic},
+		baseURLVar:     "ANTHROPIC_BASE_URL",
+	},
+	"gemini":     {ProviderConfig: ProviderConfig{BaseURL: "https://generativelanguage.googleapis.com/v1beta/openai", KeyVar: "GEMINI_API_KEY"}},
+	"groq":       {ProviderConfig: ProviderConfig{BaseURL: "https://api.groq.com/openai/v1", KeyVar: "GROQ_API_KEY"}},
+	"xai":        {ProviderConfig: ProviderConfig{BaseURL: "https://api.x.ai/v1", KeyVar: "XAI_API_KEY"}},
+	"mistral":    {ProviderConfig: ProviderConfig{BaseURL: "https://api.mistral.ai/v1", KeyVar: "MISTRAL_API_KEY"}},
+	"deepseek":   {ProviderConfig: ProviderConfig{BaseURL: "https://api.deepseek.com/v1", KeyVar: "DEEPSEEK_API_KEY"}},
+	"openrouter": {ProviderConfig: ProviderConfig{BaseURL: "https://openrouter.ai/api/v1", KeyVar: "OPENROUTER_API_KEY"}},
 
 	// The v1 API, which wants no api-version: models are named as deployed.
 	"azure": {ProviderConfig: ProviderConfig{KeyVar: "AZURE_OPENAI_API_KEY", KeyHeader: "api-key"}, baseURLVar: "AZURE_OPENAI_ENDPOINT", path: "openai/v1"},
@@ -135,8 +141,12 @@ func validateProvider(name string, c ProviderConfig) error {
 			refuse("base_url: ", err.Error())
 		}
 	}
-	if _, ok := apis[cmp.Or(c.API, APIOpenAI)]; !ok {
+	api := cmp.Or(c.API, at.API, APIOpenAI)
+	if _, ok := apis[api]; !ok {
 		refuse("api: ", "must be one of "+strings.Join(slices.Sorted(maps.Keys(apis)), ", "))
+	}
+	if c.Discover != nil && *c.Discover && api != APIOpenAI {
+		refuse("discover: ", "is possible with the API "+APIOpenAI+" only")
 	}
 	if c.KeyHeader != "" && !headerPattern.MatchString(c.KeyHeader) {
 		refuse("key_header: ", "must be the name of an HTTP header")

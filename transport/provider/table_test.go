@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ func TestTable(t *testing.T) {
 	type want struct{ baseURL, keyHeader string }
 	variables := map[string]map[string]string{
 		"openai":     {"OPENAI_API_KEY": "k"},
+		"anthropic":  {"ANTHROPIC_API_KEY": "k"},
 		"gemini":     {"GEMINI_API_KEY": "k"},
 		"groq":       {"GROQ_API_KEY": "k"},
 		"xai":        {"XAI_API_KEY": "k"},
@@ -30,6 +32,7 @@ func TestTable(t *testing.T) {
 	}
 	wants := map[string]want{
 		"openai":     {"https://api.openai.com/v1", ""},
+		"anthropic":  {"https://api.anthropic.com", ""},
 		"gemini":     {"https://generativelanguage.googleapis.com/v1beta/openai", ""},
 		"groq":       {"https://api.groq.com/openai/v1", ""},
 		"xai":        {"https://api.x.ai/v1", ""},
@@ -116,6 +119,22 @@ func TestKeyHeader(t *testing.T) {
 	}
 }
 
+// TestAnthropic checks that Claude is asked in its own protocol.
+func TestAnthropic(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		said := r.URL.Path + " " + r.Header.Get("X-Api-Key") + r.Header.Get("Authorization")
+		io.WriteString(w, `data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"`+said+`"}}`+"\n\n"+
+			`data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}`+"\n\n"+`data: {"type":"message_stop"}`+"\n\n")
+	}))
+	defer s.Close()
+	m := newModels(t, Options{LookupEnv: env(map[string]string{"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": s.URL})})
+	p := chat.Prompt{Model: "aisuite.anthropic:claude", Messages: []chat.PromptMessage{{Role: chat.RoleUser, Content: "hello"}}}
+	if got, want := said(t, m.Stream(t.Context(), p)), "/v1/messages k"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestUnreachableProviders(t *testing.T) {
 	const secret = "sk-secret"
 	m := newModels(t, Options{Providers: map[string]ProviderConfig{"mine": {BaseURL: "http://localhost:1", KeyVar: secret}}})
@@ -153,6 +172,7 @@ func TestProvidersRefused(t *testing.T) {
 		{"mine", ProviderConfig{BaseURL: "http://h", KeyHeader: "a: b"}, `providers["mine"]: key_header: must be`},
 		{"mine", ProviderConfig{BaseURL: "http://h", MaxStreams: -1}, `providers["mine"]: max_streams: must not`},
 		{"mine", ProviderConfig{BaseURL: "http://h", SilenceTimeout: -1}, `providers["mine"]: silence_timeout: must not`},
+		{"anthropic", ProviderConfig{Discover: new(true)}, `providers["anthropic"]: discover: is possible with`},
 		{"Mine", ProviderConfig{BaseURL: "http://h"}, `providers["Mine"]: is a name that no model`},
 		{"eliza", ProviderConfig{BaseURL: "http://h"}, `providers["eliza"]: is built in`},
 		{"google", ProviderConfig{}, `providers["google"]: is called gemini`},

@@ -38,9 +38,7 @@ type Client struct{ upstream *upstream.Client }
 func New(baseURL, key string, o Options) (*Client, error) {
 	header := make(http.Header)
 	header.Set("Anthropic-Version", version)
-	if key != "" {
-		header.Set("X-Api-Key", key)
-	}
+	o.SetKey(header, "X-Api-Key", "", key)
 	up, err := upstream.New(upstream.API{
 		BaseURL: cmp.Or(baseURL, DefaultBaseURL),
 		Path:    "v1/messages",
