@@ -71,6 +71,14 @@ func (a *Assistant) Model(id chat.ModelID) (chat.Model, bool) {
 	return chat.Model{ID: id, APISource: "aisuite"}, id == Model || id == OtherModel
 }
 
+// Refusal implements room.Models.
+func (a *Assistant) Refusal(id chat.ModelID) *chat.Error {
+	if _, ok := a.Model(id); ok {
+		return nil
+	}
+	return chat.Refuse(chat.CodeNotFound, "the assistant has no such model")
+}
+
 // Stream implements room.Provider.
 func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
 	if p.Input != nil {

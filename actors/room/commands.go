@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ func (r *Room) create(c *Create) {
 	}
 	model, ok := r.Models.Model(c.ModelID)
 	if !ok {
-		refuse(c.Caller, errNoModel)
+		refuse(c.Caller, r.noModel(c.ModelID))
 		return
 	}
 	info := chat.Info{
@@ -85,6 +86,11 @@ func (r *Room) users() []chat.User {
 	}
 	slices.SortFunc(users, func(a, b chat.User) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return slices.CompactFunc(users, func(a, b chat.User) bool { return a.ID == b.ID })
+}
+
+// noModel says why a model cannot be asked.
+func (r *Room) noModel(id chat.ModelID) *chat.Error {
+	return cmp.Or(r.Models.Refusal(id), errNoModel) // it may have come since
 }
 
 // running is the turn as members see it: recorded as started and not as ended.
@@ -134,7 +140,7 @@ func (r *Room) send(c *Send) {
 	asked, known := r.Models.Model(model)
 	switch {
 	case !known:
-		refuse(c.Caller, errNoModel)
+		refuse(c.Caller, r.noModel(model))
 		return
 	case len(c.Content) > r.MaxMessageBytes:
 		refuse(c.Caller, errTooLarge)
@@ -210,7 +216,7 @@ func (r *Room) regenerate(c *Regenerate) {
 	switch {
 	case refusal != nil:
 	case !known:
-		refusal = errNoModel
+		refusal = r.noModel(c.ModelID)
 	case len(r.head.Turns) >= r.MaxQueuedTurns:
 		refusal = errBusy
 	}

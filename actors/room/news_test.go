@@ -72,3 +72,17 @@ func TestFallbackIsRecorded(t *testing.T) {
 		})
 	}
 }
+
+// Who asks for a model that cannot be asked is told why.
+func TestRefusalOfAModel(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		ref := alice.Tell(theChat, &room.Send{Content: "hi", ModelID: "nobody"})
+		synctest.Wait()
+		want := s.Assistant.Refusal("nobody")
+		if reply, _ := alice.Reply(ref); reply.Err == nil || *reply.Err != *want {
+			t.Errorf("got %v, want %v", reply.Err, want)
+		}
+	})
+}

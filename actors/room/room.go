@@ -69,6 +69,9 @@ type Log interface {
 // Models says which models there are.
 type Models interface {
 	Model(chat.ModelID) (chat.Model, bool)
+
+	// Refusal says why there is none of that name; it is nil if there is one.
+	Refusal(chat.ModelID) *chat.Error
 }
 
 // Options configure the rooms of a server; they are shared by all of them.

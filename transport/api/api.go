@@ -74,6 +74,9 @@ type Models interface {
 
 	// Model returns the one with the id, which need not be in the list.
 	Model(chat.ModelID) (chat.Model, bool)
+
+	// Refusal says why the one with the id cannot be asked; it is nil if it can.
+	Refusal(chat.ModelID) *chat.Error
 }
 
 // An Authenticator says who sent a request. Its errors are a [*chat.Error].

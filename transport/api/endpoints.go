@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -76,11 +75,10 @@ func (a *API) createChat(r *http.Request, u chat.User) (any, error) {
 	if body.ModelID == "" {
 		return nil, chat.Refuse(chat.CodeInvalid, "model_id is missing")
 	}
-	model, ok := a.models.Model(body.ModelID)
-	if !ok {
-		return nil, chat.Refuse(chat.CodeNotFound, fmt.Sprintf("no such model: %q", body.ModelID))
+	if refusal := a.models.Refusal(body.ModelID); refusal != nil {
+		return nil, refusal
 	}
-	c, err := a.chats.Create(r.Context(), u, model.ID)
+	c, err := a.chats.Create(r.Context(), u, body.ModelID)
 	if err != nil {
 		return nil, err
 	}

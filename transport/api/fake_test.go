@@ -112,6 +112,13 @@ func (m models) Model(id chat.ModelID) (chat.Model, bool) {
 	return chat.Model{}, false
 }
 
+func (m models) Refusal(id chat.ModelID) *chat.Error {
+	if _, ok := m.Model(id); ok {
+		return nil
+	}
+	return chat.Refuse(chat.CodeNotFound, "there is no such model")
+}
+
 // newMux serves c to the users of development mode, under both prefixes.
 func newMux(t *testing.T, c *chats, o api.Options) *http.ServeMux {
 	t.Helper()
