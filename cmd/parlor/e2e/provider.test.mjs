@@ -13,7 +13,7 @@ async function withModel(t, { args = [] } = {}) {
   const mock = new LLMock({ port: 0 });
   await mock.start();
   t.after(() => mock.stop());
-  const server = await serve(t, { args, env: { OPENAI_API_KEY: key, OPENAI_BASE_URL: `${mock.url}/v1` } });
+  const server = await serve(t, { args: ["--retry-delay", "10ms", ...args], env: { OPENAI_API_KEY: key, OPENAI_BASE_URL: `${mock.url}/v1` } });
   const alice = await connect(t, server);
   const chat = newChat();
   const room = await enter(alice, chat, { model });
@@ -22,7 +22,7 @@ async function withModel(t, { args = [] } = {}) {
 
 /** Ends as failed, frees the SPA's spinner, and leaves no key anywhere. */
 async function failed({ server, alice, chat, room }, code) {
-  const error = await event(alice, `stream_error ${room}`);
+  const error = await event(alice, `stream_error ${room}`, (b) => !b.retrying);
   assert.equal(error.code, code, JSON.stringify(error));
   assert.ok(error.error.length > 10);
   assert.equal(error.retrying, false);
@@ -82,6 +82,86 @@ test("500 ends the turn as failed", async (t) => {
   world.mock.onMessage("boom", { error: { message: "The server had an error", type: "server_error" }, status: 500 });
   await ask(world.alice, "send_message", { room_id: world.room, message: "boom" });
   await failed(world, "provider_error");
+});
+
+test("a provider that fails once is asked again, before any text", async (t) => {
+  const { mock, alice, room } = await withModel(t);
+  let asked = 0;
+  mock.onMessage("once", () => (++asked === 1 ? { error: { message: "Overloaded" }, status: 503 } : { content: "here it is" }));
+  await ask(alice, "send_message", { room_id: room, message: "once" });
+  const end = await event(alice, `stream_end ${room}`);
+  assert.equal(end.state, "completed");
+  assert.equal(asked, 2);
+  const [error, ...others] = events(alice, `stream_error ${room}`);
+  assert.deepEqual([error.retrying, error.code, others], [true, "provider_error", []]);
+  assert.match(error.error, /Overloaded/);
+  assert.equal(events(alice, `stream_chunk ${room}`).map((c) => c.content).join(""), "here it is");
+});
+
+test("a provider that keeps failing is left alone, and its fallback answers", async (t) => {
+  const { mock, alice, room, server } = await withModel(t, {
+    args: ["--retries", "0", "--breaker-failures", "2", "--eliza-word-delay", "0s", "--metrics",
+      "--models", JSON.stringify([{ model_id: model, provider: "openai", fallbacks: ["eliza"] }])],
+  });
+  let asked = 0;
+  mock.onMessage(/sick/, () => (asked++, { error: { message: "Out of order" }, status: 500 }));
+  for (let n = 1; n <= 3; n++) {
+    await ask(alice, "send_message", { room_id: room, message: `I am sick ${n}` });
+    await until(() => events(alice, `stream_end ${room}`).length, (ends) => ends === n);
+  }
+  assert.equal(asked, 2, "the third was not asked");
+  assert.ok(events(alice, `stream_end ${room}`).every((e) => e.state === "completed"));
+  const errors = events(alice, `stream_error ${room}`);
+  assert.deepEqual(errors.map((e) => [e.retrying, e.model_id]), Array(3).fill([true, "eliza"]));
+  assert.match(errors[2].error, /openai has failed too often; it will be asked again in/);
+  const answers = events(alice, `message ${room}`).filter((b) => b.message.role === "assistant");
+  assert.ok(answers.every((b) => b.message.model_id === "eliza"), JSON.stringify(answers));
+  const states = events(alice, `assistant ${room}`);
+  assert.deepEqual(states.map((s) => [s.provider, s.state]), [["openai", "open"], ["openai", "open"]]);
+  assert.ok(Date.parse(states[0].retry_at) > Date.now());
+  const { models } = await (await fetch(`${server.url}/api/v1/model`)).json();
+  assert.deepEqual(models.map((m) => [m.model_id, m.state]), [[model, "open"], ["eliza", undefined]]);
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+  assert.match(metrics, /^parlor_provider_state\{provider="openai",state="open"\} 1$/m);
+  assert.match(metrics, /^parlor_provider_requests_total\{outcome="failed",provider="openai"\} 2$/m);
+});
+
+test("models of a server on this computer are found, and answer", async (t) => {
+  const paths = [];
+  const local = createServer((req, res) => {
+    paths.push(`${req.method} ${req.url} ${req.headers.authorization}`);
+    if (req.url === "/v1/models") {
+      res.setHeader("content-type", "application/json").end(JSON.stringify({ object: "list", data: [{ id: "tiny:1b", object: "model" }] }));
+      return;
+    }
+    const piece = { choices: [{ index: 0, delta: { content: "from your own computer" }, finish_reason: "stop" }] };
+    res.setHeader("content-type", "text/event-stream").end(`data: ${JSON.stringify(piece)}\n\ndata: [DONE]\n\n`);
+  }).listen(0, "127.0.0.1");
+  await once(local, "listening");
+  t.after(() => { local.closeAllConnections(); local.close(); });
+  const providers = JSON.stringify({ ollama: { base_url: `http://127.0.0.1:${local.address().port}/v1` } });
+  const list = async (server) => (await (await fetch(`${server.url}/api/v1/model`)).json()).models.map((m) => m.model_id);
+
+  const off = await serve(t, { args: ["--discover=false", "--providers", providers] });
+  assert.deepEqual(await list(off), ["eliza"]);
+  assert.doesNotMatch(await (await fetch(`${off.url}/metrics`)).text(), /parlor_/, "metrics are off");
+  assert.deepEqual(paths, []);
+
+  const server = await serve(t, { args: ["--providers", providers] });
+  await until(() => list(server), (ids) => ids.includes("ollama:tiny:1b"));
+  const alice = await connect(t, server);
+  const room = await enter(alice, newChat(), { model: "ollama:tiny:1b" });
+  await ask(alice, "send_message", { room_id: room, message: "hello" });
+  await event(alice, `stream_chunk ${room}`, (c) => c.content === "from your own computer");
+  assert.deepEqual(new Set(paths), new Set(["GET /v1/models undefined", "POST /v1/chat/completions undefined"]));
+});
+
+test("a provider without its key says so", async (t) => {
+  const server = await serve(t, {});
+  const alice = await connect(t, server);
+  const refused = await ask(alice, "create_room", { chat_id: newChat(), model_id: "aisuite.groq:llama", model_api_source: "aisuite" });
+  assert.equal(refused.error.code, "not_found");
+  assert.equal(refused.error.message, "the provider groq cannot be asked: GROQ_API_KEY is not set");
 });
 
 test("a stream cut in the middle keeps the partial text", async (t) => {
