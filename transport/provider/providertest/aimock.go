@@ -82,6 +82,48 @@ func aimockWhole(t *testing.T, p Provider, message string) {
 	}
 }
 
+// runAimockSessions asks the same in sessions. What went wrong there ends the
+// answer; the next one is asked in a session of its own.
+func runAimockSessions(t *testing.T, h Harness) {
+	url := startAimock(t)
+	open := func(t *testing.T, o upstream.Options) *session {
+		s := &session{t: t, provider: closed(t, h.AimockSessions(t, url, o)), in: make(chan chat.Input), out: make(chan piece, unreadDeltas)}
+		s.begin(t.Context())
+		return s
+	}
+	t.Run("answers follow each other", func(t *testing.T) {
+		s := open(t, upstream.Options{})
+		for _, id := range []chat.MessageID{"hello", "slowly"} {
+			s.ask(id, string(id))
+			s.answer(id).check(t, aimockAnswer, chat.StateCompleted)
+			s.say(id, chat.RoleAssistant, aimockAnswer)
+		}
+	})
+	for message := range aimockRefusals() {
+		t.Run(message, func(t *testing.T) {
+			s := open(t, upstream.Options{})
+			s.ask("a1", message)
+			s.answer("a1").failed(t, "", chat.CodeProviderError, refusalWords)
+		})
+	}
+	for _, message := range []string{"truncated", "disconnected"} {
+		t.Run(message, func(t *testing.T) {
+			s := open(t, upstream.Options{})
+			s.ask("a1", message)
+			got := s.answer("a1")
+			got.failed(t, got.text, chat.CodeProviderError, "")
+			if !strings.HasPrefix(aimockAnswer, got.text) || got.text == aimockAnswer {
+				t.Errorf("text is %q, want a part of the answer", got.text)
+			}
+		})
+	}
+	t.Run("hanging", func(t *testing.T) {
+		s := open(t, upstream.Options{FirstToken: hangTime})
+		s.ask("a1", "hanging")
+		s.answer("a1").failed(t, "", chat.CodeProviderTimeout, "")
+	})
+}
+
 // aimockRefusals are the refusals by what is said to have them.
 func aimockRefusals() map[string]Refusal {
 	names := []string{"limit", "patience", "boom", "overloaded", "wrong", "credential", "forbidden", "nowhere"}

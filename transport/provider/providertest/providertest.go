@@ -4,7 +4,7 @@
 //	                 ├─ wire      behind HTTP, against a server that sends what it is told, byte by byte
 //	                 ├─ time      the same, silent or slow
 //	                 ├─ aimock    against @copilotkit/aimock and its chaos, over TCP
-//	                 └─ sessions  behind a duplex connection, against a [Peer]
+//	                 └─ sessions  behind a duplex connection, against a [Peer], and against aimock
 //
 // A part runs when the [Harness] holds what it needs. All tests but aimock's live in bubbles of
 // [testing/synctest] with connections from [net.Pipe]: time is exact, what one
@@ -51,6 +51,10 @@ type Harness struct {
 
 	// Listen begins to serve sessions, for providers that hold them.
 	Listen Listen
+
+	// AimockSessions returns a provider that holds sessions with aimock at
+	// baseURL, which ends after the host, by o's limits.
+	AimockSessions func(t testing.TB, baseURL string, o upstream.Options) Provider
 }
 
 // Run runs the parts of the suite that h has everything for.
@@ -64,6 +68,9 @@ func Run(t *testing.T, h Harness) {
 	}
 	if h.Aimock {
 		t.Run("aimock", func(t *testing.T) { runAimock(t, h) })
+	}
+	if h.AimockSessions != nil {
+		t.Run("aimock sessions", func(t *testing.T) { runAimockSessions(t, h) })
 	}
 	if h.Listen != nil {
 		t.Run("sessions", func(t *testing.T) { runSessions(t, h.Listen) })
@@ -81,7 +88,11 @@ const nowhere = "http://provider.example"
 
 // open returns a provider that is closed with the test.
 func (h Harness) open(t *testing.T, baseURL string, o upstream.Options) Provider {
-	p := h.New(t, baseURL, o)
+	return closed(t, h.New(t, baseURL, o))
+}
+
+// closed closes p with the test.
+func closed(t *testing.T, p Provider) Provider {
 	if c, ok := p.(io.Closer); ok {
 		t.Cleanup(func() {
 			if err := c.Close(); err != nil {

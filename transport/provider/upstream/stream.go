@@ -50,14 +50,14 @@ type stream struct {
 	left   bool // the consumer has enough
 	usage  *chat.Usage
 	head   head
-	pairs  joiner
+	pairs  Joiner
 }
 
 // run yields the answer in body, and at the end its usage or one error.
 func (s *stream) run(body io.Reader) {
 	err := s.read(body)
 	switch {
-	case s.left, !s.say(s.pairs.rest(0)):
+	case s.left, !s.say(s.pairs.Rest()):
 	case err != nil:
 		s.yield(chat.Delta{}, err)
 	case s.usage != nil:
@@ -132,7 +132,7 @@ func (s *stream) piece(p Piece) (more bool) {
 	}
 	text := ""
 	for _, t := range p.Text {
-		text += s.pairs.join(t)
+		text += s.pairs.Join(t)
 	}
 	return s.say(text) && !p.Last
 }

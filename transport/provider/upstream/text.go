@@ -54,24 +54,28 @@ func escaped(s string, at int) bool {
 	return (len(before)-len(strings.TrimRight(before, `\`)))%2 == 1
 }
 
-// A joiner puts pairs together again that were cut apart.
-type joiner struct {
+// A Joiner puts pairs together again that were cut apart in an answer. Its zero
+// value has joined nothing yet.
+type Joiner struct {
 	high rune // waits for its second half
 }
 
-// join returns what can be shown of the answer now that t has come.
-func (j *joiner) join(t Text) string {
+// Join returns what can be shown of the answer now that t has come.
+func (j *Joiner) Join(t Text) string {
 	if t == (Text{}) {
 		return ""
 	}
-	out := j.rest(t.low) + t.body
+	out := j.complete(t.low) + t.body
 	j.high = t.high
 	return out
 }
 
-// rest returns what waits, completed with low, or a replacement character for
-// each half that is alone.
-func (j *joiner) rest(low rune) string {
+// Rest returns what can be shown now that the answer has ended.
+func (j *Joiner) Rest() string { return j.complete(0) }
+
+// complete returns what waits, completed with low, or a replacement character
+// for each half that is alone.
+func (j *Joiner) complete(low rune) string {
 	high := j.high
 	j.high = 0
 	switch {

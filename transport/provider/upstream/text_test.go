@@ -30,16 +30,16 @@ func TestJoin(t *testing.T) {
 		{"other escapes", []string{`"\u00e9"`, `"\n"`}, "é\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var j joiner
+			var j Joiner
 			got := ""
 			for _, piece := range test.pieces {
 				var p Text
 				if err := json.Unmarshal([]byte(piece), &p); err != nil {
 					t.Fatal(err)
 				}
-				got += j.join(p)
+				got += j.Join(p)
 			}
-			if got += j.rest(0); got != test.want {
+			if got += j.Rest(); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -52,7 +52,7 @@ func TestJoinAnyCut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := strings.ToValidUTF8(rapid.StringOf(rapid.RuneFrom([]rune(`a\"u😀é🎈`))).Draw(t, "text"), "")
 		units := utf16.Encode([]rune(want))
-		var j joiner
+		var j Joiner
 		got := ""
 		for len(units) > 0 {
 			n := rapid.IntRange(1, len(units)).Draw(t, "cut")
@@ -60,14 +60,14 @@ func TestJoinAnyCut(t *testing.T) {
 			if err := json.Unmarshal([]byte(stringify(units[:n])), &p); err != nil {
 				t.Fatal(err)
 			}
-			piece := j.join(p)
+			piece := j.Join(p)
 			if !utf8.ValidString(piece) {
 				t.Fatalf("piece %q", piece)
 			}
 			got += piece
 			units = units[n:]
 		}
-		if got += j.rest(0); got != want {
+		if got += j.Rest(); got != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	})
