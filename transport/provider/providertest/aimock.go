@@ -137,10 +137,6 @@ func aimockRefusals() map[string]Refusal {
 	return m
 }
 
-func said(message string) chat.Prompt {
-	return chat.Prompt{Model: "m1", Messages: []chat.PromptMessage{{ID: "m1", Role: chat.RoleUser, Content: message}}}
-}
-
 // startAimock starts aimock for the test and returns its URL. It skips the test
 // if make has not installed it.
 func startAimock(t *testing.T) string {

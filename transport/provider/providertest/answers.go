@@ -15,7 +15,12 @@ import (
 )
 
 // hello is the prompt of most tests.
-var hello = chat.Prompt{Model: "m1", Messages: []chat.PromptMessage{{ID: "m1", Role: chat.RoleUser, Content: "hello"}}}
+var hello = said("hello")
+
+// said is the prompt of what a user said.
+func said(text string) chat.Prompt {
+	return chat.Prompt{Model: "m1", Messages: []chat.PromptMessage{{ID: "m1", Role: chat.RoleUser, Content: text}}}
+}
 
 // pieces are what a server answers, when it does.
 var pieces = []string{"Good ", "day ", "to ", "you ", "too."}

@@ -6,9 +6,10 @@
 //	                 ├─ aimock    against @copilotkit/aimock and its chaos, over TCP
 //	                 └─ sessions  behind a duplex connection, against a [Peer], and against aimock
 //
-// A part runs when the [Harness] holds what it needs. All tests but aimock's live in bubbles of
-// [testing/synctest] with connections from [net.Pipe]: time is exact, what one
-// end writes is read as it was written, and a goroutine left over is a failure.
+// A part runs when the [Harness] holds what it needs. All tests but aimock's
+// live in bubbles of [testing/synctest] with connections from [net.Pipe]: time
+// is exact, what one end writes is read as it was written, and a goroutine left
+// over is a failure.
 package providertest
 
 import (
@@ -27,9 +28,9 @@ const Key = "sk-test-0123456789abcdef"
 
 // A Provider is what is tested. One that is also an [io.Closer] is closed.
 //
-// Stream may be called from any goroutine, and often at once. Its sequence is
-// read once, by one goroutine. What it yields is described at [chat.Delta] and
-// [chat.Input]; it ends after the last piece, or after one error that came
+// Stream may be called from any goroutine, and often at once; who ranges over
+// its sequence again asks again. What it yields is described at [chat.Delta]
+// and [chat.Input]; it ends after the last piece, or after one error that came
 // without a piece: a [*chat.Error] in the chain ([chat.CodeProviderError],
 // [chat.CodeProviderTimeout]), or the cause of ctx.
 type Provider interface {

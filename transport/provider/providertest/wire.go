@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -119,6 +120,9 @@ func runWire(t *testing.T, h Harness) {
 	for _, r := range refusals {
 		t.Run(fmt.Sprint(r.Status), func(t *testing.T) { wireRefused(t, h, r) })
 	}
+	t.Run("side by side", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { wireSideBySide(t, h) })
+	})
 	t.Run("request", func(t *testing.T) { wireRequest(t, h) })
 	t.Run("redirect is not followed", func(t *testing.T) { wireRedirect(t, h) })
 	t.Run("connection that went stale", func(t *testing.T) { wireStale(t, h) })
@@ -143,6 +147,34 @@ func wireRefused(t *testing.T, h Harness, r Refusal) {
 	got := h.outcome(t, wireCase{sent: []string{head + "\r\n" + r.Body}})
 	got.Check(t, "", chat.CodeProviderError, refusalWords)
 	checkRetryable(t, got.Err, r)
+}
+
+// wireSideBySide asks a server that repeats what it is asked, a piece at a time.
+func wireSideBySide(t *testing.T, h Harness) {
+	p := h.piped(t, upstream.Options{}, func(conn net.Conn) {
+		body, err := ReadRequest(conn)
+		if err != nil {
+			return
+		}
+		asked, err := h.Wire.Asked(body)
+		if err != nil {
+			t.Errorf("read %s: %v", body, err)
+			return
+		}
+		text := h.Wire.Text(asked.Messages[len(asked.Messages)-1].Content)
+		for _, s := range []string{EventStream, h.Wire.Begin, text, text, h.Wire.End} {
+			time.Sleep(time.Second)
+			_, _ = io.WriteString(conn, s)
+		}
+	})
+	var wg sync.WaitGroup
+	for i := range sideBySide {
+		wg.Go(func() {
+			text := fmt.Sprint("prompt ", i, ". ")
+			Collect(t, p.Stream(t.Context(), said(text))).Check(t, text+text, "", "")
+		})
+	}
+	wg.Wait()
 }
 
 // wireRequest asks the provider everything that a prompt can hold.

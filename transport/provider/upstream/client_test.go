@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -220,6 +221,8 @@ func TestUnreachable(t *testing.T) {
 		{"no such host", "http://x", failing(&net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}), chat.CodeProviderError, "host was not found", false},
 		{"no name server", "http://x", failing(&net.DNSError{Err: "server misbehaving", Name: "x", IsTemporary: true}), chat.CodeProviderError, "host was not found", true},
 		{"in time", "http://x", failing(&net.OpError{Op: "dial", Err: context.DeadlineExceeded}), chat.CodeProviderTimeout, "in time", true},
+		{"closed", "http://x", failing(io.EOF), chat.CodeProviderError, "closed the connection without an answer", true},
+		{"reset", "http://x", failing(syscall.ECONNRESET), chat.CodeProviderError, "closed the connection without an answer", true},
 		{"certificate", tls.URL, upstream.Options{}, chat.CodeProviderError, "certificate is not trusted", false},
 		{"otherwise", "http://x", failing(errors.New("no route")), chat.CodeProviderError, "the provider cannot be reached", true},
 	} {
