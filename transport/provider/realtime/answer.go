@@ -24,6 +24,7 @@ type flight struct {
 	key   string // of the message that it becomes
 	event string // that asked for it
 	id    string // of the response; empty until it was created
+	pairs upstream.Joiner
 }
 
 // want takes in what is to be answered.
@@ -125,6 +126,13 @@ func (s *session) speaks(id string) *ask {
 		return f.ask
 	}
 	return nil
+}
+
+// text passes on a piece of the answer that may have been cut in an emoji.
+func (s *session) text(response string, t upstream.Text) {
+	if f := s.flight; f != nil && f.id == response {
+		s.piece(response, chat.Delta{Text: f.pairs.Join(t)})
+	}
 }
 
 // piece passes on a piece of the answer.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
 )
 
 // The client events. EventID comes back in the error that refuses one.
@@ -91,14 +92,14 @@ func itemID(key string) string {
 
 // serverEvent is what we need of all server events, and no more.
 type serverEvent struct {
-	Type       string       `json:"type"`
-	ResponseID string       `json:"response_id"`
-	ItemID     string       `json:"item_id"`
-	Delta      string       `json:"delta"`
-	Transcript string       `json:"transcript"`
-	Item       serverItem   `json:"item"`
-	Response   response     `json:"response"`
-	Error      *serverError `json:"error"`
+	Type       string        `json:"type"`
+	ResponseID string        `json:"response_id"`
+	ItemID     string        `json:"item_id"`
+	Delta      upstream.Text `json:"delta"`
+	Transcript string        `json:"transcript"`
+	Item       serverItem    `json:"item"`
+	Response   response      `json:"response"`
+	Error      *serverError  `json:"error"`
 }
 
 type serverItem struct {

@@ -15,6 +15,7 @@ import (
 
 	"parlor/protocol/chat"
 	"parlor/transport/provider/providertest"
+	"parlor/transport/provider/upstream"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -288,24 +289,36 @@ func (p *peer) HangUp() {
 func (p *peer) Gone() { <-p.gone }
 
 func TestSuite(t *testing.T) {
-	providertest.Run(t, providertest.Harness{Listen: func(t *testing.T, s providertest.SessionServer) (providertest.Provider, <-chan providertest.Peer) {
-		srv := newServer(t)
-		srv.refusal.Store(s.Refusal)
-		peers := make(chan providertest.Peer)
-		go func() {
-			for {
-				select {
-				case p := <-srv.peers:
-					peers <- p
-				case <-t.Context().Done():
-					return
-				}
+	providertest.Run(t, providertest.Harness{Listen: listen, AimockSessions: aimock})
+}
+
+// listen serves sessions over pipes.
+func listen(t *testing.T, s providertest.SessionServer) (providertest.Provider, <-chan providertest.Peer) {
+	srv := newServer(t)
+	srv.refusal.Store(s.Refusal)
+	peers := make(chan providertest.Peer)
+	go func() {
+		for {
+			select {
+			case p := <-srv.peers:
+				peers <- p
+			case <-t.Context().Done():
+				return
 			}
-		}()
-		o := Options{FirstToken: s.FirstToken, Silence: s.Silence}
-		if s.Refusal != nil {
-			o.Retries = -1
 		}
-		return srv.client(o), peers
-	}})
+	}()
+	o := Options{FirstToken: s.FirstToken, Silence: s.Silence}
+	if s.Refusal != nil {
+		o.Retries = -1
+	}
+	return srv.client(o), peers
+}
+
+// aimock returns a client that fails at once what it could ask for again.
+func aimock(t testing.TB, baseURL string, o upstream.Options) providertest.Provider {
+	c, err := New(baseURL+"/v1", testKey, Options{FirstToken: o.FirstToken, Retries: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

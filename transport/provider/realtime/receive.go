@@ -23,9 +23,9 @@ func (s *session) receive(r received) {
 	case "response.output_item.added":
 		s.produced(e)
 	case "response.output_text.delta", "response.output_audio_transcript.delta":
-		s.piece(e.ResponseID, chat.Delta{Text: e.Delta})
+		s.text(e.ResponseID, e.Delta)
 	case "response.output_audio.delta":
-		s.piece(e.ResponseID, chat.Delta{Audio: e.Delta})
+		s.piece(e.ResponseID, chat.Delta{Audio: e.Delta.String()})
 	case "response.done":
 		s.done(&e.Response)
 	case "input_audio_buffer.committed":

@@ -37,6 +37,12 @@ func (t *Text) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal([]byte(s), &t.body)
 }
 
+// String returns the piece as if it stood alone.
+func (t Text) String() string {
+	var j Joiner
+	return j.Join(t) + j.Rest()
+}
+
 // surrogate reads the half of a pair that is escaped at the start of s.
 func surrogate(s string) (rune, bool) {
 	if len(s) < escapeLen || s[0] != '\\' || s[1] != 'u' {

@@ -97,3 +97,15 @@ func stringify(units []uint16) string {
 	}
 	return b.String() + `"`
 }
+
+func TestTextAlone(t *testing.T) {
+	for piece, want := range map[string]string{`"a😀"`: "a😀", `"a\ud83d"`: "a\ufffd", `"\ude00b"`: "\ufffdb", `null`: ""} {
+		var p Text
+		if err := json.Unmarshal([]byte(piece), &p); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.String(); got != want {
+			t.Errorf("%s is %q, want %q", piece, got, want)
+		}
+	}
+}
