@@ -96,8 +96,10 @@ func (r *Room) advance() {
 		r.interrupt(turn, "what was said was lost when the server was restarted")
 	case turn.Attempt == 0:
 		r.start(turn, chat.MessageID(newID()))
-	case r.run.of(turn.ID) && r.run.end != nil: // the disk has refused the end
-		r.propose(Caller{}, "", nil, *r.run.end)
+	case r.run.of(turn.ID) && r.run.end != nil: // now, or the disk has refused it
+		end := *r.run.end
+		end.PromptSeq = turn.PromptSeq // of a prompt that was written down meanwhile
+		r.propose(Caller{}, "", nil, end)
 	case r.run.of(turn.ID) && turn.Tools < len(r.run.tools):
 		r.propose(Caller{}, "", nil, chat.ToolStarted{TurnID: turn.ID, MessageID: turn.MessageID, Tool: r.run.tools[turn.Tools]})
 		r.advance()

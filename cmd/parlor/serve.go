@@ -29,6 +29,7 @@ import (
 	"parlor/transport/provider"
 	"parlor/transport/provider/eliza"
 	"parlor/transport/provider/guard"
+	"parlor/transport/provider/realtime"
 	"parlor/transport/provider/upstream"
 )
 
@@ -193,7 +194,10 @@ func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider
 			return os.LookupEnv(name)
 		},
 		Upstream: upstream.Options{FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout},
-		Eliza:    eliza.Options{Delay: cmp.Or(s.ElizaWordDelay, -1)},
+		Realtime: realtime.Options{
+			FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout, MaxAge: s.RealtimeMaxAge, Transcription: s.RealtimeTranscription, Voice: s.RealtimeVoice,
+		},
+		Eliza: eliza.Options{Delay: cmp.Or(s.ElizaWordDelay, -1)},
 		Guard: guard.Options{
 			Streams: s.MaxStreams, Wait: s.FirstTokenTimeout,
 			Retries: cmp.Or(s.Retries, -1), RetryDelay: s.RetryDelay, RetryBudget: cmp.Or(s.RetryBudget, -1),
@@ -216,6 +220,7 @@ func roomOptions(s Settings, models *provider.Models, shared bool, log *slog.Log
 		Models: models, Provider: models, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
 		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns,
 		TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
+		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 	}
 }

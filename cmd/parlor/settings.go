@@ -54,9 +54,16 @@ type Values struct {
 	BreakerFailures   int               `group:"assistants" default:"5" help:"Failures in a row after which a provider is left alone for a while; 0 for never."`
 	BreakerWindow     time.Duration     `group:"assistants" default:"5m" help:"Time that those have to fall into."`
 	BreakerCoolDown   time.Duration     `group:"assistants" default:"30s" help:"How long it is left alone, before one question tries whether it answers."`
-	MaxAttempts       int               `group:"assistants" default:"3" help:"Times that an answer cut by the end of the server is begun, before it ends as interrupted."`
-	CheckpointEvery   time.Duration     `group:"assistants" default:"1s" help:"Time between saves of the text of a running answer."`
-	MaxQueuedTurns    int               `group:"assistants" default:"256" help:"Answers that may wait for their turn in one room."`
+
+	RealtimeVoice         string        `group:"assistants" placeholder:"NAME" help:"Voice of models that speak; theirs if it is not given."`
+	RealtimeTranscription string        `group:"assistants" default:"gpt-4o-mini-transcribe" help:"Model that writes down what people say to models that listen."`
+	RealtimeMaxAge        time.Duration `group:"assistants" default:"55m" help:"Age at which the connection of a session with such a model is replaced, before the provider ends it."`
+	RealtimeIdleTimeout   time.Duration `group:"assistants" default:"2m" help:"Time after which a session that nobody uses ends; the next word begins another."`
+	TranscriptTimeout     time.Duration `group:"assistants" default:"10s" help:"Longest wait until what was said is written down; past it the message has no words."`
+
+	MaxAttempts     int           `group:"assistants" default:"3" help:"Times that an answer cut by the end of the server is begun, before it ends as interrupted."`
+	CheckpointEvery time.Duration `group:"assistants" default:"1s" help:"Time between saves of the text of a running answer."`
+	MaxQueuedTurns  int           `group:"assistants" default:"256" help:"Answers that may wait for their turn in one room."`
 
 	MaxConnections  int           `group:"limits" default:"100000" help:"Most clients connected at once; others are told to come back later."`
 	MaxMessageBytes Size          `group:"limits" default:"64KiB" help:"Longest message."`
@@ -173,6 +180,10 @@ func (s *Settings) check() error {
 		{"breaker-failures", notNegative(s.BreakerFailures)},
 		{"breaker-window", positive(s.BreakerWindow)},
 		{"breaker-cool-down", positive(s.BreakerCoolDown)},
+		{"realtime-transcription", wantText(s.RealtimeTranscription)},
+		{"realtime-max-age", positive(s.RealtimeMaxAge)},
+		{"realtime-idle-timeout", positive(s.RealtimeIdleTimeout)},
+		{"transcript-timeout", positive(s.TranscriptTimeout)},
 		{"max-attempts", positive(s.MaxAttempts)},
 		{"checkpoint-every", positive(s.CheckpointEvery)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},

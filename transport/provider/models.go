@@ -4,6 +4,7 @@
 //	models, providers, environment → New → Models
 //	Prompt → Models.Stream ─┬─ configured model_id ─────┬→ guard → its client → Delta, Delta, …
 //	                        ├─ [aisuite.]provider:model ┘    failed before the first word: the next of fallbacks
+//	                        ├─ model_api_source openai_realtime → realtime.Client, without a guard when a session is begun
 //	                        └─ eliza ────────────────────→ eliza.Eliza
 //
 // Providers are those of a table, most of which want no more than a key in the
@@ -29,6 +30,7 @@ import (
 	"parlor/transport/provider/eliza"
 	"parlor/transport/provider/guard"
 	"parlor/transport/provider/openai"
+	"parlor/transport/provider/realtime"
 	"parlor/transport/provider/upstream"
 )
 
@@ -62,9 +64,10 @@ type Options struct {
 	// Listen is our own address, which is not asked.
 	Listen string
 
-	// Upstream and Guard are the limits of every provider, Eliza the manner of
-	// the embedded assistant.
+	// Upstream, Realtime and Guard are the limits of every provider, Eliza the
+	// manner of the embedded assistant.
 	Upstream upstream.Options
+	Realtime realtime.Options
 	Guard    guard.Options
 	Eliza    eliza.Options
 
@@ -86,9 +89,19 @@ type client interface {
 }
 
 // apis make the clients, by what a [ProviderConfig] calls their API.
-var apis = map[string]func(at endpoint, o upstream.Options) (client, error){
-	APIOpenAI:    func(at endpoint, o upstream.Options) (client, error) { return openai.New(at.baseURL, at.key, o) },
-	APIAnthropic: func(at endpoint, o upstream.Options) (client, error) { return anthropic.New(at.baseURL, at.key, o) },
+var apis = map[string]func(at endpoint, o Options) (client, error){
+	APIOpenAI: func(at endpoint, o Options) (client, error) {
+		return openai.New(at.baseURL, at.key, at.limits(o.Upstream))
+	},
+	APIAnthropic: func(at endpoint, o Options) (client, error) {
+		return anthropic.New(at.baseURL, at.key, at.limits(o.Upstream))
+	},
+	APIRealtime: func(at endpoint, o Options) (client, error) {
+		limits := o.Realtime
+		limits.KeyHeader = at.keyHeader
+		limits.FirstToken, limits.Silence = cmp.Or(at.firstToken, limits.FirstToken), cmp.Or(at.silence, limits.Silence)
+		return realtime.New(at.baseURL, at.key, limits)
+	},
 }
 
 // An endpoint is what models share a client of: the connections to it.
@@ -215,11 +228,20 @@ func (m *Models) add(c Config, doctor *eliza.Eliza) error {
 		e.fallbacks = append(e.fallbacks, chat.ModelID(id))
 	}
 	if c.Provider == ProviderEliza {
+		if c.APISource == chat.SourceRealtime {
+			return errNoSessions
+		}
 		e.backend, e.upstream = doctor, ElizaID
 	} else {
 		h, err := m.hostFor(c)
 		if err != nil {
 			return err
+		}
+		if c.APISource == chat.SourceRealtime {
+			if h.at.api != APIOpenAI && h.at.api != APIRealtime {
+				return errNoSessions
+			}
+			h.at.api = APIRealtime
 		}
 		if e.backend, err = m.client(h.at); err != nil {
 			return fmt.Errorf("key_var: %w", err)
@@ -230,6 +252,8 @@ func (m *Models) add(c Config, doctor *eliza.Eliza) error {
 	m.order = append(m.order, e.model.ID)
 	return nil
 }
+
+var errNoSessions = errors.New("model_api_source: the provider holds no sessions")
 
 // hostFor returns the provider of a model, as that model wants it. The
 // provider's key goes only where the model does not name another server.
@@ -260,7 +284,7 @@ func (m *Models) client(at endpoint) (client, error) {
 	if c, ok := m.clients[at]; ok {
 		return c, nil
 	}
-	c, err := apis[at.api](at, at.limits(m.opts.Upstream))
+	c, err := apis[at.api](at, m.opts)
 	if err != nil {
 		return nil, err
 	}

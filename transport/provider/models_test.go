@@ -301,3 +301,37 @@ func TestStreamOfUnknownModel(t *testing.T) {
 		t.Errorf("yielded %d times", n)
 	}
 }
+
+// A model of the realtime family is asked in sessions, at its provider's
+// address and with its key.
+func TestRealtimeModels(t *testing.T) {
+	asked := make(chan string, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Header.Get("Authorization") + " " + r.Header.Get("Upgrade") + " " + r.URL.RequestURI()
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer srv.Close()
+	m := newModels(t, Options{
+		Models:    []Config{{ModelID: "openai:gpt-realtime", Provider: ProviderOpenAI, APISource: chat.SourceRealtime}},
+		LookupEnv: env(map[string]string{"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": srv.URL + "/v1"}),
+	})
+	if model, ok := m.Model("openai:gpt-realtime"); !ok || !model.Duplex() {
+		t.Errorf("the model is %+v", model)
+	}
+	input := make(chan chat.Input, 1)
+	input <- chat.Ask{Answer: "a", Messages: []chat.PromptMessage{{Role: chat.RoleUser, Content: "hello"}}}
+	for d, err := range m.Stream(t.Context(), chat.Prompt{Model: "openai:gpt-realtime", Input: input}) {
+		if err != nil || d.Ended == nil || d.Ended.Error == nil {
+			t.Errorf("got %+v, %v", d, err)
+		}
+		break
+	}
+	if got, want := <-asked, "Bearer k websocket /v1/realtime?model=gpt-realtime"; got != want {
+		t.Errorf("asked %q, want %q", got, want)
+	}
+
+	_, err := New(Options{Models: []Config{{ModelID: "x", Provider: ProviderEliza, APISource: chat.SourceRealtime}}})
+	if err == nil || !strings.Contains(err.Error(), "model_api_source: the provider holds no sessions") {
+		t.Errorf("eliza as a model that listens: %v", err)
+	}
+}

@@ -22,7 +22,7 @@ func (m *Models) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta
 	case refusal != nil:
 		return func(yield func(chat.Delta, error) bool) { yield(chat.Delta{}, refusal) }
 	case p.Input != nil: // sessions reconnect by themselves
-		p.Model = e.upstream
+		p.Model, p.MaxTokens = e.upstream, e.model.MaxTokens
 		return e.backend.Stream(ctx, p)
 	}
 	return func(yield func(chat.Delta, error) bool) { m.stream(ctx, e, p, yield) }

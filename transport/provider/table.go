@@ -20,6 +20,7 @@ import (
 const (
 	APIOpenAI    = "openai"    // chat completions
 	APIAnthropic = "anthropic" // messages
+	APIRealtime  = "realtime"  // sessions, see [chat.SourceRealtime]; what OpenAI's servers speak beside the other
 )
 
 // A ProviderConfig says how a provider is reached. For one of the table below

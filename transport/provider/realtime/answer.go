@@ -179,5 +179,5 @@ func (s *session) ended(r *response) chat.Ended {
 	case "cancelled":
 		return chat.Ended{State: chat.StateStopped}
 	}
-	return chat.Ended{State: chat.StateFailed, Error: s.clean.unfinished(r).Err}
+	return chat.Ended{State: chat.StateFailed, Error: s.unfinished(r).Err}
 }

@@ -49,9 +49,9 @@ func (c *Client) dial(ctx context.Context, model string) (*conn, error) {
 	case errors.Is(err, websocket.ErrBadHandshake) && resp != nil:
 		defer resp.Body.Close()
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
-		return nil, c.clean.refused(resp, body)
+		return nil, c.explain.Refused(resp, body)
 	case err != nil:
-		return nil, c.clean.unreachable(err)
+		return nil, c.explain.Unreachable(err)
 	}
 	conn := &conn{
 		ws: ws, opened: time.Now(), write: c.opts.Write,

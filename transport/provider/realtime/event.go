@@ -130,8 +130,8 @@ func (r *response) usage() *chat.Usage {
 }
 
 type serverError struct {
-	Type    string `json:"type"`
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	EventID string `json:"event_id"` // of the client event that it refuses
+	Type    string `json:"type,omitempty"`
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+	EventID string `json:"event_id,omitempty"` // of the client event that it refuses
 }

@@ -35,7 +35,6 @@ package realtime
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"net"
 	"net/http"
@@ -47,6 +46,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
 )
 
 // DefaultBaseURL is where OpenAI itself answers.
@@ -97,6 +97,9 @@ type Options struct {
 	// Voice is the model's voice. Empty leaves it to the provider.
 	Voice string
 
+	// KeyHeader is the header that carries the key. Empty means Authorization.
+	KeyHeader string
+
 	// DialContext opens connections. Nil means the system's TCP.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -118,46 +121,38 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Errors of [New].
-var (
-	ErrBaseURL = errors.New("realtime: base URL must be absolute, http or https, without user and fragment")
-	ErrKey     = errors.New("realtime: key holds characters that no HTTP header can carry")
-)
-
 // A Client opens sessions at one base URL with one key. All methods may be
 // called from any goroutine; sessions share nothing.
 type Client struct {
-	opts   Options
-	base   *url.URL
-	header http.Header
-	clean  cleaner
-	dialer websocket.Dialer
+	opts    Options
+	base    *url.URL
+	header  http.Header
+	explain *upstream.Explainer
+	dialer  websocket.Dialer
 }
 
 // New returns a client of the API at baseURL ([DefaultBaseURL] if empty). An
-// empty key sends none. It connects to nothing yet.
+// empty key sends none. It connects to nothing yet. Errors are those of
+// [upstream.New].
 func New(baseURL, key string, o Options) (*Client, error) {
-	base, err := url.Parse(cmp.Or(baseURL, DefaultBaseURL))
-	if err != nil || base.Host == "" || base.User != nil || base.Fragment != "" {
-		return nil, ErrBaseURL
+	base, err := upstream.ParseBaseURL(cmp.Or(baseURL, DefaultBaseURL))
+	if err != nil {
+		return nil, err
 	}
-	switch base.Scheme {
-	case "http":
-		base.Scheme = "ws"
-	case "https":
-		base.Scheme = "wss"
-	default:
-		return nil, ErrBaseURL
-	}
+	base.Scheme = map[string]string{"http": "ws", "https": "wss"}[base.Scheme]
 	if strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsGraphic(r) }) {
-		return nil, ErrKey
+		return nil, upstream.ErrKey
 	}
 	header := http.Header{"User-Agent": {"parlor"}}
-	if key != "" {
+	switch {
+	case key == "":
+	case o.KeyHeader != "":
+		header.Set(o.KeyHeader, key)
+	default:
 		header.Set("Authorization", "Bearer "+key)
 	}
 	return &Client{
-		opts: o.withDefaults(), base: base.JoinPath("realtime"), header: header, clean: newCleaner(key),
+		opts: o.withDefaults(), base: base.JoinPath("realtime"), header: header, explain: upstream.NewExplainer(key),
 		dialer: websocket.Dialer{Proxy: http.ProxyFromEnvironment, NetDialContext: o.DialContext},
 	}, nil
 }

@@ -12,7 +12,7 @@ import (
 // receive handles a server event, or the end of the connection.
 func (s *session) receive(r received) {
 	if r.err != nil {
-		s.lost(s.clean.lost(r.err, s.noticed))
+		s.lost(s.lostBy(r.err, s.noticed))
 		return
 	}
 	switch e := &r.serverEvent; e.Type {
@@ -33,7 +33,7 @@ func (s *session) receive(r received) {
 	case "conversation.item.input_audio_transcription.completed":
 		s.written(e.ItemID, chat.Heard{Text: e.Transcript})
 	case "conversation.item.input_audio_transcription.failed":
-		s.written(e.ItemID, chat.Heard{Error: s.clean.reported(cmp.Or(e.Error, new(serverError))).Err})
+		s.written(e.ItemID, chat.Heard{Error: s.reported(cmp.Or(e.Error, new(serverError))).Err})
 	}
 }
 
@@ -46,16 +46,18 @@ func (s *session) refused(e *serverError) {
 	created := slices.IndexFunc(s.items, func(i item) bool { return i.event != "" && i.event == e.EventID })
 	switch {
 	case e.EventID == s.config:
-		s.lost(s.clean.reported(e))
+		f := s.reported(e)
+		f.Retryable = false
+		s.lost(f)
 	case commit >= 0:
-		s.deaf(s.commits[commit].message, s.clean.reported(e))
+		s.deaf(s.commits[commit].message, s.reported(e))
 		s.forget(string(s.commits[commit].message))
 		s.commits = slices.Delete(s.commits, commit, commit+1)
 	case created >= 0: // the answer would be one to something else
 		s.items = slices.Delete(s.items, created, created+1)
-		s.fail(s.clean.reported(e))
+		s.fail(s.reported(e))
 	case s.flight != nil && s.flight.id == "" && (e.EventID == "" || e.EventID == s.flight.event):
-		s.fail(s.clean.reported(e))
+		s.fail(s.reported(e))
 		if e.EventID != "" { // nothing was begun
 			s.flight = nil
 			s.overdue.Stop()

@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"parlor/protocol/chat"
 	"parlor/transport/provider/providertest"
+	"parlor/transport/provider/upstream"
 )
 
 // A talk is a session under test, with both of its ends.
@@ -570,11 +572,11 @@ func TestOneAnswer(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	for _, base := range []string{"x", "ftp://h", "http://u:p@h", "http://h/#f"} {
-		if _, err := New(base, "", Options{}); err != ErrBaseURL {
+		if _, err := New(base, "", Options{}); !errors.Is(err, upstream.ErrBaseURL) {
 			t.Errorf("New(%q): %v", base, err)
 		}
 	}
-	if _, err := New("", "a\nb", Options{}); err != ErrKey {
+	if _, err := New("", "a\nb", Options{}); err != upstream.ErrKey {
 		t.Errorf("New with a bad key: %v", err)
 	}
 }
