@@ -63,12 +63,33 @@ func (a *Assistant) Prompts() []chat.Prompt {
 	return slices.Clone(a.prompts)
 }
 
+// Their names.
+const (
+	Name      = "ada"
+	OtherName = "bert"
+)
+
+// Named implements room.Models.
+func (a *Assistant) Named(name string) (chat.ModelID, bool) {
+	switch strings.ToLower(name) {
+	case Name:
+		return Model, true
+	case OtherName:
+		return OtherModel, true
+	}
+	return "", false
+}
+
 // Model implements room.Models.
 func (a *Assistant) Model(id chat.ModelID) (chat.Model, bool) {
 	if id == ListeningModel {
 		return chat.Model{ID: id, APISource: chat.SourceRealtime}, true
 	}
-	return chat.Model{ID: id, APISource: "aisuite"}, id == Model || id == OtherModel
+	name := Name
+	if id == OtherModel {
+		name = OtherName
+	}
+	return chat.Model{ID: id, APISource: "aisuite", Name: name}, id == Model || id == OtherModel
 }
 
 // Refusal implements room.Models.
@@ -86,13 +107,16 @@ func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.De
 	}
 	question := p.Messages[len(p.Messages)-1].Content
 	a.mu.Lock()
-	a.prompts = append(a.prompts, p)
+	asked := p
+	asked.Steer = nil // functions cannot be compared
+	a.prompts = append(a.prompts, asked)
 	script, ok := a.scripts[question]
 	news := a.news[question]
 	a.mu.Unlock()
 	if !ok {
 		script = Say("You said: ", question)
 	}
+	ctx = context.WithValue(ctx, steerKey{}, p.Steer)
 	return func(yield func(chat.Delta, error) bool) {
 		more := true
 		for _, d := range news {
@@ -113,6 +137,28 @@ func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.De
 		default:
 			yield(chat.Delta{Usage: &chat.Usage{PromptTokens: 2, CompletionTokens: 3, TotalTokens: 5}}, nil)
 		}
+	}
+}
+
+// steerKey is where a Script's context has the prompt's Steer.
+type steerKey struct{}
+
+// InSteps says a piece each time that d has passed, and takes in what people
+// have said to the turn since: it says that too, in brackets.
+func InSteps(d time.Duration, pieces ...string) Script {
+	return func(ctx context.Context, say func(string) bool) error {
+		steer := ctx.Value(steerKey{}).(func() []chat.PromptMessage)
+		for _, p := range pieces {
+			if err := Slowly(d, p)(ctx, say); err != nil {
+				return err
+			}
+			for _, m := range steer() {
+				if !say("[" + m.Content + "]") {
+					return nil
+				}
+			}
+		}
+		return nil
 	}
 }
 

@@ -65,6 +65,8 @@ func sign(c room.Command, caller room.Caller) {
 		c.Caller = caller
 	case *room.Send:
 		c.Caller = caller
+	case *room.Edit:
+		c.Caller = caller
 	case *room.Respond:
 		c.Caller = caller
 	case *room.AppendAudio:
@@ -196,8 +198,8 @@ func (u *User) reply(r room.Reply) error {
 		delete(u.views, q.room)
 	case room.Sent:
 		u.told = append(u.told, fmt.Sprintf("sent #%d", b.Seq))
-		if _, own := q.command.(*room.Send); own && u.views[q.room] != nil {
-			u.views[q.room].sent(b)
+		if v := u.views[q.room]; v != nil {
+			v.acknowledged(q.command, b)
 		}
 	case room.Taken:
 		u.told = append(u.told, "taken")

@@ -3,6 +3,7 @@ package actortest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -17,20 +18,27 @@ import (
 // It refuses what a client could not understand: records out of order or
 // twice, deltas that do not continue the text, a second end of a turn.
 type View struct {
-	Seq      uint64           // of the last record that the client knows
-	Answer   chat.MessageID   // that is being streamed, or was last
-	Text     string           // of Answer, so far
-	Messages []chat.MessageID // in the order of the log, the client's own too
+	Seq      uint64         // of the last record that the client knows
+	Answer   chat.MessageID // that is being streamed, or was last
+	Text     string         // of Answer, so far
+	Messages []Shown        // in the order of the log, the client's own too
 
 	documented bool
-	sentBy     map[uint64]chat.MessageID // acknowledged, and not yet in order
+	sentBy     map[uint64]chat.Message // acknowledged, and not yet in order
 	seen       map[chat.MessageID]bool
 	ended      map[chat.TurnID]bool
 }
 
+// Shown is a message as a client shows it.
+type Shown struct {
+	ID     chat.MessageID
+	Seq    uint64
+	Prompt chat.MessageID // of an answer
+}
+
 func newView(j room.Joined, d assistant.Dialect) *View {
 	v := &View{
-		Seq: j.Seq, documented: d != assistant.SPA, sentBy: make(map[uint64]chat.MessageID),
+		Seq: j.Seq, documented: d != assistant.SPA, sentBy: make(map[uint64]chat.Message),
 		seen: make(map[chat.MessageID]bool), ended: make(map[chat.TurnID]bool),
 	}
 	if j.Turn != nil {
@@ -39,11 +47,32 @@ func newView(j room.Joined, d assistant.Dialect) *View {
 	return v
 }
 
+// IDs returns those of Messages.
+func (v *View) IDs() (ids []chat.MessageID) {
+	for _, m := range v.Messages {
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+// acknowledged takes what the client is told of a message of its own.
+func (v *View) acknowledged(c room.Command, s room.Sent) {
+	m := chat.Message{ID: s.MessageID, Seq: s.Seq}
+	switch c := c.(type) {
+	case *room.Send:
+	case *room.Edit:
+		m.Replaces, m.ReplacesSeq = c.Replaces, c.Seq
+	default:
+		return
+	}
+	v.sent(m)
+}
+
 // sent takes an acknowledgement, which comes instead of an echo and before
 // everything that follows from the message. That of a repeated send is old.
-func (v *View) sent(s room.Sent) {
-	if s.Seq > v.Seq {
-		v.sentBy[s.Seq] = s.MessageID
+func (v *View) sent(m chat.Message) {
+	if m.Seq > v.Seq {
+		v.sentBy[m.Seq] = m
 		v.catchUp()
 	}
 }
@@ -51,19 +80,28 @@ func (v *View) sent(s room.Sent) {
 // catchUp moves past the client's own messages.
 func (v *View) catchUp() {
 	for {
-		id, ok := v.sentBy[v.Seq+1]
+		m, ok := v.sentBy[v.Seq+1]
 		if !ok {
 			return
 		}
 		v.Seq++
 		delete(v.sentBy, v.Seq)
-		v.say(id)
+		v.say(m)
 	}
 }
 
-func (v *View) say(id chat.MessageID) {
-	v.Messages = append(v.Messages, id)
-	v.seen[id] = true
+// say shows a message. An edit takes out what it replaces and what was said
+// after that, with the answers, wherever these stand.
+func (v *View) say(m chat.Message) {
+	if m.Replaces != "" {
+		gone := make(map[chat.MessageID]bool)
+		for _, shown := range v.Messages {
+			gone[shown.ID] = shown.Prompt == "" && shown.Seq >= m.ReplacesSeq
+		}
+		v.Messages = slices.DeleteFunc(v.Messages, func(s Shown) bool { return gone[s.ID] || gone[s.Prompt] })
+	}
+	v.Messages = append(v.Messages, Shown{m.ID, m.Seq, m.Prompt})
+	v.seen[m.ID] = true
 }
 
 func (v *View) publication(p *room.Publication, events []event) error {
@@ -94,7 +132,7 @@ func (v *View) event(e event) error {
 		if v.seen[e.body.Message.ID] {
 			return fmt.Errorf("message %s came twice", e.body.Message.ID)
 		}
-		v.say(e.body.Message.ID)
+		v.say(e.body.Message)
 		return v.whole(e.body.Message)
 	case "stream_start":
 		v.Answer, v.Text = e.body.MessageID, ""
@@ -180,7 +218,11 @@ func (e event) String() string {
 	b := e.body
 	switch e.Word {
 	case "message":
-		return fmt.Sprintf("message #%d %s %s %q", b.Message.Seq, b.Message.Role, b.Message.State, b.Message.Content)
+		edit := ""
+		if b.Message.Replaces != "" {
+			edit = fmt.Sprintf(" replaces #%d", b.Message.ReplacesSeq)
+		}
+		return fmt.Sprintf("message #%d %s %s %q%s", b.Message.Seq, b.Message.Role, b.Message.State, b.Message.Content, edit)
 	case "turn", "stream_end":
 		return fmt.Sprintf("%s #%d %s", e.Word, b.Seq, b.State)
 	case "stream_start":

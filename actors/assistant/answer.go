@@ -30,6 +30,8 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.ok(e, left)
 	case wire.SendMessage:
 		c.answerMessage(e, r, body)
+	case wire.Edit:
+		c.answerSend(e, r.Room, "", body.(room.Sent))
 	case wire.Regenerate:
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Stop:
@@ -140,7 +142,7 @@ func (c *client) answerMessage(e *session.Event, r wire.SendMessage, body any) {
 		c.answerSpeech(e, r, taken)
 		return
 	}
-	c.answerSend(e, r, body.(room.Sent))
+	c.answerSend(e, r.Room, r.Envelope, body.(room.Sent))
 }
 
 // answerSpeech acknowledges what is not recorded.
@@ -153,17 +155,17 @@ func (c *client) answerSpeech(e *session.Event, r wire.SendMessage, t room.Taken
 
 // answerSend is all that the sender is told of its message, so the offset moves
 // with it.
-func (c *client) answerSend(e *session.Event, r wire.SendMessage, s room.Sent) {
+func (c *client) answerSend(e *session.Event, id chat.RoomID, envelope string, s room.Sent) {
 	sent := wire.MessageSent{MessageID: s.MessageID, ClientID: s.ClientID, Seq: s.Seq}
-	m := c.rooms[r.Room]
+	m := c.rooms[id]
 	if m != nil && m.told != nil && m.told.seq < s.Seq {
 		m.told.seq, m.told.frames = s.Seq, 0
 	}
-	if r.Envelope != "" {
-		c.emitFrom(c.offset(), "message_sent", r.Envelope, wire.Success{Success: true})
+	if envelope != "" {
+		c.emitFrom(c.offset(), "message_sent", envelope, wire.Success{Success: true})
 	}
-	if r.Envelope == "" || m == nil || m.dialect != wire.SPA {
-		c.emitFrom(c.offset(), "message_sent", string(r.Room), sent)
+	if envelope == "" || m == nil || m.dialect != wire.SPA {
+		c.emitFrom(c.offset(), "message_sent", string(id), sent)
 	}
 	c.ok(e, sent)
 }
@@ -214,6 +216,8 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 		room = string(r.Room)
 	case wire.Regenerate:
 		room = string(r.Room)
+	case wire.Edit:
+		room, refusal.ClientID = string(r.Room), r.ClientID
 	}
 	if named := request == nil || err.Code == chat.CodeInvalid; named || room != "" {
 		c.emit("error", room, refusal)

@@ -34,7 +34,8 @@ type Rooms interface {
 	Tell(id chat.RoomID, m room.Message)
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
 	History(u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
-	Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (prompt chat.MessageID, model chat.ModelID, err error)
+	Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (chat.TurnEnded, error)
+	Said(u chat.User, id chat.RoomID, message chat.MessageID) (seq uint64, err error)
 	Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 }
 
@@ -121,6 +122,8 @@ func (c *client) Event(e *session.Event) {
 		})
 	case wire.Regenerate:
 		c.regenerate(e, r)
+	case wire.Edit:
+		c.edit(e, r)
 	case wire.Control:
 		c.emit("event_received", r.ID, wire.Success{Success: true})
 		c.ok(e, struct{}{})
@@ -141,7 +144,8 @@ func send(call room.Caller, r wire.SendMessage) room.Message {
 		return &room.CommitAudio{Caller: call}
 	}
 	return &room.Send{
-		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, LocalID: r.LocalID, Quiet: r.Quiet,
+		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, LocalID: r.LocalID,
+		Policy: r.Policy, Quiet: r.Quiet,
 	}
 }
 
@@ -275,13 +279,28 @@ func (c *client) forget(id chat.RoomID) {
 }
 
 func (c *client) regenerate(e *session.Event, r wire.Regenerate) {
-	prompt, model, err := c.Rooms.Answered(c.user, r.Room, r.MessageID)
+	end, err := c.Rooms.Answered(c.user, r.Room, r.MessageID)
 	if err != nil {
 		c.refuse(e, r, chat.AsError(err))
 		return
 	}
 	c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-		return &room.Regenerate{Caller: call, Prompt: prompt, ModelID: model}
+		return &room.Regenerate{
+			Caller: call, Prompt: end.Prompt, PromptSeq: end.PromptSeq, ModelID: cmp.Or(r.ModelID, end.ModelID),
+		}
+	})
+}
+
+func (c *client) edit(e *session.Event, r wire.Edit) {
+	seq, err := c.Rooms.Said(c.user, r.Room, r.MessageID)
+	if err != nil {
+		c.refuse(e, r, chat.AsError(err))
+		return
+	}
+	c.tell(e, r, r.Room, func(call room.Caller) room.Message {
+		return &room.Edit{
+			Caller: call, Replaces: r.MessageID, Seq: seq, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID,
+		}
 	})
 }
 

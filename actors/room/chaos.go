@@ -47,7 +47,7 @@ func (r *Room) afterAppend(p *proposal) {
 			r.told = record.Seq
 		}
 	}
-	if m, ok := p.records[0].Event.(chat.MessageAdded); ok && strings.HasPrefix(m.Content, panicAfter) {
+	if m, ok := p.records[p.at].Event.(chat.MessageAdded); ok && strings.HasPrefix(m.Content, panicAfter) {
 		panic(panicAfter)
 	}
 }

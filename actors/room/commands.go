@@ -20,6 +20,8 @@ var (
 	errNoTurn    = chat.Refuse(chat.CodeNotFound, "no such turn is queued or running")
 	errBusy      = chat.Refuse(chat.CodeBusy, "too many messages wait for an answer in this room")
 	errTooLarge  = chat.Refuse(chat.CodeTooLarge, "the message is too long")
+
+	errUnreadable = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
 )
 
 // admit returns why the caller may not do anything in this room, or nil.
@@ -126,48 +128,58 @@ func (r *Room) send(c *Send) {
 		refuse(c.Caller, refusal)
 		return
 	}
-	key := ""
-	if c.ClientID != "" && !skipsDedup() {
-		key = string(c.User.ID) + "\x00" + string(c.ClientID)
-		if r.repeated(c.Caller, key) {
-			return
-		}
+	key := idempotencyKey(c.User, c.ClientID)
+	if r.repeated(c.Caller, key) {
+		return
 	}
-	model := c.ModelID
+	u, refusal := r.utter(c.Caller, c.Content, c.ModelID, c.ClientID)
+	if refusal == nil && c.Quiet {
+		u.wanted = nil
+	} else if refusal == nil {
+		u.localID = c.LocalID
+		refusal = r.place(u, r.policy(c.Policy), c.User.ID)
+	}
+	if refusal != nil {
+		refuse(c.Caller, refusal)
+		return
+	}
+	r.say(c.Caller, key, u)
+}
+
+// utter makes a message of what the caller says, if that can be said.
+func (r *Room) utter(c Caller, content string, model chat.ModelID, id chat.ClientID) (*utterance, *chat.Error) {
 	if model == "" {
 		model = r.head.Chat.ModelID
 	}
 	asked, known := r.Models.Model(model)
-	switch {
-	case !known:
-		refuse(c.Caller, r.noModel(model))
-		return
-	case len(c.Content) > r.MaxMessageBytes:
-		refuse(c.Caller, errTooLarge)
-		return
-	case !c.Quiet && len(r.head.Turns) >= r.MaxQueuedTurns:
-		refuse(c.Caller, errBusy)
-		return
+	if !known {
+		return nil, r.noModel(model)
 	}
+	if len(content) > r.MaxMessageBytes {
+		return nil, errTooLarge
+	}
+	wanted, refusal := r.addressed(content, model)
 	author := chat.User{ID: c.User.ID, Name: c.User.Name} // members see no more of each other
-	message := chat.MessageAdded{
-		MessageID: chat.MessageID(newID()), Author: author, Content: c.Content, ModelID: model, ClientID: c.ClientID,
+	return &utterance{wanted: wanted, MessageAdded: chat.MessageAdded{
+		MessageID: chat.MessageID(newID()), Author: author, Content: content, ModelID: model, ClientID: id,
 		APISource: asked.APISource,
+	}}, refusal
+}
+
+// idempotencyKey returns what the log remembers a message by, empty if nothing.
+func idempotencyKey(u chat.User, id chat.ClientID) string {
+	if id == "" || skipsDedup() {
+		return ""
 	}
-	events := []chat.Event{message}
-	if !c.Quiet {
-		events = append(events, chat.TurnQueued{
-			TurnID: chat.TurnID(newID()), Prompt: message.MessageID, PromptSeq: r.head.Seq + 1,
-			ModelID: model, By: c.User.ID, LocalID: c.LocalID,
-		})
-	}
-	r.propose(c.Caller, key, Sent{message.MessageID, c.ClientID, r.head.Seq + 1}, events...)
-	r.advance()
+	return string(u.ID) + "\x00" + string(id)
 }
 
 // repeated answers a send whose idempotency key was used before: as the first
 // one was, or together with it if that still waits for the disk.
 func (r *Room) repeated(c Caller, key string) bool {
+	if key == "" {
+		return false
+	}
 	if p, ok := r.pending[key]; ok {
 		p.callers = append(p.callers, c)
 		return true
@@ -181,33 +193,56 @@ func (r *Room) repeated(c Caller, key string) bool {
 	}
 	if err != nil {
 		r.log.Error("look up an idempotency key", "err", err)
-		refuse(c, chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read"))
+		refuse(c, errUnreadable)
 		return true
 	}
 	return ok
 }
 
-// respond asks for the answer to the last message said.
+// respond asks for the answer to the last message said, which cannot steer any
+// more.
 func (r *Room) respond(c *Respond) {
-	if refusal := r.admit(c.Caller); refusal != nil {
+	policy := r.policy("")
+	if policy == chat.PolicySteer {
+		policy = chat.PolicyQueue
+	}
+	u, last, refusal := r.last(c.Caller)
+	if refusal == nil {
+		r.bargeIn(c.User.ID)
+		refusal = r.place(u, policy, c.User.ID)
+	}
+	if refusal != nil {
 		refuse(c.Caller, refusal)
 		return
 	}
+	r.stopRuns(u.ends)
+	r.propose(c.Caller, "", last, append(u.ends, r.turns(c.Caller, u, last.Seq)...)...)
+	r.advance()
+}
+
+// last returns the last message said, as if it were to be said now. One that
+// was spoken may not be written down yet: whom it addresses is not known.
+func (r *Room) last(c Caller) (*utterance, Sent, *chat.Error) {
+	if refusal := r.admit(c); refusal != nil {
+		return nil, Sent{}, refusal
+	}
 	last, unheard := r.lastSaid()
+	u := &utterance{MessageAdded: chat.MessageAdded{MessageID: last.MessageID}, spoken: unheard}
 	switch {
 	case last.MessageID == "":
-		refuse(c.Caller, chat.Refuse(chat.CodeInvalid, "nothing was said that could be answered"))
-		return
-	case len(r.head.Turns) >= r.MaxQueuedTurns:
-		refuse(c.Caller, errBusy)
-		return
+		return nil, last, chat.Refuse(chat.CodeInvalid, "nothing was said that could be answered")
+	case unheard:
+		u.wanted = []chat.ModelID{r.head.Chat.ModelID}
+		return u, last, nil
 	}
-	r.bargeIn(c.User.ID)
-	r.propose(c.Caller, "", last, chat.TurnQueued{
-		TurnID: chat.TurnID(newID()), Prompt: last.MessageID, PromptSeq: last.Seq, ModelID: r.head.Chat.ModelID, By: c.User.ID,
-		Spoken: unheard,
-	})
-	r.advance()
+	m, err := r.message(last.Seq)
+	if err != nil {
+		r.log.Error("read the last message", "err", err)
+		return nil, last, errUnreadable
+	}
+	var refusal *chat.Error
+	u.wanted, refusal = r.addressed(m.Content, r.head.Chat.ModelID)
+	return u, last, refusal
 }
 
 func (r *Room) regenerate(c *Regenerate) {
@@ -217,6 +252,8 @@ func (r *Room) regenerate(c *Regenerate) {
 	case refusal != nil:
 	case !known:
 		refusal = r.noModel(c.ModelID)
+	case r.head.Superseded.Has(c.PromptSeq):
+		refusal = errSuperseded
 	case len(r.head.Turns) >= r.MaxQueuedTurns:
 		refusal = errBusy
 	}
@@ -224,7 +261,9 @@ func (r *Room) regenerate(c *Regenerate) {
 		refuse(c.Caller, refusal)
 		return
 	}
-	turn := chat.TurnQueued{TurnID: chat.TurnID(newID()), Prompt: c.Prompt, ModelID: c.ModelID, By: c.User.ID}
+	turn := chat.TurnQueued{
+		TurnID: chat.TurnID(newID()), Prompt: c.Prompt, PromptSeq: c.PromptSeq, ModelID: c.ModelID, By: c.User.ID,
+	}
 	r.propose(c.Caller, "", Queued{turn.TurnID}, turn)
 	r.advance()
 }
@@ -253,7 +292,7 @@ func (r *Room) stopTurn(c *StopTurn) {
 	if r.run.of(end.TurnID) {
 		r.run.stop(end)
 	}
-	r.propose(c.Caller, "", Stopped{end.TurnID}, end)
+	r.propose(c.Caller, "", Stopped{end.TurnID}, r.ending(end)...)
 	r.advance()
 }
 

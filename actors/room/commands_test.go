@@ -332,7 +332,7 @@ func TestTwoSendersAtOnce(t *testing.T) {
 					t.Errorf("%s %d: got answer %v, %v", u.ID, n, ok, reply.Err)
 				}
 			}
-			if diff := cmp.Diff(order, u.View(theChat).Messages); diff != "" {
+			if diff := cmp.Diff(order, u.View(theChat).IDs()); diff != "" {
 				t.Errorf("%s saw another order (-log +view):\n%s", u.ID, diff)
 			}
 		}

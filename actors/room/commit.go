@@ -12,6 +12,7 @@ import (
 // waits for it.
 type proposal struct {
 	records []chat.Record
+	at      int    // place among them of the one that is the answer's
 	gen     int    // of head when it was made
 	key     string // idempotency key, if it is a send with one
 	body    any    // of the replies
@@ -27,10 +28,12 @@ type committed struct {
 func (*committed) roomMessage() {}
 
 // propose hands events to the log and folds them into head. The caller gets
-// body as the answer once they are on disk.
+// body as the answer once they are on disk: ahead of what members are told of
+// the message among them, or of the first event, and behind all that was before.
 func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *proposal {
 	before := r.head.Clone()
 	p := &proposal{gen: r.gen, key: key, body: body, callers: []Caller{c}}
+	p.at = max(0, slices.IndexFunc(events, isMessage))
 	commit := persistence.Commit{Room: string(r.id), After: before.Seq}
 	for _, e := range events {
 		record := chat.Record{Seq: r.head.Seq + 1, At: now(), Event: e}
@@ -46,7 +49,7 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 	}
 	if key != "" {
 		r.pending[key] = p
-		commit.Keys = []persistence.Key{{Name: key, Seq: before.Seq + 1}}
+		commit.Keys = []persistence.Key{{Name: key, Seq: p.seq()}}
 	}
 	r.index(&commit, &before, events)
 
@@ -59,6 +62,14 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 	r.afterAppend(p)
 	return p
 }
+
+func isMessage(e chat.Event) bool {
+	_, said := e.(chat.MessageAdded)
+	return said
+}
+
+// seq is the number of the record that the callers' answer is about.
+func (p *proposal) seq() uint64 { return p.records[p.at].Seq }
 
 // index adds to the commit what is kept beside the log, if it changes: the
 // chat's row, whether a turn is open, and now and then the state.
@@ -98,7 +109,7 @@ func (r *Room) committed(m *committed) {
 	if m.err != nil {
 		r.failed(m)
 	} else {
-		r.answer(m.proposal)
+		r.owed = append(r.owed, m.proposal)
 	}
 	switch {
 	case !r.loaded:
@@ -111,15 +122,24 @@ func (r *Room) committed(m *committed) {
 	}
 }
 
+// settle answers those who wait for records up to seq.
+func (r *Room) settle(seq uint64) {
+	for len(r.owed) > 0 && r.owed[0].seq() <= seq {
+		p := r.owed[0]
+		r.owed = r.owed[1:]
+		r.answer(p)
+	}
+}
+
 // answer tells the callers that what they asked for is on disk. Who has sent a
 // message is not told it once more: not even after a restart of the room, but
 // from another address, which has not had the answer.
 func (r *Room) answer(p *proposal) {
-	_, said := p.records[0].Event.(chat.MessageAdded)
+	said := isMessage(p.records[p.at].Event)
 	for _, c := range p.callers {
 		reply(c, p.body)
-		if seq := p.records[0].Seq; said && c.Address != nil {
-			r.informed[seq] = append(r.informed[seq], c.Address)
+		if said && c.Address != nil {
+			r.informed[p.seq()] = append(r.informed[p.seq()], c.Address)
 		}
 	}
 }
@@ -146,6 +166,7 @@ func (r *Room) show(record chat.Record) error {
 	if err := r.shown.Apply(record); err != nil {
 		return err
 	}
+	r.settle(record.Seq)
 	if r.told != unknown && record.Seq > r.told {
 		r.follow(record.Event)
 		r.publish(record)

@@ -37,7 +37,7 @@ func (r *Room) expire(c *Expire) {
 		switch {
 		case err != nil:
 			r.log.Error("look up the last record", "err", err)
-			refuse(c.Caller, chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read"))
+			refuse(c.Caller, errUnreadable)
 			return
 		case !last.At.Before(c.Before):
 			reply(c.Caller, Kept{})

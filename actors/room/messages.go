@@ -60,6 +60,7 @@ type Send struct {
 	ModelID  chat.ModelID  // empty: the chat's current model
 	ClientID chat.ClientID // empty: not idempotent
 	LocalID  string        // see [chat.TurnQueued]
+	Policy   chat.Policy   // empty: the chat's
 	Quiet    bool
 }
 
@@ -84,8 +85,9 @@ type (
 // model. It is answered with a [Queued].
 type Regenerate struct {
 	Caller
-	Prompt  chat.MessageID
-	ModelID chat.ModelID
+	Prompt    chat.MessageID
+	PromptSeq uint64
+	ModelID   chat.ModelID
 }
 
 // StopTurn stops a turn, running or queued; without a TurnID the one that

@@ -98,12 +98,3 @@ func (a *answers) to(prompt chat.MessageID) (chat.TurnEnded, bool) {
 	}
 	return a.list[i], true
 }
-
-// message returns the message that the record seq holds.
-func (r *Room) message(seq uint64) (m chat.Message, err error) {
-	for record, err := range Records(context.Background(), r.Log.Read(string(r.id), seq-1)) {
-		m, _ = record.Message()
-		return m, err
-	}
-	return m, nil
-}

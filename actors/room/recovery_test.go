@@ -69,7 +69,10 @@ func TestTurnsRestartWithTheServer(t *testing.T) {
 		answer := starts(s)[0].MessageID
 
 		s.Restart()
-		want := []chat.TurnStarted{{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Attempt: 1, APISource: "aisuite"}, {TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Attempt: 2, APISource: "aisuite"}}
+		want := []chat.TurnStarted{
+			{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Name: actortest.Name, Attempt: 1, APISource: "aisuite"},
+			{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Name: actortest.Name, Attempt: 2, APISource: "aisuite"},
+		}
 		if diff := cmp.Diff(want, starts(s)); diff != "" {
 			t.Errorf("starts (-want +got):\n%s", diff)
 		}

@@ -32,6 +32,7 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,6 +73,8 @@ type Models interface {
 
 	// Refusal says why there is none of that name; it is nil if there is one.
 	Refusal(chat.ModelID) *chat.Error
+	// Named returns the model that people address by the name, in whatever case.
+	Named(name string) (chat.ModelID, bool)
 }
 
 // Options configure the rooms of a server; they are shared by all of them.
@@ -84,6 +87,9 @@ type Options struct {
 
 	// Shared lets every user into every chat: development mode.
 	Shared bool
+
+	// TurnPolicy is that of chats which have none. Empty means [chat.PolicyQueue].
+	TurnPolicy chat.Policy
 
 	// SystemPrompt opens every prompt, if it is not empty.
 	SystemPrompt string
@@ -120,6 +126,7 @@ type Options struct {
 func (o Options) WithDefaults() Options {
 	def(&o.Logger, slog.New(slog.DiscardHandler))
 	def(&o.Turns, new(sync.WaitGroup))
+	def(&o.TurnPolicy, chat.PolicyQueue)
 	def(&o.MaxMessageBytes, 64<<10)
 	def(&o.MaxAnswerBytes, 256<<10)
 	def(&o.MaxQueuedTurns, 256)
@@ -186,6 +193,7 @@ type lasting struct {
 	members  map[Address]member
 	told     uint64               // number of the last record that was published
 	informed map[uint64][]Address // by record: who need not be told it
+	owed     []*proposal          // are on disk, and their callers are not yet told
 	inFlight int                  // commits and deletions that the log has not answered
 	deleting bool
 	runs     int // how many there were
@@ -237,6 +245,7 @@ func (r *Room) Started(self *system.Self[Message]) {
 	r.self = self
 	switch {
 	case r.quarantined:
+		r.settle(math.MaxUint64)
 		r.isolate()
 	case r.inFlight == 0:
 		r.load()
@@ -247,6 +256,7 @@ func (r *Room) Started(self *system.Self[Message]) {
 // no instance was there to tell them, and turns to what has waited.
 func (r *Room) load() {
 	if r.quarantined {
+		r.settle(math.MaxUint64)
 		return
 	}
 	r.loaded, r.broken = true, nil
@@ -254,8 +264,9 @@ func (r *Room) load() {
 	if err := r.replay(); err != nil {
 		r.log.Error("room cannot be read", "err", err)
 		r.retryLater()
-		r.broken = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
+		r.broken = errUnreadable
 	}
+	r.settle(math.MaxUint64)
 	if r.told == unknown {
 		r.told = r.shown.Seq
 	}
@@ -331,6 +342,8 @@ func (r *Room) receive(m Message) {
 		r.lineIdle(m)
 	case *unheard:
 		r.heard(chat.Heard{MessageID: m.message, Error: errInaudible})
+	case *steer:
+		r.steer(m)
 	case *checkpointTick:
 		r.checkpoint(m.run)
 	case *checkpointed:
@@ -369,6 +382,8 @@ func (r *Room) command(c Command) {
 		r.join(c)
 	case *Send:
 		r.send(c)
+	case *Edit:
+		r.edit(c)
 	case *Respond:
 		r.respond(c)
 	case *AppendAudio:

@@ -33,7 +33,6 @@ type State struct {
 type Steering struct {
 	MessageID chat.MessageID
 	Seq       uint64
-	ModelID   chat.ModelID
 	By        chat.UserID
 	Taken     bool // in by the turn, in this attempt
 }
@@ -124,7 +123,7 @@ func (s *State) add(seq uint64, e chat.MessageAdded) error {
 	s.Seq, s.Last, s.Chat.ModelID = seq, Sent{e.MessageID, e.ClientID, seq}, e.ModelID
 	s.hear(seq, e.MessageID)
 	if e.Steers != "" {
-		s.Steering = append(s.Steering, Steering{MessageID: e.MessageID, Seq: seq, ModelID: e.ModelID, By: e.Author.ID})
+		s.Steering = append(s.Steering, Steering{MessageID: e.MessageID, Seq: seq, By: e.Author.ID})
 	}
 	return nil
 }
@@ -138,7 +137,7 @@ func (s *State) hear(seq uint64, prompt chat.MessageID) {
 	}
 }
 
-// take notes what of what was said to the running turn it has taken in.
+// take notes which of what was said to the running turn it has taken in.
 func (s *State) take(in []chat.MessageID) {
 	for i := range s.Steering {
 		if slices.Contains(in, s.Steering[i].MessageID) {

@@ -46,3 +46,17 @@ func Records(ctx context.Context, entries iter.Seq2[persistence.Entry, error]) i
 		}
 	}
 }
+
+// message returns the message that record seq of the room holds, of which it is
+// known that it is on disk; another record has none.
+func message(ctx context.Context, log Log, id chat.RoomID, seq uint64) (m chat.Message, err error) {
+	for record, err := range Records(ctx, log.Read(string(id), seq-1)) {
+		m, _ = record.Message()
+		return m, err
+	}
+	return m, nil
+}
+
+func (r *Room) message(seq uint64) (chat.Message, error) {
+	return message(context.Background(), r.Log, r.id, seq)
+}

@@ -99,7 +99,7 @@ func (r *Room) advance() {
 	case r.run.of(turn.ID) && r.run.end != nil: // now, or the disk has refused it
 		end := *r.run.end
 		end.PromptSeq = turn.PromptSeq // of a prompt that was written down meanwhile
-		r.propose(Caller{}, "", nil, end)
+		r.propose(Caller{}, "", nil, r.ending(end)...)
 	case r.run.of(turn.ID) && turn.Tools < len(r.run.tools):
 		r.propose(Caller{}, "", nil, chat.ToolStarted{TurnID: turn.ID, MessageID: turn.MessageID, Tool: r.run.tools[turn.Tools]})
 		r.advance()
@@ -118,21 +118,22 @@ func (r *Room) advance() {
 func (r *Room) interrupt(turn chat.Turn, reason string) {
 	end := r.endOf(turn)
 	end.State, end.Reason = chat.StateInterrupted, reason
-	r.propose(Caller{}, "", nil, end)
+	r.propose(Caller{}, "", nil, r.ending(end)...)
 	r.advance()
 }
 
 func (r *Room) start(turn chat.Turn, answer chat.MessageID) {
 	r.propose(Caller{}, "", nil, chat.TurnStarted{
-		TurnID: turn.ID, MessageID: answer, ModelID: turn.ModelID, Attempt: turn.Attempt + 1, APISource: r.sourceOf(turn.ModelID),
+		TurnID: turn.ID, MessageID: answer, ModelID: turn.ModelID, Name: r.nameOf(turn.ModelID), Attempt: turn.Attempt + 1,
+		APISource: r.sourceOf(turn.ModelID),
 	})
 }
 
 // endOf returns the end of a turn with what was said so far.
 func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 	end := chat.TurnEnded{
-		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, LocalID: turn.LocalID, ModelID: turn.ModelID,
-		APISource: r.sourceOf(turn.ModelID),
+		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, LocalID: turn.LocalID,
+		ModelID: turn.ModelID, Name: r.nameOf(turn.ModelID), APISource: r.sourceOf(turn.ModelID),
 	}
 	switch cut, _ := r.shown.Turn(); {
 	case r.run.of(turn.ID):
@@ -269,15 +270,15 @@ type turnActor struct {
 	asks       bool // on a line: the actor only collects what the answer is to
 	window     chan struct{}
 	o          *Options
-	cancel     context.CancelFunc
+	cancel     context.CancelCauseFunc
 }
 
 // Started implements system.Actor.
 func (t *turnActor) Started(*system.Self[turnMessage]) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	t.cancel = cancel
 	t.o.Turns.Go(func() {
-		defer cancel()
+		defer cancel(nil)
 		if t.asks {
 			prompt, err := t.prompt(ctx)
 			t.room.Tell(&prompted{t.number, prompt.Messages, err})
@@ -292,7 +293,7 @@ func (t *turnActor) Receive(turnMessage) {}
 
 // Stopping implements system.Actor. It does not wait for the stream, which may
 // hang: what it still sends carries the number of a run that is gone.
-func (t *turnActor) Stopping() { t.cancel() }
+func (t *turnActor) Stopping() { t.cancel(nil) }
 
 // stream passes the answer on to the room. A provider that panics fails this
 // turn and nothing else.
@@ -310,6 +311,7 @@ func (t *turnActor) stream(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	prompt.Steer = func() []chat.PromptMessage { return t.steer(ctx) }
 	for d, err := range t.o.Provider.Stream(ctx, prompt) {
 		if err != nil {
 			return err

@@ -43,8 +43,8 @@ func TestStopHangingTurn(t *testing.T) {
 			t.Errorf("answered %+v", stopped.Body)
 		}
 		want := chat.TurnEnded{
-			TurnID: end.TurnID, MessageID: end.MessageID, Prompt: s.Messages(theChat)[0].ID, PromptSeq: 2, ModelID: actortest.Model,
-			State: chat.StateStopped, By: "bob", Reason: "enough", APISource: "aisuite",
+			TurnID: end.TurnID, MessageID: end.MessageID, Prompt: s.Messages(theChat)[0].ID, PromptSeq: 2, APISource: "aisuite",
+			ModelID: actortest.Model, Name: actortest.Name, State: chat.StateStopped, By: "bob", Reason: "enough",
 		}
 		if diff := cmp.Diff(want, end); diff != "" {
 			t.Errorf("end (-want +got):\n%s", diff)

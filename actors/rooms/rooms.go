@@ -8,7 +8,6 @@
 package rooms
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -221,14 +220,17 @@ func (r *Rooms) List(_ context.Context, u chat.User, offset, limit int) ([]chat.
 // few messages that is: what a session may queue for its client is bounded.
 const MaxHistoryBytes = 128 << 10
 
-// History returns the newest messages of a room before the record before, or
+// History returns the newest messages of a conversation before the record before, or
 // of all if it is 0, oldest first: up to limit of them and [MaxHistoryBytes]. It
 // also reports whether there are older ones.
 func (r *Rooms) History(u chat.User, id chat.RoomID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
 	if _, err := r.info(u, id); err != nil {
 		return nil, false, err
 	}
-	messages, more, err = page{limit, MaxHistoryBytes}.collect(r.log.ReadBack(string(id), before))
+	superseded, err := room.Superseded(r.log, id)
+	if err == nil {
+		messages, more, err = page{limit, MaxHistoryBytes}.collect(r.log.ReadBack(string(id), before), superseded)
+	}
 	if err != nil {
 		return nil, false, r.unreadable(err)
 	}
@@ -246,7 +248,11 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 			yield(chat.Message{}, err)
 			return
 		}
-		first, err := oldest(ctx, r.log.ReadBack(name, before), limit)
+		superseded, err := room.Superseded(r.log, id.Room())
+		var first uint64
+		if err == nil {
+			first, err = oldest(ctx, r.log.ReadBack(name, before), limit, superseded)
+		}
 		if err != nil {
 			yield(chat.Message{}, r.unreadable(err))
 			return
@@ -259,43 +265,11 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 			if before > 0 && record.Seq >= before {
 				return
 			}
-			if m, ok := record.Message(); ok && !yield(m, nil) {
+			if m, ok := record.Message(); ok && !superseded.Hides(record) && !yield(m, nil) {
 				return
 			}
 		}
 	}
-}
-
-// maxLookBack is how many records [Rooms.Answered] looks through.
-const maxLookBack = 10_000
-
-// Answered returns which message the assistant's message answers, and the model
-// that it came from. It fails with [chat.CodeNotFound] if it is no answer, or
-// one that is too long ago.
-func (r *Rooms) Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (prompt chat.MessageID, model chat.ModelID, err error) {
-	if _, err := r.info(u, id); err != nil {
-		return "", "", err
-	}
-	looked := 0
-	for entry, err := range r.log.ReadBack(string(id), 0) {
-		if err != nil {
-			return "", "", r.unreadable(err)
-		}
-		if looked++; looked > maxLookBack {
-			break
-		}
-		if !chat.EndsTurn(entry.Data) || !bytes.Contains(entry.Data, []byte(answer)) {
-			continue
-		}
-		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
-		if err != nil {
-			return "", "", r.unreadable(err)
-		}
-		if e, ok := record.Event.(chat.TurnEnded); ok && e.MessageID == answer {
-			return e.Prompt, e.ModelID, nil
-		}
-	}
-	return "", "", chat.Refuse(chat.CodeNotFound, "there is no such answer")
 }
 
 // Records yields what follows record after in a room's log, for a member that
@@ -315,7 +289,7 @@ func (r *Rooms) Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, err
 
 // oldest returns the number of the last record that makes up limit messages,
 // of entries that come newest first.
-func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], limit int) (seq uint64, err error) {
+func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], limit int, superseded chat.Superseded) (seq uint64, err error) {
 	seq = 1
 	for entry, err := range entries {
 		switch {
@@ -325,6 +299,11 @@ func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], li
 			return 0, ctx.Err()
 		case !chat.HoldsMessage(entry.Data):
 			continue
+		}
+		if len(superseded) > 0 && entry.Seq >= superseded[0].From {
+			if record, err := chat.DecodeRecord(entry.Seq, entry.Data); err != nil || superseded.Hides(record) {
+				continue // what cannot be decoded is told of when it is read
+			}
 		}
 		if seq, limit = entry.Seq, limit-1; limit == 0 {
 			break
@@ -337,14 +316,14 @@ func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], li
 type page struct{ messages, bytes int }
 
 // collect takes messages from entries that come newest first.
-func (p page) collect(entries iter.Seq2[persistence.Entry, error]) (messages []chat.Message, more bool, err error) {
+func (p page) collect(entries iter.Seq2[persistence.Entry, error], superseded chat.Superseded) (messages []chat.Message, more bool, err error) {
 	size := 0
 	for record, err := range room.Records(context.Background(), entries) {
 		if err != nil {
 			return nil, false, err
 		}
 		m, ok := record.Message()
-		if !ok {
+		if !ok || superseded.Hides(record) {
 			continue
 		}
 		size += len(m.Content)

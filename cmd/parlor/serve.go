@@ -21,6 +21,7 @@ import (
 	"parlor/actors/system"
 	"parlor/persistence"
 	wire "parlor/protocol/assistant"
+	"parlor/protocol/chat"
 	"parlor/transport"
 	"parlor/transport/api"
 	"parlor/transport/auth"
@@ -219,7 +220,7 @@ func roomOptions(s Settings, models *provider.Models, shared bool, log *slog.Log
 	return room.Options{
 		Models: models, Provider: models, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
 		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns,
-		TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
+		TurnPolicy: chat.Policy(s.TurnPolicy), TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 	}

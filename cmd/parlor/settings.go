@@ -47,6 +47,7 @@ type Values struct {
 	TurnTimeout       time.Duration     `group:"assistants" default:"10m" help:"Longest time for a whole answer."`
 	FirstTokenTimeout time.Duration     `group:"assistants" default:"60s" help:"Longest wait for an answer's first word."`
 	SilenceTimeout    time.Duration     `group:"assistants" default:"60s" help:"Longest pause within an answer."`
+	TurnPolicy        string            `group:"assistants" default:"queue" help:"What becomes of a message while an answer is being given, unless its chat or its sender says otherwise: queue, steer (it joins the answer where that pauses), interrupt or reject."`
 	MaxStreams        int               `group:"assistants" default:"1000" help:"Answers of one provider at once; others wait, as long as for a first word."`
 	Retries           int               `group:"assistants" default:"2" help:"Times that a provider is asked again when it failed before the first word."`
 	RetryDelay        time.Duration     `group:"assistants" default:"500ms" help:"Pause before the first of those, or as long as the provider says; each is about twice the one before."`
@@ -184,6 +185,7 @@ func (s *Settings) check() error {
 		{"realtime-max-age", positive(s.RealtimeMaxAge)},
 		{"realtime-idle-timeout", positive(s.RealtimeIdleTimeout)},
 		{"transcript-timeout", positive(s.TranscriptTimeout)},
+		{"turn-policy", oneOf(s.TurnPolicy, "queue", "steer", "interrupt", "reject")},
 		{"max-attempts", positive(s.MaxAttempts)},
 		{"checkpoint-every", positive(s.CheckpointEvery)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},

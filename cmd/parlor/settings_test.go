@@ -59,6 +59,7 @@ var samples = map[string][3]string{
 	"openai-base-url":        {"http://a.example.com/v1", "http://b.example.com/v1", "https://c.example.com"},
 	"system-prompt":          {"Be a.", "Be b.", "Be c: briefly."},
 	"eliza-word-delay":       {"0s", "1ms", "1s"},
+	"turn-policy":            {"reject", "steer", "interrupt"},
 	"turn-timeout":           {"1m", "2m", "3m"},
 	"first-token-timeout":    {"1s", "2s", "3s"},
 	"silence-timeout":        {"1s", "2s", "3s"},
@@ -266,6 +267,7 @@ func TestWrongValues(t *testing.T) {
 		{"base-path", "/socket.io", "/socket.io"},
 		{"log-level", "loud", "loud"},
 		{"log-format", "xml", "text or json"},
+		{"turn-policy", "wait", "queue or steer or interrupt or reject"},
 	}
 	for _, tt := range tests {
 		variable := envPrefix + strings.ToUpper(strings.ReplaceAll(tt.name, "-", "_"))

@@ -68,8 +68,16 @@ func records() []recordTest {
 		{"message", chat.MessageAdded{
 			MessageID: "question", Author: chat.User{ID: "alice", Name: "Alice"}, Content: "<hello> \u2028", ModelID: "model", ClientID: "a1",
 		}},
+		{"message that steers", chat.MessageAdded{MessageID: "question", Author: chat.User{ID: "alice"}, Content: "hello", ModelID: "model", Steers: "turn"}},
+		{"message that replaces another", chat.MessageAdded{
+			MessageID: "question", Replaces: "old question", ReplacesSeq: 3, Author: chat.User{ID: "alice"}, Content: "hello", ModelID: "model",
+		}},
+		{"turn steered", chat.TurnSteered{TurnID: "turn", Messages: []chat.MessageID{"question"}}},
+		{"turn queued before another", chat.TurnQueued{TurnID: "turn", Prompt: "question", PromptSeq: 4, ModelID: "model", By: "alice", Before: "other"}},
 		{"turn queued", chat.TurnQueued{TurnID: "turn", Prompt: "question", ModelID: "model", By: "alice", LocalID: "bubble"}},
 		{"turn started", chat.TurnStarted{TurnID: "turn", MessageID: "answer", ModelID: "model", Attempt: 2}},
+		{"turn of a model with a name started", chat.TurnStarted{TurnID: "turn", MessageID: "answer", ModelID: "model", Name: "ada", Attempt: 1}},
+		{"turn of a model with a name completed", ended(func(e *chat.TurnEnded) { e.State, e.Content, e.Name, e.PromptSeq = chat.StateCompleted, "a", "ada", 4 })},
 		{"turn completed", ended(func(e *chat.TurnEnded) {
 			e.State, e.Content, e.Usage = chat.StateCompleted, "a😀", &chat.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}
 		})},
@@ -78,6 +86,9 @@ func records() []recordTest {
 			e.State, e.Content, e.By, e.Reason = chat.StateStopped, "so far", "bob", "enough"
 		})},
 		{"turn stopped at once", ended(func(e *chat.TurnEnded) { e.State, e.By = chat.StateStopped, "bob" })},
+		{"turn stopped at once, with a reason", ended(func(e *chat.TurnEnded) {
+			e.State, e.By, e.Reason = chat.StateStopped, "bob", "interrupted by a new message"
+		})},
 		{"queued turn stopped", ended(func(e *chat.TurnEnded) { e.State, e.MessageID, e.By = chat.StateStopped, "", "bob" })},
 		{"turn failed", ended(func(e *chat.TurnEnded) { e.State, e.Content, e.Error = chat.StateFailed, "so far", refusal })},
 		{"turn failed at once", ended(func(e *chat.TurnEnded) { e.State, e.Error = chat.StateFailed, refusal })},

@@ -17,6 +17,7 @@ type turnEvent struct {
 	Seq    uint64      `json:"seq"`
 	By     chat.UserID `json:"by,omitempty"`
 	Reason string      `json:"reason,omitempty"`
+	Before chat.TurnID `json:"before,omitempty"` // the waiting turn that a queued one runs before
 }
 
 // steeredEvent says that the running turn took in messages.
@@ -45,6 +46,7 @@ type streamStart struct {
 	TurnID    chat.TurnID    `json:"turn_id"`
 	Attempt   int            `json:"attempt"`
 	ModelID   chat.ModelID   `json:"model_id"`
+	Name      string         `json:"name,omitempty"`
 	Seq       uint64         `json:"seq"`
 }
 
@@ -74,10 +76,10 @@ func (f *frames) documented(room string, r chat.Record) {
 	case chat.TurnSteered:
 		f.emit("turn", room, steeredEvent{turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq}, e.Messages})
 	case chat.TurnQueued:
-		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By})
+		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By, Before: e.Before})
 	case chat.TurnStarted:
 		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq})
-		f.emit("stream_start", room, streamStart{e.MessageID, e.TurnID, e.Attempt, e.ModelID, r.Seq})
+		f.emit("stream_start", room, streamStart{e.MessageID, e.TurnID, e.Attempt, e.ModelID, e.Name, r.Seq})
 	case chat.ToolStarted:
 		f.emit("function_call", room, functionCall{ToolCall: e.Tool, MessageID: e.MessageID, Where: "provider", Seq: r.Seq})
 	case chat.TurnEnded:
@@ -98,7 +100,7 @@ func (f *frames) documentedEnd(room string, r chat.Record, e chat.TurnEnded) {
 	if e.Error != nil {
 		reason = e.Error.Message
 	}
-	f.emit("turn", room, turnEvent{e.TurnID, e.State, r.Seq, e.By, reason})
+	f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: e.State, Seq: r.Seq, By: e.By, Reason: reason})
 }
 
 func (f *frames) message(room string, r chat.Record) {

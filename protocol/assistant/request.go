@@ -35,6 +35,7 @@ type (
 		ModelID  chat.ModelID
 		ClientID chat.ClientID
 		LocalID  string
+		Policy   chat.Policy
 		Quiet    bool // no answer wanted yet
 		Respond  bool // no message, only: answer now
 		Speech   Speech
@@ -49,6 +50,14 @@ type (
 	Regenerate struct {
 		Room      chat.RoomID
 		MessageID chat.MessageID // of the answer that is not good enough
+		ModelID   chat.ModelID   // empty: the one that gave it
+	}
+	Edit struct {
+		Room      chat.RoomID
+		MessageID chat.MessageID // of the message that this is a new version of
+		Content   string
+		ModelID   chat.ModelID
+		ClientID  chat.ClientID
 	}
 	// Control is a control event of the SPA that asks for nothing.
 	Control struct {
@@ -69,6 +78,7 @@ func (LeaveRoom) request()   {}
 func (SendMessage) request() {}
 func (Stop) request()        {}
 func (Regenerate) request()  {}
+func (Edit) request()        {}
 func (Control) request()     {}
 func (History) request()     {}
 
@@ -101,6 +111,9 @@ type payload struct {
 	APISource string          `json:"model_api_source"`
 	Dialect   string          `json:"dialect"`
 	Message   json.RawMessage `json:"message"`
+	Content   string          `json:"content"`
+	ClientID  string          `json:"client_message_id"`
+	Policy    string          `json:"policy"`
 	Event     json.RawMessage `json:"event"`
 	TurnID    string          `json:"turn_id"`
 	MessageID string          `json:"message_id"`
@@ -142,6 +155,7 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"send_message": decodeSend,
 	"stop":         decodeStop,
 	"regenerate":   decodeRegenerate,
+	"edit":         decodeEdit,
 	"event":        decodeControl,
 	"history":      decodeHistory,
 }
@@ -275,10 +289,15 @@ type control struct {
 
 func decodeRegenerate(p payload) (Request, *chat.Error) {
 	room, err := p.room()
-	if err == nil && (p.MessageID == "" || len(p.MessageID) > maxEnvelopeLen) {
-		err = invalid("message_id must be that of an answer")
+	r := Regenerate{Room: room, MessageID: chat.MessageID(p.MessageID)}
+	switch {
+	case err != nil:
+	case p.MessageID == "" || len(p.MessageID) > maxEnvelopeLen:
+		r.MessageID, err = "", invalid("message_id must be that of an answer")
+	default:
+		r.ModelID, err = p.model()
 	}
-	return Regenerate{room, chat.MessageID(p.MessageID)}, err
+	return r, err
 }
 
 func decodeControl(p payload) (Request, *chat.Error) {

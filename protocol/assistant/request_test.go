@@ -34,12 +34,16 @@ func TestDecode(t *testing.T) {
 		{"stop ROOM", ``, Stop{Room: room}},
 		{"stop ROOM", `{"turn_id":"t","reason":"r"}`, Stop{Room: room, TurnID: "t", Reason: "r"}},
 		{"stop other", `{"room_id":"ROOM"}`, Stop{Room: room}}, // the payload says it better
-		{"regenerate ROOM", `{"message_id":"m"}`, Regenerate{room, "m"}},
+		{"regenerate ROOM", `{"message_id":"m"}`, Regenerate{Room: room, MessageID: "m"}},
+		{"regenerate ROOM", `{"message_id":"m","model_id":"other"}`, Regenerate{Room: room, MessageID: "m", ModelID: "other"}},
+		{"edit ROOM", `{"message_id":"m","content":"hi","client_message_id":"a1","model_id":"other"}`, Edit{Room: room, MessageID: "m", Content: "hi", ClientID: "a1", ModelID: "other"}},
+		{"edit", `{"room_id":"ROOM","message_id":"m","content":"hi"}`, Edit{Room: room, MessageID: "m", Content: "hi"}},
 		{"history", `{"room_id":"ROOM"}`, History{Room: room, Limit: DefaultHistory}},
 		{"history", `{"room_id":"ROOM","before":7,"limit":500}`, History{Room: room, Before: 7, Limit: 500}},
 		{"event", `{"room_id":"ROOM","event":{"type":"sbaw.assistant.stop_processing","id":"7"}}`, Stop{Room: room, Control: "7"}},
 		{"event", `{"room_id":"ROOM","event":{"type":"sbaw.assistant.update_session","id":"7"}}`, Control{room, "7"}},
 		{"send_message", `{"room_id":"ROOM","message":"hi","model_id":"m"}`, SendMessage{Room: room, Content: "hi", ModelID: "m"}},
+		{"send_message", `{"room_id":"ROOM","message":"hi","policy":"steer"}`, SendMessage{Room: room, Content: "hi", Policy: chat.PolicySteer}},
 		{"send_message ROOM", `{"message":" hi\n"}`, SendMessage{Room: room, Content: " hi\n"}},
 		{"send_message", `{"room_id":"ROOM","message":{"content":"hi","client_message_id":"a1"}}`, SendMessage{Room: room, Content: "hi", ClientID: "a1"}},
 		{
@@ -91,6 +95,7 @@ func FuzzDecode(f *testing.F) {
 			`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"id":"6","model_id":"n","content":"hi"}}}}`,
 			`{"room_id":"r","message":{"type":"conversation.item.create","id":"7","data":{"item":{"content":[{"type":"input_text","text":"a"}]}}}}`,
 			`{"room_id":"r","message":{"type":"response.create","id":"7"},"event":{"type":"x","id":5}}`,
+			`{"room_id":"r","message_id":"m","content":"hi","client_message_id":"a","model_id":"n","policy":"steer","message":"hi"}`,
 			`{"room_id":5,"chat_id":5,"message":5,"event":5,"limit":"x"}`, `{"limit":1e99,"before":-1}`,
 		} {
 			f.Add(word, args)
@@ -104,6 +109,8 @@ func FuzzDecode(f *testing.F) {
 	for word := range decoders {
 		for _, args := range []string{
 			`{"room_id":"LONG","chat_id":"LONG"}`, `{"room_id":"r","chat_id":"c","model_id":"LONG","message":"hi"}`,
+			`{"room_id":"r","message_id":"LONG","content":"hi"}`, `{"room_id":"r","message_id":"m","content":"hi","client_message_id":"LONG"}`,
+			`{"room_id":"r","message_id":"m","model_id":"LONG","content":"hi"}`, `{"room_id":"r","message":"hi","policy":"LONG"}`,
 			`{"room_id":"r","turn_id":"LONG"}`, `{"room_id":"r","reason":"LONG"}`,
 			`{"room_id":"r","event":{"type":"sbaw.assistant.update_session","id":"LONG"}}`,
 			`{"room_id":"r","message":{"content":"hi","client_message_id":"LONG"}}`,
@@ -157,12 +164,14 @@ func names(r Request) []string {
 		return []string{string(r.Room), r.Envelope}
 	case Stop:
 		return []string{string(r.Room), r.Control}
-	case Regenerate:
-		return []string{string(r.Room)}
 	case Control:
 		return []string{string(r.Room), r.ID}
 	case History:
 		return []string{string(r.Room)}
+	case Regenerate:
+		return []string{string(r.Room), string(r.MessageID)}
+	case Edit:
+		return []string{string(r.Room), string(r.MessageID), string(r.ClientID)}
 	}
 	panic("a request of a new type")
 }
@@ -182,7 +191,12 @@ func checkLimits(t *testing.T, r Request) {
 	case SendMessage:
 		said := strings.TrimSpace(r.Content) != ""
 		ok = r.Room != "" && said != r.Respond && !(r.Quiet && r.Respond) && len(r.ModelID) <= maxModelIDLen &&
-			len(r.LocalID) <= maxEnvelopeLen && (r.ClientID == "" || r.ClientID.Valid())
+			len(r.LocalID) <= maxEnvelopeLen && (r.ClientID == "" || r.ClientID.Valid()) && (r.Policy == "" || r.Policy.Valid())
+	case Edit:
+		ok = r.Room != "" && r.MessageID != "" && strings.TrimSpace(r.Content) != "" && len(r.ModelID) <= maxModelIDLen &&
+			(r.ClientID == "" || r.ClientID.Valid())
+	case Regenerate:
+		ok = r.Room != "" && r.MessageID != "" && len(r.ModelID) <= maxModelIDLen
 	case Stop:
 		ok = r.Room != "" && len(r.TurnID) <= maxEnvelopeLen && len(r.Reason) <= maxReasonLen
 	case Control:

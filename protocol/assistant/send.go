@@ -1,6 +1,7 @@
 package assistant
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 
@@ -33,6 +34,12 @@ func decodeSend(p payload) (Request, *chat.Error) {
 	r := SendMessage{Room: room}
 	if refused == nil {
 		r.ModelID, refused = p.model()
+	}
+	if r.Policy = chat.Policy(p.Policy); p.Policy != "" && !r.Policy.Valid() {
+		r.Policy = ""
+		if refused == nil {
+			refused = invalid("policy must be queue, steer, interrupt or reject")
+		}
 	}
 	// Whatever is refused, the envelope's id names the answer.
 	if bad := r.read(p.Message); refused == nil {
@@ -128,15 +135,35 @@ func (r *SendMessage) checkIDs(e envelope) *chat.Error {
 	if len(e.ID) > maxEnvelopeLen || len(r.LocalID) > maxEnvelopeLen {
 		return invalid("an id of the message is too long")
 	}
-	if r.ClientID != "" && !r.ClientID.Valid() {
+	return checkClientID(r.ClientID)
+}
+
+func checkClientID(id chat.ClientID) *chat.Error {
+	if id != "" && !id.Valid() {
 		return invalid("client_message_id must be 1 to 128 printable characters without spaces")
 	}
 	return nil
 }
 
-func (r *SendMessage) check() *chat.Error {
-	if strings.TrimSpace(r.Content) == "" {
+func (r *SendMessage) check() *chat.Error { return checkContent(r.Content) }
+
+func checkContent(text string) *chat.Error {
+	if strings.TrimSpace(text) == "" {
 		return invalid("the message is empty")
 	}
 	return nil
+}
+
+func decodeEdit(p payload) (Request, *chat.Error) {
+	room, refused := p.room()
+	r := Edit{Room: room, MessageID: chat.MessageID(p.MessageID), Content: p.Content, ClientID: chat.ClientID(p.ClientID)}
+	if bad := checkClientID(r.ClientID); bad != nil {
+		r.ClientID, refused = "", cmp.Or(refused, bad)
+	}
+	if p.MessageID == "" || len(p.MessageID) > maxEnvelopeLen {
+		r.MessageID, refused = "", cmp.Or(refused, invalid("message_id must be that of a message of yours"))
+	}
+	model, bad := p.model()
+	r.ModelID = model
+	return r, cmp.Or(refused, bad, checkContent(p.Content))
 }

@@ -83,9 +83,9 @@ func Visible(m chat.Message) string {
 	case m.Error != nil:
 		return m.Error.Message
 	case m.State == chat.StateStopped:
-		return "Stopped."
+		return because("Stopped", m.Reason)
 	case m.State == chat.StateInterrupted:
-		return "Interrupted."
+		return because("Interrupted", m.Reason)
 	}
 	return m.Content
 }
@@ -96,6 +96,13 @@ func Modality(m chat.Message) string {
 		return "text"
 	}
 	return m.Modality
+}
+
+func because(what, reason string) string {
+	if reason == "" {
+		return what + "."
+	}
+	return what + ": " + reason
 }
 
 func stopReason(s chat.State) string {

@@ -278,6 +278,7 @@ func TestHeads(t *testing.T) {
 	for _, event := range []Event{
 		Created{}, TurnQueued{Prompt: id}, TurnStarted{MessageID: id},
 		MessageAdded{MessageID: id, Content: "x"}, MessageAdded{MessageID: "other", Content: strings.Repeat("x", 1000) + string(id)},
+		MessageAdded{MessageID: "new", Replaces: id, ReplacesSeq: 1, Content: strings.Repeat("x", 1000)}, MessageAdded{Content: `"replaces":"x"`},
 		TurnEnded{TurnID: "t", MessageID: id}, TurnEnded{TurnID: "t", Reason: `"message_id":"x"`},
 	} {
 		b, err := Record{Seq: 1, Event: event}.Encode()
@@ -288,6 +289,9 @@ func TestHeads(t *testing.T) {
 		end, ends := event.(TurnEnded)
 		if got, want := AddsMessage(b, id), isAdded && added.MessageID == id; got != want {
 			t.Errorf("%T: AddsMessage %v, want %v", event, got, want)
+		}
+		if got, want := EditsMessage(b), added.Replaces != ""; got != want {
+			t.Errorf("%T: EditsMessage %v, want %v", event, got, want)
 		}
 		if EndsTurn(b) != ends || HoldsMessage(b) != (isAdded || end.MessageID != "") {
 			t.Errorf("%T: EndsTurn %v, HoldsMessage %v", event, EndsTurn(b), HoldsMessage(b))

@@ -20,22 +20,23 @@ type Created struct {
 // MessageAdded records what somebody said.
 type MessageAdded struct {
 	MessageID MessageID `json:"message_id"`
-	Author    User      `json:"author"`
-	Content   string    `json:"content"`
-	ModelID   ModelID   `json:"model_id,omitempty"` // the chat's from here on, whoever else the message addresses
-	APISource string    `json:"model_api_source,omitempty"`
-	ClientID  ClientID  `json:"client_message_id,omitempty"`
-	Modality  string    `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
+
+	// Replaces is the message that this one is a new version of. That and all
+	// that followed it, up to this one, is no longer part of the conversation:
+	// see [Superseded].
+	Replaces    MessageID `json:"replaces,omitempty"`
+	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
+
+	Author    User     `json:"author"`
+	Content   string   `json:"content"`
+	ModelID   ModelID  `json:"model_id,omitempty"` // the chat's from here on, whoever else the message addresses
+	APISource string   `json:"model_api_source,omitempty"`
+	ClientID  ClientID `json:"client_message_id,omitempty"`
+	Modality  string   `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
 
 	// Steers is the running turn that it was said to. If that ends without
 	// having taken it in, a turn that answers it follows.
 	Steers TurnID `json:"steers,omitempty"`
-
-	// Replaces is the message that this one is a new version of. That and all
-	// that followed it, up to this one, is no longer part of the conversation.
-	// See [Superseded].
-	Replaces    MessageID `json:"replaces,omitempty"`
-	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
 }
 
 // Configured records that somebody, or parlor itself if By is empty, changed
@@ -191,7 +192,8 @@ const maxHead = 256
 var (
 	headOfMessage = []byte(`{"type":"` + MessageAdded{}.kind() + `"`)
 	headOfEnd     = []byte(`{"type":"` + TurnEnded{}.kind() + `"`)
-	fieldOfAnswer = []byte(`"message_id":"`)
+	fieldOfID     = []byte(`"message_id":"`)
+	fieldOfEdit   = []byte(`"replaces":"`)
 )
 
 // EndsTurn reports whether the record is a [TurnEnded].
@@ -201,12 +203,20 @@ func EndsTurn(b []byte) bool { return bytes.HasPrefix(b, headOfEnd) }
 // that was never started does not. No text can look like the field, since the
 // quotes in it are escaped, and where the field is missing there is little text.
 func HoldsMessage(b []byte) bool {
-	return bytes.HasPrefix(b, headOfMessage) || EndsTurn(b) && bytes.Contains(b, fieldOfAnswer)
+	return bytes.HasPrefix(b, headOfMessage) || EndsTurn(b) && bytes.Contains(b, fieldOfID)
 }
 
 // AddsMessage reports whether the record is the [MessageAdded] of id.
 func AddsMessage(b []byte, id MessageID) bool {
-	return bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], []byte(id))
+	var space [maxHead]byte
+	field := append(append(append(space[:0], fieldOfID...), id...), '"')
+	return bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], field)
+}
+
+// EditsMessage reports whether the record is a [MessageAdded] that replaces
+// another message.
+func EditsMessage(b []byte) bool {
+	return bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], fieldOfEdit)
 }
 
 func decodeEvent(kind string, data []byte) (Event, error) {

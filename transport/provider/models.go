@@ -189,6 +189,7 @@ var elizaModel = chat.Model{
 	ID:          ElizaID,
 	APISource:   DefaultSource,
 	Provider:    ProviderEliza,
+	Name:        ProviderEliza,
 	DisplayName: "ELIZA",
 	FullName:    "ELIZA, the embedded assistant",
 	Description: "Weizenbaum's method of 1966: it listens and asks back. Needs no key and no network.",
