@@ -250,3 +250,35 @@ func TestForeignSnapshot(t *testing.T) {
 		})
 	}
 }
+
+// A turn that is stopped while its next attempt is on its way to the disk ends
+// without the text of the one before, which that attempt has replaced.
+func TestStopOnTheWayToTheNextAttempt(t *testing.T) {
+	actortest.Run(t, room.Options{CheckpointBytes: 1}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		s.Assistant.On("wait", actortest.Hang("so far"))
+		alice.Send(theChat, "wait")
+		if text, err := s.Log.Text(string(theChat.Room())); string(text) != "so far" || err != nil {
+			t.Fatalf("saved %q, %v", text, err)
+		}
+		s.Log.Fault(panicOn("poison"))
+		release := s.Log.Hold()
+		alice.Tell(theChat, &room.Send{Content: "poison"})
+		synctest.Wait()
+		ref := alice.Tell(theChat, &room.StopTurn{})
+		synctest.Wait()
+		release()
+		synctest.Wait()
+		if reply, ok := alice.Reply(ref); !ok || reply.Err != nil {
+			t.Fatalf("got %+v, %t", reply, ok)
+		}
+		if got := len(starts(s)); got != 2 {
+			t.Fatalf("got %d attempts, want 2", got)
+		}
+		if end := onlyEnd(t, s); end.Content != "" || end.State != chat.StateStopped {
+			t.Errorf("the turn is %s with %q", end.State, end.Content)
+		}
+	})
+}
