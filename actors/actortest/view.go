@@ -1,6 +1,7 @@
 package actortest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -18,6 +19,7 @@ import (
 // It refuses what a client could not understand: records out of order or
 // twice, deltas that do not continue the text, a second end of a turn.
 type View struct {
+	Since    uint64         // the last record that the client was not told
 	Seq      uint64         // of the last record that the client knows
 	Answer   chat.MessageID // that is being streamed, or was last
 	Text     string         // of Answer, so far
@@ -31,14 +33,13 @@ type View struct {
 
 // Shown is a message as a client shows it.
 type Shown struct {
-	ID     chat.MessageID
-	Seq    uint64
-	Prompt chat.MessageID // of an answer
+	ID    chat.MessageID
+	Place uint64 // its number, or of an answer that of what it answers
 }
 
 func newView(j room.Joined, d assistant.Dialect) *View {
 	v := &View{
-		Seq: j.Seq, documented: d != assistant.SPA, sentBy: make(map[uint64]chat.Message),
+		Since: j.Seq, Seq: j.Seq, documented: d != assistant.SPA, sentBy: make(map[uint64]chat.Message),
 		seen: make(map[chat.MessageID]bool), ended: make(map[chat.TurnID]bool),
 	}
 	if j.Turn != nil {
@@ -90,17 +91,12 @@ func (v *View) catchUp() {
 	}
 }
 
-// say shows a message. An edit takes out what it replaces and what was said
-// after that, with the answers, wherever these stand.
+// say shows a message. An edit takes out what it replaces and all behind that.
 func (v *View) say(m chat.Message) {
 	if m.Replaces != "" {
-		gone := make(map[chat.MessageID]bool)
-		for _, shown := range v.Messages {
-			gone[shown.ID] = shown.Prompt == "" && shown.Seq >= m.ReplacesSeq
-		}
-		v.Messages = slices.DeleteFunc(v.Messages, func(s Shown) bool { return gone[s.ID] || gone[s.Prompt] })
+		v.Messages = slices.DeleteFunc(v.Messages, func(s Shown) bool { return s.Place >= m.ReplacesSeq })
 	}
-	v.Messages = append(v.Messages, Shown{m.ID, m.Seq, m.Prompt})
+	v.Messages = append(v.Messages, Shown{m.ID, cmp.Or(m.PromptSeq, m.Seq)})
 	v.seen[m.ID] = true
 }
 

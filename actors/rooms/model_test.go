@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -83,11 +84,14 @@ type step struct {
 	text       int // for a send: which script answers
 	client     int // for a send: which client id, 0 for none
 	quiet      bool
+	policy     chat.Policy // of a send
+	which      int         // of the messages, for an edit or a regenerate: counted from the last
 }
 
 // GoString is how rapid prints a step.
 func (s step) GoString() string {
-	return fmt.Sprintf("%s(user %d, chat %d, script %d, client %d, quiet %v)", s.do, s.user, s.chat, s.text, s.client, s.quiet)
+	return fmt.Sprintf("%s(user %d, chat %d, script %d, client %d, quiet %v, policy %q, which %d)",
+		s.do, s.user, s.chat, s.text, s.client, s.quiet, s.policy, s.which)
 }
 
 const (
@@ -99,6 +103,7 @@ func drawStep(rt *rapid.T) step {
 	return step{
 		do: rapid.SampledFrom([]string{
 			"settle", "settle", "send", "send", "send", "send", "send", "send", "send", "send", "respond", "stop", "stop",
+			"mention", "edit", "edit", "regenerate",
 			"create", "join", "join", "join", "leave", "poison", "delete", "wait", "idle", "restart", "disk full", "disk back", "disk back",
 		}).Draw(rt, "do"),
 		user:   rapid.IntRange(0, modelUsers-1).Draw(rt, "user"),
@@ -106,13 +111,18 @@ func drawStep(rt *rapid.T) step {
 		text:   rapid.IntRange(0, len(modelScripts)-1).Draw(rt, "script"),
 		client: rapid.IntRange(0, 3).Draw(rt, "client"),
 		quiet:  rapid.Bool().Draw(rt, "quiet"),
+		policy: rapid.SampledFrom(modelPolicies).Draw(rt, "policy"),
+		which:  rapid.IntRange(0, 5).Draw(rt, "which"),
 	}
 }
+
+var modelPolicies = []chat.Policy{"", chat.PolicySteer, chat.PolicySteer, chat.PolicyInterrupt, chat.PolicyReject}
 
 var modelScripts = []actortest.Script{
 	actortest.Say("yes", " 😀 ", "no"),
 	actortest.Hang("so far"),
 	actortest.Slowly(time.Second, "a", "", "b", "€"),
+	actortest.InSteps(time.Second, "a", "b", "c"),
 	actortest.Fail(func(context.Context) error { return errors.New("provider failed") }, "oh"),
 	actortest.Fail(func(context.Context) error { panic("provider panicked") }, "oh"),
 	actortest.Say(strings.Repeat("x", 50), strings.Repeat("y", 51)),
@@ -179,8 +189,12 @@ func (m *model) play(s step) {
 		u.Tell(id, &room.Join{Dialect: assistant.Documented})
 	case "leave":
 		u.Tell(id, &room.Leave{})
-	case "send":
+	case "send", "mention":
 		m.send(u, id, s)
+	case "edit":
+		m.edit(u, id, s)
+	case "regenerate":
+		m.regenerate(u, id, s)
 	case "respond":
 		u.Tell(id, &room.Respond{})
 	case "stop":
@@ -204,15 +218,54 @@ func (m *model) play(s step) {
 }
 
 func (m *model) send(u *actortest.User, id chat.ID, s step) {
+	what := m.say(u, id, s)
+	what.ref = u.Tell(id, &room.Send{Content: what.text, ClientID: what.client, Quiet: s.quiet, Policy: s.policy})
+	m.said = append(m.said, what)
+}
+
+// say makes up what somebody says, and what is answered to it.
+func (m *model) say(u *actortest.User, id chat.ID, s step) said {
 	m.sends++
 	what := said{user: u, chat: id, text: fmt.Sprint("message ", m.sends)}
+	if s.do == "mention" {
+		what.text += " @bert @carl @ada"
+	}
 	if s.client > 0 {
 		what.client = chat.ClientID(fmt.Sprint("client-", s.client))
 		what.text = fmt.Sprint(u.ID, " ", what.client)
 	}
 	m.s.Assistant.On(what.text, modelScripts[s.text])
-	what.ref = u.Tell(id, &room.Send{Content: what.text, ClientID: what.client, Quiet: s.quiet})
+	return what
+}
+
+// edit says anew what may be the user's or not, and superseded or not.
+func (m *model) edit(u *actortest.User, id chat.ID, s step) {
+	messages := m.s.Messages(id)
+	if len(messages) == 0 {
+		return
+	}
+	target := messages[max(0, len(messages)-1-s.which)]
+	what := m.say(u, id, s)
+	what.ref = u.Tell(id, &room.Edit{Content: what.text, ClientID: what.client, Replaces: target.ID, Seq: target.Seq})
 	m.said = append(m.said, what)
+}
+
+// regenerate asks for another answer, of whatever model.
+func (m *model) regenerate(u *actortest.User, id chat.ID, s step) {
+	var answers []chat.Message
+	for _, message := range m.s.Messages(id) {
+		if message.Role == chat.RoleAssistant {
+			answers = append(answers, message)
+		}
+	}
+	if len(answers) == 0 {
+		return
+	}
+	end, err := m.s.Rooms.Answered(u.User, id.Room(), answers[max(0, len(answers)-1-s.which)].ID)
+	if err != nil {
+		m.t.Errorf("%s: regenerate: %v", id, err)
+	}
+	u.Tell(id, &room.Regenerate{Prompt: end.Prompt, PromptSeq: end.PromptSeq, ModelID: actortest.OtherModel})
 }
 
 // delete deletes a chat while nothing else is on its way, also not in a room
@@ -250,6 +303,8 @@ func (m *model) check() {
 	m.checkAnswers()
 	for n := range modelChats {
 		m.checkTurns(chatOf(n))
+		m.checkAnswered(chatOf(n))
+		m.checkHistory(chatOf(n))
 		m.checkMessages(chatOf(n))
 		m.checkViews(chatOf(n))
 	}
@@ -323,13 +378,145 @@ func (m *model) checkMessages(id chat.ID) {
 	}
 }
 
-// checkViews: who is in the room knows of all that is in the log.
+// checkViews: who is in the room knows of all that is in the log, and shows of
+// what was said since it came what the history does.
 func (m *model) checkViews(id chat.ID) {
 	records := uint64(len(m.s.Records(id)))
 	for _, u := range m.users {
-		if v := u.View(id); v != nil && v.Seq != records {
+		v := u.View(id)
+		if v == nil {
+			continue
+		}
+		if v.Seq != records {
 			m.t.Errorf("%s: %s knows %d of %d records", id, u.ID, v.Seq, records)
 		}
+		var want []chat.MessageID
+		for _, message := range m.history(id) {
+			if message.Seq > v.Since {
+				want = append(want, message.ID)
+			}
+		}
+		if diff := cmp.Diff(want, v.IDs()); diff != "" {
+			m.t.Errorf("%s: %s joined at %d (-history +shown):\n%s", id, u.ID, v.Since, diff)
+		}
+	}
+}
+
+// history is what anybody reads of the chat, a few messages at a time.
+func (m *model) history(id chat.ID) (all []chat.Message) {
+	for before, more := uint64(0), true; more; {
+		page, older, err := m.s.Rooms.History(m.users[0].User, id.Room(), before, 3)
+		if err != nil {
+			var refusal *chat.Error
+			if !errors.As(err, &refusal) || refusal.Code != chat.CodeNotFound {
+				m.t.Errorf("%s: history: %v", id, err)
+			}
+			return nil
+		}
+		if all, more = append(page, all...), older; more {
+			before = page[0].Seq
+		}
+	}
+	return all
+}
+
+// checkHistory: pages and streams of the history say what the records do, with
+// flags instead of spans, and the usage in it is what the turns have used.
+func (m *model) checkHistory(id chat.ID) {
+	records := m.s.Records(id)
+	gone, place := map[uint64]bool{}, map[chat.MessageID]uint64{}
+	used := 0
+	for _, r := range records {
+		switch e := r.Event.(type) {
+		case chat.MessageAdded:
+			place[e.MessageID] = r.Seq
+			for seq := e.ReplacesSeq; e.Replaces != "" && seq < r.Seq; seq++ {
+				gone[seq] = true
+			}
+		case chat.TurnEnded:
+			if place[e.MessageID] = place[e.Prompt]; e.PromptSeq != place[e.Prompt] {
+				m.t.Errorf("%s: record %d says that its prompt is record %d, which is %d", id, r.Seq, e.PromptSeq, place[e.Prompt])
+			}
+			if e.Usage != nil {
+				used += e.Usage.TotalTokens
+			}
+		}
+	}
+	var want, stream []chat.MessageID
+	for _, message := range m.s.Messages(id) {
+		if !gone[place[message.ID]] {
+			want = append(want, message.ID)
+		}
+		if message.Usage != nil {
+			used -= message.Usage.TotalTokens
+		}
+	}
+	for message, err := range m.s.Rooms.Messages(m.t.Context(), m.users[0].User, id, 0, 1000) {
+		if err == nil {
+			stream = append(stream, message.ID)
+		}
+	}
+	var pages []chat.MessageID
+	for _, message := range m.history(id) {
+		pages = append(pages, message.ID)
+	}
+	for name, got := range map[string][]chat.MessageID{"pages": pages, "stream": stream} {
+		if diff := cmp.Diff(want, got); diff != "" {
+			m.t.Errorf("%s: %s (-records +read):\n%s", id, name, diff)
+		}
+	}
+	if used != 0 {
+		m.t.Errorf("%s: turns have used %d tokens more than their messages say", id, used)
+	}
+}
+
+// checkAnswered: what was said to a turn was taken in by its last attempt, or is
+// answered by a turn that was queued with its end, behind which it stands. What
+// an edit or an interrupt came upon, that answers.
+func (m *model) checkAnswered(id chat.ID) {
+	var steering []uint64 // not taken in
+	seqs, taken := map[chat.MessageID]uint64{}, map[uint64]bool{}
+	var running chat.TurnID
+	var after uint64 // the end of the running turn, until what follows it was seen
+	for _, r := range m.s.Records(id) {
+		switch e := r.Event.(type) {
+		case chat.MessageAdded:
+			seqs[e.MessageID] = r.Seq
+			if e.Steers != "" && e.Steers != running {
+				m.t.Errorf("%s: record %d steers a turn that does not run", id, r.Seq)
+			}
+			if e.Steers != "" {
+				steering = append(steering, r.Seq)
+			}
+			if e.Replaces != "" {
+				steering = slices.DeleteFunc(steering, func(seq uint64) bool { return seq >= e.ReplacesSeq })
+			}
+		case chat.TurnSteered:
+			for _, message := range e.Messages {
+				if taken[seqs[message]] {
+					m.t.Errorf("%s: record %d takes in %s twice", id, r.Seq, message)
+				}
+				taken[seqs[message]] = true
+			}
+		case chat.TurnStarted:
+			if after != 0 && len(steering) > 0 {
+				m.t.Errorf("%s: nothing answers records %v, said to the turn that ended with record %d", id, steering, after)
+			}
+			running, after = e.TurnID, 0
+			clear(taken)
+		case chat.TurnQueued:
+			if after != 0 {
+				steering = slices.DeleteFunc(steering, func(seq uint64) bool { return seq <= e.PromptSeq })
+			}
+		case chat.TurnEnded:
+			if e.TurnID == running {
+				steering = slices.DeleteFunc(steering, func(seq uint64) bool { return taken[seq] })
+				running, after = "", r.Seq
+			}
+		}
+	}
+	if len(steering) > 0 {
+		m.t.Errorf("%s: nothing answers records %v", id, steering)
 	}
 }
 

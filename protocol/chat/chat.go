@@ -229,6 +229,7 @@ type Message struct {
 	ModelID     ModelID   `json:"model_id,omitempty"`
 	Name        string    `json:"name,omitempty"`   // of the model that answered, see [Model]
 	Prompt      MessageID `json:"prompt,omitempty"` // of an answer: the message that it answers
+	PromptSeq   uint64    `json:"prompt_seq,omitempty"`
 	State       State     `json:"state"`
 	Usage       *Usage    `json:"usage,omitempty"`
 	Error       *Error    `json:"error,omitempty"`  // of a failed turn's message

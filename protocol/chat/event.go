@@ -143,7 +143,7 @@ func (r Record) Message() (Message, bool) {
 	case TurnEnded:
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleAssistant, Content: e.Content,
-			ModelID: e.ModelID, Name: e.Name, Prompt: e.Prompt, State: e.State, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
+			ModelID: e.ModelID, Name: e.Name, Prompt: e.Prompt, PromptSeq: e.PromptSeq, State: e.State, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
 			Modality: e.Modality,
 		}, e.MessageID != ""
 	}
