@@ -103,6 +103,7 @@ func TestBugsAreCaught(t *testing.T) {
 		"drop-seam-event":        "was told after step|is being streamed",
 		"double-replay":          "was told after step",
 		"lose-turn-on-restart":   "a turn runs",
+		"restart-turn-with-tool": "is started again, after",
 		"lose-member-on-restart": "the visitor knows records up to|was told after step",
 	} {
 		t.Run(bug, func(t *testing.T) {

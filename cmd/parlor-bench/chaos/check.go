@@ -94,12 +94,14 @@ type checker struct {
 	clients  map[chat.ClientID]uint64
 	prompts  map[chat.MessageID]string
 	attempts map[chat.TurnID]int
+	tools    map[chat.TurnID]int // how many have run
 	ended    map[chat.TurnID]chat.TurnEnded
 }
 
 func (c *checker) run(ctx context.Context, store *persistence.Store, shown []assistant.Message) {
 	c.contents, c.clients = make(map[string]uint64), make(map[chat.ClientID]uint64)
 	c.prompts, c.attempts = make(map[chat.MessageID]string), make(map[chat.TurnID]int)
+	c.tools = make(map[chat.TurnID]int)
 	c.ended = make(map[chat.TurnID]chat.TurnEnded)
 	var state room.State
 	for record, err := range room.Records(context.WithoutCancel(ctx), store.Read(string(c.room), 0)) {
@@ -137,6 +139,11 @@ func (c *checker) record(r chat.Record) error {
 		if c.attempts[e.TurnID]++; e.Attempt != c.attempts[e.TurnID] || e.Attempt > maxAttempts {
 			return fmt.Errorf("turn %s is started as attempt %d after %d", e.TurnID, e.Attempt, c.attempts[e.TurnID]-1)
 		}
+		if c.tools[e.TurnID] > 0 {
+			return fmt.Errorf("turn %s is started again, after %d of its tools have run", e.TurnID, c.tools[e.TurnID])
+		}
+	case chat.ToolStarted:
+		c.tools[e.TurnID]++
 	case chat.TurnEnded:
 		c.ended[e.TurnID] = e
 		c.report.ended(e.State, c.attempts[e.TurnID])
@@ -166,19 +173,22 @@ func (c *checker) said(seq uint64, e chat.MessageAdded) error {
 func (c *checker) end(e chat.TurnEnded) error {
 	all := whole(c.prompts[e.Prompt])
 	switch {
-	case e.State == chat.StateCompleted && (e.Content != all || e.ModelID != "prompt" && e.ModelID != "slow"):
+	case e.State == chat.StateCompleted && (e.Content != all || !completes(e.ModelID)):
 		return fmt.Errorf("completed by %s with %q, not %q", e.ModelID, e.Content, all)
 	case !strings.HasPrefix(all, e.Content):
 		return fmt.Errorf("%s with %q, which is no beginning of %q", e.State, e.Content, all)
-	case e.State == chat.StateInterrupted && c.attempts[e.TurnID] != maxAttempts:
+	case e.State == chat.StateInterrupted && c.tools[e.TurnID] == 0 && c.attempts[e.TurnID] != maxAttempts:
 		return fmt.Errorf("interrupted after %d attempts", c.attempts[e.TurnID])
 	case e.State == chat.StateStopped && !c.wasAsked(e):
 		return fmt.Errorf("stopped by %q, %q, which nobody has asked for", e.By, e.Reason)
-	case e.State == chat.StateFailed && e.Error.Code != chat.CodeProviderTimeout && (e.ModelID == "prompt" || e.ModelID == "slow"):
+	case e.State == chat.StateFailed && e.Error.Code != chat.CodeProviderTimeout && completes(e.ModelID):
 		return fmt.Errorf("%s failed: %v", e.ModelID, e.Error) // on a busy machine it may be late
 	}
 	return nil
 }
+
+// completes reports whether the model's answers are whole.
+func completes(m chat.ModelID) bool { return m == "prompt" || m == "slow" || m == "tooling" }
 
 func (c *checker) wasAsked(e chat.TurnEnded) bool {
 	for _, s := range c.ledger.stops {

@@ -14,6 +14,8 @@ const (
 	said    = "message"
 	queued  = "turn queued"
 	started = "turn started"
+	tool    = "tool started"
+	set     = "chat configured"
 	ended   = "turn ended"
 )
 
@@ -60,6 +62,10 @@ func factOf(r chat.Record) fact {
 		return fact{kind: queued, turn: e.TurnID}
 	case chat.TurnStarted:
 		return fact{kind: started, turn: e.TurnID, message: e.MessageID, attempt: e.Attempt}
+	case chat.ToolStarted:
+		return fact{kind: tool, message: e.MessageID}
+	case chat.Configured:
+		return fact{kind: set}
 	case chat.TurnEnded:
 		f := fact{kind: ended, turn: e.TurnID, message: e.MessageID, state: e.State}
 		if e.MessageID != "" {

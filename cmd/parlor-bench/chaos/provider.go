@@ -17,9 +17,10 @@ import (
 var models = []struct {
 	id     chat.ModelID
 	weight int
-}{{"prompt", 60}, {"slow", 20}, {"cutting", 8}, {"failing", 7}, {"hanging", 5}}
+}{{"prompt", 60}, {"slow", 15}, {"tooling", 5}, {"cutting", 8}, {"failing", 7}, {"hanging", 5}}
 
-// A provider speaks OpenAI's API. What it answers is a function of what it is
+// A provider speaks OpenAI's API, and Anthropic's for the model that runs tools
+// on its side. What it answers is a function of what it is
 // asked, see [reply]; how far it gets is its model's.
 type provider struct {
 	url    string
@@ -35,6 +36,7 @@ func newProvider(seed uint64) (*provider, error) {
 	p := &provider{url: "http://" + listener.Addr().String(), seed: seed}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{model}/chat/completions", p.answer)
+	mux.HandleFunc("POST /tooling/messages", p.search)
 	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: callTimeout}
 	go func() { _ = p.server.Serve(listener) }()
 	return p, nil
@@ -46,8 +48,12 @@ func (p *provider) close() { _ = p.server.Close() }
 func (p *provider) config() []map[string]string {
 	var list []map[string]string
 	for _, m := range models {
+		api := "openai"
+		if m.id == "tooling" {
+			api = "anthropic"
+		}
 		list = append(list, map[string]string{
-			"model_id": string(m.id), "provider": "openai", "base_url": p.url + "/" + string(m.id),
+			"model_id": string(m.id), "provider": api, "base_url": p.url + "/" + string(m.id),
 		})
 	}
 	return list
@@ -121,3 +127,49 @@ func (p *provider) stream(w http.ResponseWriter, r *http.Request, pieces []strin
 
 // whole is the answer to a message.
 func whole(content string) string { return strings.Join(reply(content), "") }
+
+// search answers as Anthropic's API does, and runs a tool in the middle.
+func (p *provider) search(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		Messages []struct{ Content json.RawMessage }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || len(request.Messages) == 0 {
+		http.Error(w, "not a prompt", http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	event := func(kind string, body map[string]any) {
+		body["type"] = kind
+		data, _ := json.Marshal(body)
+		fmt.Fprintf(w, "event: %s\ndata: %s\n\n", kind, data)
+		_ = http.NewResponseController(w).Flush()
+	}
+	block := func(n int, content map[string]any, pieces []string) {
+		event("content_block_start", map[string]any{"index": n, "content_block": content})
+		for _, piece := range pieces {
+			event("content_block_delta", map[string]any{"index": n, "delta": map[string]any{"type": "text_delta", "text": piece}})
+			sleep(r.Context(), 20*time.Millisecond)
+		}
+		event("content_block_stop", map[string]any{"index": n})
+	}
+	pieces, text := reply(lastText(request.Messages[len(request.Messages)-1].Content)), map[string]any{"type": "text", "text": ""}
+	event("message_start", map[string]any{"message": map[string]any{"role": "assistant", "usage": map[string]any{"input_tokens": 1}}})
+	block(0, text, pieces[:1])
+	block(1, map[string]any{"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": map[string]any{}}, nil)
+	block(2, text, pieces[1:])
+	event("message_delta", map[string]any{"delta": map[string]any{"stop_reason": "end_turn"}, "usage": map[string]any{"output_tokens": len(pieces)}})
+	event("message_stop", map[string]any{})
+}
+
+// lastText is the text of a message, or of the last block of one.
+func lastText(content json.RawMessage) string {
+	var text string
+	if json.Unmarshal(content, &text) == nil {
+		return text
+	}
+	var blocks []struct{ Text string }
+	if json.Unmarshal(content, &blocks) != nil || len(blocks) == 0 {
+		return ""
+	}
+	return blocks[len(blocks)-1].Text
+}

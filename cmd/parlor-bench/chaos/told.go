@@ -68,6 +68,8 @@ func (v *visitor) advance(w *view, e event) error {
 		return w.chunk(b.MessageID, b.Offset, b.Content, b.Done)
 	case "stream_end":
 		return w.step(b.Seq, 1, 3)
+	case "function_call", "room_updated":
+		return w.step(b.Seq, 0, 1)
 	}
 	return nil
 }
@@ -89,6 +91,10 @@ func (v *visitor) chronicled(e event) error {
 		return v.chronicle.tell(e.room, b.Seq, f)
 	case "stream_start":
 		return v.chronicle.tell(e.room, b.Seq, fact{kind: started, turn: b.TurnID, message: b.MessageID, attempt: b.Attempt})
+	case "function_call":
+		return v.chronicle.tell(e.room, b.Seq, fact{kind: tool, message: b.MessageID})
+	case "room_updated":
+		return v.chronicle.tell(e.room, b.Seq, fact{kind: set})
 	case "stream_end":
 		return v.chronicle.tell(e.room, b.Seq, fact{kind: ended, message: b.MessageID, state: b.State})
 	}

@@ -43,7 +43,8 @@ func parse(name string, args []json.RawMessage) (e event, err error) {
 		e.raw = args[0]
 	}
 	switch word {
-	case "message", "turn", "stream_start", "stream_chunk", "stream_end", "message_sent", "room_left":
+	case "message", "turn", "stream_start", "stream_chunk", "stream_end", "message_sent", "room_left",
+		"function_call", "room_updated":
 		err = json.Unmarshal(e.raw, &e.body)
 	case "error":
 		var refusal assistant.Refusal
