@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ func newProvider(seed uint64) (*provider, error) {
 	p := &provider{url: "http://" + listener.Addr().String(), seed: seed}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{model}/chat/completions", p.answer)
-	mux.HandleFunc("POST /tooling/messages", p.search)
+	mux.HandleFunc("POST /tooling/v1/messages", p.search)
 	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: callTimeout}
 	go func() { _ = p.server.Serve(listener) }()
 	return p, nil
@@ -90,7 +91,7 @@ func (p *provider) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not a prompt", http.StatusBadRequest)
 		return
 	}
-	asked := request.Messages[len(request.Messages)-1].Content
+	asked := words(request.Messages[len(request.Messages)-1].Content)
 	pieces, rng := reply(asked), rand.New(rand.NewPCG(p.seed, hash(asked)))
 	some := rng.IntN(len(pieces))
 	switch r.PathValue("model") {
@@ -131,7 +132,7 @@ func whole(content string) string { return strings.Join(reply(content), "") }
 // search answers as Anthropic's API does, and runs a tool in the middle.
 func (p *provider) search(w http.ResponseWriter, r *http.Request) {
 	var request struct {
-		Messages []struct{ Content json.RawMessage }
+		Messages []struct{ Content string }
 	}
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || len(request.Messages) == 0 {
 		http.Error(w, "not a prompt", http.StatusBadRequest)
@@ -152,7 +153,7 @@ func (p *provider) search(w http.ResponseWriter, r *http.Request) {
 		}
 		event("content_block_stop", map[string]any{"index": n})
 	}
-	pieces, text := reply(lastText(request.Messages[len(request.Messages)-1].Content)), map[string]any{"type": "text", "text": ""}
+	pieces, text := reply(words(request.Messages[len(request.Messages)-1].Content)), map[string]any{"type": "text", "text": ""}
 	event("message_start", map[string]any{"message": map[string]any{"role": "assistant", "usage": map[string]any{"input_tokens": 1}}})
 	block(0, text, pieces[:1])
 	block(1, map[string]any{"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": map[string]any{}}, nil)
@@ -161,15 +162,14 @@ func (p *provider) search(w http.ResponseWriter, r *http.Request) {
 	event("message_stop", map[string]any{})
 }
 
-// lastText is the text of a message, or of the last block of one.
-func lastText(content json.RawMessage) string {
-	var text string
-	if json.Unmarshal(content, &text) == nil {
-		return text
+// author is what comes before a message where several people talk.
+var author = regexp.MustCompile(`^(user-\d+|auditor): `)
+
+// words is what somebody has said last, by the content of the last message of
+// a prompt: what was said in a row may come as one message.
+func words(content string) string {
+	if i := strings.LastIndex(content, "\n\n"); i >= 0 {
+		content = content[i+2:]
 	}
-	var blocks []struct{ Text string }
-	if json.Unmarshal(content, &blocks) != nil || len(blocks) == 0 {
-		return ""
-	}
-	return blocks[len(blocks)-1].Text
+	return author.ReplaceAllString(content, "")
 }
