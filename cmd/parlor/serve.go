@@ -194,7 +194,7 @@ func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider
 			}
 			return os.LookupEnv(name)
 		},
-		Upstream: upstream.Options{FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout},
+		Upstream: upstream.Options{Connect: s.ProviderTimeout, FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout},
 		Realtime: realtime.Options{
 			FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout, MaxAge: s.RealtimeMaxAge, Transcription: s.RealtimeTranscription, Voice: s.RealtimeVoice,
 		},

@@ -45,12 +45,13 @@ type Values struct {
 	SystemPrompt      string            `group:"assistants" placeholder:"TEXT" help:"What assistants are told before every conversation."`
 	ElizaWordDelay    time.Duration     `group:"assistants" default:"40ms" help:"Pause between the words of eliza, the embedded assistant; 0s for none."`
 	TurnTimeout       time.Duration     `group:"assistants" default:"10m" help:"Longest time for a whole answer."`
+	ProviderTimeout   time.Duration     `group:"assistants" default:"10s" help:"Longest time to open a connection to a provider."`
 	FirstTokenTimeout time.Duration     `group:"assistants" default:"60s" help:"Longest wait for an answer's first word."`
 	SilenceTimeout    time.Duration     `group:"assistants" default:"60s" help:"Longest pause within an answer."`
 	TurnPolicy        string            `group:"assistants" default:"queue" help:"What becomes of a message while an answer is being given, unless its chat or its sender says otherwise: queue, steer (it joins the answer where that pauses), interrupt or reject."`
 	MaxStreams        int               `group:"assistants" default:"1000" help:"Answers of one provider at once; others wait, as long as for a first word."`
 	Retries           int               `group:"assistants" default:"2" help:"Times that a provider is asked again when it failed before the first word."`
-	RetryDelay        time.Duration     `group:"assistants" default:"500ms" help:"Pause before the first of those, or as long as the provider says; each is about twice the one before."`
+	RetryDelay        time.Duration     `group:"assistants" default:"500ms" help:"Pause before the first of those, after what the provider asks for; each is about twice the one before."`
 	RetryBudget       time.Duration     `group:"assistants" default:"30s" help:"Longest time from the first question to the last of those."`
 	BreakerFailures   int               `group:"assistants" default:"5" help:"Failures in a row after which a provider is left alone for a while; 0 for never."`
 	BreakerWindow     time.Duration     `group:"assistants" default:"5m" help:"Time that those have to fall into."`
@@ -172,6 +173,7 @@ func (s *Settings) check() error {
 		{"openai-base-url", checkURL(s.OpenAIBaseURL)},
 		{"eliza-word-delay", notNegative(s.ElizaWordDelay)},
 		{"turn-timeout", positive(s.TurnTimeout)},
+		{"provider-timeout", positive(s.ProviderTimeout)},
 		{"first-token-timeout", positive(s.FirstTokenTimeout)},
 		{"silence-timeout", positive(s.SilenceTimeout)},
 		{"max-streams", positive(s.MaxStreams)},

@@ -61,6 +61,7 @@ var samples = map[string][3]string{
 	"eliza-word-delay":       {"0s", "1ms", "1s"},
 	"turn-policy":            {"reject", "steer", "interrupt"},
 	"turn-timeout":           {"1m", "2m", "3m"},
+	"provider-timeout":       {"1s", "2s", "3s"},
 	"first-token-timeout":    {"1s", "2s", "3s"},
 	"silence-timeout":        {"1s", "2s", "3s"},
 	"realtime-voice":         {"alloy", "marin", "cedar"},

@@ -80,19 +80,23 @@ func (b *breaker) allow() (p permit, ok bool) {
 }
 
 // answers reports the first word of an answer, which is all that half-open
-// waits for. What is good in the long run is said at the end.
-func (b *breaker) answers(p permit) {
+// waits for. What is good in the long run is said at the end. It returns
+// whether the state has changed.
+func (b *breaker) answers(p permit) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.open && p.era == b.era {
-		b.close()
+	if !b.open || p.era != b.era {
+		return false
 	}
+	b.close()
+	return true
 }
 
-// report says how a request went.
-func (b *breaker) report(p permit, v verdict) {
+// report says how a request went. It returns whether the state has changed.
+func (b *breaker) report(p permit, v verdict) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	era := b.era
 	switch {
 	case p.era != b.era: // it was let through in another state
 	case v == none:
@@ -106,6 +110,7 @@ func (b *breaker) report(p permit, v verdict) {
 	default:
 		b.count()
 	}
+	return b.era != era
 }
 
 // count adds a failure to those in a row.

@@ -1,7 +1,9 @@
 package guard
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -245,4 +247,28 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("metrics (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// An operator reads once that a provider is left alone, and once that it is back.
+func TestBreakerIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	o := once
+	o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	bubble(t, o, func(t *testing.T, g *Guard) {
+		open(t, g)
+		listen(t.Context(), g, provides(says(0, "a")))
+		time.Sleep(DefaultCoolDown)
+		listen(t.Context(), g, provides(says(0, "a")))
+	})
+	want := `level=WARN msg="provider is left alone" provider=test for=30s err="provider_error: it is broken"
+level=INFO msg="provider answers again" provider=test
+`
+	if diff := cmp.Diff(want, log.String()); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
 }

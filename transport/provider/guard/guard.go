@@ -7,11 +7,10 @@
 //
 // # What is asked again
 //
-// Only a request that failed before the first word of its answer, or the first
-// tool that the provider ran for it, and only
-// what a provider may do better next time ([upstream.Failure]). The pauses grow
-// and are never shorter than the provider's Retry-After; all of them have to
-// fit into a budget.
+// Only a request that failed before the first word of its answer, and before
+// the first tool that the provider ran for it; and only what a provider may do
+// better next time ([upstream.Failure]). The pauses grow, come on top of the
+// provider's Retry-After, and have to fit into a budget with it.
 //
 // # What opens the breaker
 //
@@ -31,6 +30,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -82,8 +82,10 @@ type Options struct {
 	// CoolDown is how long the breaker stays open. Zero means [DefaultCoolDown].
 	CoolDown time.Duration
 
-	// Metrics count what happens. Nil counts for nobody.
+	// Metrics count what happens, Logger is told when the breaker opens and
+	// closes. Nil is for nobody.
 	Metrics *Metrics
+	Logger  *slog.Logger
 }
 
 func (o Options) withDefaults() Options {
@@ -97,6 +99,9 @@ func (o Options) withDefaults() Options {
 	o.CoolDown = cmp.Or(o.CoolDown, DefaultCoolDown)
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
 }

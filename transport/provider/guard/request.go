@@ -64,7 +64,7 @@ func (r *request) ask() (err error) {
 	}
 	v, outcome := none, outcomeStopped
 	defer func() { // also when the consumer panics
-		r.breaker.report(permit, v)
+		r.note(r.breaker.report(permit, v), err)
 		r.opts.Metrics.request(r.name, outcome)
 	}()
 	if !r.tell() {
@@ -76,6 +76,18 @@ func (r *request) ask() (err error) {
 	return err
 }
 
+// note logs that the breaker has changed its state, because of err.
+func (r *request) note(changed bool, err error) {
+	h := r.Health()
+	switch {
+	case !changed:
+	case h.State == chat.ProviderClosed:
+		r.opts.Logger.Info("provider answers again", "provider", r.name)
+	default:
+		r.opts.Logger.Warn("provider is left alone", "provider", r.name, "for", r.opts.CoolDown, "err", err)
+	}
+}
+
 // pass yields the answer as it comes.
 func (r *request) pass(p permit) error {
 	asked := time.Now()
@@ -85,7 +97,9 @@ func (r *request) pass(p permit) error {
 		}
 		if !r.begun && d.Answers() {
 			r.begun = true
-			r.breaker.answers(p)
+			if r.breaker.answers(p) {
+				r.opts.Logger.Info("provider answers again", "provider", r.name)
+			}
 			r.opts.Metrics.firstToken(r.name, time.Since(asked))
 			if !r.tell() {
 				return nil
@@ -141,7 +155,7 @@ func (r *request) pause(err error, retries int) (d time.Duration, again bool) {
 	if r.begun || r.ctx.Err() != nil || retries >= r.opts.Retries || !errors.As(err, &f) || !f.Retryable {
 		return 0, false
 	}
-	d = max(backoff(r.opts.RetryDelay, retries), f.RetryAfter)
+	d = f.RetryAfter + backoff(r.opts.RetryDelay, retries)
 	h := r.Health()
 	stays := h.State == chat.ProviderOpen && h.RetryAt.After(time.Now().Add(d))
 	return d, !stays && time.Since(r.start)+d <= r.opts.RetryBudget
