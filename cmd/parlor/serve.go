@@ -196,7 +196,7 @@ func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider
 		},
 		Upstream: upstream.Options{Connect: s.ProviderTimeout, FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout},
 		Realtime: realtime.Options{
-			FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout, MaxAge: s.RealtimeMaxAge, Transcription: s.RealtimeTranscription, Voice: s.RealtimeVoice,
+			Connect: s.ProviderTimeout, FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout, MaxAge: s.RealtimeMaxAge, Transcription: s.RealtimeTranscription, Voice: s.RealtimeVoice,
 		},
 		Eliza: eliza.Options{Delay: cmp.Or(s.ElizaWordDelay, -1)},
 		Guard: guard.Options{

@@ -129,8 +129,8 @@ func Validate(models []Config, providers map[string]ProviderConfig) error {
 	return errors.Join(wrong...)
 }
 
-// handlePattern is what can be found behind an @.
-var handlePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+// namePattern is what can be found behind an @, and before a colon.
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 
 func (c Config) validate(providers map[string]ProviderConfig, refuse func(field, reason string)) {
 	switch {
@@ -152,7 +152,7 @@ func (c Config) validate(providers map[string]ProviderConfig, refuse func(field,
 			refuse("base_url", err.Error())
 		}
 	}
-	if c.Name != "" && (!handlePattern.MatchString(c.Name) || c.Name == ProviderEliza) {
+	if c.Name != "" && (!namePattern.MatchString(c.Name) || c.Name == ProviderEliza) {
 		refuse("name", "must be made of a-z, 0-9, _ and -, begin with a letter or digit, and not be eliza, who is built in")
 	}
 	if c.ContextWindow < 0 {

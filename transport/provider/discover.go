@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -190,7 +191,7 @@ func decodeModels(provider string, body io.Reader) ([]chat.Model, error) {
 		return nil, err
 	}
 	if list.Object != "list" {
-		return nil, fmt.Errorf("it is no list of models")
+		return nil, errors.New("it is no list of models")
 	}
 	models := []chat.Model{}
 	for _, m := range list.Data {

@@ -21,14 +21,13 @@ import (
 
 // A network is all that a bubble can reach: HTTP handlers, by address.
 type network struct {
-	t     *testing.T
 	mu    sync.Mutex
 	hosts map[string]http.HandlerFunc
 	asked map[string]int
 }
 
-func newNetwork(t *testing.T) *network {
-	return &network{t: t, hosts: make(map[string]http.HandlerFunc), asked: make(map[string]int)}
+func newNetwork() *network {
+	return &network{hosts: make(map[string]http.HandlerFunc), asked: make(map[string]int)}
 }
 
 func (n *network) serve(address string, h http.HandlerFunc) {
@@ -101,7 +100,7 @@ func models(names ...string) http.HandlerFunc {
 func within(t *testing.T, o Options, test func(t *testing.T, n *network, m *Models)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t)
+		n := newNetwork()
 		n.serve("127.0.0.1:11434", models("llama3.2:3b", "qwen3"))
 		n.serve("127.0.0.1:8080", models("mine"))
 		n.serve("10.0.0.5:80", models("far"))
@@ -218,7 +217,7 @@ func TestDiscoveryOfStrangers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := newNetwork(t)
+				n := newNetwork()
 				n.serve("127.0.0.1:11434", models("well"))
 				n.serve("127.0.0.1:8000", h)
 				m := newModels(t, n.options(Options{Discover: true}))

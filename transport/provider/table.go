@@ -69,7 +69,7 @@ type known struct {
 	ProviderConfig
 	baseURLVar string // may hold the base URL
 	path       string // to add to that, if it has none
-	local      bool   // runs on this computer and usually wants no key
+	local      bool   // runs on this computer; no key, since anybody may listen at its port
 }
 
 // table has the addresses and variables that the providers document.
@@ -89,9 +89,9 @@ var table = map[string]known{
 	// The v1 API, which wants no api-version: models are named as deployed.
 	"azure": {ProviderConfig: ProviderConfig{KeyVar: "AZURE_OPENAI_API_KEY", KeyHeader: "api-key"}, baseURLVar: "AZURE_OPENAI_ENDPOINT", path: "openai/v1"},
 
-	"ollama":   {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:11434/v1", KeyVar: "OLLAMA_API_KEY"}, local: true},
-	"vllm":     {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:8000/v1", KeyVar: "VLLM_API_KEY"}, local: true},
-	"llamacpp": {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:8080/v1", KeyVar: "LLAMA_API_KEY"}, local: true},
+	"ollama":   {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:11434/v1"}, local: true},
+	"vllm":     {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:8000/v1"}, local: true},
+	"llamacpp": {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:8080/v1"}, local: true},
 	"lmstudio": {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:1234/v1"}, local: true},
 }
 
@@ -101,10 +101,8 @@ var aliases = map[string]string{"google": "gemini", "llama.cpp": "llamacpp"}
 // providerName returns the name that a provider has in the table.
 func providerName(s string) string { return cmp.Or(aliases[s], s) }
 
-var (
-	providerPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
-	headerPattern   = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
-)
+// headerPattern leaves out what nobody uses in the name of a header.
+var headerPattern = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
 // isProvider reports whether there is a provider of that name.
 func isProvider(name string, configured map[string]ProviderConfig) bool {
@@ -128,7 +126,7 @@ func validateProvider(name string, c ProviderConfig) error {
 	}
 	at := table[name]
 	switch {
-	case !providerPattern.MatchString(name):
+	case !namePattern.MatchString(name):
 		refuse("", "is a name that no model could be asked by: use a-z, 0-9, _ and -")
 	case name == ProviderEliza:
 		refuse("", "is built in and cannot be configured")
@@ -168,7 +166,7 @@ type host struct {
 	at       endpoint
 	streams  int
 	unset    string // why it is not reachable; empty if it is
-	local    bool   // wants no key, and need not be there
+	local    bool   // of the table, and need not be there
 	explicit bool   // the operator has named it
 	discover *bool
 }
@@ -192,7 +190,7 @@ func newHost(name string, o Options) (host, error) {
 		}
 		h.at.baseURL, h.at.keyHeader = cmp.Or(given, at.BaseURL), cmp.Or(c.KeyHeader, at.KeyHeader)
 		keyVar = cmp.Or(c.KeyVar, at.KeyVar)
-		optional = c.KeyVar == "" && (at.local || given != "" && at.BaseURL != "")
+		optional = c.KeyVar == "" && given != "" && at.BaseURL != ""
 	}
 	h.at.key = o.env(keyVar)
 	switch {

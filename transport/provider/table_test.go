@@ -62,8 +62,11 @@ func TestTable(t *testing.T) {
 		}
 	}
 	for name, k := range table {
-		if variables[name] == nil && !k.local {
+		switch {
+		case variables[name] == nil && !k.local:
 			t.Errorf("%s is not tested", name)
+		case k.local && k.KeyVar != "":
+			t.Errorf("a key goes to whoever listens at the port of %s", name)
 		}
 	}
 }
