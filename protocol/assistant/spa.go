@@ -39,6 +39,10 @@ func (f *frames) spa(room string, r chat.Record) {
 			return
 		}
 		f.emit("receive_message", room, typed{"sbaw.text_message.user", spaShow(r)})
+	case chat.TurnStarted:
+		if e.Attempt > 1 && e.APISource == chat.SourceRealtime { // what follows does not go on with what was said
+			f.emit("receive_message", room, closing(e.MessageID, "incomplete", chat.Timestamp(r.At)))
+		}
 	case chat.TurnEnded:
 		if e.MessageID == "" {
 			return
