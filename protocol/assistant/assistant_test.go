@@ -62,6 +62,12 @@ func records() []recordTest {
 		change(&e)
 		return e
 	}
+	live := func(change func(*chat.TurnEnded)) chat.TurnEnded {
+		return ended(func(e *chat.TurnEnded) {
+			e.LocalID, e.APISource = "", chat.SourceRealtime
+			change(e)
+		})
+	}
 	refusal := chat.Refuse(chat.CodeProviderError, "out of order")
 	return []recordTest{
 		{"created", chat.Created{Chat: chat.Info{ID: "chat"}}},
@@ -92,6 +98,23 @@ func records() []recordTest {
 		{"queued turn stopped", ended(func(e *chat.TurnEnded) { e.State, e.MessageID, e.By = chat.StateStopped, "", "bob" })},
 		{"turn failed", ended(func(e *chat.TurnEnded) { e.State, e.Content, e.Error = chat.StateFailed, "so far", refusal })},
 		{"turn failed at once", ended(func(e *chat.TurnEnded) { e.State, e.Error = chat.StateFailed, refusal })},
+		{"live message", chat.MessageAdded{
+			MessageID: "question", Author: chat.User{ID: "alice"}, Content: "hello", ModelID: "model", APISource: chat.SourceRealtime,
+		}},
+		{"live message that nobody understood", chat.MessageAdded{
+			MessageID: "question", Author: chat.User{ID: "alice"}, APISource: chat.SourceRealtime, Modality: chat.ModalityAudio,
+		}},
+		{"live turn started again", chat.TurnStarted{TurnID: "turn", MessageID: "answer", Attempt: 2, APISource: chat.SourceRealtime}},
+		{"live turn completed", live(func(e *chat.TurnEnded) { e.State, e.Content = chat.StateCompleted, "written" })},
+		{"live turn spoken", live(func(e *chat.TurnEnded) {
+			e.State, e.Content, e.Modality = chat.StateCompleted, "spoken", chat.ModalityAudio
+			e.Usage = &chat.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}
+		})},
+		{"live turn stopped", live(func(e *chat.TurnEnded) {
+			e.State, e.Content, e.By, e.Reason = chat.StateStopped, "so far", "bob", "barge-in"
+		})},
+		{"live turn failed", live(func(e *chat.TurnEnded) { e.State, e.Content, e.Error = chat.StateFailed, "so far", refusal })},
+		{"live turn asked for in the other format", live(func(e *chat.TurnEnded) { e.State, e.Content, e.LocalID = chat.StateCompleted, "whole", "bubble" })},
 		{"turn interrupted", ended(func(e *chat.TurnEnded) { e.State, e.Reason = chat.StateInterrupted, "restarted too often" })},
 	}
 }

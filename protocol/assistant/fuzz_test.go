@@ -13,7 +13,7 @@ import (
 
 // told are the words that members are told of, besides answers.
 var told = map[string]bool{
-	"message": true, "turn": true, "stream_start": true, "stream_chunk": true, "stream_end": true, "stream_error": true, "assistant": true, // documented
+	"message": true, "turn": true, "stream_start": true, "stream_chunk": true, "stream_end": true, "stream_error": true, "assistant": true, "audio": true, // documented
 	"receive_message": true, "message_error": true, // the SPA's
 	"error": true, // both
 }
@@ -38,6 +38,7 @@ func FuzzFrames(f *testing.F) {
 		for _, frame := range News(Both, room, chat.MessageID(id), chat.Delta{Retrying: refusal, Model: chat.ModelID(name), Health: &health}) {
 			checkTold(t, room, frame)
 		}
+		checkLive(t, room, chat.MessageID(id), offset, text)
 		message := checkTold(t, room, Record(Documented, room, chat.Record{Event: fuzzEvents(text, id, name)[0]})[0])
 		if got := content(t, message["message"]); got != valid(text) {
 			t.Errorf("message: got %q, want %q", got, valid(text))
@@ -46,6 +47,26 @@ func FuzzFrames(f *testing.F) {
 		checkTold(t, room, delta[0])
 		checkDelta(t, delta[0], id, offset, text)
 	})
+}
+
+// checkLive checks what is told of live answers, and that only speech is shed.
+func checkLive(t *testing.T, room chat.RoomID, id chat.MessageID, offset int, text string) {
+	t.Helper()
+	speech := Audio(Both, room, id, text)
+	words := append(LiveDelta(Both, room, id, offset, text, true), SoFar(Both, room, id, text, true)...)
+	for _, e := range fuzzEvents(text, string(id), text) {
+		r := chat.Record{Seq: 1, Event: e}
+		words = append(append(words, Replay(Both, room, r)...), Heard(Both, room, r)...)
+	}
+	for _, f := range append(words, speech...) {
+		checkTold(t, room, f)
+	}
+	if got := Shed(speech); len(got) > 0 {
+		t.Errorf("speech stays: %s", got[0].Data)
+	}
+	if got := Shed(words); len(got) != len(words) {
+		t.Errorf("%d of %d frames are shed", len(words)-len(got), len(words))
+	}
 }
 
 // fuzzEvents returns what a room may record, a [chat.MessageAdded] first.
@@ -58,6 +79,10 @@ func fuzzEvents(text, id, name string) []chat.Event {
 		chat.TurnEnded{MessageID: message, State: chat.StateCompleted, Content: text, LocalID: name},
 		chat.TurnEnded{MessageID: message, State: chat.StateFailed, Content: text, Error: chat.Refuse(chat.CodeProviderError, text), LocalID: name},
 		chat.TurnEnded{State: chat.StateStopped, By: chat.UserID(name), Reason: text},
+		chat.MessageAdded{MessageID: message, Content: text, APISource: chat.SourceRealtime, Modality: chat.ModalityAudio},
+		chat.TurnStarted{MessageID: message, Attempt: 2, APISource: chat.SourceRealtime},
+		chat.TurnEnded{MessageID: message, State: chat.StateCompleted, Content: text, APISource: chat.SourceRealtime, Modality: chat.ModalityAudio},
+		chat.TurnEnded{MessageID: message, State: chat.StateStopped, Content: text, APISource: chat.SourceRealtime},
 	}
 }
 

@@ -62,6 +62,15 @@ func TestDecode(t *testing.T) {
 			"send_message", `{"room_id":"ROOM","message":{"type":"response.create","id":"7","data":{"response":{"modalities":["text"]}}}}`,
 			SendMessage{Room: room, Envelope: "7", Respond: true},
 		},
+		{
+			"send_message", `{"room_id":"ROOM","message":{"type":"input_audio_buffer.append","id":"7","data":{"audio":"AA+/==","event_id":"e"}}}`,
+			SendMessage{Room: room, Envelope: "7", Speech: Append, Audio: "AA+/=="},
+		},
+		{"send_message", `{"room_id":"ROOM","message":{"type":"input_audio_buffer.clear","id":"7"}}`, SendMessage{Room: room, Envelope: "7", Speech: Clear}},
+		{
+			"send_message", `{"room_id":"ROOM","message":{"type":"input_audio_buffer.commit","id":"7","event_id":"e"}}`,
+			SendMessage{Room: room, Envelope: "7", Speech: Commit},
+		},
 	} {
 		event, args := strings.ReplaceAll(test.event, "ROOM", room), strings.ReplaceAll(test.args, "ROOM", room)
 		got, err := decode(event, args)
@@ -114,6 +123,9 @@ func FuzzDecode(f *testing.F) {
 			`{"room_id":"r","turn_id":"LONG"}`, `{"room_id":"r","reason":"LONG"}`,
 			`{"room_id":"r","event":{"type":"sbaw.assistant.update_session","id":"LONG"}}`,
 			`{"room_id":"r","message":{"content":"hi","client_message_id":"LONG"}}`,
+			`{"room_id":"r","message":{"type":"input_audio_buffer.append","id":"LONG","data":{"audio":"AAAA"}}}`,
+			`{"room_id":"r","message":{"type":"input_audio_buffer.append","id":"7","data":{"audio":"not base64!"}}}`,
+			`{"room_id":"r","message":{"type":"session.update","id":"7"}}`,
 			`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"LONG","data":{"item":{"content":"hi"}}}}`,
 			`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"id":"LONG","content":"hi"}}}}`,
 			`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"model_id":"LONG","content":"hi"}}}}`,
@@ -190,6 +202,10 @@ func checkLimits(t *testing.T, r Request) {
 		ok = r.Room != ""
 	case SendMessage:
 		said := strings.TrimSpace(r.Content) != ""
+		if r.Speech != "" {
+			ok = r.Room != "" && !said && !r.Respond && (r.Speech == Append) == (r.Audio != "")
+			break
+		}
 		ok = r.Room != "" && said != r.Respond && !(r.Quiet && r.Respond) && len(r.ModelID) <= maxModelIDLen &&
 			len(r.LocalID) <= maxEnvelopeLen && (r.ClientID == "" || r.ClientID.Valid()) && (r.Policy == "" || r.Policy.Valid())
 	case Edit:

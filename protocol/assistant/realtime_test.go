@@ -1,0 +1,70 @@
+package assistant
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
+)
+
+// lines returns what frames carry.
+func lines(frames []engineio.Frame) (all []string) {
+	for _, f := range frames {
+		all = append(all, string(f.Data[len(`42`+Namespace+`,`):]))
+	}
+	return all
+}
+
+func wantLines(t *testing.T, what string, got []engineio.Frame, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, lines(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+const (
+	liveHead = `["receive_message ROOM",`
+	closed   = liveHead + `{"type":"response.done","response":{"id":"a","status":"incomplete","output":[],"usage":null},"timestamp":""}]`
+	chunk7   = `["stream_chunk ROOM",{"message_id":"a","content":"hi","done":false,"offset":7}]`
+	chunk0   = `["stream_chunk ROOM",{"message_id":"a","content":"hi","done":false,"offset":0}]`
+	textOfA  = liveHead + `{"type":"response.text.delta","item_id":"a","delta":"hi"}]`
+)
+
+func TestLiveAnswer(t *testing.T) {
+	wantLines(t, "written", LiveDelta(SPA, "ROOM", "a", 7, "hi", false), textOfA)
+	wantLines(t, "spoken", LiveDelta(Both, "ROOM", "a", 7, "hi", true), chunk7,
+		liveHead+`{"type":"response.audio_transcript.delta","item_id":"a","delta":"hi"}]`)
+	wantLines(t, "documented", LiveDelta(Documented, "ROOM", "a", 7, "hi", true), chunk7)
+	wantLines(t, "audio", Audio(Both, "ROOM", "a", "AAAA"), `["audio ROOM",{"message_id":"a","audio":"AAAA"}]`,
+		liveHead+`{"type":"response.audio.delta","item_id":"a","delta":"AAAA"}]`)
+}
+
+// A client that was away is told what it missed: of the SPA's, in a new bubble.
+func TestLiveAnswerToWhoWasAway(t *testing.T) {
+	wantLines(t, "so far", SoFar(SPA, "ROOM", "a", "hi", true), closed, textOfA)
+	wantLines(t, "so far, both", SoFar(Both, "ROOM", "a", "hi", true), chunk0, closed, textOfA)
+	wantLines(t, "so far, documented", SoFar(Documented, "ROOM", "a", "hi", true), chunk0)
+	wantLines(t, "so far of an answer that is not live", SoFar(SPA, "ROOM", "a", "hi", false))
+
+	ended := chat.Record{Seq: 1, Event: chat.TurnEnded{
+		TurnID: "t", MessageID: "a", State: chat.StateCompleted, Content: "hi", APISource: chat.SourceRealtime,
+	}}
+	live := lines(Record(SPA, "ROOM", ended))
+	wantLines(t, "its end", Replay(SPA, "ROOM", ended), append([]string{closed, textOfA}, live...)...)
+	wantLines(t, "its end, documented", Replay(Documented, "ROOM", ended), lines(Record(Documented, "ROOM", ended))...)
+	for _, test := range records() {
+		if e, ok := test.event.(chat.TurnEnded); ok && Live(e.APISource, e.LocalID) {
+			continue
+		}
+		wantLines(t, test.name, Replay(Both, "ROOM", test.record()), lines(Record(Both, "ROOM", test.record()))...)
+	}
+}
+
+func TestWhatWasHeard(t *testing.T) {
+	r := chat.Record{Seq: 1, Event: chat.MessageAdded{MessageID: "q", Content: "hi", Modality: chat.ModalityAudio}}
+	wantLines(t, "SPA", Heard(SPA, "ROOM", r),
+		liveHead+`{"type":"conversation.item.input_audio_transcription.completed","item_id":"q","transcript":"hi"}]`)
+	wantLines(t, "documented", Heard(Documented, "ROOM", r), lines(Record(Documented, "ROOM", r))...)
+}
