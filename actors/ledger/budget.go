@@ -1,0 +1,127 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// A Period is how long a budget lasts before it begins anew. Periods are those
+// of the calendar, in UTC.
+type Period string
+
+// The periods.
+const (
+	Hour  Period = "hour"
+	Day   Period = "day"
+	Month Period = "month"
+	Total Period = "total" // for ever
+)
+
+// each in place of a name gives everybody, every chat or every model a budget
+// of its own.
+const each = "*"
+
+// A Budget limits the tokens of prompts and answers. What it does not name it
+// holds for all together.
+type Budget struct {
+	User   string `json:"user,omitempty"`  // a user's id, or "*": each user
+	Chat   string `json:"chat,omitempty"`  // a chat's id, or "*": each chat
+	Model  string `json:"model,omitempty"` // a model's id, or "*": each model
+	Period Period `json:"period"`
+	Tokens int64  `json:"tokens"`
+}
+
+// Validate returns all that is wrong with a list of budgets, each with the
+// entry and the field.
+func Validate(list []Budget) error {
+	var wrong []error
+	first := make(map[Budget]int)
+	for i, b := range list {
+		refuse := func(field, reason string) {
+			wrong = append(wrong, fmt.Errorf("budgets[%d]: %s: %s", i, field, reason))
+		}
+		if b.Chat != "" && b.Chat != each && !chat.ID(b.Chat).Valid() {
+			refuse("chat", "is not the id of a chat, nor *")
+		}
+		switch b.Period {
+		case Hour, Day, Month, Total:
+		case "":
+			refuse("period", "is missing: hour, day, month or total")
+		default:
+			refuse("period", "must be hour, day, month or total")
+		}
+		if b.Tokens <= 0 {
+			refuse("tokens", "must be more than 0")
+		}
+		scope := b
+		scope.Tokens = 0
+		if j, twice := first[scope]; twice {
+			refuse("tokens", fmt.Sprintf("budgets[%d] limits the same already", j))
+		} else {
+			first[scope] = i
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// covers reports whether the account's turns count against the budget.
+func (b Budget) covers(a Account) bool {
+	return names(b.User, string(a.User)) && names(b.Model, string(a.Model)) &&
+		(b.Chat == "" || a.Room != "" && (b.Chat == each || chat.ID(b.Chat).Room() == a.Room))
+}
+
+func names(scope, name string) bool { return scope == "" || scope == each || scope == name }
+
+// part returns what of the account tells its counter from others of the budget.
+func (b Budget) part(a Account) (part Account) {
+	if b.User == each {
+		part.User = a.User
+	}
+	if b.Chat == each {
+		part.Room = a.Room
+	}
+	if b.Model == each {
+		part.Model = a.Model
+	}
+	return part
+}
+
+// around returns the bounds of the period that t is in; Total has none.
+func (p Period) around(t time.Time) (begin, end time.Time) {
+	t = t.UTC()
+	switch p {
+	case Hour:
+		begin = t.Truncate(time.Hour)
+		return begin, begin.Add(time.Hour)
+	case Day:
+		begin = time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+		return begin, begin.AddDate(0, 0, 1)
+	case Month:
+		begin = time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+		return begin, begin.AddDate(0, 1, 0)
+	}
+	return time.Time{}, time.Time{}
+}
+
+// refusal is what people are told when nothing is left. It does not name
+// others: the budget may be one of all together.
+func (b Budget) refusal() *chat.Error {
+	whose := "this server"
+	switch {
+	case b.User != "":
+		whose = "you"
+	case b.Chat != "":
+		whose = "this chat"
+	case b.Model != "":
+		whose = "this model"
+	}
+	when := "for good"
+	switch b.Period {
+	case Hour, Day, Month:
+		when = "for this " + string(b.Period)
+	}
+	return chat.Refuse(chat.CodeBudgetExceeded, fmt.Sprintf("the %d tokens that %s may use %s are used up", b.Tokens, whose, when))
+}

@@ -1,0 +1,247 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+var alice, bob = Account{"alice", "r1", "m"}, Account{"bob", "r2", "m"}
+
+// used yields charges of one user and model.
+func used(charges ...persistence.Charge) iter.Seq2[persistence.Charge, error] {
+	return func(yield func(persistence.Charge, error) bool) {
+		for _, c := range charges {
+			if !yield(c, nil) {
+				return
+			}
+		}
+	}
+}
+
+func spend(at time.Time, a Account, tokens uint64) persistence.Charge {
+	return persistence.Charge{
+		User: string(a.User), Hour: persistence.HourOf(at), Room: string(a.Room), Model: string(a.Model),
+		Count: persistence.Count{Turns: 1, Completion: tokens},
+	}
+}
+
+func newLedger(t *testing.T, budgets []Budget, charges ...persistence.Charge) *Ledger {
+	t.Helper()
+	if err := Validate(budgets); err != nil {
+		t.Fatal(err)
+	}
+	l, err := New(budgets, used(charges...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// open opens a meter, and counts in over how often it is told to end.
+func open(t *testing.T, l *Ledger, a Account, over *int) *Meter {
+	t.Helper()
+	m, err := l.Open(a, func(*chat.Error) { *over++ })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// Whose budget is crossed is told in all rooms, and nobody else.
+func TestCrossingTellsAllTurnsUnderTheBudget(t *testing.T) {
+	l := newLedger(t, []Budget{{User: "*", Period: Total, Tokens: 100}})
+	var here, there, others int
+	elsewhere := alice
+	elsewhere.Room, elsewhere.Model = "r9", "other"
+	a, b, c := open(t, l, alice, &here), open(t, l, elsewhere, &there), open(t, l, bob, &others)
+	if why := errors.Join(asError(a.Add(60)), asError(b.Add(40)), asError(c.Add(99))); why != nil {
+		t.Fatalf("refused within the budget: %v", why)
+	}
+	if why := a.Add(1); why == nil || why.Code != chat.CodeBudgetExceeded {
+		t.Errorf("crossed: %v", why)
+	}
+	if here != 1 || there != 1 || others != 0 {
+		t.Errorf("told %d, %d and another user %d times, want 1, 1, 0", here, there, others)
+	}
+	if why := b.Add(1); why == nil {
+		t.Error("a turn under a crossed budget goes on")
+	}
+	if _, why := l.Open(alice, nil); why == nil || l.Check(alice) == nil || l.Check(bob) != nil {
+		t.Errorf("open: %v, check: %v, another user's: %v", why, l.Check(alice), l.Check(bob))
+	}
+	// What was really used counts in place of the estimates.
+	a.Close()
+	b.Close()
+	b.Close()
+	l.Record([]persistence.Charge{spend(time.Now(), alice, 50), spend(time.Now(), elsewhere, 49)})
+	if why := l.Check(alice); why != nil {
+		t.Errorf("with 99 of 100 used: %v", why)
+	}
+	// A second crossing is told again.
+	a = open(t, l, alice, &here)
+	a.Add(2)
+	if here != 2 {
+		t.Errorf("told %d times, want 2", here)
+	}
+}
+
+func asError(e *chat.Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
+func TestScopes(t *testing.T) {
+	room := chat.ID("c").Room()
+	in := func(user, room, model string) Account {
+		return Account{chat.UserID(user), chat.RoomID(room), chat.ModelID(model)}
+	}
+	all := map[string]Account{
+		"alice":             in("alice", string(room), "m"),
+		"alice elsewhere":   in("alice", "r", "m"),
+		"alice, other":      in("alice", string(room), "other"),
+		"bob":               in("bob", string(room), "m"),
+		"bob, other, there": in("bob", "r", "other"),
+	}
+	for _, c := range []struct {
+		budget Budget
+		want   []string // who has nothing left after alice has used it up
+	}{
+		{Budget{}, []string{"alice", "alice elsewhere", "alice, other", "bob", "bob, other, there"}},
+		{Budget{User: "alice"}, []string{"alice", "alice elsewhere", "alice, other"}},
+		{Budget{User: "*"}, []string{"alice", "alice elsewhere", "alice, other"}},
+		{Budget{User: "bob"}, nil},
+		{Budget{Chat: "c"}, []string{"alice", "alice, other", "bob"}},
+		{Budget{Chat: "*"}, []string{"alice", "alice, other", "bob"}},
+		{Budget{Model: "m"}, []string{"alice", "alice elsewhere", "bob"}},
+		{Budget{User: "*", Chat: "*"}, []string{"alice", "alice, other"}},
+		{Budget{User: "*", Chat: "c", Model: "*"}, []string{"alice"}},
+	} {
+		c.budget.Period, c.budget.Tokens = Day, 10
+		l := newLedger(t, []Budget{c.budget}, spend(time.Now(), all["alice"], 10))
+		var got []string
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			if l.Check(all[name]) != nil {
+				got = append(got, name)
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", c.budget, diff)
+		}
+	}
+}
+
+// What was used in another period does not count, and a new one begins by itself.
+func TestPeriods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for period, length := range map[Period]time.Duration{Hour: time.Hour, Day: 24 * time.Hour, Month: 31 * 24 * time.Hour} {
+			now := time.Now()
+			l := newLedger(t, []Budget{{User: "*", Period: period, Tokens: 10}},
+				spend(now.Add(-length), bob, 99), spend(now, alice, 10))
+			if l.Check(alice) == nil || l.Check(bob) != nil {
+				t.Errorf("%s: %v, %v", period, l.Check(alice), l.Check(bob))
+			}
+			time.Sleep(length)
+			if why := l.Check(alice); why != nil {
+				t.Errorf("%s: still %v", period, why)
+			}
+			if n := len(l.counters); n > 2 {
+				t.Errorf("%s: %d counters are kept", period, n)
+			}
+		}
+	})
+}
+
+func TestDeletedChatsCountForTheirUser(t *testing.T) {
+	gone := spend(time.Now(), alice, 10)
+	gone.Room = ""
+	l := newLedger(t, []Budget{{User: "*", Period: Total, Tokens: 10}, {Chat: "*", Period: Total, Tokens: 1}}, gone)
+	if l.Check(alice) == nil || l.Check(bob) != nil {
+		t.Errorf("%v, %v", l.Check(alice), l.Check(bob))
+	}
+}
+
+// However many turns use a budget at once, it is crossed once, and no turn that
+// runs is left out.
+func TestConcurrentTurns(t *testing.T) {
+	for range 50 {
+		l := newLedger(t, []Budget{{User: "*", Period: Total, Tokens: 1000}})
+		var meters [8]*Meter
+		var told [len(meters)]chan struct{}
+		for i := range meters {
+			told[i] = make(chan struct{}, len(meters))
+			meters[i], _ = l.Open(alice, func(*chat.Error) { told[i] <- struct{}{} })
+		}
+		var all sync.WaitGroup
+		for i, m := range meters {
+			all.Go(func() {
+				for range 200 {
+					if m.Add(1) != nil {
+						break
+					}
+				}
+				<-told[i]
+			})
+		}
+		all.Wait()
+		for _, m := range meters {
+			m.Close()
+		}
+		if why := l.Check(alice); why != nil {
+			t.Fatalf("all was taken back: %v", why)
+		}
+	}
+}
+
+func TestNoBudgets(t *testing.T) {
+	l, err := New(nil, func(func(persistence.Charge, error) bool) { t.Error("the usage is read") })
+	if l != nil || err != nil {
+		t.Fatal(l, err)
+	}
+	m, why := l.Open(alice, nil)
+	if why != nil || m.Add(1) != nil || l.Check(alice) != nil {
+		t.Error("something is limited")
+	}
+	m.Close()
+	l.Record(nil)
+}
+
+func TestValidate(t *testing.T) {
+	err := Validate([]Budget{
+		{User: "*", Period: Day, Tokens: 1},
+		{Chat: "a b", Period: "week"},
+		{User: "*", Period: Day, Tokens: 2},
+		{Tokens: 3},
+	})
+	want := `budgets[1]: chat: is not the id of a chat, nor *
+budgets[1]: period: must be hour, day, month or total
+budgets[1]: tokens: must be more than 0
+budgets[2]: tokens: budgets[0] limits the same already
+budgets[3]: period: is missing: hour, day, month or total`
+	if got := fmt.Sprint(err); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// BenchmarkAdd is what a delta costs.
+func BenchmarkAdd(b *testing.B) {
+	l, _ := New([]Budget{{User: "*", Period: Day, Tokens: 1 << 60}, {Period: Month, Tokens: 1 << 60}}, used())
+	m, _ := l.Open(alice, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Add(1)
+	}
+}
