@@ -256,6 +256,8 @@ func (r *Room) regenerate(c *Regenerate) {
 		refusal = errSuperseded
 	case len(r.head.Turns) >= r.MaxQueuedTurns:
 		refusal = errBusy
+	default:
+		refusal = r.Ledger.Check(r.account(c.User.ID, c.ModelID))
 	}
 	if refusal != nil {
 		refuse(c.Caller, refusal)
@@ -352,6 +354,7 @@ func (r *Room) deleted(m *deleted) {
 		clear(r.informed)
 		r.told = unknown
 	}
+	r.run.release()
 	r.run = nil
 	r.load()
 }

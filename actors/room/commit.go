@@ -17,6 +17,7 @@ type proposal struct {
 	key     string // idempotency key, if it is a send with one
 	body    any    // of the replies
 	callers []Caller
+	charges []persistence.Charge // of the turns that end with it
 }
 
 // committed is the log's answer to a proposal.
@@ -37,6 +38,9 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 	commit := persistence.Commit{Room: string(r.id), After: before.Seq}
 	for _, e := range events {
 		record := chat.Record{Seq: r.head.Seq + 1, At: now(), Event: e}
+		if charge, ok := chargeOf(&r.head, record); ok {
+			p.charges = append(p.charges, charge)
+		}
 		data, err := record.Encode()
 		if err == nil {
 			err = r.head.Apply(record)
@@ -51,6 +55,7 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 		r.pending[key] = p
 		commit.Keys = []persistence.Key{{Name: key, Seq: p.seq()}}
 	}
+	commit.Charges = p.charges
 	r.index(&commit, &before, events)
 
 	ref := r.self.Ref()
@@ -109,6 +114,7 @@ func (r *Room) committed(m *committed) {
 	if m.err != nil {
 		r.failed(m)
 	} else {
+		r.book(m.proposal)
 		r.owed = append(r.owed, m.proposal)
 	}
 	switch {

@@ -38,6 +38,9 @@ func (r *Room) edit(c *Edit) {
 	if refusal == nil {
 		refusal = r.editable(c)
 	}
+	if refusal == nil {
+		refusal = r.affords(c.User.ID, u.wanted)
+	}
 	if refusal != nil {
 		refuse(c.Caller, refusal)
 		return

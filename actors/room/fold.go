@@ -3,8 +3,10 @@ package room
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -17,6 +19,13 @@ import (
 type Fold struct {
 	state State
 	keys  map[string]uint64
+	costs map[cost]persistence.Count
+}
+
+// A cost is what a row of the usage is kept under, besides the room.
+type cost struct {
+	user, model string
+	hour        persistence.Hour
 }
 
 // Add folds the next entry. It fails if that cannot be decoded, cannot follow,
@@ -33,8 +42,12 @@ func (f *Fold) Add(e persistence.Entry) error {
 	case first && created.Chat.ID.Room() != created.Chat.Room:
 		return fmt.Errorf("record %d: chat %q does not belong to room %q", e.Seq, created.Chat.ID, created.Chat.Room)
 	}
+	charge, costs := chargeOf(&f.state, record)
 	if err := f.state.Apply(record); err != nil {
 		return err
+	}
+	if costs {
+		f.charge(charge)
 	}
 	if m, ok := record.Event.(chat.MessageAdded); ok && m.ClientID != "" {
 		if f.keys == nil {
@@ -55,6 +68,37 @@ func (f *Fold) Keys() []persistence.Key {
 		keys = append(keys, persistence.Key{Name: name, Seq: f.keys[name]})
 	}
 	return keys
+}
+
+func (f *Fold) charge(c persistence.Charge) {
+	if f.costs == nil {
+		f.costs = make(map[cost]persistence.Count)
+	}
+	at := cost{c.User, c.Model, c.Hour}
+	count := f.costs[at]
+	count.Add(c.Count)
+	f.costs[at] = count
+}
+
+// Charges returns what the turns of the log have cost.
+func (f *Fold) Charges() []persistence.Charge {
+	charges := make([]persistence.Charge, 0, len(f.costs))
+	for c, count := range f.costs {
+		charges = append(charges, persistence.Charge{User: c.user, Hour: c.hour, Room: string(f.state.Chat.Room), Model: c.model, Count: count})
+	}
+	return charges
+}
+
+// Charges returns what the entries of a room have cost, up to the first that
+// cannot be read. See [persistence.Options].
+func Charges(_ string, entries iter.Seq[persistence.Entry]) []persistence.Charge {
+	var f Fold
+	for e := range entries {
+		if err := f.Add(e); err != nil {
+			break
+		}
+	}
+	return f.Charges()
 }
 
 // Open reports whether a turn has not ended.
@@ -83,6 +127,7 @@ func Audit(rows persistence.RoomRows) (faults []persistence.Fault) {
 	default:
 		f.auditRows(rows, fault)
 		f.auditKeys(rows.Keys, fault)
+		f.auditCharges(rows.Charges, fault)
 	}
 	return faults
 }
@@ -122,5 +167,19 @@ func (f *Fold) auditKeys(keys []persistence.Key, fault func(uint64, string, ...a
 		if !found[name] {
 			fault(seq, "its idempotency key is missing")
 		}
+	}
+}
+
+func (f *Fold) auditCharges(charges []persistence.Charge, fault func(uint64, string, ...any)) {
+	rest := maps.Clone(f.costs)
+	for _, c := range charges {
+		at := cost{c.User, c.Model, c.Hour}
+		if rest[at] != c.Count {
+			fault(0, "its usage in the hour of %s is noted as %+v, the log has %+v", c.Hour.Time().Format(time.RFC3339), c.Count, rest[at])
+		}
+		delete(rest, at)
+	}
+	if len(rest) > 0 {
+		fault(0, "usage is not noted: %d rows", len(rest))
 	}
 }

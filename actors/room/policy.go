@@ -34,6 +34,9 @@ func (r *Room) policy(asked chat.Policy) chat.Policy {
 // the policy does not speak of is queued: a steering message that is not for
 // the model that answers now, or would be one too many.
 func (r *Room) place(u *utterance, p chat.Policy, by chat.UserID) *chat.Error {
+	if spent := r.affords(by, u.wanted); spent != nil {
+		return spent
+	}
 	turn, open := r.head.Turn()
 	switch {
 	case !open:

@@ -37,6 +37,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parlor/actors/ledger"
 	"parlor/actors/system"
 	"parlor/persistence"
 	"parlor/protocol/assistant"
@@ -93,6 +94,9 @@ type Options struct {
 
 	// SystemPrompt opens every prompt, if it is not empty.
 	SystemPrompt string
+
+	// Ledger knows what people may still use. Nil knows no limits.
+	Ledger *ledger.Ledger
 
 	// Epoch names the file that the log is in. Who remembers numbers of records
 	// of another file, which may be an older copy, remembers other records.
@@ -344,6 +348,8 @@ func (r *Room) receive(m Message) {
 		r.heard(chat.Heard{MessageID: m.message, Error: errInaudible})
 	case *steer:
 		r.steer(m)
+	case *overdrawn:
+		r.overdrawn(m)
 	case *checkpointTick:
 		r.checkpoint(m.run)
 	case *checkpointed:
@@ -421,6 +427,7 @@ func (r *Room) Stopping() {
 	}
 	r.run.cancel()
 	r.silence()
+	r.run.release()
 	for _, m := range r.parked {
 		r.Salvage(m)
 	}

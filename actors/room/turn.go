@@ -38,6 +38,7 @@ type run struct {
 	expiry *time.Timer     // the room's own: a provider may be deaf to its context
 	end    *chat.TurnEnded // nil while the answer goes on
 	saved  saving
+	spent  *spending
 }
 
 // of reports whether r is a run of the turn.
@@ -122,7 +123,15 @@ func (r *Room) interrupt(turn chat.Turn, reason string) {
 	r.advance()
 }
 
+// start has the turn begin, unless nothing is left of a budget that it is under.
 func (r *Room) start(turn chat.Turn, answer chat.MessageID) {
+	if spent := r.Ledger.Check(r.account(turn.By, turn.ModelID)); spent != nil {
+		end := r.endOf(turn)
+		end.State, end.Error = chat.StateFailed, spent
+		r.propose(Caller{}, "", nil, r.ending(end)...)
+		r.advance()
+		return
+	}
 	r.propose(Caller{}, "", nil, chat.TurnStarted{
 		TurnID: turn.ID, MessageID: answer, ModelID: turn.ModelID, Name: r.nameOf(turn.ModelID), Attempt: turn.Attempt + 1,
 		APISource: r.sourceOf(turn.ModelID),
@@ -137,7 +146,7 @@ func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 	}
 	switch cut, _ := r.shown.Turn(); {
 	case r.run.of(turn.ID):
-		end.ModelID, end.Content, end.Usage, end.Modality = r.run.turn.ModelID, string(r.run.text), r.run.usage, r.run.modality()
+		end.ModelID, end.Content, end.Usage, end.Modality = r.run.turn.ModelID, string(r.run.text), r.run.used(), r.run.modality()
 	case turn.ID == cut.ID && turn.Attempt == cut.Attempt: // else the next attempt, without text, is on its way
 		end.Content = string(r.cut)
 	}
@@ -152,13 +161,17 @@ func (r *Room) begin(e chat.TurnStarted) {
 		return
 	}
 	r.runs++
-	run := &run{turn: turn, number: r.runs, line: r.lineFor(turn.ModelID), live: r.live(turn), window: make(chan struct{}, deltaWindow)}
+	run := &run{
+		turn: turn, number: r.runs, line: r.lineFor(turn.ModelID), live: r.live(turn),
+		window: make(chan struct{}, deltaWindow), spent: new(spending),
+	}
+	spent := r.meter(run)
 	ref, err := system.SpawnChild(r.self, system.Spec[turnMessage]{
 		Name: "turn-" + strconv.Itoa(run.number),
 		New: func() system.Actor[turnMessage] {
 			return &turnActor{
 				room: r.self.Ref(), id: r.id, turn: turn, superseded: r.shown.Superseded,
-				number: run.number, asks: run.line != nil, window: run.window, o: r.Options,
+				number: run.number, asks: run.line != nil, window: run.window, spent: run.spent, o: r.Options,
 			}
 		},
 	})
@@ -169,6 +182,9 @@ func (r *Room) begin(e chat.TurnStarted) {
 	run.expiry = r.self.After(r.TurnTimeout, &answered{run.number, chat.Refuse(chat.CodeProviderTimeout,
 		fmt.Sprintf("the assistant did not finish within %s", r.TurnTimeout))})
 	r.run = run
+	if spent != nil {
+		r.endRun(spent)
+	}
 }
 
 // finish lets the run of an ended turn go.
@@ -178,6 +194,7 @@ func (r *Room) finish(e chat.TurnEnded) {
 	}
 	if r.run.of(e.TurnID) {
 		r.run.cancel()
+		r.run.release()
 		r.run = nil
 	}
 }
@@ -221,6 +238,12 @@ func (r *Room) said(run *run, m chat.Delta) {
 		run.tools = append(run.tools, *m.Tool)
 		r.advance()
 	}
+	if m.Model != "" {
+		if spent := r.substitute(run, m.Model); spent != nil {
+			r.endRun(spent)
+			return
+		}
+	}
 	r.speak(run, m.Audio)
 	text := strings.ToValidUTF8(m.Text, "\uFFFD")
 	if text == "" {
@@ -234,6 +257,9 @@ func (r *Room) said(run *run, m chat.Delta) {
 	run.text = append(run.text, text...)
 	run.length += assistant.Length(text)
 	r.keep(run)
+	if spent := run.spent.say(text); spent != nil {
+		r.endRun(spent)
+	}
 }
 
 // answered ends the turn as its provider's stream ended, if it is still open.
@@ -269,6 +295,7 @@ type turnActor struct {
 	number     int
 	asks       bool // on a line: the actor only collects what the answer is to
 	window     chan struct{}
+	spent      *spending
 	o          *Options
 	cancel     context.CancelCauseFunc
 }
@@ -280,7 +307,7 @@ func (t *turnActor) Started(*system.Self[turnMessage]) {
 	t.o.Turns.Go(func() {
 		defer cancel(nil)
 		if t.asks {
-			prompt, err := t.prompt(ctx)
+			prompt, err := t.question(ctx)
 			t.room.Tell(&prompted{t.number, prompt.Messages, err})
 			return
 		}
@@ -307,7 +334,7 @@ func (t *turnActor) stream(ctx context.Context) (err error) {
 			err = context.Cause(ctx)
 		}
 	}()
-	prompt, err := t.prompt(ctx)
+	prompt, err := t.question(ctx)
 	if err != nil {
 		return err
 	}

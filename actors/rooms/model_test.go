@@ -530,6 +530,7 @@ func (m *model) checkReplay(id chat.ID) {
 		}
 	}
 	lived := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
+	m.checkCharges(id, "lived")
 	m.restart()
 	read := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
 	if !fold.Exists() {
@@ -540,6 +541,7 @@ func (m *model) checkReplay(id chat.ID) {
 	}
 	m.s.RestartWith(toVersion1)
 	migrated := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
+	m.checkCharges(id, "migrated")
 	want := room.Joined{Chat: fold.Chat, Epoch: fold.Chat.Epoch + "." + m.s.Log.Epoch(), Seq: fold.Seq}
 	for name, reply := range map[string]room.Reply{"lived": lived, "read": read, "migrated": migrated} {
 		got, _ := reply.Body.(room.Joined)
@@ -550,6 +552,34 @@ func (m *model) checkReplay(id chat.ID) {
 	}
 	if info, err := m.s.Rooms.Get(m.t.Context(), m.users[0].User, id); err != nil || info != fold.Chat {
 		m.t.Errorf("%s is listed as %+v, %v", id, info, err)
+	}
+}
+
+// checkCharges: what was counted turn by turn is what the log says of them, and
+// nobody else's room is charged for them.
+func (m *model) checkCharges(id chat.ID, name string) {
+	var want, got persistence.Count
+	for _, r := range m.s.Records(id) {
+		if e, ok := r.Event.(chat.TurnEnded); ok && e.MessageID != "" {
+			want.Turns++
+			if e.Usage != nil {
+				want.Add(persistence.Count{Prompt: uint64(e.Usage.PromptTokens), Completion: uint64(e.Usage.CompletionTokens)})
+			} else {
+				want.Add(persistence.Count{Completion: uint64(chat.Tokens(e.Content))})
+			}
+		}
+	}
+	for c, err := range m.s.Log.Charges(0, persistence.EndOfHours) {
+		if err != nil {
+			m.t.Error(err)
+		}
+		if c.Room == string(id.Room()) {
+			got.Add(c.Count)
+		}
+	}
+	got.Estimated = 0
+	if got != want {
+		m.t.Errorf("%s, %s: charged %+v, the log says %+v", id, name, got, want)
 	}
 }
 

@@ -97,8 +97,9 @@ func check(path string, out io.Writer) error {
 // checkingOf is how files are checked: also for what their rows mean.
 func checkingOf(report func(persistence.Fault)) persistence.Checking {
 	return persistence.Checking{
-		Report: report,
-		Room:   room.Audit,
+		Options: persistence.Options{Charges: room.Charges},
+		Report:  report,
+		Room:    room.Audit,
 		Session: func(_ string, value []byte) error {
 			return json.Unmarshal(value, new(recovery.Session))
 		},

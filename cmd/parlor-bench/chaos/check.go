@@ -31,7 +31,7 @@ func (h *harness) check(ctx context.Context, a *auditor) error {
 	if err := h.server.terminate(); err != nil {
 		h.violate("server", "", 0, err)
 	}
-	store, err := persistence.Open(h.data(), persistence.Options{})
+	store, err := persistence.Open(h.data(), persistence.Options{Charges: room.Charges})
 	if err != nil {
 		return err
 	}
