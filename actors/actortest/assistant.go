@@ -33,6 +33,7 @@ type Assistant struct {
 	prompts  []chat.Prompt
 	sessions []*Session
 	news     map[string][]chat.Delta
+	models   map[chat.ModelID]chat.Model
 }
 
 // Tell says what comes before the answer to a question.
@@ -54,6 +55,16 @@ func (a *Assistant) On(question string, s Script) {
 		a.scripts = make(map[string]Script)
 	}
 	a.scripts[question] = s
+}
+
+// Describe says more of a model, or adds one.
+func (a *Assistant) Describe(m chat.Model) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.models == nil {
+		a.models = make(map[chat.ModelID]chat.Model)
+	}
+	a.models[m.ID] = m
 }
 
 // Prompts returns what was asked so far.
@@ -82,6 +93,12 @@ func (a *Assistant) Named(name string) (chat.ModelID, bool) {
 
 // Model implements room.Models.
 func (a *Assistant) Model(id chat.ModelID) (chat.Model, bool) {
+	a.mu.Lock()
+	described, ok := a.models[id]
+	a.mu.Unlock()
+	if ok {
+		return described, true
+	}
 	if id == ListeningModel {
 		return chat.Model{ID: id, APISource: chat.SourceRealtime}, true
 	}
@@ -110,6 +127,9 @@ func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.De
 	asked := p
 	asked.Steer = nil // functions cannot be compared
 	a.prompts = append(a.prompts, asked)
+	if _, words, named := strings.Cut(question, ": "); named && a.scripts[question] == nil {
+		question = words // without the name that it is said under where several speak
+	}
 	script, ok := a.scripts[question]
 	news := a.news[question]
 	a.mu.Unlock()

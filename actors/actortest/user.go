@@ -81,6 +81,8 @@ func sign(c room.Command, caller room.Caller) {
 		c.Caller = caller
 	case *room.StopTurn:
 		c.Caller = caller
+	case *room.Configure:
+		c.Caller = caller
 	case *room.Delete:
 		c.Caller = caller
 	}

@@ -229,7 +229,7 @@ func TestRegenerate(t *testing.T) {
 		}
 		prompts := s.Assistant.Prompts()
 		var context []string
-		for _, m := range prompts[len(prompts)-1].Messages {
+		for _, m := range prompts[len(prompts)-1].Messages[1:] {
 			context = append(context, m.Content)
 		}
 		if got := strings.Join(context, ", "); got != "one, You said: one, two" {

@@ -311,6 +311,7 @@ func (r *Room) delete(c *Delete) {
 func (r *Room) remove(c Caller) {
 	r.run.cancel()
 	r.silence()
+	r.stopTitling()
 	r.stopAll(c)
 	ref := r.self.Ref()
 	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c, err}) })

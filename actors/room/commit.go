@@ -125,6 +125,7 @@ func (r *Room) committed(m *committed) {
 	case m.err == nil:
 		r.showAll(m.records)
 		r.advance()
+		r.entitle()
 	}
 }
 
@@ -162,6 +163,8 @@ func (r *Room) showAll(records []chat.Record) {
 			r.begin(e)
 		case chat.TurnEnded:
 			r.finish(e)
+		case chat.Configured:
+			r.entitled(e)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func TestEdit(t *testing.T) {
 		}
 		prompts := s.Assistant.Prompts()
 		var last []string
-		for _, m := range prompts[len(prompts)-1].Messages {
+		for _, m := range prompts[len(prompts)-1].Messages[1:] {
 			last = append(last, m.Content)
 		}
 		if diff := cmp.Diff([]string{"one", "You said: one", "two!"}, last); diff != "" {

@@ -7,7 +7,7 @@ func (*idleTick) roomMessage() {}
 
 // busy reports whether somebody or something needs this room in memory.
 func (r *Room) busy() bool {
-	return r.quarantined || len(r.members) > 0 || len(r.head.Turns) > 0 || r.run != nil || r.inFlight > 0 || len(r.voice.unheard) > 0
+	return r.quarantined || len(r.members) > 0 || len(r.head.Turns) > 0 || r.run != nil || r.titling != nil || r.inFlight > 0 || len(r.voice.unheard) > 0
 }
 
 // rest starts or stops the timer to passivation as there is nothing or

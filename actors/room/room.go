@@ -95,6 +95,9 @@ type Options struct {
 	// SystemPrompt opens every prompt, if it is not empty.
 	SystemPrompt string
 
+	// Titles are for chats that nobody gives one.
+	Titles Titles
+
 	// Ledger knows what people may still use. Nil knows no limits.
 	Ledger *ledger.Ledger
 
@@ -108,6 +111,10 @@ type Options struct {
 
 	// Turns is counted up while a turn's goroutine runs.
 	Turns *sync.WaitGroup
+
+	// ContextWindow is how many tokens a model can read that does not say so.
+	// Zero means 32 Ki.
+	ContextWindow int
 
 	MaxMessageBytes int           // of a user's message. Zero means 64 KiB
 	MaxAnswerBytes  int           // of an answer: past it the turn fails. Zero means 256 KiB
@@ -131,6 +138,7 @@ func (o Options) WithDefaults() Options {
 	def(&o.Logger, slog.New(slog.DiscardHandler))
 	def(&o.Turns, new(sync.WaitGroup))
 	def(&o.TurnPolicy, chat.PolicyQueue)
+	def(&o.ContextWindow, defaultContextWindow)
 	def(&o.MaxMessageBytes, 64<<10)
 	def(&o.MaxAnswerBytes, 256<<10)
 	def(&o.MaxQueuedTurns, 256)
@@ -182,6 +190,8 @@ type Room struct {
 	cut      []byte               // what was saved of an answer that an end of the room has cut
 	line     *line                // to a model that listens, nil if none
 	voice    voice                // what is being said
+
+	titling *titling // nil unless a title is being made
 
 	retry *time.Timer // runs after a failed commit, until advance may try again
 	idle  *time.Timer // runs while there is nothing to do, until passivation
@@ -277,6 +287,7 @@ func (r *Room) load() {
 	r.head = r.shown.Clone()
 	r.cut = r.savedText()
 	r.advance()
+	r.entitle()
 	for len(r.parked) > 0 {
 		r.receive(r.parked[0]) // if it panics, Stopping finds it among the others
 		r.parked = r.parked[1:]
@@ -332,6 +343,7 @@ func (r *Room) receive(m Message) {
 			return
 		}
 		r.advance()
+		r.entitle()
 	case *delta:
 		r.delta(m)
 	case *answered:
@@ -350,6 +362,8 @@ func (r *Room) receive(m Message) {
 		r.steer(m)
 	case *overdrawn:
 		r.overdrawn(m)
+	case *titled:
+		r.titled(m)
 	case *checkpointTick:
 		r.checkpoint(m.run)
 	case *checkpointed:
@@ -402,6 +416,8 @@ func (r *Room) command(c Command) {
 		r.regenerate(c)
 	case *StopTurn:
 		r.stopTurn(c)
+	case *Configure:
+		r.configure(c)
 	case *Delete:
 		r.delete(c)
 	case *Expire:
@@ -428,6 +444,7 @@ func (r *Room) Stopping() {
 	r.run.cancel()
 	r.silence()
 	r.run.release()
+	r.stopTitling()
 	for _, m := range r.parked {
 		r.Salvage(m)
 	}

@@ -25,6 +25,10 @@ type State struct {
 	// Steering is what was said to the first turn, in order.
 	Steering []Steering
 
+	// Answered says that a turn has completed, and Titled that the chat was
+	// given a title, or that somebody took it away.
+	Answered, Titled bool
+
 	// Superseded is what edits have taken out of the conversation.
 	Superseded chat.Superseded
 }
@@ -72,6 +76,7 @@ func (s *State) Apply(r chat.Record) error {
 	case chat.MessageAdded:
 		return s.add(r.Seq, e)
 	case chat.Configured:
+		s.Titled = s.Titled || e.Settings.Title != s.Chat.Title
 		s.Chat.Settings = e.Settings
 	case chat.TurnSteered:
 		if s.Find(e.TurnID) != 0 {
@@ -102,6 +107,7 @@ func (s *State) Apply(r chat.Record) error {
 		if i == 0 {
 			s.Steering = nil
 		}
+		s.Answered = s.Answered || e.State == chat.StateCompleted
 	default:
 		return fmt.Errorf("record %d: %w", r.Seq, chat.ErrUnknownEvent)
 	}
@@ -163,7 +169,7 @@ func (s *State) queue(seq uint64, e chat.TurnQueued) error {
 
 // stateVersion changes with what a State means. A snapshot of another version
 // is not read: the log says the same.
-const stateVersion = 2
+const stateVersion = 3
 
 type snapshot struct {
 	Version int   `json:"version"`

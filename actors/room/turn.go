@@ -170,7 +170,7 @@ func (r *Room) begin(e chat.TurnStarted) {
 		Name: "turn-" + strconv.Itoa(run.number),
 		New: func() system.Actor[turnMessage] {
 			return &turnActor{
-				room: r.self.Ref(), id: r.id, turn: turn, superseded: r.shown.Superseded,
+				room: r.self.Ref(), id: r.id, turn: turn, superseded: r.shown.Superseded, instructions: r.shown.Chat.SystemPrompt,
 				number: run.number, asks: run.line != nil, window: run.window, spent: run.spent, o: r.Options,
 			}
 		},
@@ -288,16 +288,17 @@ type turnMessage interface{ turnMessage() }
 // A turnActor owns the goroutine that reads the provider's stream: whatever
 // ends the room ends it too.
 type turnActor struct {
-	room       system.Ref[Message]
-	id         chat.RoomID
-	turn       chat.Turn
-	superseded chat.Superseded // is no part of the prompt
-	number     int
-	asks       bool // on a line: the actor only collects what the answer is to
-	window     chan struct{}
-	spent      *spending
-	o          *Options
-	cancel     context.CancelCauseFunc
+	room         system.Ref[Message]
+	id           chat.RoomID
+	turn         chat.Turn
+	superseded   chat.Superseded // is no part of the prompt
+	instructions string          // of the chat
+	number       int
+	asks         bool // on a line: the actor only collects what the answer is to
+	window       chan struct{}
+	spent        *spending
+	o            *Options
+	cancel       context.CancelCauseFunc
 }
 
 // Started implements system.Actor.

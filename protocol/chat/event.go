@@ -194,6 +194,7 @@ var (
 	headOfEnd     = []byte(`{"type":"` + TurnEnded{}.kind() + `"`)
 	fieldOfID     = []byte(`"message_id":"`)
 	fieldOfEdit   = []byte(`"replaces":"`)
+	fieldOfSteers = []byte(`"steers":"`)
 )
 
 // EndsTurn reports whether the record is a [TurnEnded].
@@ -205,6 +206,11 @@ func EndsTurn(b []byte) bool { return bytes.HasPrefix(b, headOfEnd) }
 func HoldsMessage(b []byte) bool {
 	return bytes.HasPrefix(b, headOfMessage) || EndsTurn(b) && bytes.Contains(b, fieldOfID)
 }
+
+// Says reports whether the record is a [MessageAdded], and Steers whether it is
+// one that was said to a running turn.
+func Says(b []byte) bool   { return bytes.HasPrefix(b, headOfMessage) }
+func Steers(b []byte) bool { return Says(b) && bytes.Contains(b, fieldOfSteers) }
 
 // AddsMessage reports whether the record is the [MessageAdded] of id.
 func AddsMessage(b []byte, id MessageID) bool {
