@@ -99,7 +99,7 @@ func (a *Assistant) Model(id chat.ModelID) (chat.Model, bool) {
 	if ok {
 		return described, true
 	}
-	if id == ListeningModel {
+	if id == ListeningModel || id == OtherListeningModel {
 		return chat.Model{ID: id, APISource: chat.SourceRealtime}, true
 	}
 	name := Name

@@ -9,10 +9,13 @@ import (
 	"parlor/protocol/chat"
 )
 
-// ListeningModel is asked in sessions, which a test holds by hand.
-const ListeningModel chat.ModelID = "listening-model"
+// Models that are asked in sessions, which a test holds by hand.
+const (
+	ListeningModel      chat.ModelID = "listening-model"
+	OtherListeningModel chat.ModelID = "other-listening-model"
+)
 
-// A Session is one that a room holds with [ListeningModel].
+// A Session is one that a room holds with one of them.
 type Session struct {
 	out chan told
 

@@ -182,7 +182,7 @@ func (c *client) send(frames ...engineio.Frame) {
 	switch {
 	case c.returning == nil:
 		c.socket.Send(frames...)
-	case !c.returning.add(frames...):
+	case !c.returning.add(wire.Shed(frames)...): // what was to be heard meanwhile is past
 		c.beginInstead()
 	}
 }

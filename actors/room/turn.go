@@ -162,10 +162,12 @@ func (r *Room) begin(e chat.TurnStarted) {
 	}
 	r.runs++
 	run := &run{
-		turn: turn, number: r.runs, line: r.lineFor(turn.ModelID), live: r.live(turn),
+		turn: turn, number: r.runs, live: r.live(turn),
 		window: make(chan struct{}, deltaWindow), spent: new(spending),
 	}
 	spent := r.meter(run)
+	r.run = run // first: a line to another model may have to be hung up
+	run.line = r.lineFor(turn.ModelID)
 	ref, err := system.SpawnChild(r.self, system.Spec[turnMessage]{
 		Name: "turn-" + strconv.Itoa(run.number),
 		New: func() system.Actor[turnMessage] {
@@ -181,7 +183,6 @@ func (r *Room) begin(e chat.TurnStarted) {
 	run.actor = ref
 	run.expiry = r.self.After(r.TurnTimeout, &answered{run.number, chat.Refuse(chat.CodeProviderTimeout,
 		fmt.Sprintf("the assistant did not finish within %s", r.TurnTimeout))})
-	r.run = run
 	if spent != nil {
 		r.endRun(spent)
 	}

@@ -72,7 +72,7 @@ func (v *voice) find(id chat.MessageID) *speech {
 func (r *Room) hears(message chat.MessageID) bool { return r.voice.find(message) != nil }
 
 // awaitsPrompt reports whether the turn cannot go on before its prompt is
-// recorded: it has to end, or to ask a model that cannot have heard it.
+// recorded: it has to end, or to ask a model that has not heard it.
 func (r *Room) awaitsPrompt(t chat.Turn) bool {
 	switch {
 	case !t.Unheard, !r.hears(t.Prompt):
@@ -80,7 +80,7 @@ func (r *Room) awaitsPrompt(t chat.Turn) bool {
 	case r.run.of(t.ID):
 		return r.run.end != nil
 	}
-	return t.Attempt == 0 && r.sourceOf(t.ModelID) != chat.SourceRealtime
+	return t.Attempt == 0 && (r.line == nil || r.line.model != t.ModelID)
 }
 
 // listen returns the line that the caller may speak on.
@@ -90,6 +90,9 @@ func (r *Room) listen(c Caller) (*line, *chat.Error) {
 	}
 	if v := &r.voice; v.speaker != "" && v.speaker != c.User.ID && time.Since(v.since) < speakerPause {
 		return nil, errSpeaking
+	}
+	if run := r.run; run != nil && run.line != nil && run.line.model != r.head.Chat.ModelID {
+		r.bargeIn(c.User.ID) // on the model that the chat had before
 	}
 	l := r.lineFor(r.head.Chat.ModelID)
 	switch {

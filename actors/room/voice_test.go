@@ -151,6 +151,9 @@ func TestSpokenQuestion(t *testing.T) {
 					c.answer(ask.Answer, "noon")
 				}
 				c.wantHistory(`user completed "what time is it?" audio`, `assistant completed "noon"`)
+				if seq, end := c.Messages(theChat)[0].Seq, onlyEnd(t, c.Server); end.PromptSeq != seq {
+					t.Errorf("the answer is one to record %d, want %d", end.PromptSeq, seq)
+				}
 				if got := c.Messages(theChat)[0]; got.ID != question || got.Author.ID != "alice" {
 					t.Errorf("recorded %+v", got)
 				}
@@ -420,6 +423,33 @@ func TestSpeechForAModelThatReads(t *testing.T) {
 		c.alice.Do(theChat, &room.Regenerate{Prompt: question, ModelID: actortest.Model})
 		if got := c.history(); got[len(got)-1] != `assistant completed "You said: what time is it?"` {
 			t.Errorf("history is %q", got)
+		}
+	})
+}
+
+// Another model has another session. What the one before was told and had not
+// written down is lost, and nothing else.
+func TestModelSwitch(t *testing.T) {
+	onCall(t, room.Options{}, func(c *call) {
+		c.speak(c.alice)
+		first := c.line()
+		c.alice.Do(theChat, &room.Send{Content: "and you?", ModelID: actortest.OtherListeningModel})
+		ask := c.asked()
+		if !first.Over() || c.line() == first {
+			t.Error("the session with the other model goes on")
+		}
+		c.answer(ask.Answer, "me too")
+		c.wantHistory(`user completed "and you?"`, `user completed "" audio`, `assistant completed "me too"`)
+		if all := starts(c.Server); len(all) != 1 {
+			t.Errorf("%d turns were started: %+v", len(all), all)
+		}
+
+		c.alice.Send(theChat, "count")
+		c.asked()
+		c.alice.Do(theChat, &room.Send{Content: "stop", ModelID: actortest.ListeningModel, Quiet: true})
+		c.alice.Do(theChat, &room.AppendAudio{Audio: "AAAA"})
+		if last := c.Messages(theChat)[5]; last.State != chat.StateStopped || last.Reason != "barge-in" {
+			t.Errorf("ended %+v", last)
 		}
 	})
 }

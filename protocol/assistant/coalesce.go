@@ -54,10 +54,11 @@ type run struct {
 }
 
 // add puts a delta into the run that it goes on with, or begins one. Offset 0
-// always begins one: it may be of a new attempt.
+// always begins one: it may be of a new attempt. Those of live answers have no
+// offset, and go on with whatever was said before.
 func (c *coalescer) add(f engineio.Frame, p piece) {
 	c.head = p.head
-	if i, ok := c.last[string(p.head)]; ok && p.offset > 0 && p.offset == c.runs[i].end {
+	if i, ok := c.last[string(p.head)]; ok && (p.live || p.offset > 0 && p.offset == c.runs[i].end) {
 		c.runs[i].more = append(c.runs[i].more, p.content)
 		c.runs[i].end += p.length
 		return
@@ -103,10 +104,11 @@ type piece struct {
 	tail    []byte // from the quote that ends the content
 	offset  int
 	length  int // of the content, in UTF-16 code units
+	live    bool
 }
 
 // parsePiece recognises a delta of an answer that goes on, by the exact shape
-// that chunk gives it. It need not look at a head that is known.
+// that chunk or LiveDelta gives it. It need not look at a head that is known.
 func parsePiece(f engineio.Frame, known []byte) (p piece, ok bool) {
 	if f.Binary {
 		return p, false
@@ -114,6 +116,9 @@ func parsePiece(f engineio.Frame, known []byte) (p piece, ok bool) {
 	size := len(known)
 	if size == 0 || !bytes.HasPrefix(f.Data, known) {
 		if size, ok = headSize(f.Data); !ok {
+			size, ok = liveHeadSize(f.Data)
+		}
+		if !ok {
 			return p, false
 		}
 	}
@@ -124,29 +129,44 @@ func parsePiece(f engineio.Frame, known []byte) (p piece, ok bool) {
 	}
 	p.head = f.Data[:size]
 	p.content = rest[:len(rest)-len(p.tail)]
+	if p.live = bytes.HasPrefix(p.head, messageHead); p.live {
+		return p, string(p.tail) == liveTail
+	}
 	p.offset, ok = parseTail(p.tail)
 	return p, ok
 }
 
 // headSize returns where the content begins, in what may be a delta.
 func headSize(data []byte) (size int, ok bool) {
-	const (
-		beforeID      = `",{"message_id":"`
-		beforeContent = `","content":"`
-	)
-	rest, ok := bytes.CutPrefix(data, []byte(chunkHead))
-	if !ok {
-		return 0, false
-	}
-	for _, next := range []string{beforeID, beforeContent} {
-		if _, rest, ok = cutText(rest); !ok {
-			return 0, false
-		}
-		if rest, ok = bytes.CutPrefix(rest, []byte(next)); !ok {
-			return 0, false
+	return skip(data, chunkHead, `",{"message_id":"`, `","content":"`)
+}
+
+// liveHeadSize does the same for what may be a delta of a live answer.
+func liveHeadSize(data []byte) (size int, ok bool) {
+	for _, kind := range []string{textDelta, transcriptDelta} {
+		if size, ok = skip(data, string(messageHead), `",{"type":"`+kind+`","item_id":"`, `","delta":"`); ok {
+			return size, true
 		}
 	}
-	return len(data) - len(rest), true
+	return 0, false
+}
+
+// liveTail follows the content there.
+const liveTail = `"}]`
+
+// skip returns where data goes on behind the parts, between which there is the
+// text of a string.
+func skip(data []byte, first string, parts ...string) (size int, ok bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(first))
+	for _, part := range parts {
+		if !ok {
+			return 0, false
+		}
+		if _, rest, ok = cutText(rest); ok {
+			rest, ok = bytes.CutPrefix(rest, []byte(part))
+		}
+	}
+	return len(data) - len(rest), ok
 }
 
 // parseTail returns the offset in what follows the content of a delta.

@@ -21,6 +21,15 @@ func delta(message chat.MessageID, offset int, text string) engineio.Frame {
 	return chunk("ROOM", message, offset, text, false)
 }
 
+// live is a delta of a live answer, in both dialects, and liveDelta in the SPA's.
+func live(message chat.MessageID, offset int, text string, spoken bool) []engineio.Frame {
+	return LiveDelta(Both, "ROOM", message, offset, text, spoken)
+}
+
+func liveDelta(message chat.MessageID, text string, spoken bool) engineio.Frame {
+	return LiveDelta(SPA, "ROOM", message, 0, text, spoken)[0]
+}
+
 func TestCoalesce(t *testing.T) {
 	other := Event("turn", "ROOM", struct{}{})
 	binary := engineio.Frame{Data: delta("a", 1, "x").Data, Binary: true}
@@ -43,6 +52,12 @@ func TestCoalesce(t *testing.T) {
 			[]engineio.Frame{delta("a", 0, "xy"), delta("a", 0, "xz")}},
 		{"a new attempt after nothing", []engineio.Frame{delta("a", 0, ""), delta("a", 0, "x")}, []engineio.Frame{delta("a", 0, ""), delta("a", 0, "x")}},
 		{"not past others", []engineio.Frame{delta("a", 0, "x"), delta("a", 1, "y"), other, delta("a", 2, "z")}, []engineio.Frame{delta("a", 0, "xy"), other, delta("a", 2, "z")}},
+		{"live", slices.Concat(live("a", 0, "x", false), live("a", 1, "y", false), live("a", 2, "1", true), live("a", 3, "2", true)),
+			[]engineio.Frame{delta("a", 0, "xy12"), liveDelta("a", "xy", false), liveDelta("a", "12", true)}},
+		{"live, not past others", []engineio.Frame{liveDelta("a", "x", false), other, liveDelta("a", "y", false)},
+			[]engineio.Frame{liveDelta("a", "x", false), other, liveDelta("a", "y", false)}},
+		{"live, two answers", []engineio.Frame{liveDelta("a", "x", false), liveDelta("b", "1", false), liveDelta("a", "\"y", false)},
+			[]engineio.Frame{liveDelta("a", "x\"y", false), liveDelta("b", "1", false)}},
 		{"the end", []engineio.Frame{delta("a", 0, "x"), chunk("ROOM", "a", 1, "", true)}, []engineio.Frame{delta("a", 0, "x"), chunk("ROOM", "a", 1, "", true)}},
 		{"attachments", []engineio.Frame{delta("a", 0, "x"), header, binary, delta("a", 1, "y")}, []engineio.Frame{delta("a", 0, "x"), header, binary, delta("a", 1, "y")}},
 	} {
@@ -109,6 +124,9 @@ func views(frames []engineio.Frame) (all []view) {
 			show(fmt.Sprintf("%q %v", f.Data, f.Binary))
 			continue
 		}
+		if offset < 0 { // goes on with what there is
+			offset = len(units[id])
+		}
 		for len(units[id]) < offset {
 			units[id] = append(units[id], '?') // a gap
 		}
@@ -131,8 +149,17 @@ func readDelta(f engineio.Frame) (id, text string, offset int, ok bool) {
 		Content   *string `json:"content"`
 		Done      *bool   `json:"done"`
 		Offset    *int    `json:"offset"`
+
+		Type string `json:"type"` // of a live answer
+		livePiece
 	}
-	if json.Unmarshal(event[0], &name) != nil || json.Unmarshal(event[1], &body) != nil || !strings.HasPrefix(name, "stream_chunk ") {
+	if json.Unmarshal(event[0], &name) != nil || json.Unmarshal(event[1], &body) != nil {
+		return "", "", 0, false
+	}
+	if strings.HasPrefix(name, "receive_message ") && (body.Type == textDelta || body.Type == transcriptDelta) {
+		return name + "\x00" + body.Type + "\x00" + string(body.Item), body.Delta, -1, true
+	}
+	if !strings.HasPrefix(name, "stream_chunk ") {
 		return "", "", 0, false
 	}
 	if body.MessageID == nil || body.Content == nil || body.Done == nil || *body.Done || body.Offset == nil {
@@ -187,6 +214,9 @@ func TestCoalescedSaysTheSame(t *testing.T) {
 			case 4:
 				frames = append(frames, chunk(room, message, ends[key], text, true))
 				continue
+			case 5, 6, 7:
+				frames = append(frames, LiveDelta(SPA, room, message, 0, text, rapid.Bool().Draw(rt, "spoken"))...)
+				continue
 			}
 			frames = append(frames, chunk(room, message, ends[key], text, false))
 			ends[key] += Length(text)
@@ -200,6 +230,7 @@ func FuzzCoalesce(f *testing.F) {
 	const separator = "\x1e"
 	shape := `42/assistant/realtime,["stream_chunk ROOM",{"message_id":"a","content":"x","done":false,"offset":1}]`
 	second := strings.Replace(shape, ":1}", ":2}", 1)
+	live := string(liveDelta("a", "x", true).Data)
 	for _, seed := range [][]string{
 		{shape, second}, {shape, "2", second}, {shape, shape}, {shape, strings.Replace(second, "false", "true", 1)},
 		{strings.Replace(shape, "x", `\u001f`, 1), second}, {strings.Replace(shape, "x", `\n\"`, 1), strings.Replace(shape, ":1}", ":3}", 1)},
@@ -207,6 +238,7 @@ func FuzzCoalesce(f *testing.F) {
 		{strings.Replace(shape, "x", "", 1), shape}, {strings.Replace(shape, ":1}", ":0}", 1), strings.Replace(shape, ":1}", ":0}", 1)},
 		{strings.Replace(shape, "ROOM", `R\\\"`, 1), strings.Replace(second, "ROOM", `R\\\"`, 1)}, {strings.Replace(shape, "x", "\xff", 1), second},
 		{strings.Replace(shape, "x", `\`, 1), second}, {"", shape, "", second}, {shape[:60], second},
+		{live, live}, {live, shape, strings.Replace(live, "_transcript", "", 1), second, live}, {live, "2", live}, {live[:80], live},
 	} {
 		f.Add([]byte(strings.Join(seed, separator)))
 	}
