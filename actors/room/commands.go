@@ -133,10 +133,8 @@ func (r *Room) send(c *Send) {
 		return
 	}
 	u, refusal := r.utter(c.Caller, c.Content, c.ModelID, c.ClientID)
-	if refusal == nil && c.Quiet {
-		u.wanted = nil
-	} else if refusal == nil {
-		u.localID = c.LocalID
+	if refusal == nil {
+		u.localID, u.quiet = c.LocalID, c.Quiet
 		refusal = r.place(u, r.policy(c.Policy), c.User.ID)
 	}
 	if refusal != nil {
@@ -233,6 +231,9 @@ func (r *Room) last(c Caller) (*utterance, Sent, *chat.Error) {
 		return nil, last, chat.Refuse(chat.CodeInvalid, "nothing was said that could be answered")
 	case unheard:
 		u.wanted = []chat.ModelID{r.head.Chat.ModelID}
+		return u, last, nil
+	case r.unasked != nil && r.unasked.MessageID == last.MessageID: // it may not be on disk yet
+		u.wanted = r.unasked.wanted
 		return u, last, nil
 	}
 	m, err := r.message(last.Seq)

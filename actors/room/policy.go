@@ -17,6 +17,7 @@ type utterance struct {
 	ends    []chat.Event   // of turns, and what follows from these: recorded before it
 	before  chat.TurnID    // the waiting turn that its own run before; empty: they run last
 	localID string
+	quiet   bool // no answer is wanted yet
 	spoken  bool // and not written down yet
 }
 
@@ -34,6 +35,10 @@ func (r *Room) policy(asked chat.Policy) chat.Policy {
 // the policy does not speak of is queued: a steering message that is not for
 // the model that answers now, or would be one too many.
 func (r *Room) place(u *utterance, p chat.Policy, by chat.UserID) *chat.Error {
+	if u.quiet {
+		r.unasked = u
+		return nil
+	}
 	if spent := r.affords(by, u.wanted); spent != nil {
 		return spent
 	}
@@ -88,7 +93,7 @@ func (r *Room) say(c Caller, key string, u *utterance) {
 
 // turns are those that answer the message, which is record seq.
 func (r *Room) turns(c Caller, u *utterance, seq uint64) (turns []chat.Event) {
-	if u.Steers != "" {
+	if u.quiet || u.Steers != "" {
 		return nil
 	}
 	for _, model := range u.wanted {

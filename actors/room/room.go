@@ -187,6 +187,7 @@ type Room struct {
 	pending  map[string]*proposal // sends with a client id that wait for the disk
 	parked   []Message            // what came before the room was loaded
 	run      *run                 // the answer that is being streamed, nil if none
+	unasked  *utterance           // what was said quietly last, by this instance
 	cut      []byte               // what was saved of an answer that an end of the room has cut
 	line     *line                // to a model that listens, nil if none
 	voice    voice                // what is being said
