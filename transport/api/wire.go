@@ -54,16 +54,24 @@ type (
 		Files     []string       `json:"files"` // always null
 
 		// Ours:
-		Seq      uint64        `json:"seq"`
-		State    chat.State    `json:"state"`
-		Author   *chat.User    `json:"author,omitempty"`
-		ClientID chat.ClientID `json:"client_message_id,omitempty"`
-		Error    *chat.Error   `json:"error,omitempty"`
+		Seq      uint64         `json:"seq"`
+		State    chat.State     `json:"state"`
+		Author   *chat.User     `json:"author,omitempty"`
+		ClientID chat.ClientID  `json:"client_message_id,omitempty"`
+		Error    *chat.Error    `json:"error,omitempty"`
+		Steers   chat.TurnID    `json:"steers,omitempty"`
+		Replaces chat.MessageID `json:"replaces,omitempty"`
 	}
 
 	wireAnswer struct {
 		wireMessage
 		Usage *chat.Usage `json:"usage"` // null or an object, but only here
+
+		Name      string         `json:"name,omitempty"`
+		Prompt    chat.MessageID `json:"prompt,omitempty"`
+		PromptSeq uint64         `json:"prompt_seq,omitempty"`
+		By        chat.UserID    `json:"by,omitempty"`
+		Reason    string         `json:"reason,omitempty"`
 	}
 )
 
@@ -78,7 +86,7 @@ func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 	w := wireMessage{
 		ID: m.ID, Chat: c.ID, ModelID: m.ModelID, Created: chat.Timestamp(m.Created),
 		Role: m.Role, Type: "message", Content: assistant.Visible(m), Modality: assistant.Modality(m), // the SPA knows no states
-		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error,
+		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error, Steers: m.Steers, Replaces: m.Replaces,
 	}
 	if w.ModelID == "" {
 		w.ModelID = c.ModelID
@@ -87,7 +95,9 @@ func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 	if m.Role != chat.RoleAssistant {
 		return w
 	}
-	return wireAnswer{w, m.Usage}
+	return wireAnswer{
+		wireMessage: w, Usage: m.Usage, Name: m.Name, Prompt: m.Prompt, PromptSeq: m.PromptSeq, By: m.By, Reason: m.Reason,
+	}
 }
 
 func orNull(s string) *string {
