@@ -32,6 +32,8 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.answerMessage(e, r, body)
 	case wire.Edit:
 		c.answerSend(e, r.Room, "", body.(room.Sent))
+	case wire.Configure:
+		c.ok(e, body.(room.Configured).Chat.Settings)
 	case wire.Regenerate:
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Stop:
@@ -212,6 +214,10 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 		if r.ID != "" {
 			c.emit("event_error", r.ID, refusal)
 		}
+	case wire.Configure:
+		room = string(r.Room)
+	case wire.Usage:
+		room = string(r.Room)
 	case wire.History:
 		room = string(r.Room)
 	case wire.Regenerate:

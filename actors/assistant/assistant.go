@@ -36,6 +36,7 @@ type Rooms interface {
 	History(u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
 	Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (chat.TurnEnded, error)
 	Said(u chat.User, id chat.RoomID, message chat.MessageID) (seq uint64, err error)
+	Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error)
 	Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 }
 
@@ -127,6 +128,10 @@ func (c *client) Event(e *session.Event) {
 	case wire.Control:
 		c.emit("event_received", r.ID, wire.Success{Success: true})
 		c.ok(e, struct{}{})
+	case wire.Configure:
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.Configure{Caller: call, Changes: r.Changes} })
+	case wire.Usage:
+		c.usage(e, r)
 	case wire.History:
 		c.history(e, r)
 	}
@@ -302,6 +307,15 @@ func (c *client) edit(e *session.Event, r wire.Edit) {
 			Caller: call, Replaces: r.MessageID, Seq: seq, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID,
 		}
 	})
+}
+
+func (c *client) usage(e *session.Event, r wire.Usage) {
+	report, err := c.Rooms.Usage(context.Background(), c.user, chat.UsageQuery{By: r.By, Room: r.Room})
+	if err != nil {
+		c.refuse(e, r, chat.AsError(err))
+		return
+	}
+	c.ok(e, report)
 }
 
 func (c *client) history(e *session.Event, r wire.History) {

@@ -28,6 +28,8 @@ type Log interface {
 	room.Log
 	Chat(room string) (persistence.Chat, error)
 	Chats(owner string, offset, limit int) ([]persistence.Chat, int, error)
+	Charges(from, to persistence.Hour) iter.Seq2[persistence.Charge, error]
+	ChargesOf(user string, from, to persistence.Hour) iter.Seq2[persistence.Charge, error]
 	OpenTurns() ([]string, error)
 	Epoch() string
 }

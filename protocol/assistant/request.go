@@ -2,6 +2,7 @@ package assistant
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"strings"
 
@@ -64,6 +65,16 @@ type (
 		Room chat.RoomID
 		ID   string
 	}
+	// Configure changes a chat's settings.
+	Configure struct {
+		Room    chat.RoomID
+		Changes chat.Changes
+	}
+	// Usage asks what the client's user has used, in one chat if there is a Room.
+	Usage struct {
+		Room chat.RoomID
+		By   chat.UsageBy
+	}
 	History struct {
 		Room   chat.RoomID
 		Before uint64
@@ -80,6 +91,8 @@ func (Stop) request()        {}
 func (Regenerate) request()  {}
 func (Edit) request()        {}
 func (Control) request()     {}
+func (Configure) request()   {}
+func (Usage) request()       {}
 func (History) request()     {}
 
 // Speech is what a send does with what its sender is saying; empty for one
@@ -122,6 +135,8 @@ type payload struct {
 	Epoch     string          `json:"epoch"`
 	Before    uint64          `json:"before"`
 	Limit     int             `json:"limit"`
+	By        chat.UsageBy    `json:"by"`
+	chat.Changes
 }
 
 // Decode understands a client event. The request is returned beside an error
@@ -158,6 +173,8 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"edit":         decodeEdit,
 	"event":        decodeControl,
 	"history":      decodeHistory,
+	"configure":    decodeConfigure,
+	"usage":        decodeUsage,
 }
 
 // decodePayload reads the one argument. What can be read of a bad one is
@@ -317,4 +334,20 @@ func decodeControl(p payload) (Request, *chat.Error) {
 		return Control{room, c.ID}, err
 	}
 	return Control{room, c.ID}, invalid("unknown type of event")
+}
+
+func decodeConfigure(p payload) (Request, *chat.Error) {
+	room, err := p.room()
+	return Configure{room, p.Changes}, err
+}
+
+// decodeUsage takes what has no room for a question about all chats, by day.
+func decodeUsage(p payload) (Request, *chat.Error) {
+	r := Usage{By: cmp.Or(p.By, chat.UsageByDay)}
+	if p.RoomID == nil {
+		return r, nil
+	}
+	var err *chat.Error
+	r.Room, err = p.room()
+	return r, err
 }

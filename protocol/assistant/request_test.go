@@ -38,6 +38,9 @@ func TestDecode(t *testing.T) {
 		{"regenerate ROOM", `{"message_id":"m","model_id":"other"}`, Regenerate{Room: room, MessageID: "m", ModelID: "other"}},
 		{"edit ROOM", `{"message_id":"m","content":"hi","client_message_id":"a1","model_id":"other"}`, Edit{Room: room, MessageID: "m", Content: "hi", ClientID: "a1", ModelID: "other"}},
 		{"edit", `{"room_id":"ROOM","message_id":"m","content":"hi"}`, Edit{Room: room, MessageID: "m", Content: "hi"}},
+		{"configure", `{"room_id":"ROOM","title":"T","system_prompt":""}`, Configure{room, chat.Changes{Title: new("T"), SystemPrompt: new(string)}}},
+		{"usage", `{}`, Usage{By: chat.UsageByDay}},
+		{"usage", `{"room_id":"ROOM","by":"model"}`, Usage{room, chat.UsageByModel}},
 		{"history", `{"room_id":"ROOM"}`, History{Room: room, Limit: DefaultHistory}},
 		{"history", `{"room_id":"ROOM","before":7,"limit":500}`, History{Room: room, Before: 7, Limit: 500}},
 		{"event", `{"room_id":"ROOM","event":{"type":"sbaw.assistant.stop_processing","id":"7"}}`, Stop{Room: room, Control: "7"}},
@@ -179,6 +182,10 @@ func names(r Request) []string {
 	case Control:
 		return []string{string(r.Room), r.ID}
 	case History:
+		return []string{string(r.Room)}
+	case Configure:
+		return []string{string(r.Room)}
+	case Usage:
 		return []string{string(r.Room)}
 	case Regenerate:
 		return []string{string(r.Room), string(r.MessageID)}

@@ -17,7 +17,7 @@ const (
 type UsageQuery struct {
 	By       UsageBy
 	From, To time.Time // to the hour; To is not part of it
-	Chat     ID
+	Room     RoomID    // of a chat
 }
 
 // Valid reports what is wrong with the query.
@@ -28,8 +28,8 @@ func (q UsageQuery) Valid() *Error {
 		return Refuse(CodeInvalid, "by must be user, chat, model or day")
 	}
 	switch {
-	case q.Chat != "" && !q.Chat.Valid():
-		return Refuse(CodeInvalid, "chat_id is not that of a chat")
+	case q.Room != "" && !q.Room.Valid():
+		return Refuse(CodeInvalid, "room_id is not that of a room")
 	case !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To):
 		return Refuse(CodeInvalid, "from must be before to")
 	}

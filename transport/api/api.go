@@ -57,6 +57,13 @@ type Chats interface {
 	// Get returns a chat, or [chat.CodeNotFound], or [chat.CodeForbidden].
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
 
+	// Configure changes a chat's settings, with the errors of Get, and
+	// [chat.CodeInvalid] or [chat.CodeTooLarge].
+	Configure(ctx context.Context, u chat.User, id chat.ID, c chat.Changes) (chat.Info, error)
+
+	// Usage sums up what u's own turns have used, or [chat.CodeInvalid].
+	Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error)
+
 	// Delete removes a chat and its history, with the errors of Get.
 	Delete(ctx context.Context, u chat.User, id chat.ID) error
 
@@ -163,7 +170,8 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		{"/auth/me", map[string]endpoint{"GET": a.me}},
 		{"/model", map[string]endpoint{"GET": a.listModels}},
 		{"/chat", map[string]endpoint{"GET": a.listChats, "POST": a.createChat}},
-		{"/chat/{chat_id}", map[string]endpoint{"GET": a.getChat, "DELETE": a.deleteChat}},
+		{"/chat/{chat_id}", map[string]endpoint{"GET": a.getChat, "DELETE": a.deleteChat, "PATCH": a.configureChat}},
+		{"/usage", map[string]endpoint{"GET": a.usage}},
 		{"/chat/{chat_id}/messages", map[string]endpoint{"GET": a.listMessages}},
 	} {
 		methods := []string{"HEAD"} // which the mux answers with GET

@@ -49,6 +49,7 @@ func TestStatusOfRefusals(t *testing.T) {
 		chat.CodeNotFound:           404,
 		chat.CodeTooLarge:           413,
 		chat.CodeRateLimited:        429,
+		chat.CodeBudgetExceeded:     429,
 		chat.CodeInternal:           500,
 		chat.CodeProviderError:      502,
 		chat.CodeBusy:               503,
@@ -127,8 +128,8 @@ func TestEveryAnswerIsUncachedJSON(t *testing.T) {
 
 func TestMethodNotAllowedNamesTheOthers(t *testing.T) {
 	mux := newMux(t, conversation(), api.Options{})
-	w := do(mux, "PATCH", "/api/v1/chat/chat-1", "")
-	if got, want := w.Header().Get("Allow"), "DELETE, GET, HEAD"; w.Code != 405 || got != want {
+	w := do(mux, "PUT", "/api/v1/chat/chat-1", "")
+	if got, want := w.Header().Get("Allow"), "DELETE, GET, HEAD, PATCH"; w.Code != 405 || got != want {
 		t.Errorf("status %d, Allow %q, want 405, %q", w.Code, got, want)
 	}
 	if w := do(mux, "HEAD", "/api/v1/chat/chat-1", ""); w.Code != 200 {
@@ -168,6 +169,7 @@ func TestOnlyProvenUsers(t *testing.T) {
 	mux := newMuxFor(t, conversation(), auth.New(auth.Options{Secret: secret}), api.Options{})
 	for _, route := range []string{
 		"GET /auth/me", "GET /model", "GET /chat", "POST /chat", "GET /chat/chat-1", "DELETE /chat/chat-1", "GET /chat/chat-1/messages",
+		"PATCH /chat/chat-1", "GET /usage",
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		w := do(mux, method, "/api/v1"+path, `{"model_id":"eliza"}`)

@@ -90,7 +90,46 @@ func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.toWireChat(c), nil
+	return a.toWireDetails(c), nil
+}
+
+// configureChat changes what the body names, and answers as getChat.
+func (a *API) configureChat(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	var changes chat.Changes
+	if err := decodeBody(r, &changes); err != nil {
+		return nil, err
+	}
+	c, err := a.chats.Configure(r.Context(), u, id, changes)
+	if err != nil {
+		return nil, hidden(err)
+	}
+	return a.toWireDetails(c), nil
+}
+
+// usage answers with what the user's own turns have used.
+func (a *API) usage(r *http.Request, u chat.User) (any, error) {
+	q := chat.UsageQuery{By: chat.UsageByDay}
+	if id := chat.ID(r.URL.Query().Get("chat_id")); id != "" {
+		q.Room = id.Room()
+	}
+	if by := r.URL.Query().Get("by"); by != "" {
+		q.By = chat.UsageBy(by)
+	}
+	var err error
+	if q.From, err = timeParam(r, "from"); err != nil {
+		return nil, err
+	}
+	if q.To, err = timeParam(r, "to"); err != nil {
+		return nil, err
+	}
+	if refusal := q.Valid(); refusal != nil {
+		return nil, refusal
+	}
+	return a.chats.Usage(r.Context(), u, q)
 }
 
 func (a *API) deleteChat(r *http.Request, u chat.User) (any, error) {

@@ -66,6 +66,26 @@ func (c *chats) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, erro
 	return chat.Info{}, chat.Refuse(chat.CodeNotFound, "no chat of that id")
 }
 
+func (c *chats) Configure(ctx context.Context, u chat.User, id chat.ID, changes chat.Changes) (chat.Info, error) {
+	if _, err := c.Get(ctx, u, id); err != nil {
+		return chat.Info{}, err
+	}
+	i := slices.IndexFunc(c.infos, func(i chat.Info) bool { return i.ID == id })
+	settings, refusal := changes.Apply(c.infos[i].Settings)
+	if refusal != nil {
+		return chat.Info{}, refusal
+	}
+	c.infos[i].Settings = settings
+	return c.infos[i], nil
+}
+
+func (c *chats) Usage(_ context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error) {
+	row := chat.UsageRow{Turns: 1, PromptTokens: 2, CompletionTokens: 3, TotalTokens: 5}
+	named := row
+	named.User, named.Chat, named.Day = u.ID, chat.ID(q.Room), q.From.Format(time.DateOnly)
+	return chat.UsageReport{By: q.By, Total: row, Rows: []chat.UsageRow{named}}, c.fail
+}
+
 func (c *chats) Delete(ctx context.Context, u chat.User, id chat.ID) error {
 	if _, err := c.Get(ctx, u, id); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"parlor/protocol/chat"
 )
@@ -27,7 +28,7 @@ func statusOf(code chat.Code) int {
 		return http.StatusNotFound
 	case chat.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case chat.CodeRateLimited:
+	case chat.CodeRateLimited, chat.CodeBudgetExceeded:
 		return http.StatusTooManyRequests
 	case chat.CodeProviderError:
 		return http.StatusBadGateway
@@ -186,6 +187,21 @@ func intParam(r *http.Request, name string, absent, lowest, highest int) (int, e
 		return 0, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("%s must be a number from %d to %d, not %q", name, lowest, highest, q.Get(name)))
 	}
 	return n, nil
+}
+
+// timeParam reads a time of RFC 3339, or a day, which begins in UTC; zero means
+// that it is absent.
+func timeParam(r *http.Request, name string) (time.Time, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("%s must be a time such as 2026-01-31T15:04:05Z, or a day such as 2026-01-31, not %q", name, text))
 }
 
 // seqParam reads a sequence number, which start at 1, from the query; 0 means

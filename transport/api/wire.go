@@ -38,6 +38,16 @@ type (
 		Created   string       `json:"created_timestamp"`
 		Files     []string     `json:"files"` // always null: there are no uploads
 		DocID     chat.ID      `json:"_id"`
+
+		// Ours:
+		Title string `json:"title"` // empty until there is one
+	}
+
+	// A wireDetails is a chat by itself: ours.
+	wireDetails struct {
+		wireChat
+		SystemPrompt string      `json:"system_prompt"`
+		Policy       chat.Policy `json:"turn_policy"` // empty: as the server is configured
 	}
 
 	// A wireMessage is the SPA's StoredMessage.
@@ -78,8 +88,12 @@ type (
 func (a *API) toWireChat(c chat.Info) wireChat {
 	return wireChat{
 		ID: c.ID, Owner: c.Owner, APISource: a.modelOf(c, c.ModelID).APISource, ModelID: c.ModelID,
-		Created: chat.Timestamp(c.Created), DocID: c.ID,
+		Created: chat.Timestamp(c.Created), DocID: c.ID, Title: c.Title,
 	}
+}
+
+func (a *API) toWireDetails(c chat.Info) wireDetails {
+	return wireDetails{a.toWireChat(c), c.SystemPrompt, c.Policy}
 }
 
 func (a *API) toWireMessage(c chat.Info, m chat.Message) any {

@@ -1,0 +1,154 @@
+package rooms
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"parlor/actors/room"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// Configure changes a chat's settings.
+func (r *Rooms) Configure(ctx context.Context, u chat.User, id chat.ID, changes chat.Changes) (chat.Info, error) {
+	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
+		return &room.Configure{Caller: c, Changes: changes}
+	})
+	if err != nil {
+		return chat.Info{}, err
+	}
+	return reply.Body.(room.Configured).Chat, nil
+}
+
+// Usage sums up what the user's turns have used, in all chats; where chats are
+// shared what everybody's have.
+func (r *Rooms) Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error) {
+	if refusal := q.Valid(); refusal != nil {
+		return chat.UsageReport{}, refusal
+	}
+	from, to := hours(q)
+	var charges iter.Seq2[persistence.Charge, error]
+	switch {
+	case r.options.Shared:
+		charges = r.log.Charges(from, to)
+	case u.ID == "":
+		return chat.UsageReport{}, chat.Refuse(chat.CodeUnauthenticated, "nobody in particular has used anything")
+	default:
+		charges = r.log.ChargesOf(string(u.ID), from, to)
+	}
+	sums := make(map[string]persistence.Count)
+	for c, err := range charges {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return chat.UsageReport{}, r.unreadable(err)
+		}
+		if q.Room == "" || c.Room == string(q.Room) {
+			sum := sums[part(c, q.By)]
+			sum.Add(c.Count)
+			sums[part(c, q.By)] = sum
+		}
+	}
+	return r.report(q.By, sums)
+}
+
+// hours are those that the query asks for.
+func hours(q chat.UsageQuery) (from, to persistence.Hour) {
+	if !q.From.IsZero() {
+		from = persistence.HourOf(q.From)
+	}
+	to = persistence.EndOfHours
+	if !q.To.IsZero() {
+		to = persistence.HourOf(q.To.Add(time.Hour - 1))
+	}
+	return from, to
+}
+
+// part is the name under which a charge is summed up.
+func part(c persistence.Charge, by chat.UsageBy) string {
+	switch by {
+	case chat.UsageByUser:
+		return c.User
+	case chat.UsageByChat:
+		return c.Room
+	case chat.UsageByModel:
+		return c.Model
+	}
+	return c.Hour.Time().Format(time.DateOnly)
+}
+
+func (r *Rooms) report(by chat.UsageBy, sums map[string]persistence.Count) (chat.UsageReport, error) {
+	report := chat.UsageReport{By: by, Rows: []chat.UsageRow{}}
+	var total persistence.Count
+	parts := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
+		if by == chat.UsageByDay {
+			return cmp.Compare(a, b)
+		}
+		return cmp.Or(cmp.Compare(sums[b].Tokens(), sums[a].Tokens()), cmp.Compare(a, b))
+	})
+	for _, part := range parts {
+		total.Add(sums[part])
+	}
+	if over := len(parts) - chat.MaxUsageRows; over > 0 {
+		report.More = true
+		if by == chat.UsageByDay {
+			parts = parts[over:]
+		}
+		parts = parts[:chat.MaxUsageRows]
+	}
+	report.Total = usageRow(total)
+	for _, part := range parts {
+		row := usageRow(sums[part])
+		if err := r.name(&row, by, part); err != nil {
+			return chat.UsageReport{}, err
+		}
+		report.Rows = append(report.Rows, row)
+	}
+	return report, nil
+}
+
+func usageRow(c persistence.Count) chat.UsageRow {
+	return chat.UsageRow{
+		Turns: c.Turns, EstimatedTurns: c.Estimated, PromptTokens: c.Prompt, CompletionTokens: c.Completion, TotalTokens: c.Tokens(),
+	}
+}
+
+func (r *Rooms) name(row *chat.UsageRow, by chat.UsageBy, part string) error {
+	switch by {
+	case chat.UsageByUser:
+		row.User = chat.UserID(part)
+	case chat.UsageByModel:
+		row.Model = chat.ModelID(part)
+	case chat.UsageByDay:
+		row.Day = part
+	case chat.UsageByChat:
+		return r.nameChat(row, part)
+	}
+	return nil
+}
+
+// nameChat names the row's chat, unless it is that of deleted ones.
+func (r *Rooms) nameChat(row *chat.UsageRow, id string) error {
+	if id == "" {
+		return nil
+	}
+	stored, err := r.log.Chat(id)
+	switch {
+	case errors.Is(err, persistence.ErrNotFound): // deleted at this moment
+		return nil
+	case err != nil:
+		return r.unreadable(err)
+	}
+	info, err := room.ReadRow(stored)
+	if err != nil {
+		return r.unreadable(err)
+	}
+	row.Chat = info.ID
+	return nil
+}
