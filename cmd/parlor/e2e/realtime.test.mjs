@@ -65,7 +65,8 @@ test("a written conversation, against aimock", async (t) => {
   await say(bob, room, "and now?");
   await done(alice, room, 2);
   const asked = mock.getRequests().at(-1).body.messages.map((m) => [m.role, m.content.map?.((c) => c.text).join("") ?? m.content]);
-  assert.deepEqual(asked, [["user", "hello"], ["assistant", "Hello to you, and welcome."], ["user", "and now?"]]);
+  assert.equal(asked.shift()[0], "system");
+  assert.deepEqual(asked, [["user", "hello"], ["assistant", "Hello to you, and welcome."], ["user", "bob: and now?"]]);
   assert.equal(mock.getRequests().filter((r) => r.path.startsWith("/v1/realtime")).length, 2);
 
   await say(alice, room, "boom");
