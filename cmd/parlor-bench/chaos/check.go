@@ -14,6 +14,9 @@ import (
 	"parlor/protocol/chat"
 )
 
+// interrupted is why a turn was stopped by a message.
+const interrupted = "interrupted by a new message"
+
 // maxAttempts is how often a turn is started (README).
 const maxAttempts = 3
 
@@ -191,6 +194,11 @@ func (c *checker) end(e chat.TurnEnded) error {
 func completes(m chat.ModelID) bool { return m == "prompt" || m == "slow" || m == "tooling" }
 
 func (c *checker) wasAsked(e chat.TurnEnded) bool {
+	for _, s := range c.ledger.sends {
+		if s.room == c.room && s.user == e.By && s.policy == chat.PolicyInterrupt && e.Reason == interrupted {
+			return true
+		}
+	}
 	for _, s := range c.ledger.stops {
 		if s.room == c.room && s.user == e.By && s.reason == e.Reason {
 			return true

@@ -51,13 +51,26 @@ func (v *visitor) words() string {
 func (v *visitor) compose(room chat.RoomID, content string) *send {
 	s := &send{
 		visitor: v.name, user: v.user, room: room, content: content,
-		client: chat.ClientID(fmt.Sprintf("%s-%d", v.name, v.messages)), model: v.provider.anyModel(v.rng),
+		client: chat.ClientID(fmt.Sprintf("%s-%d", v.name, v.messages)), model: v.provider.anyModel(v.rng), policy: v.anyPolicy(),
 	}
 	v.ledger.addSend(s)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.open = append(v.open, s)
 	return s
+}
+
+// anyPolicy says what becomes of a message while a turn runs.
+func (v *visitor) anyPolicy() chat.Policy {
+	switch n := v.rng.IntN(100); {
+	case n < 8:
+		return chat.PolicyInterrupt
+	case n < 20:
+		return chat.PolicySteer
+	case n < 24:
+		return chat.PolicyReject
+	}
+	return ""
 }
 
 // repeat sends a message again that was not answered.
@@ -86,7 +99,7 @@ func (v *visitor) send(ctx context.Context, s *send) {
 	s.tries = append(s.tries, try{v.sid, v.connection})
 	v.mu.Unlock()
 	a := v.call(ctx, "send_message", map[string]any{
-		"room_id": s.room, "model_id": s.model,
+		"room_id": s.room, "model_id": s.model, "policy": s.policy,
 		"message": map[string]any{"content": s.content, "client_message_id": s.client},
 	})
 	if a != nil && !a.OK && s.unsure { // a try before this one may have been recorded

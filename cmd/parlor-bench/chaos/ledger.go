@@ -23,6 +23,7 @@ type send struct {
 	client  chat.ClientID
 	content string
 	model   chat.ModelID
+	policy  chat.Policy // empty: the server's, which is to queue
 
 	tries    []try
 	unsure   bool // a try was not answered: it may have been recorded
