@@ -34,6 +34,20 @@ type Budget struct {
 	Tokens int64  `json:"tokens"`
 }
 
+// String implements [fmt.Stringer].
+func (b Budget) String() string {
+	text := fmt.Sprintf("%d per %s", b.Tokens, b.Period)
+	if b.Period == Total {
+		text = fmt.Sprintf("%d in all", b.Tokens)
+	}
+	for _, scope := range []struct{ what, name string }{{"user", b.User}, {"chat", b.Chat}, {"model", b.Model}} {
+		if scope.name != "" {
+			text += " for " + scope.what + " " + scope.name
+		}
+	}
+	return text
+}
+
 // Validate returns all that is wrong with a list of budgets, each with the
 // entry and the field.
 func Validate(list []Budget) error {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"parlor/actors/ledger"
 	"parlor/transport/provider"
 )
 
@@ -151,6 +152,12 @@ func show(flag *kong.Flag) string {
 			ids = append(ids, m.ModelID)
 		}
 		return strings.Join(ids, ", ")
+	case []ledger.Budget:
+		var budgets []string
+		for _, b := range v {
+			budgets = append(budgets, b.String())
+		}
+		return strings.Join(budgets, ", ")
 	case providers:
 		return strings.Join(slices.Sorted(maps.Keys(v)), ", ")
 	case time.Duration:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"parlor/actors/assistant"
+	"parlor/actors/ledger"
 	"parlor/actors/recovery"
 	"parlor/actors/retention"
 	"parlor/actors/room"
@@ -76,9 +77,13 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	parts.add("providers", func(context.Context) error { return models.Close() })
 
+	budgets, err := ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours))
+	if err != nil {
+		return err
+	}
 	actors := system.New(log)
 	verifier := auth.New(auth.Options{Secret: string(s.JWTSecret)})
-	rooms, err := rooms.Start(actors, store, roomOptions(s, models, verifier.Development(), log))
+	rooms, err := rooms.Start(actors, store, roomOptions(s, models, budgets, verifier.Development(), log))
 	if err != nil {
 		return err
 	}
@@ -216,9 +221,14 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 	return recovery.Open(recovery.Options{Store: store, Logger: log, Window: s.RecoveryWindow, MaxSessions: s.MaxSessions})
 }
 
-func roomOptions(s Settings, models *provider.Models, shared bool, log *slog.Logger) room.Options {
+func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, shared bool, log *slog.Logger) room.Options {
 	return room.Options{
 		Models: models, Provider: models, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
+		Ledger: budgets, ContextWindow: s.ContextWindow,
+		Titles: room.Titles{
+			On: s.Titles == "on", Model: s.TitleModel,
+			Able: func(m chat.Model) bool { return m.Provider != provider.ProviderEliza },
+		},
 		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns,
 		TurnPolicy: chat.Policy(s.TurnPolicy), TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,

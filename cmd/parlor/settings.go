@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"parlor/actors/ledger"
+	"parlor/protocol/chat"
 	"parlor/transport/provider"
 	"parlor/transport/provider/upstream"
 )
@@ -42,6 +44,10 @@ type Values struct {
 	Discover          bool              `group:"assistants" default:"true" help:"Offer the models of Ollama, vLLM, llama.cpp and LM Studio that run on this computer; --discover=false for not."`
 	OpenAIAPIKey      Secret            `name:"openai-api-key" group:"assistants" alsoenv:"OPENAI_API_KEY" placeholder:"KEY" help:"Key for OpenAI, or for what --openai-base-url names. Also taken from OPENAI_API_KEY."`
 	OpenAIBaseURL     string            `name:"openai-base-url" group:"assistants" alsoenv:"OPENAI_BASE_URL" placeholder:"URL" help:"Where an OpenAI-compatible API answers. Also taken from OPENAI_BASE_URL."`
+	ContextWindow     int               `group:"assistants" default:"32768" help:"Tokens that a model can read whose context_window is not set; what is older is left out of its prompts."`
+	Budgets           []ledger.Budget   `group:"assistants" sep:"none" placeholder:"JSON" help:"Limits of what may be used, a list of {\"user\", \"chat\", \"model\", \"period\", \"tokens\"}. Easier to write in the file."`
+	Titles            string            `group:"assistants" default:"on" help:"on or off: give a chat a title when its first answer is there, unless somebody has."`
+	TitleModel        chat.ModelID      `group:"assistants" placeholder:"ID" help:"Model that is asked for titles, instead of each chat's own. Without a model the first words are the title."`
 	SystemPrompt      string            `group:"assistants" placeholder:"TEXT" help:"What assistants are told before every conversation."`
 	ElizaWordDelay    time.Duration     `group:"assistants" default:"40ms" help:"Pause between the words of eliza, the embedded assistant; 0s for none."`
 	TurnTimeout       time.Duration     `group:"assistants" default:"10m" help:"Longest time for a whole answer."`
@@ -170,6 +176,9 @@ func (s *Settings) check() error {
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
 		{"providers", provider.Validate(nil, s.Providers)},
 		{"models", s.checkModels()},
+		{"context-window", positive(s.ContextWindow)},
+		{"budgets", ledger.Validate(s.Budgets)},
+		{"titles", oneOf(s.Titles, "on", "off")},
 		{"openai-base-url", checkURL(s.OpenAIBaseURL)},
 		{"eliza-word-delay", notNegative(s.ElizaWordDelay)},
 		{"turn-timeout", positive(s.TurnTimeout)},

@@ -47,6 +47,10 @@ var samples = map[string][3]string{
 	"cors-origins":           {"https://a.example.com", "https://b.example.com, http://b.example.com:81", "https://c.example.com"},
 	"models":                 {`[{"model_id":"a","provider":"openai"}]`, `[{"model_id":"b","provider":"eliza"}]`, `[{"model_id":"c","provider":"openai"}]`},
 	"providers":              {`{"a":{"base_url":"http://h"}}`, `{"b":{"base_url":"http://h"}}`, `{"c":{"base_url":"http://h"}}`},
+	"context-window":         {"1000", "2000", "3000"},
+	"budgets":                {`[{"period":"day","tokens":1}]`, `[{"period":"day","tokens":2}]`, `[{"user":"*","period":"total","tokens":3}]`},
+	"titles":                 {"off", "on", "off"},
+	"title-model":            {"a", "b", "c"},
 	"discover":               {"false", "true", "false"},
 	"metrics":                {"true", "false", "true"},
 	"max-streams":            {"1", "2", "3"},
@@ -143,11 +147,16 @@ func shownDefault(flag *kong.Flag) string {
 	return flag.Default
 }
 
-// shownModel is how a sample of the settings models and providers is shown.
+// shownModel is how a sample of the structured settings is shown.
 func shownModel(sample string) string {
 	for _, prefix := range []string{`[{"model_id":"`, `{"`} {
 		if name, ok := strings.CutPrefix(sample, prefix); ok {
 			return name[:1]
+		}
+	}
+	for i, budget := range samples["budgets"] {
+		if budget == sample {
+			return []string{"1 per day", "2 per day", "3 in all for user *"}[i]
 		}
 	}
 	return sample
@@ -156,7 +165,7 @@ func shownModel(sample string) string {
 // inFile writes a value as YAML.
 func inFile(flag *kong.Flag, value string) string {
 	switch {
-	case flag.Name == "models", flag.Name == "providers":
+	case flag.Name == "models", flag.Name == "providers", flag.Name == "budgets":
 		return value // JSON is YAML
 	case flag.IsSlice():
 		return "[" + value + "]"
@@ -243,6 +252,10 @@ func TestWrongValues(t *testing.T) {
 		{"models", `[] []`, "nothing after"},
 		{"models", `[{"model_id":"a","provider":"x"}]`, "provider"},
 		{"models", `[{"model_id":"a","provider":"eliza","fallbacks":["nobody"]}]`, "fallbacks[0]"},
+		{"budgets", `[{"period":"week","tokens":0}]`, "budgets[0]: period: must be hour, day, month or total"},
+		{"budgets", `[{"perod":"day"}]`, "perod"},
+		{"context-window", "0", "more than 0"},
+		{"titles", "yes", "on or off"},
 		{"providers", `{"a":{"base_url":"h"}}`, "base_url"},
 		{"providers", `{"a":{"base_url":"http://h","key":"k"}}`, "JSON"},
 		{"providers", `{"a":{"base_url":"http://h","silence_timeout":"long"}}`, "JSON"},
@@ -277,7 +290,7 @@ func TestWrongValues(t *testing.T) {
 			"environment " + variable: func() (*Settings, error) { return loadIn(t, "", []string{variable + "=" + tt.value}) },
 			"file parlor.yaml:1":      func() (*Settings, error) { return loadIn(t, tt.name+": '"+tt.value+"'\n", nil) },
 		} {
-			if (tt.name == "models" || tt.name == "providers") && strings.HasPrefix(source, "file") {
+			if (tt.name == "models" || tt.name == "providers" || tt.name == "budgets") && strings.HasPrefix(source, "file") {
 				continue // there a list or mapping, not its text
 			}
 			_, err := try()

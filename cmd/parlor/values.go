@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"parlor/actors/ledger"
 	"parlor/transport/provider"
 )
 
@@ -91,6 +92,7 @@ type providers = map[string]provider.ProviderConfig
 // are written as JSON, and in the file as YAML.
 var structured = map[reflect.Type]kong.MapperFunc{
 	reflect.TypeFor[[]provider.Config](): decodeJSON[[]provider.Config]("list of models", `[{"model_id":"…","provider":"openai"}]`),
+	reflect.TypeFor[[]ledger.Budget]():   decodeJSON[[]ledger.Budget]("list of budgets", `[{"user":"*","period":"day","tokens":100000}]`),
 	reflect.TypeFor[providers]():         decodeJSON[providers]("mapping of providers", `{"…":{"base_url":"…"}}`),
 }
 

@@ -17,6 +17,7 @@ type turnEvent struct {
 	Seq    uint64      `json:"seq"`
 	By     chat.UserID `json:"by,omitempty"`
 	Reason string      `json:"reason,omitempty"`
+	Code   chat.Code   `json:"code,omitempty"` // of a failed one
 	Before chat.TurnID `json:"before,omitempty"` // the waiting turn that a queued one runs before
 }
 
@@ -100,7 +101,11 @@ func (f *frames) documentedEnd(room string, r chat.Record, e chat.TurnEnded) {
 	if e.Error != nil {
 		reason = e.Error.Message
 	}
-	f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: e.State, Seq: r.Seq, By: e.By, Reason: reason})
+	end := turnEvent{TurnID: e.TurnID, State: e.State, Seq: r.Seq, By: e.By, Reason: reason}
+	if e.Error != nil {
+		end.Code = e.Error.Code
+	}
+	f.emit("turn", room, end)
 }
 
 func (f *frames) message(room string, r chat.Record) {

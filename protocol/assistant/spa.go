@@ -44,6 +44,9 @@ func (f *frames) spa(room string, r chat.Record) {
 			f.emit("receive_message", room, closing(e.MessageID, "incomplete", chat.Timestamp(r.At)))
 		}
 	case chat.TurnEnded:
+		if e.MessageID == "" && e.Error != nil { // it was not begun: its budget was used up
+			f.emit("message_error", "", spaError{e.Error.Message, e.Prompt, e.LocalID})
+		}
 		if e.MessageID == "" {
 			return
 		}

@@ -21,7 +21,7 @@ export function folder(t) {
 
 /** Starts `parlor serve` on a free port and waits until it listens. */
 export async function serve(t, { args = [], env = {}, dir = folder(t), listen = "127.0.0.1:0" } = {}) {
-  const all = ["serve", "--listen", listen, "--data", join(dir, "parlor.db"), "--eliza-word-delay", "1ms", ...args];
+  const all = ["serve", "--listen", listen, "--data", join(dir, "parlor.db"), "--eliza-word-delay", "1ms", "--titles", "off", ...args];
   return { dir, ...(await start(t, binary, all, { cwd: dir, env })) };
 }
 
