@@ -194,3 +194,21 @@ func TestEmptyAnswersAreLeftOut(t *testing.T) {
 		lastPrompt(t, s, "user hang", "user next")
 	})
 }
+
+// What was said to a turn that took it in stands before its answer; what it did
+// not take in stands behind, where it was answered.
+func TestSteeringStandsWhereItBelongs(t *testing.T) {
+	actortest.Run(t, room.Options{TurnPolicy: chat.PolicySteer}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		s.Assistant.On("work", actortest.InSteps(time.Second, "a ", "b"))
+		alice.Send(theChat, "work")
+		alice.Send(theChat, "faster")
+		time.Sleep(1500 * time.Millisecond)
+		alice.Send(theChat, "too late")
+		alice.Stop(theChat, "")
+		lastPrompt(t, s, "user work", "user faster", "assistant a [faster]", "user too late")
+		alice.Send(theChat, "next")
+		lastPrompt(t, s, "user work", "user faster", "assistant a [faster]", "user too late", "assistant You said: too late", "user next")
+	})
+}

@@ -17,7 +17,7 @@ type turnEvent struct {
 	Seq    uint64      `json:"seq"`
 	By     chat.UserID `json:"by,omitempty"`
 	Reason string      `json:"reason,omitempty"`
-	Code   chat.Code   `json:"code,omitempty"` // of a failed one
+	Code   chat.Code   `json:"code,omitempty"`   // of a failed one
 	Before chat.TurnID `json:"before,omitempty"` // the waiting turn that a queued one runs before
 }
 
