@@ -18,7 +18,9 @@
 //
 // Turns run one at a time in the order in which they were queued. What should
 // happen next follows from the state alone (see [Room.advance]): after a
-// commit, a failure, a restart and a wake-up alike.
+// commit, a failure, a restart and a wake-up alike. What becomes of a message
+// while one runs is a policy ([Room.place]); what follows from it, and from an
+// edit ([Room.supersede]), is one commit with the message.
 //
 // # Failures
 //
