@@ -139,7 +139,9 @@ func TestPolicyOfTheChat(t *testing.T) {
 		actortest.Run(t, room.Options{TurnPolicy: test.server}, func(t *testing.T, s *actortest.Server) {
 			alice := s.User("alice")
 			alice.Create(theChat)
-			s.Configure(theChat, chat.Settings{Policy: test.chat})
+			if test.chat != "" {
+				alice.Do(theChat, &room.Configure{Changes: chat.Changes{Policy: &test.chat}})
+			}
 			s.Assistant.On("wait", actortest.Hang())
 			alice.Send(theChat, "wait")
 			got := chat.PolicyQueue
@@ -322,5 +324,24 @@ func TestSteerUnreadable(t *testing.T) {
 		time.Sleep(time.Minute)
 		s.Log.FailReads(nil)
 		wantSaid(t, s, alice, "work", "faster", "a (failed)")
+	})
+}
+
+// What a fallback was steered with, and did not take in, is for the model that
+// people talk with; the answer bears the name of who gave it.
+func TestSteerOfAFallback(t *testing.T) {
+	actortest.Run(t, room.Options{TurnPolicy: chat.PolicySteer}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		s.Assistant.Tell("work", chat.Delta{Retrying: busy, Model: actortest.OtherModel})
+		s.Assistant.On("work", actortest.Slowly(time.Second, "done"))
+		alice.Send(theChat, "work")
+		alice.Send(theChat, "faster")
+		time.Sleep(time.Minute)
+		wantSaid(t, s, alice, "work", "faster", "done", "You said: faster")
+		all := s.Messages(theChat)
+		if got := []string{all[2].Name, all[3].Name}; got[0] != actortest.OtherName || got[1] != actortest.Name {
+			t.Errorf("answered by %q", got)
+		}
 	})
 }

@@ -72,7 +72,8 @@ func (r *Room) followUp(end chat.TurnEnded, next chat.TurnID, until uint64) []ch
 	}
 	last := said[len(said)-1]
 	return []chat.Event{chat.TurnQueued{
-		TurnID: chat.TurnID(newID()), Prompt: last.MessageID, PromptSeq: last.Seq, ModelID: end.ModelID, By: last.By, Before: next,
+		TurnID: chat.TurnID(newID()), Prompt: last.MessageID, PromptSeq: last.Seq,
+		ModelID: r.head.Turns[0].ModelID, By: last.By, Before: next, // not end's: another may have answered in its place
 	}}
 }
 

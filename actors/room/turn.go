@@ -147,6 +147,7 @@ func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 	switch cut, _ := r.shown.Turn(); {
 	case r.run.of(turn.ID):
 		end.ModelID, end.Content, end.Usage, end.Modality = r.run.turn.ModelID, string(r.run.text), r.run.used(), r.run.modality()
+		end.Name = r.nameOf(end.ModelID)
 	case turn.ID == cut.ID && turn.Attempt == cut.Attempt: // else the next attempt, without text, is on its way
 		end.Content = string(r.cut)
 	}
