@@ -206,7 +206,9 @@ func (r *Room) respond(c *Respond) {
 	}
 	u, last, refusal := r.last(c.Caller)
 	if refusal == nil {
-		r.bargeIn(c.User.ID)
+		if r.bargeIn(c.User.ID) {
+			policy = chat.PolicyQueue
+		}
 		refusal = r.place(u, policy, c.User.ID)
 	}
 	if refusal != nil {

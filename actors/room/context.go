@@ -196,9 +196,10 @@ func speakerName(u chat.User) string {
 }
 
 // say returns what a user said, and who that is if it is not the only one. A
-// line that looks like somebody else's words is quoted.
+// line that looks like somebody else's words is quoted. Speech that was not
+// written down has no content, and providers tell it by that.
 func (n names) say(user chat.UserID, content string) string {
-	if len(n) == 0 {
+	if len(n) == 0 || content == "" {
 		return content
 	}
 	lines := strings.Split(content, "\n")

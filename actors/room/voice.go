@@ -156,11 +156,14 @@ func (r *Room) commitAudio(c *CommitAudio) {
 	reply(c.Caller, Taken{id})
 }
 
-// bargeIn stops the running answer of a model that listens.
-func (r *Room) bargeIn(by chat.UserID) {
-	if r.run != nil && r.run.line != nil && r.run.end == nil {
-		r.stopRun(by, "barge-in")
+// bargeIn stops the running answer of a model that listens, and reports whether
+// there was one. Its turn may still wait for its prompt to be written down.
+func (r *Room) bargeIn(by chat.UserID) bool {
+	if r.run == nil || r.run.line == nil || r.run.end != nil {
+		return false
 	}
+	r.stopRun(by, "barge-in")
+	return true
 }
 
 // lastSaid returns the last message, and whether it is not recorded yet.

@@ -162,6 +162,30 @@ func TestSpokenQuestion(t *testing.T) {
 	}
 }
 
+// That several people talk is no reason to put words into a mouth that has not
+// been understood.
+func TestSpokenQuestionAmongSeveral(t *testing.T) {
+	onCall(t, room.Options{TurnPolicy: chat.PolicyReject}, func(c *call) {
+		bob := c.User("bob")
+		bob.Join(theChat)
+		bob.Do(theChat, &room.Send{Content: "hello", Quiet: true})
+		question := c.speak(c.alice)
+		c.respond(c.alice)
+		ask := c.asked()
+		if got := ask.Messages[len(ask.Messages)-1]; got.ID != question || got.Content != "" {
+			t.Errorf("asked %+v", got)
+		}
+		if got := ask.Messages[len(ask.Messages)-2]; got.Content != "bob: hello" {
+			t.Errorf("asked %+v", got)
+		}
+		c.tell(chat.Delta{Answer: ask.Answer, Text: "hel"})
+		c.respond(bob) // interrupts, whatever the policy, though the turn waits for its prompt
+		c.heard(question, "hi")
+		c.wantHistory(`user completed "hello"`, `user completed "hi" audio`, `assistant stopped "hel"`)
+		c.asked()
+	})
+}
+
 // Who has said it is told what was understood, and the others that it was said.
 func TestWhoIsToldWhatWasHeard(t *testing.T) {
 	onCall(t, room.Options{}, func(c *call) {
