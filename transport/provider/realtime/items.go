@@ -15,6 +15,7 @@ type item struct {
 	key    string // of our message
 	id     string // the provider's; empty for speech of which it has not been told
 	event  string // that created it; empty if the provider did
+	text   string // that it was created with
 	spoken bool   // and no part of a conversation that was asked about yet
 }
 
@@ -58,15 +59,20 @@ func digest(parts ...string) string {
 }
 
 // change makes the items those of messages by client events, of which send
-// returns the names. What was said meanwhile and not asked about stays.
+// returns the names. What was said meanwhile and not asked about stays; what
+// reads otherwise now, as when it has to be told who said it, is created anew.
 func (s *items) change(messages []message, send func(clientEvent) string) {
-	wanted := make(map[string]bool, len(messages))
+	wanted := make(map[string]string, len(messages))
 	for _, m := range messages {
-		wanted[m.key] = true
+		wanted[m.key] = m.Content
 	}
+	renamed := make(map[string]bool)
 	*s = slices.DeleteFunc(*s, func(i item) bool {
-		gone := !wanted[i.key] && !i.spoken && i.id != ""
+		text, stays := wanted[i.key]
+		stays = stays && (i.event == "" || i.text == text)
+		gone := !stays && !i.spoken && i.id != ""
 		if gone {
+			renamed[i.key] = true
 			send(clientEvent{Type: "conversation.item.delete", ItemID: i.id})
 		}
 		return gone
@@ -82,8 +88,11 @@ func (s *items) change(messages []message, send func(clientEvent) string) {
 			continue // the provider refuses these
 		}
 		id := itemID(m.key)
+		if renamed[m.key] { // an id is not used twice
+			id = itemID(m.key + "\x00" + m.Content)
+		}
 		event := send(clientEvent{Type: "conversation.item.create", Previous: s.before(at), Item: newMessage(id, m.PromptMessage)})
-		*s = slices.Insert(*s, at, item{key: m.key, id: id, event: event})
+		*s = slices.Insert(*s, at, item{key: m.key, id: id, event: event, text: m.Content})
 		at++
 	}
 }

@@ -168,6 +168,7 @@ func TestConversationBecomesWhatIsAsked(t *testing.T) {
 		knows(t, p.answer("third"), edited...)
 		w.ended("a3", chat.StateCompleted)
 
+		edited[1] = user("m1", "alice: one") // there are two of them now
 		edited = append(edited, assistant("a3", "third"), user("m3", "three"))
 		w.ask("a4", edited...)
 		knows(t, p.answer("fourth"), edited...)
