@@ -27,7 +27,7 @@ type talk struct {
 }
 
 func newTalk(t *testing.T, o Options) *talk {
-	w := &talk{t: t, srv: newServer(t), in: make(chan chat.Input), out: make(chan chat.Delta, 64)}
+	w := &talk{t: t, srv: newServer(t), in: make(chan chat.Input), out: make(chan chat.Delta, 1024)}
 	c := w.srv.client(o)
 	go func() {
 		defer close(w.out)
