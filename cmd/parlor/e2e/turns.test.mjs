@@ -196,6 +196,8 @@ test("two hundred turns with stops, interrupts, steers and edits: history, usage
   const used = (list) => list.reduce((sum, m) => sum + (m.usage?.total_tokens ?? 0), 0);
   assert.ok(used(history) > 0);
   for (const view of views) assert.equal(used(view.shown), used(history));
+  const response = await fetch(`${server.url}/api/v1/usage?chat_id=${chat}`, { headers: { "X-Parlor-User": "alice" } });
+  assert.equal((await response.json()).total.total_tokens, views[0].usage, "the chat is charged what members were told, edited or not");
   const states = events(sockets[0], `turn ${room}`).filter((b) => b.state !== "queued" && b.state !== "running");
   assert.equal(new Set(states.map((b) => b.turn_id)).size, states.length, "each turn ends once");
   assert.deepEqual(new Set(states.map((b) => b.turn_id)), new Set(turns(sockets[0], room)), "each turn ends");
