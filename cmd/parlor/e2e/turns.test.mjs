@@ -1,7 +1,8 @@
 // What people do while an assistant answers: WIRE-EVENTS, docs/events.md.
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { test } from "node:test";
-import { ask, connect, enter, event, events, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { ask, command, connect, enter, event, events, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 
 const models = JSON.stringify(["ada", "bert"].map((name) => ({ model_id: name, provider: "eliza", name })));
 const slow = ["--models", models, "--eliza-word-delay", "100ms"];
@@ -204,4 +205,7 @@ test("two hundred turns with stops, interrupts, steers and edits: history, usage
   for (const why of ["enough", "interrupted by a new message", "the message was edited"]) {
     assert.ok(states.some((b) => b.state === "stopped" && b.reason === why && b.by), why);
   }
+  await server.kill("SIGTERM");
+  const checked = await command(["check", "--data", join(server.dir, "parlor.db")], { dir: server.dir });
+  assert.equal(checked.status, 0, checked.stdout + checked.stderr);
 });
