@@ -70,10 +70,10 @@ func (t *turnActor) question(ctx context.Context) (chat.Prompt, error) {
 		return chat.Prompt{}, err
 	}
 	tokens := p.Tokens()
-	t.spent.prompt.Store(int64(tokens))
 	if spent := t.spent.meter.Add(tokens); spent != nil {
 		return chat.Prompt{}, spent
 	}
+	t.spent.prompt.Store(int64(tokens))
 	return p, nil
 }
 
@@ -85,14 +85,20 @@ func (s *spending) say(text string) *chat.Error {
 	return s.meter.Add(more)
 }
 
-// used is what the run has used, as far as is known. A prompt that got no
-// answer is not known to cost anything.
+// used is what the run has used, as far as is known. Who stops an answer before
+// its first word has asked for it nevertheless.
 func (r *run) used() *chat.Usage {
 	prompt := int(r.spent.prompt.Load())
-	if r.usage != nil || prompt == 0 || len(r.text) == 0 {
+	if r.usage != nil || prompt == 0 {
 		return r.usage
 	}
 	return chat.EstimateUsage(prompt, string(r.text))
+}
+
+// unanswered reports whether a run that failed is not known to have cost
+// anything: its provider gave no answer.
+func (r *run) unanswered(e *chat.Error) bool {
+	return len(r.text) == 0 && e.Code != chat.CodeBudgetExceeded
 }
 
 // release ends the counting of a run, if there is one.
@@ -146,7 +152,9 @@ func chargeOf(s *State, record chat.Record) (c persistence.Charge, ok bool) {
 // countOf sorts what a provider said. One that counts more in all than it asked
 // and answered has thought.
 func countOf(u *chat.Usage, text string) persistence.Count {
-	if u == nil { // as older versions recorded it
+	// Older versions recorded it so. Whoever changes [chat.Tokens] changes what
+	// their records amount to, and needs a migration.
+	if u == nil {
 		u = &chat.Usage{CompletionTokens: chat.Tokens(text), Estimated: text != ""}
 	}
 	prompt := max(0, u.PromptTokens)

@@ -278,6 +278,9 @@ func (r *Room) endRun(err error) {
 	end.State = chat.StateCompleted
 	if err != nil {
 		end.State, end.Error = chat.StateFailed, chat.AsError(err)
+		if r.run.unanswered(end.Error) {
+			end.Usage = r.run.usage
+		}
 		r.log.Warn("turn failed", "turn", end.TurnID, "model", end.ModelID, "err", err)
 	}
 	r.run.stop(end)
