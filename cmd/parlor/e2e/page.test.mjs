@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
-import { folder, serve } from "./lib/parlor.mjs";
+import { ask, connect, enter, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
 
 /** A tab with storage of its own, so that it is another person. */
 async function tab(t, b, url) {
@@ -65,6 +65,34 @@ test("two tabs talk, see the stream and stop it, and outlive the server", { skip
   await alice.locator('#connection[data-phase="connected"]').waitFor();
   await shows(alice, "Are you still there?");
   assert.deepEqual(await texts(alice), await texts(bob), "and so after a reload");
+});
+
+test("an edit takes back what followed", { skip: noBrowser }, async (t) => {
+  const server = await serve(t);
+  const chat = newChat();
+  const alice = await connect(t, server);
+  const room = await enter(alice, chat);
+  const send = async (name, body) => {
+    const answers = events(alice, `stream_end ${room}`).length;
+    const { message_id } = await ask(alice, name, { room_id: room, ...body });
+    await until(() => events(alice, `stream_end ${room}`).length, (n) => n > answers);
+    return message_id;
+  };
+  const first = await send("send_message", { message: "one" });
+  await send("send_message", { message: "two" });
+  const page = await tab(t, await browser(t), `${server.url}/#c=${chat}`);
+  await shows(page, "two");
+  const texts = () => page.locator("#messages li .text").allTextContents();
+  assert.equal((await texts()).length, 4);
+
+  await send(`edit ${room}`, { message_id: first, content: "uno" });
+  await shows(page, "uno");
+  await page.locator('li.assistant[data-state="completed"]').waitFor();
+  assert.deepEqual([(await texts()).length, (await texts())[0]], [2, "uno"]);
+
+  await page.reload();
+  await shows(page, "uno");
+  assert.deepEqual([(await texts()).length, (await texts())[0]], [2, "uno"], "and so after a reload");
 });
 
 test("the page works below a base path", { skip: noBrowser }, async (t) => {

@@ -28,9 +28,18 @@ export class Transcript {
   }
 
   record(m) {
+    if (m.replaces_seq) this.#takeBack(m);
     if (this.running?.message_id === m.message_id) this.running = null;
     this.seq = Math.max(this.seq, m.seq);
     this.messages.set(m.message_id, { ...m, key: m.message_id });
+  }
+
+  // #takeBack drops what an edit is said instead of: the message, what followed
+  // it, and their answers.
+  #takeBack({ seq, replaces_seq }) {
+    for (const [id, old] of this.messages) {
+      if (old.seq < seq && (old.prompt_seq ?? old.seq) >= replaces_seq) this.messages.delete(id);
+    }
   }
 
   // apply takes an event of the room; others are ignored. It returns false if a
