@@ -221,6 +221,9 @@ func (m *Meter) Add(tokens int) *chat.Error {
 			why = c.why
 		}
 	}
+	if m.closed.Load() { // meanwhile
+		m.takeBack()
+	}
 	return why
 }
 
@@ -230,11 +233,18 @@ func (m *Meter) Close() {
 	if m == nil || m.closed.Swap(true) {
 		return
 	}
-	tokens := m.tokens.Load()
+	m.takeBack()
 	m.ledger.mu.Lock()
 	defer m.ledger.mu.Unlock()
 	for _, c := range m.counters {
-		c.used.Add(-tokens)
 		delete(c.running, m)
+	}
+}
+
+// takeBack takes out of the counters what was added and not taken back yet.
+func (m *Meter) takeBack() {
+	tokens := m.tokens.Swap(0)
+	for _, c := range m.counters {
+		c.used.Add(-tokens)
 	}
 }

@@ -245,3 +245,27 @@ func BenchmarkAdd(b *testing.B) {
 		m.Add(1)
 	}
 }
+
+// A turn that is stopped while it counts its prompt leaves nothing behind.
+func TestCloseWhileTokensAreAdded(t *testing.T) {
+	l := newLedger(t, []Budget{{Period: Total, Tokens: 1 << 40}})
+	for range 2000 {
+		m := open(t, l, alice, new(int))
+		begun := make(chan struct{})
+		var adding sync.WaitGroup
+		adding.Go(func() {
+			close(begun)
+			for !m.closed.Load() {
+				m.Add(1)
+			}
+		})
+		<-begun
+		m.Close()
+		adding.Wait()
+	}
+	for _, c := range l.counters {
+		if used := c.used.Load(); used != 0 {
+			t.Errorf("%d tokens are still counted of turns that are over", used)
+		}
+	}
+}
