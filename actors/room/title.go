@@ -74,7 +74,7 @@ func (r *Room) entitle() {
 func (r *Room) makeTitle() {
 	ctx, cancel := context.WithTimeout(context.Background(), titleTimeout)
 	r.titling = &titling{cancel: cancel}
-	m := titleMaker{Options: r.Options, chat: r.shown.Chat}
+	m := titleMaker{Options: r.Options, chat: r.shown.Chat, superseded: r.shown.Superseded}
 	ref, of := r.self.Ref(), r.titling
 	r.Turns.Go(func() {
 		defer cancel()
@@ -129,7 +129,8 @@ func (r *Room) stopTitling() {
 // A titleMaker makes one title, on a goroutine of its own.
 type titleMaker struct {
 	*Options
-	chat chat.Info
+	chat       chat.Info
+	superseded chat.Superseded // is not told to the model
 }
 
 // make asks the model, or takes the first words. The error is why the model
@@ -179,6 +180,9 @@ func (t titleMaker) begun(ctx context.Context) (question, answer string, err err
 	for record, err := range Records(ctx, t.Log.Read(string(t.chat.Room), 0)) {
 		if n++; err != nil || n > titleMaxRecords {
 			return question, "", err
+		}
+		if t.superseded.Hides(record) {
+			continue
 		}
 		switch e := record.Event.(type) {
 		case chat.MessageAdded:

@@ -180,3 +180,15 @@ func TestConfigure(t *testing.T) {
 		}
 	})
 }
+
+// What somebody has taken back is not in the title, and no model reads it.
+func TestTitleOfAnEditedChat(t *testing.T) {
+	actortest.Run(t, room.Options{Titles: room.Titles{On: true}}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		s.Assistant.On("my password", actortest.Hang())
+		s.Assistant.On(titlesPrompt("hello", "You said: hello"), actortest.Say("Hello"))
+		alice.Do(theChat, edit(alice.Send(theChat, "my password"), "hello"))
+		onlyTitle(t, s, "Hello")
+	})
+}
