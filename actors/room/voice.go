@@ -198,7 +198,7 @@ func (r *Room) writeDown() {
 		return
 	}
 	for _, u := range r.voice.unheard {
-		if !u.understood || u.gen == r.gen {
+		if !u.understood || u.gen == r.gen || r.starting(u.id) {
 			continue
 		}
 		u.gen = r.gen
@@ -208,6 +208,15 @@ func (r *Room) writeDown() {
 			ModelID: model, APISource: r.sourceOf(model), Modality: chat.ModalityAudio,
 		})
 	}
+}
+
+// starting reports whether the turn that answers the message is on its way to
+// the disk as started. What it is asked is read from there, where the message
+// must not be missing because it is behind.
+func (r *Room) starting(message chat.MessageID) bool {
+	turn, _ := r.head.Turn()
+	confirmed, _ := r.shown.Turn()
+	return turn.Unheard && turn.Prompt == message && turn.Attempt > 0 && (confirmed.ID != turn.ID || confirmed.Attempt != turn.Attempt)
 }
 
 // tellSpeaker tells who has said it what was understood, if that is what the

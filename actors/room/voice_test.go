@@ -186,6 +186,39 @@ func TestSpokenQuestionAmongSeveral(t *testing.T) {
 	})
 }
 
+// What is understood while its answer is on the way to the disk is what that
+// answers, behind what was said before.
+func TestHeardBeforeTheAnswerBegins(t *testing.T) {
+	onCall(t, room.Options{}, func(c *call) {
+		c.alice.Send(theChat, "one")
+		c.answer(c.asked().Answer, "first")
+		question := c.speak(c.alice)
+		hold := make(chan struct{})
+		c.Log.Fault(func(commit persistence.Commit) error {
+			if len(commit.Entries) > 0 && chat.Says(commit.Entries[0]) {
+				<-hold
+			}
+			return nil
+		})
+		started := c.Log.Hold()
+		c.alice.Tell(theChat, &room.Respond{})
+		synctest.Wait()
+		c.heard(question, "two?")
+		started()
+		synctest.Wait()
+		defer c.Log.Hold()() // the disk is slow with what was said
+		close(hold)
+		var got []string
+		ask := c.asked()
+		for _, m := range ask.Messages[1:] {
+			got = append(got, m.Content)
+		}
+		if diff := cmp.Diff([]string{"one", "first", ""}, got); diff != "" { // the session has heard the last
+			t.Errorf("asked (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // Who has said it is told what was understood, and the others that it was said.
 func TestWhoIsToldWhatWasHeard(t *testing.T) {
 	onCall(t, room.Options{}, func(c *call) {
