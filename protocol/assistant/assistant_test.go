@@ -96,6 +96,8 @@ func records() []recordTest {
 			e.State, e.By, e.Reason = chat.StateStopped, "bob", "interrupted by a new message"
 		})},
 		{"queued turn stopped", ended(func(e *chat.TurnEnded) { e.State, e.MessageID, e.By = chat.StateStopped, "", "bob" })},
+		{"queued turn failed", ended(func(e *chat.TurnEnded) { e.State, e.MessageID, e.Error = chat.StateFailed, "", refusal })},
+		{"queued live turn failed", live(func(e *chat.TurnEnded) { e.State, e.MessageID, e.Error = chat.StateFailed, "", refusal })},
 		{"turn failed", ended(func(e *chat.TurnEnded) { e.State, e.Content, e.Error = chat.StateFailed, "so far", refusal })},
 		{"turn failed at once", ended(func(e *chat.TurnEnded) { e.State, e.Error = chat.StateFailed, refusal })},
 		{"live message", chat.MessageAdded{

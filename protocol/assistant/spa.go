@@ -44,13 +44,10 @@ func (f *frames) spa(room string, r chat.Record) {
 			f.emit("receive_message", room, closing(e.MessageID, "incomplete", chat.Timestamp(r.At)))
 		}
 	case chat.TurnEnded:
-		if e.MessageID == "" && e.Error != nil { // it was not begun: its budget was used up
-			f.emit("message_error", "", spaError{e.Error.Message, e.Prompt, e.LocalID})
-		}
-		if e.MessageID == "" {
+		if e.MessageID == "" && e.Error == nil {
 			return
 		}
-		live := Live(e.APISource, e.LocalID)
+		live := e.MessageID != "" && Live(e.APISource, e.LocalID)
 		if live {
 			f.liveEnd(room, r, e)
 		}
@@ -60,10 +57,13 @@ func (f *frames) spa(room string, r chat.Record) {
 		if live && e.Error == nil {
 			return
 		}
-		if live { // its text has a bubble already
+		switch {
+		case live: // its text has a bubble already
 			e.Content = ""
-			r.Event = e
+		case e.MessageID == "": // it failed before it started, and the page wants an id
+			e.MessageID = chat.MessageID(e.TurnID)
 		}
+		r.Event = e
 		// The only event that frees the page's spinner, so it follows an error too (§9.4).
 		f.emit("receive_message", room, typed{
 			"sbaw.text_message.assistant", spaAnswer{spaShow(r), e.Usage, stopReason(e.State)},
