@@ -150,8 +150,9 @@ func readDelta(f engineio.Frame) (id, text string, offset int, ok bool) {
 		Done      *bool   `json:"done"`
 		Offset    *int    `json:"offset"`
 
-		Type string `json:"type"` // of a live answer
-		livePiece
+		Type  string         `json:"type"` // of a live answer
+		Item  chat.MessageID `json:"item_id"`
+		Delta string         `json:"delta"`
 	}
 	if json.Unmarshal(event[0], &name) != nil || json.Unmarshal(event[1], &body) != nil {
 		return "", "", 0, false

@@ -5,6 +5,7 @@ import (
 
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
+	"parlor/protocol/socketio"
 )
 
 // Live reports whether the SPA is told of an answer piece by piece, in the
@@ -16,11 +17,6 @@ func Live(source, localID string) bool { return source == chat.SourceRealtime &&
 // The bodies of the realtime family, WIRE-ASSISTANT §8, under the names that
 // the SPA knows: those of OpenAI's protocol before it became generally available.
 type (
-	livePiece struct {
-		Type  string         `json:"type"`
-		Item  chat.MessageID `json:"item_id"`
-		Delta string         `json:"delta"`
-	}
 	liveText struct {
 		Type       string         `json:"type"`
 		Item       chat.MessageID `json:"item_id"`
@@ -88,8 +84,19 @@ func LiveDelta(d Dialect, room chat.RoomID, messageID chat.MessageID, offset int
 	if spoken {
 		kind = transcriptDelta
 	}
-	f.emit("receive_message", string(room), livePiece{kind, messageID, text})
-	return f
+	return append(f, livePiece(room, kind, messageID, text))
+}
+
+// livePiece is written by hand, like chunk.
+func livePiece(room chat.RoomID, kind string, messageID chat.MessageID, delta string) engineio.Frame {
+	arg := make([]byte, 0, 96+len(delta)+len(delta)/8)
+	arg = append(arg, `{"type":"`...)
+	arg = append(arg, kind...)
+	arg = append(arg, `","item_id":`...)
+	arg = socketio.AppendString(arg, string(messageID))
+	arg = append(arg, `,"delta":`...)
+	arg = socketio.AppendString(arg, delta)
+	return socketio.EventFrame(Namespace, name("receive_message", string(room)), append(arg, '}'))
 }
 
 // Audio encodes a spoken piece of the answer messageID. It is for listening
@@ -97,13 +104,15 @@ func LiveDelta(d Dialect, room chat.RoomID, messageID chat.MessageID, offset int
 func Audio(d Dialect, room chat.RoomID, messageID chat.MessageID, audio string) []engineio.Frame {
 	var f frames
 	if d != SPA {
-		f.emit("audio", string(room), struct {
-			MessageID chat.MessageID `json:"message_id"`
-			Audio     string         `json:"audio"`
-		}{messageID, audio})
+		arg := make([]byte, 0, 64+len(audio))
+		arg = append(arg, `{"message_id":`...)
+		arg = socketio.AppendString(arg, string(messageID))
+		arg = append(arg, `,"audio":`...)
+		arg = socketio.AppendString(arg, audio)
+		f = append(f, socketio.EventFrame(Namespace, name("audio", string(room)), append(arg, '}')))
 	}
 	if d != Documented {
-		f.emit("receive_message", string(room), livePiece{audioDelta, messageID, audio})
+		f = append(f, livePiece(room, audioDelta, messageID, audio))
 	}
 	return f
 }
@@ -152,7 +161,7 @@ func Replay(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 // restart closes the SPA's bubble and opens one with text.
 func (f *frames) restart(room string, messageID chat.MessageID, text string) {
 	f.emit("receive_message", room, closing(messageID, "incomplete", ""))
-	f.emit("receive_message", room, livePiece{textDelta, messageID, text})
+	*f = append(*f, livePiece(chat.RoomID(room), textDelta, messageID, text))
 }
 
 // closing closes the SPA's bubble without saying anything.

@@ -68,3 +68,18 @@ func TestWhatWasHeard(t *testing.T) {
 		liveHead+`{"type":"conversation.item.input_audio_transcription.completed","item_id":"q","transcript":"hi"}]`)
 	wantLines(t, "documented", Heard(Documented, "ROOM", r), lines(Record(Documented, "ROOM", r))...)
 }
+
+// There is a piece for each token: encoding it costs what it does for everybody
+// else, which is four allocations.
+func TestLivePiecesAreCheap(t *testing.T) {
+	for name, encode := range map[string]func() []engineio.Frame{
+		"delta":             func() []engineio.Frame { return Delta(Documented, "ROOM", "a", 7, "hi") },
+		"live delta":        func() []engineio.Frame { return LiveDelta(SPA, "ROOM", "a", 7, "hi", true) },
+		"audio":             func() []engineio.Frame { return Audio(SPA, "ROOM", "a", "AAAA") },
+		"audio, documented": func() []engineio.Frame { return Audio(Documented, "ROOM", "a", "AAAA") },
+	} {
+		if got := testing.AllocsPerRun(100, func() { encode() }); got > 4 {
+			t.Errorf("%s: %v allocations, want at most 4", name, got)
+		}
+	}
+}
