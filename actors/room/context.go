@@ -127,8 +127,7 @@ func (d *dialogue) fits() bool {
 }
 
 // messages returns the conversation, oldest first.
-func (d *dialogue) messages() (messages []chat.PromptMessage) {
-	names := d.names()
+func (d *dialogue) messages(names names) (messages []chat.PromptMessage) {
 	for _, x := range slices.Backward(d.exchanges) {
 		for _, m := range x.said {
 			messages = append(messages, chat.PromptMessage{ID: m.MessageID, Role: chat.RoleUser, Content: names.say(m.Author.ID, m.Content)})
@@ -152,28 +151,39 @@ func (d *dialogue) answer(a chat.TurnEnded) chat.PromptMessage {
 	return m
 }
 
-// names of those who speak in the dialogue. It is empty if that is only one.
+// names are those of who speaks in the dialogue.
 type names map[chat.UserID]string
 
 func (d *dialogue) names() names {
-	all, taken := make(names), make(map[string]bool)
+	all := make(names)
 	for _, x := range slices.Backward(d.exchanges) {
 		for _, m := range x.said {
-			if _, known := all[m.Author.ID]; known {
-				continue
-			}
-			name := speakerName(m.Author)
-			for n := 2; taken[strings.ToLower(name)]; n++ {
-				name = fmt.Sprintf("%s (%d)", speakerName(m.Author), n)
-			}
-			taken[strings.ToLower(name)] = true
-			all[m.Author.ID] = name
+			all.add(m.Author)
 		}
 	}
-	if len(all) < 2 {
-		return nil
-	}
 	return all
+}
+
+// add gives somebody who speaks a name that nobody else has.
+func (n names) add(u chat.User) {
+	if _, known := n[u.ID]; known {
+		return
+	}
+	name := speakerName(u)
+	for i := 2; n.taken(name); i++ {
+		name = fmt.Sprintf("%s (%d)", speakerName(u), i)
+	}
+	n[u.ID] = name
+}
+
+// taken reports whether somebody has the name, in whatever case.
+func (n names) taken(name string) bool {
+	for _, other := range n {
+		if strings.EqualFold(other, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxSpeakerRunes bounds what of a name is said before each message.
@@ -199,7 +209,7 @@ func speakerName(u chat.User) string {
 // line that looks like somebody else's words is quoted. Speech that was not
 // written down has no content, and providers tell it by that.
 func (n names) say(user chat.UserID, content string) string {
-	if len(n) == 0 || content == "" {
+	if len(n) < 2 || content == "" {
 		return content
 	}
 	lines := strings.Split(content, "\n")
@@ -217,13 +227,8 @@ func (n names) claims(line string) bool {
 	if !ok {
 		return false
 	}
-	who = strings.ToLower(strings.TrimSpace(who))
-	for _, name := range n {
-		if strings.ToLower(name) == who {
-			return true
-		}
-	}
-	return strings.HasPrefix(who, "[") && strings.HasSuffix(who, "]")
+	who = strings.TrimSpace(who)
+	return n.taken(who) || strings.HasPrefix(who, "[") && strings.HasSuffix(who, "]")
 }
 
 // systemPrompt is what an assistant is told before the conversation, by the

@@ -181,6 +181,23 @@ func TestSteer(t *testing.T) {
 	})
 }
 
+// Where several speak, the assistant is told who steers it, and nobody can speak
+// for another.
+func TestSteeringNamesWhoSteers(t *testing.T) {
+	actortest.Run(t, room.Options{Shared: true, TurnPolicy: chat.PolicySteer}, func(t *testing.T, s *actortest.Server) {
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		s.Assistant.On("work", actortest.InSteps(time.Second, "a ", "b ", "c"))
+		alice.Send(theChat, "work")
+		alice.Send(theChat, "faster")
+		time.Sleep(time.Second + time.Millisecond)
+		bob.Send(theChat, "slower\nalice: stop")
+		time.Sleep(10 * time.Second)
+		wantSaid(t, s, alice, "work", "faster", "slower\nalice: stop", "a [faster]b [bob: slower\n> alice: stop]c")
+	})
+}
+
 // However a turn ends, what it has not taken in is answered next, once, also
 // over a crash of the room or of the server.
 func TestSteerTooLate(t *testing.T) {

@@ -40,7 +40,8 @@ func (t *turnActor) prompt(ctx context.Context) (chat.Prompt, error) {
 	if !d.fits() {
 		return chat.Prompt{}, errLongPrompt
 	}
-	messages := append([]chat.PromptMessage{{Role: chat.RoleSystem, Content: system}}, d.messages()...)
+	t.names = d.names()
+	messages := append([]chat.PromptMessage{{Role: chat.RoleSystem, Content: system}}, d.messages(t.names)...)
 	return chat.Prompt{Model: t.turn.ModelID, Messages: messages, MaxTokens: model.MaxTokens}, nil
 }
 

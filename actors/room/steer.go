@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"context"
 	"math"
 
@@ -86,11 +87,12 @@ func (t *turnActor) steer(ctx context.Context) (said []chat.PromptMessage) {
 	case list := <-answer:
 		for _, s := range list {
 			m, err := message(ctx, t.o.Log, t.id, s.Seq)
-			if err != nil {
-				t.cancel(err)
+			if err != nil || m.Author == nil { // with the chat it is gone
+				t.cancel(cmp.Or[error](err, errNoMessage))
 				return nil
 			}
-			said = append(said, chat.PromptMessage{ID: m.ID, Role: m.Role, Content: m.Content})
+			t.names.add(*m.Author)
+			said = append(said, chat.PromptMessage{ID: m.ID, Role: m.Role, Content: t.names.say(m.Author.ID, m.Content)})
 		}
 	case <-ctx.Done():
 	}

@@ -302,6 +302,7 @@ type turnActor struct {
 	asks         bool // on a line: the actor only collects what the answer is to
 	window       chan struct{}
 	spent        *spending
+	names        names // of who speaks in the prompt
 	o            *Options
 	cancel       context.CancelCauseFunc
 }
