@@ -89,23 +89,25 @@ func New(budgets []Budget, used iter.Seq2[persistence.Charge, error]) (*Ledger, 
 // add counts what is in the file, as far as it is of the periods that now is in.
 func (l *Ledger) add(c persistence.Charge, now time.Time) {
 	a := Account{chat.UserID(c.User), chat.RoomID(c.Room), chat.ModelID(c.Model)}
-	for _, counter := range l.of(a, c.Hour.Time()) {
-		if counter.end.IsZero() || counter.end.After(now) {
-			l.charge(counter, int64(c.Tokens()))
-		}
+	for _, counter := range l.of(a, c.Hour.Time(), now) {
+		l.charge(counter, int64(c.Tokens()))
 	}
 }
 
-// of returns the counters of the account in the periods that at is in.
-func (l *Ledger) of(a Account, at time.Time) (counters []*counter) {
+// of returns the counters of the account in the periods that both at and now
+// are in.
+func (l *Ledger) of(a Account, at, now time.Time) (counters []*counter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sweep(time.Now())
+	l.sweep(now)
 	for i, b := range l.budgets {
 		if !b.covers(a) {
 			continue
 		}
 		begin, end := b.Period.around(at)
+		if !end.IsZero() && !end.After(now) {
+			continue // a file may tell of years
+		}
 		key := counterKey{i, b.part(a), begin.Unix()}
 		c := l.counters[key]
 		if c == nil {
@@ -135,7 +137,8 @@ func (l *Ledger) Check(a Account) *chat.Error {
 	if l == nil {
 		return nil
 	}
-	for _, c := range l.of(a, time.Now()) {
+	now := time.Now()
+	for _, c := range l.of(a, now, now) {
 		if c.spent() {
 			return c.why
 		}
@@ -195,7 +198,8 @@ func (l *Ledger) Open(a Account, over func(*chat.Error)) (*Meter, *chat.Error) {
 	if l == nil {
 		return nil, nil
 	}
-	m := &Meter{ledger: l, over: over, counters: l.of(a, time.Now())}
+	now := time.Now()
+	m := &Meter{ledger: l, over: over, counters: l.of(a, now, now)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range m.counters {

@@ -269,3 +269,15 @@ func TestCloseWhileTokensAreAdded(t *testing.T) {
 		}
 	}
 }
+
+// Years of usage leave nothing in memory but what counts today.
+func TestPastPeriodsAreNotKept(t *testing.T) {
+	var past []persistence.Charge
+	for h := range 1000 {
+		past = append(past, spend(time.Now().Add(-time.Duration(h+1)*time.Hour), alice, 1))
+	}
+	l := newLedger(t, []Budget{{User: each, Period: Hour, Tokens: 10}}, past...)
+	if got := len(l.counters); got > 0 {
+		t.Errorf("%d counters of the past", got)
+	}
+}
