@@ -312,10 +312,9 @@ func (r *Room) delete(c *Delete) {
 }
 
 func (r *Room) remove(c Caller) {
-	r.run.cancel()
+	r.stopAll(c)
 	r.silence()
 	r.stopTitling()
-	r.stopAll(c)
 	ref := r.self.Ref()
 	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c, err}) })
 	r.deleting, r.handed = true, c
@@ -331,6 +330,7 @@ func (r *Room) stopAll(c Caller) {
 		ends = append(ends, end)
 	}
 	if len(ends) > 0 {
+		r.stopRuns(ends)
 		r.propose(Caller{}, "", nil, ends...)
 	}
 }

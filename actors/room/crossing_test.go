@@ -6,10 +6,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/persistence"
+	"parlor/protocol/chat"
 )
 
 // A deletion that the disk refuses has crossed the commit that starts a turn:
@@ -69,6 +71,38 @@ func TestHandedOverCommandIsAnsweredOnce(t *testing.T) {
 		synctest.Wait()
 		if reply, ok := alice.Reply(ref); !ok || reply.Err != nil { // Reply fails the test if there are two
 			t.Errorf("got %+v, %v, want an acknowledgement", reply, ok)
+		}
+	})
+}
+
+// What a deaf assistant still says when its chat is being deleted is not told:
+// its text has been recorded without that.
+func TestNoDeltaFollowsADelete(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		s.Assistant.On("talk", func(_ context.Context, say func(string) bool) error {
+			for say("a") {
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+		chats := []chat.ID{"1", "2", "3", "4", "5", "6", "7", "8"} // each goes on to talk every other time
+		for _, id := range chats {
+			alice.Create(id)
+			alice.Join(id)
+			alice.Send(id, "talk")
+		}
+		release := s.Log.Hold()
+		defer release()
+		for _, id := range chats {
+			alice.Tell(id, &room.Delete{})
+		}
+		synctest.Wait()
+		alice.Told()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if told := alice.Told(); len(told) > 0 {
+			t.Errorf("alice was told %q", told)
 		}
 	})
 }
