@@ -30,7 +30,8 @@ type Options = upstream.Options
 // share the connections. Who called [New] calls Close.
 type Client struct {
 	upstream *upstream.Client
-	openAI   bool // see isOpenAI
+	openAI   bool // see isAt
+	mistral  bool
 }
 
 // New returns a client of the API at baseURL ([DefaultBaseURL] if empty). An
@@ -44,7 +45,7 @@ func New(baseURL, key string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{up, isOpenAI(baseURL)}, nil
+	return &Client{up, isAt(baseURL, "openai.com"), isAt(baseURL, "mistral.ai")}, nil
 }
 
 // Close closes the connections that no stream uses. Streams that run go on.

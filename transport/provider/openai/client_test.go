@@ -101,6 +101,20 @@ func TestMaxTokens(t *testing.T) {
 	}
 }
 
+// TestUsageIsAskedFor checks that it is of all but who refuses such a request.
+func TestUsageIsAskedFor(t *testing.T) {
+	for url, want := range map[string]bool{
+		"":                               true,
+		"https://api.groq.com/openai/v1": true,
+		"https://notmistral.ai/v1":       true,
+		"https://api.mistral.ai/v1":      false,
+	} {
+		if got := newClient(t, url, Options{}).completion(hello).StreamOptions != nil; got != want {
+			t.Errorf("%q is asked for the usage: %v", url, got)
+		}
+	}
+}
+
 func TestNoKeyIsSentWithoutOne(t *testing.T) {
 	sent, url := record(t)
 	c, err := New(url, "", Options{})

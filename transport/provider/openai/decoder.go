@@ -29,10 +29,36 @@ type chunk struct {
 type choice struct {
 	Index int `json:"index"`
 	Delta struct {
-		Content upstream.Text `json:"content"`
+		Content parts         `json:"content"`
 		Refusal upstream.Text `json:"refusal"`
 	} `json:"delta"`
 	FinishReason api.FinishReason `json:"finish_reason"`
+}
+
+// parts are what a piece adds to the answer: text, or, of those models of
+// Mistral that think, a list of parts, of which some are text.
+// https://docs.mistral.ai/capabilities/reasoning
+type parts []upstream.Text
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (p *parts) UnmarshalJSON(raw []byte) error {
+	if raw[0] != '[' {
+		*p = make(parts, 1)
+		return json.Unmarshal(raw, &(*p)[0])
+	}
+	var list []struct {
+		Type string        `json:"type"`
+		Text upstream.Text `json:"text"`
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return err
+	}
+	for _, part := range list {
+		if part.Type == "text" {
+			*p = append(*p, part.Text)
+		}
+	}
+	return nil
 }
 
 // Event implements [upstream.Decoder].
@@ -68,7 +94,7 @@ func (c chunk) piece() (upstream.Piece, error) {
 		}
 		p.Whole = p.Whole || choice.FinishReason != ""
 		// A refusal is an answer too; the model gives either one or the other.
-		p.Text = append(p.Text, choice.Delta.Content, choice.Delta.Refusal)
+		p.Text = append(append(p.Text, choice.Delta.Content...), choice.Delta.Refusal)
 	}
 	return p, nil
 }

@@ -27,6 +27,9 @@ var streams = []struct {
 	message  string // of the provider_error, if not complete
 }{
 	{name: "content of another type", sent: []string{`data: {"choices":[{"delta":{"content":["a"]}}]}` + "\n\n"}, message: "something that is not an answer"},
+	{name: "parts of thought and of text", sent: []string{
+		`data: {"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}}]}` + "\n\n",
+		`data: {"choices":[{"delta":{"content":[{"type":"text","text":"Hel"}]}}]}` + "\n\n", lo, stop, end}, text: "Hello", complete: true},
 	{name: "more after DONE", sent: []string{hel, stop, end, lo, lo}, text: "Hel", complete: true},
 	{name: "end without DONE", sent: []string{hel, stop}, text: "Hel", complete: true},
 	{name: "DONE without its blank line", sent: []string{hel, stop, "data: [DONE]"}, text: "Hel", complete: true},

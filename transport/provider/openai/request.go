@@ -13,10 +13,9 @@ import (
 // completion is the request for p. Messages without content (a turn that was
 // stopped before its first word) are left out: the API refuses them.
 func (c *Client) completion(p chat.Prompt) api.ChatCompletionRequest {
-	r := api.ChatCompletionRequest{
-		Model:         string(p.Model),
-		Stream:        true,
-		StreamOptions: &api.StreamOptions{IncludeUsage: true},
+	r := api.ChatCompletionRequest{Model: string(p.Model), Stream: true}
+	if !c.mistral {
+		r.StreamOptions = &api.StreamOptions{IncludeUsage: true}
 	}
 	for _, m := range p.Messages {
 		if m.Content == "" {
@@ -33,11 +32,15 @@ func (c *Client) completion(p chat.Prompt) api.ChatCompletionRequest {
 	return r
 }
 
-// isOpenAI reports whether baseURL is OpenAI's own. There max_tokens is out of
-// date, and refused by newer models; elsewhere only max_tokens is known to all.
-func isOpenAI(baseURL string) bool {
+// isAt reports whether baseURL is of the domain. What is not, is taken to know
+// only what all servers do.
+//
+// At OpenAI max_tokens is out of date, and refused by newer models; elsewhere
+// only max_tokens is known to all. Mistral tells the usage unasked, and refuses
+// to be asked for it.
+func isAt(baseURL, domain string) bool {
 	u, err := url.Parse(baseURL)
-	return err == nil && (u.Hostname() == "openai.com" || strings.HasSuffix(u.Hostname(), ".openai.com"))
+	return err == nil && (u.Hostname() == domain || strings.HasSuffix(u.Hostname(), "."+domain))
 }
 
 // thinking are names of OpenAI's models that refuse max_tokens wherever they
