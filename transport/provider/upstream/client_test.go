@@ -147,6 +147,8 @@ func TestAskAgain(t *testing.T) {
 		after  time.Duration
 	}{
 		{name: "busy", status: 429, header: http.Header{"Retry-After": {"7"}}, again: true, after: 7 * time.Second},
+		{name: "no money", status: 429, body: `{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}`},
+		{name: "busy, of a kind that lasts elsewhere", status: 429, body: `{"object":"error","message":"Service tier capacity exceeded","type":"invalid_request_error","code":null}`, again: true},
 		{name: "busy until a time that is past", status: 503, header: http.Header{"Retry-After": {"Sun, 06 Nov 1994 08:49:37 GMT"}}, again: true},
 		{name: "busy for ever", status: 429, header: http.Header{"X-Should-Retry": {"false"}}},
 		{name: "a conflict that passes", status: 409, header: http.Header{"X-Should-Retry": {"true"}}, again: true},
@@ -169,7 +171,10 @@ func TestAskAgain(t *testing.T) {
 					w.Header()[name] = values
 				}
 				w.WriteHeader(test.status)
-				if test.body != "" {
+				switch {
+				case test.status != http.StatusOK:
+					io.WriteString(w, test.body)
+				case test.body != "":
 					io.WriteString(w, "data: "+test.body+"\n\n")
 				}
 			})

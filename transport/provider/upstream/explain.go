@@ -80,7 +80,7 @@ func (x *Explainer) Refused(resp *http.Response, body []byte) *Failure {
 	}
 	after, words := retryAfter(resp.Header)
 	f := wrong(text+words, nil)
-	f.Retryable, f.RetryAfter = retryable(resp), after
+	f.Retryable, f.RetryAfter = retryable(resp, body), after
 	return f
 }
 

@@ -3,6 +3,7 @@ package upstream
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -63,12 +64,13 @@ func retryableStatus(status int) bool {
 }
 
 // retryable does the same for a response. OpenAI and Anthropic know better in
-// single cases, and say so.
-func retryable(resp *http.Response) bool {
+// single cases, and say so; but OpenAI's 429 for an account without money,
+// which is told from one for a busy one by its body alone, says nothing.
+func retryable(resp *http.Response, body []byte) bool {
 	if should, err := strconv.ParseBool(resp.Header.Get("X-Should-Retry")); err == nil {
 		return should
 	}
-	return retryableStatus(resp.StatusCode)
+	return retryableStatus(resp.StatusCode) && !slices.Contains(kinds(body), any(noMoney))
 }
 
 // lasting are the types and codes of errors that would come again.
@@ -81,25 +83,15 @@ var lasting = map[string]bool{
 	"request_too_large":       true,
 	"content_filter":          true,
 	"context_length_exceeded": true,
-	"insufficient_quota":      true,
+	noMoney:                   true,
 }
+
+const noMoney = "insufficient_quota"
 
 // retryableReport reports whether what the provider says in a stream may pass.
 // It began to answer, so it does unless it says why not.
 func retryableReport(data []byte) bool {
-	type kind struct {
-		Type, Code any
-	}
-	var report struct {
-		Error json.RawMessage
-		kind
-	}
-	if json.Unmarshal(data, &report) != nil {
-		return true
-	}
-	var inner kind
-	_ = json.Unmarshal(report.Error, &inner) // it may be mere words
-	for _, v := range []any{report.Type, report.Code, inner.Type, inner.Code} {
+	for _, v := range kinds(data) {
 		switch v := v.(type) {
 		case string:
 			if lasting[v] {
@@ -112,6 +104,23 @@ func retryableReport(data []byte) bool {
 		}
 	}
 	return true
+}
+
+// kinds are the types and codes that the provider gives for an error.
+func kinds(data []byte) []any {
+	type kind struct {
+		Type, Code any
+	}
+	var report struct {
+		Error json.RawMessage
+		kind
+	}
+	if json.Unmarshal(data, &report) != nil {
+		return nil
+	}
+	var inner kind
+	_ = json.Unmarshal(report.Error, &inner) // it may be mere words
+	return []any{report.Type, report.Code, inner.Type, inner.Code}
 }
 
 // retryAfter reads the header Retry-After, RFC 9110 §10.2.3, and puts it into
