@@ -129,6 +129,9 @@ func (r *response) usage() *chat.Usage {
 	return &chat.Usage{PromptTokens: r.Usage.Input, CompletionTokens: r.Usage.Output, TotalTokens: r.Usage.Total}
 }
 
+// sessionExpired is the code with which OpenAI ends a session of an hour.
+const sessionExpired = "session_expired"
+
 type serverError struct {
 	Type    string `json:"type,omitempty"`
 	Code    string `json:"code,omitempty"`

@@ -28,6 +28,7 @@ type server struct {
 	t       *testing.T
 	refusal atomic.Pointer[providertest.Refusal]
 	peers   chan *peer
+	dials   atomic.Int32
 }
 
 func newServer(t *testing.T) *server { return &server{t: t, peers: make(chan *peer, 16)} }
@@ -44,6 +45,7 @@ func (s *server) client(o Options) *Client {
 }
 
 func (s *server) dial(context.Context, string, string) (net.Conn, error) {
+	s.dials.Add(1)
 	ours, theirs := net.Pipe()
 	ln := &oneConn{conn: theirs, closed: make(chan struct{})}
 	h := &http.Server{Handler: http.HandlerFunc(s.serve)}

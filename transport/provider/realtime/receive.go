@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"parlor/protocol/chat"
 	"parlor/transport/provider/upstream"
@@ -15,6 +16,7 @@ func (s *session) receive(r received) {
 		s.lost(s.lostBy(r.err, s.noticed))
 		return
 	}
+	s.noticed = nil
 	switch e := &r.serverEvent; e.Type {
 	case "error":
 		s.refused(cmp.Or(e.Error, new(serverError)))
@@ -40,11 +42,15 @@ func (s *session) receive(r received) {
 // refused handles an error event. It leaves the session open, and what it means
 // depends on the client event that it names. One that names none is taken for
 // the refusal of an answer that has not begun, and else kept: it may be why the
-// connection ends.
+// connection ends next. That of an expired session certainly is.
 func (s *session) refused(e *serverError) {
 	commit := slices.IndexFunc(s.commits, func(c commit) bool { return c.event == e.EventID })
 	created := slices.IndexFunc(s.items, func(i item) bool { return i.event != "" && i.event == e.EventID })
 	switch {
+	case e.Code == sessionExpired:
+		f := s.reported(e)
+		f.Retryable = true // though its type is that of a bad request
+		s.lost(f)
 	case e.EventID == s.config:
 		f := s.reported(e)
 		f.Retryable = false
@@ -62,7 +68,7 @@ func (s *session) refused(e *serverError) {
 			s.flight = nil
 			s.overdue.Stop()
 		}
-	default:
+	case e.EventID == "":
 		s.noticed = e
 	}
 }
@@ -110,17 +116,17 @@ func (s *session) committed(id string) {
 	if i := s.items.find(string(message)); i >= 0 {
 		s.items[i].id = id
 	}
-	s.heard[id] = message
+	s.heard[id] = heard{message, time.Now()}
 }
 
 // written tells what was understood of an item.
 func (s *session) written(id string, h chat.Heard) {
-	message, ok := s.heard[id]
+	said, ok := s.heard[id]
 	if !ok {
 		return
 	}
 	delete(s.heard, id)
-	h.MessageID = message
+	h.MessageID = said.message
 	s.out.put(chat.Delta{Heard: &h})
 }
 

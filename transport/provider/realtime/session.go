@@ -21,7 +21,7 @@ type session struct {
 	items   items
 	events  int          // counts the client events, to name them
 	config  string       // the one that configured the connection
-	noticed *serverError // the last one that belonged to nothing
+	noticed *serverError // that belonged to nothing, if it came last
 
 	asks    []*ask  // answers that are wanted, in order
 	flight  *flight // the answer that the provider gives
@@ -29,10 +29,10 @@ type session struct {
 	waiting bool    // for the next try
 	old     bool    // the connection is to be replaced
 
-	appended bool                      // there is speech that was not committed
-	lostPart bool                      // some of it went with a connection
-	commits  []commit                  // that the provider has not confirmed, in order
-	heard    map[string]chat.MessageID // by item: speech that is being written down
+	appended bool             // there is speech that was not committed
+	lostPart bool             // some of it went with a connection
+	commits  []commit         // that the provider has not confirmed, in order
+	heard    map[string]heard // by item: speech that is being written down
 
 	retry    *time.Timer // ends waiting
 	patience *time.Timer // the answer has to go on
@@ -47,9 +47,15 @@ type commit struct {
 	event   string
 }
 
+// heard is speech that became an item.
+type heard struct {
+	message chat.MessageID
+	at      time.Time
+}
+
 func newSession(c *Client, p chat.Prompt, modality string) *session {
 	return &session{
-		Client: c, prompt: p, modality: modality, out: newOutbox(c.opts.MaxBuffer), heard: make(map[string]chat.MessageID),
+		Client: c, prompt: p, modality: modality, out: newOutbox(c.opts.MaxBuffer), heard: make(map[string]heard),
 		retry: stopped(), patience: stopped(), overdue: stopped(), renewal: stopped(), pulse: time.NewTicker(c.opts.Heartbeat),
 	}
 }
@@ -131,7 +137,7 @@ func (s *session) input(ctx context.Context, in chat.Input) {
 func (s *session) proceed(ctx context.Context) {
 	switch {
 	case s.old && s.quiet():
-		s.drop(nil)
+		s.drop(errUnwritten)
 		s.open(ctx)
 	case len(s.asks) == 0 || s.waiting || s.flight != nil:
 	case s.conn == nil:
@@ -141,9 +147,15 @@ func (s *session) proceed(ctx context.Context) {
 	}
 }
 
-// quiet reports whether nothing would be lost with the connection.
+// quiet reports whether nothing would be lost with the connection. Words that
+// have not come for so long never will.
 func (s *session) quiet() bool {
-	return len(s.asks) == 0 && s.flight == nil && !s.appended && len(s.commits) == 0 && len(s.heard) == 0
+	for _, h := range s.heard {
+		if time.Since(h.at) < s.opts.FirstToken {
+			return false
+		}
+	}
+	return len(s.asks) == 0 && s.flight == nil && !s.appended && len(s.commits) == 0
 }
 
 // connected opens a connection if there is none, and reports whether there is
@@ -173,7 +185,7 @@ func (s *session) open(ctx context.Context) {
 		}
 		return // or else ctx has ended
 	}
-	s.conn, s.old = c, false
+	s.conn = c
 	s.renewal.Reset(s.opts.MaxAge)
 	s.pulse.Reset(s.opts.Heartbeat)
 	s.config = s.send(clientEvent{Type: "session.update", Session: &sessionConfig{
@@ -233,11 +245,11 @@ func (s *session) drop(f *upstream.Failure) {
 	for _, c := range s.commits {
 		s.deaf(c.message, f)
 	}
-	for _, message := range s.heard {
-		s.deaf(message, f)
+	for _, h := range s.heard {
+		s.deaf(h.message, f)
 	}
 	s.lostPart = s.lostPart || s.appended
-	s.conn, s.items, s.flight, s.commits, s.appended, s.noticed = nil, nil, nil, nil, false, nil
+	s.conn, s.old, s.items, s.flight, s.commits, s.appended, s.noticed = nil, false, nil, nil, nil, false, nil
 	clear(s.heard)
 	s.patience.Stop()
 	s.overdue.Stop()

@@ -208,6 +208,42 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
+// TestRenewalWithoutATranscript checks that words that never come do not keep a
+// connection until the provider ends it, in the midst of an answer perhaps.
+func TestRenewalWithoutATranscript(t *testing.T) {
+	in(t, Options{MaxAge: 10 * time.Minute}, func(t *testing.T, w *talk) {
+		w.in <- chat.AudioAppend{Audio: "AAAA"}
+		w.in <- chat.AudioCommit{MessageID: "s1"}
+		first := <-w.srv.peers
+		first.Committed()
+		time.Sleep(12 * time.Minute)
+		if len(w.srv.peers) == 0 {
+			t.Fatal("the connection is still the old one")
+		}
+		first.Gone()
+		if d := <-w.out; d.Heard == nil || d.Heard.MessageID != "s1" || d.Heard.Error == nil {
+			t.Errorf("got %+v, want word that s1 was not written down", d)
+		}
+	})
+}
+
+// TestRenewalThatFails checks that a provider out of reach is asked for a new
+// connection no more often than for any other.
+func TestRenewalThatFails(t *testing.T) {
+	in(t, Options{MaxAge: 10 * time.Minute, Retries: 2}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.answer("first")
+		w.ended("a1", chat.StateCompleted)
+		w.srv.refusal.Store(&providertest.Refusal{Status: http.StatusServiceUnavailable})
+		before := w.srv.dials.Load()
+		time.Sleep(time.Hour)
+		if got := w.srv.dials.Load() - before; got != 3 {
+			t.Errorf("dialed %d times, want once and 2 retries", got)
+		}
+	})
+}
+
 func TestReconnection(t *testing.T) {
 	o := Options{Retries: 3, Backoff: time.Second, MaxBackoff: 3 * time.Second}
 	in(t, o, func(t *testing.T, w *talk) {
@@ -261,6 +297,56 @@ func TestAskedAgainBeforeTheFirstPiece(t *testing.T) {
 		if !strings.Contains(end.Error.Message, "long enough") {
 			t.Errorf("failed with %v", end.Error)
 		}
+	})
+}
+
+// TestErrorThatIsOver checks that what the provider said long ago is not taken
+// for the end of its connection.
+func TestErrorThatIsOver(t *testing.T) {
+	in(t, Options{Retries: 1}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.Asked()
+		w.in <- chat.Cancel{Answer: "a1"}
+		w.ended("a1", chat.StateStopped)
+		e := p.until("response.cancel")
+		p.Finish(chat.Usage{}) // before the provider read that
+		tooLate := map[string]any{"type": "invalid_request_error", "code": "response_cancel_not_active", "message": "no active response"}
+		tooLate["event_id"] = e.EventID
+		p.send(map[string]any{"type": "error", "error": tooLate})
+		tooLate["event_id"] = nil
+		p.send(map[string]any{"type": "error", "error": tooLate})
+		synctest.Wait()
+
+		w.ask("a2", user("m2", "two"))
+		p.Asked()
+		p.HangUp()
+		if d := <-w.out; d.Retrying == nil || !strings.Contains(d.Retrying.Message, "connection") {
+			t.Errorf("got %+v, want word of a retry", d)
+		}
+		p = <-w.srv.peers
+		p.answer("second")
+		w.ended("a2", chat.StateCompleted)
+	})
+}
+
+// TestSessionExpired checks that the provider's limit costs no answer of which
+// nothing was told, though it is called an invalid request.
+func TestSessionExpired(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.asked()
+		p.send(map[string]any{"type": "error", "error": map[string]any{
+			"type": "invalid_request_error", "code": "session_expired", "message": "Your session hit the maximum duration of 60 minutes.",
+		}})
+		if d := <-w.out; d.Retrying == nil {
+			t.Errorf("got %+v, want word of a retry", d)
+		}
+		p.Gone()
+		p = <-w.srv.peers
+		p.answer("first")
+		w.ended("a1", chat.StateCompleted)
 	})
 }
 
