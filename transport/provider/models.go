@@ -304,6 +304,7 @@ func (m *Models) guard(h host) *guard.Guard {
 	o.Streams = cmp.Or(h.streams, o.Streams)
 	o.Wait = cmp.Or(h.at.firstToken, o.Wait)
 	o.Logger = cmp.Or(o.Logger, m.opts.Logger)
+	o.Shown, _, _ = strings.Cut(h.name, "@") // addresses are not for everybody
 	g := guard.New(h.name, o)
 	m.guards[h.name] = g
 	return g

@@ -82,6 +82,10 @@ type Options struct {
 	// CoolDown is how long the breaker stays open. Zero means [DefaultCoolDown].
 	CoolDown time.Duration
 
+	// Shown is the provider's name in what people are told. Empty means the
+	// name of the guard, which the metrics and the log have.
+	Shown string
+
 	// Metrics count what happens, Logger is told when the breaker opens and
 	// closes. Nil is for nobody.
 	Metrics *Metrics
@@ -123,9 +127,10 @@ type Guard struct {
 	inFlight atomic.Int64
 }
 
-// New returns a guard of the provider that people know as name.
+// New returns a guard of the provider that is known as name.
 func New(name string, o Options) *Guard {
 	o = o.withDefaults()
+	o.Shown = cmp.Or(o.Shown, name)
 	g := &Guard{
 		name: name, opts: o,
 		places:  make(chan struct{}, o.Streams),
@@ -138,7 +143,7 @@ func New(name string, o Options) *Guard {
 // Health returns how the provider fares.
 func (g *Guard) Health() chat.Health {
 	state, retryAt := g.breaker.state()
-	return chat.Health{Provider: g.name, State: state, RetryAt: retryAt}
+	return chat.Health{Provider: g.opts.Shown, State: state, RetryAt: retryAt}
 }
 
 // Stream asks provider and yields its answer, as [Provider] does.
@@ -171,7 +176,7 @@ func (g *Guard) place(ctx context.Context) (leave func(), err error) {
 	case <-timer.C:
 		g.opts.Metrics.request(g.name, outcomeCrowded)
 		return nil, chat.Refuse(chat.CodeProviderTimeout,
-			fmt.Sprintf("%s is busy: it answers %d others, and none of them was done within %s", g.name, g.opts.Streams, g.opts.Wait))
+			fmt.Sprintf("%s is busy: it answers %d others, and none of them was done within %s", g.opts.Shown, g.opts.Streams, g.opts.Wait))
 	}
 }
 
@@ -180,8 +185,8 @@ func (g *Guard) refusal() error {
 	g.opts.Metrics.request(g.name, outcomeRefused)
 	h := g.Health()
 	if h.State != chat.ProviderOpen {
-		return chat.Refuse(chat.CodeProviderError, g.name+" has failed too often; whether it answers again is being tried")
+		return chat.Refuse(chat.CodeProviderError, g.opts.Shown+" has failed too often; whether it answers again is being tried")
 	}
 	return chat.Refuse(chat.CodeProviderError, fmt.Sprintf("%s has failed too often; it will be asked again in %s, at %s",
-		g.name, time.Until(h.RetryAt).Round(time.Second), chat.Timestamp(h.RetryAt)))
+		g.opts.Shown, time.Until(h.RetryAt).Round(time.Second), chat.Timestamp(h.RetryAt)))
 }
