@@ -94,7 +94,10 @@ func (c Config) model() chat.Model {
 
 func (c Config) upstream() string {
 	name := strings.TrimPrefix(c.ModelID, suitePrefix)
-	return cmp.Or(c.UpstreamModel, strings.TrimPrefix(name, c.Provider+":"))
+	if provider, model, ok := suiteName(chat.ModelID(c.ModelID)); ok && provider == providerName(c.Provider) {
+		name = model
+	}
+	return cmp.Or(c.UpstreamModel, name)
 }
 
 // Validate returns all that is wrong with the two lists, each with the entry

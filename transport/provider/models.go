@@ -266,7 +266,7 @@ func (m *Models) hostFor(c Config) (host, error) {
 		// Not naming it: somebody may have put the key itself there.
 		return host{}, errors.New("key_var: the environment variable that it names is not set")
 	case c.KeyVar == "" && c.BaseURL == "" && h.unset != "":
-		return host{}, errors.New("key_var: is missing, and " + h.unset)
+		return host{}, fmt.Errorf("provider: %s cannot be asked: %s", h.name, h.unset)
 	case c.BaseURL == "" && h.at.baseURL == "":
 		return host{}, errors.New("base_url: is missing, and " + h.unset)
 	}
