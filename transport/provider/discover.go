@@ -24,8 +24,8 @@ const (
 	discoverEvery    = time.Minute
 	discoverPause    = 5 * time.Second // between two looks, however often models are listed
 	discoverTimeout  = 2 * time.Second
-	maxDiscoverBytes = 1 << 20
-	maxDiscovered    = 200 // models of one server
+	maxDiscoverBytes = 4 << 20 // OpenRouter's list is long
+	maxDiscovered    = 200     // models of one server
 )
 
 // A discovery keeps the list of the models that servers say they have.
@@ -147,6 +147,8 @@ func (d *discovery) note(h host, models []chat.Model, err error) {
 		d.found[h.name] = models
 	case known:
 		d.found[h.name] = nil
+	case h.discover != nil && d.looks == 0: // or it need not be there
+		d.log.Warn("the models of a provider cannot be listed", "provider", h.name, "err", err)
 	}
 	if len(had) != len(d.found[h.name]) {
 		d.log.Info("local models", "provider", h.name, "models", len(models))
@@ -168,6 +170,9 @@ func (d *discovery) ask(ctx context.Context, h host) ([]chat.Model, error) {
 	req.Header.Set("User-Agent", "parlor")
 	h.at.limits(upstream.Options{}).SetKey(req.Header, "Authorization", "Bearer ", h.at.key)
 	resp, err := d.http.Do(req)
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // without the URL, whose query may hold a key
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -175,11 +180,12 @@ func (d *discovery) ask(ctx context.Context, h host) ([]chat.Model, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("status %d", resp.StatusCode)
 	}
-	return decodeModels(h.name, io.LimitReader(resp.Body, maxDiscoverBytes))
+	return h.decodeModels(io.LimitReader(resp.Body, maxDiscoverBytes))
 }
 
-// decodeModels reads OpenAI's list of models.
-func decodeModels(provider string, body io.Reader) ([]chat.Model, error) {
+// decodeModels reads OpenAI's list of models. Some, as OpenRouter, do not call
+// it a list; whoever answers at a usual port is a stranger and has to.
+func (h host) decodeModels(body io.Reader) ([]chat.Model, error) {
 	var list struct {
 		Object string `json:"object"`
 		Data   []struct {
@@ -190,12 +196,12 @@ func decodeModels(provider string, body io.Reader) ([]chat.Model, error) {
 	if err := json.NewDecoder(body).Decode(&list); err != nil {
 		return nil, err
 	}
-	if list.Object != "list" {
+	if list.Object != "list" && (h.discover == nil || list.Data == nil) {
 		return nil, errors.New("it is no list of models")
 	}
 	models := []chat.Model{}
 	for _, m := range list.Data {
-		id := provider + ":" + m.ID
+		id := h.name + ":" + m.ID
 		if m.ID == "" || !validModelID(id) || len(models) == maxDiscovered {
 			continue
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -243,6 +245,40 @@ func TestDiscoveryOfStrangers(t *testing.T) {
 	}
 	if !hung.Load() {
 		t.Error("the server that hangs was not asked")
+	}
+}
+
+// A provider that the operator wants to be asked may leave out what it is, and
+// the log says why it has no models.
+func TestDiscoveryThatIsWanted(t *testing.T) {
+	yes := true
+	for answer, want := range map[string]string{
+		`{"data":[{"id":"a/x"}]}`: "",
+		`{"models":[]}`:           "no list",
+		"":                        "status 403",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork()
+			n.serve("10.0.0.6:80", func(w http.ResponseWriter, _ *http.Request) {
+				if answer == "" {
+					w.WriteHeader(http.StatusForbidden)
+				}
+				io.WriteString(w, answer)
+			})
+			var log strings.Builder
+			m := newModels(t, n.options(Options{
+				Providers: map[string]ProviderConfig{"mine": {BaseURL: "http://10.0.0.6/v1?key=secret", Discover: &yes}},
+				Logger:    slog.New(slog.NewTextHandler(&log, nil)),
+			}))
+			time.Sleep(3 * discoverEvery)
+			m.Close()
+			if got := slices.Contains(ids(m.List()), "mine:a/x"); got != (want == "") {
+				t.Errorf("%s: listed: %v", answer, got)
+			}
+			if said := log.String(); strings.Count(said, "cannot be listed") > 1 || !strings.Contains(said, want) || strings.Contains(said, "secret") {
+				t.Errorf("%s: the log says %s", answer, said)
+			}
+		})
 	}
 }
 
