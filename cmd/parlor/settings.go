@@ -119,7 +119,7 @@ type row struct {
 	name   string
 	value  string // a secret is hidden
 	source string // "flag", "environment NAME", "file PATH:LINE" or "default"
-	list   bool   // errors quote the entry that is wrong, not the value
+	list   bool   // or a mapping: errors quote the entry that is wrong, not the value
 }
 
 // Development reports whether users are taken at their word because there is

@@ -256,7 +256,7 @@ func TestWrongValues(t *testing.T) {
 		{"budgets", `[{"perod":"day"}]`, "perod"},
 		{"context-window", "0", "more than 0"},
 		{"titles", "yes", "on or off"},
-		{"providers", `{"a":{"base_url":"h"}}`, "base_url"},
+		{"providers", `{"a":{"base_url":"h"}}`, `providers: providers["a"]: base_url`},
 		{"providers", `{"a":{"base_url":"http://h","key":"k"}}`, "JSON"},
 		{"providers", `{"a":{"base_url":"http://h","silence_timeout":"long"}}`, "JSON"},
 		{"providers", `[]`, "mapping"},
