@@ -19,8 +19,10 @@ const finishError api.FinishReason = "error"
 type decoder struct{}
 
 // chunk is what we need of the data of one event, and no more: servers differ
-// in the rest. Error has many shapes.
+// in the rest. Error has many shapes; instead of it, Object is "error" where
+// the event itself is one, at Mistral and older vLLM.
 type chunk struct {
+	Object  any             `json:"object"`
 	Choices []choice        `json:"choices"`
 	Usage   *api.Usage      `json:"usage"`
 	Error   json.RawMessage `json:"error"`
@@ -70,7 +72,7 @@ func (decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	if err := json.Unmarshal(data, &c); err != nil {
 		return upstream.Piece{}, err
 	}
-	if len(c.Error) > 0 && string(c.Error) != "null" {
+	if len(c.Error) > 0 && string(c.Error) != "null" || c.Object == "error" {
 		return upstream.Piece{Report: data}, nil
 	}
 	return c.piece()

@@ -48,6 +48,7 @@ var streams = []struct {
 	{name: "DONE without a finish", sent: []string{hel, end}, text: "Hel", message: "the answer was cut off"},
 	{name: "usage without a finish", sent: []string{hel, usage358, end}, text: "Hel", message: "the answer was cut off"},
 	{name: "error as text", sent: []string{hel, `data: {"error":"overloaded"}` + "\n\n"}, text: "Hel", message: "the provider failed: overloaded"},
+	{name: "error as the event", sent: []string{hel, `data: {"object":"error","message":"too long","type":"BadRequestError","code":400}` + "\n\n", end}, text: "Hel", message: "the provider failed: too long"},
 	{name: "error event in JSON", sent: []string{hel, "event: error\ndata: {\"detail\":\"overloaded\"}\n\n"}, text: "Hel", message: "the provider failed: overloaded"},
 	{name: "error with choices", sent: []string{hel, `data: {"error":{"code":502,"message":"overloaded"},"choices":[{"delta":{"content":""},"finish_reason":"error"}]}` + "\n\n"}, text: "Hel", message: "the provider failed: overloaded"},
 	{name: "error after the finish", sent: []string{hel, stop, `data: {"error":{"message":"overloaded"}}` + "\n\n"}, text: "Hel", message: "the provider failed: overloaded"},
