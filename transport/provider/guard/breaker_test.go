@@ -102,6 +102,7 @@ func TestProbe(t *testing.T) {
 	}{
 		{"fails", fails(broken), chat.ProviderOpen},
 		{"is refused", fails(wrongKey), chat.ProviderClosed},
+		{"finds nobody", fails(nowhere), chat.ProviderHalfOpen},
 		{"answers with nothing", says(0), chat.ProviderClosed},
 		{"is given up", hangs, chat.ProviderHalfOpen},
 	} {

@@ -104,6 +104,7 @@ var (
 	broken   = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderError, "it is broken"), Retryable: true}
 	late     = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderTimeout, "it is late")}
 	away     = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderTimeout, "it is away"), Retryable: true}
+	nowhere  = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderError, "its host was not found"), Unanswered: true}
 	wrongKey = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderError, "wrong key")}
 )
 

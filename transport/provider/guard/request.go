@@ -144,6 +144,8 @@ func judge(ctx context.Context, err error) (verdict, outcome) {
 		return bad, outcomeTimeout
 	case f.Retryable:
 		return bad, outcomeFailed
+	case f.Unanswered:
+		return none, outcomeFailed
 	}
 	return good, outcomeFailed
 }

@@ -234,8 +234,8 @@ func TestUnreachable(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got := ask(t, newClient(t, test.url+"?token=query-secret", providertest.Key, test.opts))
 			got.Check(t, "", test.code, test.message)
-			if f, ok := errors.AsType[*upstream.Failure](got.Err); !ok || f.Retryable != test.again {
-				t.Errorf("got %+v, want retryable %v", f, test.again)
+			if f, ok := errors.AsType[*upstream.Failure](got.Err); !ok || f.Retryable != test.again || !f.Unanswered {
+				t.Errorf("got %+v, want retryable %v, unanswered", f, test.again)
 			}
 			if text := chat.AsError(got.Err).Message; strings.Contains(text, "127.0.0.1") {
 				t.Errorf("the message %q names an address", text)

@@ -31,6 +31,12 @@ func NewExplainer(key string) *Explainer { return &Explainer{secretPattern(key)}
 // told the kind of trouble; addresses, and what came instead of HTTP, are only
 // in the cause.
 func (x *Explainer) Unreachable(err error) *Failure {
+	f := x.unreachable(err)
+	f.Unanswered = true
+	return f
+}
+
+func (x *Explainer) unreachable(err error) *Failure {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err // without the URL, whose query may hold a key

@@ -19,6 +19,10 @@ type Failure struct {
 	// says nothing of text that came before; who asks again looks at that.
 	Retryable bool
 
+	// Unanswered means that no response came, which proves nothing of the
+	// provider if it is not Retryable: it may be our own network.
+	Unanswered bool
+
 	// RetryAfter is how long the provider wants to be left alone. Zero means
 	// that it did not say.
 	RetryAfter time.Duration
