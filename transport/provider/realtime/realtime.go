@@ -78,7 +78,8 @@ type Options struct {
 	// nobody waits for opened again. Zero means 3; a negative number none.
 	Retries int
 
-	// Backoff is the delay before the first retry; it doubles up to MaxBackoff.
+	// Backoff is the longest delay before the first retry, and half of it the
+	// shortest; both double, up to MaxBackoff.
 	// Zero means 500 ms and 30 s.
 	Backoff, MaxBackoff time.Duration
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"parlor/protocol/chat"
@@ -228,11 +229,13 @@ func (s *session) lost(f *upstream.Failure) {
 	}
 }
 
-// wait waits before the next try: longer each time, and for as long as the
-// provider asked.
+// wait waits before the next try: for as long as the provider asked, and then
+// longer each time, but never twice the same: a provider that comes back must
+// not get all sessions at once.
 func (s *session) wait(tries int, f *upstream.Failure) {
 	s.waiting = true
-	s.retry.Reset(max(min(s.opts.Backoff<<(tries-1), s.opts.MaxBackoff), f.RetryAfter))
+	longest := min(s.opts.Backoff<<(tries-1), s.opts.MaxBackoff)
+	s.retry.Reset(f.RetryAfter + longest/2 + rand.N(longest/2+1))
 }
 
 // drop closes the connection, if there is one, and forgets what went with it:

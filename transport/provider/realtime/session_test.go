@@ -251,13 +251,19 @@ func TestReconnection(t *testing.T) {
 		p := <-w.srv.peers
 		p.answer("first")
 		w.ended("a1", chat.StateCompleted)
+		after := make(map[time.Duration]bool)
 		for _, want := range []time.Duration{time.Second, 2 * time.Second, 3 * time.Second} {
 			start := time.Now()
 			p.HangUp()
 			p = <-w.srv.peers
-			if got := time.Since(start); got != want {
-				t.Errorf("connected again after %v, want %v", got, want)
+			got := time.Since(start)
+			if got < want/2 || got > want {
+				t.Errorf("connected again after %v, want %v at most and half of it at least", got, want)
 			}
+			after[got] = true
+		}
+		if after[time.Second] && after[2*time.Second] && after[3*time.Second] {
+			t.Error("all sessions of a provider would come back together")
 		}
 		p.HangUp()
 		time.Sleep(time.Hour)
@@ -358,7 +364,7 @@ func TestRetryWaitsAsLongAsTheProviderAsks(t *testing.T) {
 		<-w.out
 		w.srv.refusal.Store(nil)
 		p := <-w.srv.peers
-		if got := time.Since(start); got != 7*time.Second {
+		if got := time.Since(start); got < 7*time.Second || got > 8*time.Second {
 			t.Errorf("asked again after %v", got)
 		}
 		p.answer("first")
