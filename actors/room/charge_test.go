@@ -1,6 +1,9 @@
 package room_test
 
 import (
+	"context"
+	"errors"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -196,4 +199,29 @@ func TestSubstituteIsCharged(t *testing.T) {
 			t.Errorf("charged %+v", c)
 		}
 	})
+}
+
+// What no turn can have used is estimated, and moves no budget the wrong way.
+func TestIncredibleUsageIsEstimated(t *testing.T) {
+	for name, u := range map[string]chat.Usage{
+		"nothing":   {},
+		"negative":  {PromptTokens: -5, CompletionTokens: 2, TotalTokens: -3},
+		"overflows": {PromptTokens: math.MaxInt64/2 + 1, CompletionTokens: math.MaxInt64/2 + 1, TotalTokens: math.MaxInt64},
+	} {
+		t.Run(name, func(t *testing.T) {
+			actortest.Run(t, room.Options{Ledger: newLedger(t, 1000)}, func(t *testing.T, s *actortest.Server) {
+				alice := s.User("alice")
+				alice.Create(theChat)
+				s.Assistant.Tell("how much", chat.Delta{Usage: &u})
+				s.Assistant.On("how much", actortest.Fail(func(context.Context) error { return errors.New("cut") }, "so much"))
+				alice.Send(theChat, "how much")
+				if e := onlyEnd(t, s); e.Usage == nil || !e.Usage.Estimated || e.Usage.TotalTokens <= 0 || e.Usage.TotalTokens > 100 {
+					t.Errorf("usage %+v", e.Usage)
+				}
+				if c := charges(t, s); len(c) != 1 || c[0].Tokens() == 0 || c[0].Tokens() > 100 {
+					t.Errorf("charged %+v", c)
+				}
+			})
+		})
+	}
 }

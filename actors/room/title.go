@@ -212,7 +212,7 @@ func (t titleMaker) ask(ctx context.Context, p chat.Prompt) (text string, usage 
 			return b.String(), usage, err
 		}
 		b.WriteString(d.Text)
-		if d.Usage != nil {
+		if d.Usage.Credible() {
 			usage = d.Usage
 		}
 		if b.Len() > titleMaxBytes {

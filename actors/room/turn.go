@@ -233,7 +233,7 @@ func (r *Room) said(run *run, m chat.Delta) {
 		return
 	}
 	r.news(run, m)
-	if m.Usage != nil {
+	if m.Usage.Credible() {
 		run.usage = m.Usage
 	}
 	if m.Tool != nil && len(run.tools) < maxTools {

@@ -216,6 +216,24 @@ type Usage struct {
 	Estimated bool `json:"estimated,omitempty"`
 }
 
+// maxTurnTokens is far more than any turn uses. Counters of tokens are added up
+// without looking for overflow.
+const maxTurnTokens = 1 << 30
+
+// Credible reports whether u can be what a turn has used. A provider that says
+// nothing, or nonsense, must not move budgets, least of all backwards.
+func (u *Usage) Credible() bool {
+	if u == nil || *u == (Usage{}) {
+		return false
+	}
+	for _, n := range []int{u.PromptTokens, u.CompletionTokens, u.TotalTokens} {
+		if n < 0 || n > maxTurnTokens {
+			return false
+		}
+	}
+	return true
+}
+
 // ModalityAudio marks what was spoken, and written down from that.
 const ModalityAudio = "audio"
 

@@ -104,6 +104,7 @@ func TestStreams(t *testing.T) {
 		{"unknown deltas", begun + opened + strings.Replace(text("x"), "text_delta", "news_delta", 1) + text("Hel") + ended + stopped, "Hel", &counted},
 		{"no names of events", "data: " + `{"type":"message_start","message":{"usage":{"input_tokens":1}}}` + "\n\n" + text("Hel") + ended + stopped, "Hel", &chat.Usage{PromptTokens: 1, CompletionTokens: 15, TotalTokens: 16}},
 		{"usage of the prompt at the end", begun + text("Hel") + strings.Replace(ended, `"output_tokens"`, `"input_tokens":4,"cache_read_input_tokens":null,"output_tokens"`, 1) + stopped, "Hel", &chat.Usage{PromptTokens: 124, CompletionTokens: 15, TotalTokens: 139}},
+		{"usage that is none", begun + text("Hel") + strings.Replace(ended, `{"output_tokens":15}`, `[15]`, 1) + stopped, "Hel", &chat.Usage{PromptTokens: 123, CompletionTokens: 1, TotalTokens: 124}},
 		{"stopped for another reason", begun + text("Hel") + strings.Replace(ended, "end_turn", "refusal", 1) + stopped, "Hel", &counted},
 		{"end without message_stop", begun + text("Hel") + ended, "Hel", &counted},
 		{"more after the end", begun + text("Hel") + ended + stopped + text("lo"), "Hel", &counted},

@@ -58,11 +58,9 @@ func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	case "ping":
 		return upstream.Piece{Idle: true}, nil
 	case "message_start":
-		u, err := d.count(ev.Message.Usage)
-		return upstream.Piece{Usage: u}, err
+		return upstream.Piece{Usage: d.count(ev.Message.Usage)}, nil
 	case "message_delta":
-		u, err := d.count(ev.Usage)
-		return upstream.Piece{Usage: u, Whole: ev.Delta.StopReason != ""}, err
+		return upstream.Piece{Usage: d.count(ev.Usage), Whole: ev.Delta.StopReason != ""}, nil
 	case "message_stop":
 		return upstream.Piece{Last: true}, nil
 	}
@@ -89,14 +87,12 @@ func (ev event) text() []upstream.Text {
 }
 
 // count takes in what raw says, which is only what has changed, and returns the
-// usage so far; nil if raw says nothing.
-func (d *decoder) count(raw json.RawMessage) (*chat.Usage, error) {
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	if err := json.Unmarshal(raw, &d.usage); err != nil {
-		return nil, err
+// usage so far; nil if raw says nothing, or what is no usage and not to cost an
+// answer.
+func (d *decoder) count(raw json.RawMessage) *chat.Usage {
+	if json.Unmarshal(raw, &d.usage) != nil {
+		return nil
 	}
 	in, out := d.usage.Input+d.usage.CacheCreation+d.usage.CacheRead, d.usage.Output
-	return &chat.Usage{PromptTokens: in, CompletionTokens: out, TotalTokens: in + out}, nil
+	return &chat.Usage{PromptTokens: in, CompletionTokens: out, TotalTokens: in + out}
 }

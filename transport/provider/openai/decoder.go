@@ -20,11 +20,12 @@ type decoder struct{}
 
 // chunk is what we need of the data of one event, and no more: servers differ
 // in the rest. Error has many shapes; instead of it, Object is "error" where
-// the event itself is one, at Mistral and older vLLM.
+// the event itself is one, at Mistral and older vLLM. Usage has some shapes that
+// are not to cost an answer.
 type chunk struct {
 	Object  any             `json:"object"`
 	Choices []choice        `json:"choices"`
-	Usage   *api.Usage      `json:"usage"`
+	Usage   json.RawMessage `json:"usage"`
 	Error   json.RawMessage `json:"error"`
 }
 
@@ -80,12 +81,9 @@ func (decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 
 func (c chunk) piece() (upstream.Piece, error) {
 	var p upstream.Piece
-	if c.Usage != nil {
-		p.Usage = &chat.Usage{
-			PromptTokens:     c.Usage.PromptTokens,
-			CompletionTokens: c.Usage.CompletionTokens,
-			TotalTokens:      c.Usage.TotalTokens,
-		}
+	var u *api.Usage
+	if json.Unmarshal(c.Usage, &u) == nil && u != nil {
+		p.Usage = &chat.Usage{PromptTokens: u.PromptTokens, CompletionTokens: u.CompletionTokens, TotalTokens: u.TotalTokens}
 	}
 	for _, choice := range c.Choices {
 		if choice.Index != 0 { // only one was asked for

@@ -45,6 +45,11 @@ var streams = []struct {
 	{name: "another choice", sent: []string{hel, strings.Replace(lo, `"index":0`, `"index":1`, 1), stop, end}, text: "Hel", complete: true},
 	{name: "unusual members", sent: []string{`data: {"id":7,"created":1.5,"object":null,"error":null,"choices":[{"delta":{"content":"Hel","x":1}}]}` + "\n\n", stop, end}, text: "Hel", complete: true},
 
+	{name: "usage in fractions", sent: []string{hel, stop, `data: {"choices":[],"usage":{"prompt_tokens":3.5}}` + "\n\n", end}, text: "Hel", complete: true},
+	{name: "usage past counting", sent: []string{hel, stop, `data: {"choices":[],"usage":{"prompt_tokens":99999999999999999999}}` + "\n\n", end}, text: "Hel", complete: true},
+	{name: "usage of another type", sent: []string{hel, `data: {"choices":[],"usage":[]}` + "\n\n", stop, end}, text: "Hel", complete: true},
+	{name: "no usage", sent: []string{hel, `data: {"choices":[],"usage":null}` + "\n\n", stop, end}, text: "Hel", complete: true},
+
 	{name: "DONE without a finish", sent: []string{hel, end}, text: "Hel", message: "the answer was cut off"},
 	{name: "usage without a finish", sent: []string{hel, usage358, end}, text: "Hel", message: "the answer was cut off"},
 	{name: "error as text", sent: []string{hel, `data: {"error":"overloaded"}` + "\n\n"}, text: "Hel", message: "the provider failed: overloaded"},

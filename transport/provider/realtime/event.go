@@ -3,6 +3,7 @@ package realtime
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 
 	"parlor/protocol/chat"
@@ -114,19 +115,20 @@ type response struct {
 		Reason string       `json:"reason"`
 		Error  *serverError `json:"error"`
 	} `json:"status_details"`
-	Usage struct {
-		Input  int `json:"input_tokens"`
-		Output int `json:"output_tokens"`
-		Total  int `json:"total_tokens"`
-	} `json:"usage"`
+	Usage json.RawMessage `json:"usage"` // which is not to cost an answer, whatever it is
 }
 
 // usage returns what the answer has cost, or nil if the provider did not say.
 func (r *response) usage() *chat.Usage {
-	if r.Usage.Total == 0 {
+	var u struct {
+		Input  int `json:"input_tokens"`
+		Output int `json:"output_tokens"`
+		Total  int `json:"total_tokens"`
+	}
+	if json.Unmarshal(r.Usage, &u) != nil || u.Total == 0 {
 		return nil
 	}
-	return &chat.Usage{PromptTokens: r.Usage.Input, CompletionTokens: r.Usage.Output, TotalTokens: r.Usage.Total}
+	return &chat.Usage{PromptTokens: u.Input, CompletionTokens: u.Output, TotalTokens: u.Total}
 }
 
 // sessionExpired is the code with which OpenAI ends a session of an hour.
