@@ -154,7 +154,8 @@ func judge(ctx context.Context, err error) (verdict, outcome) {
 // if that can help.
 func (r *request) pause(err error, retries int) (d time.Duration, again bool) {
 	var f *upstream.Failure
-	if r.begun || r.ctx.Err() != nil || retries >= r.opts.Retries || !errors.As(err, &f) || !f.Retryable {
+	if r.begun || r.ctx.Err() != nil || retries >= r.opts.Retries || !errors.As(err, &f) || !f.Retryable ||
+		f.RetryAfter > r.opts.RetryBudget { // also centuries, which would overflow what follows
 		return 0, false
 	}
 	d = f.RetryAfter + backoff(r.opts.RetryDelay, retries)

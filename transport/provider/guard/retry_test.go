@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,6 +107,7 @@ func TestRetryAfter(t *testing.T) {
 	}{
 		{"is waited for", 20 * time.Second, 2, 20 * time.Second, ""},
 		{"longer than the budget", 2 * time.Minute, 1, 0, "it is busy (retry after 2m0s)"},
+		{"longer than can be added to", math.MaxInt64, 1, 0, "it is busy (retry after 2562047h47m16.854775807s)"},
 		{"in all longer than the budget", 20 * time.Second, 2, 20 * time.Second, "it is busy (retry after 20s)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
