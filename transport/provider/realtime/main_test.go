@@ -27,6 +27,7 @@ const testKey = providertest.Key
 type server struct {
 	t       *testing.T
 	refusal atomic.Pointer[providertest.Refusal]
+	mute    atomic.Bool // says nothing first
 	peers   chan *peer
 	dials   atomic.Int32
 }
@@ -103,7 +104,9 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		return pong(data)
 	})
 	go p.read()
-	p.Send(`{"type":"session.created","session":{"type":"realtime"}}`)
+	if !s.mute.Load() {
+		p.Send(`{"type":"session.created","session":{"type":"realtime"}}`)
+	}
 	s.peers <- p
 }
 

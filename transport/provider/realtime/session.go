@@ -136,14 +136,17 @@ func (s *session) input(ctx context.Context, in chat.Input) {
 
 // proceed does what now can be done, if it is the session that has to act.
 func (s *session) proceed(ctx context.Context) {
-	switch {
-	case s.old && s.quiet():
+	if s.old && s.quiet() {
 		s.drop(errUnwritten)
 		s.open(ctx)
-	case len(s.asks) == 0 || s.waiting || s.flight != nil:
-	case s.conn == nil:
+	}
+	if len(s.asks) == 0 || s.waiting || s.flight != nil {
+		return
+	}
+	if s.conn == nil {
 		s.open(ctx)
-	default:
+	}
+	if s.conn != nil { // at once: a provider that says nothing must not hold the answer up for ever
 		s.ask(s.asks[0])
 	}
 }
@@ -207,7 +210,8 @@ func (s *session) send(e clientEvent) string {
 }
 
 // lost deals with a connection that was lost or could not be opened. An answer
-// that waits for one is asked for again, unless some of it was told.
+// that waits for one is asked for again, unless some of it was told or the
+// provider wants to be left alone for longer than anybody waits.
 func (s *session) lost(f *upstream.Failure) {
 	if s.conn != nil && time.Since(s.conn.opened) > s.opts.MaxBackoff {
 		s.tries = 0
@@ -216,7 +220,7 @@ func (s *session) lost(f *upstream.Failure) {
 	switch {
 	case len(s.asks) > 0:
 		a := s.asks[0]
-		if a.told || !f.Retryable || a.tries >= s.opts.Retries {
+		if a.told || !f.Retryable || a.tries >= s.opts.Retries || f.RetryAfter > s.opts.MaxBackoff {
 			s.end(a, chat.Ended{State: chat.StateFailed, Error: f.Err})
 			return
 		}

@@ -372,6 +372,48 @@ func TestRetryWaitsAsLongAsTheProviderAsks(t *testing.T) {
 	})
 }
 
+// Nobody waits for centuries because a provider asks for them.
+func TestNoRetryAfterTooLong(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.srv.refusal.Store(&providertest.Refusal{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"4000000000"}}})
+		start := time.Now()
+		w.ask("a1", user("m1", "one"))
+		if _, end := w.ended("a1", chat.StateFailed); !strings.Contains(end.Error.Message, "4000000000") || time.Since(start) != 0 {
+			t.Errorf("failed with %v after %v", end.Error, time.Since(start))
+		}
+	})
+}
+
+func TestProviderThatSaysNothingFirst(t *testing.T) {
+	in(t, Options{FirstToken: 2 * time.Second}, func(t *testing.T, w *talk) {
+		w.srv.mute.Store(true)
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.answer("first")
+		w.ended("a1", chat.StateCompleted)
+		p.HangUp()
+
+		start := time.Now()
+		w.ask("a2", user("m1", "one"), user("m2", "two"))
+		if _, end := w.ended("a2", chat.StateFailed); end.Error.Code != chat.CodeProviderTimeout || time.Since(start) > 3*time.Second {
+			t.Errorf("failed with %v after %v", end.Error, time.Since(start))
+		}
+	})
+}
+
+func TestUsageThatIsNone(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.Asked()
+		p.Say("first")
+		p.done("completed", map[string]any{"usage": map[string]any{"total_tokens": 1.5}})
+		if text, _ := w.ended("a1", chat.StateCompleted); text != "first" {
+			t.Errorf("got %q", text)
+		}
+	})
+}
+
 func TestCancelBeforeTheResponseExists(t *testing.T) {
 	in(t, Options{}, func(t *testing.T, w *talk) {
 		w.ask("a1", user("m1", "one"))
