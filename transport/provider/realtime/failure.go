@@ -44,7 +44,7 @@ func (c *Client) lostBy(err error, last *serverError) *upstream.Failure {
 		return failure("the provider sent an event that is too long", err)
 	}
 	f := failure("the connection to the provider broke", errors.New(c.explain.Clean(err.Error())))
-	if errors.As(err, &closed) && closed.Text != "" {
+	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure && closed.Text != "" { // or else the words are not its
 		f = failure("the provider closed the connection: "+c.explain.Clean(closed.Text), nil)
 	}
 	f.Retryable = true

@@ -327,7 +327,7 @@ func TestErrorThatIsOver(t *testing.T) {
 		w.ask("a2", user("m2", "two"))
 		p.Asked()
 		p.HangUp()
-		if d := <-w.out; d.Retrying == nil || !strings.Contains(d.Retrying.Message, "connection") {
+		if d := <-w.out; d.Retrying == nil || !strings.Contains(d.Retrying.Message, "connection to the provider broke") {
 			t.Errorf("got %+v, want word of a retry", d)
 		}
 		p = <-w.srv.peers
