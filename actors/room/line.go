@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime/debug"
@@ -152,7 +153,7 @@ func (r *Room) answerEnded(run *run, e chat.Ended) {
 	case chat.StateStopped:
 		r.stopRun("", "the provider stopped the answer")
 	default:
-		r.endRun(e.Error)
+		r.endRun(cmp.Or(e.Error, errLineLost))
 	}
 }
 

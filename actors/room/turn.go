@@ -165,6 +165,8 @@ func (r *Room) begin(e chat.TurnStarted) {
 	run := &run{
 		turn: turn, number: r.runs, live: r.live(turn),
 		window: make(chan struct{}, deltaWindow), spent: new(spending),
+		expiry: r.self.After(r.TurnTimeout, &answered{r.runs, chat.Refuse(chat.CodeProviderTimeout,
+			fmt.Sprintf("the assistant did not finish within %s", r.TurnTimeout))}),
 	}
 	spent := r.meter(run)
 	r.run = run // first: a line to another model may have to be hung up
@@ -182,8 +184,6 @@ func (r *Room) begin(e chat.TurnStarted) {
 		panic("room: spawn a turn: " + err.Error())
 	}
 	run.actor = ref
-	run.expiry = r.self.After(r.TurnTimeout, &answered{run.number, chat.Refuse(chat.CodeProviderTimeout,
-		fmt.Sprintf("the assistant did not finish within %s", r.TurnTimeout))})
 	if spent != nil {
 		r.endRun(spent)
 	}
