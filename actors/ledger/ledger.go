@@ -22,6 +22,7 @@ package ledger
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ import (
 // nil Ledger knows no budgets.
 type Ledger struct {
 	budgets []Budget
+	oneName func(chat.ModelID) chat.ModelID
 
 	mu       sync.Mutex
 	counters map[counterKey]*counter
@@ -70,13 +72,18 @@ type counter struct {
 func (c *counter) spent() bool { return c.used.Load() >= c.limit }
 
 // New returns a ledger of budgets, which are valid, that begins with what was
-// used before. It is nil, and reads nothing, if there are no budgets.
-func New(budgets []Budget, used iter.Seq2[persistence.Charge, error]) (*Ledger, error) {
+// used before. It is nil, and reads nothing, if there are no budgets. A model
+// may be asked by several names: oneName returns the one that counts.
+func New(budgets []Budget, used iter.Seq2[persistence.Charge, error], oneName func(chat.ModelID) chat.ModelID) (*Ledger, error) {
 	if len(budgets) == 0 {
 		return nil, nil
 	}
 	now := time.Now()
-	l := &Ledger{budgets: budgets, counters: make(map[counterKey]*counter), swept: now}
+	l := &Ledger{budgets: slices.Clone(budgets), oneName: oneName, counters: make(map[counterKey]*counter), swept: now}
+	for i := range l.budgets {
+		b := &l.budgets[i]
+		b.Model = string(oneName(chat.ModelID(b.Model)))
+	}
 	for charge, err := range used {
 		if err != nil {
 			return nil, fmt.Errorf("read what was used of the budgets: %w", err)
@@ -100,6 +107,7 @@ func (l *Ledger) of(a Account, at, now time.Time) (counters []*counter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep(now)
+	a.Model = l.oneName(a.Model)
 	for i, b := range l.budgets {
 		if !b.covers(a) {
 			continue

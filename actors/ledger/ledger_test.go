@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -37,12 +38,15 @@ func spend(at time.Time, a Account, tokens uint64) persistence.Charge {
 	}
 }
 
+// anyCase has models be the same in upper and lower case.
+func anyCase(id chat.ModelID) chat.ModelID { return chat.ModelID(strings.ToLower(string(id))) }
+
 func newLedger(t *testing.T, budgets []Budget, charges ...persistence.Charge) *Ledger {
 	t.Helper()
 	if err := Validate(budgets); err != nil {
 		t.Fatal(err)
 	}
-	l, err := New(budgets, used(charges...))
+	l, err := New(budgets, used(charges...), anyCase)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +148,19 @@ func TestScopes(t *testing.T) {
 	}
 }
 
+// Another name of a model is no way around its budget.
+func TestNamesOfOneModel(t *testing.T) {
+	loud := alice
+	loud.Model = "M"
+	for _, name := range []string{"m", "M", "*"} {
+		l := newLedger(t, []Budget{{Model: name, Period: Total, Tokens: 10}}, spend(time.Now(), loud, 6))
+		m := open(t, l, alice, new(int))
+		if why := m.Add(5); why == nil || l.Check(loud) == nil {
+			t.Errorf("%s: 11 of 10 tokens: %v, %v", name, why, l.Check(loud))
+		}
+	}
+}
+
 // What was used in another period does not count, and a new one begins by itself.
 func TestPeriods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -207,7 +224,7 @@ func TestConcurrentTurns(t *testing.T) {
 }
 
 func TestNoBudgets(t *testing.T) {
-	l, err := New(nil, func(func(persistence.Charge, error) bool) { t.Error("the usage is read") })
+	l, err := New(nil, func(func(persistence.Charge, error) bool) { t.Error("the usage is read") }, anyCase)
 	if l != nil || err != nil {
 		t.Fatal(l, err)
 	}
@@ -238,7 +255,7 @@ budgets[3]: period: is missing: hour, day, month or total`
 
 // BenchmarkAdd is what a delta costs.
 func BenchmarkAdd(b *testing.B) {
-	l, _ := New([]Budget{{User: "*", Period: Day, Tokens: 1 << 60}, {Period: Month, Tokens: 1 << 60}}, used())
+	l, _ := New([]Budget{{User: "*", Period: Day, Tokens: 1 << 60}, {Period: Month, Tokens: 1 << 60}}, used(), anyCase)
 	m, _ := l.Open(alice, nil)
 	b.ReportAllocs()
 	for b.Loop() {

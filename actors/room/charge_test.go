@@ -22,7 +22,7 @@ import (
 func newLedger(t *testing.T, tokens int64) *ledger.Ledger {
 	t.Helper()
 	none := func(func(persistence.Charge, error) bool) {}
-	l, err := ledger.New([]ledger.Budget{{User: "*", Period: ledger.Day, Tokens: tokens}}, none)
+	l, err := ledger.New([]ledger.Budget{{User: "*", Period: ledger.Day, Tokens: tokens}}, none, func(id chat.ModelID) chat.ModelID { return id })
 	if err != nil {
 		t.Fatal(err)
 	}

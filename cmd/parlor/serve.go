@@ -77,7 +77,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	parts.add("providers", func(context.Context) error { return models.Close() })
 
-	budgets, err := ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours))
+	budgets, err := ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), provider.OneName)
 	if err != nil {
 		return err
 	}

@@ -337,3 +337,13 @@ func TestRealtimeModels(t *testing.T) {
 		t.Errorf("eliza as a model that listens: %v", err)
 	}
 }
+
+func TestOneName(t *testing.T) {
+	for id, want := range map[chat.ModelID]chat.ModelID{
+		"openai:a:b": "openai:a:b", "aisuite.openai:a:b": "openai:a:b", "aisuite.google:c": "gemini:c", "best": "best", "aisuite.best": "aisuite.best", "*": "*", "": "",
+	} {
+		if got := OneName(id); got != want {
+			t.Errorf("OneName(%q) = %q, want %q", id, got, want)
+		}
+	}
+}

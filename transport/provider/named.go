@@ -15,3 +15,13 @@ func (m *Models) Named(name string) (chat.ModelID, bool) {
 	}
 	return "", false
 }
+
+// OneName returns the same name for each of those by which a model of a
+// provider may be asked: with aisuite. before it, or by another name of the
+// provider.
+func OneName(id chat.ModelID) chat.ModelID {
+	if provider, model, ok := suiteName(id); ok {
+		return chat.ModelID(provider + ":" + model)
+	}
+	return id
+}
