@@ -26,6 +26,7 @@ const (
 	discoverTimeout  = 2 * time.Second
 	maxDiscoverBytes = 4 << 20 // OpenRouter's list is long
 	maxDiscovered    = 200     // models of one server
+	maxWindow        = 1 << 30 // tokens; what a server claims is calculated with
 )
 
 // A discovery keeps the list of the models that servers say they have.
@@ -202,10 +203,11 @@ func (h host) decodeModels(body io.Reader) ([]chat.Model, error) {
 	models := []chat.Model{}
 	for _, m := range list.Data {
 		id := h.name + ":" + m.ID
-		if m.ID == "" || !validModelID(id) || len(models) == maxDiscovered {
+		listed := slices.ContainsFunc(models, func(o chat.Model) bool { return o.ID == chat.ModelID(id) })
+		if m.ID == "" || !validModelID(id) || listed || len(models) == maxDiscovered {
 			continue
 		}
-		models = append(models, chat.Model{ID: chat.ModelID(id), ContextWindow: max(0, m.Window)})
+		models = append(models, chat.Model{ID: chat.ModelID(id), ContextWindow: min(max(0, m.Window), maxWindow)})
 	}
 	return models, nil
 }
