@@ -115,7 +115,7 @@ func within(t *testing.T, o Options, test func(t *testing.T, n *network, m *Mode
 
 // A list is not believed everything.
 func TestOddLists(t *testing.T) {
-	got, err := decodeModels("p", strings.NewReader(`{"object":"list","data":[{"id":"a","max_model_len":9000000000000000000},
+	got, err := host{name: "p"}.decodeModels(strings.NewReader(`{"object":"list","data":[{"id":"a","max_model_len":9000000000000000000},
 		{"id":"b","max_model_len":-1},{"id":"a"},{"id":""},{"id":"c d"}]}`))
 	if diff := cmp.Diff([]chat.Model{{ID: "p:a", ContextWindow: maxWindow}, {ID: "p:b"}}, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
