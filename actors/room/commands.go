@@ -124,44 +124,51 @@ func (r *Room) leave(c *Leave) {
 
 func (r *Room) send(c *Send) {
 	r.beforeSend(c)
-	if refusal := r.admit(c.Caller); refusal != nil {
-		refuse(c.Caller, refusal)
-		return
-	}
-	key := idempotencyKey(c.User, c.ClientID)
-	if r.repeated(c.Caller, key) {
-		return
-	}
-	u, refusal := r.utter(c.Caller, c.Content, c.ModelID, c.ClientID)
-	if refusal == nil {
+	said := chat.MessageAdded{Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID}
+	r.utter(c.Caller, said, func(u *utterance) *chat.Error {
 		u.localID, u.quiet = c.LocalID, c.Quiet
-		refusal = r.place(u, r.policy(c.Policy), c.User.ID)
-	}
-	if refusal != nil {
-		refuse(c.Caller, refusal)
-		return
-	}
-	r.say(c.Caller, key, u)
+		return r.place(u, r.policy(c.Policy), c.User.ID)
+	})
 }
 
-// utter makes a message of what the caller says, if that can be said.
-func (r *Room) utter(c Caller, content string, model chat.ModelID, id chat.ClientID) (*utterance, *chat.Error) {
-	if model == "" {
-		model = r.head.Chat.ModelID
+// utter records what the caller says, once, unless it is refused: also by
+// place, which decides how it stands to what was said before.
+func (r *Room) utter(c Caller, said chat.MessageAdded, place func(*utterance) *chat.Error) {
+	if refusal := r.admit(c); refusal != nil {
+		refuse(c, refusal)
+		return
 	}
-	asked, known := r.Models.Model(model)
+	key := idempotencyKey(c.User, said.ClientID)
+	if r.repeated(c, key) {
+		return
+	}
+	u, refusal := r.compose(c.User, said)
+	if refusal == nil {
+		refusal = place(u)
+	}
+	if refusal != nil {
+		refuse(c, refusal)
+		return
+	}
+	r.say(c, key, u)
+}
+
+// compose makes a message of what a user says, if that can be said.
+func (r *Room) compose(by chat.User, m chat.MessageAdded) (*utterance, *chat.Error) {
+	if m.ModelID == "" {
+		m.ModelID = r.head.Chat.ModelID
+	}
+	asked, known := r.Models.Model(m.ModelID)
 	if !known {
-		return nil, r.noModel(model)
+		return nil, r.noModel(m.ModelID)
 	}
-	if len(content) > r.MaxMessageBytes {
+	if len(m.Content) > r.MaxMessageBytes {
 		return nil, errTooLarge
 	}
-	wanted, refusal := r.addressed(content, model)
-	author := chat.User{ID: c.User.ID, Name: c.User.Name} // members see no more of each other
-	return &utterance{wanted: wanted, MessageAdded: chat.MessageAdded{
-		MessageID: chat.MessageID(newID()), Author: author, Content: content, ModelID: model, ClientID: id,
-		APISource: asked.APISource,
-	}}, refusal
+	wanted, refusal := r.addressed(m.Content, m.ModelID)
+	m.MessageID, m.APISource = chat.MessageID(newID()), asked.APISource
+	m.Author = chat.User{ID: by.ID, Name: by.Name} // members see no more of each other
+	return &utterance{wanted: wanted, MessageAdded: m}, refusal
 }
 
 // idempotencyKey returns what the log remembers a message by, empty if nothing.

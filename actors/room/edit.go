@@ -26,32 +26,22 @@ var (
 )
 
 func (r *Room) edit(c *Edit) {
-	if refusal := r.admit(c.Caller); refusal != nil {
-		refuse(c.Caller, refusal)
-		return
+	said := chat.MessageAdded{
+		Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID, Replaces: c.Replaces, ReplacesSeq: c.Seq,
 	}
-	key := idempotencyKey(c.User, c.ClientID)
-	if r.repeated(c.Caller, key) {
-		return
-	}
-	u, refusal := r.utter(c.Caller, c.Content, c.ModelID, c.ClientID)
-	if refusal == nil {
-		refusal = r.editable(c)
-	}
-	if refusal == nil {
-		refusal = r.affords(c.User.ID, u.wanted)
-	}
-	if refusal != nil {
-		refuse(c.Caller, refusal)
-		return
-	}
-	u.Replaces, u.ReplacesSeq = c.Replaces, c.Seq
-	u.ends = r.supersede(c)
-	if len(r.head.Turns)+len(u.wanted) > r.MaxQueuedTurns+len(u.ends) {
-		refuse(c.Caller, errBusy)
-		return
-	}
-	r.say(c.Caller, key, u)
+	r.utter(c.Caller, said, func(u *utterance) *chat.Error {
+		if refusal := r.editable(c); refusal != nil {
+			return refusal
+		}
+		if spent := r.affords(c.User.ID, u.wanted); spent != nil {
+			return spent
+		}
+		u.ends = r.supersede(c)
+		if len(r.head.Turns)+len(u.wanted) > r.MaxQueuedTurns+len(u.ends) {
+			return errBusy
+		}
+		return nil
+	})
 }
 
 // editable returns why the caller may not edit the message, or nil.
