@@ -76,6 +76,9 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	parts.add("providers", func(context.Context) error { return models.Close() })
+	if why := models.Refusal(s.TitleModel); s.TitleModel != "" && why != nil {
+		log.Warn("title-model: "+why.Message+"; chats get their first words as title", "model", s.TitleModel)
+	}
 
 	budgets, err := ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), provider.OneName)
 	if err != nil {

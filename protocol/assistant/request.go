@@ -195,7 +195,7 @@ func decodePayload(args []json.RawMessage) (payload, error) {
 
 func field(err error) string {
 	if e, ok := err.(*json.UnmarshalTypeError); ok {
-		return e.Field
+		return strings.TrimPrefix(e.Field, "Changes.") // which is embedded
 	}
 	return "not JSON"
 }

@@ -231,3 +231,12 @@ func checkLimits(t *testing.T, r Request) {
 		t.Errorf("past a limit: %+v", r)
 	}
 }
+
+// A refusal names the field as the client does.
+func TestWrongTypeIsNamed(t *testing.T) {
+	_, err := Decode("configure", []json.RawMessage{json.RawMessage(`{"room_id":"r","title":7}`)})
+	var refusal *chat.Error
+	if !errors.As(err, &refusal) || refusal.Message != "a field has the wrong type: title" {
+		t.Errorf("got %v", err)
+	}
+}

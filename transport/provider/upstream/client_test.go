@@ -113,6 +113,7 @@ func TestRefusals(t *testing.T) {
 		{name: "long text", status: 500, body: strings.Repeat("é", 5000), want: "the provider answered 500 Internal Server Error: " + strings.Repeat("é", upstream.MaxMessage) + "…"},
 		{name: "endless text", status: 500, body: strings.Repeat("x", 1<<20), want: "the provider answered 500 Internal Server Error: " + strings.Repeat("x", upstream.MaxMessage) + "…"},
 		{name: "the key", status: 401, body: `{"error":{"message":"Bad key: ` + providertest.Key + `!"}}`, want: "the provider answered 401 Unauthorized: Bad key: [redacted]!"},
+		{name: "control characters", status: 400, body: `{"error":{"message":"\u001b[31mred\u0000 line\n two"}}`, want: "the provider answered 400 Bad Request: [31mred line two"},
 		{name: "the key in plain text", status: 401, body: "Authorization: Bearer " + providertest.Key, want: "the provider answered 401 Unauthorized: Authorization: [redacted]"},
 		{name: "the key masked", status: 401, body: `{"error":{"message":"` + masked + `"}}`, want: "the provider answered 401 Unauthorized: Incorrect API key provided: [redacted] You can find your key at https://example.com."},
 		{name: "the key cut", status: 401, body: "key " + providertest.Key[:10] + " is wrong", want: "the provider answered 401 Unauthorized: key [redacted] is wrong"},

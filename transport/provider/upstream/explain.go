@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+
+	"parlor/protocol/chat"
 )
 
 // MaxMessage limits, in runes, what a client is shown of the provider's words.
@@ -146,8 +148,7 @@ func findMessage(data []byte, depth int) string {
 // Clean makes the provider's words fit for a client: without anything that
 // looks like a key, on one line, not long.
 func (x *Explainer) Clean(said string) string {
-	said = x.secret.ReplaceAllString(strings.ToValidUTF8(said, "?"), "[redacted]")
-	said = strings.Join(strings.Fields(said), " ")
+	said = x.secret.ReplaceAllString(chat.OneLine(strings.ToValidUTF8(said, "?")), "[redacted]")
 	if runes := []rune(said); len(runes) > MaxMessage {
 		return string(runes[:MaxMessage]) + "…"
 	}
