@@ -3,6 +3,7 @@
 
 E2E       := cmd/parlor/e2e
 FUZZTIME  ?= 30s
+MODELCHECKS ?= 500
 BENCHTIME ?= 1s
 STATICCHECK := go tool staticcheck
 
@@ -46,7 +47,7 @@ $(E2E)/node_modules: $(E2E)/package-lock.json
 	@touch $@
 
 .PHONY: fuzz
-fuzz: need-go ## run every fuzz target for FUZZTIME (30s)
+fuzz: need-go ## run every fuzz target for FUZZTIME (30s), and MODELCHECKS (500) sequences of the model test
 	@for pkg in $$(go list ./...); do \
 	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 	    echo "$$pkg $$target"; \
@@ -56,6 +57,7 @@ fuzz: need-go ## run every fuzz target for FUZZTIME (30s)
 	    echo "$$out" | grep -q '^    context deadline exceeded' || exit 1; \
 	  done; \
 	done
+	go test -count=1 -timeout 1h -run 'TestModel$$' ./actors/rooms -rapid.seed=0 -rapid.checks=$(MODELCHECKS)
 
 .PHONY: bench
 bench: need-go ## run every benchmark for BENCHTIME (1s)
