@@ -50,10 +50,10 @@ func (r *Room) release(c *Release) {
 func (l *lasting) follow(e chat.Event) {
 	switch e := e.(type) {
 	case chat.TurnStarted:
-		l.answering = e
+		l.answering, l.streamed = e, nil
 	case chat.TurnEnded:
 		if e.TurnID == l.answering.TurnID {
-			l.answering = chat.TurnStarted{}
+			l.answering, l.streamed = chat.TurnStarted{}, nil
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package room_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -278,6 +279,36 @@ func TestStopOnTheWayToTheNextAttempt(t *testing.T) {
 			t.Fatalf("got %d attempts, want 2", got)
 		}
 		if end := onlyEnd(t, s); end.Content != "" || end.State != chat.StateStopped {
+			t.Errorf("the turn is %s with %q", end.State, end.Content)
+		}
+	})
+}
+
+// A room that was restarted knows what its members were told of the running
+// answer, whether or not that was saved: a turn that is stopped before its next
+// attempt begins ends with it.
+func TestRestartKeepsWhatWasTold(t *testing.T) {
+	actortest.Run(t, room.Options{CheckpointEvery: time.Hour}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		s.Assistant.On("wait", actortest.Hang("so far"))
+		alice.Send(theChat, "wait")
+		poison := panicOn("poison")
+		s.Log.Fault(func(c persistence.Commit) error {
+			for _, e := range c.Entries {
+				if bytes.Contains(e, []byte(`"attempt":2`)) {
+					return persistence.ErrUnavailable
+				}
+			}
+			return poison(c)
+		})
+		alice.Tell(theChat, &room.Send{Content: "poison"})
+		synctest.Wait()
+		if reply := alice.Do(theChat, &room.StopTurn{}); reply.Err != nil {
+			t.Fatal(reply.Err)
+		}
+		if end := onlyEnd(t, s); end.Content != "so far" || end.State != chat.StateStopped {
 			t.Errorf("the turn is %s with %q", end.State, end.Content)
 		}
 	})

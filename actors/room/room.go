@@ -218,6 +218,7 @@ type lasting struct {
 
 	pulse       *Pulse
 	answering   chat.TurnStarted // what members were told of and have not been told the end of
+	streamed    []byte           // what they were told of its answer
 	restarts    []time.Time      // of late
 	quarantined bool
 }

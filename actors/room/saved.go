@@ -84,10 +84,15 @@ func (r *Room) checkpointed(m *checkpointed) {
 	}
 }
 
-// savedText returns what was saved of an answer that was cut.
+// savedText returns what is left of an answer that was cut: what the members
+// were told, unless the server itself was cut and only what was saved is.
 func (r *Room) savedText() []byte {
-	if turn, ok := r.shown.Turn(); !ok || turn.Attempt == 0 {
+	turn, ok := r.shown.Turn()
+	switch {
+	case !ok || turn.Attempt == 0:
 		return nil
+	case r.answering.TurnID == turn.ID && r.answering.Attempt == turn.Attempt && len(r.streamed) > 0:
+		return r.streamed
 	}
 	text, err := r.Log.Text(string(r.id))
 	if err != nil {

@@ -257,6 +257,7 @@ func (r *Room) said(run *run, m chat.Delta) {
 	}
 	r.publishDelta(run, text)
 	run.text = append(run.text, text...)
+	r.streamed = run.text
 	run.length += assistant.Length(text)
 	r.keep(run)
 	if spent := run.spent.say(text); spent != nil {
