@@ -18,7 +18,7 @@ import (
 var models = []struct {
 	id     chat.ModelID
 	weight int
-}{{"prompt", 60}, {"slow", 15}, {"tooling", 5}, {"cutting", 8}, {"failing", 7}, {"hanging", 5}}
+}{{"prompt", 50}, {"slow", 15}, {"tooling", 15}, {"cutting", 8}, {"failing", 7}, {"hanging", 5}}
 
 // A provider speaks OpenAI's API, and Anthropic's for the model that runs tools
 // on its side. What it answers is a function of what it is
