@@ -4,7 +4,7 @@
 //	models, providers, environment → New → Models
 //	Prompt → Models.Stream ─┬─ configured model_id ─────┬→ guard → its client → Delta, Delta, …
 //	                        ├─ [aisuite.]provider:model ┘    failed before the first word: the next of fallbacks
-//	                        ├─ model_api_source openai_realtime → realtime.Client, without a guard when a session is begun
+//	                        ├─ model_api_source openai_realtime → its guard, answer by answer → realtime.Client
 //	                        └─ eliza ────────────────────→ eliza.Eliza
 //
 // Providers are those of a table, most of which want no more than a key in the

@@ -5,7 +5,13 @@ import (
 	"iter"
 
 	"parlor/protocol/chat"
+	"parlor/transport/provider/realtime"
 )
+
+// sessions are backends whose sessions are guarded answer by answer.
+type sessions interface {
+	Session(ctx context.Context, p chat.Prompt, g realtime.Gate) iter.Seq2[chat.Delta, error]
+}
 
 // Stream asks the model that p names and yields the answer piece by piece. If
 // it fails before the first word, its fallbacks are asked instead, which is
@@ -23,6 +29,9 @@ func (m *Models) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta
 		return func(yield func(chat.Delta, error) bool) { yield(chat.Delta{}, refusal) }
 	case p.Input != nil: // sessions reconnect by themselves
 		p.Model, p.MaxTokens = e.upstream, e.model.MaxTokens
+		if s, ok := e.backend.(sessions); ok {
+			return s.Session(ctx, p, e.guard)
+		}
 		return e.backend.Stream(ctx, p)
 	}
 	return func(yield func(chat.Delta, error) bool) { m.stream(ctx, e, p, yield) }

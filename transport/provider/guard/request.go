@@ -77,14 +77,14 @@ func (r *request) ask() (err error) {
 }
 
 // note logs that the breaker has changed its state, because of err.
-func (r *request) note(changed bool, err error) {
-	h := r.Health()
+func (g *Guard) note(changed bool, err error) {
+	h := g.Health()
 	switch {
 	case !changed:
 	case h.State == chat.ProviderClosed:
-		r.opts.Logger.Info("provider answers again", "provider", r.name)
+		g.opts.Logger.Info("provider answers again", "provider", g.name)
 	default:
-		r.opts.Logger.Warn("provider is left alone", "provider", r.name, "for", r.opts.CoolDown, "err", err)
+		g.opts.Logger.Warn("provider is left alone", "provider", g.name, "for", g.opts.CoolDown, "err", err)
 	}
 }
 

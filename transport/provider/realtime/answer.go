@@ -13,8 +13,9 @@ const maxAsks = 16
 // An ask is an answer that is wanted.
 type ask struct {
 	chat.Ask
-	told  bool // some of it was
-	tries int  // that were in vain
+	told  bool                                // some of it was
+	tries int                                 // that were in vain
+	ended func(chat.State, *upstream.Failure) // nil until it was admitted
 }
 
 // A flight is the answer that the provider is giving. There is at most one on
@@ -45,7 +46,7 @@ func (s *session) ask(a *ask) {
 	instructions, messages := conversation(a.Messages)
 	s.items.change(messages, s.send)
 	if n := len(messages); n > 0 && s.items.find(messages[n-1].key) < 0 {
-		s.end(a, chat.Ended{State: chat.StateFailed, Error: errUnheard.Err})
+		s.end(a, chat.StateFailed, errUnheard)
 		return
 	}
 	s.flight = &flight{ask: a, key: string(a.Answer)}
@@ -55,12 +56,45 @@ func (s *session) ask(a *ask) {
 	s.patience.Reset(s.opts.FirstToken)
 }
 
-// end tells the end of an answer that was wanted.
-func (s *session) end(a *ask, e chat.Ended) {
+// admitted reports whether the answer may be asked for. One that may not has
+// ended.
+func (s *session) admitted(a *ask) bool {
+	if s.gate == nil || a.ended != nil {
+		return true
+	}
+	var err error
+	if a.ended, err = s.gate.Admit(); err != nil {
+		s.end(a, chat.StateFailed, &upstream.Failure{Err: chat.AsError(err)})
+		return false
+	}
+	return true
+}
+
+// tellHealth tells how the provider fares, if that is news.
+func (s *session) tellHealth(a *ask) {
+	if s.gate == nil {
+		return
+	}
+	if h := s.gate.Health(); h.State != s.health {
+		s.health = h.State
+		s.out.put(chat.Delta{Answer: a.Answer, Health: &h})
+	}
+}
+
+// end tells the end of an answer that was wanted: if it failed, as f says.
+func (s *session) end(a *ask, state chat.State, f *upstream.Failure) {
 	s.asks = slices.DeleteFunc(s.asks, func(other *ask) bool { return other == a })
 	if s.flight != nil && s.flight.ask == a {
 		s.flight.ask = nil
 		s.patience.Stop()
+	}
+	if a.ended != nil {
+		a.ended(state, f)
+	}
+	s.tellHealth(a)
+	e := chat.Ended{State: state}
+	if f != nil {
+		e.Error = f.Err
 	}
 	s.out.put(chat.Delta{Answer: a.Answer, Ended: &e})
 }
@@ -74,7 +108,7 @@ func (s *session) cancel(answer chat.MessageID) {
 	}
 	a := s.asks[i]
 	flying := s.flight != nil && s.flight.ask == a
-	s.end(a, chat.Ended{State: chat.StateStopped})
+	s.end(a, chat.StateStopped, nil)
 	if flying {
 		s.recall()
 	}
@@ -85,7 +119,7 @@ func (s *session) fail(f *upstream.Failure) {
 	if s.flight == nil || s.flight.ask == nil {
 		return
 	}
-	s.end(s.flight.ask, chat.Ended{State: chat.StateFailed, Error: f.Err})
+	s.end(s.flight.ask, chat.StateFailed, f)
 	s.recall()
 }
 
@@ -104,7 +138,7 @@ func (s *session) late() {
 	if s.flight == nil || s.flight.ask == nil {
 		return
 	}
-	s.end(s.flight.ask, chat.Ended{State: chat.StateFailed, Error: errTimeout.Err})
+	s.end(s.flight.ask, chat.StateFailed, errTimeout)
 	s.drop(errTimeout)
 }
 
@@ -167,17 +201,18 @@ func (s *session) done(r *response) {
 		if u := r.usage(); u != nil {
 			s.out.put(chat.Delta{Answer: a.Answer, Usage: u})
 		}
-		s.end(a, s.ended(r))
+		state, f := s.ended(r)
+		s.end(a, state, f)
 	}
 	s.flight = nil
 }
 
-func (s *session) ended(r *response) chat.Ended {
+func (s *session) ended(r *response) (chat.State, *upstream.Failure) {
 	switch r.Status {
 	case "completed":
-		return chat.Ended{State: chat.StateCompleted}
+		return chat.StateCompleted, nil
 	case "cancelled":
-		return chat.Ended{State: chat.StateStopped}
+		return chat.StateStopped, nil
 	}
-	return chat.Ended{State: chat.StateFailed, Error: s.unfinished(r).Err}
+	return chat.StateFailed, s.unfinished(r)
 }

@@ -178,13 +178,30 @@ func (c *Client) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta
 	if p.Input == nil {
 		return c.once(ctx, p)
 	}
-	return c.session(ctx, p, spoken)
+	return c.session(ctx, p, spoken, nil)
 }
 
-func (c *Client) session(ctx context.Context, p chat.Prompt, modality string) iter.Seq2[chat.Delta, error] {
+// A Gate stands before the provider of sessions. Its methods may be called from
+// any goroutine.
+type Gate interface {
+	// Admit lets an answer begin. ended is called once, with how it ended and,
+	// if it failed, why.
+	Admit() (ended func(chat.State, *upstream.Failure), err error)
+
+	// Health returns how the provider fares.
+	Health() chat.Health
+}
+
+// Session is Stream for a prompt with Input, each answer through a gate.
+func (c *Client) Session(ctx context.Context, p chat.Prompt, g Gate) iter.Seq2[chat.Delta, error] {
+	return c.session(ctx, p, spoken, g)
+}
+
+func (c *Client) session(ctx context.Context, p chat.Prompt, modality string, g Gate) iter.Seq2[chat.Delta, error] {
 	return func(yield func(chat.Delta, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		s := newSession(c, p, modality)
+		s.gate = g
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -205,7 +222,7 @@ func (c *Client) once(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, 
 		input := make(chan chat.Input, 1)
 		input <- chat.Ask{Answer: answer, Messages: p.Messages}
 		p.Input = input
-		for d, err := range c.session(ctx, p, written) {
+		for d, err := range c.session(ctx, p, written, nil) {
 			switch {
 			case err != nil:
 				yield(chat.Delta{}, err)

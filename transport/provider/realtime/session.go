@@ -16,6 +16,7 @@ type session struct {
 	*Client
 	prompt   chat.Prompt
 	modality string
+	gate     Gate // nil for none
 	out      *outbox
 
 	conn    *conn // nil while there is none
@@ -24,11 +25,12 @@ type session struct {
 	config  string       // the one that configured the connection
 	noticed *serverError // that belonged to nothing, if it came last
 
-	asks    []*ask  // answers that are wanted, in order
-	flight  *flight // the answer that the provider gives
-	tries   int     // to open a connection that nobody waits for
-	waiting bool    // for the next try
-	old     bool    // the connection is to be replaced
+	health  chat.ProviderState // as it was told last
+	asks    []*ask             // answers that are wanted, in order
+	flight  *flight            // the answer that the provider gives
+	tries   int                // to open a connection that nobody waits for
+	waiting bool               // for the next try
+	old     bool               // the connection is to be replaced
 
 	appended bool             // there is speech that was not committed
 	lostPart bool             // some of it went with a connection
@@ -58,6 +60,7 @@ func newSession(c *Client, p chat.Prompt, modality string) *session {
 	return &session{
 		Client: c, prompt: p, modality: modality, out: newOutbox(c.opts.MaxBuffer), heard: make(map[string]heard),
 		retry: stopped(), patience: stopped(), overdue: stopped(), renewal: stopped(), pulse: time.NewTicker(c.opts.Heartbeat),
+		health: chat.ProviderClosed,
 	}
 }
 
@@ -111,6 +114,11 @@ func (s *session) stop() {
 		t.Stop()
 	}
 	s.pulse.Stop()
+	for _, a := range s.asks {
+		if a.ended != nil {
+			a.ended(chat.StateStopped, nil)
+		}
+	}
 	if s.conn != nil {
 		s.conn.close()
 	}
@@ -140,7 +148,12 @@ func (s *session) proceed(ctx context.Context) {
 		s.drop(errUnwritten)
 		s.open(ctx)
 	}
-	if len(s.asks) == 0 || s.waiting || s.flight != nil {
+	if s.waiting || s.flight != nil {
+		return
+	}
+	for len(s.asks) > 0 && !s.admitted(s.asks[0]) {
+	}
+	if len(s.asks) == 0 {
 		return
 	}
 	if s.conn == nil {
@@ -221,7 +234,7 @@ func (s *session) lost(f *upstream.Failure) {
 	case len(s.asks) > 0:
 		a := s.asks[0]
 		if a.told || !f.Retryable || a.tries >= s.opts.Retries || f.RetryAfter > s.opts.MaxBackoff {
-			s.end(a, chat.Ended{State: chat.StateFailed, Error: f.Err})
+			s.end(a, chat.StateFailed, f)
 			return
 		}
 		a.tries++

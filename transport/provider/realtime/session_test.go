@@ -26,12 +26,14 @@ type talk struct {
 	out chan chat.Delta
 }
 
-func newTalk(t *testing.T, o Options) *talk {
+func newTalk(t *testing.T, o Options) *talk { return newGatedTalk(t, o, nil) }
+
+func newGatedTalk(t *testing.T, o Options, g Gate) *talk {
 	w := &talk{t: t, srv: newServer(t), in: make(chan chat.Input), out: make(chan chat.Delta, 1024)}
 	c := w.srv.client(o)
 	go func() {
 		defer close(w.out)
-		for d, err := range c.Stream(t.Context(), chat.Prompt{Model: "m1", Input: w.in}) {
+		for d, err := range c.Session(t.Context(), chat.Prompt{Model: "m1", Input: w.in}, g) {
 			if err == nil {
 				w.out <- d
 			}
