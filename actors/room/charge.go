@@ -52,11 +52,10 @@ func (r *Room) meter(run *run) (why *chat.Error) {
 	return why
 }
 
-// substitute has the run charged to the model that answers in place of the
-// one that was asked.
-func (r *Room) substitute(run *run, model chat.ModelID) (why *chat.Error) {
+// substitute has the run charged to its model, which now is the one that answers
+// in place of the one that was asked.
+func (r *Room) substitute(run *run) (why *chat.Error) {
 	run.spent.meter.Close()
-	run.turn.ModelID = model
 	if why := r.meter(run); why != nil {
 		return why
 	}

@@ -37,10 +37,7 @@ func (r *Room) edit(c *Edit) {
 			return spent
 		}
 		u.ends = r.supersede(c)
-		if len(r.head.Turns)+len(u.wanted) > r.MaxQueuedTurns+len(u.ends) {
-			return errBusy
-		}
-		return nil
+		return r.fits(u)
 	})
 }
 

@@ -54,6 +54,11 @@ func (r *Room) place(u *utterance, p chat.Policy, by chat.UserID) *chat.Error {
 		u.Steers = turn.ID
 		return nil
 	}
+	return r.fits(u)
+}
+
+// fits returns why the turns that the message wants are too many, or nil.
+func (r *Room) fits(u *utterance) *chat.Error {
 	if len(r.head.Turns)+len(u.wanted) > r.MaxQueuedTurns+len(u.ends) {
 		return errBusy
 	}

@@ -241,7 +241,7 @@ func (r *Room) said(run *run, m chat.Delta) {
 		r.advance()
 	}
 	if m.Model != "" {
-		if spent := r.substitute(run, m.Model); spent != nil {
+		if spent := r.substitute(run); spent != nil {
 			r.endRun(spent)
 			return
 		}
