@@ -52,7 +52,7 @@ export async function proxy(t, url) {
     url: `http://127.0.0.1:${server.address().port}`,
     async cut({ refuse = false } = {}) {
       refusing = refuse;
-      const gone = [...links].map(({ client }) => client.closed || new Promise((closed) => client.once("close", closed)));
+      const gone = [...links].map(({ client }) => client.closed || new Promise((gone) => client.once("close", gone).once("error", gone)));
       for (const { client, upstream } of links) {
         client.resetAndDestroy();
         upstream.resetAndDestroy();
