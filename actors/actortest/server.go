@@ -20,6 +20,7 @@ import (
 	"parlor/actors/rooms"
 	"parlor/actors/system"
 	"parlor/persistence"
+	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
@@ -50,10 +51,19 @@ func Start(t testing.TB, o room.Options) *Server {
 		Log: &Log{loads: make(map[string]int)}, Assistant: new(Assistant),
 		t: t, path: filepath.Join(t.TempDir(), "parlor.db"), options: o,
 	}
-	s.options.Models, s.options.Provider = s.Assistant, s.Assistant
+	s.options.Models, s.options.Provider, s.options.Encoders = s.Assistant, s.Assistant, Encoders()
 	s.start()
 	t.Cleanup(s.stop)
 	return s
+}
+
+// Encoders returns those of the assistant's wire.
+func Encoders() room.Encoders {
+	all := make(room.Encoders)
+	for _, d := range assistant.Dialects {
+		all[d.String()] = func() room.Encoder { return assistant.NewEncoder(d) }
+	}
+	return all
 }
 
 func (s *Server) start() {
@@ -98,6 +108,9 @@ func (s *Server) RestartWith(change func(path string) error) {
 		u.forget()
 	}
 	s.start()
+	for _, u := range s.users {
+		u.reopen()
+	}
 }
 
 // Records returns what the log holds of a room, and fails the test if its

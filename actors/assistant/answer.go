@@ -74,7 +74,7 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	c.emitFrom(from, "room_joined", string(id), joined)
 	c.ok(e, joined)
 	if late {
-		missed = wire.SoFar(wire.SPA, id, j.Turn.MessageID, j.Turn.Content, true)
+		missed = wire.NewEncoder(wire.SPA).Frames(id, chat.TextSoFar{Turn: j.Turn.Turn, Text: j.Turn.Content})
 	}
 	c.socket.Send(missed...)
 }
@@ -86,7 +86,7 @@ func (c *client) isLate(id chat.RoomID, r wire.JoinRoom, j room.Joined) bool {
 	if m := c.rooms[id]; m != nil && m.told != nil || r.After != nil || r.Dialect == wire.Documented {
 		return false
 	}
-	return j.Turn != nil && j.Turn.Live && j.Turn.Content != ""
+	return j.Turn != nil && wire.Live(j.Turn.Turn) && j.Turn.Content != ""
 }
 
 // resume returns what the client has missed and the offset ahead of it, or a
@@ -162,6 +162,7 @@ func (c *client) answerSend(e *session.Event, id chat.RoomID, envelope string, s
 	m := c.rooms[id]
 	if m != nil && m.told != nil && m.told.seq < s.Seq {
 		m.told.seq, m.told.frames = s.Seq, 0
+		m.own = append(m.own, s.Seq)
 	}
 	if envelope != "" {
 		c.emitFrom(c.offset(), "message_sent", envelope, wire.Success{Success: true})

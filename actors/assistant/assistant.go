@@ -16,12 +16,14 @@ import (
 	"encoding/json"
 	"iter"
 	"net/http"
+	"slices"
 
 	"parlor/actors/recovery"
 	"parlor/actors/room"
 	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
 )
 
 // An Authenticator says who opened a connection. Its errors are *chat.Errors.
@@ -31,6 +33,8 @@ type Authenticator interface {
 
 // Rooms is the part of the rooms that a client needs.
 type Rooms interface {
+	Open(to room.Recipient) room.Address
+	Forget(a room.Address)
 	Tell(id chat.RoomID, m room.Message)
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
 	History(u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
@@ -69,6 +73,7 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 type client struct {
 	*Namespace
 	socket  *session.Socket
+	address room.Address // zero until something is told to a room
 	user    chat.User
 	last    chat.RoomID // found or created last: what a join without a room means
 	rooms   map[chat.RoomID]*membership
@@ -81,7 +86,8 @@ type client struct {
 // membership is in a room that the client has joined, or asked to join.
 type membership struct {
 	dialect wire.Dialect
-	told    *mark // nil until the room has admitted the client
+	told    *mark    // nil until the room has admitted the client
+	own     []uint64 // records that the client knows from acknowledgements, and the room has not told yet
 }
 
 // waiting is an event that a room has not answered.
@@ -91,11 +97,11 @@ type waiting struct {
 	room    chat.RoomID
 }
 
-// address is where rooms reach a client.
-type address struct{ socket *session.Socket }
+// recipient is where rooms reach a client.
+type recipient struct{ socket *session.Socket }
 
-// Deliver implements room.Address.
-func (a address) Deliver(d room.Delivery) { a.socket.Tell(d) }
+// Deliver implements room.Recipient.
+func (r recipient) Deliver(d room.Delivery) { r.socket.Tell(d) }
 
 // Event implements session.Handler.
 func (c *client) Event(e *session.Event) {
@@ -149,7 +155,7 @@ func send(call room.Caller, r wire.SendMessage) room.Message {
 		return &room.CommitAudio{Caller: call}
 	}
 	return &room.Send{
-		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, LocalID: r.LocalID,
+		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, Correlation: r.LocalID,
 		Policy: r.Policy, Quiet: r.Quiet,
 	}
 }
@@ -195,7 +201,16 @@ func (c *client) proceed(id chat.RoomID) {
 // caller signs a command with a number of its own.
 func (c *client) caller() room.Caller {
 	c.ref++
-	return room.Caller{User: c.user, Address: address{c.socket}, Ref: c.ref}
+	return room.Caller{User: c.user, Address: c.reachable(), Ref: c.ref}
+}
+
+// reachable returns the client's address, which it gets when it needs one: many
+// clients do nothing for long.
+func (c *client) reachable() room.Address {
+	if c.address.IsZero() {
+		c.address = c.Rooms.Open(recipient{c.socket})
+	}
+	return c.address
 }
 
 func (c *client) find(e *session.Event, r wire.FindChat) {
@@ -246,7 +261,7 @@ func (c *client) joinRoom(e *session.Event, r wire.JoinRoom, id chat.RoomID) {
 	m.dialect = r.Dialect
 	call := c.caller()
 	c.await(call.Ref, waiting{e, r, id})
-	tell := func() { c.Rooms.Tell(id, &room.Join{Caller: call, Dialect: r.Dialect}) }
+	tell := func() { c.Rooms.Tell(id, &room.Join{Caller: call, Encoder: r.Dialect.String()}) }
 	if c.remembered(id, r.Dialect) {
 		tell()
 		return
@@ -348,12 +363,40 @@ func (c *client) publish(p *room.Publication) {
 	if !ok || m.told == nil {
 		return
 	}
-	if p.Gone {
+	frames, _ := p.Encoded.([]engineio.Frame)
+	switch {
+	case m.knows(p.Seq):
+		return
+	case p.Author == c.address && isSpeech(p.Notice): // the bubble that waits for it is filled
+		frames = wire.NewEncoder(m.dialect).Frames(p.Room, chat.Transcribed{Record: p.Notice.(chat.Record)})
+	case isRemoval(p.Notice):
 		c.forget(p.Room)
-		c.send(c.markLeft(p.Frames)...)
+		c.send(c.markLeft(frames)...)
 		return
 	}
-	c.send(c.mark(m.told, p.Seq, p.Frames)...)
+	c.send(c.mark(m.told, p.Seq, frames)...)
+}
+
+// knows reports whether the client has been acknowledged the record, which it
+// said itself: it is not told it once more.
+func (m *membership) knows(seq uint64) bool {
+	known := slices.Contains(m.own, seq)
+	if seq > 0 && len(m.own) > 0 {
+		m.own = slices.DeleteFunc(m.own, func(own uint64) bool { return own <= seq })
+	}
+	return known
+}
+
+func isRemoval(n chat.Notice) bool {
+	_, removal := n.(chat.Removal)
+	return removal
+}
+
+// isSpeech reports whether the notice is a message that was spoken.
+func isSpeech(n chat.Notice) bool {
+	record, _ := n.(chat.Record)
+	m, said := record.Event.(chat.MessageAdded)
+	return said && m.Modality == chat.ModalityAudio
 }
 
 func (c *client) reply(d room.Reply) {
@@ -381,6 +424,7 @@ func (c *client) Disconnected(reason string) {
 		w.event.Done()
 	}
 	c.leaveAll()
+	c.Rooms.Forget(c.address)
 	c.lose(reason)
 }
 
@@ -394,5 +438,5 @@ func (c *client) leaveAll() {
 
 // leave leaves a room and waits for no answer.
 func (c *client) leave(id chat.RoomID) {
-	c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: address{c.socket}}})
+	c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: c.address}})
 }

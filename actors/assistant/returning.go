@@ -57,7 +57,7 @@ func (c *client) comeBack(pid string, s recovery.Session, told offset) {
 		call := c.caller()
 		c.returning.rooms[call.Ref] = r
 		c.enter(r.ID, &membership{dialect: r.Dialect})
-		c.Rooms.Tell(r.ID, &room.Join{Caller: call, Dialect: r.Dialect})
+		c.Rooms.Tell(r.ID, &room.Join{Caller: call, Encoder: r.Dialect.String()})
 	}
 	if len(s.Rooms) == 0 {
 		c.beginInstead()
@@ -130,7 +130,7 @@ func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined) 
 	if j.Turn == nil || j.Turn.Content == "" {
 		return nil
 	}
-	if !to.add(wire.SoFar(r.Dialect, r.ID, j.Turn.MessageID, j.Turn.Content, j.Turn.Live)...) {
+	if !to.add(wire.NewEncoder(r.Dialect).Frames(r.ID, chat.TextSoFar{Turn: j.Turn.Turn, Text: j.Turn.Content})...) {
 		return errCannotTell
 	}
 	return nil
@@ -139,11 +139,11 @@ func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined) 
 // frames encodes a record that was missed. Who has seen some of it has seen all
 // that was told before, and is told the rest as everybody was.
 func (c *client) frames(told *mark, r recovery.Room, record chat.Record, partly bool) []engineio.Frame {
-	encode := wire.Replay
+	var n chat.Notice = chat.Missed{Record: record}
 	if partly {
-		encode = wire.Record
+		n = record
 	}
-	return c.mark(told, record.Seq, encode(r.Dialect, r.ID, record))
+	return c.mark(told, record.Seq, wire.NewEncoder(r.Dialect).Frames(r.ID, n))
 }
 
 // confirm ends the return: from here on the client is like any other. It has to
@@ -160,7 +160,7 @@ func (c *client) confirm() {
 	if len(lost) > 0 {
 		c.told = slices.DeleteFunc(c.told, func(m *mark) bool { return slices.Contains(lost, m) })
 		for _, room := range r.gone {
-			r.frames = append(r.frames, c.markLeft(wire.Gone(room.ID))...)
+			r.frames = append(r.frames, c.markLeft(wire.NewEncoder(room.Dialect).Frames(room.ID, chat.Removal{}))...)
 		}
 	}
 	c.socket.Confirm()

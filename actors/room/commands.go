@@ -2,8 +2,6 @@ package room
 
 import (
 	"cmp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +19,7 @@ var (
 	errBusy      = chat.Refuse(chat.CodeBusy, "too many messages wait for an answer in this room")
 	errTooLarge  = chat.Refuse(chat.CodeTooLarge, "the message is too long")
 
+	errNoEncoder  = chat.Refuse(chat.CodeInvalid, "the server does not know the wire of this member")
 	errUnreadable = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
 )
 
@@ -38,13 +37,13 @@ func (r *Room) admit(c Caller) *chat.Error {
 func (r *Room) create(c *Create) {
 	switch {
 	case r.deleting:
-		refuse(c.Caller, chat.Refuse(chat.CodeBusy, "the chat is being deleted"))
+		r.Directory.refuse(c.Caller, chat.Refuse(chat.CodeBusy, "the chat is being deleted"))
 		return
 	case r.head.Exists() && !r.Allows(r.head.Chat, c.User.ID):
-		refuse(c.Caller, errForbidden)
+		r.Directory.refuse(c.Caller, errForbidden)
 		return
 	case r.shown.Exists():
-		reply(c.Caller, Created{r.shown.Chat})
+		r.Directory.reply(c.Caller, Created{r.shown.Chat})
 		return
 	case r.head.Exists(): // on its way to the disk: answered together with that
 		r.creating.callers = append(r.creating.callers, c.Caller)
@@ -52,7 +51,7 @@ func (r *Room) create(c *Create) {
 	}
 	model, ok := r.Models.Model(c.ModelID)
 	if !ok {
-		refuse(c.Caller, r.noModel(c.ModelID))
+		r.Directory.refuse(c.Caller, r.noModel(c.ModelID))
 		return
 	}
 	info := chat.Info{
@@ -64,30 +63,22 @@ func (r *Room) create(c *Create) {
 
 func (r *Room) join(c *Join) {
 	refusal := r.admit(c.Caller)
-	if refusal == nil && !r.shown.Exists() {
+	switch {
+	case refusal != nil:
+	case !r.shown.Exists():
 		refusal = errNoRoom // not yet
+	case r.Encoders[c.Encoder] == nil:
+		refusal = errNoEncoder
 	}
 	if refusal != nil {
-		refuse(c.Caller, refusal)
+		r.Directory.refuse(c.Caller, refusal)
 		return
 	}
-	if c.Address != nil {
-		r.members[c.Address] = member{c.User, c.Dialect}
-	}
-	reply(c.Caller, Joined{
+	r.members.admit(c.Address, member{c.User, r.Directory.find(c.Address)}, c.Encoder, r.Encoders[c.Encoder])
+	r.Directory.reply(c.Caller, Joined{
 		Chat: r.shown.Chat, Epoch: r.shown.Chat.Epoch + "." + r.Epoch,
-		Seq: r.shown.Seq, Members: r.users(), Turn: r.running(), Queued: r.queued(),
+		Seq: r.shown.Seq, Members: r.members.users(), Turn: r.running(), Queued: r.queued(),
 	})
-}
-
-// users lists the members, each user once, in the order of their ids.
-func (r *Room) users() []chat.User {
-	var users []chat.User
-	for _, m := range r.members {
-		users = append(users, m.user)
-	}
-	slices.SortFunc(users, func(a, b chat.User) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	return slices.CompactFunc(users, func(a, b chat.User) bool { return a.ID == b.ID })
 }
 
 // noModel says why a model cannot be asked.
@@ -102,9 +93,9 @@ func (r *Room) running() *Running {
 	case !ok || turn.Attempt == 0:
 		return nil
 	case r.run != nil && r.run.turn.ID == turn.ID:
-		return &Running{r.run.turn, string(r.run.text), r.run.live}
+		return &Running{r.run.turn, string(r.run.text)}
 	}
-	return &Running{turn, string(r.cut), r.live(turn)}
+	return &Running{turn, string(r.cut)}
 }
 
 // queued are the turns that are recorded as wanted and not as started.
@@ -118,15 +109,15 @@ func (r *Room) queued() (queued []chat.Turn) {
 }
 
 func (r *Room) leave(c *Leave) {
-	delete(r.members, c.Address)
-	reply(c.Caller, Left{})
+	r.members.dismiss(c.Address)
+	r.Directory.reply(c.Caller, Left{})
 }
 
 func (r *Room) send(c *Send) {
 	r.beforeSend(c)
 	said := chat.MessageAdded{Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID}
 	r.utter(c.Caller, said, func(u *utterance) *chat.Error {
-		u.localID, u.quiet = c.LocalID, c.Quiet
+		u.correlation, u.quiet = c.Correlation, c.Quiet
 		return r.place(u, r.policy(c.Policy), c.User.ID)
 	})
 }
@@ -135,7 +126,7 @@ func (r *Room) send(c *Send) {
 // place, which decides how it stands to what was said before.
 func (r *Room) utter(c Caller, said chat.MessageAdded, place func(*utterance) *chat.Error) {
 	if refusal := r.admit(c); refusal != nil {
-		refuse(c, refusal)
+		r.Directory.refuse(c, refusal)
 		return
 	}
 	key := idempotencyKey(c.User, said.ClientID)
@@ -147,7 +138,7 @@ func (r *Room) utter(c Caller, said chat.MessageAdded, place func(*utterance) *c
 		refusal = place(u)
 	}
 	if refusal != nil {
-		refuse(c, refusal)
+		r.Directory.refuse(c, refusal)
 		return
 	}
 	r.say(c, key, u)
@@ -166,7 +157,7 @@ func (r *Room) compose(by chat.User, m chat.MessageAdded) (*utterance, *chat.Err
 		return nil, errTooLarge
 	}
 	wanted, refusal := r.addressed(m.Content, m.ModelID)
-	m.MessageID, m.APISource = chat.MessageID(newID()), asked.APISource
+	m.MessageID, m.Duplex = chat.MessageID(newID()), asked.Duplex()
 	m.Author = chat.User{ID: by.ID, Name: by.Name} // members see no more of each other
 	return &utterance{wanted: wanted, MessageAdded: m}, refusal
 }
@@ -193,12 +184,12 @@ func (r *Room) repeated(c Caller, key string) bool {
 	if err == nil && ok {
 		var m chat.Message
 		if m, err = r.message(seq); err == nil {
-			reply(c, Sent{m.ID, m.ClientID, m.Seq})
+			r.Directory.reply(c, Sent{m.ID, m.ClientID, m.Seq})
 		}
 	}
 	if err != nil {
 		r.log.Error("look up an idempotency key", "err", err)
-		refuse(c, errUnreadable)
+		r.Directory.refuse(c, errUnreadable)
 		return true
 	}
 	return ok
@@ -219,7 +210,7 @@ func (r *Room) respond(c *Respond) {
 		refusal = r.place(u, policy, c.User.ID)
 	}
 	if refusal != nil {
-		refuse(c.Caller, refusal)
+		r.Directory.refuse(c.Caller, refusal)
 		return
 	}
 	r.stopRuns(u.ends)
@@ -270,7 +261,7 @@ func (r *Room) regenerate(c *Regenerate) {
 		refusal = r.Ledger.Check(r.account(c.User.ID, c.ModelID))
 	}
 	if refusal != nil {
-		refuse(c.Caller, refusal)
+		r.Directory.refuse(c.Caller, refusal)
 		return
 	}
 	turn := chat.TurnQueued{
@@ -284,7 +275,7 @@ func (r *Room) regenerate(c *Regenerate) {
 // it later belongs to no turn and is dropped.
 func (r *Room) stopTurn(c *StopTurn) {
 	if refusal := r.admit(c.Caller); refusal != nil {
-		refuse(c.Caller, refusal)
+		r.Directory.refuse(c.Caller, refusal)
 		return
 	}
 	i := 0
@@ -293,10 +284,10 @@ func (r *Room) stopTurn(c *StopTurn) {
 	}
 	switch {
 	case i < 0:
-		refuse(c.Caller, errNoTurn)
+		r.Directory.refuse(c.Caller, errNoTurn)
 		return
 	case len(r.head.Turns) == 0:
-		reply(c.Caller, Stopped{})
+		r.Directory.reply(c.Caller, Stopped{})
 		return
 	}
 	end := r.endOf(r.head.Turns[i])
@@ -312,7 +303,7 @@ func (r *Room) stopTurn(c *StopTurn) {
 // and with nothing behind it: nothing is admitted or advanced meanwhile.
 func (r *Room) delete(c *Delete) {
 	if refusal := r.admit(c.Caller); refusal != nil {
-		refuse(c.Caller, refusal)
+		r.Directory.refuse(c.Caller, refusal)
 		return
 	}
 	r.remove(c.Caller)
@@ -357,12 +348,12 @@ func (r *Room) deleted(m *deleted) {
 	r.deleting = false
 	if m.err != nil {
 		r.log.Error("delete failed", "err", m.err)
-		refuse(m.by, chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was deleted"))
+		r.Directory.refuse(m.by, chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was deleted"))
 	} else {
-		reply(m.by, Deleted{})
-		r.publishGone()
-		clear(r.members)
-		clear(r.informed)
+		r.Directory.reply(m.by, Deleted{})
+		r.tell(chat.Removal{})
+		r.members = nil
+		clear(r.authors)
 		r.told = unknown
 	}
 	r.run.release()

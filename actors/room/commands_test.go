@@ -205,7 +205,7 @@ func TestAcknowledgementFollowsTheCommit(t *testing.T) {
 func TestDialects(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		users := make(map[assistant.Dialect]*actortest.User)
-		for d := range assistant.Dialect(assistant.Dialects) {
+		for _, d := range assistant.Dialects {
 			users[d] = s.User("alice")
 			users[d].Create(theChat)
 			users[d].JoinAs(theChat, d)

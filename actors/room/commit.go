@@ -17,7 +17,8 @@ type proposal struct {
 	key     string // idempotency key, if it is a send with one
 	body    any    // of the replies
 	callers []Caller
-	charges []persistence.Charge // of the turns that end with it
+	done    func(refusal *chat.Error) // nil, or called once instead of an answer
+	charges []persistence.Charge      // of the turns that end with it
 }
 
 // committed is the log's answer to a proposal.
@@ -58,14 +59,30 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 	commit.Charges = p.charges
 	r.index(&commit, &before, events)
 
+	if m, said := p.records[p.at].Event.(chat.MessageAdded); said {
+		r.noteAuthor(p.seq(), c, m.MessageID)
+	}
+
 	ref := r.self.Ref()
 	r.Log.Append(commit, func(err error) { ref.Tell(&committed{p, err}) })
 	r.inFlight++ // not before: it must not count what a panic has kept from the log
-	if c.Address != nil {
+	if !c.Address.IsZero() {
 		r.handed = c
 	}
 	r.afterAppend(p)
 	return p
+}
+
+// noteAuthor remembers who says message, which is to become record seq: for
+// speech, who has spoken.
+func (r *Room) noteAuthor(seq uint64, c Caller, message chat.MessageID) {
+	if u := r.voice.find(message); u != nil {
+		c = u.by
+	}
+	delete(r.authors, seq)
+	if !c.Address.IsZero() {
+		r.authors[seq] = c.Address
+	}
 }
 
 func isMessage(e chat.Event) bool {
@@ -138,16 +155,13 @@ func (r *Room) settle(seq uint64) {
 	}
 }
 
-// answer tells the callers that what they asked for is on disk. Who has sent a
-// message is not told it once more: not even after a restart of the room, but
-// from another address, which has not had the answer.
+// answer tells the callers that what they asked for is on disk.
 func (r *Room) answer(p *proposal) {
-	said := isMessage(p.records[p.at].Event)
 	for _, c := range p.callers {
-		reply(c, p.body)
-		if said && c.Address != nil {
-			r.informed[p.seq()] = append(r.informed[p.seq()], c.Address)
-		}
+		r.Directory.reply(c, p.body)
+	}
+	if p.done != nil {
+		p.done(nil)
 	}
 }
 
@@ -178,7 +192,8 @@ func (r *Room) show(record chat.Record) error {
 	r.settle(record.Seq)
 	if r.told != unknown && record.Seq > r.told {
 		r.follow(record.Event)
-		r.publish(record)
+		r.members.publish(Publication{Room: r.id, Seq: record.Seq, Author: r.authors[record.Seq], Notice: record})
+		delete(r.authors, record.Seq)
 		r.told = record.Seq
 	}
 	return nil
@@ -187,9 +202,15 @@ func (r *Room) show(record chat.Record) error {
 // failed refuses what the log refused. The commits behind the first failure
 // fail with it, since they build on it; head falls back once, for all of them.
 func (r *Room) failed(m *committed) {
+	for _, record := range m.records {
+		delete(r.authors, record.Seq)
+	}
 	refusal := refusalOf(m.err)
 	for _, c := range m.callers {
-		refuse(c, refusal)
+		r.Directory.refuse(c, refusal)
+	}
+	if m.done != nil {
+		m.done(refusal)
 	}
 	if m.gen != r.gen || !r.loaded {
 		return

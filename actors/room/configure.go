@@ -20,7 +20,7 @@ func (r *Room) configure(c *Configure) {
 		settings, refusal = c.Changes.Apply(settings)
 	}
 	if refusal != nil {
-		refuse(c.Caller, refusal)
+		r.Directory.refuse(c.Caller, refusal)
 		return
 	}
 	info := r.head.Chat

@@ -23,10 +23,10 @@ type Kept struct{}
 func (r *Room) expire(c *Expire) {
 	switch {
 	case !r.head.Exists() || r.deleting:
-		refuse(c.Caller, errNoRoom)
+		r.Directory.refuse(c.Caller, errNoRoom)
 		return
 	case r.inFlight > 0, c.Unused && r.busy():
-		reply(c.Caller, Kept{})
+		r.Directory.reply(c.Caller, Kept{})
 		return
 	}
 	for e, err := range r.Log.ReadBack(string(r.id), 0) {
@@ -37,10 +37,10 @@ func (r *Room) expire(c *Expire) {
 		switch {
 		case err != nil:
 			r.log.Error("look up the last record", "err", err)
-			refuse(c.Caller, errUnreadable)
+			r.Directory.refuse(c.Caller, errUnreadable)
 			return
 		case !last.At.Before(c.Before):
-			reply(c.Caller, Kept{})
+			r.Directory.reply(c.Caller, Kept{})
 			return
 		}
 		break

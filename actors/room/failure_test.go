@@ -432,7 +432,7 @@ func TestCreateAtOnceAfterDelete(t *testing.T) {
 			alice.Tell(theChat, &room.Create{Chat: theChat, ModelID: actortest.Model})
 			alice.Tell(theChat, &room.Send{Content: "new", ClientID: "new", Quiet: true})
 		})
-		s.Rooms.Tell(theChat.Room(), &room.Delete{Caller: room.Caller{User: alice.User, Address: again}})
+		s.Rooms.Tell(theChat.Room(), &room.Delete{Caller: room.Caller{User: alice.User, Address: s.Rooms.Open(again)}})
 		synctest.Wait()
 		old.Told()
 		tab.Join(theChat)

@@ -1,9 +1,6 @@
 package room
 
-import (
-	"parlor/protocol/assistant"
-	"parlor/protocol/chat"
-)
+import "parlor/protocol/chat"
 
 // A Message is what a room's mailbox accepts. Commands come from sessions and
 // the HTTP API through the rooms supervisor; a room may refuse them, and
@@ -15,15 +12,6 @@ type Command interface {
 	Message
 	caller() Caller
 }
-
-// An Address is where a room answers and publishes to. Addresses are
-// comparable, and their methods never block and may be called from any goroutine.
-type Address interface {
-	Deliver(Delivery)
-}
-
-// A Delivery is what a room sends to an Address: a [Reply] or a [*Publication].
-type Delivery interface{ delivery() }
 
 // A Caller is who sent a command and where the answer goes. A command without
 // an address is not answered.
@@ -43,10 +31,11 @@ type Create struct {
 }
 
 // Join makes the caller's address a member: from the answer, a [Joined], on
-// it gets every publication. Joining again only changes the dialect.
+// it gets every publication, as [Options.Encoders] encodes it under that name.
+// Joining again only changes the encoder.
 type Join struct {
 	Caller
-	Dialect assistant.Dialect
+	Encoder string
 }
 
 // Leave ends the membership of the caller's address; nothing happens if there is none.
@@ -56,12 +45,12 @@ type Leave struct{ Caller }
 // It is answered with a [Sent] once it is on disk.
 type Send struct {
 	Caller
-	Content  string
-	ModelID  chat.ModelID  // empty: the chat's current model
-	ClientID chat.ClientID // empty: not idempotent
-	LocalID  string        // see [chat.TurnQueued]
-	Policy   chat.Policy   // empty: the chat's
-	Quiet    bool
+	Content     string
+	ModelID     chat.ModelID  // empty: the chat's current model
+	ClientID    chat.ClientID // empty: not idempotent
+	Correlation string        // see [chat.TurnQueued]
+	Policy      chat.Policy   // empty: the chat's
+	Quiet       bool
 }
 
 // Respond asks for an answer to the last message, which was sent Quiet or
@@ -131,7 +120,7 @@ func (*Drain) roomMessage()       {}
 // A Reply answers one command.
 type Reply struct {
 	Ref  uint64
-	Body any         // Created, Joined, Left, Sent, Taken, Queued, Stopped, Deleted or Released; nil if refused
+	Body any         // one of the bodies below, or a [Configured] or [Kept]; nil if refused
 	Err  *chat.Error // nil unless refused
 }
 
@@ -185,5 +174,4 @@ type (
 type Running struct {
 	chat.Turn
 	Content string
-	Live    bool // see [assistant.Live]
 }

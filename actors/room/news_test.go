@@ -20,8 +20,8 @@ func TestNewsOfTheProvider(t *testing.T) {
 	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
 		alice, page := s.User("alice"), s.User("page")
 		alice.Create(theChat)
-		alice.Do(theChat, &room.Join{Dialect: assistant.Documented})
-		page.Do(theChat, &room.Join{Dialect: assistant.SPA})
+		alice.Do(theChat, &room.Join{Encoder: assistant.Documented.String()})
+		page.Do(theChat, &room.Join{Encoder: assistant.SPA.String()})
 		alice.Told()
 		page.Told()
 		at := time.Now().Add(time.Minute)

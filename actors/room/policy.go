@@ -13,12 +13,12 @@ var errRejected = chat.Refuse(chat.CodeBusy, "an answer is being given in this r
 // the turns that are open.
 type utterance struct {
 	chat.MessageAdded
-	wanted  []chat.ModelID // who is to answer, in this order
-	ends    []chat.Event   // of turns, and what follows from these: recorded before it
-	before  chat.TurnID    // the waiting turn that its own run before; empty: they run last
-	localID string
-	quiet   bool // no answer is wanted yet
-	spoken  bool // and not written down yet
+	wanted      []chat.ModelID // who is to answer, in this order
+	ends        []chat.Event   // of turns, and what follows from these: recorded before it
+	before      chat.TurnID    // the waiting turn that its own run before; empty: they run last
+	correlation string
+	quiet       bool // no answer is wanted yet
+	spoken      bool // and not written down yet
 }
 
 // policy is what becomes of a message that wants an answer while a turn runs.
@@ -104,7 +104,7 @@ func (r *Room) turns(c Caller, u *utterance, seq uint64) (turns []chat.Event) {
 	for _, model := range u.wanted {
 		turns = append(turns, chat.TurnQueued{
 			TurnID: chat.TurnID(newID()), Prompt: u.MessageID, PromptSeq: seq, ModelID: model,
-			By: c.User.ID, LocalID: u.localID, Before: u.before, Spoken: u.spoken,
+			By: c.User.ID, Correlation: u.correlation, Before: u.before, Spoken: u.spoken,
 		})
 	}
 	return turns

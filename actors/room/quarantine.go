@@ -4,9 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
-	"parlor/protocol/engineio"
 )
 
 // restartWindow is the time within which MaxRestarts restarts are too many.
@@ -29,17 +27,14 @@ func (l *lasting) restarted(limit int) {
 // releases it or the server starts anew.
 func (r *Room) isolate() {
 	r.log.Error("room is quarantined", "restarts", len(r.restarts), "within", restartWindow)
-	at := now()
-	r.deliver(Publication{Room: r.id}, nil, func(d assistant.Dialect) []engineio.Frame {
-		return assistant.Trouble(d, r.id, errQuarantined, r.answering, at)
-	})
+	r.tell(chat.Failure{Error: errQuarantined, Turn: r.answering, At: now()})
 }
 
 // release lets the room try again, with its members.
 func (r *Room) release(c *Release) {
 	was := r.quarantined
 	r.quarantined, r.restarts = false, nil
-	reply(c.Caller, Released{was})
+	r.Directory.reply(c.Caller, Released{was})
 	if was && r.inFlight == 0 {
 		r.log.Info("room is released")
 		r.load()

@@ -71,8 +71,8 @@ func TestTurnsRestartWithTheServer(t *testing.T) {
 
 		s.Restart()
 		want := []chat.TurnStarted{
-			{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Name: actortest.Name, Attempt: 1, APISource: "aisuite"},
-			{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Name: actortest.Name, Attempt: 2, APISource: "aisuite"},
+			{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Name: actortest.Name, Attempt: 1},
+			{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Name: actortest.Name, Attempt: 2},
 		}
 		if diff := cmp.Diff(want, starts(s)); diff != "" {
 			t.Errorf("starts (-want +got):\n%s", diff)

@@ -42,7 +42,6 @@ import (
 	"parlor/actors/ledger"
 	"parlor/actors/system"
 	"parlor/persistence"
-	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
@@ -81,12 +80,14 @@ type Models interface {
 }
 
 // Options configure the rooms of a server; they are shared by all of them.
-// Log, Models, Provider, Idle and Awake have no default.
+// Log, Models, Provider, Encoders, Idle and Awake have no default.
 type Options struct {
-	Log      Log
-	Models   Models
-	Provider Provider
-	Logger   *slog.Logger // nil discards
+	Log       Log
+	Models    Models
+	Provider  Provider
+	Encoders  Encoders
+	Directory *Directory   // of those who send commands. Nil is empty
+	Logger    *slog.Logger // nil discards
 
 	// Shared lets every user into every chat: development mode.
 	Shared bool
@@ -139,6 +140,7 @@ type Options struct {
 func (o Options) WithDefaults() Options {
 	def(&o.Logger, slog.New(slog.DiscardHandler))
 	def(&o.Turns, new(sync.WaitGroup))
+	def(&o.Directory, new(Directory))
 	def(&o.TurnPolicy, chat.PolicyQueue)
 	def(&o.ContextWindow, defaultContextWindow)
 	def(&o.MaxMessageBytes, 64<<10)
@@ -207,11 +209,11 @@ type Room struct {
 // of the log they have been told, and what it waits for.
 type lasting struct {
 	id       chat.RoomID
-	members  map[Address]member
-	told     uint64               // number of the last record that was published
-	informed map[uint64][]Address // by record: who need not be told it
-	owed     []*proposal          // are on disk, and their callers are not yet told
-	inFlight int                  // commits and deletions that the log has not answered
+	members  audience
+	told     uint64             // number of the last record that was published
+	authors  map[uint64]Address // of messages that are not published, by record
+	owed     []*proposal        // are on disk, and their callers are not yet told
+	inFlight int                // commits and deletions that the log has not answered
 	deleting bool
 	runs     int // how many there were
 	lines    int
@@ -223,11 +225,6 @@ type lasting struct {
 	quarantined bool
 }
 
-type member struct {
-	user    chat.User
-	dialect assistant.Dialect
-}
-
 // unknown is lasting.told before the first instance has read the log.
 const unknown = ^uint64(0)
 
@@ -236,7 +233,7 @@ type Pulse struct{ atomic.Uint64 }
 
 // Spec describes the room id to the actor system; name is the actor's.
 func Spec(id chat.RoomID, name string, o *Options, p *Pulse) system.Spec[Message] {
-	l := &lasting{id: id, members: make(map[Address]member), told: unknown, informed: make(map[uint64][]Address), pulse: p}
+	l := &lasting{id: id, told: unknown, authors: make(map[uint64]Address), pulse: p}
 	instances := 0
 	return system.Spec[Message]{
 		Name: name,
@@ -390,13 +387,13 @@ func (r *Room) command(c Command) {
 		r.leave(leave)
 		return
 	case r.quarantined:
-		refuse(c.caller(), errQuarantined)
+		r.Directory.refuse(c.caller(), errQuarantined)
 		return
 	case !r.loaded:
 		r.parked = append(r.parked, c)
 		return
 	case r.broken != nil:
-		refuse(c.caller(), r.broken)
+		r.Directory.refuse(c.caller(), r.broken)
 		return
 	}
 	switch c := c.(type) {
@@ -433,7 +430,7 @@ func (r *Room) command(c Command) {
 // room panic is told so, unless the log has it: then the next instance answers.
 func (r *Room) Salvage(m Message) {
 	if c, ok := m.(Command); ok && c.caller() != r.handed {
-		refuse(c.caller(), chat.Refuse(chat.CodeInternal, "the room failed on this command and was restarted"))
+		r.Directory.refuse(c.caller(), chat.Refuse(chat.CodeInternal, "the room failed on this command and was restarted"))
 	}
 }
 
@@ -451,29 +448,5 @@ func (r *Room) Stopping() {
 	r.stopTitling()
 	for _, m := range r.parked {
 		r.Salvage(m)
-	}
-}
-
-// NoRoom answers a message to a room that cannot exist, Lost one that did not
-// get to its room, and Hung one that would wait there for nobody knows how long.
-func NoRoom(m Message) { answerWith(m, errNoRoom) }
-func Lost(m Message)   { answerWith(m, errLost) }
-func Hung(m Message)   { answerWith(m, errHung) }
-
-func answerWith(m Message, err *chat.Error) {
-	if c, ok := m.(Command); ok {
-		refuse(c.caller(), err)
-	}
-}
-
-func reply(c Caller, body any) {
-	if c.Address != nil {
-		c.Address.Deliver(Reply{Ref: c.Ref, Body: body})
-	}
-}
-
-func refuse(c Caller, err *chat.Error) {
-	if c.Address != nil {
-		c.Address.Deliver(Reply{Ref: c.Ref, Err: err})
 	}
 }

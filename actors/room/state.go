@@ -89,7 +89,7 @@ func (s *State) Apply(r chat.Record) error {
 		if s.Find(e.TurnID) != 0 {
 			return fmt.Errorf("record %d starts turn %q out of order", r.Seq, e.TurnID)
 		}
-		s.Turns[0].MessageID, s.Turns[0].Attempt = e.MessageID, e.Attempt
+		s.Turns[0].MessageID, s.Turns[0].Attempt, s.Turns[0].Duplex = e.MessageID, e.Attempt, e.Duplex
 		for i := range s.Steering {
 			s.Steering[i].Taken = false
 		}
@@ -162,14 +162,14 @@ func (s *State) queue(seq uint64, e chat.TurnQueued) error {
 	}
 	s.Seq = seq
 	s.Turns = slices.Insert(s.Turns, i, chat.Turn{
-		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, LocalID: e.LocalID, Unheard: e.Spoken,
+		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, Correlation: e.Correlation, Unheard: e.Spoken,
 	})
 	return nil
 }
 
 // stateVersion changes with what a State means. A snapshot of another version
 // is not read: the log says the same.
-const stateVersion = 3
+const stateVersion = 4
 
 type snapshot struct {
 	Version int   `json:"version"`

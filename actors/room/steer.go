@@ -8,42 +8,33 @@ import (
 	"parlor/protocol/chat"
 )
 
-// steer asks for what was said to the running turn. It is the turn's own.
+// steer asks for what was said to the running turn. It is the turn's own, which
+// waits for one answer.
 type steer struct {
-	run int
-	to  steering
+	run    int
+	answer chan<- []Steering // has room for it
 }
 
 func (*steer) roomMessage() {}
 
-// steering is the address where a turn waits for one answer.
-type steering chan []Steering
-
-// Deliver implements Address. A refusal is an answer too: what was said stays
-// to be asked for.
-func (s steering) Deliver(d Delivery) {
-	reply, _ := d.(Reply)
-	said, _ := reply.Body.([]Steering)
-	select {
-	case s <- said:
-	default:
-	}
-}
-
 // steer gives the running turn what was said to it, once it is on disk that the
 // turn has taken that in.
 func (r *Room) steer(m *steer) {
-	to := Caller{Address: m.to}
 	said := r.head.untaken(math.MaxUint64)
 	if r.run == nil || r.run.number != m.run || r.run.end != nil || r.deleting || len(said) == 0 {
-		reply(to, nil)
+		m.answer <- nil
 		return
 	}
 	e := chat.TurnSteered{TurnID: r.run.turn.ID}
 	for _, s := range said {
 		e.Messages = append(e.Messages, s.MessageID)
 	}
-	r.propose(to, "", said, e)
+	r.propose(Caller{}, "", nil, e).done = func(refusal *chat.Error) {
+		if refusal != nil {
+			said = nil // it stays to be asked for
+		}
+		m.answer <- said
+	}
 }
 
 // untaken returns what the running turn has not taken in of what was said to it
@@ -81,7 +72,7 @@ func (r *Room) followUp(end chat.TurnEnded, next chat.TurnID, until uint64) []ch
 // steer is [chat.Prompt]'s: it returns what people said meanwhile. What cannot
 // be read fails the turn, since the room takes it for taken in.
 func (t *turnActor) steer(ctx context.Context) (said []chat.PromptMessage) {
-	answer := make(steering, 1)
+	answer := make(chan []Steering, 1)
 	t.room.Tell(&steer{t.number, answer})
 	select {
 	case list := <-answer:

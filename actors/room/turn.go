@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"parlor/actors/system"
-	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
@@ -28,10 +27,8 @@ type run struct {
 	number int // tells what it sends from what runs before it have sent
 	actor  system.Ref[turnMessage]
 	line   *line // while the answer comes on it; other runs share it
-	live   bool  // see [assistant.Live]
 	spoken bool  // some of the answer was
 	text   []byte
-	length int // of text, in UTF-16 code units
 	usage  *chat.Usage
 	tools  []chat.ToolCall // that the provider has begun to run
 	window chan struct{}   // one element for each delta in the room's mailbox
@@ -134,15 +131,15 @@ func (r *Room) start(turn chat.Turn, answer chat.MessageID) {
 	}
 	r.propose(Caller{}, "", nil, chat.TurnStarted{
 		TurnID: turn.ID, MessageID: answer, ModelID: turn.ModelID, Name: r.nameOf(turn.ModelID), Attempt: turn.Attempt + 1,
-		APISource: r.sourceOf(turn.ModelID),
+		Duplex: r.duplex(turn.ModelID),
 	})
 }
 
 // endOf returns the end of a turn with what was said so far.
 func (r *Room) endOf(turn chat.Turn) chat.TurnEnded {
 	end := chat.TurnEnded{
-		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, LocalID: turn.LocalID,
-		ModelID: turn.ModelID, Name: r.nameOf(turn.ModelID), APISource: r.sourceOf(turn.ModelID),
+		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, Correlation: turn.Correlation,
+		ModelID: turn.ModelID, Name: r.nameOf(turn.ModelID), Duplex: r.duplex(turn.ModelID),
 	}
 	switch cut, _ := r.shown.Turn(); {
 	case r.run.of(turn.ID):
@@ -163,7 +160,7 @@ func (r *Room) begin(e chat.TurnStarted) {
 	}
 	r.runs++
 	run := &run{
-		turn: turn, number: r.runs, live: r.live(turn),
+		turn: turn, number: r.runs,
 		window: make(chan struct{}, deltaWindow), spent: new(spending),
 		expiry: r.self.After(r.TurnTimeout, &answered{r.runs, chat.Refuse(chat.CodeProviderTimeout,
 			fmt.Sprintf("the assistant did not finish within %s", r.TurnTimeout))}),
@@ -213,7 +210,7 @@ func (r *Room) news(run *run, d chat.Delta) {
 	if d.Retrying != nil {
 		r.log.Info("provider failed, asking again", "turn", run.turn.ID, "model", run.turn.ModelID, "err", d.Retrying)
 	}
-	r.publishNews(run, d)
+	r.tell(chat.Progress{MessageID: run.turn.MessageID, Retrying: d.Retrying, Model: d.Model, Health: d.Health})
 }
 
 // delta tells the members a piece of the answer at once; it is recorded with
@@ -255,10 +252,9 @@ func (r *Room) said(run *run, m chat.Delta) {
 		r.endRun(chat.Refuse(chat.CodeProviderError, "the answer is longer than this server allows"))
 		return
 	}
-	r.publishDelta(run, text)
+	r.tell(chat.Text{Turn: run.turn, Before: run.text, Piece: text, Spoken: run.spoken})
 	run.text = append(run.text, text...)
 	r.streamed = run.text
-	run.length += assistant.Length(text)
 	r.keep(run)
 	if spent := run.spent.say(text); spent != nil {
 		r.endRun(spent)

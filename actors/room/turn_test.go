@@ -15,6 +15,7 @@ import (
 
 	"parlor/actors/actortest"
 	"parlor/actors/room"
+	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
@@ -43,7 +44,7 @@ func TestStopHangingTurn(t *testing.T) {
 			t.Errorf("answered %+v", stopped.Body)
 		}
 		want := chat.TurnEnded{
-			TurnID: end.TurnID, MessageID: end.MessageID, Prompt: s.Messages(theChat)[0].ID, PromptSeq: 2, APISource: "aisuite",
+			TurnID: end.TurnID, MessageID: end.MessageID, Prompt: s.Messages(theChat)[0].ID, PromptSeq: 2,
 			ModelID: actortest.Model, Name: actortest.Name, State: chat.StateStopped, By: "bob", Reason: "enough",
 			Usage: chat.EstimateUsage(s.Assistant.Prompts()[0].Tokens(), ""),
 		}
@@ -91,7 +92,7 @@ func TestNoDeltaFollowsAStop(t *testing.T) {
 		alice, address := s.User("alice"), make(stalling)
 		alice.Create(theChat)
 		alice.Join(theChat)
-		s.Rooms.Tell(theChat.Room(), &room.Join{Caller: room.Caller{User: alice.User, Address: address}})
+		s.Rooms.Tell(theChat.Room(), &room.Join{Caller: room.Caller{User: alice.User, Address: s.Rooms.Open(address)}, Encoder: assistant.Both.String()})
 		more := make(chan struct{})
 		s.Assistant.On("go on", func(ctx context.Context, say func(string) bool) error {
 			say("one")
@@ -285,7 +286,7 @@ func TestDeltasAreBounded(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice, address := s.User("alice"), make(stalling)
 		alice.Create(theChat)
-		s.Rooms.Tell(theChat.Room(), &room.Join{Caller: room.Caller{User: alice.User, Address: address}})
+		s.Rooms.Tell(theChat.Room(), &room.Join{Caller: room.Caller{User: alice.User, Address: s.Rooms.Open(address)}, Encoder: assistant.Both.String()})
 		var said atomic.Int64
 		s.Assistant.On("much", func(_ context.Context, say func(string) bool) error {
 			for range 1000 {

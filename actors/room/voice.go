@@ -5,9 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
-	"parlor/protocol/engineio"
 )
 
 // What people say reaches the model at once and is recorded later, when it was
@@ -116,24 +114,24 @@ func (r *Room) appendAudio(c *AppendAudio) {
 		refusal = errTooLarge
 	}
 	if refusal != nil {
-		refuse(c.Caller, refusal)
+		r.Directory.refuse(c.Caller, refusal)
 		return
 	}
 	r.voice.speaker, r.voice.since = c.User.ID, time.Now()
 	r.bargeIn(c.User.ID)
 	l.tell(chat.AudioAppend{Audio: c.Audio})
-	reply(c.Caller, Taken{})
+	r.Directory.reply(c.Caller, Taken{})
 }
 
 func (r *Room) clearAudio(c *ClearAudio) {
 	l, refusal := r.listen(c.Caller)
 	if refusal != nil {
-		refuse(c.Caller, refusal)
+		r.Directory.refuse(c.Caller, refusal)
 		return
 	}
 	r.voice.speaker = ""
 	l.tell(chat.AudioClear{})
-	reply(c.Caller, Taken{})
+	r.Directory.reply(c.Caller, Taken{})
 }
 
 // commitAudio makes what the caller said a message.
@@ -143,7 +141,7 @@ func (r *Room) commitAudio(c *CommitAudio) {
 		refusal = errMumbled
 	}
 	if refusal != nil {
-		refuse(c.Caller, refusal)
+		r.Directory.refuse(c.Caller, refusal)
 		return
 	}
 	r.voice.speaker = ""
@@ -153,7 +151,7 @@ func (r *Room) commitAudio(c *CommitAudio) {
 	r.voice.unheard = append(r.voice.unheard, &speech{
 		id: id, by: c.Caller, after: r.head.Seq, timer: r.self.After(r.HearTimeout, &unheard{id}), gen: -1,
 	})
-	reply(c.Caller, Taken{id})
+	r.Directory.reply(c.Caller, Taken{id})
 }
 
 // bargeIn stops the running answer of a model that listens, and reports whether
@@ -205,7 +203,7 @@ func (r *Room) writeDown() {
 		model := r.head.Chat.ModelID
 		r.propose(Caller{}, "", nil, chat.MessageAdded{
 			MessageID: u.id, Author: chat.User{ID: u.by.User.ID, Name: u.by.User.Name}, Content: u.text,
-			ModelID: model, APISource: r.sourceOf(model), Modality: chat.ModalityAudio,
+			ModelID: model, Duplex: r.duplex(model), Modality: chat.ModalityAudio,
 		})
 	}
 }
@@ -219,22 +217,6 @@ func (r *Room) starting(message chat.MessageID) bool {
 	return turn.Unheard && turn.Prompt == message && turn.Attempt > 0 && (confirmed.ID != turn.ID || confirmed.Attempt != turn.Attempt)
 }
 
-// tellSpeaker tells who has said it what was understood, if that is what the
-// record says, and returns who need not be told otherwise.
-func (r *Room) tellSpeaker(record chat.Record) []Address {
-	e, _ := record.Event.(chat.MessageAdded)
-	u := r.voice.find(e.MessageID)
-	if u == nil {
-		return nil
-	}
-	m, here := r.members[u.by.Address]
-	if !here {
-		return nil
-	}
-	u.by.Address.Deliver(&Publication{Room: r.id, Seq: record.Seq, Frames: assistant.Heard(m.dialect, r.id, record)})
-	return []Address{u.by.Address}
-}
-
 // wroteDown forgets speech that is on disk.
 func (r *Room) wroteDown(id chat.MessageID) {
 	r.voice.unheard = slices.DeleteFunc(r.voice.unheard, func(u *speech) bool { return u.id == id })
@@ -246,13 +228,8 @@ func (r *Room) speak(run *run, audio string) {
 		return
 	}
 	run.spoken = true
-	r.deliver(Publication{Room: r.id}, nil, func(d assistant.Dialect) []engineio.Frame {
-		return assistant.Audio(d, r.id, run.turn.MessageID, audio)
-	})
+	r.tell(chat.Speech{MessageID: run.turn.MessageID, Audio: audio})
 }
-
-// live reports whether the SPA is told of the turn's answer piece by piece.
-func (r *Room) live(t chat.Turn) bool { return assistant.Live(r.sourceOf(t.ModelID), t.LocalID) }
 
 // modality returns that of the answer.
 func (r *run) modality() string {
@@ -262,8 +239,8 @@ func (r *run) modality() string {
 	return ""
 }
 
-// sourceOf returns the APISource of a model.
-func (r *Room) sourceOf(id chat.ModelID) string {
+// duplex reports whether the model is asked in sessions.
+func (r *Room) duplex(id chat.ModelID) bool {
 	model, _ := r.Models.Model(id)
-	return model.APISource
+	return model.Duplex()
 }

@@ -274,7 +274,7 @@ func TestBargeIn(t *testing.T) {
 					false: {`assistant stopped "one"`},
 				}[name == "text"]...)...)
 				end := onlyEnd(t, c.Server)
-				if end.By != "bob" || end.Reason != "barge-in" || end.APISource != chat.SourceRealtime {
+				if end.By != "bob" || end.Reason != "barge-in" || !end.Duplex {
 					t.Errorf("ended %+v", end)
 				}
 				if got := c.line().Inputs()[0]; got != (chat.Cancel{Answer: ask.Answer}) {
@@ -539,7 +539,7 @@ func TestLiveDialect(t *testing.T) {
 		c.answer(ask.Answer, "first")
 		wantTold(t, bob, `response.audio.delta ""`, `response.audio_transcript.delta ""`, `response.audio_transcript.done ""`, `response.done ""`)
 
-		bob.Do(theChat, &room.Send{Content: "two", LocalID: "1"}) // in the format with a spinner
+		bob.Do(theChat, &room.Send{Content: "two", Correlation: "1"}) // in the format with a spinner
 		ask = c.asked()
 		bob.Told()
 		c.answer(ask.Answer, "second")

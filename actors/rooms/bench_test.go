@@ -17,7 +17,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// replies is an address that keeps the replies.
+// replies is a recipient that keeps the replies.
 type replies chan room.Reply
 
 func (r replies) Deliver(d room.Delivery) {
@@ -35,13 +35,13 @@ func BenchmarkRoom(b *testing.B) {
 	}
 	defer store.Close()
 	models := new(actortest.Assistant)
-	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, IdleTimeout: 100 * time.Millisecond})
+	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, Encoders: actortest.Encoders(), IdleTimeout: 100 * time.Millisecond})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer r.Close(context.Background())
 	inbox := make(replies, b.N)
-	caller := room.Caller{User: chat.User{ID: "owner"}, Address: inbox}
+	caller := room.Caller{User: chat.User{ID: "owner"}, Address: r.Open(inbox)}
 	all := func(command func(i int, id chat.ID) room.Message) {
 		for i := range b.N {
 			id := chat.ID(fmt.Sprint(i))
@@ -67,7 +67,9 @@ func BenchmarkRoom(b *testing.B) {
 	}
 	empty := settle()
 	b.ResetTimer()
-	all(func(int, chat.ID) room.Message { return &room.Join{Caller: caller, Dialect: assistant.Documented} })
+	all(func(int, chat.ID) room.Message {
+		return &room.Join{Caller: caller, Encoder: assistant.Documented.String()}
+	})
 	b.StopTimer()
 	resident := settle()
 	all(func(int, chat.ID) room.Message { return &room.Leave{Caller: caller} })

@@ -187,7 +187,7 @@ func (m *model) play(s step) {
 	case "create":
 		u.Tell(id, &room.Create{Chat: id, ModelID: actortest.Model})
 	case "join":
-		u.Tell(id, &room.Join{Dialect: assistant.Documented})
+		u.Tell(id, &room.Join{Encoder: assistant.Documented.String()})
 	case "leave":
 		u.Tell(id, &room.Leave{})
 	case "send", "mention":
@@ -212,7 +212,7 @@ func (m *model) play(s step) {
 		time.Sleep(3 * time.Minute)
 	case "restart":
 		m.restart()
-		u.Tell(id, &room.Join{Dialect: assistant.Documented})
+		u.Tell(id, &room.Join{Encoder: assistant.Documented.String()})
 	case "disk full", "disk back":
 		m.full.Store(s.do == "disk full")
 	}
@@ -530,10 +530,10 @@ func (m *model) checkReplay(id chat.ID) {
 			m.t.Errorf("%s: %v", id, err)
 		}
 	}
-	lived := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
+	lived := m.users[0].Do(id, &room.Join{Encoder: assistant.Documented.String()})
 	m.checkCharges(id, "lived")
 	m.restart()
-	read := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
+	read := m.users[0].Do(id, &room.Join{Encoder: assistant.Documented.String()})
 	if !fold.Exists() {
 		if lived.Err == nil || read.Err == nil {
 			m.t.Errorf("%s does not exist, and was joined: %+v, %+v", id, lived, read)
@@ -541,7 +541,7 @@ func (m *model) checkReplay(id chat.ID) {
 		return
 	}
 	m.s.RestartWith(toVersion1)
-	migrated := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
+	migrated := m.users[0].Do(id, &room.Join{Encoder: assistant.Documented.String()})
 	m.checkCharges(id, "migrated")
 	want := room.Joined{Chat: fold.Chat, Epoch: fold.Chat.Epoch + "." + m.s.Log.Epoch(), Seq: fold.Seq}
 	for name, reply := range map[string]room.Reply{"lived": lived, "read": read, "migrated": migrated} {

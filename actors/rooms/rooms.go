@@ -101,7 +101,7 @@ func (r *Rooms) Close(ctx context.Context) error {
 // a chat, and whether the caller may use it, is for the room to say.
 func (r *Rooms) Tell(id chat.RoomID, m room.Message) {
 	if !id.Valid() {
-		room.NoRoom(m)
+		r.options.Directory.NoRoom(m)
 		return
 	}
 	r.ref.Tell(&forward{id, m})
@@ -110,7 +110,9 @@ func (r *Rooms) Tell(id chat.RoomID, m room.Message) {
 // ask tells a command and waits for its answer.
 func (r *Rooms) ask(ctx context.Context, id chat.RoomID, user chat.User, command func(room.Caller) room.Command) (room.Reply, error) {
 	a := make(answer, 1)
-	r.Tell(id, command(room.Caller{User: user, Address: a}))
+	address := r.Open(a)
+	defer r.Forget(address)
+	r.Tell(id, command(room.Caller{User: user, Address: address}))
 	select {
 	case reply := <-a:
 		if reply.Err != nil {
@@ -122,10 +124,15 @@ func (r *Rooms) ask(ctx context.Context, id chat.RoomID, user chat.User, command
 	}
 }
 
-// answer is the address of somebody who waits for one reply.
+// Open gives a recipient the address that its commands carry, and Forget ends
+// that. Whoever opens an address has it forgotten.
+func (r *Rooms) Open(to room.Recipient) room.Address { return r.options.Directory.Open(to) }
+func (r *Rooms) Forget(a room.Address)               { r.options.Directory.Close(a) }
+
+// answer is somebody who waits for one reply.
 type answer chan room.Reply
 
-// Deliver implements room.Address.
+// Deliver implements room.Recipient.
 func (a answer) Deliver(d room.Delivery) {
 	if reply, ok := d.(room.Reply); ok {
 		select {

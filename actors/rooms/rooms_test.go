@@ -152,7 +152,7 @@ func TestGarbageIDs(t *testing.T) {
 		for _, id := range ids {
 			for range 2 {
 				replies := make(inbox, 10)
-				caller := room.Caller{User: chat.User{ID: "alice"}, Address: replies}
+				caller := room.Caller{User: chat.User{ID: "alice"}, Address: s.Rooms.Open(replies)}
 				commands := []room.Message{
 					&room.Join{Caller: caller}, &room.Send{Caller: caller, Content: "hi"}, &room.StopTurn{Caller: caller},
 					&room.Respond{Caller: caller}, &room.Delete{Caller: caller},
@@ -182,7 +182,7 @@ func TestGarbageIDs(t *testing.T) {
 	})
 }
 
-// inbox is an address that keeps what it gets.
+// inbox is a recipient that keeps what it gets.
 type inbox chan room.Delivery
 
 func (i inbox) Deliver(d room.Delivery) { i <- d }

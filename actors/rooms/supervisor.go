@@ -76,7 +76,7 @@ func (s *supervisor) Receive(m message) {
 // Salvage implements system.Salvager.
 func (s *supervisor) Salvage(m message) {
 	if f, ok := m.(*forward); ok {
-		room.Lost(f.message)
+		s.options.Directory.Lost(f.message)
 	}
 }
 
@@ -89,7 +89,7 @@ func (s *supervisor) forward(id chat.RoomID, m room.Message) {
 	case !ok:
 		s.wake(id).tell(m)
 	case r.hung && !leaves(m): // who leaves does not come back to be asked again
-		room.Hung(m)
+		s.options.Directory.Hung(m)
 	case r.draining:
 		r.parked = append(r.parked, m)
 	default:

@@ -225,8 +225,12 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 }
 
 func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, shared bool, log *slog.Logger) room.Options {
+	encoders := make(room.Encoders)
+	for _, d := range wire.Dialects {
+		encoders[d.String()] = func() room.Encoder { return wire.NewEncoder(d) }
+	}
 	return room.Options{
-		Models: models, Provider: models, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
+		Models: models, Provider: models, Encoders: encoders, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
 		Ledger: budgets, ContextWindow: s.ContextWindow,
 		Titles: room.Titles{
 			On: s.Titles == "on", Model: s.TitleModel,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -295,6 +296,37 @@ func TestHeads(t *testing.T) {
 		}
 		if EndsTurn(b) != ends || HoldsMessage(b) != (isAdded || end.MessageID != "") {
 			t.Errorf("%T: EndsTurn %v, HoldsMessage %v", event, EndsTurn(b), HoldsMessage(b))
+		}
+	}
+}
+
+// Records that named the API of their model say that it is asked in sessions;
+// no text can say so.
+func TestOldRecordsAreDuplex(t *testing.T) {
+	const api = `"model_api_source":"openai_realtime"`
+	for data, want := range map[string]bool{
+		`{"message_id":"m",` + api + `}`:                                  true,
+		`{"message_id":"m","duplex":true}`:                                true,
+		`{"message_id":"m","model_api_source":"aisuite"}`:                 false,
+		`{"message_id":"m","content":` + strconv.Quote(`{`+api+`}`) + `}`: false,
+	} {
+		for _, kind := range []string{"message_added", "turn_started", "turn_ended"} {
+			r, err := DecodeRecord(1, []byte(`{"type":"`+kind+`","at":"2026-01-02T03:04:05Z","data":`+data+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bool
+			switch e := r.Event.(type) {
+			case MessageAdded:
+				got = e.Duplex
+			case TurnStarted:
+				got = e.Duplex
+			case TurnEnded:
+				got = e.Duplex
+			}
+			if got != want {
+				t.Errorf("%s %s: duplex is %v, want %v", kind, data, got, want)
+			}
 		}
 	}
 }

@@ -27,12 +27,12 @@ type MessageAdded struct {
 	Replaces    MessageID `json:"replaces,omitempty"`
 	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
 
-	Author    User     `json:"author"`
-	Content   string   `json:"content"`
-	ModelID   ModelID  `json:"model_id,omitempty"` // the chat's from here on, whoever else the message addresses
-	APISource string   `json:"model_api_source,omitempty"`
-	ClientID  ClientID `json:"client_message_id,omitempty"`
-	Modality  string   `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
+	Author   User     `json:"author"`
+	Content  string   `json:"content"`
+	ModelID  ModelID  `json:"model_id,omitempty"` // the chat's from here on, whoever else the message addresses
+	Duplex   bool     `json:"duplex,omitempty"`   // of that model, see [Model]
+	ClientID ClientID `json:"client_message_id,omitempty"`
+	Modality string   `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
 
 	// Steers is the running turn that it was said to. If that ends without
 	// having taken it in, a turn that answers it follows.
@@ -66,9 +66,9 @@ type TurnQueued struct {
 	ModelID   ModelID   `json:"model_id"`
 	By        UserID    `json:"by"`
 	Before    TurnID    `json:"before,omitempty"` // the waiting turn that it runs before; empty: it runs last
-	// LocalID is what the client that sent the prompt calls it. It is neither
-	// unique nor checked: it only goes back to clients, to mark an error.
-	LocalID string `json:"local_id,omitempty"`
+	// Correlation belongs to the wire on which the prompt came: parlor keeps it,
+	// and gives it back with the end of the turn.
+	Correlation string `json:"local_id,omitempty"`
 
 	// Spoken means that the prompt is not recorded yet: it is being written
 	// down. The turn ends as interrupted if the server ends before it is.
@@ -83,7 +83,7 @@ type TurnStarted struct {
 	ModelID   ModelID   `json:"model_id"`
 	Name      string    `json:"name,omitempty"` // of the model, see [Model]
 	Attempt   int       `json:"attempt"`
-	APISource string    `json:"model_api_source,omitempty"`
+	Duplex    bool      `json:"duplex,omitempty"` // of the model, see [Model]
 }
 
 // ToolStarted records that a tool began to run for the running turn, which
@@ -98,21 +98,21 @@ type ToolStarted struct {
 // TurnEnded records the end of a turn and, if it had started, its answer:
 // one event, so that there is no ended turn without its text.
 type TurnEnded struct {
-	TurnID    TurnID    `json:"turn_id"`
-	MessageID MessageID `json:"message_id,omitempty"` // empty if the turn never started
-	Prompt    MessageID `json:"prompt"`
-	PromptSeq uint64    `json:"prompt_seq,omitempty"` // 0 in records of old
-	LocalID   string    `json:"local_id,omitempty"`   // of the prompt, see TurnQueued
-	ModelID   ModelID   `json:"model_id"`
-	Name      string    `json:"name,omitempty"` // of the model, see [Model]
-	State     State     `json:"state"`
-	Content   string    `json:"content"`
-	Usage     *Usage    `json:"usage,omitempty"`
-	Error     *Error    `json:"error,omitempty"`
-	By        UserID    `json:"by,omitempty"`     // who stopped it
-	Reason    string    `json:"reason,omitempty"` // why, in their words
-	APISource string    `json:"model_api_source,omitempty"`
-	Modality  string    `json:"modality,omitempty"`
+	TurnID      TurnID    `json:"turn_id"`
+	MessageID   MessageID `json:"message_id,omitempty"` // empty if the turn never started
+	Prompt      MessageID `json:"prompt"`
+	PromptSeq   uint64    `json:"prompt_seq,omitempty"` // 0 in old records
+	Correlation string    `json:"local_id,omitempty"`   // see TurnQueued
+	ModelID     ModelID   `json:"model_id"`
+	Name        string    `json:"name,omitempty"` // of the model, see [Model]
+	State       State     `json:"state"`
+	Content     string    `json:"content"`
+	Usage       *Usage    `json:"usage,omitempty"`
+	Error       *Error    `json:"error,omitempty"`
+	By          UserID    `json:"by,omitempty"`     // who stopped it
+	Reason      string    `json:"reason,omitempty"` // why, in their words
+	Duplex      bool      `json:"duplex,omitempty"` // of the model, see [Model]
+	Modality    string    `json:"modality,omitempty"`
 }
 
 func (Created) kind() string      { return "created" }
@@ -225,12 +225,17 @@ func EditsMessage(b []byte) bool {
 	return bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], fieldOfEdit)
 }
 
+// oldDuplex is how old records say Duplex: by the API of the model.
+var oldDuplex = []byte(`"model_api_source":"` + SourceRealtime + `"`)
+
 func decodeEvent(kind string, data []byte) (Event, error) {
 	switch kind {
 	case Created{}.kind():
 		return decodeAs[Created](data)
 	case MessageAdded{}.kind():
-		return decodeAs[MessageAdded](data)
+		e, err := decodeAs[MessageAdded](data)
+		e.Duplex = e.Duplex || bytes.Contains(data, oldDuplex)
+		return e, err
 	case Configured{}.kind():
 		return decodeAs[Configured](data)
 	case TurnSteered{}.kind():
@@ -238,19 +243,20 @@ func decodeEvent(kind string, data []byte) (Event, error) {
 	case TurnQueued{}.kind():
 		return decodeAs[TurnQueued](data)
 	case TurnStarted{}.kind():
-		return decodeAs[TurnStarted](data)
+		e, err := decodeAs[TurnStarted](data)
+		e.Duplex = e.Duplex || bytes.Contains(data, oldDuplex)
+		return e, err
 	case ToolStarted{}.kind():
 		return decodeAs[ToolStarted](data)
 	case TurnEnded{}.kind():
-		return decodeAs[TurnEnded](data)
+		e, err := decodeAs[TurnEnded](data)
+		e.Duplex = e.Duplex || bytes.Contains(data, oldDuplex)
+		return e, err
 	}
 	return nil, fmt.Errorf("%w %q", ErrUnknownEvent, kind)
 }
 
-func decodeAs[E Event](data []byte) (Event, error) {
-	var e E
-	if err := json.Unmarshal(data, &e); err != nil {
-		return nil, err
-	}
-	return e, nil
+func decodeAs[E Event](data []byte) (e E, err error) {
+	err = json.Unmarshal(data, &e)
+	return e, err
 }

@@ -12,20 +12,19 @@ type health struct {
 	RetryAt  *string            `json:"retry_at"`
 }
 
-// News encodes what a delta tells of the answer messageID besides its text:
-// that its provider has failed and who is asked now, and how a provider fares.
-// Nothing of it is recorded. The SPA's dialect has no event for it.
-func News(d Dialect, room chat.RoomID, messageID chat.MessageID, delta chat.Delta) []engineio.Frame {
+// progress encodes how the provider of an answer fares. The SPA's dialect has no
+// event for it.
+func progress(d Dialect, room chat.RoomID, p chat.Progress) []engineio.Frame {
 	if d == SPA {
 		return nil
 	}
 	var f frames
-	if e := delta.Retrying; e != nil {
+	if e := p.Retrying; e != nil {
 		f.emit("stream_error", string(room), streamError{
-			MessageID: messageID, Error: e.Message, Code: e.Code, Retrying: true, ModelID: delta.Model,
+			MessageID: p.MessageID, Error: e.Message, Code: e.Code, Retrying: true, ModelID: p.Model,
 		})
 	}
-	if h := delta.Health; h != nil {
+	if h := p.Health; h != nil {
 		told := health{Provider: h.Provider, State: h.State}
 		if !h.RetryAt.IsZero() {
 			at := chat.Timestamp(h.RetryAt)
