@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/actors/rooms"
 	"parlor/actors/system"
@@ -68,7 +69,7 @@ func Encoders() room.Encoders {
 
 func (s *Server) start() {
 	s.t.Helper()
-	store, err := persistence.Open(s.path, persistence.Options{Charges: room.Charges})
+	store, err := persistence.Open(s.path, persistence.Options{Charges: conversation.Charges})
 	if err != nil {
 		s.t.Fatal(err)
 	}

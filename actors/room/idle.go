@@ -7,7 +7,8 @@ func (*idleTick) roomMessage() {}
 
 // busy reports whether somebody or something needs this room in memory.
 func (r *Room) busy() bool {
-	return r.quarantined || len(r.members) > 0 || len(r.head.Turns) > 0 || r.run != nil || r.titling != nil || r.inFlight > 0 || len(r.voice.unheard) > 0
+	return r.quarantined || len(r.members) > 0 || len(r.records.head.Turns) > 0 || r.attempt != nil ||
+		r.title != nil || r.inFlight > 0 || len(r.voice.Unheard()) > 0
 }
 
 // rest starts or stops the timer to passivation as there is nothing or
@@ -20,8 +21,8 @@ func (r *Room) rest() {
 			r.idle.Stop()
 			r.idle = nil
 		}
-	case r.idle != nil || r.asked:
-	case !r.shown.Exists():
+	case r.idle != nil || r.draining:
+	case !r.records.shown.Exists():
 		r.passivate()
 	default:
 		r.idle = r.self.After(r.IdleTimeout, &idleTick{})
@@ -32,17 +33,17 @@ func (r *Room) rest() {
 // its consent anything may happen, so the consent is looked at again in drain.
 func (r *Room) passivate() {
 	r.idle = nil
-	if r.busy() || r.asked {
+	if r.busy() || r.draining {
 		return
 	}
-	r.asked = true
+	r.draining = true
 	r.Idle(r.id)
 }
 
 // drain comes behind every command that the supervisor forwarded before it.
 func (r *Room) drain() {
-	r.asked = !r.busy()
-	if r.asked {
+	r.draining = !r.busy()
+	if r.draining {
 		r.self.Ref().Stop()
 		return
 	}

@@ -30,11 +30,15 @@ func (r *Room) isolate() {
 	r.tell(chat.Failure{Error: errQuarantined, Turn: r.answering, At: now()})
 }
 
-// release lets the room try again, with its members.
-func (r *Room) release(c *Release) {
+// Release ends the quarantine of the room. It is an operator's, and answered
+// with a [Released].
+type Release struct{ Caller }
+
+// do lets the room try again, with its members.
+func (c *Release) do(r *Room) {
 	was := r.quarantined
 	r.quarantined, r.restarts = false, nil
-	r.Directory.reply(c.Caller, Released{was})
+	r.reply(c.Caller, Released{was})
 	if was && r.inFlight == 0 {
 		r.log.Info("room is released")
 		r.load()

@@ -1,62 +1,41 @@
 package room
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-	"iter"
-
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
-// ChatRow returns the row that lists a chat.
-func ChatRow(info chat.Info) persistence.Chat {
-	b, err := json.Marshal(info)
+// Superseded returns what edits have taken out of a conversation, as far as it
+// is on disk. It reads the last snapshot and what follows it.
+func Superseded(log Log, id chat.RoomID) (chat.Superseded, error) {
+	seq, b, err := log.Snapshot(string(id))
 	if err != nil {
-		panic("room: encode a chat's row: " + err.Error())
+		return nil, err
 	}
-	return persistence.Chat{Room: string(info.Room), Owner: string(info.Owner), Created: info.Created, Info: b}
-}
-
-// ReadRow reads what [ChatRow] wrote.
-func ReadRow(row persistence.Chat) (chat.Info, error) {
-	var info chat.Info
-	if err := json.Unmarshal(row.Info, &info); err != nil {
-		return chat.Info{}, fmt.Errorf("decode the row of room %q: %w", row.Room, err)
+	state, ok := conversation.DecodeState(seq, b)
+	if !ok {
+		state = conversation.State{}
 	}
-	return info, nil
-}
-
-// Records decodes entries of a room, and ends after an error, which is ctx's if
-// that has ended.
-func Records(ctx context.Context, entries iter.Seq2[persistence.Entry, error]) iter.Seq2[chat.Record, error] {
-	return func(yield func(chat.Record, error) bool) {
-		for entry, err := range entries {
-			var record chat.Record
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err == nil {
-				record, err = chat.DecodeRecord(entry.Seq, entry.Data)
-			}
-			if !yield(record, err) || err != nil {
-				return
-			}
+	var edits []persistence.Entry // newest first
+	for entry, err := range log.ReadBack(string(id), 0) {
+		if err != nil {
+			return nil, err
+		}
+		if entry.Seq <= state.Seq {
+			break
+		}
+		if chat.EditsMessage(entry.Data) {
+			edits = append(edits, entry)
 		}
 	}
-}
-
-// message returns the message that record seq of the room holds, of which it is
-// known that it is on disk; another record has none.
-func message(ctx context.Context, log Log, id chat.RoomID, seq uint64) (m chat.Message, err error) {
-	for record, err := range Records(ctx, log.Read(string(id), seq-1)) {
-		m, _ = record.Message()
-		return m, err
+	for i := len(edits) - 1; i >= 0; i-- {
+		record, err := chat.DecodeRecord(edits[i].Seq, edits[i].Data)
+		if err != nil {
+			return nil, err
+		}
+		e, _ := record.Event.(chat.MessageAdded)
+		state.Superseded = state.Superseded.With(e.ReplacesSeq, record.Seq)
 	}
-	return m, nil
-}
-
-func (r *Room) message(seq uint64) (chat.Message, error) {
-	return message(context.Background(), r.Log, r.id, seq)
+	return state.Superseded, nil
 }

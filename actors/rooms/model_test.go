@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"parlor/actors/actortest"
+	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/persistence"
 	"parlor/protocol/assistant"
@@ -524,7 +525,7 @@ func (m *model) checkAnswered(id chat.ID) {
 // checkReplay: the room that lived, the one that is read from the log, and the
 // fold of the records agree.
 func (m *model) checkReplay(id chat.ID) {
-	var fold room.State
+	var fold conversation.State
 	for _, r := range m.s.Records(id) {
 		if err := fold.Apply(r); err != nil {
 			m.t.Errorf("%s: %v", id, err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/actors/system"
 	"parlor/persistence"
@@ -184,7 +185,7 @@ func (r *Rooms) info(u chat.User, id chat.RoomID) (chat.Info, error) {
 	case err != nil:
 		return chat.Info{}, r.unreadable(err)
 	}
-	info, err := room.ReadRow(row)
+	info, err := conversation.ReadRow(row)
 	switch {
 	case err != nil:
 		return chat.Info{}, r.unreadable(err)
@@ -216,7 +217,7 @@ func (r *Rooms) List(_ context.Context, u chat.User, offset, limit int) ([]chat.
 	}
 	infos := make([]chat.Info, 0, len(rows))
 	for _, row := range rows {
-		info, err := room.ReadRow(row)
+		info, err := conversation.ReadRow(row)
 		if err != nil {
 			return nil, 0, r.unreadable(err)
 		}
@@ -266,7 +267,7 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 			yield(chat.Message{}, r.unreadable(err))
 			return
 		}
-		for record, err := range room.Records(ctx, r.log.Read(name, first-1)) {
+		for record, err := range conversation.Records(ctx, r.log.Read(name, first-1)) {
 			if err != nil {
 				yield(chat.Message{}, r.unreadable(err))
 				return
@@ -285,7 +286,7 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 // the room has just admitted. After an error it yields no more.
 func (r *Rooms) Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
 	return func(yield func(chat.Record, error) bool) {
-		for record, err := range room.Records(context.Background(), r.log.Read(string(id), after)) {
+		for record, err := range conversation.Records(context.Background(), r.log.Read(string(id), after)) {
 			if err != nil {
 				err = r.unreadable(err)
 			}
@@ -327,7 +328,7 @@ type page struct{ messages, bytes int }
 // collect takes messages from entries that come newest first.
 func (p page) collect(entries iter.Seq2[persistence.Entry, error], superseded chat.Superseded) (messages []chat.Message, more bool, err error) {
 	size := 0
-	for record, err := range room.Records(context.Background(), entries) {
+	for record, err := range conversation.Records(context.Background(), entries) {
 		if err != nil {
 			return nil, false, err
 		}

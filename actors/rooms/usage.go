@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -145,7 +146,7 @@ func (r *Rooms) nameChat(row *chat.UsageRow, id string) error {
 	case err != nil:
 		return r.unreadable(err)
 	}
-	info, err := room.ReadRow(stored)
+	info, err := conversation.ReadRow(stored)
 	if err != nil {
 		return r.unreadable(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"parlor/actors/room"
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
@@ -47,7 +47,7 @@ func (c *importCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 		return fmt.Errorf("import: %w", err)
 	}
 	defer in.Close()
-	store, err := persistence.Open(s.Data, persistence.Options{Charges: room.Charges, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
+	store, err := persistence.Open(s.Data, persistence.Options{Charges: conversation.Charges, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
 	if errors.Is(err, persistence.ErrLocked) {
 		return fmt.Errorf("%w; stop the server first", err)
 	}
@@ -138,7 +138,7 @@ type importedChat struct {
 	info    chat.Info
 	row     []byte
 	want    uint64 // records
-	fold    room.Fold
+	fold    conversation.Fold
 	entries [][]byte
 	bytes   int
 }

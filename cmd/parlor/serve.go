@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"parlor/actors/assistant"
+	"parlor/actors/conversation"
 	"parlor/actors/ledger"
 	"parlor/actors/recovery"
 	"parlor/actors/retention"
@@ -20,6 +21,7 @@ import (
 	"parlor/actors/rooms"
 	"parlor/actors/session"
 	"parlor/actors/system"
+	"parlor/actors/title"
 	"parlor/persistence"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
@@ -58,7 +60,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 
 	outliveFileSizeLimit()
 	parts.add("memory", releaseMemory())
-	store, err := persistence.Open(s.Data, persistence.Options{Charges: room.Charges, Logger: log})
+	store, err := persistence.Open(s.Data, persistence.Options{Charges: conversation.Charges, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -232,7 +234,7 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 	return room.Options{
 		Models: models, Provider: models, Encoders: encoders, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
 		Ledger: budgets, ContextWindow: s.ContextWindow,
-		Titles: room.Titles{
+		Titles: title.Policy{
 			On: s.Titles == "on", Model: s.TitleModel,
 			Able: func(m chat.Model) bool { return m.Provider != provider.ProviderEliza },
 		},

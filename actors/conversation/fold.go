@@ -1,4 +1,4 @@
-package room
+package conversation
 
 import (
 	"bytes"
@@ -42,7 +42,7 @@ func (f *Fold) Add(e persistence.Entry) error {
 	case first && created.Chat.ID.Room() != created.Chat.Room:
 		return fmt.Errorf("record %d: chat %q does not belong to room %q", e.Seq, created.Chat.ID, created.Chat.Room)
 	}
-	charge, costs := chargeOf(&f.state, record)
+	charge, costs := ChargeOf(&f.state, record)
 	if err := f.state.Apply(record); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (f *Fold) Add(e persistence.Entry) error {
 }
 
 // Row returns the row that lists the chat.
-func (f *Fold) Row() persistence.Chat { return ChatRow(f.state.Chat) }
+func (f *Fold) Row() persistence.Chat { return Row(f.state.Chat) }
 
 // Keys returns the idempotency keys of the entries.
 func (f *Fold) Keys() []persistence.Key {
@@ -135,8 +135,8 @@ func Audit(rows persistence.RoomRows) (faults []persistence.Fault) {
 // agrees reports whether a snapshot says what f does. One of another version
 // is not looked at, nor would the room.
 func (f *Fold) agrees(snapshot []byte) bool {
-	state, ok := decodeState(f.state.Seq, snapshot)
-	return !ok || bytes.Equal(state.encode(), f.state.encode())
+	state, ok := DecodeState(f.state.Seq, snapshot)
+	return !ok || bytes.Equal(state.Encode(), f.state.Encode())
 }
 
 func (f *Fold) auditRows(rows persistence.RoomRows, fault func(uint64, string, ...any)) {

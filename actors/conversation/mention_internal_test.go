@@ -1,4 +1,4 @@
-package room
+package conversation
 
 import (
 	"testing"
@@ -13,7 +13,7 @@ func (everybody) Named(name string) (chat.ModelID, bool) { return chat.ModelID(n
 
 // A message may address so many and no more, however often it does.
 func TestMaxAddressed(t *testing.T) {
-	r := &Room{Options: &Options{Models: everybody{}}}
+	r := &Rules{Models: everybody{}}
 	text := "@a @b @c @d @e @f @g @h @a @b"
 	if models, refusal := r.addressed(text, "m"); len(models) != maxAddressed || refusal != nil {
 		t.Errorf("got %v, %v", models, refusal)

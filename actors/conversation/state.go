@@ -1,4 +1,4 @@
-package room
+package conversation
 
 import (
 	"encoding/json"
@@ -8,21 +8,19 @@ import (
 	"parlor/protocol/chat"
 )
 
-// State is what a room knows: a pure fold of its records. The room that
-// lives, the one that restarts and the one that wakes up all come to it by
-// the same Apply. It holds no messages: whoever needs them reads the log. It is
-// not safe for concurrent use.
+// A State is what a room knows: a fold of its records. It holds no messages:
+// whoever needs them reads the log. It is not safe for concurrent use.
 type State struct {
 	Seq  uint64    // of the last record
 	Chat chat.Info // zero until the chat is created
 
-	Last Sent // the last message that somebody said
+	Last Said // the last message of a person
 
 	// Turns are those that have not ended, in the order in which they run.
 	// Only the first can be running.
 	Turns []chat.Turn
 
-	// Steering is what was said to the first turn, in order.
+	// Steering is what was said to the first turn while it ran, in order.
 	Steering []Steering
 
 	// Answered says that a turn has completed, and Titled that the chat was
@@ -126,7 +124,7 @@ func (s *State) add(seq uint64, e chat.MessageAdded) error {
 		s.Superseded = s.Superseded.With(e.ReplacesSeq, seq)
 		s.Steering = slices.DeleteFunc(s.Steering, func(said Steering) bool { return s.Superseded.Has(said.Seq) })
 	}
-	s.Seq, s.Last, s.Chat.ModelID = seq, Sent{e.MessageID, e.ClientID, seq}, e.ModelID
+	s.Seq, s.Last, s.Chat.ModelID = seq, Said{e.MessageID, e.ClientID, seq}, e.ModelID
 	s.hear(seq, e.MessageID)
 	if e.Steers != "" {
 		s.Steering = append(s.Steering, Steering{MessageID: e.MessageID, Seq: seq, By: e.Author.ID})
@@ -176,17 +174,18 @@ type snapshot struct {
 	State   State `json:"state"`
 }
 
-func (s *State) encode() []byte {
+// Encode returns the state as a snapshot.
+func (s *State) Encode() []byte {
 	b, err := json.Marshal(snapshot{stateVersion, *s})
 	if err != nil {
-		panic("room: encode a snapshot: " + err.Error())
+		panic("conversation: encode a snapshot: " + err.Error())
 	}
 	return b
 }
 
-// decodeState reads what encode wrote, and reports false if it is not that of
-// record seq, or not of this version.
-func decodeState(seq uint64, b []byte) (State, bool) {
+// DecodeState reads what Encode wrote, and reports false if it is not the state
+// at record seq, or of another version.
+func DecodeState(seq uint64, b []byte) (State, bool) {
 	var s snapshot
 	if err := json.Unmarshal(b, &s); err != nil {
 		return State{}, false

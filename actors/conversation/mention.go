@@ -1,4 +1,4 @@
-package room
+package conversation
 
 import (
 	"fmt"
@@ -19,17 +19,22 @@ var errCrowd = chat.Refuse(chat.CodeInvalid, fmt.Sprintf("a message may address 
 // addressed returns the models that text addresses by @name, in the order of
 // their first mention, or model if there are none. A word that nobody is called
 // by is text like any other.
-func (r *Room) addressed(text string, model chat.ModelID) ([]chat.ModelID, *chat.Error) {
+func (r *Rules) addressed(text string, model chat.ModelID) ([]chat.ModelID, *chat.Error) {
 	var models []chat.ModelID
+	asked := make(map[string]bool) // a text may say one name thousands of times
 	for name := range mentions(text) {
+		if asked[name] {
+			continue
+		}
+		asked[name] = true
 		if id, ok := r.Models.Named(name); ok && !slices.Contains(models, id) {
 			models = append(models, id)
 		}
+		if len(models) > maxAddressed {
+			return nil, errCrowd
+		}
 	}
-	switch {
-	case len(models) > maxAddressed:
-		return nil, errCrowd
-	case len(models) == 0:
+	if len(models) == 0 {
 		models = append(models, model)
 	}
 	return models, nil
@@ -67,9 +72,3 @@ func inName(c rune) bool {
 // inAddress reports whether c may come before the @ of something that is not
 // a mention.
 func inAddress(c rune) bool { return inName(c) || strings.ContainsRune("@+/", c) }
-
-// nameOf returns what people call the model.
-func (r *Room) nameOf(id chat.ModelID) string {
-	m, _ := r.Models.Model(id)
-	return m.Name
-}
