@@ -52,7 +52,10 @@ func Start(t testing.TB, o room.Options) *Server {
 		Log: &Log{loads: make(map[string]int)}, Assistant: new(Assistant),
 		t: t, path: filepath.Join(t.TempDir(), "parlor.db"), options: o,
 	}
-	s.options.Models, s.options.Provider, s.options.Encoders = s.Assistant, s.Assistant, Encoders()
+	s.options.Models, s.options.Provider = s.Assistant, s.Assistant
+	if s.options.Encoders == nil {
+		s.options.Encoders = Encoders()
+	}
 	s.start()
 	t.Cleanup(s.stop)
 	return s

@@ -55,6 +55,10 @@ type Rules struct {
 	MaxMessageBytes int
 	MaxQueuedTurns  int // past it a message is refused as busy
 	MaxAttempts     int // of one turn; then it is interrupted
+
+	// RepeatTools starts a cut turn again though a tool has run. It is a bug that
+	// the chaos harness plants, to show that it notices.
+	RepeatTools bool
 }
 
 // An Answer is what a turn has answered so far.

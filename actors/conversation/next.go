@@ -36,7 +36,7 @@ func (m Moment) Next(shown *State, r Running) []chat.Event {
 		return []chat.Event{chat.ToolStarted{TurnID: turn.ID, MessageID: turn.MessageID, Tool: r.Tools[turn.Tools]}}
 	case runs, confirmed.ID != turn.ID, confirmed.Attempt != turn.Attempt:
 		return nil // it runs, or its start is on its way to the disk
-	case turn.Tools > 0 && !repeatsTools():
+	case turn.Tools > 0 && !m.RepeatTools:
 		return m.interrupt(turn, "the server was restarted while a tool ran")
 	case turn.Attempt >= m.MaxAttempts:
 		return m.interrupt(turn, "the server was restarted too often")

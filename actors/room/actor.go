@@ -29,7 +29,8 @@ func (*voiceEvent) roomMessage()   {}
 func (r *Room) Started(self *system.Self[Message]) {
 	r.self = self
 	r.records = newRecorder(r)
-	r.voice = voice.New(self, r.voices, stage{r}, func(e voice.Event) Message { return &voiceEvent{e} })
+	r.title.r, r.passivation.r = r, r
+	r.stage = newStage(r)
 	switch {
 	case r.quarantined:
 		r.records.answerUpTo(math.MaxUint64)
@@ -56,38 +57,21 @@ func (r *Room) load() {
 	if r.published == unknown {
 		r.published = r.records.shown.Seq
 	}
-	r.cutText = r.savedText()
+	r.stage.restore()
 	r.advance()
-	r.entitle()
+	r.title.look()
 	for len(r.waiting) > 0 {
 		r.receive(r.waiting[0]) // if it panics, Stopping finds it among the others
 		r.waiting = r.waiting[1:]
 	}
-	r.rest()
-}
-
-// savedText returns what is left of an answer that was cut: what the members
-// were told, unless the server itself was cut and only what was saved is.
-func (r *Room) savedText() []byte {
-	turn, ok := r.records.shown.Turn()
-	switch {
-	case !ok || turn.Attempt == 0:
-		return nil
-	case r.answering.TurnID == turn.ID && r.answering.Attempt == turn.Attempt && len(r.streamed) > 0:
-		return r.streamed
-	}
-	text, err := r.Log.Text(string(r.id))
-	if err != nil {
-		r.log.Error("the text of a turn cannot be read", "err", err)
-	}
-	return text
+	r.passivation.look()
 }
 
 // Receive implements system.Actor.
 func (r *Room) Receive(m Message) {
 	defer r.count(m)
 	r.receive(m)
-	r.rest()
+	r.passivation.look()
 }
 
 // count counts what came from the supervisor, also if it made the room panic.
@@ -106,19 +90,19 @@ func (r *Room) receive(m Message) {
 	case *deleted:
 		r.deleted(m)
 	case *Drain:
-		r.drain()
+		r.passivation.drain()
 	case *idleTick:
-		r.passivate()
+		r.passivation.ask()
 	case *retryTick:
 		r.tryAgain()
 	case *attemptEvent:
-		if r.attempt != nil && r.attempt.Number() == m.number {
-			r.attempt.Handle(m.Event)
+		if a := r.stage.attempt; a != nil && a.Number() == m.number {
+			a.Handle(m.Event)
 		}
 	case *voiceEvent:
-		r.voice.Handle(m.Event)
+		r.stage.voice.Handle(m.Event)
 	case *titleMade:
-		r.titleMade(m)
+		r.title.take(m)
 	case Command:
 		r.command(m)
 	default:
@@ -154,7 +138,7 @@ func (r *Room) tryAgain() {
 		return
 	}
 	r.advance()
-	r.entitle()
+	r.title.look()
 }
 
 // committed takes the log's answer to a proposal: the senders are answered, and
@@ -181,14 +165,14 @@ func (r *Room) committed(m *committed) {
 			r.happened(record.Event)
 		}
 		r.advance()
-		r.entitle()
+		r.title.look()
 	}
 }
 
 // forgetAuthors forgets who said what was not recorded, and will not be.
 func (r *Room) forgetAuthors(records []chat.Record) {
 	for _, record := range records {
-		if m, ok := record.Event.(chat.MessageAdded); ok && r.voice.Find(m.MessageID) == nil {
+		if m, ok := record.Event.(chat.MessageAdded); ok && r.stage.voice.Find(m.MessageID) == nil {
 			delete(r.authors, m.MessageID)
 		}
 	}
@@ -198,8 +182,8 @@ func (r *Room) forgetAuthors(records []chat.Record) {
 // recorded of them.
 func (r *Room) book(p *proposal) {
 	for _, record := range p.records {
-		if e, ok := record.Event.(chat.TurnEnded); ok && r.runs(e.TurnID) {
-			r.attempt.Release()
+		if e, ok := record.Event.(chat.TurnEnded); ok && r.stage.runs(e.TurnID) {
+			r.stage.attempt.Release()
 		}
 	}
 	r.Ledger.Record(p.charges)
@@ -209,14 +193,14 @@ func (r *Room) book(p *proposal) {
 func (r *Room) happened(e chat.Event) {
 	switch e := e.(type) {
 	case chat.MessageAdded:
-		r.voice.Recorded(e.MessageID)
+		r.stage.voice.Recorded(e.MessageID)
 	case chat.TurnStarted:
-		r.begin(e)
+		r.stage.begin(e)
 	case chat.TurnEnded:
-		r.finish(e)
+		r.stage.finish(e)
 	case chat.Configured:
 		if e.By == "" {
-			r.stopTitling()
+			r.title.stop()
 		}
 	}
 }
@@ -245,17 +229,11 @@ func (r *Room) Salvage(m Message) {
 // survives a restart, this instance does not.
 func (r *Room) Stopping() {
 	r.records.stop()
-	if r.idle != nil {
-		r.idle.Stop()
+	r.passivation.stop()
+	if r.stage != nil {
+		r.stage.close()
 	}
-	if r.attempt != nil {
-		r.streamed = r.attempt.Text() // the next instance has to know what members saw
-	}
-	r.letGo()
-	if r.voice != nil {
-		r.voice.Silence()
-	}
-	r.stopTitling()
+	r.title.stop()
 	for _, m := range r.waiting {
 		r.Salvage(m)
 	}
@@ -263,17 +241,41 @@ func (r *Room) Stopping() {
 
 // moment is the conversation as it is now.
 func (r *Room) moment() conversation.Moment {
-	return conversation.Moment{Rules: r.rules, State: &r.records.head, Answer: r.answer}
+	return conversation.Moment{Rules: r.rules, State: &r.records.head, Answer: r.stage.answer}
 }
 
-// answer returns what an open turn has answered so far.
-func (r *Room) answer(t chat.Turn) conversation.Answer {
-	cut, _ := r.records.shown.Turn()
-	switch {
-	case r.runs(t.ID):
-		return r.attempt.Answer()
-	case t.ID == cut.ID && t.Attempt == cut.Attempt: // else the next attempt, without text, is on its way
-		return conversation.Answer{Content: string(r.cutText)}
+// advance records what is to be recorded without anybody asking for it: what was
+// spoken and is written down, and the next step of the first open turn. It
+// decides from the state alone, so it may be called at any time.
+func (r *Room) advance() {
+	if r.records.retry != nil || r.deleting || r.broken != nil || !r.records.head.Exists() {
+		return
 	}
-	return conversation.Answer{}
+	r.writeDown()
+	for {
+		if t, _ := r.records.head.Turn(); r.abandons(t) {
+			return
+		}
+		events := r.moment().Next(&r.records.shown, r.stage.running())
+		if len(events) == 0 {
+			return
+		}
+		r.records.record(events...)
+	}
+}
+
+// carryOut records what is intended, unless that is on its way to the disk.
+func (r *Room) carryOut(i *conversation.Intent) {
+	if events := i.Propose(&r.records.head, r.records.generation); len(events) > 0 {
+		r.records.record(events...)
+	}
+}
+
+// writeDown hands to the log what was understood of speech.
+func (r *Room) writeDown() {
+	for _, s := range r.stage.voice.Unheard() {
+		if !r.stage.starting(s.ID) {
+			r.carryOut(&s.Record)
+		}
+	}
 }

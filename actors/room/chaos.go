@@ -52,8 +52,11 @@ func (r *Room) afterAppend(p *proposal) {
 
 // abandons reports whether an open turn that nobody runs is left so.
 func (r *Room) abandons(t chat.Turn) bool {
-	return bug == "lose-turn-on-restart" && t.Attempt > 0 && !r.runs(t.ID)
+	return bug == "lose-turn-on-restart" && t.Attempt > 0 && !r.stage.runs(t.ID)
 }
+
+// repeatsTools reports whether a turn is started again though a tool has run.
+func repeatsTools() bool { return bug == "restart-turn-with-tool" }
 
 // forgetMembers is called when the room restarts.
 func (l *lasting) forgetMembers() {

@@ -11,4 +11,5 @@ func (r *Room) beforeSend(*Send)        {}
 func skipsDedup() bool                  { return false }
 func (r *Room) afterAppend(*proposal)   {}
 func (r *Room) abandons(chat.Turn) bool { return false }
+func repeatsTools() bool                { return false }
 func (l *lasting) forgetMembers()       {}

@@ -89,19 +89,10 @@ func (c *Join) do(r *Room) {
 		if t.Attempt == 0 {
 			joined.Queued = append(joined.Queued, t)
 		} else {
-			joined.Turn = r.show(t)
+			joined.Turn = r.stage.show(t)
 		}
 	}
 	r.reply(c.Caller, joined)
-}
-
-// show returns a turn that is recorded as started and not as ended, as members
-// see it.
-func (r *Room) show(t chat.Turn) *Running {
-	if r.runs(t.ID) {
-		return &Running{r.attempt.Turn(), string(r.attempt.Text())}
-	}
-	return &Running{t, string(r.cutText)}
 }
 
 // Leave ends the membership of the caller's address; nothing happens if there is none.

@@ -51,11 +51,11 @@ func (c *Expire) do(r *Room) {
 
 func (r *Room) remove(c Caller) {
 	if ends := r.moment().StopAll(c.User.ID); len(ends) > 0 { // no member is left with a turn
-		r.stopAttempt(ends)
+		r.stage.stop(ends)
 		r.records.record(ends...)
 	}
-	r.voice.Silence()
-	r.stopTitling()
+	r.stage.voice.Silence()
+	r.title.stop()
 	ref := r.self.Ref()
 	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c, err}) })
 	r.deleting, r.records.latest = true, c
@@ -84,6 +84,6 @@ func (r *Room) deleted(m *deleted) {
 		r.members, r.published = nil, unknown
 		clear(r.authors)
 	}
-	r.letGo()
+	r.stage.letGo()
 	r.load()
 }

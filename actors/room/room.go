@@ -168,6 +168,7 @@ func (o *Options) share() {
 	o.rules = &conversation.Rules{
 		Models: o.Models, NewID: newID, TurnPolicy: o.TurnPolicy,
 		MaxMessageBytes: o.MaxMessageBytes, MaxQueuedTurns: o.MaxQueuedTurns, MaxAttempts: o.MaxAttempts,
+		RepeatTools: repeatsTools(),
 		Afford: func(room chat.RoomID, user chat.UserID, model chat.ModelID) *chat.Error {
 			return budgets.Check(ledger.Account{User: user, Room: room, Model: model})
 		},
@@ -216,15 +217,11 @@ type Room struct {
 	broken  *chat.Error // why the log cannot be read; every command is refused with it
 	waiting []Message   // what came before the room was loaded
 
-	records recorder
-	attempt *turn.Attempt      // at the turn that runs, nil if there is none
-	voice   *voice.Voice       // what is being said
-	title   *titling           // nil unless a title is being made
-	quiet   *conversation.Plan // what was said quietly last, by this instance
-	cutText []byte             // what was saved of an answer that an end of the room has cut
-
-	idle     *time.Timer // runs while there is nothing to do, until passivation
-	draining bool        // the supervisor was asked for a Drain
+	records     recorder
+	stage       *stage
+	title       titling
+	passivation passivation
+	quiet       *conversation.Plan // what was said quietly last, by this instance
 }
 
 // lasting is what a restart of the room does not lose: its members, how much
@@ -233,7 +230,7 @@ type lasting struct {
 	id       chat.RoomID
 	members  audience
 	authors  map[chat.MessageID]Address // of messages that are not published
-	children int                        // how many there were: turns, and lines to models
+	children int                        // how many were started: attempts, lines to models, titles
 
 	published  uint64      // the last record that the members were told
 	answerable []*proposal // are on disk, and their callers are not answered yet

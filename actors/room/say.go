@@ -76,7 +76,7 @@ func (r *Room) say(c Caller, id chat.ClientID, plan func(conversation.Moment) (*
 		r.authors[p.MessageID] = c.Address
 	}
 	events, seq := moment.Message(p, c.User.ID)
-	r.stopAttempt(p.Ends())
+	r.stage.stop(p.Ends())
 	r.records.propose(c, key, Sent{p.MessageID, p.ClientID, seq}, events...)
 	r.advance()
 }
@@ -124,7 +124,7 @@ func (c *Respond) do(r *Room) {
 		return
 	}
 	last := r.records.head.Last
-	speech := r.voice.Last(last.Seq, r.records.generation)
+	speech := r.stage.voice.Last(last.Seq, r.records.generation)
 	content, refusal := "", (*chat.Error)(nil)
 	if speech != nil {
 		last = conversation.Said{MessageID: speech.ID}
@@ -135,14 +135,14 @@ func (c *Respond) do(r *Room) {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	alone := r.voice.BargeIn(c.User.ID)
+	alone := r.stage.voice.BargeIn(c.User.ID)
 	moment := r.moment()
 	p, refusal := moment.Respond(c.User.ID, last, content, speech != nil, alone)
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	r.stopAttempt(p.Ends())
+	r.stage.stop(p.Ends())
 	r.records.propose(c.Caller, "", Sent(last), moment.Response(p, last.Seq, c.User.ID)...)
 	r.advance()
 }
@@ -176,17 +176,17 @@ type (
 )
 
 func (c *AppendAudio) do(r *Room) {
-	r.speak(c.Caller, "", func(model chat.ModelID) *chat.Error { return r.voice.Append(c.User.ID, model, c.Audio) })
+	r.speak(c.Caller, "", func(model chat.ModelID) *chat.Error { return r.stage.voice.Append(c.User.ID, model, c.Audio) })
 }
 
 func (c *ClearAudio) do(r *Room) {
-	r.speak(c.Caller, "", func(model chat.ModelID) *chat.Error { return r.voice.Clear(c.User.ID, model) })
+	r.speak(c.Caller, "", func(model chat.ModelID) *chat.Error { return r.stage.voice.Clear(c.User.ID, model) })
 }
 
 func (c *CommitAudio) do(r *Room) {
 	id := chat.MessageID(newID())
 	r.speak(c.Caller, id, func(model chat.ModelID) *chat.Error {
-		refusal := r.voice.Commit(c.User, model, id, r.records.head.Seq)
+		refusal := r.stage.voice.Commit(c.User, model, id, r.records.head.Seq)
 		if refusal == nil && !c.Address.IsZero() {
 			r.authors[id] = c.Address
 		}

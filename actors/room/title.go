@@ -7,62 +7,63 @@ import (
 	"parlor/actors/title"
 )
 
-// titling is the making of a title.
+// titling is the making of a title for the chat, which happens once at most.
 type titling struct {
-	cancel context.CancelFunc
-	record *conversation.Intent // nil until the title is made
+	r      *Room
+	cancel context.CancelFunc   // nil unless a title is being made
+	record *conversation.Intent // nil until it is made
+	number int                  // of the making; other instances of the room have others
 }
 
-// titleMade is what has come of it.
+// titleMade is what has come of a making.
 type titleMade struct {
-	of *titling
+	number int
 	title.Made
 }
 
 func (*titleMade) roomMessage() {}
 
-// entitle sees to it that the chat gets a title when it is time for that. Like
-// advance it decides from the state alone and may be called at any time.
-func (r *Room) entitle() {
+func (t *titling) making() bool { return t.cancel != nil }
+
+// look sees to it that the chat gets a title when it is time for that. It decides
+// from the state alone and may be called at any time.
+func (t *titling) look() {
+	r := t.r
 	switch {
 	case !r.Titles.On || r.deleting || r.broken != nil || !r.loaded || r.records.retry != nil:
-	case r.title != nil && r.title.record != nil:
-		r.recordTitle()
-	case r.title == nil && r.records.shown.Answered && !r.records.head.Titled:
-		r.makeTitle()
+	case t.record != nil:
+		t.propose()
+	case !t.making() && r.records.shown.Answered && !r.records.head.Titled:
+		t.number = r.stage.Number()
+		number, ref, shown := t.number, r.self.Ref(), &r.records.shown
+		t.cancel = title.Make(r.titles, shown.Chat, shown.Superseded, func(m title.Made) { ref.Tell(&titleMade{number, m}) })
 	}
 }
 
-func (r *Room) makeTitle() {
-	making := new(titling)
-	r.title = making
-	ref, shown := r.self.Ref(), &r.records.shown
-	making.cancel = title.Make(r.titles, shown.Chat, shown.Superseded, func(m title.Made) { ref.Tell(&titleMade{making, m}) })
-}
-
-func (r *Room) titleMade(m *titleMade) {
-	if r.title != m.of {
+// take takes what has come of a making.
+func (t *titling) take(m *titleMade) {
+	if !t.making() || t.number != m.number {
 		return
 	}
 	if m.Err != nil {
-		r.log.Warn("the model has made no title", "err", m.Err)
+		t.r.log.Warn("the model has made no title", "err", m.Err)
 	}
-	r.title.record = &conversation.Intent{Events: title.Record(m.Made)}
-	r.entitle()
+	t.record = &conversation.Intent{Events: title.Record(m.Made)}
+	t.look()
 }
 
-// recordTitle records the title, or lets it go if there is nothing to record.
-func (r *Room) recordTitle() {
-	r.carryOut(r.title.record)
-	if !r.title.record.In(r.records.generation) {
-		r.stopTitling()
+// propose records the title, or ends the making if there is nothing to record.
+func (t *titling) propose() {
+	t.r.carryOut(t.record)
+	if !t.record.In(t.r.records.generation) {
+		t.stop()
 	}
 }
 
-// stopTitling ends the making of a title, if there is one.
-func (r *Room) stopTitling() {
-	if r.title != nil {
-		r.title.cancel()
-		r.title = nil
+// stop ends the making, if there is one.
+func (t *titling) stop() {
+	if t.cancel != nil {
+		t.cancel()
+		t.cancel, t.record = nil, nil
 	}
 }

@@ -50,7 +50,7 @@ func (c *StopTurn) do(r *Room) {
 		r.reply(c.Caller, Stopped{})
 		return
 	}
-	r.stopAttempt(events)
+	r.stage.stop(events)
 	r.records.propose(c.Caller, "", Stopped{stopped}, events...)
 	r.advance()
 }
