@@ -40,7 +40,7 @@ func BenchmarkCompose(b *testing.B) {
 			question, answer int
 		}{{"long", 400, 1600}, {"short", 40, 160}} {
 			for _, tokens := range []int{0, 32 << 10, 128 << 10, 1 << 20} {
-				b.Run(fmt.Sprintf("%d speakers/%s/%dk", speakers, size.name, tokens>>10), func(b *testing.B) {
+				b.Run(fmt.Sprintf("speakers=%d/%s/history=%dk", speakers, size.name, tokens>>10), func(b *testing.B) {
 					all := models{"m": {ID: "m", ContextWindow: 2 << 20}}
 					tail, c := conversation.NewTail(0), new(chronicle)
 					for i := 0; c.tokens < tokens; i++ {

@@ -180,3 +180,21 @@ func TestTailLetsGoWhatIsSuperseded(t *testing.T) {
 		t.Errorf("%d records in the tail, want %d", records, kept+1)
 	}
 }
+
+// A turn does not allocate for each message of its prompt: behind a long history
+// that would be most of what a turn costs.
+func TestComposeAllocatesLittle(t *testing.T) {
+	for _, speakers := range []chat.UserID{"alice", "bob"} {
+		c := &longChat{t: t}
+		for i := range 2000 {
+			c.exchange(i, []chat.UserID{"alice", speakers}[i%2], "m", 100, 100)
+		}
+		q := c.question(c.say(10))
+		q.Window = 1 << 20
+		p, _ := c.ask(q)
+		allocs := testing.AllocsPerRun(5, func() { c.ask(q) })
+		if len(p.Messages) < 4000 || allocs > 100 {
+			t.Errorf("%v allocations for %d messages", allocs, len(p.Messages))
+		}
+	}
+}
