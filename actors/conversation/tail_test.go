@@ -186,14 +186,14 @@ func TestTailLetsGoWhatIsSuperseded(t *testing.T) {
 func TestComposeAllocatesLittle(t *testing.T) {
 	for _, speakers := range []chat.UserID{"alice", "bob"} {
 		c := &longChat{t: t}
-		for i := range 2000 {
+		for i := range 300 {
 			c.exchange(i, []chat.UserID{"alice", speakers}[i%2], "m", 100, 100)
 		}
 		q := c.question(c.say(10))
 		q.Window = 1 << 20
 		p, _ := c.ask(q)
 		allocs := testing.AllocsPerRun(5, func() { c.ask(q) })
-		if len(p.Messages) < 4000 || allocs > 100 {
+		if len(p.Messages) < 600 || allocs > 60 {
 			t.Errorf("%v allocations for %d messages", allocs, len(p.Messages))
 		}
 	}
