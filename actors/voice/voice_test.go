@@ -2,6 +2,7 @@ package voice_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -190,12 +191,18 @@ func TestIdleLine(t *testing.T) {
 	})
 }
 
-// What a session says that is gone is not heard.
+// A line to another model takes the place of the one that there is; a model that
+// reads needs none.
 func TestLineIsReplaced(t *testing.T) {
 	speaking(t, func(r *room, e *ears) {
 		r.commit("alice", "ear", "m")
 		r.do(func() { r.voice.LineTo("ear-2") })
-		wantNotes(t, e, "session with ear", "chat.AudioCommit", "end of a session with ear", "session with ear-2")
+		notes := e.noted() // nobody waits for the end of the old one
+		for _, want := range []string{"end of a session with ear", "session with ear-2"} {
+			if !slices.Contains(notes, want) {
+				t.Errorf("no %s, in %q", want, notes)
+			}
+		}
 		r.do(func() {
 			if r.voice.Model() != "ear-2" || r.voice.LineTo("eye") != nil || r.voice.Model() != "ear-2" {
 				t.Errorf("there is a line to %q", r.voice.Model())
