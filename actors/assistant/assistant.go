@@ -420,9 +420,6 @@ func (c *client) reply(d room.Reply) {
 
 // Disconnected implements session.Handler.
 func (c *client) Disconnected(reason string) {
-	for _, w := range c.waiting {
-		w.event.Done()
-	}
 	c.leaveAll()
 	c.Rooms.Forget(c.address)
 	c.lose(reason)
