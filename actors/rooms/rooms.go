@@ -194,8 +194,12 @@ func (r *Rooms) info(u chat.User, id chat.RoomID) (chat.Info, error) {
 	return info, nil
 }
 
-// unreadable logs why a query failed, and keeps it from the client.
+// unreadable logs why a query failed, and keeps it from the client. A query that
+// nobody waits for any more has not failed.
 func (r *Rooms) unreadable(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	r.options.Logger.Error("query failed", "err", err)
 	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot read its disk")
 }
@@ -232,13 +236,13 @@ const MaxHistoryBytes = 128 << 10
 // History returns the newest messages of a conversation before the record before, or
 // of all if it is 0, oldest first: up to limit of them and [MaxHistoryBytes]. It
 // also reports whether there are older ones.
-func (r *Rooms) History(u chat.User, id chat.RoomID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
+func (r *Rooms) History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
 	if _, err := r.info(u, id); err != nil {
 		return nil, false, err
 	}
 	superseded, err := room.Superseded(r.log, id)
 	if err == nil {
-		messages, more, err = page{limit, MaxHistoryBytes}.collect(r.log.ReadBack(string(id), before), superseded)
+		messages, more, err = page{limit, MaxHistoryBytes}.collect(ctx, r.log.ReadBack(string(id), before), superseded)
 	}
 	if err != nil {
 		return nil, false, r.unreadable(err)
@@ -283,9 +287,9 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 
 // Records yields what follows record after in a room's log, for a member that
 // the room has just admitted. After an error it yields no more.
-func (r *Rooms) Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
+func (r *Rooms) Records(ctx context.Context, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
 	return func(yield func(chat.Record, error) bool) {
-		for record, err := range room.Records(context.Background(), r.log.Read(string(id), after)) {
+		for record, err := range room.Records(ctx, r.log.Read(string(id), after)) {
 			if err != nil {
 				err = r.unreadable(err)
 			}
@@ -325,9 +329,9 @@ func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], li
 type page struct{ messages, bytes int }
 
 // collect takes messages from entries that come newest first.
-func (p page) collect(entries iter.Seq2[persistence.Entry, error], superseded chat.Superseded) (messages []chat.Message, more bool, err error) {
+func (p page) collect(ctx context.Context, entries iter.Seq2[persistence.Entry, error], superseded chat.Superseded) (messages []chat.Message, more bool, err error) {
 	size := 0
-	for record, err := range room.Records(context.Background(), entries) {
+	for record, err := range room.Records(ctx, entries) {
 		if err != nil {
 			return nil, false, err
 		}

@@ -171,7 +171,7 @@ func TestGarbageIDs(t *testing.T) {
 				}
 			}
 			s.Rooms.Tell(id, &room.Wake{})
-			if _, _, err := s.Rooms.History(chat.User{ID: "alice"}, id, 0, 10); chat.AsError(err).Code != chat.CodeNotFound {
+			if _, _, err := s.Rooms.History(t.Context(), chat.User{ID: "alice"}, id, 0, 10); chat.AsError(err).Code != chat.CodeNotFound {
 				t.Errorf("%q: history: got %v", id, err)
 			}
 		}
@@ -269,7 +269,7 @@ func TestHistory(t *testing.T) {
 		for before, more := uint64(0), true; more; {
 			var page []chat.Message
 			var err error
-			page, more, err = s.Rooms.History(alice.User, theChat.Room(), before, 10)
+			page, more, err = s.Rooms.History(t.Context(), alice.User, theChat.Room(), before, 10)
 			if err != nil || len(page) == 0 || len(page) > 10 {
 				t.Fatalf("got %d messages, %v", len(page), err)
 			}
@@ -287,7 +287,7 @@ func TestHistory(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("messages (-want +got):\n%s", diff)
 		}
-		if _, _, err := s.Rooms.History(chat.User{ID: "mallory"}, theChat.Room(), 0, 10); chat.AsError(err).Code != chat.CodeForbidden {
+		if _, _, err := s.Rooms.History(t.Context(), chat.User{ID: "mallory"}, theChat.Room(), 0, 10); chat.AsError(err).Code != chat.CodeForbidden {
 			t.Errorf("another user: got %v", err)
 		}
 		for _, err := range s.Rooms.Messages(t.Context(), alice.User, "no-such-chat", 0, 10) {
