@@ -8,40 +8,42 @@ import (
 
 	"github.com/google/uuid"
 
+	"parlor/actors/access"
 	"parlor/protocol/chat"
 )
 
 var (
-	errNoRoom    = chat.Refuse(chat.CodeNotFound, "there is no such room")
-	errLost      = chat.Refuse(chat.CodeInternal, "the server failed on this command")
-	errHung      = chat.Refuse(chat.CodeBusy, "the room does not answer")
-	errForbidden = chat.Refuse(chat.CodeForbidden, "you are not a member of this chat")
-	errNoModel   = chat.Refuse(chat.CodeNotFound, "there is no such model")
-	errNoTurn    = chat.Refuse(chat.CodeNotFound, "no such turn is queued or running")
-	errBusy      = chat.Refuse(chat.CodeBusy, "too many messages wait for an answer in this room")
-	errTooLarge  = chat.Refuse(chat.CodeTooLarge, "the message is too long")
+	errNoRoom   = chat.Refuse(chat.CodeNotFound, "there is no such room")
+	errLost     = chat.Refuse(chat.CodeInternal, "the server failed on this command")
+	errHung     = chat.Refuse(chat.CodeBusy, "the room does not answer")
+	errNoModel  = chat.Refuse(chat.CodeNotFound, "there is no such model")
+	errNoTurn   = chat.Refuse(chat.CodeNotFound, "no such turn is queued or running")
+	errBusy     = chat.Refuse(chat.CodeBusy, "too many messages wait for an answer in this room")
+	errTooLarge = chat.Refuse(chat.CodeTooLarge, "the message is too long")
 
 	errUnreadable = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
 )
 
-// admit returns why the caller may not do anything in this room, or nil.
-func (r *Room) admit(c Caller) *chat.Error {
-	switch {
-	case !r.head.Exists() || r.deleting:
+// admit returns why the caller may not do that in this room, or nil.
+func (r *Room) admit(c Caller, a access.Action) *chat.Error {
+	if !r.head.Exists() || r.deleting {
 		return errNoRoom
-	case !r.Allows(r.head.Chat, c.User.ID):
-		return errForbidden
 	}
-	return nil
+	return r.Access.Check(r.head.Chat, c.User, a)
 }
 
 func (r *Room) create(c *Create) {
+	action := access.Create
+	if r.head.Exists() {
+		action = access.Read // it is only told what is there
+	}
+	refusal := r.Access.Check(r.head.Chat, c.User, action)
 	switch {
 	case r.deleting:
 		refuse(c.Caller, chat.Refuse(chat.CodeBusy, "the chat is being deleted"))
 		return
-	case r.head.Exists() && !r.Allows(r.head.Chat, c.User.ID):
-		refuse(c.Caller, errForbidden)
+	case refusal != nil:
+		refuse(c.Caller, refusal)
 		return
 	case r.shown.Exists():
 		reply(c.Caller, Created{r.shown.Chat})
@@ -63,7 +65,7 @@ func (r *Room) create(c *Create) {
 }
 
 func (r *Room) join(c *Join) {
-	refusal := r.admit(c.Caller)
+	refusal := r.admit(c.Caller, access.Read)
 	if refusal == nil && !r.shown.Exists() {
 		refusal = errNoRoom // not yet
 	}
@@ -125,7 +127,7 @@ func (r *Room) leave(c *Leave) {
 func (r *Room) send(c *Send) {
 	r.beforeSend(c)
 	said := chat.MessageAdded{Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID}
-	r.utter(c.Caller, said, func(u *utterance) *chat.Error {
+	r.utter(c.Caller, access.Send, said, func(u *utterance) *chat.Error {
 		u.localID, u.quiet = c.LocalID, c.Quiet
 		return r.place(u, r.policy(c.Policy), c.User.ID)
 	})
@@ -133,8 +135,8 @@ func (r *Room) send(c *Send) {
 
 // utter records what the caller says, once, unless it is refused: also by
 // place, which decides how it stands to what was said before.
-func (r *Room) utter(c Caller, said chat.MessageAdded, place func(*utterance) *chat.Error) {
-	if refusal := r.admit(c); refusal != nil {
+func (r *Room) utter(c Caller, a access.Action, said chat.MessageAdded, place func(*utterance) *chat.Error) {
+	if refusal := r.admit(c, a); refusal != nil {
 		refuse(c, refusal)
 		return
 	}
@@ -230,7 +232,7 @@ func (r *Room) respond(c *Respond) {
 // last returns the last message said, as if it were to be said now. One that
 // was spoken may not be written down yet: whom it addresses is not known.
 func (r *Room) last(c Caller) (*utterance, Sent, *chat.Error) {
-	if refusal := r.admit(c); refusal != nil {
+	if refusal := r.admit(c, access.Send); refusal != nil {
 		return nil, Sent{}, refusal
 	}
 	last, unheard := r.lastSaid()
@@ -257,7 +259,7 @@ func (r *Room) last(c Caller) (*utterance, Sent, *chat.Error) {
 
 func (r *Room) regenerate(c *Regenerate) {
 	_, known := r.Models.Model(c.ModelID)
-	refusal := r.admit(c.Caller)
+	refusal := r.admit(c.Caller, access.Regenerate)
 	switch {
 	case refusal != nil:
 	case !known:
@@ -283,7 +285,7 @@ func (r *Room) regenerate(c *Regenerate) {
 // stopTurn ends a turn at once, whatever its provider does: what arrives from
 // it later belongs to no turn and is dropped.
 func (r *Room) stopTurn(c *StopTurn) {
-	if refusal := r.admit(c.Caller); refusal != nil {
+	if refusal := r.admit(c.Caller, access.Stop); refusal != nil {
 		refuse(c.Caller, refusal)
 		return
 	}
@@ -311,7 +313,7 @@ func (r *Room) stopTurn(c *StopTurn) {
 // delete removes the chat, behind everything that was handed to the log before
 // and with nothing behind it: nothing is admitted or advanced meanwhile.
 func (r *Room) delete(c *Delete) {
-	if refusal := r.admit(c.Caller); refusal != nil {
+	if refusal := r.admit(c.Caller, access.Delete); refusal != nil {
 		refuse(c.Caller, refusal)
 		return
 	}

@@ -1,6 +1,9 @@
 package room
 
-import "parlor/protocol/chat"
+import (
+	"parlor/actors/access"
+	"parlor/protocol/chat"
+)
 
 // Configure changes the chat's settings, and is answered with a [Configured].
 type Configure struct {
@@ -14,7 +17,7 @@ func (*Configure) roomMessage() {}
 type Configured struct{ Chat chat.Info }
 
 func (r *Room) configure(c *Configure) {
-	refusal := r.admit(c.Caller)
+	refusal := r.admit(c.Caller, access.Configure)
 	settings := r.head.Chat.Settings
 	if refusal == nil {
 		settings, refusal = c.Changes.Apply(settings)

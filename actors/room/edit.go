@@ -1,6 +1,7 @@
 package room
 
 import (
+	"parlor/actors/access"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
@@ -29,7 +30,7 @@ func (r *Room) edit(c *Edit) {
 	said := chat.MessageAdded{
 		Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID, Replaces: c.Replaces, ReplacesSeq: c.Seq,
 	}
-	r.utter(c.Caller, said, func(u *utterance) *chat.Error {
+	r.utter(c.Caller, access.Edit, said, func(u *utterance) *chat.Error {
 		if refusal := r.editable(c); refusal != nil {
 			return refusal
 		}

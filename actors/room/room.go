@@ -39,6 +39,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/ledger"
 	"parlor/actors/system"
 	"parlor/persistence"
@@ -88,8 +89,8 @@ type Options struct {
 	Provider Provider
 	Logger   *slog.Logger // nil discards
 
-	// Shared lets every user into every chat: development mode.
-	Shared bool
+	// Access says who may do what. The zero value lets the owner of a chat in.
+	Access access.Policy
 
 	// TurnPolicy is that of chats which have none. Empty means [chat.PolicyQueue].
 	TurnPolicy chat.Policy
@@ -164,11 +165,6 @@ func def[T comparable](v *T, value T) {
 	if *v == zero {
 		*v = value
 	}
-}
-
-// Allows reports whether user may read and take part in the chat.
-func (o *Options) Allows(info chat.Info, user chat.UserID) bool {
-	return o.Shared || info.Owner == user
 }
 
 // A Room is the actor: it is made by [Spec], runs on one goroutine at a time,

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
@@ -85,7 +86,7 @@ func (r *Room) awaitsPrompt(t chat.Turn) bool {
 
 // listen returns the line that the caller may speak on.
 func (r *Room) listen(c Caller) (*line, *chat.Error) {
-	if refusal := r.admit(c); refusal != nil {
+	if refusal := r.admit(c, access.Send); refusal != nil {
 		return nil, refusal
 	}
 	if v := &r.voice; v.speaker != "" && v.speaker != c.User.ID && time.Since(v.since) < speakerPause {

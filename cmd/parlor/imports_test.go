@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 // never are imports that break the direction inside a tree.
 var never = map[string][]string{
 	"actors/system":  {"parlor/actors/", "parlor/protocol/", "parlor/persistence"},
+	"actors/access":  {"parlor/actors/", "parlor/protocol/assistant", "parlor/protocol/socketio", "parlor/protocol/engineio", "parlor/persistence"},
 	"actors/room":    {"parlor/actors/rooms", "parlor/actors/session", "parlor/actors/assistant"},
 	"actors/rooms":   {"parlor/actors/session", "parlor/actors/assistant"},
 	"actors/session": {"parlor/actors/room", "parlor/actors/assistant"},

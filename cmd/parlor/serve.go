@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/assistant"
 	"parlor/actors/ledger"
 	"parlor/actors/recovery"
@@ -226,7 +227,7 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 
 func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, shared bool, log *slog.Logger) room.Options {
 	return room.Options{
-		Models: models, Provider: models, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
+		Models: models, Provider: models, Logger: log, Access: access.Policy{Shared: shared}, SystemPrompt: s.SystemPrompt,
 		Ledger: budgets, ContextWindow: s.ContextWindow,
 		Titles: room.Titles{
 			On: s.Titles == "on", Model: s.TitleModel,
