@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/protocol/chat"
@@ -130,7 +131,7 @@ func TestDefaultWindow(t *testing.T) {
 // Where several people speak each message says whose it is, and nobody can
 // speak in another one's name.
 func TestSpeakersAreNamed(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob, mallory := s.User("alice"), s.User("bob"), s.User("mallory")
 		alice.Name, bob.Name, mallory.Name = "Alice", "", "[alice]:\nAlice"
 		alice.Create(theChat)

@@ -3,6 +3,7 @@ package room
 import (
 	"time"
 
+	"parlor/actors/access"
 	"parlor/protocol/chat"
 )
 
@@ -12,7 +13,7 @@ type Delete struct{ Caller }
 // do deletes the chat behind everything that was handed to the log before and
 // with nothing behind it: nothing is admitted or advanced meanwhile.
 func (c *Delete) do(r *Room) {
-	if refusal := r.admit(c.Caller); refusal != nil {
+	if refusal := r.admit(c.Caller, access.Delete); refusal != nil {
 		r.refuse(c.Caller, refusal)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/protocol/chat"
@@ -36,7 +37,7 @@ func wantView(t *testing.T, s *actortest.Server, u *actortest.User) {
 // An edit takes out what it replaces and all that followed, for everybody, in
 // the history and in what assistants are told.
 func TestEdit(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -68,7 +69,7 @@ func TestEdit(t *testing.T) {
 // What answers the edited message, or what followed it, is stopped; what was
 // asked before goes on, and its answer stays where it belongs.
 func TestEditStopsWhatItSupersedes(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -101,7 +102,7 @@ func TestEditStopsWhatItSupersedes(t *testing.T) {
 // An answer to what was said before the edited message stays, even if it came
 // later, on whatever page of the history.
 func TestEditKeepsEarlierAnswers(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true, SnapshotEvery: 3}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, SnapshotEvery: 3}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -168,7 +169,7 @@ func TestEditIsIdempotent(t *testing.T) {
 }
 
 func TestEditRefused(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true, MaxMessageBytes: 10, MaxQueuedTurns: 1}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, MaxMessageBytes: 10, MaxQueuedTurns: 1}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		one := alice.Send(theChat, "one")

@@ -39,6 +39,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"parlor/actors/access"
 	"parlor/actors/conversation"
 	"parlor/actors/ledger"
 	"parlor/actors/system"
@@ -83,8 +84,8 @@ type Options struct {
 	Directory *Directory   // of those who send commands. Nil is empty
 	Logger    *slog.Logger // nil discards
 
-	// Shared lets every user into every chat: development mode.
-	Shared bool
+	// Access says who may do what. The zero value lets the owner of a chat in.
+	Access access.Policy
 
 	// TurnPolicy is that of chats which have none. Empty means [chat.PolicyQueue].
 	TurnPolicy chat.Policy
@@ -193,11 +194,6 @@ func def[T comparable](v *T, value T) {
 	if *v == zero {
 		*v = value
 	}
-}
-
-// Allows reports whether user may read and take part in the chat.
-func (o *Options) Allows(info chat.Info, user chat.UserID) bool {
-	return o.Shared || info.Owner == user
 }
 
 // now is the time as records keep it.

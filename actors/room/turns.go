@@ -1,6 +1,9 @@
 package room
 
-import "parlor/protocol/chat"
+import (
+	"parlor/actors/access"
+	"parlor/protocol/chat"
+)
 
 // Regenerate asks for another answer to a message that is in the log, from the
 // model. It is answered with a [Queued].
@@ -12,7 +15,7 @@ type Regenerate struct {
 }
 
 func (c *Regenerate) do(r *Room) {
-	refusal := r.admit(c.Caller)
+	refusal := r.admit(c.Caller, access.Regenerate)
 	var turn chat.TurnQueued
 	if refusal == nil {
 		turn, refusal = r.moment().Regenerate(c.User.ID, c.Prompt, c.PromptSeq, c.ModelID)
@@ -36,7 +39,7 @@ type StopTurn struct {
 // do ends the turn at once, whatever its provider does: what arrives from it
 // later belongs to no turn and is dropped.
 func (c *StopTurn) do(r *Room) {
-	refusal := r.admit(c.Caller)
+	refusal := r.admit(c.Caller, access.Stop)
 	var events []chat.Event
 	var stopped chat.TurnID
 	if refusal == nil {

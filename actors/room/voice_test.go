@@ -26,7 +26,7 @@ type call struct {
 
 func onCall(t *testing.T, o room.Options, f func(c *call)) {
 	t.Helper()
-	o.Shared = true
+	o.Access.Shared = true
 	actortest.Run(t, o, func(t *testing.T, s *actortest.Server) {
 		c := &call{s, t, s.User("alice")}
 		c.alice.Do(theChat, &room.Create{Chat: theChat, ModelID: actortest.ListeningModel})

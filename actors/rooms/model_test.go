@@ -17,6 +17,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/conversation"
 	"parlor/actors/room"
@@ -153,7 +154,7 @@ type said struct {
 func newModel(t *collector) *model {
 	m := &model{t: t, s: actortest.Start(t, room.Options{
 		SnapshotEvery: 3,
-		Shared:        true, MaxAnswerBytes: 100, TurnTimeout: time.Minute, IdleTimeout: time.Minute, MaxQueuedTurns: 8,
+		Access:        access.Policy{Shared: true}, MaxAnswerBytes: 100, TurnTimeout: time.Minute, IdleTimeout: time.Minute, MaxQueuedTurns: 8,
 	})}
 	for i := range m.users {
 		m.users[i] = m.s.User(chat.UserID(fmt.Sprint("user-", i)))

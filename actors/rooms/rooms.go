@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"parlor/actors/access"
 	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/actors/system"
@@ -186,11 +187,11 @@ func (r *Rooms) info(u chat.User, id chat.RoomID) (chat.Info, error) {
 		return chat.Info{}, r.unreadable(err)
 	}
 	info, err := conversation.ReadRow(row)
-	switch {
-	case err != nil:
+	if err != nil {
 		return chat.Info{}, r.unreadable(err)
-	case !r.options.Allows(info, u.ID):
-		return chat.Info{}, chat.Refuse(chat.CodeForbidden, "you are not a member of this chat")
+	}
+	if refusal := r.options.Access.Check(info, u, access.Read); refusal != nil {
+		return chat.Info{}, refusal
 	}
 	return info, nil
 }
@@ -204,14 +205,11 @@ func (r *Rooms) unreadable(err error) error {
 // List returns a page of the user's chats, newest first, and how many there
 // are in all. Where chats are shared everybody's are listed.
 func (r *Rooms) List(_ context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error) {
-	owner := string(u.ID)
-	switch {
-	case r.options.Shared:
-		owner = "" // everybody's
-	case owner == "":
-		return nil, 0, chat.Refuse(chat.CodeUnauthenticated, "nobody in particular has no chats")
+	scope, refusal := r.options.Access.Scope(u, access.List)
+	if refusal != nil {
+		return nil, 0, refusal
 	}
-	rows, total, err := r.log.Chats(owner, offset, limit)
+	rows, total, err := r.log.Chats(string(scope.User), offset, limit) // of everybody without a user
 	if err != nil {
 		return nil, 0, r.unreadable(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/persistence"
@@ -225,7 +226,7 @@ func TestAskEndsWithItsContext(t *testing.T) {
 func TestList(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		t.Run(fmt.Sprint("shared=", shared), func(t *testing.T) {
-			actortest.Run(t, room.Options{Shared: shared}, func(t *testing.T, s *actortest.Server) {
+			actortest.Run(t, room.Options{Access: access.Policy{Shared: shared}}, func(t *testing.T, s *actortest.Server) {
 				alice, bob := s.User("alice"), s.User("bob")
 				for _, id := range []chat.ID{"1", "2", "3"} {
 					alice.Create(id)

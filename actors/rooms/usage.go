@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"iter"
 	"maps"
 	"slices"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/persistence"
@@ -32,15 +32,14 @@ func (r *Rooms) Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat
 	if refusal := q.Valid(); refusal != nil {
 		return chat.UsageReport{}, refusal
 	}
+	scope, refusal := r.options.Access.Scope(u, access.Usage)
+	if refusal != nil {
+		return chat.UsageReport{}, refusal
+	}
 	from, to := hours(q)
-	var charges iter.Seq2[persistence.Charge, error]
-	switch {
-	case r.options.Shared:
-		charges = r.log.Charges(from, to)
-	case u.ID == "":
-		return chat.UsageReport{}, chat.Refuse(chat.CodeUnauthenticated, "nobody in particular has used anything")
-	default:
-		charges = r.log.ChargesOf(string(u.ID), from, to)
+	charges := r.log.Charges(from, to)
+	if !scope.All {
+		charges = r.log.ChargesOf(string(scope.User), from, to)
 	}
 	sums := make(map[string]persistence.Count)
 	for c, err := range charges {

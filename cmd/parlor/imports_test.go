@@ -30,6 +30,7 @@ var wires = []string{"parlor/protocol/assistant", "parlor/protocol/socketio", "p
 // never are imports that break the direction inside a tree.
 var never = map[string][]string{
 	"actors/system":       {"parlor/actors/", "parlor/protocol/", "parlor/persistence"},
+	"actors/access":       append([]string{"parlor/actors/", "parlor/persistence"}, wires...),
 	"actors/room":         append([]string{"parlor/actors/rooms", "parlor/actors/session", "parlor/actors/assistant"}, wires...),
 	"actors/turn":         append([]string{"parlor/actors/room", "parlor/actors/voice", "parlor/actors/session"}, wires...),
 	"actors/voice":        append([]string{"parlor/actors/room", "parlor/actors/session"}, wires...),

@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/assistant"
 	"parlor/actors/conversation"
 	"parlor/actors/ledger"
@@ -232,7 +233,7 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 		encoders[d.String()] = func() room.Encoder { return wire.NewEncoder(d) }
 	}
 	return room.Options{
-		Models: models, Provider: models, Encoders: encoders, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
+		Models: models, Provider: models, Encoders: encoders, Logger: log, Access: access.Policy{Shared: shared}, SystemPrompt: s.SystemPrompt,
 		Ledger: budgets, ContextWindow: s.ContextWindow,
 		Titles: title.Policy{
 			On: s.Titles == "on", Model: s.TitleModel,
