@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,4 +77,58 @@ func BenchmarkRoom(b *testing.B) {
 	passivated := settle()
 	b.ReportMetric((resident-empty)/float64(b.N), "B/resident")
 	b.ReportMetric((passivated-empty)/float64(b.N), "B/passivated")
+}
+
+// A sink counts what it is told.
+type sink struct{ told atomic.Int64 }
+
+func (s *sink) Deliver(room.Delivery) { s.told.Add(1) }
+
+// BenchmarkDelivery reports what it costs to tell 100 members a piece of an
+// answer: an operation is one piece.
+func BenchmarkDelivery(b *testing.B) {
+	const members = 100
+	store, err := persistence.Open(filepath.Join(b.TempDir(), "parlor.db"), persistence.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	models := new(actortest.Assistant)
+	r, err := rooms.Start(system.New(nil), store, room.Options{
+		Models: models, Provider: models, Encoders: actortest.Encoders(), MaxAnswerBytes: 1 << 30,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close(context.Background())
+	begin, done := make(chan struct{}), make(chan struct{})
+	models.On("talk", func(_ context.Context, say func(string) bool) error {
+		<-begin
+		for range b.N {
+			say("word ")
+		}
+		close(done)
+		return nil
+	})
+	const id chat.ID = "chat"
+	inbox := make(replies, members+2)
+	caller := func(to room.Recipient) room.Caller {
+		return room.Caller{User: chat.User{ID: "owner"}, Address: r.Open(to)}
+	}
+	r.Tell(id.Room(), &room.Create{Caller: caller(inbox), Chat: id, ModelID: actortest.Model})
+	<-inbox
+	var all []*sink
+	for range members {
+		all = append(all, new(sink))
+		r.Tell(id.Room(), &room.Join{Caller: caller(all[len(all)-1]), Encoder: assistant.Documented.String()})
+	}
+	r.Tell(id.Room(), &room.Send{Caller: caller(inbox), Content: "talk"})
+	<-inbox
+	b.ReportAllocs()
+	b.ResetTimer()
+	close(begin)
+	<-done
+	for all[members-1].told.Load() < int64(b.N) {
+		time.Sleep(time.Millisecond)
+	}
 }
