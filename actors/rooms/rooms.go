@@ -1,10 +1,11 @@
 // Package rooms is the supervisor of all rooms and the way to them.
 //
 //	command → Rooms.Tell → supervisor → room (woken if it is not in memory)
-//	query   → Rooms.Find, List, Messages … → event log, read only
+//	query   → Rooms.Get, List, History … → event log, read only
 //
 // A room is addressed by its id and through the supervisor only. Queries read
-// what is on disk and wake nobody.
+// what is on disk and wake no room. Those that may read much wait for each other
+// (see [Reads]), but no command waits for them.
 package rooms
 
 import (
@@ -12,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -39,6 +39,8 @@ type Log interface {
 type Rooms struct {
 	options *room.Options
 	log     Log
+	reads   *gate
+	edits   edits
 	turns   sync.WaitGroup
 	ref     system.Ref[message]
 	stopped chan struct{} // closed when the supervisor and all rooms have stopped
@@ -47,8 +49,8 @@ type Rooms struct {
 // Start starts the supervisor and wakes the rooms that have a turn to finish.
 // The caller sets Models, Provider and the limits; Log, Epoch, Idle, Awake and
 // Turns are set here.
-func Start(sys *system.System, log Log, options room.Options) (*Rooms, error) {
-	r := &Rooms{log: log, stopped: make(chan struct{})}
+func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Rooms, error) {
+	r := &Rooms{log: log, reads: newGate(reads), stopped: make(chan struct{})}
 	options.Log, options.Epoch, options.Turns = log, log.Epoch(), &r.turns
 	options.Idle = func(id chat.RoomID) { r.ref.Tell(&idle{id}) }
 	options.Awake = func(id chat.RoomID) { r.ref.Tell(&awake{id}) }
@@ -80,21 +82,24 @@ func Start(sys *system.System, log Log, options room.Options) (*Rooms, error) {
 	return r, nil
 }
 
-// Close stops all rooms and their turns, and waits for the turns' streams to
-// end or ctx to be done. Turns that were running start again with the server.
+// Close stops all rooms and their turns, and refuses queries. It waits for the
+// turns' streams and the queries that run to end, or for ctx. Turns that were
+// running start again with the server.
 func (r *Rooms) Close(ctx context.Context) error {
 	r.ref.Stop()
+	idle := r.reads.close()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		<-r.stopped // no turn starts after that
 		r.turns.Wait()
+		<-idle
 	}()
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait for turns to end: %w", ctx.Err())
+		return fmt.Errorf("wait for turns and queries to end: %w", ctx.Err())
 	}
 }
 
@@ -188,6 +193,30 @@ func (r *Rooms) info(u chat.User, id chat.RoomID) (chat.Info, error) {
 	return info, nil
 }
 
+// query runs a read of the user when its turn has come. Errors that are no
+// refusals are kept from the client.
+func (r *Rooms) query(ctx context.Context, u chat.User, f func(*read) error) error {
+	read, err := r.reads.enter(ctx, u.ID)
+	if err == nil {
+		defer read.leave()
+		err = f(read)
+	}
+	return r.failed(ctx, err)
+}
+
+// failed returns why a query has failed as a client may see it, or nil. An
+// error of the disk is logged; the end of ctx, and a refusal, are no news.
+func (r *Rooms) failed(ctx context.Context, err error) error {
+	_, refused := errors.AsType[*chat.Error](err)
+	switch {
+	case err == nil, refused:
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return r.unreadable(err)
+}
+
 // unreadable logs why a query failed, and keeps it from the client.
 func (r *Rooms) unreadable(err error) error {
 	r.options.Logger.Error("query failed", "err", err)
@@ -196,141 +225,30 @@ func (r *Rooms) unreadable(err error) error {
 
 // List returns a page of the user's chats, newest first, and how many there
 // are in all. Where chats are shared everybody's are listed.
-func (r *Rooms) List(_ context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error) {
+func (r *Rooms) List(ctx context.Context, u chat.User, offset, limit int) (infos []chat.Info, total int, err error) {
 	scope, refusal := r.options.Access.Scope(u, access.List)
 	if refusal != nil {
 		return nil, 0, refusal
 	}
-	rows, total, err := r.log.Chats(string(scope.User), offset, limit) // of everybody without a user
+	err = r.query(ctx, u, func(*read) error {
+		infos, total, err = r.list(string(scope.User), offset, limit) // of everybody without a user
+		return err
+	})
+	return infos, total, err
+}
+
+func (r *Rooms) list(owner string, offset, limit int) ([]chat.Info, int, error) {
+	rows, total, err := r.log.Chats(owner, offset, limit)
 	if err != nil {
-		return nil, 0, r.unreadable(err)
+		return nil, 0, err
 	}
 	infos := make([]chat.Info, 0, len(rows))
 	for _, row := range rows {
 		info, err := room.ReadRow(row)
 		if err != nil {
-			return nil, 0, r.unreadable(err)
+			return nil, 0, err
 		}
 		infos = append(infos, info)
 	}
 	return infos, total, nil
-}
-
-// MaxHistoryBytes is how much text a page of [Rooms.History] may hold, however
-// few messages that is: what a session may queue for its client is bounded.
-const MaxHistoryBytes = 128 << 10
-
-// History returns the newest messages of a conversation before the record before, or
-// of all if it is 0, oldest first: up to limit of them and [MaxHistoryBytes]. It
-// also reports whether there are older ones.
-func (r *Rooms) History(u chat.User, id chat.RoomID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
-	if _, err := r.info(u, id); err != nil {
-		return nil, false, err
-	}
-	superseded, err := room.Superseded(r.log, id)
-	if err == nil {
-		messages, more, err = page{limit, MaxHistoryBytes}.collect(r.log.ReadBack(string(id), before), superseded)
-	}
-	if err != nil {
-		return nil, false, r.unreadable(err)
-	}
-	slices.Reverse(messages)
-	return messages, more, nil
-}
-
-// Messages yields up to limit of them, however long they are, while it reads
-// them: who reads slowly holds a few in memory and not all. After an error it
-// yields no more.
-func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error] {
-	return func(yield func(chat.Message, error) bool) {
-		name := string(id.Room())
-		if _, err := r.info(u, id.Room()); err != nil {
-			yield(chat.Message{}, err)
-			return
-		}
-		superseded, err := room.Superseded(r.log, id.Room())
-		var first uint64
-		if err == nil {
-			first, err = oldest(ctx, r.log.ReadBack(name, before), limit, superseded)
-		}
-		if err != nil {
-			yield(chat.Message{}, r.unreadable(err))
-			return
-		}
-		for record, err := range room.Records(ctx, r.log.Read(name, first-1)) {
-			if err != nil {
-				yield(chat.Message{}, r.unreadable(err))
-				return
-			}
-			if before > 0 && record.Seq >= before {
-				return
-			}
-			if m, ok := record.Message(); ok && !superseded.Hides(record) && !yield(m, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Records yields what follows record after in a room's log, for a member that
-// the room has just admitted. After an error it yields no more.
-func (r *Rooms) Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
-	return func(yield func(chat.Record, error) bool) {
-		for record, err := range room.Records(context.Background(), r.log.Read(string(id), after)) {
-			if err != nil {
-				err = r.unreadable(err)
-			}
-			if !yield(record, err) {
-				return
-			}
-		}
-	}
-}
-
-// oldest returns the number of the last record that makes up limit messages,
-// of entries that come newest first.
-func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], limit int, superseded chat.Superseded) (seq uint64, err error) {
-	seq = 1
-	for entry, err := range entries {
-		switch {
-		case err != nil:
-			return 0, err
-		case ctx.Err() != nil:
-			return 0, ctx.Err()
-		case !chat.HoldsMessage(entry.Data):
-			continue
-		}
-		if len(superseded) > 0 && entry.Seq >= superseded[0].From {
-			if record, err := chat.DecodeRecord(entry.Seq, entry.Data); err != nil || superseded.Hides(record) {
-				continue // what cannot be decoded is told of when it is read
-			}
-		}
-		if seq, limit = entry.Seq, limit-1; limit == 0 {
-			break
-		}
-	}
-	return seq, nil
-}
-
-// page is how much one answer may hold. One message always fits.
-type page struct{ messages, bytes int }
-
-// collect takes messages from entries that come newest first.
-func (p page) collect(entries iter.Seq2[persistence.Entry, error], superseded chat.Superseded) (messages []chat.Message, more bool, err error) {
-	size := 0
-	for record, err := range room.Records(context.Background(), entries) {
-		if err != nil {
-			return nil, false, err
-		}
-		m, ok := record.Message()
-		if !ok || superseded.Hides(record) {
-			continue
-		}
-		size += len(m.Content)
-		if len(messages) == p.messages || len(messages) > 0 && size > p.bytes {
-			return messages, true, nil
-		}
-		messages = append(messages, m)
-	}
-	return messages, false, nil
 }

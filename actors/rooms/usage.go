@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -40,13 +41,23 @@ func (r *Rooms) Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat
 	if !scope.All {
 		charges = r.log.ChargesOf(string(scope.User), from, to)
 	}
+	var report chat.UsageReport
+	err := r.query(ctx, u, func(read *read) error {
+		sums, err := sum(paced(ctx, read, charges), q)
+		if err == nil {
+			report, err = r.report(q.By, sums)
+		}
+		return err
+	})
+	return report, err
+}
+
+// sum adds up the charges that are asked for.
+func sum(charges iter.Seq2[persistence.Charge, error], q chat.UsageQuery) (map[string]persistence.Count, error) {
 	sums := make(map[string]persistence.Count)
 	for c, err := range charges {
-		if err == nil {
-			err = ctx.Err()
-		}
 		if err != nil {
-			return chat.UsageReport{}, r.unreadable(err)
+			return nil, err
 		}
 		if q.Room == "" || c.Room == string(q.Room) {
 			sum := sums[part(c, q.By)]
@@ -54,7 +65,7 @@ func (r *Rooms) Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat
 			sums[part(c, q.By)] = sum
 		}
 	}
-	return r.report(q.By, sums)
+	return sums, nil
 }
 
 // hours are those that the query asks for.
@@ -142,11 +153,11 @@ func (r *Rooms) nameChat(row *chat.UsageRow, id string) error {
 	case errors.Is(err, persistence.ErrNotFound): // deleted at this moment
 		return nil
 	case err != nil:
-		return r.unreadable(err)
+		return err
 	}
 	info, err := room.ReadRow(stored)
 	if err != nil {
-		return r.unreadable(err)
+		return err
 	}
 	row.Chat = info.ID
 	return nil
