@@ -21,15 +21,20 @@ var errCrowd = chat.Refuse(chat.CodeInvalid, fmt.Sprintf("a message may address 
 // by is text like any other.
 func (r *Room) addressed(text string, model chat.ModelID) ([]chat.ModelID, *chat.Error) {
 	var models []chat.ModelID
+	seen := make(map[string]bool)
 	for name := range mentions(text) {
+		if name = chat.Folded(name); seen[name] {
+			continue
+		}
+		seen[name] = true
 		if id, ok := r.Models.Named(name); ok && !slices.Contains(models, id) {
 			models = append(models, id)
 		}
+		if len(models) > maxAddressed {
+			return nil, errCrowd
+		}
 	}
-	switch {
-	case len(models) > maxAddressed:
-		return nil, errCrowd
-	case len(models) == 0:
+	if len(models) == 0 {
 		models = append(models, model)
 	}
 	return models, nil
