@@ -8,16 +8,15 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Limits of what is remembered of rooms' edits.
+// Limits of the rooms whose edits are remembered.
 const (
 	maxEditedRooms = 1024
 	maxEditedSpans = 1024 // of one room
 )
 
-// edits remembers what edits have taken out of conversations. It saves a query
-// from reading the records that follow the last snapshot of a room, which may
-// be many: a chat that was imported has no snapshot, nor has one that nobody has
-// written in since the format of snapshots changed.
+// edits remembers what edits have taken out of conversations. It saves queries from
+// reading all records behind the last snapshot of a room. Those may be many: an
+// imported chat has no snapshot, and a snapshot in an older format is not read.
 type edits struct {
 	mu    sync.Mutex
 	rooms map[chat.RoomID]edited
@@ -37,8 +36,8 @@ func (e *edits) of(info chat.Info) (edited, bool) {
 	return known, ok && known.epoch == info.Epoch
 }
 
-// keep remembers what is known of a room, in the place of any other if there
-// are many.
+// keep remembers what is known of a room. If too many rooms are remembered, it
+// forgets any other.
 func (e *edits) keep(id chat.RoomID, known edited) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -54,8 +53,8 @@ func (e *edits) keep(id chat.RoomID, known edited) {
 	e.rooms[id] = known
 }
 
-// superseded returns what edits have taken out of a conversation, as far as it
-// is on disk.
+// superseded returns what edits have taken out of a conversation, as far as the
+// edits are on disk.
 func (r *Rooms) superseded(ctx context.Context, read *read, info chat.Info) (chat.Superseded, error) {
 	known, ok := r.edits.of(info)
 	if !ok {

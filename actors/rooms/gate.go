@@ -11,8 +11,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Reads limit the queries that may read much: those that read logs, lists or
-// usage. Commands to rooms do not wait for them. The zero value is ready to use.
+// Reads limit the queries that may read much: those of logs, lists and usage. The
+// zero value is ready to use.
 type Reads struct {
 	AtOnce  int // that run at once, of all users. Zero means one for each processor
 	PerUser int // that run at once, of one user. Zero means half of AtOnce, but at least one
@@ -31,15 +31,15 @@ var (
 	errStopping = chat.Refuse(chat.CodeBusy, "the server is stopping")
 )
 
-// A gate lets a bounded number of reads run, and has the others wait.
+// A gate lets a bounded number of reads run at once. The others wait.
 //
 //	enter → wait in the user's queue → run → leave
 //	                     ↑______rest______|
 //
-// It is fair between users: the next place goes to a user of whom the fewest
-// reads run, and among those to the one who has waited longest. So however
-// many reads of one user wait, they delay another user's read as one would, or
-// not at all if a read of the first user runs. The reads of one user run in the
+// A gate is fair between users. The next place goes to the user with the fewest
+// running reads; among several, to the one who has waited longest. So a user's
+// queue, however long, delays the read of another user by one read at most, and by
+// none if a read of the first user runs already. The reads of one user run in the
 // order in which they came.
 //
 // A read that waits is dropped when its context ends. All methods may be called
@@ -49,29 +49,29 @@ type gate struct {
 
 	mu      sync.Mutex
 	users   map[chat.UserID]*reader
-	lines   []list.List // lines[n]: the readers who wait for a place and of whom n reads run
+	lines   []list.List // lines[n] are the readers who wait for a place and have n running reads
 	running int
 	closed  bool
-	settled bool
-	idle    chan struct{} // closed when settled: the gate is closed and no read runs
+	settled bool          // the gate is closed and no read runs
+	idle    chan struct{} // closed when the gate is settled
 }
 
-// A reader is a user of whom a read runs or waits.
+// A reader is a user with reads that run or wait.
 type reader struct {
 	id      chat.UserID
 	running int
-	waiting list.List // of *read
-	line    *list.List
+	waiting list.List     // of *read
+	line    *list.List    // one of the gate's, or nil
 	place   *list.Element // in line
 }
 
 // A read is one query, from enter to leave. It belongs to one goroutine.
 type read struct {
-	gate     *gate
-	reader   *reader
-	running  bool
-	place    *list.Element // among those of the reader that wait; nil if it does not
-	admitted chan struct{} // closed when it runs, or is refused
+	gate    *gate
+	reader  *reader
+	running bool
+	place   *list.Element // in the queue of the reader, or nil
+	ready   chan struct{} // closed when the read may run, or is refused
 }
 
 func newGate(limits Reads) *gate {
@@ -82,7 +82,8 @@ func newGate(limits Reads) *gate {
 	}
 }
 
-// enter returns when a read of the user may run. The caller calls leave.
+// enter waits until a read of the user may run. If it returns no error the caller
+// calls leave.
 func (g *gate) enter(ctx context.Context, user chat.UserID) (*read, error) {
 	r := &read{gate: g}
 	g.mu.Lock()
@@ -96,8 +97,8 @@ func (g *gate) enter(ctx context.Context, user chat.UserID) (*read, error) {
 	return r, r.await(ctx)
 }
 
-// resume returns when a read that has left may go on. It waits ahead of others
-// of its user.
+// resume waits until a read that has left may go on. It waits ahead of the other
+// reads of its user.
 func (r *read) resume(ctx context.Context) error {
 	r.gate.mu.Lock()
 	u := r.gate.reader(r.reader.id) // it may have been forgotten meanwhile
@@ -106,7 +107,8 @@ func (r *read) resume(ctx context.Context) error {
 	return r.await(ctx)
 }
 
-// rest lets reads of other users go first, if any wait.
+// rest lets reads of other users go first, if there are any, and waits until the
+// read may go on.
 func (r *read) rest(ctx context.Context) error {
 	r.gate.mu.Lock()
 	r.stop()
@@ -125,10 +127,11 @@ func (r *read) leave() {
 	}
 }
 
-// await waits until the read runs. If it fails, the read has left.
+// await waits until the read may run. After an error the read does not run, and
+// holds no place.
 func (r *read) await(ctx context.Context) error {
 	select {
-	case <-r.admitted:
+	case <-r.ready:
 	case <-ctx.Done():
 	}
 	r.gate.mu.Lock()
@@ -148,7 +151,7 @@ func (r *read) await(ctx context.Context) error {
 	return err
 }
 
-// reader returns the user, whom next forgets when no read is left.
+// reader returns the reader of a user. It is forgotten after its last read.
 func (g *gate) reader(id chat.UserID) *reader {
 	u := g.users[id]
 	if u == nil {
@@ -158,30 +161,30 @@ func (g *gate) reader(id chat.UserID) *reader {
 	return u
 }
 
-// queue has a read wait at its place among those of its reader.
+// queue makes a read wait, at its place in the queue of the reader.
 func (g *gate) queue(r *read, u *reader, place *list.Element) {
-	r.reader, r.place, r.admitted = u, place, make(chan struct{})
+	r.reader, r.place, r.ready = u, place, make(chan struct{})
 	if g.closed {
 		g.refuse(r)
 	}
 	g.next(u)
 }
 
-// refuse ends the wait of a read that will not run.
+// refuse ends the wait of a read, which will not run.
 func (g *gate) refuse(r *read) {
 	r.reader.waiting.Remove(r.place)
 	r.place = nil
-	close(r.admitted)
+	close(r.ready)
 }
 
-// stop ends the run of a read; the caller calls next.
+// stop ends a running read. The caller then calls next.
 func (r *read) stop() {
 	r.running = false
 	r.reader.running--
 	r.gate.running--
 }
 
-// next puts a reader where it now belongs, and fills the places that are free.
+// next puts a reader into the right line, and fills the free places.
 func (g *gate) next(u *reader) {
 	g.line(u)
 	for g.running < g.limits.AtOnce {
@@ -194,7 +197,7 @@ func (g *gate) next(u *reader) {
 	g.settle()
 }
 
-// first returns the reader whose turn it is, nil if none waits.
+// first returns the reader whose turn it is, or nil.
 func (g *gate) first() *reader {
 	for n := range g.lines {
 		if e := g.lines[n].Front(); e != nil {
@@ -204,18 +207,18 @@ func (g *gate) first() *reader {
 	return nil
 }
 
-// admit runs the first read of a reader who is in a line.
+// admit lets the first read of a reader run.
 func (g *gate) admit(u *reader) {
 	r := u.waiting.Remove(u.waiting.Front()).(*read)
 	r.place, r.running = nil, true
 	u.running++
 	g.running++
 	g.line(u)
-	close(r.admitted)
+	close(r.ready)
 }
 
-// line puts a reader at the end of its line, unless it is in that already, and
-// forgets one who has no reads.
+// line puts a reader at the end of the right line, unless the reader is in that line
+// already. It forgets a reader without reads.
 func (g *gate) line(u *reader) {
 	var line *list.List
 	if u.waiting.Len() > 0 && u.running < g.limits.PerUser {
@@ -235,8 +238,8 @@ func (g *gate) line(u *reader) {
 	}
 }
 
-// close refuses the reads that wait, and those that come. What it returns is
-// closed when no read runs any more.
+// close refuses the reads that wait, and all that come later. The channel it returns
+// is closed when no read runs any more.
 func (g *gate) close() (idle <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -251,7 +254,7 @@ func (g *gate) close() (idle <-chan struct{}) {
 	return g.idle
 }
 
-// settle notices that a closed gate is idle.
+// settle closes idle when the gate is closed and no read runs.
 func (g *gate) settle() {
 	if g.closed && g.running == 0 && !g.settled {
 		g.settled = true
@@ -259,11 +262,11 @@ func (g *gate) settle() {
 	}
 }
 
-// restEvery is after how many entries a read lets others go first.
+// restEvery is the number of entries after which a read lets others go first.
 const restEvery = 256
 
-// paced yields what the sequence does, for a read that runs. It ends when ctx
-// does, which it looks at before each element.
+// paced yields the elements of the sequence for a running read. It looks at ctx
+// before each element, and rests now and then.
 func paced[E any](ctx context.Context, r *read, sequence iter.Seq2[E, error]) iter.Seq2[E, error] {
 	return func(yield func(E, error) bool) {
 		n := 0

@@ -9,13 +9,14 @@ import (
 	"parlor/protocol/chat"
 )
 
-// MaxHistoryBytes is how long a page of [Rooms.History] may be as JSON, however
-// few messages that is: what a session may queue for its client is bounded.
+// MaxHistoryBytes limits a page of [Rooms.History], in bytes of JSON. A session may
+// queue no more than so much for its client, so a page must not be larger.
 const MaxHistoryBytes = 128 << 10
 
-// History returns the newest messages of a conversation before the record before, or
-// of all if it is 0, oldest first: up to limit of them and [MaxHistoryBytes]. It
-// also reports whether there are older ones.
+// History returns a page of a conversation, oldest message first: the newest
+// messages before the record before, or the newest of all if before is 0. A page
+// has up to limit messages and [MaxHistoryBytes], but at least one message. History
+// also reports whether there are older messages.
 func (r *Rooms) History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
 	err = r.query(ctx, u, func(read *read) error {
 		info, err := r.info(u, id)
@@ -36,9 +37,9 @@ func (r *Rooms) History(ctx context.Context, u chat.User, id chat.RoomID, before
 	return messages, more, nil
 }
 
-// Messages yields up to limit of them, however long they are, while it reads
-// them: for a loop that is slow only a few are in memory, and no other query
-// waits. After an error it yields no more.
+// Messages yields the same messages as History, oldest first and up to limit,
+// however long they are. It reads while it yields: a slow loop has only a few of
+// them in memory, and keeps no other query waiting. It ends after an error.
 func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error] {
 	return func(yield func(chat.Message, error) bool) {
 		name := string(id.Room())
@@ -62,15 +63,15 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 	}
 }
 
-// Records yields what follows record after in a room's log, for a member that
-// the room has just admitted. The loop may be slow, as with Messages. After an
-// error it yields no more.
+// Records yields the records of a room that follow record after. It does not ask
+// for access: the caller is a member that the room has just admitted. The loop may
+// be slow, as with Messages. It ends after an error.
 func (r *Rooms) Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
 	return r.stream(ctx, u, r.log.Read(string(id), after), func([]byte) bool { return true })
 }
 
-// stream yields the records that are wanted of the entries. It reads them in
-// batches, each of which is a read, and yields them outside of that.
+// stream decodes and yields the wanted entries. It reads them in batches, and gives
+// up its place at the gate while it yields a batch.
 func (r *Rooms) stream(ctx context.Context, u chat.User, entries iter.Seq2[persistence.Entry, error], wanted func([]byte) bool) iter.Seq2[chat.Record, error] {
 	return func(yield func(chat.Record, error) bool) {
 		read, err := r.reads.enter(ctx, u.ID)
@@ -104,7 +105,7 @@ func (r *Rooms) stream(ctx context.Context, u chat.User, entries iter.Seq2[persi
 	}
 }
 
-// A batch is what a stream reads before it yields that.
+// A batch is the records that a stream reads before it yields them.
 type batch struct {
 	records []chat.Record
 	bytes   int
@@ -112,7 +113,7 @@ type batch struct {
 
 const (
 	batchRecords = 32
-	batchBytes   = 128 << 10 // passed by one record at most
+	batchBytes   = 128 << 10 // the last record may exceed it
 )
 
 func (b *batch) full() bool { return len(b.records) >= batchRecords || b.bytes >= batchBytes }
@@ -126,7 +127,8 @@ func (b *batch) add(e persistence.Entry) error {
 	return nil
 }
 
-// flush empties the batch. It reports whether the loop wants more.
+// flush yields the records and empties the batch. It reports whether the loop wants
+// more.
 func (b *batch) flush(yield func(chat.Record, error) bool) bool {
 	for _, record := range b.records {
 		if !yield(record, nil) {
@@ -137,8 +139,8 @@ func (b *batch) flush(yield func(chat.Record, error) bool) bool {
 	return true
 }
 
-// firstOf returns the number of the record that the last limit messages before
-// before begin with, and what edits have taken out of the conversation.
+// firstOf returns the number of the record with which a page of limit messages
+// begins, and what edits have taken out of the conversation.
 func (r *Rooms) firstOf(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) (first uint64, superseded chat.Superseded, err error) {
 	err = r.query(ctx, u, func(read *read) error {
 		info, err := r.info(u, id)
@@ -154,8 +156,8 @@ func (r *Rooms) firstOf(ctx context.Context, u chat.User, id chat.RoomID, before
 	return first, superseded, err
 }
 
-// oldest returns the number of the last record that makes up limit messages,
-// of entries that come newest first.
+// oldest counts limit messages in entries that come newest first, and returns the
+// number of the last of them.
 func oldest(entries iter.Seq2[persistence.Entry, error], limit int, superseded chat.Superseded) (seq uint64, err error) {
 	seq = 1
 	for entry, err := range entries {
@@ -167,7 +169,7 @@ func oldest(entries iter.Seq2[persistence.Entry, error], limit int, superseded c
 		}
 		if len(superseded) > 0 && entry.Seq >= superseded[0].From {
 			if record, err := chat.DecodeRecord(entry.Seq, entry.Data); err != nil || superseded.Hides(record) {
-				continue // what cannot be decoded is told of when it is read
+				continue // a record that cannot be decoded is reported when it is yielded
 			}
 		}
 		if seq, limit = entry.Seq, limit-1; limit == 0 {
@@ -177,10 +179,11 @@ func oldest(entries iter.Seq2[persistence.Entry, error], limit int, superseded c
 	return seq, nil
 }
 
-// page is how much one answer may hold. One message always fits.
+// A page limits one answer. One message always fits.
 type page struct{ messages, bytes int }
 
-// collect takes messages from entries that come newest first.
+// collect takes messages from entries that come newest first, and reports whether
+// there are more.
 func (p page) collect(entries iter.Seq2[persistence.Entry, error], superseded chat.Superseded) (messages []chat.Message, more bool, err error) {
 	size := 0
 	for entry, err := range entries {

@@ -1,11 +1,11 @@
-// Package rooms is the supervisor of all rooms and the way to them.
+// Package rooms supervises all rooms, and is the only way to them.
 //
 //	command → Rooms.Tell → supervisor → room (woken if it is not in memory)
 //	query   → Rooms.Get, List, History … → event log, read only
 //
-// A room is addressed by its id and through the supervisor only. Queries read
-// what is on disk and wake no room. Those that may read much wait for each other
-// (see [Reads]), but no command waits for them.
+// Callers name a room by its id. Only the supervisor knows its address. Queries
+// read what is on disk and wake no room. Queries that may read much wait for each
+// other (see [Reads]); commands never wait for them.
 package rooms
 
 import (
@@ -24,7 +24,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A Log is what rooms and queries need of the event log. See [persistence.Store].
+// A Log is the part of the event log that rooms and queries need. See
+// [persistence.Store].
 type Log interface {
 	room.Log
 	Chat(room string) (persistence.Chat, error)
@@ -35,7 +36,8 @@ type Log interface {
 	Epoch() string
 }
 
-// Rooms is the way to all rooms. Its methods may be called from any goroutine.
+// Rooms takes commands to rooms, and answers queries. Its methods may be called
+// from any goroutine.
 type Rooms struct {
 	options *room.Options
 	log     Log
@@ -46,9 +48,9 @@ type Rooms struct {
 	stopped chan struct{} // closed when the supervisor and all rooms have stopped
 }
 
-// Start starts the supervisor and wakes the rooms that have a turn to finish.
-// The caller sets Models, Provider and the limits; Log, Epoch, Idle, Awake and
-// Turns are set here.
+// Start starts the supervisor, and wakes the rooms that have an open turn. The
+// caller sets Models, Provider and the limits of the options. Start sets Log,
+// Epoch, Idle, Awake and Turns.
 func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Rooms, error) {
 	r := &Rooms{log: log, reads: newGate(reads), stopped: make(chan struct{})}
 	options.Log, options.Epoch, options.Turns = log, log.Epoch(), &r.turns
@@ -82,9 +84,9 @@ func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Roo
 	return r, nil
 }
 
-// Close stops all rooms and their turns, and refuses queries. It waits for the
-// turns' streams and the queries that run to end, or for ctx. Turns that were
-// running start again with the server.
+// Close stops all rooms and their turns, and refuses queries from then on. It
+// waits until the streams of turns and the running queries have ended, or until
+// ctx ends. A turn that was running starts again with the server.
 func (r *Rooms) Close(ctx context.Context) error {
 	r.ref.Stop()
 	idle := r.reads.close()
@@ -103,8 +105,9 @@ func (r *Rooms) Close(ctx context.Context) error {
 	}
 }
 
-// Tell sends a message to a room, waking it if need be. Whether there is such
-// a chat, and whether the caller may use it, is for the room to say.
+// Tell sends a message to a room, and wakes the room if it is not in memory. The
+// room itself refuses a command if there is no such chat or the caller may not use
+// it.
 func (r *Rooms) Tell(id chat.RoomID, m room.Message) {
 	if !id.Valid() {
 		room.NoRoom(m)
@@ -113,7 +116,7 @@ func (r *Rooms) Tell(id chat.RoomID, m room.Message) {
 	r.ref.Tell(&forward{id, m})
 }
 
-// ask tells a command and waits for its answer.
+// ask sends a command to a room and waits for the reply.
 func (r *Rooms) ask(ctx context.Context, id chat.RoomID, user chat.User, command func(room.Caller) room.Command) (room.Reply, error) {
 	a := make(answer, 1)
 	r.Tell(id, command(room.Caller{User: user, Address: a}))
@@ -128,7 +131,7 @@ func (r *Rooms) ask(ctx context.Context, id chat.RoomID, user chat.User, command
 	}
 }
 
-// answer is the address of somebody who waits for one reply.
+// An answer is the address of a caller that waits for one reply.
 type answer chan room.Reply
 
 // Deliver implements room.Address.
@@ -136,12 +139,12 @@ func (a answer) Deliver(d room.Delivery) {
 	if reply, ok := d.(room.Reply); ok {
 		select {
 		case a <- reply:
-		default: // a second answer to one command: refused and yet done
+		default: // a second reply: the room refused the command, and then did it after all
 		}
 	}
 }
 
-// Create makes a chat with an id of the server's choosing.
+// Create makes a chat, and chooses its id.
 func (r *Rooms) Create(ctx context.Context, u chat.User, model chat.ModelID) (chat.Info, error) {
 	id := chat.ID(uuid.NewString())
 	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
@@ -151,6 +154,17 @@ func (r *Rooms) Create(ctx context.Context, u chat.User, model chat.ModelID) (ch
 		return chat.Info{}, err
 	}
 	return reply.Body.(room.Created).Chat, nil
+}
+
+// Configure changes a chat's settings.
+func (r *Rooms) Configure(ctx context.Context, u chat.User, id chat.ID, changes chat.Changes) (chat.Info, error) {
+	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
+		return &room.Configure{Caller: c, Changes: changes}
+	})
+	if err != nil {
+		return chat.Info{}, err
+	}
+	return reply.Body.(room.Configured).Chat, nil
 }
 
 // Delete deletes a chat with all its history.
@@ -169,7 +183,7 @@ func (r *Rooms) Release(ctx context.Context, id chat.RoomID) (was bool, err erro
 	return reply.Body.(room.Released).Was, nil
 }
 
-// Get returns a chat that the user may use. It fails with [chat.CodeNotFound]
+// Get returns a chat that the user may read. It fails with [chat.CodeNotFound]
 // or [chat.CodeForbidden].
 func (r *Rooms) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, error) {
 	return r.info(u, id.Room())
@@ -193,8 +207,8 @@ func (r *Rooms) info(u chat.User, id chat.RoomID) (chat.Info, error) {
 	return info, nil
 }
 
-// query runs a read of the user when its turn has come. Errors that are no
-// refusals are kept from the client.
+// query runs f as a read of the user, when the gate lets it. The error it returns
+// may be shown to the client.
 func (r *Rooms) query(ctx context.Context, u chat.User, f func(*read) error) error {
 	read, err := r.reads.enter(ctx, u.ID)
 	if err == nil {
@@ -204,8 +218,8 @@ func (r *Rooms) query(ctx context.Context, u chat.User, f func(*read) error) err
 	return r.failed(ctx, err)
 }
 
-// failed returns why a query has failed as a client may see it, or nil. An
-// error of the disk is logged; the end of ctx, and a refusal, are no news.
+// failed turns the error of a query into one that may be shown to the client. It
+// logs the error, unless ctx has ended or the query was refused.
 func (r *Rooms) failed(ctx context.Context, err error) error {
 	_, refused := errors.AsType[*chat.Error](err)
 	switch {
@@ -217,21 +231,21 @@ func (r *Rooms) failed(ctx context.Context, err error) error {
 	return r.unreadable(err)
 }
 
-// unreadable logs why a query failed, and keeps it from the client.
+// unreadable logs an error of the disk, and returns what the client is told of it.
 func (r *Rooms) unreadable(err error) error {
 	r.options.Logger.Error("query failed", "err", err)
 	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot read its disk")
 }
 
-// List returns a page of the user's chats, newest first, and how many there
-// are in all. Where chats are shared everybody's are listed.
+// List returns a page of the user's chats, newest first, and the number of all of
+// them. If chats are shared, these are the chats of all users.
 func (r *Rooms) List(ctx context.Context, u chat.User, offset, limit int) (infos []chat.Info, total int, err error) {
 	scope, refusal := r.options.Access.Scope(u, access.List)
 	if refusal != nil {
 		return nil, 0, refusal
 	}
 	err = r.query(ctx, u, func(*read) error {
-		infos, total, err = r.list(string(scope.User), offset, limit) // of everybody without a user
+		infos, total, err = r.list(string(scope.User), offset, limit) // an empty owner means all
 		return err
 	})
 	return infos, total, err

@@ -15,19 +15,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Configure changes a chat's settings.
-func (r *Rooms) Configure(ctx context.Context, u chat.User, id chat.ID, changes chat.Changes) (chat.Info, error) {
-	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
-		return &room.Configure{Caller: c, Changes: changes}
-	})
-	if err != nil {
-		return chat.Info{}, err
-	}
-	return reply.Body.(room.Configured).Chat, nil
-}
-
-// Usage sums up what the user's turns have used, in all chats; where chats are
-// shared what everybody's have.
+// Usage sums up what the user's turns have used, in all chats. If chats are shared,
+// it sums up the turns of all users.
 func (r *Rooms) Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error) {
 	if refusal := q.Valid(); refusal != nil {
 		return chat.UsageReport{}, refusal
@@ -52,7 +41,7 @@ func (r *Rooms) Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat
 	return report, err
 }
 
-// sum adds up the charges that are asked for.
+// sum adds up the charges that match the query.
 func sum(charges iter.Seq2[persistence.Charge, error], q chat.UsageQuery) (map[string]persistence.Count, error) {
 	sums := make(map[string]persistence.Count)
 	for c, err := range charges {
@@ -68,7 +57,7 @@ func sum(charges iter.Seq2[persistence.Charge, error], q chat.UsageQuery) (map[s
 	return sums, nil
 }
 
-// hours are those that the query asks for.
+// hours returns the hours that the query covers.
 func hours(q chat.UsageQuery) (from, to persistence.Hour) {
 	if !q.From.IsZero() {
 		from = persistence.HourOf(q.From)
@@ -80,7 +69,7 @@ func hours(q chat.UsageQuery) (from, to persistence.Hour) {
 	return from, to
 }
 
-// part is the name under which a charge is summed up.
+// part returns the row that a charge belongs to.
 func part(c persistence.Charge, by chat.UsageBy) string {
 	switch by {
 	case chat.UsageByUser:
@@ -143,14 +132,14 @@ func (r *Rooms) name(row *chat.UsageRow, by chat.UsageBy, part string) error {
 	return nil
 }
 
-// nameChat names the row's chat, unless it is that of deleted ones.
+// nameChat sets the chat of a row. The row of all deleted chats has none.
 func (r *Rooms) nameChat(row *chat.UsageRow, id string) error {
 	if id == "" {
 		return nil
 	}
 	stored, err := r.log.Chat(id)
 	switch {
-	case errors.Is(err, persistence.ErrNotFound): // deleted at this moment
+	case errors.Is(err, persistence.ErrNotFound): // it was deleted a moment ago
 		return nil
 	case err != nil:
 		return err
