@@ -77,7 +77,7 @@ func (s *Server) start() {
 		s.t.Fatal(err)
 	}
 	s.Log.Store = store
-	if s.Rooms, err = rooms.Start(system.New(s.options.Logger), s.Log, s.options); err != nil {
+	if s.Rooms, err = rooms.Start(system.New(s.options.Logger), s.Log, s.options, rooms.Reads{}); err != nil {
 		s.t.Fatal(err)
 	}
 	synctest.Wait()

@@ -1,6 +1,7 @@
 package assistant
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 
@@ -108,7 +109,7 @@ func (c *client) resume(r wire.JoinRoom, told *mark, j room.Joined) (from json.R
 		}
 		told.seq, told.frames = j.Seq, 0
 	}
-	messages, more, err := c.Rooms.History(c.user, j.Chat.Room, j.Seq+1, wire.DefaultHistory)
+	messages, more, err := c.Rooms.History(context.Background(), c.user, j.Chat.Room, j.Seq+1, wire.DefaultHistory)
 	return c.offset(), nil, &wire.Snapshot{Reason: reason, Messages: page(messages, more)}, err
 }
 

@@ -37,11 +37,11 @@ type Rooms interface {
 	Forget(a room.Address)
 	Tell(id chat.RoomID, m room.Message)
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
-	History(u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
+	History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
 	Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (chat.TurnEnded, error)
 	Said(u chat.User, id chat.RoomID, message chat.MessageID) (seq uint64, err error)
 	Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error)
-	Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
+	Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 }
 
 // A Namespace admits users to the rooms. It is shared by all sessions and must
@@ -334,7 +334,7 @@ func (c *client) usage(e *session.Event, r wire.Usage) {
 }
 
 func (c *client) history(e *session.Event, r wire.History) {
-	messages, more, err := c.Rooms.History(c.user, r.Room, r.Before, r.Limit)
+	messages, more, err := c.Rooms.History(context.Background(), c.user, r.Room, r.Before, r.Limit)
 	if err != nil {
 		c.refuse(e, r, chat.AsError(err))
 		return

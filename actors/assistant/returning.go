@@ -1,6 +1,7 @@
 package assistant
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -110,7 +111,7 @@ func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined) 
 		return errCannotTell
 	}
 	first, seen := told.seq+1, told.frames
-	for record, err := range c.Rooms.Records(r.ID, told.seq) {
+	for record, err := range c.Rooms.Records(context.Background(), c.user, r.ID, told.seq) {
 		if err != nil {
 			return err
 		}

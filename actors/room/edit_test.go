@@ -21,7 +21,7 @@ func edit(m room.Sent, content string) *room.Edit {
 // is what history says.
 func wantView(t *testing.T, s *actortest.Server, u *actortest.User) {
 	t.Helper()
-	messages, _, err := s.Rooms.History(u.User, theChat.Room(), 0, 500)
+	messages, _, err := s.Rooms.History(t.Context(), u.User, theChat.Room(), 0, 500)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestEditKeepsEarlierAnswers(t *testing.T) {
 		for before, more := uint64(0), true; more; {
 			var page []chat.Message
 			var err error
-			if page, more, err = s.Rooms.History(alice.User, theChat.Room(), before, 1); err != nil || len(page) != 1 {
+			if page, more, err = s.Rooms.History(t.Context(), alice.User, theChat.Room(), before, 1); err != nil || len(page) != 1 {
 				t.Fatalf("got %v, %v", page, err)
 			}
 			before = page[0].Seq

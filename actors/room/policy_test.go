@@ -20,7 +20,7 @@ import (
 // what became of it if that is not its completion.
 func said(t *testing.T, s *actortest.Server, u *actortest.User) (all []string) {
 	t.Helper()
-	messages, _, err := s.Rooms.History(u.User, theChat.Room(), 0, 100)
+	messages, _, err := s.Rooms.History(t.Context(), u.User, theChat.Room(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func TestQuarantine(t *testing.T) {
 				t.Errorf("%T: got %s", c, got)
 			}
 		}
-		if messages, _, err := s.Rooms.History(alice.User, theChat.Room(), 0, 10); err != nil || len(messages) != 1 {
+		if messages, _, err := s.Rooms.History(t.Context(), alice.User, theChat.Room(), 0, 10); err != nil || len(messages) != 1 {
 			t.Errorf("history: %d messages, %v", len(messages), err)
 		}
 		alice.Do(neighbour, &room.Send{Content: "hello", Quiet: true})

@@ -7,19 +7,19 @@ import (
 	"parlor/protocol/chat"
 )
 
-// maxLookBack is how many records [Rooms.Answered] and [Rooms.Said] look through.
+// maxLookBack is how many records [Rooms.Answered] and [Rooms.Said] read at most.
 const maxLookBack = 10_000
 
 var errNoMessage = chat.Refuse(chat.CodeNotFound, "there is no such message")
 
-// Answered returns the end of the turn that the assistant's message is the
-// answer of. It fails with [chat.CodeNotFound] if it is no answer, or one that
-// is too long ago. Whether it is still part of the conversation the room knows.
+// Answered returns the end of the turn whose answer is the given message. It fails
+// with [chat.CodeNotFound] if the message is no answer, or is too old. It does not
+// check whether an edit has taken the message out of the conversation.
 func (r *Rooms) Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (chat.TurnEnded, error) {
 	var end chat.TurnEnded
 	err := r.lookBack(u, id, func(e persistence.Entry) (found bool, err error) {
 		switch {
-		case end.TurnID != "": // of old: it does not say where its prompt is
+		case end.TurnID != "": // an old record, which does not say where its prompt is
 			end.PromptSeq = e.Seq
 			return chat.AddsMessage(e.Data, end.Prompt), nil
 		case !chat.EndsTurn(e.Data) || !bytes.Contains(e.Data, []byte(answer)):
@@ -34,8 +34,9 @@ func (r *Rooms) Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (ch
 	return end, err
 }
 
-// Said returns the number of the record that a person's message is. It fails
-// with [chat.CodeNotFound] if it is none, or too long ago; see Answered.
+// Said returns the number of the record of a user's message. It fails with
+// [chat.CodeNotFound] if there is no such message, or it is too old. Like Answered
+// it does not check for edits.
 func (r *Rooms) Said(u chat.User, id chat.RoomID, message chat.MessageID) (seq uint64, err error) {
 	err = r.lookBack(u, id, func(e persistence.Entry) (bool, error) {
 		seq = e.Seq
@@ -44,7 +45,8 @@ func (r *Rooms) Said(u chat.User, id chat.RoomID, message chat.MessageID) (seq u
 	return seq, err
 }
 
-// lookBack calls found with the entries of a room, newest first, until one is.
+// lookBack calls found with the entries of a room, newest first, until it reports
+// true.
 func (r *Rooms) lookBack(u chat.User, id chat.RoomID, found func(persistence.Entry) (bool, error)) error {
 	if _, err := r.info(u, id); err != nil {
 		return err

@@ -408,7 +408,7 @@ func (m *model) checkViews(id chat.ID) {
 // history is what anybody reads of the chat, a few messages at a time.
 func (m *model) history(id chat.ID) (all []chat.Message) {
 	for before, more := uint64(0), true; more; {
-		page, older, err := m.s.Rooms.History(m.users[0].User, id.Room(), before, 3)
+		page, older, err := m.s.Rooms.History(m.t.Context(), m.users[0].User, id.Room(), before, 3)
 		if err != nil {
 			var refusal *chat.Error
 			if !errors.As(err, &refusal) || refusal.Code != chat.CodeNotFound {

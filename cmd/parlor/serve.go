@@ -89,7 +89,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	actors := system.New(log)
 	verifier := auth.New(auth.Options{Secret: string(s.JWTSecret)})
-	rooms, err := rooms.Start(actors, store, roomOptions(s, models, budgets, verifier.Development(), log))
+	rooms, err := rooms.Start(actors, store, roomOptions(s, models, budgets, verifier.Development(), log), readLimits(s))
 	if err != nil {
 		return err
 	}
@@ -244,6 +244,10 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 	}
+}
+
+func readLimits(s Settings) rooms.Reads {
+	return rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
 }
 
 // openConnections joins the two sides of a connection: what transport reads
