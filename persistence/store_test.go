@@ -188,6 +188,42 @@ func TestManyCommitsShareATransaction(t *testing.T) {
 	}
 }
 
+// With one processor the first request to arrive runs the writer next. What
+// else can run still has to get into the same transaction.
+func TestRunnableCallersShareATransactionOnOneProcessor(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	s := newStore(t)
+	const callers, rounds = 100, 50
+	begin, first := transactions(t, s), 0
+	for round := range rounds {
+		for range 10 {
+			runtime.Gosched() // until the writer waits
+		}
+		before := transactions(t, s)
+		var wg sync.WaitGroup
+		for i := range callers {
+			wg.Add(1)
+			go s.Append(Commit{Room: fmt.Sprintf("room-%d", i), After: uint64(round), Entries: entries("x")}, func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				if transactions(t, s)-before == 1 {
+					first++ // the writer's goroutine counts, until Wait returns
+				}
+				wg.Done()
+			})
+		}
+		wg.Wait()
+	}
+	// The scheduler under the race detector runs the writer next only half the time.
+	if first < rounds*callers*4/5 {
+		t.Errorf("the first transactions of %d rounds held %d of %d commits, want nearly all", rounds, first, rounds*callers)
+	}
+	if n := transactions(t, s) - begin; n > rounds*callers/10 {
+		t.Errorf("%d commits took %d transactions, want far fewer", rounds*callers, n)
+	}
+}
+
 func TestTransactionsAreBounded(t *testing.T) {
 	for name, o := range map[string]Options{
 		"count": {TxCommits: 3},
