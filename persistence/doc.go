@@ -4,7 +4,7 @@
 //	Append, Delete, PutSession, DeleteSessions
 //	  → queue → writer ─ one transaction, one fsync → done, done, done …
 //	                     │
-//	  Read, ReadBack, Last, Lookup, Snapshot, Text, Chat, Chats, OpenTurns,
+//	  Read, ReadBack, Last, Lookup, Message, Snapshot, Text, Chat, Chats, OpenTurns,
 //	  Session, Sessions, each in short read transactions
 //
 //	Backup     a copy of one moment, while all this goes on

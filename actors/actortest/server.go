@@ -58,7 +58,7 @@ func Start(t testing.TB, o room.Options) *Server {
 
 func (s *Server) start() {
 	s.t.Helper()
-	store, err := persistence.Open(s.path, persistence.Options{Charges: room.Charges})
+	store, err := persistence.Open(s.path, persistence.Options{Charges: room.Charges, MessageID: room.MessageID})
 	if err != nil {
 		s.t.Fatal(err)
 	}

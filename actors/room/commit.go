@@ -50,6 +50,9 @@ func (r *Room) propose(c Caller, key string, body any, events ...chat.Event) *pr
 		}
 		p.records = append(p.records, record)
 		commit.Entries = append(commit.Entries, data)
+		if id, ok := messageID(record); ok {
+			commit.Messages = append(commit.Messages, persistence.Key{Name: id, Seq: record.Seq})
+		}
 	}
 	if key != "" {
 		r.pending[key] = p

@@ -532,6 +532,7 @@ func (m *model) checkReplay(id chat.ID) {
 	}
 	lived := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
 	m.checkCharges(id, "lived")
+	m.checkIndex(id, "lived")
 	m.restart()
 	read := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
 	if !fold.Exists() {
@@ -543,6 +544,7 @@ func (m *model) checkReplay(id chat.ID) {
 	m.s.RestartWith(toVersion1)
 	migrated := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
 	m.checkCharges(id, "migrated")
+	m.checkIndex(id, "migrated")
 	want := room.Joined{Chat: fold.Chat, Epoch: fold.Chat.Epoch + "." + m.s.Log.Epoch(), Seq: fold.Seq}
 	for name, reply := range map[string]room.Reply{"lived": lived, "read": read, "migrated": migrated} {
 		got, _ := reply.Body.(room.Joined)
@@ -584,6 +586,15 @@ func (m *model) checkCharges(id chat.ID, name string) {
 	}
 }
 
+// checkIndex: each message is found by its id.
+func (m *model) checkIndex(id chat.ID, name string) {
+	for _, message := range m.s.Messages(id) {
+		if seq, ok, err := m.s.Log.Message(string(id.Room()), string(message.ID)); seq != message.Seq || !ok || err != nil {
+			m.t.Errorf("%s, %s: the message of record %d is found at %d, %v", id, name, message.Seq, seq, err)
+		}
+	}
+}
+
 // toVersion1 makes the file one of the first format: without checksums, and
 // without what came later.
 func toVersion1(path string) error {
@@ -593,7 +604,7 @@ func toVersion1(path string) error {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged"} {
+		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged", "messages"} {
 			if err := tx.DeleteBucket([]byte(name)); err != nil {
 				return err
 			}

@@ -97,7 +97,7 @@ func check(path string, out io.Writer) error {
 // checkingOf is how files are checked: also for what their rows mean.
 func checkingOf(report func(persistence.Fault)) persistence.Checking {
 	return persistence.Checking{
-		Options: persistence.Options{Charges: room.Charges},
+		Options: persistence.Options{Charges: room.Charges, MessageID: room.MessageID},
 		Report:  report,
 		Room:    room.Audit,
 		Session: func(_ string, value []byte) error {

@@ -58,7 +58,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 
 	outliveFileSizeLimit()
 	parts.add("memory", releaseMemory())
-	store, err := persistence.Open(s.Data, persistence.Options{Charges: room.Charges, Logger: log})
+	store, err := persistence.Open(s.Data, persistence.Options{Charges: room.Charges, MessageID: room.MessageID, Logger: log})
 	if err != nil {
 		return err
 	}
