@@ -72,7 +72,7 @@ func Encoders() room.Encoders {
 
 func (s *Server) start() {
 	s.t.Helper()
-	store, err := persistence.Open(s.path, persistence.Options{Charges: conversation.Charges})
+	store, err := persistence.Open(s.path, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func TestBudgetIsCrossedInMidStream(t *testing.T) {
 
 		// Nothing of what comes later is recorded; others go on.
 		seq := len(s.Records("talks"))
-		for _, c := range []room.Command{&room.Send{Content: "more"}, &room.Respond{}, &room.Regenerate{Prompt: talks[0].Prompt, ModelID: actortest.Model}} {
+		for _, c := range []room.Command{&room.Send{Content: "more"}, &room.Respond{}, &room.Regenerate{Answer: talks[0].MessageID, ModelID: actortest.Model}} {
 			if got := alice.Refused("talks", c); got != chat.CodeBudgetExceeded {
 				t.Errorf("%T refused as %s", c, got)
 			}

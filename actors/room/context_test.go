@@ -173,9 +173,9 @@ func TestOtherAssistants(t *testing.T) {
 		// The newest answer of each model counts.
 		question := s.Messages(theChat)[0].ID
 		s.Assistant.On("one", actortest.Say("1 again"))
-		alice.Do(theChat, &room.Regenerate{Prompt: question, ModelID: actortest.Model})
+		alice.Do(theChat, &room.Regenerate{Answer: answerTo(s, theChat, question), ModelID: actortest.Model})
 		s.Assistant.On("one", actortest.Say("other 1"))
-		alice.Do(theChat, &room.Regenerate{Prompt: question, ModelID: actortest.OtherModel})
+		alice.Do(theChat, &room.Regenerate{Answer: answerTo(s, theChat, question), ModelID: actortest.OtherModel})
 		lastPrompt(t, s, "user one")
 		ask(actortest.Model, "four")
 		lastPrompt(t, s, "user one", "assistant 1 again", "user [bo]: other 1", "user two", "user [bo]: You said: two", "user three", "user [bo]: 3", "user four")

@@ -11,6 +11,7 @@ var (
 	errHung       = chat.Refuse(chat.CodeBusy, "the room does not answer")
 	errNoEncoder  = chat.Refuse(chat.CodeInvalid, "the server does not know the wire of this member")
 	errDeleting   = chat.Refuse(chat.CodeBusy, "the chat is being deleted")
+	errNoAnswer   = chat.Refuse(chat.CodeNotFound, "there is no such message")
 	errUnreadable = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
 )
 

@@ -64,8 +64,10 @@ type Log interface {
 	Read(room string, after uint64) iter.Seq2[persistence.Entry, error]
 	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
 
-	// Lookup returns the entry that an idempotency key led to.
+	// Lookup returns the entry that an idempotency key led to, Message the one
+	// that holds a message.
 	Lookup(room, key string) (seq uint64, ok bool, err error)
+	Message(room, id string) (seq uint64, ok bool, err error)
 
 	// Snapshot returns the last state that a commit carried and the number of
 	// the entry that it was made at, zero if there is none; Text what commits

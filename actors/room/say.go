@@ -28,13 +28,12 @@ func (c *Send) do(r *Room) {
 	})
 }
 
-// Edit says something anew: the message that is record Seq, and all that
-// followed it, is no longer part of the conversation, and what answers any of
-// it is stopped. Like a Send that is queued it is answered with a [Sent].
+// Edit says something anew: the message that it replaces, and all that
+// followed, is no longer part of the conversation, and what answers any of it is
+// stopped. Like a Send that is queued it is answered with a [Sent].
 type Edit struct {
 	Caller
 	Replaces chat.MessageID // the caller's own
-	Seq      uint64
 	Content  string
 	ModelID  chat.ModelID  // empty: the chat's current model
 	ClientID chat.ClientID // empty: not idempotent
@@ -42,13 +41,9 @@ type Edit struct {
 
 func (c *Edit) do(r *Room) {
 	r.say(c.Caller, access.Edit, c.ClientID, func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
-		old, err := r.records.message(c.Seq)
-		switch {
-		case err != nil:
-			r.log.Error("read a message that is edited", "err", err)
-			return nil, errUnreadable
-		case old.ID != c.Replaces:
-			return nil, conversation.ErrNoMessage
+		old, refusal := r.records.find(c.Replaces)
+		if refusal != nil {
+			return nil, refusal
 		}
 		return m.Edit(conversation.Utterance{By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID}, old)
 	})

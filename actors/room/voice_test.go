@@ -477,7 +477,7 @@ func TestSpeechForAModelThatReads(t *testing.T) {
 		c.asked()
 		c.alice.Stop(theChat, "")
 		c.heard(question, "what time is it?")
-		c.alice.Do(theChat, &room.Regenerate{Prompt: question, ModelID: actortest.Model})
+		c.alice.Do(theChat, &room.Regenerate{Answer: answerTo(c.Server, theChat, question), ModelID: actortest.Model})
 		if got := c.history(); got[len(got)-1] != `assistant completed "You said: what time is it?"` {
 			t.Errorf("history is %q", got)
 		}

@@ -331,7 +331,7 @@ func TestEditsOfADeletedChatAreForgotten(t *testing.T) {
 		first := alice.Do(theChat, &room.Send{Content: "first", Quiet: true}).Body.(room.Sent)
 		alice.Do(theChat, &room.Send{Content: "second", Quiet: true})
 		want("first", "second")
-		alice.Do(theChat, &room.Edit{Replaces: first.MessageID, Seq: first.Seq, Content: "edited"})
+		alice.Do(theChat, &room.Edit{Replaces: first.MessageID, Content: "edited"})
 		want("edited", "You said: edited")
 
 		alice.Do(theChat, &room.Delete{})
