@@ -24,8 +24,9 @@
 //
 // An idle WebSocket has one goroutine, which waits on a small stack. When there
 // is something to be read another one replaces it, which also tells the
-// Receiver that it is over. A writer runs only while something is queued, and
-// timers only as [time.AfterFunc]. The HTTP handler returns once the
+// Receiver that it is over. A writer runs only while something is queued.
+// Reader and writer get a stack large enough for their work before they begin.
+// Timers run only as [time.AfterFunc]. The HTTP handler returns once the
 // connection is open. Polling has no goroutines but those of the requests that
 // go on, and one that sees to the end.
 //

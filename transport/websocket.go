@@ -93,6 +93,7 @@ func (s *socket) wait() {
 
 // run reads all that has come or, if the connection ends, sees to its end.
 func (s *socket) run() {
+	growStack(0)
 	end, over := s.read()
 	if !over {
 		go s.wait()

@@ -16,7 +16,12 @@ func (s *socket) wakeLocked() {
 
 // write sends what is queued until nothing is and, if the connection ends, the
 // farewell. Only wakeLocked starts it.
+//
+// It is a goroutine of its own because a write may block. That it begins a
+// little later than it is started also helps: more frames are queued by then,
+// and leave in the same write.
 func (s *socket) write() {
+	growStack(0)
 	for {
 		s.wire.cork()
 		err := s.writeQueued()

@@ -179,7 +179,7 @@ func props[M any](sys *actor.ActorSystem, log *slog.Logger, spec Spec[M], more .
 		}
 		return &adapter[M]{log: log, life: life, actor: instance()}
 	}
-	return actor.PropsFromProducerWithActorSystem(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(mailbox))...)
+	return actor.PropsFromProducerWithActorSystem(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(mailbox), actor.WithDispatcher(dispatcher{}))...)
 }
 
 // mailbox makes a queue of linked messages. The framework's default one is a
