@@ -9,7 +9,7 @@ var (
 	errNoRoom     = chat.Refuse(chat.CodeNotFound, "there is no such room")
 	errLost       = chat.Refuse(chat.CodeInternal, "the server failed on this command")
 	errHung       = chat.Refuse(chat.CodeBusy, "the room does not answer")
-	errNoEncoder  = chat.Refuse(chat.CodeInvalid, "the server does not know the wire of this member")
+	errNoEncoder  = chat.Refuse(chat.CodeInvalid, "the server does not know the wire that you speak")
 	errDeleting   = chat.Refuse(chat.CodeBusy, "the chat is being deleted")
 	errNoAnswer   = chat.Refuse(chat.CodeNotFound, "there is no such message")
 	errUnreadable = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
@@ -62,7 +62,7 @@ func (c *Create) do(r *Room) {
 	}
 }
 
-// Join makes the caller's address a member: from the answer, a [Joined], on
+// Join makes the caller's address a listener: from the answer, a [Joined], on
 // it gets every publication, as [Options.Encoders] encodes it under that name.
 // Joining again only changes the encoder.
 type Join struct {
@@ -84,9 +84,9 @@ func (c *Join) do(r *Room) {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	r.members.admit(c.Address, member{c.User, r.Directory.find(c.Address)}, c.Encoder, r.Encoders[c.Encoder])
+	r.audience.admit(c.Address, listener{c.User, r.Directory.find(c.Address)}, c.Encoder, r.Encoders[c.Encoder])
 	joined := Joined{
-		Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq, Members: r.members.users(),
+		Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq, Members: r.audience.users(),
 	}
 	for _, t := range shown.Turns {
 		if t.Attempt == 0 {
@@ -98,11 +98,11 @@ func (c *Join) do(r *Room) {
 	r.reply(c.Caller, joined)
 }
 
-// Leave ends the membership of the caller's address; nothing happens if there is none.
+// Leave has the caller's address listen no more; nothing happens if it does not.
 type Leave struct{ Caller }
 
 func (c *Leave) do(r *Room) {
-	r.members.dismiss(c.Address)
+	r.audience.dismiss(c.Address)
 	r.reply(c.Caller, Left{})
 }
 

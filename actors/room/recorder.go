@@ -89,7 +89,7 @@ func (r *recorder) replay(ctx context.Context) error {
 }
 
 // restore takes the state from the last snapshot, so that only what follows it
-// is read from the log, unless there is none, or members have to be told
+// is read from the log, unless there is none, or listeners have to be told
 // something that it holds.
 func (r *recorder) restore() error {
 	seq, b, err := r.Log.Snapshot(string(r.id))
@@ -123,7 +123,7 @@ func (r *recorder) find(id chat.MessageID) (m chat.Message, refusal *chat.Error)
 }
 
 // propose hands events to the log and folds them into head. The caller gets
-// body as the answer once they are on disk: ahead of what members are told of
+// body as the answer once they are on disk: ahead of what listeners are told of
 // the message among them, or of the first event, and behind all that was before.
 func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event) *proposal {
 	before := r.head.Clone()

@@ -2,9 +2,9 @@
 //
 //	command → conversation decides on head → log.Append ┐
 //	                                                     │ fsync, shared by all rooms
-//	members ← publish ← fold into shown ← committed ─────┘
+//	listeners ← publish ← fold into shown ← committed ─────┘
 //
-//	turn.Attempt: provider stream → notices → members;  its end → the same path as a command
+//	turn.Attempt: provider stream → notices → listeners;  its end → the same path as a command
 //
 // # Recorded before shown
 //
@@ -130,7 +130,7 @@ type Options struct {
 	MaxUnheard      int           // messages that are being written down; past it another is refused as busy. Zero means 8
 	HearTimeout     time.Duration // until what was said must have been understood. Zero means 10 seconds
 	LineIdle        time.Duration // without use, until a session with a model ends. Zero means 2 minutes
-	IdleTimeout     time.Duration // without members and work, until passivation. Zero means 5 minutes
+	IdleTimeout     time.Duration // without listeners and work, until passivation. Zero means 5 minutes
 
 	// The parts of the options that other packages need.
 	rules  *conversation.Rules
@@ -222,21 +222,21 @@ type Room struct {
 	quiet       *conversation.Plan // what was said quietly last, by this instance
 }
 
-// lasting is what a restart of the room does not lose: its members, how much
+// lasting is what a restart of the room does not lose: its listeners, how much
 // of the log they have been told, and what it waits for.
 type lasting struct {
 	id       chat.RoomID
-	members  audience
+	audience audience
 	authors  map[chat.MessageID]Address // of messages that are not published
 	children int                        // how many were started: attempts, lines to models, titles
 
-	published  uint64      // the last record that the members were told
+	published  uint64      // the last record that the listeners were told
 	answerable []*proposal // are on disk, and their callers are not answered yet
 	inFlight   int         // commits and deletions that the log has not answered
 	deleting   bool
 
 	pulse       *Pulse
-	answering   chat.TurnStarted // what members were told of and have not been told the end of
+	answering   chat.TurnStarted // what listeners were told of and have not been told the end of
 	streamed    []byte           // what they were told of its answer
 	restarts    []time.Time      // of late
 	quarantined bool
