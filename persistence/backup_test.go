@@ -184,7 +184,7 @@ func writeDeleted(t *testing.T, path string) *Store {
 		mustAppend(t, s, Commit{Room: "kept", After: i, Entries: entries(fmt.Sprint("kept ", i, strings.Repeat("k", 900)))})
 		mustAppend(t, s, Commit{
 			Room: "gone", After: i, Entries: entries(deletedWords + strings.Repeat("g", int(i))),
-			Keys: []Key{{deletedWords + fmt.Sprint(i), i + 1}},
+			Keys: []Key{{deletedWords + fmt.Sprint(i), i + 1}}, Messages: []Key{{deletedWords + fmt.Sprint(i), i + 1}},
 			Chat: &Chat{Room: "gone", Owner: deletedWords, Info: []byte(deletedWords)},
 		})
 	}

@@ -24,29 +24,9 @@ func addUsage(tx *bolt.Tx) error {
 }
 
 // chargeAll charges what the logs of a file of version 2 say, some rooms in
-// each transaction, which also notes how far it has come: a crash costs
-// nothing. What deleted chats have cost is not known any more.
+// each transaction. What deleted chats have cost is not known any more.
 func chargeAll(d *disk, of func(room string, entries iter.Seq[Entry]) []Charge) error {
-	for more := true; more; {
-		err := d.update(func(tx *bolt.Tx) (changed bool, err error) {
-			meta := tx.Bucket(bucketMeta)
-			if more = has(meta, keyCharging); !more {
-				return false, nil
-			}
-			next, err := chargeRooms(tx, bytes.Clone(meta.Get(keyCharging)), of)
-			switch {
-			case err != nil:
-				return false, err
-			case next == nil:
-				return true, meta.Delete(keyCharging)
-			}
-			return true, meta.Put(keyCharging, next)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return goOn(d, keyCharging, func(tx *bolt.Tx, after []byte) ([]byte, error) { return chargeRooms(tx, after, of) })
 }
 
 // chargeRooms charges the turns of the rooms that follow after, and returns

@@ -33,8 +33,9 @@ type RoomRows struct {
 	Entries []Entry // up to the first that is missing or damaged
 	Whole   bool    // none is
 	Chat    *Chat   // nil if there is no row, or it is damaged
-	Keys    []Key   // but damaged ones
 	Turn    bool    // an open turn is noted
+
+	Keys, Messages []Key // but damaged ones
 
 	Charges []Charge // what it has cost; damaged ones count zero
 
@@ -155,7 +156,7 @@ func (k *checker) contents(tx *bolt.Tx) {
 // roomsIn returns the names of all rooms that anything is kept of.
 func roomsIn(tx *bolt.Tx) []string {
 	names := make(map[string]bool)
-	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged} {
+	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged} {
 		c := tx.Bucket(bucket).Cursor()
 		for k, _ := c.First(); k != nil; {
 			room, _, _ := bytes.Cut(k, []byte{0})
@@ -178,7 +179,8 @@ func (k *checker) room(tx *bolt.Tx, room string, lists map[listPlace]bool) RoomR
 		k.fault(room, 0, "%v", err)
 	}
 	k.entries(tx, &rows)
-	k.keys(tx, &rows)
+	rows.Keys = k.keys(tx, bucketDedup, "an idempotency key", room)
+	rows.Messages = k.keys(tx, bucketMessages, "a message id", room)
 	k.state(tx, &rows)
 	k.charges(tx, &rows)
 	if !has(tx.Bucket(bucketChats), []byte(room)) {
@@ -228,17 +230,18 @@ func (k *checker) entries(tx *bolt.Tx, rows *RoomRows) {
 	}
 }
 
-func (k *checker) keys(tx *bolt.Tx, rows *RoomRows) {
-	p := prefix(rows.Room)
-	c := tx.Bucket(bucketDedup).Cursor()
+func (k *checker) keys(tx *bolt.Tx, bucket []byte, kind, room string) (keys []Key) {
+	p := prefix(room)
+	c := tx.Bucket(bucket).Cursor()
 	for key, v := c.Seek(p); bytes.HasPrefix(key, p); key, v = c.Next() {
 		seq, err := unsealSeq(key, v)
 		if err != nil {
-			k.fault(rows.Room, 0, "an idempotency key: %v", err)
+			k.fault(room, 0, "%s: %v", kind, err)
 			continue
 		}
-		rows.Keys = append(rows.Keys, Key{string(key[len(p):]), seq})
+		keys = append(keys, Key{string(key[len(p):]), seq})
 	}
+	return keys
 }
 
 func (k *checker) state(tx *bolt.Tx, rows *RoomRows) {

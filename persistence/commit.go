@@ -21,7 +21,14 @@ type Commit struct {
 	After   uint64
 	Entries [][]byte // they become After+1, After+2 …
 	Keys    []Key    // idempotency keys of Entries, refused with ErrConflict if known already
-	Chat    *Chat    // if not nil, replaces the room's row among the chats
+	// Messages are the ids of messages that Entries hold: see [Store.Message].
+	// An id that the room knows already leads to the newer entry from then on,
+	// as a search from the end of the log would. The server makes ids unique, so
+	// only imported records can hold one twice, and a conversation is worth more
+	// than its index.
+	Messages []Key
+
+	Chat *Chat // if not nil, replaces the room's row among the chats
 
 	// Turn, if not nil, says whether the room has a turn that is queued or
 	// running after this commit: see [Store.OpenTurns].
@@ -43,8 +50,9 @@ type Commit struct {
 	Charges []Charge
 }
 
-// A Key binds an idempotency key to the entry that it led to, which has to be
-// one of the same commit. Name is 1 to [MaxKeyLen] bytes, any bytes.
+// A Key binds a name, which is an idempotency key or the id of a message, to
+// the entry that it leads to. That has to be one of the same commit, which binds
+// no name of a kind twice. Name is 1 to [MaxKeyLen] bytes, any bytes.
 type Key struct {
 	Name string
 	Seq  uint64
@@ -61,6 +69,9 @@ func (c *Commit) size() int {
 	}
 	for _, k := range c.Keys {
 		n += len(k.Name)
+	}
+	for _, m := range c.Messages {
+		n += len(m.Name)
 	}
 	for _, charge := range c.Charges {
 		n += len(charge.User) + len(charge.Model)
@@ -82,7 +93,10 @@ func (c *Commit) check(maxBytes int) error {
 	if len(c.Entries) == 0 && c.Chat == nil && c.Turn == nil && c.Text == nil && !c.DropText && c.Snapshot == nil && c.Charges == nil {
 		return fmt.Errorf("%w: a commit to room %q changes nothing", ErrInvalid, c.Room)
 	}
-	if err := c.checkKeys(); err != nil {
+	if err := c.checkKeys("key", c.Keys); err != nil {
+		return err
+	}
+	if err := c.checkKeys("message id", c.Messages); err != nil {
 		return err
 	}
 	if err := c.checkCharges(); err != nil {
@@ -91,17 +105,17 @@ func (c *Commit) check(maxBytes int) error {
 	return c.checkChat()
 }
 
-func (c *Commit) checkKeys() error {
-	seen := make(map[string]bool, len(c.Keys))
-	for _, k := range c.Keys {
+func (c *Commit) checkKeys(kind string, keys []Key) error {
+	seen := make(map[string]bool, len(keys))
+	for _, k := range keys {
 		if err := checkKey(k.Name); err != nil {
 			return err
 		}
 		if k.Seq <= c.After || k.Seq-c.After > uint64(len(c.Entries)) {
-			return fmt.Errorf("%w: a key of room %q names entry %d, which is not of its commit", ErrInvalid, c.Room, k.Seq)
+			return fmt.Errorf("%w: a %s of room %q names entry %d, which is not of its commit", ErrInvalid, kind, c.Room, k.Seq)
 		}
 		if seen[k.Name] {
-			return fmt.Errorf("%w: a commit to room %q binds one key twice", ErrInvalid, c.Room)
+			return fmt.Errorf("%w: a commit to room %q binds one %s twice", ErrInvalid, c.Room, kind)
 		}
 		seen[k.Name] = true
 	}
@@ -138,11 +152,11 @@ func (c *Commit) write(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	for _, k := range c.Keys {
-		key := dedupKey(c.Room, k.Name)
-		if err := dedup.Put(key, seal(key, binary.BigEndian.AppendUint64(nil, k.Seq))); err != nil {
-			return err
-		}
+	if err := putKeys(dedup, c.Room, c.Keys); err != nil {
+		return err
+	}
+	if err := putKeys(tx.Bucket(bucketMessages), c.Room, c.Messages); err != nil {
+		return err
 	}
 	if err := c.writeTurn(tx.Bucket(bucketTurns)); err != nil {
 		return err
@@ -159,6 +173,16 @@ func (c *Commit) write(tx *bolt.Tx) error {
 	return putChat(tx, *c.Chat)
 }
 
+func putKeys(b *bolt.Bucket, room string, keys []Key) error {
+	for _, k := range keys {
+		key := nameKey(room, k.Name)
+		if err := b.Put(key, seal(key, binary.BigEndian.AppendUint64(nil, k.Seq))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // follows refuses the commit if it does not follow the room's last entry. The
 // log has no gaps, so its end is where After is and After+1 is not; a cursor
 // that steps back would stop at pages that a [Store.Delete] of the same
@@ -168,7 +192,7 @@ func (c *Commit) follows(log, dedup *bolt.Bucket) error {
 		return fmt.Errorf("%w: entry %d is not the last one of room %q", ErrConflict, c.After, c.Room)
 	}
 	for _, k := range c.Keys {
-		if has(dedup, dedupKey(c.Room, k.Name)) {
+		if has(dedup, nameKey(c.Room, k.Name)) {
 			return fmt.Errorf("%w: room %q knows the key of entry %d already", ErrConflict, c.Room, k.Seq)
 		}
 	}
@@ -196,13 +220,17 @@ func deleteRoom(tx *bolt.Tx, room string) error {
 	if err != nil {
 		return err
 	}
+	messages, err := deletePrefix(tx.Bucket(bucketMessages), prefix(room))
+	if err != nil {
+		return err
+	}
 	chat, err := deleteChat(tx, room)
 	if err != nil {
 		return err
 	}
 	turns := tx.Bucket(bucketTurns)
 	turn := has(turns, []byte(room))
-	if removed+keys == 0 && !chat && !turn {
+	if removed+keys+messages == 0 && !chat && !turn {
 		return fmt.Errorf("%w: room %q", ErrNotFound, room)
 	}
 	if err := deleteState(tx, room); err != nil {

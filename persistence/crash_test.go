@@ -14,7 +14,7 @@ const crashRooms = 8
 
 // appendChild appends to several rooms until it is killed and prints a line
 // "room seq" for each acknowledgement. It keeps several commits of each room
-// in flight, of one entry, a key, and the state of a turn, and puts a session
+// in flight, of one entry, its names, and the state of a turn, and puts a session
 // before each.
 func appendChild(path string) error {
 	s, err := Open(path, Options{InitialMmapSize: 1, scanFirst: 1})
@@ -61,6 +61,8 @@ func crashCommit(room string, seq uint64) Commit {
 		Keys:    []Key{{fmt.Sprint("key-", seq), seq}},
 		Chat:    &Chat{Room: room, Info: fmt.Append(nil, seq)},
 		Turn:    &open,
+
+		Messages: []Key{{fmt.Sprint("message-", seq), seq}},
 	}
 }
 
@@ -158,6 +160,10 @@ func checkWhole(t *testing.T, s *Store, room string, last uint64, open bool) {
 		got, ok, err := s.Lookup(room, fmt.Sprint("key-", seq))
 		if ok != (seq <= last) || ok && got != seq || err != nil {
 			t.Fatalf("%s ends at %d, key %d leads to %d, %v, %v", room, last, seq, got, ok, err)
+		}
+		got, ok, err = s.Message(room, fmt.Sprint("message-", seq))
+		if ok != (seq <= last) || ok && got != seq || err != nil {
+			t.Fatalf("%s ends at %d, message %d is %d, %v, %v", room, last, seq, got, ok, err)
 		}
 	}
 	if last == 0 {

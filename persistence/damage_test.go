@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,21 +61,21 @@ func soundCommit(room string, n uint64) Commit {
 	open := n%2 == 0
 	return Commit{
 		Room: room, After: n, Entries: [][]byte{crashEntry(room, n+1)},
-		Keys: []Key{{fmt.Sprint("key-", n), n + 1}},
+		Keys: []Key{{fmt.Sprint("key-", n), n + 1}}, Messages: []Key{{fmt.Sprint("message-", n), n + 1}},
 		Chat: &Chat{Room: room, Owner: "owner-" + room, Info: fmt.Append(nil, "info ", n)},
 		Turn: &open,
 	}
 }
 
-// checkAll collects what Check finds, and keys of entries that are not there:
+// checkAll collects what Check finds, and names of entries that are not there:
 // of a page that has lost its last elements nothing else tells.
 func checkAll(path string) (faults []string, err error) {
 	_, err = Check(path, Checking{
 		Report: func(f Fault) { faults = append(faults, fmt.Sprint(f.Room, " ", f.Seq, " ", f.What)) },
 		Room: func(rows RoomRows) (found []Fault) {
-			for _, key := range rows.Keys {
+			for _, key := range slices.Concat(rows.Keys, rows.Messages) {
 				if rows.Whole && key.Seq > uint64(len(rows.Entries)) {
-					found = append(found, Fault{rows.Room, key.Seq, "the key of no entry"})
+					found = append(found, Fault{rows.Room, key.Seq, "the name of no entry"})
 				}
 			}
 			return found
@@ -174,6 +175,11 @@ func readDamaged(s *Store, room string) (n uint64, err error) {
 			return n, fmt.Errorf("%s: entry %d is %d, %.40q, want %.40q", room, n, e.Seq, e.Data, want)
 		}
 	}
+	for seq := range n {
+		if got, ok, err := s.Message(room, fmt.Sprint("message-", seq)); err == nil && ok && got != seq+1 {
+			return n, fmt.Errorf("%s: message %d is entry %d", room, seq, got)
+		}
+	}
 	if c, err := s.Chat(room); err == nil && (c.Owner != "owner-"+room || !strings.HasPrefix(string(c.Info), "info ")) {
 		return n, fmt.Errorf("%s: the chat row is %+v", room, c)
 	}
@@ -264,6 +270,34 @@ func allIndexes(data, sep []byte) (at []int) {
 		}
 		at = append(at, from+i)
 		from += i + 1
+	}
+}
+
+// A row of the index that is damaged is told by whoever looks for the message,
+// and leads nowhere.
+func TestDamagedMessageRow(t *testing.T) {
+	path := newPath(t)
+	s := openStore(t, path, Options{})
+	mustAppend(t, s, Commit{Room: "a", Entries: entries("1", "2"), Messages: []Key{{"one", 1}, {"two", 2}}})
+	err := s.disk.update(func(tx *bolt.Tx) (bool, error) {
+		messages := tx.Bucket(bucketMessages)
+		return true, messages.Put(nameKey("a", "one"), messages.Get(nameKey("a", "two")))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seq, ok, err := s.Message("a", "one"); ok || !errors.Is(err, ErrCorrupt) {
+		t.Errorf("the damaged one: %d, %v, %v, want ErrCorrupt", seq, ok, err)
+	}
+	if seq, ok, err := s.Message("a", "two"); seq != 2 || !ok || err != nil {
+		t.Errorf("the other: %d, %v, %v", seq, ok, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	faults, err := checkAll(path)
+	if diff := cmp.Diff([]string{"a 0 a message id: " + ErrCorrupt.Error() + ": checksum mismatch"}, faults); diff != "" || err != nil {
+		t.Errorf("Check: %v (-want +got):\n%s", err, diff)
 	}
 }
 

@@ -4,7 +4,7 @@
 //	Append, Delete, PutSession, DeleteSessions
 //	  → queue → writer ─ one transaction, one fsync → done, done, done …
 //	                     │
-//	  Read, ReadBack, Last, Lookup, Snapshot, Text, Chat, Chats, OpenTurns,
+//	  Read, ReadBack, Last, Lookup, Message, Snapshot, Text, Chat, Chats, OpenTurns,
 //	  Session, Sessions, each in short read transactions
 //
 //	Backup     a copy of one moment, while all this goes on
@@ -20,7 +20,8 @@
 //
 // Callers never wait for the disk. A single goroutine takes all that waits
 // into the next transaction, so that many rooms share one fsync and a lone
-// caller waits for nobody. What callers ask is done in the order they asked,
+// caller waits for nobody. Before it does, it yields to callers that can run
+// and are about to queue something. What callers ask is done in the order they asked,
 // and answered in that order.
 //
 // # When the disk refuses

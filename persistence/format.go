@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 )
 
 // formatVersion is the layout that this package writes. A file says its own
-// in the bucket meta, as "parlor/3".
+// in the bucket meta, as "parlor/4".
 const (
 	formatName    = "parlor/"
 	formatVersion = 1 + len(migrations)
@@ -29,6 +30,7 @@ const (
 var migrations = [...]func(*bolt.Tx) error{
 	addSessions,
 	addUsage,
+	addMessages,
 }
 
 // addSessions leads from version 1 to 2. The values of a file of version 1
@@ -55,6 +57,7 @@ var (
 	keyEpoch    = []byte("epoch")
 	keySealing  = []byte("sealing")  // how far sealAll has come; not there once it is done
 	keyCharging = []byte("charging") // the same of chargeAll
+	keyIndexing = []byte("indexing") // the same of indexAll
 )
 
 // examine refuses the file at path before anything could be written to it. A
@@ -131,7 +134,7 @@ func examinePages(tx *bolt.Tx, file *os.File, upper bool) error {
 // outdated says whether a file of that version has to be brought to the current format.
 func outdated(tx *bolt.Tx, version int) bool {
 	meta := tx.Bucket(bucketMeta)
-	return version < formatVersion || has(meta, keySealing) || has(meta, keyCharging)
+	return version < formatVersion || has(meta, keySealing) || has(meta, keyCharging) || has(meta, keyIndexing)
 }
 
 // formatOf returns the version of the file, zero for one without any bucket,
@@ -160,7 +163,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 
 // create lays out a fresh file.
 func create(tx *bolt.Tx) error {
-	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketTurns,
+	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketMessages, bucketTurns,
 		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged)
 	if err != nil {
 		return err
@@ -202,6 +205,36 @@ func layOut(d *disk, o Options) error {
 	}
 	if err := chargeAll(d, o.Charges); err != nil {
 		return fmt.Errorf("charge what was said before: %w", err)
+	}
+	if err := indexAll(d, o.MessageID); err != nil {
+		return fmt.Errorf("index messages: %w", err)
+	}
+	return nil
+}
+
+// goOn takes the steps of a migration that is too much for one transaction.
+// Each step is one. It begins where at says, which the note in bucket meta
+// keeps, and returns where the next one does, or nil after the last: a crash
+// costs one step. Without the note there is nothing to do.
+func goOn(d *disk, note []byte, step func(tx *bolt.Tx, at []byte) (next []byte, err error)) error {
+	for more := true; more; {
+		err := d.update(func(tx *bolt.Tx) (changed bool, err error) {
+			meta := tx.Bucket(bucketMeta)
+			if more = has(meta, note); !more {
+				return false, nil
+			}
+			next, err := step(tx, bytes.Clone(meta.Get(note)))
+			switch {
+			case err != nil:
+				return false, err
+			case next == nil:
+				return true, meta.Delete(note)
+			}
+			return true, meta.Put(note, next)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

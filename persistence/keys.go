@@ -19,6 +19,7 @@ var (
 	bucketMembers   = []byte("members")   // owner 0x00 → count; owner 0x00 time room → nothing
 	bucketLog       = []byte("log")       // room 0x00 seq → entry, all rooms in one bucket
 	bucketDedup     = []byte("dedup")     // room 0x00 key → seq
+	bucketMessages  = []byte("messages")  // room 0x00 message id → seq; since version 4
 	bucketTurns     = []byte("turns")     // room → nothing, present while a turn is open
 	bucketSessions  = []byte("sessions")  // key → value, since version 2
 	bucketSnapshots = []byte("snapshots") // room → seq, state; since version 2
@@ -63,7 +64,7 @@ func checkOwner(owner string) error {
 	return nil
 }
 
-// checkKey refuses idempotency keys of no or of too much length.
+// checkKey refuses idempotency keys and message ids of no or of too much length.
 func checkKey(name string) error {
 	if name == "" || len(name) > MaxKeyLen {
 		return fmt.Errorf("%w: key of %d bytes, want 1 to %d", ErrInvalid, len(name), MaxKeyLen)
@@ -85,7 +86,8 @@ func logKey(room string, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(prefix(room), seq)
 }
 
-func dedupKey(room, name string) []byte { return append(prefix(room), name...) }
+// nameKey is where a room's idempotency key or message id is kept.
+func nameKey(room, name string) []byte { return append(prefix(room), name...) }
 
 // memberKey sorts an owner's chats newest first, and those of the same time
 // by room.

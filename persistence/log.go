@@ -62,20 +62,31 @@ func (r *Reader) Last(room string) (last uint64, err error) {
 
 // Lookup returns the number of the entry that an idempotency key led to.
 func (r *Reader) Lookup(room, key string) (seq uint64, ok bool, err error) {
+	return r.find(bucketDedup, "key", room, key)
+}
+
+// Message returns the number of the entry that holds the message.
+func (r *Reader) Message(room, id string) (seq uint64, ok bool, err error) {
+	return r.find(bucketMessages, "message id", room, id)
+}
+
+// find reads what [putKeys] wrote.
+func (r *Reader) find(bucket []byte, kind, room, name string) (seq uint64, ok bool, err error) {
 	if err := checkRoom(room); err != nil {
 		return 0, false, err
 	}
-	if err := checkKey(key); err != nil {
+	if err := checkKey(name); err != nil {
 		return 0, false, err
 	}
 	err = r.disk.view(func(tx *bolt.Tx) error {
-		v := tx.Bucket(bucketDedup).Get(dedupKey(room, key))
+		key := nameKey(room, name)
+		v := tx.Bucket(bucket).Get(key)
 		if v == nil {
 			return nil
 		}
-		seq, err = unsealSeq(dedupKey(room, key), v)
+		seq, err = unsealSeq(key, v)
 		if err != nil {
-			return fmt.Errorf("a key of room %q: %w", room, err)
+			return fmt.Errorf("a %s of room %q: %w", kind, room, err)
 		}
 		ok = true
 		return nil

@@ -34,13 +34,16 @@ var version1 = map[string]map[string]string{
 }
 
 // writeVersion1 lays version1 out in a new file.
-func writeVersion1(path string) error {
+func writeVersion1(path string) error { return writeRows(path, version1) }
+
+// writeRows makes a file of the rows in each bucket.
+func writeRows(path string, rows map[string]map[string]string) error {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for name, rows := range version1 {
+		for name, rows := range rows {
 			bucket, err := tx.CreateBucket([]byte(name))
 			if err != nil {
 				return err

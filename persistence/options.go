@@ -50,6 +50,10 @@ type Options struct {
 	// written before that was counted. Nil means nothing.
 	Charges func(room string, entries iter.Seq[Entry]) []Charge
 
+	// MessageID says which message an entry holds, for a file that was written
+	// before messages were indexed. Nil means that none does.
+	MessageID func(Entry) (id string, ok bool)
+
 	// Logger learns when the disk begins and ceases to refuse, of damage that is
 	// found while the file is served, and of done functions that panic. Nil
 	// discards the records.

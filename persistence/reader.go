@@ -62,7 +62,7 @@ func (r *Reader) prepare() error {
 			return err
 		}
 		if outdated(tx, version) {
-			return fmt.Errorf("%w: format version %d; \"parlor compact\" or a start of the server brings it to %d", ErrFormat, version, formatVersion)
+			return fmt.Errorf("%w: format version %d, and a migration to %d is to be done; \"parlor compact\" or a start of the server does it", ErrFormat, version, formatVersion)
 		}
 		r.epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))
 		return nil

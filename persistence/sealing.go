@@ -18,32 +18,8 @@ const (
 )
 
 // sealAll seals the values of a file of version 1, a bounded number in each
-// transaction, which also notes how far it has come: a crash costs nothing.
-// Older programs refuse the file from the beginning on.
-func sealAll(d *disk) error {
-	for more := true; more; {
-		err := d.update(func(tx *bolt.Tx) (changed bool, err error) {
-			meta := tx.Bucket(bucketMeta)
-			at := meta.Get(keySealing)
-			more = at != nil
-			if !more {
-				return false, nil
-			}
-			next, err := sealRows(tx, at)
-			switch {
-			case err != nil:
-				return false, err
-			case next == nil:
-				return true, meta.Delete(keySealing)
-			}
-			return true, meta.Put(keySealing, next)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// transaction. Older programs refuse the file from the beginning on.
+func sealAll(d *disk) error { return goOn(d, keySealing, sealRows) }
 
 // sealRows seals the rows that follow at, which is a bucket's name and, once
 // some of it are sealed, 0x00 and the last key. It returns where to go on, nil

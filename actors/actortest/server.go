@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/actors/rooms"
 	"parlor/actors/system"
@@ -51,7 +52,10 @@ func Start(t testing.TB, o room.Options) *Server {
 		Log: &Log{loads: make(map[string]int)}, Assistant: new(Assistant),
 		t: t, path: filepath.Join(t.TempDir(), "parlor.db"), options: o,
 	}
-	s.options.Models, s.options.Provider, s.options.Encoders = s.Assistant, s.Assistant, Encoders()
+	s.options.Models, s.options.Provider = s.Assistant, s.Assistant
+	if s.options.Encoders == nil {
+		s.options.Encoders = Encoders()
+	}
 	s.start()
 	t.Cleanup(s.stop)
 	return s
@@ -68,12 +72,12 @@ func Encoders() room.Encoders {
 
 func (s *Server) start() {
 	s.t.Helper()
-	store, err := persistence.Open(s.path, persistence.Options{Charges: room.Charges})
+	store, err := persistence.Open(s.path, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.Log.Store = store
-	if s.Rooms, err = rooms.Start(system.New(s.options.Logger), s.Log, s.options); err != nil {
+	if s.Rooms, err = rooms.Start(system.New(s.options.Logger), s.Log, s.options, rooms.Reads{}); err != nil {
 		s.t.Fatal(err)
 	}
 	synctest.Wait()

@@ -46,10 +46,8 @@ type Rooms interface {
 	Tell(id chat.RoomID, m room.Message)
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
 	History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
-	Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (chat.TurnEnded, error)
-	Said(u chat.User, id chat.RoomID, message chat.MessageID) (seq uint64, err error)
 	Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error)
-	Records(ctx context.Context, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
+	Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 }
 
 // A Namespace admits users to the rooms. It is shared by all sessions and must
@@ -149,9 +147,13 @@ func (c *client) Event(e *session.Event) {
 			return &room.StopTurn{Caller: call, TurnID: r.TurnID, Reason: r.Reason}
 		})
 	case wire.Regenerate:
-		c.regenerate(e, r)
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
+			return &room.Regenerate{Caller: call, Answer: r.MessageID, ModelID: r.ModelID}
+		})
 	case wire.Edit:
-		c.edit(e, r)
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
+			return &room.Edit{Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID}
+		})
 	case wire.Control:
 		c.emit("event_received", r.ID, wire.Success{Success: true})
 		c.ok(e, struct{}{})
@@ -283,32 +285,6 @@ func (c *client) forget(id chat.RoomID) {
 		c.standing.Leave(m.place)
 		delete(c.rooms, id)
 	}
-}
-
-func (c *client) regenerate(e *session.Event, r wire.Regenerate) {
-	end, err := c.Rooms.Answered(c.user, r.Room, r.MessageID)
-	if err != nil {
-		c.refuse(e, r, chat.AsError(err))
-		return
-	}
-	c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-		return &room.Regenerate{
-			Caller: call, Prompt: end.Prompt, PromptSeq: end.PromptSeq, ModelID: cmp.Or(r.ModelID, end.ModelID),
-		}
-	})
-}
-
-func (c *client) edit(e *session.Event, r wire.Edit) {
-	seq, err := c.Rooms.Said(c.user, r.Room, r.MessageID)
-	if err != nil {
-		c.refuse(e, r, chat.AsError(err))
-		return
-	}
-	c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-		return &room.Edit{
-			Caller: call, Replaces: r.MessageID, Seq: seq, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID,
-		}
-	})
 }
 
 func (c *client) usage(e *session.Event, r wire.Usage) {

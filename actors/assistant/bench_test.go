@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/assistant"
+	"parlor/actors/conversation"
 	"parlor/actors/recovery"
 	"parlor/actors/room"
 	"parlor/actors/rooms"
@@ -86,14 +88,14 @@ func startReturn(b *testing.B, path string) *returnServer {
 	b.Helper()
 	s := new(returnServer)
 	var err error
-	if s.store, err = persistence.Open(path, persistence.Options{Charges: room.Charges}); err != nil {
+	if s.store, err = persistence.Open(path, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID}); err != nil {
 		b.Fatal(err)
 	}
 	if s.table, err = recovery.Open(recovery.Options{Store: s.store}); err != nil {
 		b.Fatal(err)
 	}
 	actors, models := system.New(nil), new(actortest.Assistant)
-	s.rooms, err = rooms.Start(actors, s.store, room.Options{Models: models, Provider: models, Shared: true, Encoders: actortest.Encoders()})
+	s.rooms, err = rooms.Start(actors, s.store, room.Options{Models: models, Provider: models, Access: access.Policy{Shared: true}, Encoders: actortest.Encoders()}, rooms.Reads{})
 	if err != nil {
 		b.Fatal(err)
 	}

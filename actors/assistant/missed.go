@@ -15,12 +15,12 @@ import (
 type replayed = resume.Missed[engineio.Frame]
 
 // source is where the records of a room come from that clients of a dialect
-// have missed.
-func (n *Namespace) source(id chat.RoomID, d wire.Dialect, epoch string) resume.Source[engineio.Frame] {
+// have missed. They are read at the expense of the client that reads them first.
+func (c *client) source(id chat.RoomID, d wire.Dialect, epoch string) resume.Source[engineio.Frame] {
 	return resume.Source[engineio.Frame]{
 		Room: id, Epoch: epoch, Encoder: d.String(),
 		Records: func(ctx context.Context, after uint64) iter.Seq2[chat.Record, error] {
-			return n.Rooms.Records(ctx, id, after)
+			return c.Rooms.Records(ctx, c.user, id, after)
 		},
 		Encode: func(notice chat.Notice) []engineio.Frame { return wire.NewEncoder(d).Frames(id, notice) },
 		Size:   func(f engineio.Frame) int { return len(f.Data) },
@@ -29,8 +29,8 @@ func (n *Namespace) source(id chat.RoomID, d wire.Dialect, epoch string) resume.
 
 // missed reads what the client has missed in a room, up to where it was admitted
 // again. It runs on a goroutine of its own.
-func (n *Namespace) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j room.Joined, limit int) (missed []replayed, err error) {
-	s, after := n.source(p.Room, d, j.Epoch), p.Seq()
+func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j room.Joined, limit int) (missed []replayed, err error) {
+	s, after := c.source(p.Room, d, j.Epoch), p.Seq()
 	if p.Partly() {
 		rest, err := restOf(ctx, s, p)
 		if err != nil {
@@ -42,7 +42,7 @@ func (n *Namespace) missed(ctx context.Context, p *resume.Place, d wire.Dialect,
 	if after == j.Seq {
 		return missed, nil
 	}
-	whole, err := n.Replays.Read(ctx, s, after, j.Seq, limit)
+	whole, err := c.Replays.Read(ctx, s, after, j.Seq, limit)
 	return append(missed, whole...), err
 }
 

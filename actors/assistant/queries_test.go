@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/assistant"
 	"parlor/actors/room"
@@ -78,20 +79,20 @@ func (s *slowQueries) Usage(ctx context.Context, u chat.User, q chat.UsageQuery)
 	return s.Rooms.Usage(ctx, u, q)
 }
 
-func (s *slowQueries) Records(ctx context.Context, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
+func (s *slowQueries) Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
 	return func(yield func(chat.Record, error) bool) {
 		if err := s.wait(ctx); err != nil {
 			yield(chat.Record{}, err)
 			return
 		}
-		s.Rooms.Records(ctx, id, after)(yield)
+		s.Rooms.Records(ctx, u, id, after)(yield)
 	}
 }
 
 // runSlow calls f with a namespace on slow queries.
 func runSlow(t *testing.T, f func(t *testing.T, s *actortest.Server, slow *slowQueries, n *assistant.Namespace, sessions *session.Sessions)) {
 	t.Helper()
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		t.Cleanup(synctest.Wait)
 		slow := newSlowQueries(s.Rooms)
 		n := &assistant.Namespace{Auth: believer{}, Rooms: slow}

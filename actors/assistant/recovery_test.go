@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/assistant"
 	"parlor/actors/recovery"
@@ -37,7 +38,7 @@ type recoverable struct {
 
 func runRecoverable(t *testing.T, f func(t *testing.T, s *recoverable)) {
 	t.Helper()
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, server *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, server *actortest.Server) {
 		t.Cleanup(synctest.Wait)
 		s := &recoverable{Server: server, t: t}
 		s.open()

@@ -63,9 +63,9 @@ type editedRooms struct {
 	edit func(*chat.Record)
 }
 
-func (e *editedRooms) Records(ctx context.Context, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
+func (e *editedRooms) Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
 	return func(yield func(chat.Record, error) bool) {
-		for record, err := range e.Rooms.Records(ctx, id, after) {
+		for record, err := range e.Rooms.Records(ctx, u, id, after) {
 			e.edit(&record)
 			if !yield(record, err) {
 				return
@@ -166,10 +166,10 @@ type countingRooms struct {
 	reads, records atomic.Int64
 }
 
-func (c *countingRooms) Records(ctx context.Context, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
+func (c *countingRooms) Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
 	return func(yield func(chat.Record, error) bool) {
 		c.reads.Add(1)
-		for record, err := range c.Rooms.Records(ctx, id, after) {
+		for record, err := range c.Rooms.Records(ctx, u, id, after) {
 			c.records.Add(1)
 			if !yield(record, err) {
 				return

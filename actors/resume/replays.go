@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parlor/protocol/chat"
@@ -18,6 +19,9 @@ const (
 	DefaultCacheBytes = 32 << 20
 	DefaultKeepFor    = 10 * time.Second
 )
+
+// patience is how long a client waits for another one that reads and gets no record.
+const patience = time.Second
 
 // ErrTooMuch says that a client has missed more than may be replayed.
 var ErrTooMuch = errors.New("resume: too much was missed")
@@ -66,7 +70,8 @@ type window struct {
 // record after, up to last. Whoever holds the token may read and change it.
 type cached[F any] struct {
 	window
-	token chan struct{}
+	token    chan struct{}
+	progress atomic.Uint64 // counts records that are read, and holders of the token
 
 	after, last uint64
 	records     []Missed[F]
@@ -85,16 +90,17 @@ type cached[F any] struct {
 // Read returns the records of the source that follow record after, up to record
 // last, which must be on disk. It fails with [ErrTooMuch] if they have more than
 // limit bytes, unless they are one record. It waits while another client reads
-// the same room, until ctx ends.
+// the same room and gets on.
 func (r *Replays[F]) Read(ctx context.Context, s Source[F], after, last uint64, limit int) ([]Missed[F], error) {
 	c := r.take(window{s.Room, s.Epoch, s.Encoder})
 	defer r.release(c)
-	select {
-	case c.token <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	switch ok, err := c.acquire(ctx); {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return new(cached[F]).read(ctx, s, after, last, limit, true)
 	}
-	defer func() { <-c.token }()
+	defer func() { c.progress.Add(1); <-c.token }()
 	defer r.count(c)
 	switch {
 	case limit > c.limit:
@@ -116,6 +122,28 @@ func (r *Replays[F]) Read(ctx context.Context, s Source[F], after, last uint64, 
 	return nil, err
 }
 
+// acquire waits for the token. It reports false if whoever holds it does not get
+// on: that may be a client whose reads wait for others of its user, and no reason
+// for anybody else to wait.
+func (c *cached[F]) acquire(ctx context.Context) (ok bool, err error) {
+	for {
+		before := c.progress.Load()
+		timer := time.NewTimer(patience)
+		select {
+		case c.token <- struct{}{}:
+			timer.Stop()
+			return true, nil
+		case <-ctx.Done():
+			timer.Stop()
+			return false, ctx.Err()
+		case <-timer.C:
+			if c.progress.Load() == before {
+				return false, nil
+			}
+		}
+	}
+}
+
 // fill reads what the window lacks.
 func (c *cached[F]) fill(ctx context.Context, s Source[F], after, last uint64, limit int) error {
 	if c.last < after || last <= c.after || c.after == c.last { // nothing of it is of use
@@ -123,7 +151,7 @@ func (c *cached[F]) fill(ctx context.Context, s Source[F], after, last uint64, l
 	}
 	if after < c.after {
 		kept := size(c.between(c.after, last))
-		older, err := read(ctx, s, after, c.after, limit-kept, kept == 0)
+		older, err := c.read(ctx, s, after, c.after, limit-kept, kept == 0)
 		if err != nil {
 			return err
 		}
@@ -134,7 +162,7 @@ func (c *cached[F]) fill(ctx context.Context, s Source[F], after, last uint64, l
 		return nil
 	}
 	kept := size(c.between(after, c.last))
-	newer, err := read(ctx, s, c.last, last, limit-kept, kept == 0)
+	newer, err := c.read(ctx, s, c.last, last, limit-kept, kept == 0)
 	c.records = append(c.records, newer...)
 	c.bytes += size(newer)
 	switch {
@@ -167,7 +195,7 @@ func (c *cached[F]) between(after, last uint64) []Missed[F] {
 
 // read reads and encodes the records after after, up to last. With ErrTooMuch it
 // returns those that are not, and the first one always fits if alone is set.
-func read[F any](ctx context.Context, s Source[F], after, last uint64, limit int, alone bool) (missed []Missed[F], err error) {
+func (c *cached[F]) read(ctx context.Context, s Source[F], after, last uint64, limit int, alone bool) (missed []Missed[F], err error) {
 	for record, err := range s.Records(ctx, after) {
 		if err == nil {
 			err = ctx.Err()
@@ -175,6 +203,7 @@ func read[F any](ctx context.Context, s Source[F], after, last uint64, limit int
 		if err != nil {
 			return missed, err
 		}
+		c.progress.Add(1)
 		if record.Seq > last {
 			break
 		}

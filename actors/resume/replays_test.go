@@ -229,6 +229,38 @@ func TestReplaysReaderLeaves(t *testing.T) {
 	})
 }
 
+// A client whose reads are held up, since it makes too many, holds up no other
+// client for long.
+func TestReplaysReaderIsHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r Replays[string]
+		slow := &roomLog{lengths: []int{5, 5, 5}, proceed: make(chan struct{}), entering: make(chan struct{}, 1)}
+		fast := &roomLog{lengths: slow.lengths}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := r.Read(t.Context(), slow.source(), 0, 3, 100)
+			ended <- err
+		}()
+		<-slow.entering
+		before := time.Now()
+		got, err := r.Read(t.Context(), fast.source(), 1, 3, 100)
+		if want, _ := fast.want(1, 3, 100); err != nil || cmp.Diff(want, framesOf(got)) != "" {
+			t.Errorf("got %q, %v", framesOf(got), err)
+		}
+		if waited := time.Since(before); waited > patience {
+			t.Errorf("waited %v", waited)
+		}
+		close(slow.proceed)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got, err := r.Read(t.Context(), fast.source(), 0, 3, 100); err != nil || len(got) != 3 || fast.reads != 1 {
+			t.Errorf("got %v, %v after %d reads", got, err, fast.reads)
+		}
+		r.stop()
+	})
+}
+
 // What is kept is bounded: the window that was used last stays.
 func TestReplaysMaxBytes(t *testing.T) {
 	r := Replays[string]{MaxBytes: 100}

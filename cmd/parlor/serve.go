@@ -12,7 +12,9 @@ import (
 	"os"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/assistant"
+	"parlor/actors/conversation"
 	"parlor/actors/ledger"
 	"parlor/actors/recovery"
 	"parlor/actors/retention"
@@ -20,6 +22,7 @@ import (
 	"parlor/actors/rooms"
 	"parlor/actors/session"
 	"parlor/actors/system"
+	"parlor/actors/title"
 	"parlor/persistence"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
@@ -58,7 +61,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 
 	outliveFileSizeLimit()
 	parts.add("memory", releaseMemory())
-	store, err := persistence.Open(s.Data, persistence.Options{Charges: room.Charges, Logger: log})
+	store, err := persistence.Open(s.Data, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	actors := system.New(log)
 	verifier := auth.New(auth.Options{Secret: string(s.JWTSecret)})
-	rooms, err := rooms.Start(actors, store, roomOptions(s, models, budgets, verifier.Development(), log))
+	rooms, err := rooms.Start(actors, store, roomOptions(s, models, budgets, verifier.Development(), log), readLimits(s))
 	if err != nil {
 		return err
 	}
@@ -230,9 +233,9 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 		encoders[d.String()] = func() room.Encoder { return wire.NewEncoder(d) }
 	}
 	return room.Options{
-		Models: models, Provider: models, Encoders: encoders, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
+		Models: models, Provider: models, Encoders: encoders, Logger: log, Access: access.Policy{Shared: shared}, SystemPrompt: s.SystemPrompt,
 		Ledger: budgets, ContextWindow: s.ContextWindow,
-		Titles: room.Titles{
+		Titles: title.Policy{
 			On: s.Titles == "on", Model: s.TitleModel,
 			Able: func(m chat.Model) bool { return m.Provider != provider.ProviderEliza },
 		},
@@ -241,6 +244,10 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 	}
+}
+
+func readLimits(s Settings) rooms.Reads {
+	return rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
 }
 
 // openConnections joins the two sides of a connection: what transport reads
