@@ -241,6 +241,9 @@ func (r *Rooms) failed(ctx context.Context, err error) error {
 
 // unreadable logs an error of the disk, and returns what the client is told of it.
 func (r *Rooms) unreadable(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	r.options.Logger.Error("query failed", "err", err)
 	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot read its disk")
 }

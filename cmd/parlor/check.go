@@ -101,7 +101,7 @@ func checkingOf(report func(persistence.Fault)) persistence.Checking {
 		Report:  report,
 		Room:    conversation.Audit,
 		Session: func(_ string, value []byte) error {
-			return json.Unmarshal(value, new(recovery.Session))
+			return json.Unmarshal(value, new(recovery.Seat))
 		},
 	}
 }

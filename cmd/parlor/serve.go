@@ -224,7 +224,7 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 	if s.RecoveryWindow == 0 {
 		return nil, nil
 	}
-	return recovery.Open(recovery.Options{Store: store, Logger: log, Window: s.RecoveryWindow, MaxSessions: s.MaxSessions})
+	return recovery.Open(recovery.Options{Store: store, Logger: log, Window: s.RecoveryWindow, MaxSeats: s.MaxSessions})
 }
 
 func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, shared bool, log *slog.Logger) room.Options {
