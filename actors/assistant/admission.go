@@ -3,6 +3,7 @@ package assistant
 import (
 	"context"
 	"errors"
+	"math"
 
 	"parlor/actors/resume"
 	"parlor/actors/room"
@@ -60,9 +61,9 @@ func (c *client) readAfter(a *admission, after uint64) {
 }
 
 // fits reports whether the client can be sent the records with their offsets, and
-// the text so far.
+// the text so far. The offsets are not known yet, but about as long as the last one.
 func (c *client) fits(missed []replayed, t *room.Running) bool {
-	size, offset := 0, len(c.standing.Offset())
+	size, offset := 0, max(len(c.standing.Offset()), shortOffset)
 	for _, m := range missed {
 		for _, f := range m.Frames {
 			size += len(f.Data) + offset
@@ -73,6 +74,9 @@ func (c *client) fits(missed []replayed, t *room.Running) bool {
 	}
 	return size <= c.maxReplayBytes() || len(missed) <= 1
 }
+
+// shortOffset is how long the offset of a client in one room is.
+const shortOffset = 24
 
 // readSnapshot reads what the client takes instead of what it has missed.
 func (c *client) readSnapshot(a *admission, reason wire.SnapshotReason) {
@@ -122,7 +126,7 @@ func (c *client) admit(a *admission) {
 		case a.late:
 			c.socket.Send(wire.NewEncoder(wire.SPA).Frames(id, chat.TextSoFar{Turn: j.Turn.Turn, Text: j.Turn.Content})...)
 		case r.After != nil && a.snapshot == nil:
-			to := backlog{limit: c.maxReplayBytes()}
+			to := backlog{limit: math.MaxInt} // it fits, and the client was told that all follows
 			c.catchUp(&to, p, r.Dialect, a.missed, j)
 			c.socket.Send(to.frames...)
 		}

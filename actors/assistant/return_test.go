@@ -392,3 +392,41 @@ func TestReturnReadsWhatFits(t *testing.T) {
 		}
 	})
 }
+
+// However near what a client has missed is to the limit, it is told all of it, or
+// takes a snapshot.
+func TestResumeNearTheLimit(t *testing.T) {
+	runRecoverable(t, func(t *testing.T, s *recoverable) {
+		bob := s.User("bob")
+		bob.Create(theChat)
+		const n = 60
+		for i := range n {
+			say(bob, theChat, fmt.Sprint(i))
+		}
+		told, snapshots := 0, 0
+		for limit := 10_000; limit < 30_000; limit += 250 {
+			s.namespace.MaxReplayBytes = limit
+			v := s.visit("alice")
+			v.heard = nil
+			v.Say(fmt.Sprintf(`2%s1["join_room",{"room_id":%q,"dialect":"documented","after":1}]`, prefix, theRoom))
+			synctest.Wait()
+			snapshot := false
+			for _, frame := range v.Got() {
+				snapshot = snapshot || strings.HasPrefix(frame, "43") && strings.Contains(frame, `"snapshot"`)
+				v.take(frame)
+			}
+			switch got := len(v.heard) - 1; { // but for room_joined
+			case snapshot && got == 0:
+				snapshots++
+			case !snapshot && got == n:
+				told++
+			default:
+				t.Errorf("with a limit of %d: snapshot %v, told %d messages of %d", limit, snapshot, got, n)
+			}
+			v.cut()
+		}
+		if told == 0 || snapshots == 0 {
+			t.Errorf("told all %d times, and %d snapshots", told, snapshots)
+		}
+	})
+}
