@@ -94,8 +94,10 @@ type client struct {
 	rooms     map[chat.RoomID]*membership
 	waiting   map[uint64]waiting // for a room's reply, by its Ref
 	ref       uint64
-	held      map[chat.RoomID]*queue
 	returning *returning // nil unless the client has just come back
+
+	queues      map[chat.RoomID][]func() // what waits behind something that takes time: see hold
+	queuedBytes int                      // of publications among that
 
 	last chat.RoomID // found or created last: what a join without a room means
 }
@@ -185,7 +187,7 @@ func send(call room.Caller, r wire.SendMessage) room.Message {
 func (c *client) tell(e *session.Event, r wire.Request, id chat.RoomID, command func(room.Caller) room.Message) {
 	call := c.caller()
 	c.await(call.Ref, waiting{e, r, id})
-	c.inOrder(found, func() { c.Rooms.Tell(id, command(call)) })
+	c.inOrder(behindFind, func() { c.Rooms.Tell(id, command(call)) })
 }
 
 // await remembers what a room's reply will be the answer to.
@@ -213,13 +215,13 @@ func (c *client) reachable() room.Address {
 
 // find looks for a chat. What the client says meanwhile waits.
 func (c *client) find(e *session.Event, r wire.FindChat) {
-	c.inOrder(found, func() {
-		c.hold(found)
+	c.inOrder(behindFind, func() {
+		c.hold(behindFind)
 		c.socket.Go(func(ctx context.Context) func() {
 			info, err := c.Rooms.Get(ctx, c.user, r.Chat)
 			return func() {
 				c.answerFind(e, r, info, err)
-				c.proceed(found)
+				c.proceed(behindFind)
 			}
 		})
 	})
@@ -246,7 +248,7 @@ func hidden(err *chat.Error) *chat.Error {
 }
 
 func (c *client) join(e *session.Event, r wire.JoinRoom) {
-	c.inOrder(found, func() {
+	c.inOrder(behindFind, func() {
 		switch id := cmp.Or(r.Room, c.last); id {
 		case "":
 			c.refuse(e, r, chat.Refuse(chat.CodeInvalid, "room_id is missing, and no room was found or created before"))
@@ -311,8 +313,8 @@ func (c *client) answerQuery(e *session.Event, r wire.Request, body any, err err
 func (c *client) Deliver(v any) {
 	switch d := v.(type) {
 	case *room.Publication:
-		if q := c.held[d.Room]; q != nil {
-			c.keepPublication(q, d)
+		if _, waits := c.queues[d.Room]; waits {
+			c.wait(d)
 			return
 		}
 		c.publish(d)

@@ -29,7 +29,7 @@ func (c *client) source(id chat.RoomID, d wire.Dialect, epoch string) resume.Sou
 
 // missed reads what the client has missed in a room, up to where it was admitted
 // again. It runs on a goroutine of its own.
-func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j room.Joined) (missed []replayed, err error) {
+func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j room.Joined, limit int) (missed []replayed, err error) {
 	s, after := c.source(p.Room, d, j.Epoch), p.Seq()
 	if p.Partly() {
 		rest, err := restOf(ctx, s, p)
@@ -42,7 +42,7 @@ func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j 
 	if after == j.Seq {
 		return missed, nil
 	}
-	whole, err := c.Replays.Read(ctx, s, after, j.Seq, c.maxReplayBytes())
+	whole, err := c.Replays.Read(ctx, s, after, j.Seq, limit)
 	return append(missed, whole...), err
 }
 

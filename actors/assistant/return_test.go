@@ -365,3 +365,30 @@ func TestOffsetOfTheVersionBefore(t *testing.T) {
 		}
 	})
 }
+
+// What a client has missed in many rooms is read up to what it can be sent, not
+// up to that in each room.
+func TestReturnReadsWhatFits(t *testing.T) {
+	runRecoverable(t, func(t *testing.T, s *recoverable) {
+		s.namespace.MaxReplayBytes, s.namespace.MaxRooms = 10_000, 50
+		bob := s.User("bob")
+		v := s.visit("alice")
+		for i := range 50 {
+			id := chat.ID(fmt.Sprint(i))
+			bob.Create(id)
+			v.join(id)
+		}
+		v.cut()
+		for i := range 50 {
+			for range 8 {
+				say(bob, chat.ID(fmt.Sprint(i)), strings.Repeat("x", 800))
+			}
+		}
+		rooms := &countingRooms{Rooms: s.Rooms}
+		s.namespace.Rooms = rooms
+		v.connect()
+		if got := rooms.records.Load(); v.recovered || got > 16 {
+			t.Errorf("recovered %v, %d records were read", v.recovered, got)
+		}
+	})
+}

@@ -20,10 +20,17 @@ import (
 // connection ends in between it asks for all of it again, and has it twice.
 type returning struct {
 	backlog
-	joins map[uint64]*resume.Place // that wait for a room's answer, by their Ref
-	reads int                      // that are under way
-	later []*resume.Place          // where the client comes back after that
-	gone  []*resume.Place          // their chats were deleted
+	joins   map[uint64]*resume.Place // that wait for a room's answer, by their Ref
+	behind  []behind                 // rooms whose records are to be read, one after the other
+	reading bool
+	later   []*resume.Place // where the client comes back after all that
+	gone    []*resume.Place // their chats were deleted
+}
+
+// behind is a room that has admitted the client again, which has missed something.
+type behind struct {
+	place  *resume.Place
+	joined room.Joined
 }
 
 // comeBack joins the rooms of a client that was here before.
@@ -76,7 +83,7 @@ func dialectOf(encoder string) (wire.Dialect, bool) {
 func (c *client) goOn() {
 	r := c.returning
 	switch {
-	case len(r.joins) > 0 || r.reads > 0:
+	case len(r.joins) > 0 || r.reading:
 	case len(r.later) > 0:
 		later := r.later
 		r.later = nil
@@ -106,26 +113,34 @@ func (c *client) rejoined(d room.Reply) bool {
 	case p.Seq() == j.Seq:
 		c.caughtUp(p, j, nil)
 	default:
-		c.readMissed(p, j)
+		c.hold(p.Room)
+		c.returning.behind = append(c.returning.behind, behind{p, j})
+		c.readNext()
 	}
 	return true
 }
 
-// readMissed reads what the client has missed in a room. What the room says
-// meanwhile waits.
-func (c *client) readMissed(p *resume.Place, j room.Joined) {
-	r, dialect := c.returning, c.rooms[p.Room].dialect
-	r.reads++
-	c.hold(p.Room)
+// readNext reads what the client has missed in the next room, unless another one
+// is being read: all rooms together may have told no more than fits. What a room
+// says meanwhile waits.
+func (c *client) readNext() {
+	r := c.returning
+	if r.reading || len(r.behind) == 0 {
+		return
+	}
+	r.reading = true
+	p, j := r.behind[0].place, r.behind[0].joined
+	r.behind = r.behind[1:]
+	dialect, limit := c.rooms[p.Room].dialect, r.limit
 	c.socket.Go(func(ctx context.Context) func() {
-		missed, err := c.missed(ctx, p, dialect, j)
+		missed, err := c.missed(ctx, p, dialect, j, limit)
 		return func() {
 			switch {
 			case c.returning != r: // the client has begun anew
 			case err != nil:
 				c.beginInstead()
 			default:
-				r.reads--
+				r.reading = false
 				c.caughtUp(p, j, missed)
 			}
 		}
@@ -142,6 +157,7 @@ func (c *client) caughtUp(p *resume.Place, j room.Joined, missed []replayed) {
 	}
 	c.proceed(p.Room)
 	if c.returning == r {
+		c.readNext()
 		c.goOn()
 	}
 }
@@ -163,7 +179,8 @@ func (c *client) confirm() {
 func (c *client) beginInstead() {
 	c.leaveAll()
 	clear(c.rooms)
-	clear(c.held)
+	clear(c.queues)
+	c.queuedBytes = 0
 	c.returning = nil
 	c.standing.Begin()
 	c.socket.Confirm()

@@ -61,7 +61,7 @@ func restore(s recovery.Seat, o offset) (*seat, bool) {
 	if !ok {
 		return nil, false
 	}
-	t := &seat{tag: o.seat, past: s.Past, needed: s.Mark}
+	t := &seat{tag: o.seat, past: s.Past, required: s.Mark}
 	t.stored = mark{number: s.Mark}
 	for i, kept := range s.Places {
 		p := told[i]
@@ -117,7 +117,7 @@ func placesAt(s recovery.Seat, o offset) (told map[int]*Place, ok bool) {
 		if !ok || spots[i].place == nowhere {
 			return nil, false
 		}
-		p := &Place{seq: seq, told: true}
+		p := &Place{seq: seq, known: true}
 		if o.part.digest != "" && o.part.place == i {
 			p.digest = o.part.digest
 			o.part.digest = ""

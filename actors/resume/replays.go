@@ -72,8 +72,10 @@ type cached[F any] struct {
 	records     []Missed[F]
 	bytes       int
 
-	// What follows any record before tooFar, up to tooMuch or further, is too much.
+	// What follows any record before tooFar, up to tooMuch or further, has more
+	// bytes than limit, the largest limit of a Read so far.
 	tooFar, tooMuch uint64
+	limit           int
 
 	users int       // who wait for the token or hold it; guarded by Replays.mu
 	used  time.Time // guarded by Replays.mu
@@ -94,7 +96,10 @@ func (r *Replays[F]) Read(ctx context.Context, s Source[F], after, last uint64, 
 	}
 	defer func() { <-c.token }()
 	defer r.count(c)
-	if after < c.tooFar && last >= c.tooMuch {
+	switch {
+	case limit > c.limit:
+		c.limit, c.tooFar = limit, 0
+	case after < c.tooFar && last >= c.tooMuch:
 		return nil, ErrTooMuch
 	}
 	err := c.fill(ctx, s, after, last, limit)
@@ -105,7 +110,7 @@ func (r *Replays[F]) Read(ctx context.Context, s Source[F], after, last uint64, 
 	switch {
 	case err == nil:
 		return slices.Clip(missed), nil
-	case errors.Is(err, ErrTooMuch) && after >= c.tooFar:
+	case errors.Is(err, ErrTooMuch) && limit == c.limit && after >= c.tooFar:
 		c.tooFar, c.tooMuch = after+1, last
 	}
 	return nil, err
@@ -138,14 +143,14 @@ func (c *cached[F]) fill(ctx context.Context, s Source[F], after, last uint64, l
 	case len(newer) > 0: // the next client need not read these
 		c.last = newer[len(newer)-1].Seq
 	}
-	c.trim(limit)
+	c.trim()
 	return err
 }
 
 // trim leaves out the oldest records, which are too much for any client that
 // lacks them.
-func (c *cached[F]) trim(limit int) {
-	for len(c.records) > 1 && c.bytes-c.records[0].size > limit {
+func (c *cached[F]) trim() {
+	for len(c.records) > 1 && c.bytes-c.records[0].size > c.limit {
 		c.after = c.records[0].Seq
 		c.bytes -= c.records[0].size
 		c.records = c.records[1:]

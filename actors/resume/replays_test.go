@@ -100,7 +100,7 @@ func framesOf(missed []Missed[string]) (frames []string) {
 // of its own would have given.
 func TestReplays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		const limit = 40
+		limits := rapid.SampledFrom([]int{40, 40, 40, 0, 20, 60})
 		var r Replays[string]
 		l := new(roomLog)
 		t.Repeat(map[string]func(*rapid.T){
@@ -110,6 +110,7 @@ func TestReplays(t *testing.T) {
 			"read": func(t *rapid.T) {
 				last := rapid.IntRange(0, len(l.lengths)).Draw(t, "last")
 				after := rapid.IntRange(max(0, last-rapid.SampledFrom([]int{3, 100}).Draw(t, "how far")), last).Draw(t, "after")
+				limit := limits.Draw(t, "limit")
 				want, tooMuch := l.want(uint64(after), uint64(last), limit)
 				got, err := r.Read(context.Background(), l.source(), uint64(after), uint64(last), limit)
 				if errors.Is(err, ErrTooMuch) != tooMuch || err != nil && !tooMuch {
@@ -122,7 +123,7 @@ func TestReplays(t *testing.T) {
 			"fail": func(t *rapid.T) {
 				l.fail = errors.New("unreadable")
 				last := rapid.IntRange(0, len(l.lengths)).Draw(t, "last")
-				_, _ = r.Read(context.Background(), l.source(), uint64(rapid.IntRange(0, last).Draw(t, "after")), uint64(last), limit)
+				_, _ = r.Read(context.Background(), l.source(), uint64(rapid.IntRange(0, last).Draw(t, "after")), uint64(last), limits.Draw(t, "limit"))
 				l.fail = nil
 			},
 			"": func(t *rapid.T) {

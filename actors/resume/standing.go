@@ -58,10 +58,10 @@ type seat struct {
 	past   [][]byte // vectors that lead from mark to mark, up to newest
 	space  []byte   // for the vector of the next offset
 
-	needed uint64 // the mark that has all places of which the client was told
-	saving bool
-	tried  time.Time // when the last save began
-	queued []func()  // to be called after the save that follows this one
+	required uint64 // the mark that has all places of which the client was told
+	saving   bool
+	tried    time.Time // when the last save began
+	waiting  []func()  // to be called after the save that follows this one
 }
 
 // A mark is how far the client was in each of its places at one moment.
@@ -85,7 +85,7 @@ type Place struct {
 	seq    uint64 // the client was told of all records up to this one,
 	digest string // and of the next one all frames up to the one with this digest
 	since  uint64 // the first mark that has the place so
-	told   bool   // the client knows that it has joined
+	known  bool   // to the client: it was told that it has joined
 	left   bool
 }
 
@@ -160,8 +160,8 @@ func (s *Standing) Join(room chat.RoomID, encoder, epoch string, seq uint64, the
 	}
 	tell := func() {
 		p.MoveTo(seq)
-		p.told = true
-		t.needed = max(t.needed, p.since)
+		p.known = true
+		t.required = max(t.required, p.since)
 		then(p)
 	}
 	if p.since <= t.stored.number {
@@ -204,7 +204,7 @@ func (s *Standing) save(then func()) {
 		then = func() {}
 	}
 	if t.saving {
-		t.queued = append(t.queued, then)
+		t.waiting = append(t.waiting, then)
 		return
 	}
 	t.saving, t.tried = true, time.Now()
@@ -251,10 +251,10 @@ func (s *Standing) saved(t *seat, m mark, err error, then func()) {
 		t.stored = m
 	}
 	then()
-	if queued := t.queued; len(queued) > 0 {
-		t.queued = nil
+	if waiting := t.waiting; len(waiting) > 0 {
+		t.waiting = nil
 		s.save(func() {
-			for _, then := range queued {
+			for _, then := range waiting {
 				then()
 			}
 		})
@@ -306,7 +306,7 @@ func (s *Standing) text(p *Place) (text []byte, place int) {
 		if e.place == p {
 			place = i
 		}
-		v.add(step{left: !e.place.told || e.place.left, from: e.seq, to: e.place.seq})
+		v.add(step{left: !e.place.known || e.place.left, from: e.seq, to: e.place.seq})
 	}
 	b := v.encoded()
 	t.space = b
@@ -316,7 +316,7 @@ func (s *Standing) text(p *Place) (text []byte, place int) {
 }
 
 // broken reports whether the seat on disk lacks a place that the client was told of.
-func (t *seat) broken() bool { return t.needed > t.stored.number }
+func (t *seat) broken() bool { return t.required > t.stored.number }
 
 // renew saves the seat if that would make offsets, whose vector has so many
 // bytes, shorter or whole.
