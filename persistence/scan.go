@@ -19,6 +19,7 @@ import (
 
 // The layout of bbolt's pages, version 2 of its format: a header, then
 // elements of 16 bytes, then keys and values, in the byte order of the machine.
+// It is private to bbolt: layout_test.go fails when bbolt is upgraded.
 const (
 	pageHeaderLen  = 16 // id (8 bytes), flags (2), count (2), overflow (4)
 	pageElementLen = 16 // branch: pos, ksize (4 each), page (8); leaf: flags, pos, ksize, vsize (4 each)
