@@ -26,7 +26,7 @@ Compare these files of the new bbolt with ours, run all tests of this package, a
   tx.go, WriteTo: the two root pages come first                                            backup.go (metaPages)
   db.go, Open and mmap: which goroutines follow pages, what waits for readers              format.go (examine), disk.go, mend.go`
 
-// A new bbolt may lay pages out in another way. It needs somebody who looks.
+// A new bbolt may lay pages out in another way, so somebody has to look.
 func TestBboltWasLookedAt(t *testing.T) {
 	data, err := os.ReadFile("../go.mod")
 	if err != nil {
@@ -47,7 +47,8 @@ func TestBboltWasLookedAt(t *testing.T) {
 // The flags of root pages, which [newScan] does not look at.
 const metaFlag = 4
 
-// A rawFile is a file as the constants of scan.go and freelist.go have it.
+// A rawFile is a file that is read with the constants of scan.go and freelist.go
+// alone.
 type rawFile struct {
 	data []byte
 	size int // of a page
@@ -84,7 +85,8 @@ func (f *rawFile) meta(t *testing.T) []byte {
 	return newest
 }
 
-// walk reads a page of a tree and what is below it. bucket is "" in the root's.
+// walk reads a page of a tree and all pages below it. bucket is "" in the tree of
+// the root.
 func (f *rawFile) walk(id int, bucket string) error {
 	page := f.data[id*f.size:]
 	page = page[:(1+int(binary.NativeEndian.Uint32(page[12:])))*f.size]
@@ -192,7 +194,7 @@ func compareLayout(t *testing.T, path string) (free int) {
 	return free
 }
 
-// failedLayout adds to a failed comparison what has to be compared.
+// failedLayout adds to a failed test what has to be compared.
 func failedLayout(t *testing.T) {
 	if t.Failed() {
 		t.Errorf("bbolt's layout is not the one that this package knows.\n%s", whatToCompare)
@@ -233,7 +235,7 @@ func TestLayoutOfALongList(t *testing.T) {
 		return errors.Join(err, b.Put([]byte("large"), make([]byte, pages*pageSize)), b.Put([]byte("small"), nil))
 	}
 	remove := func(tx *bolt.Tx) error { return tx.Bucket([]byte("b")).Delete([]byte("large")) }
-	nothing := func(*bolt.Tx) error { return nil } // the pages are free now
+	nothing := func(*bolt.Tx) error { return nil } // frees the pages of the transaction before
 	if err := errors.Join(db.Update(put), db.Update(remove), db.Update(nothing), db.Close()); err != nil {
 		t.Fatal(err)
 	}

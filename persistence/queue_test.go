@@ -37,8 +37,9 @@ func TestManyCommitsShareATransaction(t *testing.T) {
 	}
 }
 
-// With one processor the first request to arrive runs the writer next. What
-// else can run still has to get into the same transaction.
+// With one processor, the writer runs next once the first request is queued. The
+// requests of all other callers that can run still have to get into the same
+// transaction.
 func TestRunnableCallersShareATransactionOnOneProcessor(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	s := newStore(t)

@@ -67,7 +67,7 @@ func TestLaterCommitsOfARefusedOneConflict(t *testing.T) {
 	s := newStore(t)
 	var outcomes []error
 	release := stall(s)
-	for after := uint64(1); after < 4; after++ { // the first is wrong, so all are
+	for after := uint64(1); after < 4; after++ { // the first is wrong, and so are those that follow it
 		s.Append(Commit{Room: "a", After: after, Entries: entries("x")}, func(err error) { outcomes = append(outcomes, err) })
 	}
 	release()
@@ -150,7 +150,7 @@ func TestKeysAreAtomicWithEntries(t *testing.T) {
 	}
 }
 
-// Ids of messages are names of their own, and one that comes again leads to
+// Message ids are apart from idempotency keys, and an id that comes again leads to
 // the newer entry.
 func TestMessages(t *testing.T) {
 	s := newStore(t)
