@@ -48,8 +48,8 @@ func benchmarkAppend(b *testing.B, s *Store, callers int) {
 	})
 }
 
-// BenchmarkPutSession measures the same for sessions, each caller with ten of
-// its own.
+// BenchmarkPutSession measures the same for sessions. Each caller has ten of its
+// own.
 func BenchmarkPutSession(b *testing.B) {
 	value := string(make([]byte, 1000))
 	for _, callers := range []int{1, 100, 1000} {
@@ -62,8 +62,8 @@ func BenchmarkPutSession(b *testing.B) {
 	}
 }
 
-// benchmarkWrites calls write from that many callers, each of which counts its
-// calls in n.
+// benchmarkWrites calls write from that many callers. n counts the calls of one
+// caller.
 func benchmarkWrites(b *testing.B, s *Store, callers int, write func(caller int, n uint64) error) {
 	var left atomic.Int64
 	left.Store(int64(b.N))

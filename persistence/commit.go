@@ -7,36 +7,38 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A Commit is what a room adds to the log in one step: all of it or nothing.
+// A Commit is what a room adds to the store in one step: all of it or nothing.
 //
-// A Commit without Entries is accepted if it changes anything else; it too has
+// A Commit without Entries is accepted if it changes something else. It too has
 // to name the last entry in After. The slices belong to the store until done
 // is called.
 type Commit struct {
 	Room string // letters, digits and '-', at most MaxRoomLen bytes
 
-	// After is the number of the room's last entry as the writer knows it,
-	// zero for none. The commit is refused with [ErrConflict] if the log has
-	// moved on.
+	// After is the number of the last entry that the caller knows of, zero for
+	// none. If the room's log ends elsewhere, the commit is refused with
+	// [ErrConflict].
 	After   uint64
 	Entries [][]byte // they become After+1, After+2 …
-	Keys    []Key    // idempotency keys of Entries, refused with ErrConflict if known already
-	// Messages are the ids of messages that Entries hold: see [Store.Message].
-	// An id that the room knows already leads to the newer entry from then on,
-	// as a search from the end of the log would. The server makes ids unique, so
-	// only imported records can hold one twice, and a conversation is worth more
-	// than its index.
+	Keys    []Key    // idempotency keys of Entries; one that the room knows already is an ErrConflict
+
+	// Messages are the ids of the messages that Entries hold: see
+	// [Store.Message]. If the room knows an id already, the id leads to the newer
+	// entry from then on, as a search from the end of the log would. It is not
+	// refused: the server makes ids unique, so only imported records can repeat
+	// one, and a conversation is worth more than its index.
 	Messages []Key
 
-	Chat *Chat // if not nil, replaces the room's row among the chats
+	// Chat, if not nil, replaces the room's row among the chats.
+	Chat *Chat
 
-	// Turn, if not nil, says whether the room has a turn that is queued or
-	// running after this commit: see [Store.OpenTurns].
+	// Turn, if not nil, tells whether a turn of the room is queued or running
+	// after this commit: see [Store.OpenTurns].
 	Turn *bool
 
-	// Text is what the running turn has answered since the commit before this
-	// one that had a Text, and TextAt how many bytes those hold: see
-	// [Store.Text]. DropText drops the text of earlier commits.
+	// Text is the next piece of the running turn's answer, and TextAt the length
+	// of the pieces before it, in bytes: see [Store.Text]. DropText drops the
+	// pieces of earlier commits.
 	Text     []byte
 	TextAt   int
 	DropText bool
@@ -45,21 +47,22 @@ type Commit struct {
 	// encoding: see [Store.Snapshot].
 	Snapshot []byte
 
-	// Charges are what the turns that end with this commit have cost, all of
-	// its room.
+	// Charges are what the turns have cost that end with this commit. All are
+	// charges of its room.
 	Charges []Charge
 }
 
-// A Key binds a name, which is an idempotency key or the id of a message, to
-// the entry that it leads to. That has to be one of the same commit, which binds
-// no name of a kind twice. Name is 1 to [MaxKeyLen] bytes, any bytes.
+// A Key is an idempotency key or the id of a message, and the number of the
+// entry that it leads to. The entry has to be one of the same commit, and a
+// commit must not hold a name of one kind twice. Name is 1 to [MaxKeyLen] bytes,
+// any bytes.
 type Key struct {
 	Name string
 	Seq  uint64
 }
 
-// requestOverhead is what one commit costs in memory besides its bytes,
-// roughly, so that tiny commits too are bounded by a limit in bytes.
+// requestOverhead is about how much memory one commit takes besides its bytes.
+// It is counted so that a limit in bytes bounds tiny commits too.
 const requestOverhead = 256
 
 func (c *Commit) size() int {
@@ -82,7 +85,7 @@ func (c *Commit) size() int {
 	return n
 }
 
-// check refuses what no state of the log would accept.
+// check refuses a commit that no state of the log would accept.
 func (c *Commit) check(maxBytes int) error {
 	if err := checkRoom(c.Room); err != nil {
 		return err
@@ -132,14 +135,15 @@ func (c *Commit) checkChat() error {
 	return checkOwner(c.Chat.Owner)
 }
 
-// logFill is how full a page of the log stays when it is split. A room's
-// entries come in order, so what is left free in a page that is not the
-// room's last stays free for ever: with bbolt's 0.5 the file is nearly twice
+// logFill is how full a page of the log is left when it is split. A room's
+// entries come in order, so the free part of a page is never filled later,
+// unless it is the room's last page. With bbolt's 0.5 the file is nearly twice
 // as large, and commits take longer.
 const logFill = 0.9
 
-// write puts the commit into the transaction. An [ErrConflict] comes before
-// the first change; any other error leaves the transaction unfit to commit.
+// write puts the commit into the transaction. If it returns [ErrConflict], it
+// has changed nothing. After any other error the transaction must not be
+// committed.
 func (c *Commit) write(tx *bolt.Tx) error {
 	log, dedup := tx.Bucket(bucketLog), tx.Bucket(bucketDedup)
 	if err := c.follows(log, dedup); err != nil {
@@ -184,9 +188,9 @@ func putKeys(b *bolt.Bucket, room string, keys []Key) error {
 }
 
 // follows refuses the commit if it does not follow the room's last entry. The
-// log has no gaps, so its end is where After is and After+1 is not; a cursor
-// that steps back would stop at pages that a [Store.Delete] of the same
-// transaction has emptied.
+// log has no gaps, so entry After is the last one if it exists and After+1 does
+// not. A cursor that steps back would be wrong here: it stops at pages that a
+// [Store.Delete] of the same transaction has emptied.
 func (c *Commit) follows(log, dedup *bolt.Bucket) error {
 	if c.After > 0 && !has(log, logKey(c.Room, c.After)) || has(log, logKey(c.Room, c.After+1)) {
 		return fmt.Errorf("%w: entry %d is not the last one of room %q", ErrConflict, c.After, c.Room)
@@ -209,8 +213,8 @@ func (c *Commit) writeTurn(turns *bolt.Bucket) error {
 	return turns.Delete([]byte(c.Room))
 }
 
-// deleteRoom removes everything of a room. An [ErrNotFound] comes before the
-// first change.
+// deleteRoom removes everything of a room. If it returns [ErrNotFound], it has
+// changed nothing.
 func deleteRoom(tx *bolt.Tx, room string) error {
 	removed, err := deletePrefix(tx.Bucket(bucketLog), prefix(room))
 	if err != nil {

@@ -7,14 +7,14 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// One transaction of [indexAll] reads at most so much.
+// Limits of one transaction of [indexAll].
 const (
 	indexingEntries = 10_000
-	indexingBytes   = 32 << 20 // passed by one entry at most
+	indexingBytes   = 32 << 20 // the last entry may exceed it
 )
 
-// addMessages leads from version 3 to 4. The index of the messages that are
-// in the logs is left to [indexAll].
+// addMessages leads from version 3 to 4. [indexAll] then fills the index from the
+// logs.
 func addMessages(tx *bolt.Tx) error {
 	if err := createBuckets(tx, bucketMessages); err != nil {
 		return err
@@ -28,8 +28,8 @@ func indexAll(d *disk, idOf func(Entry) (id string, ok bool)) error {
 	return goOn(d, keyIndexing, func(tx *bolt.Tx, after []byte) ([]byte, error) { return indexEntries(tx, after, idOf) })
 }
 
-// indexEntries indexes the messages of the entries whose keys follow after,
-// and returns the last of these keys, nil after the last of all.
+// indexEntries indexes the messages of the entries whose keys follow after. It
+// returns the last of these keys, or nil if no entry is left.
 func indexEntries(tx *bolt.Tx, after []byte, idOf func(Entry) (string, bool)) ([]byte, error) {
 	if idOf == nil {
 		return nil, nil
@@ -53,8 +53,9 @@ func indexEntries(tx *bolt.Tx, after []byte, idOf func(Entry) (string, bool)) ([
 	return nil, nil
 }
 
-// messageOf returns the message of a row of the log. What is damaged holds
-// none: reads and [Check] tell of it, and must not keep the server from starting.
+// messageOf returns the message that a row of the log holds. A damaged row holds
+// none: reads and [Check] report it, and it must not keep the server from
+// starting.
 func messageOf(k, v []byte, idOf func(Entry) (string, bool)) (room string, key Key, ok bool) {
 	name, number, _ := bytes.Cut(k, []byte{0})
 	data, err := unseal(k, v)

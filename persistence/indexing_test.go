@@ -41,7 +41,7 @@ var version3 = map[string]map[string]string{
 	"charged":   {"a\x00\x00\x00\x00\x01alice": ""},
 }
 
-// wordOf takes an entry "message X" for the message X.
+// wordOf takes an entry "message X" for the message with the id X.
 func wordOf(e Entry) (id string, ok bool) { return strings.CutPrefix(string(e.Data), "message ") }
 
 // rowsOf returns what is in each bucket.
@@ -104,7 +104,7 @@ func TestVersion3IsMigrated(t *testing.T) {
 	}
 }
 
-// What cannot be indexed does not keep a file from being served.
+// Entries that cannot be indexed do not keep the file from being served.
 func TestIndexLeavesOut(t *testing.T) {
 	path := newPath(t)
 	if err := writeRows(path, version3); err != nil {
@@ -129,8 +129,8 @@ func TestIndexLeavesOut(t *testing.T) {
 	}
 }
 
-// killAt is how many entries an indexChild asks about before it dies, in the
-// second transaction.
+// killAt is the entry, in the second transaction, at which an indexChild kills
+// itself.
 const killAt = indexingEntries + indexingEntries/2
 
 // indexChild opens a file of version 3, and kills itself while it is migrated.
@@ -148,7 +148,7 @@ func indexChild(path string) error {
 	return errors.Join(errors.New("not killed"), err)
 }
 
-// What a killed process has indexed is not done again, and nothing is left out.
+// After a kill, indexing goes on where it was, and leaves nothing out.
 func TestIndexingIsResumed(t *testing.T) {
 	path := newPath(t)
 	if err := writeRows(path, version3); err != nil {

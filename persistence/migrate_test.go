@@ -108,7 +108,7 @@ func TestVersion1IsMigrated(t *testing.T) {
 	}
 }
 
-// checkVersion1 finds all of version1 through the API.
+// checkVersion1 checks that the store holds all of version1.
 func checkVersion1(t *testing.T, s *Store) {
 	t.Helper()
 	if got, want := s.Epoch(), "an epoch of version one"; got != want {
@@ -135,13 +135,13 @@ func checkVersion1(t *testing.T, s *Store) {
 	}
 }
 
-// A migration that fails is undone as any transaction is.
+// A migration that fails changes nothing, like any transaction.
 func TestFailedMigrationChangesNothing(t *testing.T) {
 	path := newPath(t)
 	if err := writeVersion1(path); err != nil {
 		t.Fatal(err)
 	}
-	// In the way of the new bucket:
+	// This bucket makes the migration fail, which wants to create it.
 	writeBolt(t, path, func(tx *bolt.Tx) error { return second(tx.CreateBucket(bucketSessions)) })
 	before, err := os.ReadFile(path)
 	if err != nil {

@@ -165,7 +165,7 @@ func drawKeys(t *rapid.T, c Commit, label string) (keys []Key) {
 	return keys
 }
 
-// A machine does the same to a Store and to a model and compares.
+// A machine does the same to a Store and to a model, and compares them.
 type machine struct {
 	path     string
 	store    *Store
@@ -181,7 +181,7 @@ func (m *machine) open(t *rapid.T) {
 	m.store = s
 }
 
-// charges are all that the model has, in the order of the file.
+// charges returns all charges of the model, in the order of the file.
 func (m model) charges() (all []Charge) {
 	for _, r := range m {
 		all = append(all, r.charges...)
@@ -211,7 +211,7 @@ func collect(charges iter.Seq2[Charge, error]) (all []Charge, err error) {
 	return all, nil
 }
 
-// Burst asks for several things at once; they are done in order.
+// Burst queues several requests at once. They are carried out in order.
 func (m *machine) Burst(t *rapid.T) {
 	n := rapid.IntRange(1, 6).Draw(t, "requests")
 	var want []error

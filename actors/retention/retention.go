@@ -151,7 +151,7 @@ func (k *Keeper) shrink(ctx context.Context) (step, time.Duration) {
 			k.Logger.Error("retention: how large is the file", "err", err)
 			break
 		}
-		if usage.Used <= k.Bytes {
+		if usage.UsedBytes <= k.Bytes {
 			k.idle = nil
 			break
 		}

@@ -117,7 +117,7 @@ func inUse(t *testing.T, s *actortest.Server) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return usage.Used
+	return usage.UsedBytes
 }
 
 // A chat that cannot be read, or deleted, does not keep others from it.
@@ -177,7 +177,7 @@ func (m *many) ReadBack(string, uint64) iter.Seq2[persistence.Entry, error] {
 }
 
 func (m *many) Usage() (persistence.Usage, error) {
-	return persistence.Usage{Used: int64(len(m.names) - len(m.gone))}, nil
+	return persistence.Usage{UsedBytes: int64(len(m.names) - len(m.gone))}, nil
 }
 
 func (m *many) Expire(_ context.Context, id chat.RoomID, _ time.Time, _ bool) (bool, error) {
