@@ -72,12 +72,12 @@ func Encoders() room.Encoders {
 
 func (s *Server) start() {
 	s.t.Helper()
-	store, err := persistence.Open(s.path, persistence.Options{Charges: conversation.Charges})
+	store, err := persistence.Open(s.path, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.Log.Store = store
-	if s.Rooms, err = rooms.Start(system.New(s.options.Logger), s.Log, s.options); err != nil {
+	if s.Rooms, err = rooms.Start(system.New(s.options.Logger), s.Log, s.options, rooms.Reads{}); err != nil {
 		s.t.Fatal(err)
 	}
 	synctest.Wait()

@@ -63,11 +63,22 @@ func (v *View) acknowledged(c room.Command, s room.Sent) {
 	switch c := c.(type) {
 	case *room.Send:
 	case *room.Edit:
-		m.Replaces, m.ReplacesSeq = c.Replaces, c.Seq
+		m.Replaces, m.ReplacesSeq = c.Replaces, v.place(c.Replaces)
 	default:
 		return
 	}
 	v.sent(m)
+}
+
+// place returns the number of a message of a person, or 0, which is ahead of all
+// that the client knows.
+func (v *View) place(id chat.MessageID) uint64 {
+	for _, m := range v.Messages {
+		if m.ID == id {
+			return m.Place
+		}
+	}
+	return 0
 }
 
 // sent takes an acknowledgement, which comes instead of an echo and before

@@ -16,9 +16,10 @@ import (
 // the log because of it. It serves to check a file, and to import records. The
 // zero value is the fold of no records; it is not safe for concurrent use.
 type Fold struct {
-	state State
-	keys  map[string]uint64
-	costs map[cost]persistence.Count
+	state    State
+	keys     map[string]uint64
+	messages map[string]uint64
+	costs    map[cost]persistence.Count
 }
 
 // A cost is what a row of the usage is kept under, besides the room.
@@ -49,24 +50,54 @@ func (f *Fold) Add(e persistence.Entry) error {
 		f.charge(charge)
 	}
 	if m, ok := record.Event.(chat.MessageAdded); ok && m.ClientID != "" {
-		if f.keys == nil {
-			f.keys = make(map[string]uint64)
-		}
-		f.keys[string(m.Author.ID)+"\x00"+string(m.ClientID)] = e.Seq
+		bind(&f.keys, string(m.Author.ID)+"\x00"+string(m.ClientID), e.Seq)
+	}
+	if id, ok := IDOf(record); ok {
+		bind(&f.messages, id, e.Seq)
 	}
 	return nil
+}
+
+func bind(names *map[string]uint64, name string, seq uint64) {
+	if *names == nil {
+		*names = make(map[string]uint64)
+	}
+	(*names)[name] = seq
 }
 
 // Row returns the row that lists the chat.
 func (f *Fold) Row() persistence.Chat { return Row(f.state.Chat) }
 
 // Keys returns the idempotency keys of the entries.
-func (f *Fold) Keys() []persistence.Key {
-	keys := make([]persistence.Key, 0, len(f.keys))
-	for _, name := range slices.Sorted(maps.Keys(f.keys)) {
-		keys = append(keys, persistence.Key{Name: name, Seq: f.keys[name]})
+func (f *Fold) Keys() []persistence.Key { return sorted(f.keys) }
+
+// Messages returns the ids of the messages that entries hold. Of two with the
+// same id, which only an import can bring, the newer one counts.
+func (f *Fold) Messages() []persistence.Key { return sorted(f.messages) }
+
+func sorted(names map[string]uint64) []persistence.Key {
+	keys := make([]persistence.Key, 0, len(names))
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		keys = append(keys, persistence.Key{Name: name, Seq: names[name]})
 	}
 	return keys
+}
+
+// IDOf returns the id by which the store finds the message of a record. An
+// imported message may have none, or one that is too long to be found by.
+func IDOf(record chat.Record) (id string, ok bool) {
+	m, ok := record.Message()
+	return string(m.ID), ok && m.ID != "" && len(m.ID) <= persistence.MaxKeyLen
+}
+
+// MessageID returns the id of the message that an entry holds. See
+// [persistence.Options].
+func MessageID(e persistence.Entry) (id string, ok bool) {
+	record, err := chat.DecodeRecord(e.Seq, e.Data)
+	if err != nil {
+		return "", false
+	}
+	return IDOf(record)
 }
 
 func (f *Fold) charge(c persistence.Charge) {
@@ -125,7 +156,8 @@ func Audit(rows persistence.RoomRows) (faults []persistence.Fault) {
 		fault(0, "there is no log of it")
 	default:
 		f.auditRows(rows, fault)
-		f.auditKeys(rows.Keys, fault)
+		auditNames("idempotency key", rows.Keys, f.keys, fault)
+		auditNames("message id", rows.Messages, f.messages, fault)
 		f.auditCharges(rows.Charges, fault)
 	}
 	return faults
@@ -154,17 +186,18 @@ func (f *Fold) auditRows(rows persistence.RoomRows, fault func(uint64, string, .
 	}
 }
 
-func (f *Fold) auditKeys(keys []persistence.Key, fault func(uint64, string, ...any)) {
+// auditNames compares the names that lead to records with those in the log.
+func auditNames(kind string, keys []persistence.Key, log map[string]uint64, fault func(uint64, string, ...any)) {
 	found := make(map[string]bool, len(keys))
 	for _, k := range keys {
 		found[k.Name] = true
-		if f.keys[k.Name] != k.Seq {
-			fault(k.Seq, "an idempotency key leads here, which is not this record's")
+		if log[k.Name] != k.Seq {
+			fault(k.Seq, "the %s that leads here is not this record's", kind)
 		}
 	}
-	for name, seq := range f.keys {
+	for name, seq := range log {
 		if !found[name] {
-			fault(seq, "its idempotency key is missing")
+			fault(seq, "its %s is missing", kind)
 		}
 	}
 }

@@ -21,12 +21,13 @@ var errCrowd = chat.Refuse(chat.CodeInvalid, fmt.Sprintf("a message may address 
 // by is text like any other.
 func (r *Rules) addressed(text string, model chat.ModelID) ([]chat.ModelID, *chat.Error) {
 	var models []chat.ModelID
-	asked := make(map[string]bool) // a text may say one name thousands of times
+	seen := make(map[string]bool)
 	for name := range mentions(text) {
-		if asked[name] {
+		folded := chat.Folded(name)
+		if seen[folded] {
 			continue
 		}
-		asked[name] = true
+		seen[folded] = true
 		if id, ok := r.Models.Named(name); ok && !slices.Contains(models, id) {
 			models = append(models, id)
 		}

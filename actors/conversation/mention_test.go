@@ -59,24 +59,3 @@ func TestMentions(t *testing.T) {
 		}
 	}
 }
-
-// counted counts how often somebody is looked for.
-type counted struct {
-	everybody
-	n *int
-}
-
-func (c counted) Named(name string) (chat.ModelID, bool) {
-	*c.n++
-	return "", false
-}
-
-// A text may say a name as often as it likes: it is looked for once.
-func TestMentionsAreLookedForOnce(t *testing.T) {
-	n := 0
-	rules := conversation.Rules{Models: counted{n: &n}}
-	rules.Addressed(strings.Repeat("@nobody @somebody ", 10000), "m")
-	if n != 2 {
-		t.Errorf("names were looked for %d times, want 2", n)
-	}
-}

@@ -40,7 +40,7 @@ func (r *Room) Started(self *system.Self[Message]) {
 	}
 }
 
-// load reads the room from the log, tells the members what they missed while
+// load reads the room from the log, tells the listeners what they missed while
 // no instance was there to tell them, and turns to what has waited.
 func (r *Room) load() {
 	if r.quarantined {
@@ -142,7 +142,7 @@ func (r *Room) tryAgain() {
 }
 
 // committed takes the log's answer to a proposal: the senders are answered, and
-// then the members told, in the order of the log.
+// then the listeners told, in the order of the log.
 func (r *Room) committed(m *committed) {
 	r.inFlight--
 	if m.err != nil {
@@ -205,7 +205,7 @@ func (r *Room) happened(e chat.Event) {
 	}
 }
 
-// publish tells the members a record, unless an instance before this one has.
+// publish tells the listeners a record, unless an instance before this one has.
 func (r *Room) publish(record chat.Record) {
 	p := Publication{Room: r.id, Seq: record.Seq, Notice: record}
 	if m, ok := record.Event.(chat.MessageAdded); ok {
@@ -213,7 +213,7 @@ func (r *Room) publish(record chat.Record) {
 		delete(r.authors, m.MessageID)
 	}
 	r.follow(record.Event)
-	r.members.publish(p)
+	r.audience.publish(p)
 	r.published = record.Seq
 }
 

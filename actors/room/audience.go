@@ -7,7 +7,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// An Encoder gives what a room tells its form on one wire, once for all members
+// An Encoder gives what a room tells its form on one wire, once for all listeners
 // that use it. A room makes one for each wire that is in use there; it is asked
 // on the room's goroutine only.
 type Encoder interface {
@@ -16,53 +16,54 @@ type Encoder interface {
 	Encode(id chat.RoomID, n chat.Notice) any
 }
 
-// Encoders makes encoders, by the names that members ask for.
+// Encoders makes encoders, by the names that a [Join] may have.
 type Encoders map[string]func() Encoder
 
-// A Publication is what a room tells all members that use one encoder. It is
-// shared by them and must not be changed.
+// A Publication is what a room tells all listeners that use one encoder. They
+// share it, and must not change it.
 type Publication struct {
 	Room    chat.RoomID
 	Seq     uint64      // of the record; 0 for what is not recorded
-	Author  Address     // who asked for the record, if it is a message and its room knows
-	Notice  chat.Notice // with a [chat.Removal] the membership ends
+	Author  Address     // of a message that was just said; zero if the room does not know any more
+	Notice  chat.Notice // after a [chat.Removal] the address listens no more
 	Encoded any
 }
 
-// An audience is the members of a room, by the encoders that they use.
-type audience []*listeners
+// An audience is the addresses that listen to a room: those that have joined it
+// and have not left. They are sorted by the encoders that they use.
+type audience []*channel
 
-// listeners are the members that use one encoder.
-type listeners struct {
-	encoder string
-	encode  Encoder
-	members map[Address]member
+// A channel is the listeners that use one encoder.
+type channel struct {
+	name      string // of the encoder
+	encoder   Encoder
+	listeners map[Address]listener
 }
 
-type member struct {
+type listener struct {
 	user      chat.User
 	recipient Recipient
 }
 
-// admit makes the address a member, or changes its encoder.
-func (a *audience) admit(address Address, m member, encoder string, make func() Encoder) {
-	if m.recipient == nil {
-		return // has gone already
+// admit has the address listen, or changes its encoder.
+func (a *audience) admit(address Address, l listener, encoder string, make func() Encoder) {
+	if l.recipient == nil {
+		return // it was closed meanwhile
 	}
 	a.dismiss(address)
-	i := slices.IndexFunc(*a, func(l *listeners) bool { return l.encoder == encoder })
+	i := slices.IndexFunc(*a, func(c *channel) bool { return c.name == encoder })
 	if i < 0 {
 		i = len(*a)
-		*a = append(*a, &listeners{encoder, make(), map[Address]member{}})
+		*a = append(*a, &channel{encoder, make(), map[Address]listener{}})
 	}
-	(*a)[i].members[address] = m
+	(*a)[i].listeners[address] = l
 }
 
-// dismiss ends a membership, if there is one. An encoder that nobody uses goes too.
+// dismiss lets the address go, if it listens. An encoder that nobody uses goes too.
 func (a *audience) dismiss(address Address) {
-	for i, l := range *a {
-		if _, in := l.members[address]; in {
-			if delete(l.members, address); len(l.members) == 0 {
+	for i, c := range *a {
+		if _, listens := c.listeners[address]; listens {
+			if delete(c.listeners, address); len(c.listeners) == 0 {
 				*a = slices.Delete(*a, i, i+1)
 			}
 			return
@@ -70,30 +71,32 @@ func (a *audience) dismiss(address Address) {
 	}
 }
 
-// users lists the members, each user once, in the order of their ids.
+// users returns who listens, each user once, in the order of their ids.
 func (a audience) users() []chat.User {
 	var users []chat.User
-	for _, l := range a {
-		for _, m := range l.members {
-			users = append(users, m.user)
+	for _, c := range a {
+		for _, l := range c.listeners {
+			users = append(users, l.user)
 		}
 	}
 	slices.SortFunc(users, func(a, b chat.User) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return slices.CompactFunc(users, func(a, b chat.User) bool { return a.ID == b.ID })
 }
 
-// publish tells all members, encoding once for each encoder.
+// publish tells all listeners, encoding once for each encoder.
 func (a audience) publish(p Publication) {
-	for _, l := range a {
-		if encoded := l.encode.Encode(p.Room, p.Notice); encoded != nil {
-			p := p
-			p.Encoded = encoded
-			for _, m := range l.members {
-				m.recipient.Deliver(&p)
-			}
+	for _, c := range a {
+		encoded := c.encoder.Encode(p.Room, p.Notice)
+		if encoded == nil {
+			continue
+		}
+		p := p
+		p.Encoded = encoded
+		for _, l := range c.listeners {
+			l.recipient.Deliver(&p)
 		}
 	}
 }
 
-// tell tells the members what is not recorded.
-func (r *Room) tell(n chat.Notice) { r.members.publish(Publication{Room: r.id, Notice: n}) }
+// tell tells the listeners what is not recorded.
+func (r *Room) tell(n chat.Notice) { r.audience.publish(Publication{Room: r.id, Notice: n}) }

@@ -61,6 +61,6 @@ func repeatsTools() bool { return bug == "restart-turn-with-tool" }
 // forgetMembers is called when the room restarts.
 func (l *lasting) forgetMembers() {
 	if bug == "lose-member-on-restart" {
-		l.members = nil
+		l.audience = nil
 	}
 }

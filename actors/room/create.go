@@ -1,6 +1,7 @@
 package room
 
 import (
+	"parlor/actors/access"
 	"parlor/protocol/chat"
 )
 
@@ -8,21 +9,18 @@ var (
 	errNoRoom     = chat.Refuse(chat.CodeNotFound, "there is no such room")
 	errLost       = chat.Refuse(chat.CodeInternal, "the server failed on this command")
 	errHung       = chat.Refuse(chat.CodeBusy, "the room does not answer")
-	errForbidden  = chat.Refuse(chat.CodeForbidden, "you are not a member of this chat")
-	errNoEncoder  = chat.Refuse(chat.CodeInvalid, "the server does not know the wire of this member")
+	errNoEncoder  = chat.Refuse(chat.CodeInvalid, "the server does not know the wire that you speak")
 	errDeleting   = chat.Refuse(chat.CodeBusy, "the chat is being deleted")
+	errNoAnswer   = chat.Refuse(chat.CodeNotFound, "there is no such message")
 	errUnreadable = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
 )
 
-// admit returns why the caller may not do anything in this room, or nil.
-func (r *Room) admit(c Caller) *chat.Error {
-	switch {
-	case !r.records.head.Exists() || r.deleting:
+// admit returns why the caller may not do that in this room, or nil.
+func (r *Room) admit(c Caller, a access.Action) *chat.Error {
+	if !r.records.head.Exists() || r.deleting {
 		return errNoRoom
-	case !r.Allows(r.records.head.Chat, c.User.ID):
-		return errForbidden
 	}
-	return nil
+	return r.Access.Check(r.records.head.Chat, c.User, a)
 }
 
 // Create makes the chat if there is none, and answers with a [Created] either way.
@@ -39,11 +37,16 @@ const creation = "created"
 func (c *Create) do(r *Room) {
 	head, shown := &r.records.head, &r.records.shown
 	model, ok := r.Models.Model(c.ModelID)
+	action := access.Create
+	if head.Exists() {
+		action = access.Read // the caller is only told what is there
+	}
+	refusal := r.Access.Check(head.Chat, c.User, action)
 	switch {
 	case r.deleting:
 		r.refuse(c.Caller, errDeleting)
-	case head.Exists() && !r.Allows(head.Chat, c.User.ID):
-		r.refuse(c.Caller, errForbidden)
+	case refusal != nil:
+		r.refuse(c.Caller, refusal)
 	case shown.Exists():
 		r.reply(c.Caller, Created{shown.Chat})
 	case head.Exists(): // on its way to the disk: answered together with that
@@ -59,7 +62,7 @@ func (c *Create) do(r *Room) {
 	}
 }
 
-// Join makes the caller's address a member: from the answer, a [Joined], on
+// Join makes the caller's address a listener: from the answer, a [Joined], on
 // it gets every publication, as [Options.Encoders] encodes it under that name.
 // Joining again only changes the encoder.
 type Join struct {
@@ -68,7 +71,7 @@ type Join struct {
 }
 
 func (c *Join) do(r *Room) {
-	refusal := r.admit(c.Caller)
+	refusal := r.admit(c.Caller, access.Read)
 	shown := &r.records.shown
 	switch {
 	case refusal != nil:
@@ -81,9 +84,9 @@ func (c *Join) do(r *Room) {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	r.members.admit(c.Address, member{c.User, r.Directory.find(c.Address)}, c.Encoder, r.Encoders[c.Encoder])
+	r.audience.admit(c.Address, listener{c.User, r.Directory.find(c.Address)}, c.Encoder, r.Encoders[c.Encoder])
 	joined := Joined{
-		Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq, Members: r.members.users(),
+		Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq, Members: r.audience.users(),
 	}
 	for _, t := range shown.Turns {
 		if t.Attempt == 0 {
@@ -95,11 +98,11 @@ func (c *Join) do(r *Room) {
 	r.reply(c.Caller, joined)
 }
 
-// Leave ends the membership of the caller's address; nothing happens if there is none.
+// Leave has the caller's address listen no more; nothing happens if it does not.
 type Leave struct{ Caller }
 
 func (c *Leave) do(r *Room) {
-	r.members.dismiss(c.Address)
+	r.audience.dismiss(c.Address)
 	r.reply(c.Caller, Left{})
 }
 
@@ -110,7 +113,7 @@ type Configure struct {
 }
 
 func (c *Configure) do(r *Room) {
-	refusal := r.admit(c.Caller)
+	refusal := r.admit(c.Caller, access.Configure)
 	info := r.records.head.Chat
 	if refusal == nil {
 		info.Settings, refusal = c.Changes.Apply(info.Settings)

@@ -3,6 +3,7 @@ package room
 import (
 	"time"
 
+	"parlor/actors/access"
 	"parlor/protocol/chat"
 )
 
@@ -12,7 +13,7 @@ type Delete struct{ Caller }
 // do deletes the chat behind everything that was handed to the log before and
 // with nothing behind it: nothing is admitted or advanced meanwhile.
 func (c *Delete) do(r *Room) {
-	if refusal := r.admit(c.Caller); refusal != nil {
+	if refusal := r.admit(c.Caller, access.Delete); refusal != nil {
 		r.refuse(c.Caller, refusal)
 		return
 	}
@@ -24,7 +25,7 @@ func (c *Delete) do(r *Room) {
 type Expire struct {
 	Caller
 	Before time.Time
-	Unused bool // keep a chat that has members, or a turn that has not ended
+	Unused bool // keep a chat that has listeners, or a turn that has not ended
 }
 
 // do looks at the log: the state does not know when its last record was.
@@ -50,7 +51,7 @@ func (c *Expire) do(r *Room) {
 }
 
 func (r *Room) remove(c Caller) {
-	if ends := r.moment().StopAll(c.User.ID); len(ends) > 0 { // no member is left with a turn
+	if ends := r.moment().StopAll(c.User.ID); len(ends) > 0 { // no listener is left with a turn
 		r.stage.stop(ends)
 		r.records.record(ends...)
 	}
@@ -81,7 +82,7 @@ func (r *Room) deleted(m *deleted) {
 	} else {
 		r.reply(m.by, Deleted{})
 		r.tell(chat.Removal{})
-		r.members, r.published = nil, unknown
+		r.audience, r.published = nil, unknown
 		clear(r.authors)
 	}
 	r.stage.letGo()

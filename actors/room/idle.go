@@ -9,7 +9,7 @@ func (*idleTick) roomMessage() {}
 
 // busy reports whether somebody or something needs this room in memory.
 func (r *Room) busy() bool {
-	return r.quarantined || len(r.members) > 0 || len(r.records.head.Turns) > 0 || r.stage.attempt != nil ||
+	return r.quarantined || len(r.audience) > 0 || len(r.records.head.Turns) > 0 || r.stage.attempt != nil ||
 		r.title.making() || r.inFlight > 0 || len(r.stage.voice.Unheard()) > 0
 }
 

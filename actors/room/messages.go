@@ -65,7 +65,7 @@ type (
 	// Created tells about the chat, which may have been there before.
 	Created struct{ Chat chat.Info }
 
-	// Joined is what a new member has to know: what follows Seq, and what
+	// Joined is what a new listener has to know: what follows Seq, and what
 	// follows the text so far, reaches it as publications.
 	Joined struct {
 		Chat    chat.Info

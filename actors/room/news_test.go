@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/protocol/assistant"
@@ -17,7 +18,7 @@ var busy = chat.Refuse(chat.CodeProviderError, "busy")
 // Members are told at once that a provider has failed and is asked again, and
 // how it fares; nothing of it is recorded, and the SPA hears nothing.
 func TestNewsOfTheProvider(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, page := s.User("alice"), s.User("page")
 		alice.Create(theChat)
 		alice.Do(theChat, &room.Join{Encoder: assistant.Documented.String()})
@@ -52,7 +53,7 @@ func TestFallbackIsRecorded(t *testing.T) {
 		{"stopped", actortest.Hang("so far"), chat.StateStopped},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+			actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 				alice, late := s.User("alice"), s.User("late")
 				alice.Create(theChat)
 				alice.Join(theChat)

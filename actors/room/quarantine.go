@@ -22,7 +22,7 @@ func (l *lasting) restarted(limit int) {
 }
 
 // isolate keeps a room that fails again and again from doing so. It stays in
-// memory and reads nothing: its members are told, so that nobody waits for an
+// memory and reads nothing: its listeners are told, so that nobody waits for an
 // answer, commands are refused, and history is read past it, until an operator
 // releases it or the server starts anew.
 func (r *Room) isolate() {
@@ -34,7 +34,7 @@ func (r *Room) isolate() {
 // with a [Released].
 type Release struct{ Caller }
 
-// do lets the room try again, with its members.
+// do lets the room try again, with its listeners.
 func (c *Release) do(r *Room) {
 	was := r.quarantined
 	r.quarantined, r.restarts = false, nil
@@ -45,7 +45,7 @@ func (c *Release) do(r *Room) {
 	}
 }
 
-// follow remembers which answer members are told of.
+// follow remembers which answer listeners are told of.
 func (l *lasting) follow(e chat.Event) {
 	switch e := e.(type) {
 	case chat.TurnStarted:

@@ -89,7 +89,7 @@ func (r *recorder) replay(ctx context.Context) error {
 }
 
 // restore takes the state from the last snapshot, so that only what follows it
-// is read from the log, unless there is none, or members have to be told
+// is read from the log, unless there is none, or listeners have to be told
 // something that it holds.
 func (r *recorder) restore() error {
 	seq, b, err := r.Log.Snapshot(string(r.id))
@@ -108,8 +108,22 @@ func (r *recorder) message(seq uint64) (chat.Message, error) {
 	return conversation.MessageOf(context.Background(), r.Log.Read(string(r.id), seq-1))
 }
 
+// find returns a message that is on disk, or none if there is no such. It costs
+// a look-up, and reading one record.
+func (r *recorder) find(id chat.MessageID) (m chat.Message, refusal *chat.Error) {
+	seq, ok, err := r.Log.Message(string(r.id), string(id))
+	if err == nil && ok {
+		m, err = r.message(seq)
+	}
+	if err != nil {
+		r.log.Error("find a message", "message", id, "err", err)
+		return m, errUnreadable
+	}
+	return m, nil
+}
+
 // propose hands events to the log and folds them into head. The caller gets
-// body as the answer once they are on disk: ahead of what members are told of
+// body as the answer once they are on disk: ahead of what listeners are told of
 // the message among them, or of the first event, and behind all that was before.
 func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event) *proposal {
 	before := r.head.Clone()
@@ -130,6 +144,9 @@ func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event)
 		}
 		p.records = append(p.records, record)
 		commit.Entries = append(commit.Entries, data)
+		if id, ok := conversation.IDOf(record); ok {
+			commit.Messages = append(commit.Messages, persistence.Key{Name: id, Seq: record.Seq})
+		}
 	}
 	if key != "" {
 		r.await(key, p)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/persistence"
@@ -18,7 +19,7 @@ import (
 // A client id is accepted once: a repeat gets the first one's answer, while
 // that is pending, later, and after a restart of the server.
 func TestSendIsIdempotent(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, tab, bob := s.User("alice"), s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		send := func(u *actortest.User) uint64 {

@@ -2,9 +2,9 @@
 //
 //	command → conversation decides on head → log.Append ┐
 //	                                                     │ fsync, shared by all rooms
-//	members ← publish ← fold into shown ← committed ─────┘
+//	listeners ← publish ← fold into shown ← committed ─────┘
 //
-//	turn.Attempt: provider stream → notices → members;  its end → the same path as a command
+//	turn.Attempt: provider stream → notices → listeners;  its end → the same path as a command
 //
 // # Recorded before shown
 //
@@ -39,6 +39,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"parlor/actors/access"
 	"parlor/actors/conversation"
 	"parlor/actors/ledger"
 	"parlor/actors/system"
@@ -63,8 +64,10 @@ type Log interface {
 	Read(room string, after uint64) iter.Seq2[persistence.Entry, error]
 	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
 
-	// Lookup returns the entry that an idempotency key led to.
+	// Lookup returns the entry that an idempotency key led to, Message the one
+	// that holds a message.
 	Lookup(room, key string) (seq uint64, ok bool, err error)
+	Message(room, id string) (seq uint64, ok bool, err error)
 
 	// Snapshot returns the last state that a commit carried and the number of
 	// the entry that it was made at, zero if there is none; Text what commits
@@ -83,8 +86,8 @@ type Options struct {
 	Directory *Directory   // of those who send commands. Nil is empty
 	Logger    *slog.Logger // nil discards
 
-	// Shared lets every user into every chat: development mode.
-	Shared bool
+	// Access says who may do what. The zero value lets the owner of a chat in.
+	Access access.Policy
 
 	// TurnPolicy is that of chats which have none. Empty means [chat.PolicyQueue].
 	TurnPolicy chat.Policy
@@ -127,7 +130,7 @@ type Options struct {
 	MaxUnheard      int           // messages that are being written down; past it another is refused as busy. Zero means 8
 	HearTimeout     time.Duration // until what was said must have been understood. Zero means 10 seconds
 	LineIdle        time.Duration // without use, until a session with a model ends. Zero means 2 minutes
-	IdleTimeout     time.Duration // without members and work, until passivation. Zero means 5 minutes
+	IdleTimeout     time.Duration // without listeners and work, until passivation. Zero means 5 minutes
 
 	// The parts of the options that other packages need.
 	rules  *conversation.Rules
@@ -195,11 +198,6 @@ func def[T comparable](v *T, value T) {
 	}
 }
 
-// Allows reports whether user may read and take part in the chat.
-func (o *Options) Allows(info chat.Info, user chat.UserID) bool {
-	return o.Shared || info.Owner == user
-}
-
 // now is the time as records keep it.
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
@@ -224,21 +222,21 @@ type Room struct {
 	quiet       *conversation.Plan // what was said quietly last, by this instance
 }
 
-// lasting is what a restart of the room does not lose: its members, how much
+// lasting is what a restart of the room does not lose: its listeners, how much
 // of the log they have been told, and what it waits for.
 type lasting struct {
 	id       chat.RoomID
-	members  audience
+	audience audience
 	authors  map[chat.MessageID]Address // of messages that are not published
 	children int                        // how many were started: attempts, lines to models, titles
 
-	published  uint64      // the last record that the members were told
+	published  uint64      // the last record that the listeners were told
 	answerable []*proposal // are on disk, and their callers are not answered yet
 	inFlight   int         // commits and deletions that the log has not answered
 	deleting   bool
 
 	pulse       *Pulse
-	answering   chat.TurnStarted // what members were told of and have not been told the end of
+	answering   chat.TurnStarted // what listeners were told of and have not been told the end of
 	streamed    []byte           // what they were told of its answer
 	restarts    []time.Time      // of late
 	quarantined bool

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"parlor/actors/access"
 	"parlor/actors/conversation"
 	"parlor/protocol/chat"
 )
@@ -19,7 +20,7 @@ type Send struct {
 
 func (c *Send) do(r *Room) {
 	r.beforeSend(c)
-	r.say(c.Caller, c.ClientID, func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
+	r.say(c.Caller, access.Send, c.ClientID, func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
 		return m.Say(conversation.Utterance{
 			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID,
 			Correlation: c.Correlation, Policy: c.Policy, Quiet: c.Quiet,
@@ -27,35 +28,30 @@ func (c *Send) do(r *Room) {
 	})
 }
 
-// Edit says something anew: the message that is record Seq, and all that
-// followed it, is no longer part of the conversation, and what answers any of
-// it is stopped. Like a Send that is queued it is answered with a [Sent].
+// Edit says something anew: the message that it replaces, and all that
+// followed, is no longer part of the conversation, and what answers any of it is
+// stopped. Like a Send that is queued it is answered with a [Sent].
 type Edit struct {
 	Caller
 	Replaces chat.MessageID // the caller's own
-	Seq      uint64
 	Content  string
 	ModelID  chat.ModelID  // empty: the chat's current model
 	ClientID chat.ClientID // empty: not idempotent
 }
 
 func (c *Edit) do(r *Room) {
-	r.say(c.Caller, c.ClientID, func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
-		old, err := r.records.message(c.Seq)
-		switch {
-		case err != nil:
-			r.log.Error("read a message that is edited", "err", err)
-			return nil, errUnreadable
-		case old.ID != c.Replaces:
-			return nil, conversation.ErrNoMessage
+	r.say(c.Caller, access.Edit, c.ClientID, func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
+		old, refusal := r.records.find(c.Replaces)
+		if refusal != nil {
+			return nil, refusal
 		}
 		return m.Edit(conversation.Utterance{By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID}, old)
 	})
 }
 
 // say records what the caller says, once, unless it is refused.
-func (r *Room) say(c Caller, id chat.ClientID, plan func(conversation.Moment) (*conversation.Plan, *chat.Error)) {
-	if refusal := r.admit(c); refusal != nil {
+func (r *Room) say(c Caller, a access.Action, id chat.ClientID, plan func(conversation.Moment) (*conversation.Plan, *chat.Error)) {
+	if refusal := r.admit(c, a); refusal != nil {
 		r.refuse(c, refusal)
 		return
 	}
@@ -119,7 +115,7 @@ func (r *Room) repeated(c Caller, key string) bool {
 type Respond struct{ Caller }
 
 func (c *Respond) do(r *Room) {
-	if refusal := r.admit(c.Caller); refusal != nil {
+	if refusal := r.admit(c.Caller, access.Send); refusal != nil {
 		r.refuse(c.Caller, refusal)
 		return
 	}
@@ -196,7 +192,7 @@ func (c *CommitAudio) do(r *Room) {
 
 // speak does something with what the caller says to the chat's model.
 func (r *Room) speak(c Caller, id chat.MessageID, do func(chat.ModelID) *chat.Error) {
-	refusal := r.admit(c)
+	refusal := r.admit(c, access.Send)
 	if refusal == nil {
 		refusal = do(r.records.head.Chat.ModelID)
 	}

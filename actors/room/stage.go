@@ -119,7 +119,7 @@ func (s *stage) stop(events []chat.Event) {
 	}
 }
 
-// restore takes what is left of an answer that was cut: what the members were
+// restore takes what is left of an answer that was cut: what the listeners were
 // told, unless the server itself was cut and only what was saved is.
 func (s *stage) restore() {
 	r, answering := s.r, s.r.answering
@@ -139,7 +139,7 @@ func (s *stage) restore() {
 	s.cut = text
 }
 
-// close ends everything on the stage. The next instance has to know what members
+// close ends everything on the stage. The next instance has to know what listeners
 // saw of an answer.
 func (s *stage) close() {
 	if s.attempt != nil {
@@ -161,7 +161,7 @@ func (s *stage) answer(t chat.Turn) conversation.Answer {
 	return conversation.Answer{}
 }
 
-// show returns a turn that is recorded as started and not as ended, as members
+// show returns a turn that is recorded as started and not as ended, as listeners
 // see it.
 func (s *stage) show(t chat.Turn) *Running {
 	if s.runs(t.ID) {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/actors/title"
@@ -40,7 +41,7 @@ func onlyTitle(t *testing.T, s *actortest.Server, want string) chat.Configured {
 // The model is asked once, when the first turn has completed, and the owner is
 // charged. Turns do not wait for it.
 func TestTitle(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true, Titles: title.Policy{On: true, Model: actortest.OtherModel}}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, Titles: title.Policy{On: true, Model: actortest.OtherModel}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)

@@ -1,21 +1,29 @@
 package room
 
-import "parlor/protocol/chat"
+import (
+	"cmp"
 
-// Regenerate asks for another answer to a message that is in the log, from the
-// model. It is answered with a [Queued].
+	"parlor/actors/access"
+	"parlor/protocol/chat"
+)
+
+// Regenerate asks for another answer to the message that an answer was given to.
+// It is answered with a [Queued].
 type Regenerate struct {
 	Caller
-	Prompt    chat.MessageID
-	PromptSeq uint64
-	ModelID   chat.ModelID
+	Answer  chat.MessageID
+	ModelID chat.ModelID // empty: the one that gave the answer
 }
 
 func (c *Regenerate) do(r *Room) {
-	refusal := r.admit(c.Caller)
+	refusal := r.admit(c.Caller, access.Regenerate)
 	var turn chat.TurnQueued
+	var answer chat.Message
 	if refusal == nil {
-		turn, refusal = r.moment().Regenerate(c.User.ID, c.Prompt, c.PromptSeq, c.ModelID)
+		answer, refusal = r.answerOf(c.Answer)
+	}
+	if refusal == nil {
+		turn, refusal = r.moment().Regenerate(c.User.ID, answer.Prompt, answer.PromptSeq, cmp.Or(c.ModelID, answer.ModelID))
 	}
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
@@ -23,6 +31,26 @@ func (c *Regenerate) do(r *Room) {
 	}
 	r.records.propose(c.Caller, "", Queued{turn.TurnID}, turn)
 	r.advance()
+}
+
+// answerOf returns an answer that is on disk, with the place of its prompt, which
+// old records do not say.
+func (r *Room) answerOf(id chat.MessageID) (chat.Message, *chat.Error) {
+	m, refusal := r.records.find(id)
+	switch {
+	case refusal != nil:
+		return m, refusal
+	case m.Role != chat.RoleAssistant:
+		return m, errNoAnswer
+	case m.PromptSeq > 0:
+		return m, nil
+	}
+	prompt, refusal := r.records.find(m.Prompt)
+	if refusal == nil && prompt.Seq == 0 {
+		refusal = errNoAnswer
+	}
+	m.PromptSeq = prompt.Seq
+	return m, refusal
 }
 
 // StopTurn stops a turn, running or queued; without a TurnID the one that
@@ -36,7 +64,7 @@ type StopTurn struct {
 // do ends the turn at once, whatever its provider does: what arrives from it
 // later belongs to no turn and is dropped.
 func (c *StopTurn) do(r *Room) {
-	refusal := r.admit(c.Caller)
+	refusal := r.admit(c.Caller, access.Stop)
 	var events []chat.Event
 	var stopped chat.TurnID
 	if refusal == nil {

@@ -26,7 +26,7 @@ type call struct {
 
 func onCall(t *testing.T, o room.Options, f func(c *call)) {
 	t.Helper()
-	o.Shared = true
+	o.Access.Shared = true
 	actortest.Run(t, o, func(t *testing.T, s *actortest.Server) {
 		c := &call{s, t, s.User("alice")}
 		c.alice.Do(theChat, &room.Create{Chat: theChat, ModelID: actortest.ListeningModel})
@@ -477,7 +477,7 @@ func TestSpeechForAModelThatReads(t *testing.T) {
 		c.asked()
 		c.alice.Stop(theChat, "")
 		c.heard(question, "what time is it?")
-		c.alice.Do(theChat, &room.Regenerate{Prompt: question, ModelID: actortest.Model})
+		c.alice.Do(theChat, &room.Regenerate{Answer: answerTo(c.Server, theChat, question), ModelID: actortest.Model})
 		if got := c.history(); got[len(got)-1] != `assistant completed "You said: what time is it?"` {
 			t.Errorf("history is %q", got)
 		}

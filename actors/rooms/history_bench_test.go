@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/actors/rooms"
@@ -75,8 +76,8 @@ func benchmarkTurn(b *testing.B, speakers int, history [][]byte) {
 	id := chat.ID("the-chat")
 	start := func() *rooms.Rooms {
 		r, err := rooms.Start(system.New(nil), log, room.Options{
-			Models: a, Provider: a, Shared: true, Encoders: actortest.Encoders(), IdleTimeout: time.Hour,
-		})
+			Models: a, Provider: a, Access: access.Policy{Shared: true}, Encoders: actortest.Encoders(), IdleTimeout: time.Hour,
+		}, rooms.Reads{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -86,7 +87,7 @@ func benchmarkTurn(b *testing.B, speakers int, history [][]byte) {
 	r.Tell(id.Room(), &room.Create{Caller: room.Caller{User: chat.User{ID: "user-0"}}, Chat: id, ModelID: actortest.Model})
 	<-log.happened
 	r.Close(context.Background())
-	write(b, store, string(id.Room()), history)
+	addEntries(b, store, string(id.Room()), history)
 	r = start()
 	defer r.Close(context.Background())
 	turns := 0
@@ -115,8 +116,8 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// write adds entries to a room's log, which has one.
-func write(b *testing.B, store *persistence.Store, room string, entries [][]byte) {
+// addEntries adds entries to a room's log, which has one.
+func addEntries(b *testing.B, store *persistence.Store, room string, entries [][]byte) {
 	failed := make(chan error, 1)
 	for after := uint64(1); len(entries) > 0; {
 		n := min(len(entries), 1000)

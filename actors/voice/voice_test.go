@@ -45,6 +45,14 @@ func wantNotes(t *testing.T, e *ears, want ...string) {
 	}
 }
 
+// wantSameNotes is wantNotes in any order.
+func wantSameNotes(t *testing.T, e *ears, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(e.noted()))); diff != "" {
+		t.Errorf("the provider was told (-want +got):\n%s", diff)
+	}
+}
+
 func wantCode(t *testing.T, what string, refusal *chat.Error, want chat.Code) {
 	t.Helper()
 	var got chat.Code
@@ -191,18 +199,13 @@ func TestIdleLine(t *testing.T) {
 	})
 }
 
-// A line to another model takes the place of the one that there is; a model that
-// reads needs none.
+// What a session says that is gone is not heard.
 func TestLineIsReplaced(t *testing.T) {
 	speaking(t, func(r *room, e *ears) {
 		r.commit("alice", "ear", "m")
+		wantNotes(t, e, "session with ear", "chat.AudioCommit")
 		r.do(func() { r.voice.LineTo("ear-2") })
-		notes := e.noted() // nobody waits for the end of the old one
-		for _, want := range []string{"end of a session with ear", "session with ear-2"} {
-			if !slices.Contains(notes, want) {
-				t.Errorf("no %s, in %q", want, notes)
-			}
-		}
+		wantSameNotes(t, e, "end of a session with ear", "session with ear-2") // neither waits for the other
 		r.do(func() {
 			if r.voice.Model() != "ear-2" || r.voice.LineTo("eye") != nil || r.voice.Model() != "ear-2" {
 				t.Errorf("there is a line to %q", r.voice.Model())

@@ -115,6 +115,9 @@ func history(id chat.ID, messages int) persistence.Commit {
 			panic("parlor-bench: encode a record: " + err.Error())
 		}
 		c.Entries = append(c.Entries, entry)
+		if id, ok := conversation.MessageID(persistence.Entry{Seq: uint64(i + 1), Data: entry}); ok {
+			c.Messages = append(c.Messages, persistence.Key{Name: id, Seq: uint64(i + 1)})
+		}
 	}
 	return c
 }

@@ -97,11 +97,11 @@ func check(path string, out io.Writer) error {
 // checkingOf is how files are checked: also for what their rows mean.
 func checkingOf(report func(persistence.Fault)) persistence.Checking {
 	return persistence.Checking{
-		Options: persistence.Options{Charges: conversation.Charges},
+		Options: persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID},
 		Report:  report,
 		Room:    conversation.Audit,
 		Session: func(_ string, value []byte) error {
-			return json.Unmarshal(value, new(recovery.Session))
+			return json.Unmarshal(value, new(recovery.Seat))
 		},
 	}
 }

@@ -47,7 +47,7 @@ func (c *importCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 		return fmt.Errorf("import: %w", err)
 	}
 	defer in.Close()
-	store, err := persistence.Open(s.Data, persistence.Options{Charges: conversation.Charges, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
+	store, err := persistence.Open(s.Data, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
 	if errors.Is(err, persistence.ErrLocked) {
 		return fmt.Errorf("%w; stop the server first", err)
 	}
@@ -145,7 +145,10 @@ type importedChat struct {
 
 func (c *importedChat) commit() persistence.Commit {
 	row, open := c.fold.Row(), c.fold.Open()
-	return persistence.Commit{Room: row.Room, Entries: c.entries, Keys: c.fold.Keys(), Chat: &row, Turn: &open, Charges: c.fold.Charges()}
+	return persistence.Commit{
+		Room: row.Room, Entries: c.entries, Keys: c.fold.Keys(), Messages: c.fold.Messages(),
+		Chat: &row, Turn: &open, Charges: c.fold.Charges(),
+	}
 }
 
 // complete reports what is wrong with the chat once its records have come.

@@ -141,7 +141,10 @@ func TestCheckTellsWhatDisagrees(t *testing.T) {
 		"there is no log":                          {Chat: &row},
 		"an open turn is noted: true":              {Entries: [][]byte{created}, Chat: &row, Turn: &open},
 		"record 2: its idempotency key is missing": {Entries: [][]byte{created, said}, Chat: &row},
-		"record 1: an idempotency key leads":       {Entries: [][]byte{created, said}, Chat: &row, Keys: []persistence.Key{{Name: "alice\x00c", Seq: 1}}},
+		"record 1: the idempotency key that leads": {Entries: [][]byte{created, said}, Chat: &row, Keys: []persistence.Key{{Name: "alice\x00c", Seq: 1}}},
+		"record 2: its message id is missing":      {Entries: [][]byte{created, said}, Chat: &row},
+		"record 1: the message id that leads":      {Entries: [][]byte{created, said}, Chat: &row, Messages: []persistence.Key{{Name: "m", Seq: 1}}},
+		"record 2: the message id that leads":      {Entries: [][]byte{created, said}, Chat: &row, Messages: []persistence.Key{{Name: "m", Seq: 2}, {Name: "other", Seq: 2}}},
 		"record 1: decode record 1":                {Entries: [][]byte{[]byte("x")}},
 		"record 2: record 2: a chat is":            {Entries: [][]byte{created, created}},
 	} {

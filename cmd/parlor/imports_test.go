@@ -24,12 +24,14 @@ var mayImport = map[string][]string{
 	"cmd":         {"protocol", "persistence", "transport", "actors"},
 }
 
-// wires are the packages that know how clients are spoken to. Rooms know none.
+// wires are the packages that know how clients are spoken to. Rooms know none, nor
+// does what lets clients come back, to whatever namespace.
 var wires = []string{"parlor/protocol/assistant", "parlor/protocol/socketio", "parlor/protocol/engineio"}
 
 // never are imports that break the direction inside a tree.
 var never = map[string][]string{
 	"actors/system":       {"parlor/actors/", "parlor/protocol/", "parlor/persistence"},
+	"actors/access":       append([]string{"parlor/actors/", "parlor/persistence"}, wires...),
 	"actors/room":         append([]string{"parlor/actors/rooms", "parlor/actors/session", "parlor/actors/assistant"}, wires...),
 	"actors/turn":         append([]string{"parlor/actors/room", "parlor/actors/voice", "parlor/actors/session"}, wires...),
 	"actors/voice":        append([]string{"parlor/actors/room", "parlor/actors/session"}, wires...),
@@ -37,6 +39,8 @@ var never = map[string][]string{
 	"actors/conversation": append([]string{"parlor/actors/", "os", "net", "net/http", "sync", "log/slog"}, wires...),
 	"actors/rooms":        append([]string{"parlor/actors/session", "parlor/actors/assistant"}, wires...),
 	"actors/session":      {"parlor/actors/room", "parlor/actors/assistant"},
+	"actors/recovery":     append([]string{"parlor/actors/"}, wires...),
+	"actors/resume":       append([]string{"parlor/actors/room", "parlor/actors/session", "parlor/actors/assistant"}, wires...),
 	"protocol":            {"os", "net", "net/http", "context", "sync", "log/slog"},
 }
 

@@ -119,6 +119,16 @@ func TestDecodeRecordRefuses(t *testing.T) {
 	}
 }
 
+// A file that is imported need not be written as the log is.
+func TestDecodeRecordWrittenByHand(t *testing.T) {
+	const byHand = ` { "data" : {"content": "hi"}, "at": "2000-01-01T00:00:00Z", "type" : "message_added" }`
+	want := Record{Seq: 7, At: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), Event: MessageAdded{Content: "hi"}}
+	got, err := DecodeRecord(7, []byte(byHand))
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
 // FuzzDecodeRecord: a log may be damaged, which is an error and no more; what
 // can be read means the same when it is written again.
 func FuzzDecodeRecord(f *testing.F) {

@@ -172,15 +172,46 @@ func (r Record) Encode() ([]byte, error) {
 
 // DecodeRecord reads what [Record.Encode] wrote.
 func DecodeRecord(seq uint64, b []byte) (Record, error) {
-	var s stored
-	if err := json.Unmarshal(b, &s); err != nil {
-		return Record{}, fmt.Errorf("decode record %d: %w", seq, err)
-	}
-	e, err := decodeEvent(s.Type, s.Data)
+	record, err := decodeRecord(kindOf(b), b)
 	if err != nil {
 		return Record{}, fmt.Errorf("decode record %d: %w", seq, err)
 	}
-	return Record{Seq: seq, At: s.At, Event: e}, nil
+	record.Seq = seq
+	if bytes.Contains(b, oldDuplex) {
+		record.Event = asDuplex(record.Event)
+	}
+	return record, nil
+}
+
+// oldDuplex is how old records say Duplex: by the API of the model. No text can
+// look like it, since the quotes in it are escaped.
+var oldDuplex = []byte(`"model_api_source":"` + SourceRealtime + `"`)
+
+func asDuplex(e Event) Event {
+	switch e := e.(type) {
+	case MessageAdded:
+		e.Duplex = true
+		return e
+	case TurnStarted:
+		e.Duplex = true
+		return e
+	case TurnEnded:
+		e.Duplex = true
+		return e
+	}
+	return e
+}
+
+// kindOf returns the type of an encoded record. It is the first field, unless
+// the record was imported from a file that somebody has written by hand.
+func kindOf(b []byte) string {
+	if rest, ok := bytes.CutPrefix(b, []byte(`{"type":"`)); ok {
+		kind, _, _ := bytes.Cut(rest, []byte(`"`))
+		return string(kind)
+	}
+	var s struct{ Type string }
+	_ = json.Unmarshal(b, &s) // which decodeRecord will find out
+	return s.Type
 }
 
 // What follows looks at the first bytes of an encoded record, where decoding
@@ -225,38 +256,42 @@ func EditsMessage(b []byte) bool {
 	return bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], fieldOfEdit)
 }
 
-// oldDuplex is how old records say Duplex: by the API of the model.
-var oldDuplex = []byte(`"model_api_source":"` + SourceRealtime + `"`)
-
-func decodeEvent(kind string, data []byte) (Event, error) {
+func decodeRecord(kind string, b []byte) (Record, error) {
 	switch kind {
 	case Created{}.kind():
-		return decodeAs[Created](data)
+		return decodeAs[Created](b)
 	case MessageAdded{}.kind():
-		e, err := decodeAs[MessageAdded](data)
-		e.Duplex = e.Duplex || bytes.Contains(data, oldDuplex)
-		return e, err
+		return decodeAs[MessageAdded](b)
 	case Configured{}.kind():
-		return decodeAs[Configured](data)
+		return decodeAs[Configured](b)
 	case TurnSteered{}.kind():
-		return decodeAs[TurnSteered](data)
+		return decodeAs[TurnSteered](b)
 	case TurnQueued{}.kind():
-		return decodeAs[TurnQueued](data)
+		return decodeAs[TurnQueued](b)
 	case TurnStarted{}.kind():
-		e, err := decodeAs[TurnStarted](data)
-		e.Duplex = e.Duplex || bytes.Contains(data, oldDuplex)
-		return e, err
+		return decodeAs[TurnStarted](b)
 	case ToolStarted{}.kind():
-		return decodeAs[ToolStarted](data)
+		return decodeAs[ToolStarted](b)
 	case TurnEnded{}.kind():
-		e, err := decodeAs[TurnEnded](data)
-		e.Duplex = e.Duplex || bytes.Contains(data, oldDuplex)
-		return e, err
+		return decodeAs[TurnEnded](b)
 	}
-	return nil, fmt.Errorf("%w %q", ErrUnknownEvent, kind)
+	if err := json.Unmarshal(b, new(struct{})); err != nil {
+		return Record{}, err
+	}
+	return Record{}, fmt.Errorf("%w %q", ErrUnknownEvent, kind)
 }
 
-func decodeAs[E Event](data []byte) (e E, err error) {
-	err = json.Unmarshal(data, &e)
-	return e, err
+// decodeAs decodes a record in one go, since its type is known.
+func decodeAs[E Event](b []byte) (Record, error) {
+	var s struct {
+		At   time.Time `json:"at"`
+		Data *E        `json:"data"`
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return Record{}, err
+	}
+	if s.Data == nil {
+		return Record{}, errors.New("it holds no event")
+	}
+	return Record{At: s.At, Event: *s.Data}, nil
 }

@@ -34,7 +34,7 @@ func (h *harness) check(ctx context.Context, a *auditor) error {
 	if err := h.server.terminate(); err != nil {
 		h.violate("server", "", 0, err)
 	}
-	store, err := persistence.Open(h.data(), persistence.Options{Charges: conversation.Charges})
+	store, err := persistence.Open(h.data(), persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID})
 	if err != nil {
 		return err
 	}
