@@ -86,12 +86,13 @@ func (b *backlog) add(frames ...engineio.Frame) bool {
 // catchUp adds what the client has missed in a room: the records, and the text so
 // far of a running turn. It reports false if that is too much.
 func (c *client) catchUp(to *backlog, p *resume.Place, d wire.Dialect, missed []replayed, j room.Joined) bool {
+	before := len(to.frames)
 	for _, m := range missed {
 		if !to.add(c.record(p, m.Seq, m.Frames)...) {
 			return false
 		}
 	}
-	to.frames = atSeam(to.frames)
+	to.frames = append(to.frames[:before], atSeam(to.frames[before:])...)
 	p.MoveTo(j.Seq)
 	if j.Turn == nil || j.Turn.Content == "" {
 		return true
