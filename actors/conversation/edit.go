@@ -23,7 +23,7 @@ func (m Moment) supersede(seq uint64, by chat.UserID) (ends []chat.Event) {
 	var next chat.TurnID
 	for i, turn := range m.Turns {
 		if turn.PromptSeq < seq && (i > 0 || !m.tookIn(seq)) {
-			if next == "" && turn.Attempt == 0 {
+			if next == "" {
 				next = turn.ID
 			}
 			continue

@@ -23,10 +23,11 @@ func (r *Rules) addressed(text string, model chat.ModelID) ([]chat.ModelID, *cha
 	var models []chat.ModelID
 	seen := make(map[string]bool)
 	for name := range mentions(text) {
-		if name = chat.Folded(name); seen[name] {
+		folded := chat.Folded(name)
+		if seen[folded] {
 			continue
 		}
-		seen[name] = true
+		seen[folded] = true
 		if id, ok := r.Models.Named(name); ok && !slices.Contains(models, id) {
 			models = append(models, id)
 		}

@@ -4,43 +4,60 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unique"
 
 	"parlor/protocol/chat"
 )
 
-// Names are those of the people who speak in a prompt.
-type Names map[chat.UserID]string
+// Names are those of the people who speak in a prompt, no two of them the same.
+type Names struct {
+	of    map[chat.UserID]string
+	given map[string]int // by the folded name: the last number that made it another one
+}
 
+func newNames() Names { return Names{make(map[chat.UserID]string), make(map[string]int)} }
+
+// names returns those of who speaks in the dialogue. Who spoke first has the name
+// without a number.
 func (d *dialogue) names() Names {
-	all := make(Names)
-	for _, x := range slices.Backward(d.exchanges) {
-		for _, m := range x.said {
-			all.Add(m.said.Author)
+	all := newNames()
+	var last unique.Handle[speaker]
+	for _, r := range slices.Backward(d.parts) {
+		if r.kind == message && r.by != last {
+			last = r.by
+			all.Add(chat.User{ID: last.Value().user, Name: last.Value().name})
 		}
 	}
 	return all
 }
 
-// Add gives somebody who speaks a name that nobody else has.
+// Add gives somebody who speaks a name that nobody else has, in whatever case.
 func (n Names) Add(u chat.User) {
-	if _, known := n[u.ID]; known {
+	if _, known := n.of[u.ID]; known {
 		return
 	}
-	name := speakerName(u)
-	for i := 2; n.taken(name); i++ {
-		name = fmt.Sprintf("%s (%d)", speakerName(u), i)
+	plain := speakerName(u)
+	name, number := plain, max(1, n.given[fold(plain)])
+	for n.given[fold(name)] > 0 {
+		number++
+		name = fmt.Sprintf("%s (%d)", plain, number)
 	}
-	n[u.ID] = name
+	n.of[u.ID] = name
+	n.given[fold(name)] = 1
+	n.given[fold(plain)] = number
 }
 
-// taken reports whether somebody has the name, in whatever case.
-func (n Names) taken(name string) bool {
-	for _, other := range n {
-		if strings.EqualFold(other, name) {
-			return true
+// fold returns what texts have in common that differ in case alone.
+func fold(text string) string {
+	return strings.Map(func(c rune) rune {
+		for last := c; ; {
+			if c = unicode.SimpleFold(c); c <= last { // all that c folds to come in order, and then the first again
+				return c
+			}
+			last = c
 		}
-	}
-	return false
+	}, text)
 }
 
 // maxSpeakerRunes bounds what of a name is said before each message.
@@ -62,31 +79,57 @@ func speakerName(u chat.User) string {
 	return "somebody"
 }
 
+// assistantName returns the name under which people and other assistants are told
+// what one says, empty if it has none: nobody else's is in brackets.
+func assistantName(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "[" + name + "]"
+}
+
+// say is Say for a message, with how many tokens it is.
+func (n Names) say(m *remembered) (text string, tokens int) {
+	by := m.by.Value()
+	switch {
+	case len(n.of) < 2 || m.content() == "":
+		return m.content(), m.tokens
+	case n.of[by.user] == by.label && !slices.ContainsFunc(m.suspects, n.claimed):
+		return m.text, m.labelledTokens
+	}
+	text = n.Say(by.user, m.content())
+	return text, chat.Tokens(text)
+}
+
 // Say returns what a user said, and who that is if it is not the only one. A
 // line that looks like somebody else's words is quoted. Speech that was not
 // written down has no content, and providers tell it by that.
 func (n Names) Say(user chat.UserID, content string) string {
-	if len(n) < 2 || content == "" {
+	if len(n.of) < 2 || content == "" {
 		return content
 	}
 	if !strings.Contains(content, "\n") {
-		return n[user] + ": " + content
+		return labelOf(n.of[user]) + content
 	}
 	lines := strings.Split(content, "\n")
 	for i, line := range lines {
-		if i > 0 && n.claims(line) {
+		if who := suspect(line); i > 0 && n.claimed(who) {
 			lines[i] = "> " + line
 		}
 	}
-	return n[user] + ": " + strings.Join(lines, "\n")
+	return labelOf(n.of[user]) + strings.Join(lines, "\n")
 }
 
-// claims reports whether a line begins as one that says who speaks.
-func (n Names) claims(line string) bool {
-	who, _, ok := strings.Cut(strings.TrimSpace(line), ":")
+// suspect returns, folded, what a line says before its first colon, or nothing.
+func suspect(line string) string {
+	who, _, ok := strings.Cut(line, ":")
 	if !ok {
-		return false
+		return ""
 	}
-	who = strings.TrimSpace(who)
-	return n.taken(who) || strings.HasPrefix(who, "[") && strings.HasSuffix(who, "]")
+	return fold(strings.TrimSpace(who))
+}
+
+// claimed reports whether a line that begins so, folded, seems to say who speaks.
+func (n Names) claimed(who string) bool {
+	return n.given[who] > 0 || strings.HasPrefix(who, "[") && strings.HasSuffix(who, "]")
 }

@@ -149,7 +149,15 @@ func (m Moment) affords(user chat.UserID, wanted []chat.ModelID) *chat.Error {
 
 // fits returns why the turns that the message wants are too many, or nil.
 func (m Moment) fits(p *Plan) *chat.Error {
-	if len(m.Turns)+len(p.wanted) > m.MaxQueuedTurns+len(p.ends) {
+	open := len(m.Turns) + len(p.wanted)
+	for _, e := range p.ends {
+		if _, queued := e.(chat.TurnQueued); queued {
+			open++
+		} else {
+			open--
+		}
+	}
+	if open > m.MaxQueuedTurns {
 		return ErrBusy
 	}
 	return nil

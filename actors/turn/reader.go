@@ -9,6 +9,7 @@ import (
 
 	"parlor/actors/conversation"
 	"parlor/actors/system"
+	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
@@ -80,11 +81,11 @@ func (r *reader) stream(ctx context.Context) (err error) {
 // compose makes the prompt, counts it, and tells the room of it.
 func (r *reader) compose(ctx context.Context) (chat.Prompt, error) {
 	model, _ := r.o.Models.Model(r.q.Turn.ModelID)
-	p, err := conversation.Compose(conversation.Question{
+	p, err := conversation.Compose(ctx, conversation.Question{
 		Turn: r.q.Turn, Models: r.o.Models, Window: r.o.ContextWindow, Superseded: r.q.Superseded,
 		System: conversation.SystemPrompt(time.Now(), r.o.SystemPrompt, model.SystemPrompt, r.q.Instructions),
-	}, r.q.Tail, func(before uint64) iter.Seq2[chat.Record, error] {
-		return conversation.Records(ctx, r.o.Log.ReadBack(string(r.q.Room), before))
+	}, r.q.Tail, func(before uint64) iter.Seq2[persistence.Entry, error] {
+		return r.o.Log.ReadBack(string(r.q.Room), before)
 	})
 	r.names = p.Names
 	if err == nil {

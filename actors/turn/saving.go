@@ -4,9 +4,9 @@ import "time"
 
 // saving is how much of an answer's text is on disk.
 type saving struct {
-	bytes  int
-	timer  *time.Timer // nil unless there is text to save
-	onDisk bool        // on its way there
+	bytes    int
+	timer    *time.Timer // nil unless it is going to be time to save more
+	underway bool        // some is on its way to the disk
 }
 
 func (s *saving) stop() {
@@ -32,17 +32,17 @@ func (a *Attempt) saveSoon() {
 // save saves the text that was added since the last time, one piece at a time.
 // It is no event: nobody is told, and nothing waits for it.
 func (a *Attempt) save() {
-	if a.end != nil || a.saving.onDisk {
+	if a.end != nil || a.saving.underway || len(a.text) == a.saving.bytes {
 		return
 	}
 	a.saving.stop()
-	a.saving.timer, a.saving.onDisk = nil, true
+	a.saving.timer, a.saving.underway = nil, true
 	upTo := len(a.text)
 	a.room.Save(a.text[a.saving.bytes:upTo:upTo], a.saving.bytes, func(err error) Event { return saved{upTo, err} })
 }
 
 func (a *Attempt) saved(s saved) {
-	a.saving.onDisk = false
+	a.saving.underway = false
 	if s.err == nil {
 		a.saving.bytes = s.bytes
 	}

@@ -189,10 +189,13 @@ func New[M any](self *system.Self[M], o *Options, room Room, q Request, tell fun
 // Start asks the assistant, on the line if there is one. The attempt may have
 // ended when Start returns: nothing may be left of a budget.
 func (a *Attempt) Start(line Line) {
-	a.line = line
 	late := chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("the assistant did not finish within %s", a.o.Timeout))
 	a.expiry = time.AfterFunc(a.o.Timeout, func() { a.tell(ended{late}) })
-	spent := a.meter()
+	if spent := a.meter(); spent != nil {
+		a.Finish(spent)
+		return
+	}
+	a.line = line
 	actor, err := a.spawn(system.Spec[message]{
 		Name: "turn-" + strconv.Itoa(a.q.Number),
 		New: func() system.Actor[message] {
@@ -203,9 +206,6 @@ func (a *Attempt) Start(line Line) {
 		panic("turn: spawn: " + err.Error())
 	}
 	a.actor = actor
-	if spent != nil {
-		a.Finish(spent)
-	}
 }
 
 // Number returns the number of the attempt.
@@ -255,6 +255,7 @@ func (a *Attempt) Handle(e Event) {
 	case overdrawn:
 		a.finishOnce(e.why)
 	case saveDue:
+		a.saving.timer = nil
 		a.save()
 	case saved:
 		a.saved(e)
