@@ -164,8 +164,8 @@ func (v *visitor) again(offset string) (again *visitor, back bool) {
 	return again, back
 }
 
-// The client is told that it has joined when the disk knows that, and comes back
-// to where it was.
+// A client is told that it has joined when its place is on disk, and comes back to where
+// it was.
 func TestJoin(t *testing.T) {
 	s := newServer(t)
 	s.disk.slow = true
@@ -298,8 +298,8 @@ func TestDiskFails(t *testing.T) {
 	})
 }
 
-// The frames of a record have offsets of their own, of which each but the last
-// says which part of the record the client has.
+// Every frame of a record has an offset of its own. All but the last say how much of the
+// record the client has.
 func TestParts(t *testing.T) {
 	s := newServer(t)
 	v := s.visit()
@@ -336,8 +336,8 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// Offsets are short, however many rooms there are and whatever happens in them,
-// and seats with all their marks find room on disk.
+// Offsets are short with any number of rooms, and a seat with all its marks finds room on
+// disk.
 func TestLengths(t *testing.T) {
 	for _, rooms := range []int{1, 100, 1000} {
 		s := newServer(t)
@@ -380,9 +380,8 @@ func TestLengths(t *testing.T) {
 	}
 }
 
-// Whatever a client does and however slow the disk is, from each offset that it
-// got it comes back to where it was then, unless it has left a room of that
-// meanwhile.
+// From every offset that it got a client comes back to where it was then, whatever it has
+// done since and however slow the disk is, unless it has left one of its rooms.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newServer(t)
