@@ -14,6 +14,7 @@ import (
 
 // An admission is a room's answer to a join that the client has not been told yet.
 type admission struct {
+	c       *client
 	event   *session.Event
 	request wire.JoinRoom
 	joined  room.Joined
@@ -28,34 +29,35 @@ type admission struct {
 // records that it has missed follow; they are read before it is told anything. What
 // the room says meanwhile waits.
 func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
-	a := &admission{event: e, request: r, joined: j, late: c.isLate(r, j), after: j.Seq}
-	c.hold(j.Chat.Room)
+	a := &admission{c: c, event: e, request: r, joined: j, late: c.isLate(r, j), after: j.Seq}
+	c.queues.hold(j.Chat.Room)
 	switch {
 	case r.After == nil:
-		c.admit(a)
+		a.admit()
 	case r.Epoch != "" && r.Epoch != j.Epoch:
-		c.readSnapshot(a, wire.SnapshotEpoch)
+		a.readSnapshot(wire.SnapshotEpoch)
 	case *r.After > j.Seq:
-		c.readSnapshot(a, wire.SnapshotAhead)
+		a.readSnapshot(wire.SnapshotAhead)
 	default:
-		c.readAfter(a, *r.After)
+		a.readAfter(*r.After)
 	}
 }
 
 // readAfter reads the records that the client has missed.
-func (c *client) readAfter(a *admission, after uint64) {
+func (a *admission) readAfter(after uint64) {
+	c := a.c
 	source, last := c.source(a.joined.Chat.Room, a.request.Dialect, a.joined.Epoch), a.joined.Seq
 	c.socket.Go(func(ctx context.Context) func() {
 		missed, err := c.Replays.Read(ctx, source, after, last, c.maxReplayBytes())
 		return func() {
 			switch {
-			case errors.Is(err, resume.ErrTooMuch), err == nil && !c.fits(missed, a.joined.Turn):
-				c.readSnapshot(a, wire.SnapshotTooFar)
+			case errors.Is(err, resume.ErrTooMuch), err == nil && !a.fits(missed):
+				a.readSnapshot(wire.SnapshotTooFar)
 			case err != nil:
-				c.turnDown(a, err)
+				a.turnDown(err)
 			default:
 				a.after, a.missed = after, missed
-				c.admit(a)
+				a.admit()
 			}
 		}
 	})
@@ -64,17 +66,17 @@ func (c *client) readAfter(a *admission, after uint64) {
 // fits reports whether the records with their offsets, and the text so far, are no
 // more than the client may be sent. The offsets are made later, and will be about as
 // long as the client's last one.
-func (c *client) fits(missed []replayed, t *room.Running) bool {
-	size, offset := 0, max(len(c.standing.Offset()), shortOffset)
+func (a *admission) fits(missed []replayed) bool {
+	size, offset := 0, max(len(a.c.standing.Offset()), shortOffset)
 	for _, m := range missed {
 		for _, f := range m.Frames {
 			size += len(f.Data) + offset
 		}
 	}
-	if t != nil && len(t.Content) > 0 {
+	if t := a.joined.Turn; t != nil {
 		size += len(t.Content)
 	}
-	return size <= c.maxReplayBytes() || len(missed) <= 1
+	return size <= a.c.maxReplayBytes() || len(missed) <= 1
 }
 
 // shortOffset is the length of an offset of a client that is in one room.
@@ -82,27 +84,28 @@ const shortOffset = 24
 
 // readSnapshot reads the newest messages, for a client that cannot be told what it
 // has missed.
-func (c *client) readSnapshot(a *admission, reason wire.SnapshotReason) {
+func (a *admission) readSnapshot(reason wire.SnapshotReason) {
+	c := a.c
 	c.socket.Go(func(ctx context.Context) func() {
 		messages, more, err := c.Rooms.History(ctx, c.user, a.joined.Chat.Room, a.joined.Seq+1, wire.DefaultHistory)
 		return func() {
 			if err != nil {
-				c.turnDown(a, err)
+				a.turnDown(err)
 				return
 			}
 			a.snapshot = &wire.Snapshot{Reason: reason, Messages: page(messages, more)}
-			c.admit(a)
+			a.admit()
 		}
 	})
 }
 
 // turnDown refuses the join of a client that the room has admitted.
-func (c *client) turnDown(a *admission, err error) {
-	id := a.joined.Chat.Room
+func (a *admission) turnDown(err error) {
+	c, id := a.c, a.joined.Chat.Room
 	c.forget(id)
 	c.leave(id)
 	c.refuse(a.event, a.request, chat.AsError(err))
-	c.proceed(id)
+	c.queues.proceed(id)
 }
 
 // admit tells the client that it is a member, once that is on disk.
@@ -110,8 +113,8 @@ func (c *client) turnDown(a *admission, err error) {
 // When the SPA reconnects it joins without naming a room, and waits for an answer
 // under the name "undefined". It gets that, and one under the room's name
 // (WIRE-ASSISTANT §9.2).
-func (c *client) admit(a *admission) {
-	id, r, j := a.joined.Chat.Room, a.request, a.joined
+func (a *admission) admit() {
+	c, id, r, j := a.c, a.joined.Chat.Room, a.request, a.joined
 	c.standing.Join(id, r.Dialect.String(), j.Epoch, a.after, func(p *resume.Place) {
 		m := c.rooms[id]
 		if m == nil { // the client joined again before the answer to its leave_room
@@ -134,6 +137,6 @@ func (c *client) admit(a *admission) {
 			c.catchUp(&to, p, r.Dialect, a.missed, j)
 			c.socket.Send(to.frames...)
 		}
-		c.proceed(id)
+		c.queues.proceed(id)
 	})
 }

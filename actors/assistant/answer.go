@@ -14,7 +14,7 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 	switch r := request.(type) {
 	case wire.CreateRoom:
 		info := body.(room.Created).Chat
-		c.last = info.Room
+		c.lastRoom = info.Room
 		created := wire.RoomCreated{Room: info.Room, Chat: info.ID, ModelID: info.ModelID}
 		c.emit("room_created", string(r.Chat), created)
 		c.ok(e, created)

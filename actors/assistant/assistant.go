@@ -87,19 +87,16 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 // many clients do nothing for long.
 type client struct {
 	*Namespace
-	socket    *session.Socket
-	address   room.Address // zero until the client needs one
-	user      chat.User
-	standing  resume.Standing
-	rooms     map[chat.RoomID]*membership
-	waiting   map[uint64]waiting // events that wait for a room's reply, by its Ref
-	ref       uint64
-	returning *returning // nil unless the client has just come back
-
-	queues      map[chat.RoomID][]func() // see hold
-	queuedBytes int                      // of the publications in all queues
-
-	last chat.RoomID // the room that was found or created last, for a join that names none
+	socket   *session.Socket
+	address  room.Address // zero until the client needs one
+	user     chat.User
+	standing resume.Standing
+	rooms    map[chat.RoomID]*membership
+	waiting  map[uint64]waiting // events that wait for a room's reply, by its Ref
+	ref      uint64
+	comeback *comeback // nil unless the client has just come back
+	queues   queues
+	lastRoom chat.RoomID // that was found or created last, for a join that names none
 }
 
 // A membership is the client's part in a room that it has joined, or asked to join.
@@ -187,7 +184,7 @@ func send(call room.Caller, r wire.SendMessage) room.Message {
 func (c *client) tell(e *session.Event, r wire.Request, id chat.RoomID, command func(room.Caller) room.Message) {
 	call := c.caller()
 	c.await(call.Ref, waiting{e, r, id})
-	c.inOrder(behindFind, func() { c.Rooms.Tell(id, command(call)) })
+	c.queues.inOrder(behindFind, func() { c.Rooms.Tell(id, command(call)) })
 }
 
 // await remembers the event that a room's reply will answer.
@@ -215,13 +212,13 @@ func (c *client) reachable() room.Address {
 
 // find looks for a chat. Commands that the client sends meanwhile wait.
 func (c *client) find(e *session.Event, r wire.FindChat) {
-	c.inOrder(behindFind, func() {
-		c.hold(behindFind)
+	c.queues.inOrder(behindFind, func() {
+		c.queues.hold(behindFind)
 		c.socket.Go(func(ctx context.Context) func() {
 			info, err := c.Rooms.Get(ctx, c.user, r.Chat)
 			return func() {
 				c.answerFind(e, r, info, err)
-				c.proceed(behindFind)
+				c.queues.proceed(behindFind)
 			}
 		})
 	})
@@ -232,7 +229,7 @@ func (c *client) answerFind(e *session.Event, r wire.FindChat, info chat.Info, e
 		c.refuse(e, r, hidden(chat.AsError(err)))
 		return
 	}
-	c.last = info.Room
+	c.lastRoom = info.Room
 	found := wire.RoomFound{Room: info.Room, Chat: r.Chat}
 	c.emit("room_found", string(r.Chat), found)
 	c.ok(e, found)
@@ -248,8 +245,8 @@ func hidden(err *chat.Error) *chat.Error {
 }
 
 func (c *client) join(e *session.Event, r wire.JoinRoom) {
-	c.inOrder(behindFind, func() {
-		switch id := cmp.Or(r.Room, c.last); id {
+	c.queues.inOrder(behindFind, func() {
+		switch id := cmp.Or(r.Room, c.lastRoom); id {
 		case "":
 			c.refuse(e, r, chat.Refuse(chat.CodeInvalid, "room_id is missing, and no room was found or created before"))
 		default:
@@ -313,14 +310,14 @@ func (c *client) answerQuery(e *session.Event, r wire.Request, body any, err err
 func (c *client) Deliver(v any) {
 	switch d := v.(type) {
 	case *room.Publication:
-		if _, waits := c.queues[d.Room]; waits {
+		if c.queues.holds(d.Room) {
 			c.wait(d)
 			return
 		}
 		c.publish(d)
 	case room.Reply:
 		if w, ok := c.waiting[d.Ref]; ok {
-			c.inOrder(w.room, func() { c.reply(d) })
+			c.queues.inOrder(w.room, func() { c.reply(d) })
 			return
 		}
 		c.reply(d)
@@ -328,7 +325,7 @@ func (c *client) Deliver(v any) {
 }
 
 func (c *client) reply(d room.Reply) {
-	if c.returning != nil && c.rejoined(d) {
+	if c.comeback != nil && c.comeback.rejoined(d) {
 		return
 	}
 	w, ok := c.waiting[d.Ref]

@@ -60,9 +60,9 @@ func isSpeech(n chat.Notice) bool {
 // the frames that it has missed.
 func (c *client) send(frames ...engineio.Frame) {
 	switch {
-	case c.returning == nil:
+	case c.comeback == nil:
 		c.socket.Send(frames...)
-	case !c.returning.add(wire.Shed(frames)...): // without speech, which is for now only
+	case !c.comeback.add(wire.Shed(frames)...): // without speech, which is for now only
 		c.beginInstead()
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// returning is the state of a client that comes back, until all its rooms have answered
+// A comeback is the return of a client that was here before, until all its rooms have answered
 // and what it has missed is read. The frames are collected, and are sent after the
 // confirmation. If that fails, since too much was missed or a room refuses, nothing has
 // been sent, and the client begins anew.
@@ -18,7 +18,8 @@ import (
 // The reference server sends what was missed before the confirmation. An official
 // client then keeps the events for later and does not move its offset. If the
 // connection ends in between, it asks for all of them again, and has them twice.
-type returning struct {
+type comeback struct {
+	c *client
 	backlog
 	joins   map[uint64]*resume.Place // places whose room has not answered, by the Ref of the join
 	behind  []behind                 // rooms whose records are yet to be read
@@ -37,26 +38,28 @@ type behind struct {
 // comeBack joins the rooms of a client that was here before.
 func (c *client) comeBack() {
 	c.socket.Defer()
-	c.returning = &returning{backlog: backlog{limit: c.maxReplayBytes()}, joins: make(map[uint64]*resume.Place)}
+	r := &comeback{c: c, backlog: backlog{limit: c.maxReplayBytes()}, joins: make(map[uint64]*resume.Place)}
+	c.comeback = r
 	places := c.standing.Places()
 	if len(places) > c.maxRooms() {
 		c.beginInstead()
 		return
 	}
 	if len(places) == 1 {
-		c.last = places[0].Room
+		c.lastRoom = places[0].Room
 	}
 	// An offset can say of one record only that the client has a part of it. So the
 	// rest of this record is sent before anything else.
 	if i := slices.IndexFunc(places, (*resume.Place).Partly); i >= 0 {
-		c.returning.later = slices.Delete(slices.Clone(places), i, i+1)
+		r.later = slices.Delete(slices.Clone(places), i, i+1)
 		places = places[i : i+1]
 	}
-	c.rejoin(places)
+	r.rejoin(places)
 }
 
 // rejoin joins rooms as the client had joined them.
-func (c *client) rejoin(places []*resume.Place) {
+func (r *comeback) rejoin(places []*resume.Place) {
+	c := r.c
 	for _, p := range places {
 		d, ok := dialectOf(p.Encoder)
 		if !ok {
@@ -64,11 +67,11 @@ func (c *client) rejoin(places []*resume.Place) {
 			return
 		}
 		call := c.caller()
-		c.returning.joins[call.Ref] = p
+		r.joins[call.Ref] = p
 		c.enter(p.Room, &membership{dialect: d})
 		c.Rooms.Tell(p.Room, &room.Join{Caller: call, Encoder: p.Encoder})
 	}
-	c.goOn()
+	r.goOn()
 }
 
 // dialectOf returns the dialect whose encoder has the name.
@@ -81,42 +84,42 @@ func dialectOf(encoder string) (wire.Dialect, bool) {
 }
 
 // goOn takes the next step of the return, unless something is still waited for.
-func (c *client) goOn() {
-	r := c.returning
+func (r *comeback) goOn() {
 	switch {
 	case len(r.joins) > 0 || r.reading:
 	case len(r.later) > 0:
 		later := r.later
 		r.later = nil
-		c.rejoin(later)
+		r.rejoin(later)
 	default:
-		c.confirm()
+		r.confirm()
 	}
 }
 
 // rejoined handles a room's answer to a join of rejoin, and reports whether it was one.
 // The client must get back into every room in which it knows itself to be. Only of a
 // deleted chat it is told instead that it is gone.
-func (c *client) rejoined(d room.Reply) bool {
-	p, ok := c.returning.joins[d.Ref]
+func (r *comeback) rejoined(d room.Reply) bool {
+	c := r.c
+	p, ok := r.joins[d.Ref]
 	if !ok {
 		return false
 	}
-	delete(c.returning.joins, d.Ref)
+	delete(r.joins, d.Ref)
 	j, admitted := d.Body.(room.Joined)
 	switch {
 	case !admitted && d.Err.Code == chat.CodeNotFound:
 		delete(c.rooms, p.Room)
-		c.returning.gone = append(c.returning.gone, p)
-		c.goOn()
+		r.gone = append(r.gone, p)
+		r.goOn()
 	case !admitted, !p.In(j.Epoch), !p.Within(j.Seq):
 		c.beginInstead()
 	case p.Seq() == j.Seq:
-		c.caughtUp(p, j, nil)
+		r.caughtUp(p, j, nil)
 	default:
-		c.hold(p.Room)
-		c.returning.behind = append(c.returning.behind, behind{p, j})
-		c.readNext()
+		c.queues.hold(p.Room)
+		r.behind = append(r.behind, behind{p, j})
+		r.readNext()
 	}
 	return true
 }
@@ -124,8 +127,8 @@ func (c *client) rejoined(d room.Reply) bool {
 // readNext reads the records that the client has missed in the next room. One room is
 // read at a time, since the limit is one for all rooms together. What a room says
 // meanwhile waits.
-func (c *client) readNext() {
-	r := c.returning
+func (r *comeback) readNext() {
+	c := r.c
 	if r.reading || len(r.behind) == 0 {
 		return
 	}
@@ -137,36 +140,36 @@ func (c *client) readNext() {
 		missed, err := c.missed(ctx, p, dialect, j, limit)
 		return func() {
 			switch {
-			case c.returning != r: // the client has begun anew
+			case c.comeback != r: // the client has begun anew
 			case err != nil:
 				c.beginInstead()
 			default:
 				r.reading = false
-				c.caughtUp(p, j, missed)
+				r.caughtUp(p, j, missed)
 			}
 		}
 	})
 }
 
 // caughtUp adds the records that the client has missed in a room to the backlog.
-func (c *client) caughtUp(p *resume.Place, j room.Joined, missed []replayed) {
-	r, m := c.returning, c.rooms[p.Room]
+func (r *comeback) caughtUp(p *resume.Place, j room.Joined, missed []replayed) {
+	c, m := r.c, r.c.rooms[p.Room]
 	m.place = p
 	if !c.catchUp(&r.backlog, p, m.dialect, missed, j) {
 		c.beginInstead()
 		return
 	}
-	c.proceed(p.Room)
-	if c.returning == r {
-		c.readNext()
-		c.goOn()
+	c.queues.proceed(p.Room)
+	if c.comeback == r {
+		r.readNext()
+		r.goOn()
 	}
 }
 
 // confirm ends the return. From now on the client is like any other.
-func (c *client) confirm() {
-	r := c.returning
-	c.returning = nil
+func (r *comeback) confirm() {
+	c := r.c
+	c.comeback = nil
 	for _, p := range r.gone {
 		c.standing.Leave(p)
 		d, _ := dialectOf(p.Encoder)
@@ -180,9 +183,8 @@ func (c *client) confirm() {
 func (c *client) beginInstead() {
 	c.leaveAll()
 	clear(c.rooms)
-	clear(c.queues)
-	c.queuedBytes = 0
-	c.returning = nil
+	c.queues.drop()
+	c.comeback = nil
 	c.standing.Begin()
 	c.socket.Confirm()
 }
