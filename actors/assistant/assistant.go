@@ -15,7 +15,7 @@
 // Commands reach a room in the order in which the client sent them. What a room
 // says reaches the client in the order in which the room said it. While an answer of
 // a room waits for the disk, or for records to be read, the room's later answers and
-// publications wait behind it: see [client.hold].
+// publications wait behind it: see [queues].
 package assistant
 
 import (
