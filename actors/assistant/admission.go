@@ -25,7 +25,7 @@ type admission struct {
 	snapshot *wire.Snapshot // instead of missed, or nil
 }
 
-// answerJoin tells the client that it is a member. If the client asked to resume, the
+// answerJoin tells the client that it has joined. If the client asked to resume, the
 // records that it has missed follow; they are read before it is told anything. What
 // the room says meanwhile waits.
 func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
@@ -108,7 +108,7 @@ func (a *admission) turnDown(err error) {
 	c.queues.proceed(id)
 }
 
-// admit tells the client that it is a member, once that is on disk.
+// admit tells the client that it has joined, once that is on disk.
 //
 // When the SPA reconnects it joins without naming a room, and waits for an answer
 // under the name "undefined". It gets that, and one under the room's name

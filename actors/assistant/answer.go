@@ -67,7 +67,7 @@ func roomJoined(j room.Joined) wire.RoomJoined {
 	joined := wire.RoomJoined{
 		Room: j.Chat.Room, Seq: j.Seq, Epoch: j.Epoch, Members: []wire.Member{}, Queued: []wire.Queued{}, Pending: []string{},
 	}
-	for _, u := range j.Members {
+	for _, u := range j.Users {
 		joined.Members = append(joined.Members, wire.Member{UserID: u.ID, Name: u.Name})
 	}
 	for _, t := range j.Queued {

@@ -47,7 +47,7 @@ func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j 
 }
 
 // restOf returns the frames that the client lacks of a record of which it has some.
-// It may have got these as a member, or when it came back before, which the wire may
+// It may have got these live, or when it came back before, which the wire may
 // encode in two ways.
 func restOf(ctx context.Context, s resume.Source[engineio.Frame], p *resume.Place) (rest replayed, err error) {
 	for record, err := range s.Records(ctx, p.Seq()) {

@@ -592,10 +592,10 @@ func TestGuestComesBack(t *testing.T) {
 		s.User("bob").Create(theChat)
 		v := s.visit("")
 		v.join(theChat)
-		before := s.User("bob").Join(theChat).Members
+		before := s.User("bob").Join(theChat).Users
 		v.cut()
 		v.connect()
-		if diff := cmp.Diff(before, s.User("bob").Join(theChat).Members); !v.recovered || diff != "" {
+		if diff := cmp.Diff(before, s.User("bob").Join(theChat).Users); !v.recovered || diff != "" {
 			t.Errorf("recovered %v, members (-before +now):\n%s", v.recovered, diff)
 		}
 	})

@@ -84,7 +84,7 @@ func (r *Rules) nameOf(id chat.ModelID) string {
 	return m.Name
 }
 
-// duplex reports whether the model is asked in sessions.
+// duplex reports whether the model is asked on a line.
 func (r *Rules) duplex(id chat.ModelID) bool {
 	m, _ := r.Models.Model(id)
 	return m.Duplex()

@@ -80,7 +80,7 @@ func (d *dialogue) add(r *remembered) (more bool) {
 }
 
 // unheard reports whether m is the message that the turn answers, which the
-// session with the model knows already.
+// model has heard on its line already.
 func (d *dialogue) unheard(m *remembered) bool { return d.Turn.Unheard && m.id == d.Turn.Prompt }
 
 func (d *dialogue) addMessage(m *remembered) (more bool) {

@@ -9,7 +9,7 @@ type Running struct {
 	Tools []chat.ToolCall // that the attempt has begun to run
 
 	Heard bool         // its prompt was spoken, and is being written down
-	Line  chat.ModelID // the model that a session is open with; empty: none
+	Line  chat.ModelID // the model that a line is open to; empty: none
 }
 
 // Next returns what is recorded next without anybody asking for it: the step that

@@ -83,9 +83,9 @@ type cached[F any] struct {
 	limit           int
 
 	// Guarded by Replays.mu:
-	users   int // that wait for the token or hold it
-	used    time.Time
-	counted int // of bytes, in Replays.bytes
+	users        int // that wait for the token or hold it
+	lastUse      time.Time
+	countedBytes int // in Replays.bytes
 }
 
 // Read returns the records of the source after record after, up to record last, which
@@ -252,7 +252,7 @@ func (r *Replays[F]) release(c *cached[F]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c.users--
-	c.used = time.Now()
+	c.lastUse = time.Now()
 	r.dropLocked()
 }
 
@@ -260,8 +260,8 @@ func (r *Replays[F]) release(c *cached[F]) {
 func (r *Replays[F]) count(c *cached[F]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.bytes += c.bytes - c.counted
-	c.counted = c.bytes
+	r.bytes += c.bytes - c.countedBytes
+	c.countedBytes = c.bytes
 }
 
 // dropLocked drops what was not used for KeepFor. While there are more than MaxBytes, it
@@ -275,12 +275,12 @@ func (r *Replays[F]) dropLocked() {
 		if c.users > 0 {
 			continue
 		}
-		if c.used.After(oldest) && r.bytes <= cmp.Or(r.MaxBytes, DefaultCacheBytes) {
+		if c.lastUse.After(oldest) && r.bytes <= cmp.Or(r.MaxBytes, DefaultCacheBytes) {
 			break
 		}
 		r.byUse.Remove(e)
 		delete(r.windows, c.window)
-		r.bytes -= c.counted
+		r.bytes -= c.countedBytes
 	}
 	switch {
 	case r.byUse.Len() == 0:

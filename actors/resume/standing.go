@@ -64,7 +64,7 @@ type seat struct {
 
 	required uint64 // the first mark with all places of which the client knows
 	saving   bool
-	tried    time.Time // when the last save began
+	lastTry  time.Time // when the last save began
 	waiting  []func()  // joins that wait for the next save
 }
 
@@ -213,7 +213,7 @@ func (s *Standing) save(then func()) {
 		t.waiting = append(t.waiting, then)
 		return
 	}
-	t.saving, t.tried = true, time.Now()
+	t.saving, t.lastTry = true, time.Now()
 	next := t.mark()
 	places := make([]recovery.Place, 0, len(next.entries))
 	for _, e := range next.entries {
@@ -330,7 +330,7 @@ func (s *Standing) renew(bytes int) {
 	failed := t.stored.number < t.newest.number
 	switch {
 	case t.saving, !t.broken() && bytes <= softLimit:
-	case failed && time.Since(t.tried) < saveAgain:
+	case failed && time.Since(t.lastTry) < saveAgain:
 	default:
 		s.save(nil)
 	}

@@ -33,7 +33,7 @@ func (r *Room) Started(self *system.Self[Message]) {
 	r.stage = newStage(r)
 	switch {
 	case r.quarantined:
-		r.records.answerUpTo(math.MaxUint64)
+		r.records.replyUpTo(math.MaxUint64)
 		r.isolate()
 	case r.inFlight == 0:
 		r.load()
@@ -44,7 +44,7 @@ func (r *Room) Started(self *system.Self[Message]) {
 // no instance was there to tell them, and turns to what has waited.
 func (r *Room) load() {
 	if r.quarantined {
-		r.records.answerUpTo(math.MaxUint64)
+		r.records.replyUpTo(math.MaxUint64)
 		return
 	}
 	r.loaded, r.broken = true, nil
@@ -53,9 +53,9 @@ func (r *Room) load() {
 		r.records.retryLater()
 		r.broken = errUnreadable
 	}
-	r.records.answerUpTo(math.MaxUint64)
-	if r.published == unknown {
-		r.published = r.records.shown.Seq
+	r.records.replyUpTo(math.MaxUint64)
+	if r.lastPublished == unknown {
+		r.lastPublished = r.records.shown.Seq
 	}
 	r.stage.restore()
 	r.advance()
@@ -150,7 +150,7 @@ func (r *Room) committed(m *committed) {
 		r.forgetAuthors(m.records)
 	} else {
 		r.book(m.proposal)
-		r.answerable = append(r.answerable, m.proposal)
+		r.unreplied = append(r.unreplied, m.proposal)
 	}
 	switch {
 	case !r.loaded:
@@ -214,7 +214,7 @@ func (r *Room) publish(record chat.Record) {
 	}
 	r.follow(record.Event)
 	r.audience.publish(p)
-	r.published = record.Seq
+	r.lastPublished = record.Seq
 }
 
 // Salvage implements system.Salvager: whoever sent the command that made the
@@ -275,7 +275,7 @@ func (r *Room) carryOut(i *conversation.Intent) {
 func (r *Room) writeDown() {
 	for _, s := range r.stage.voice.Unheard() {
 		if !r.stage.starting(s.ID) {
-			r.carryOut(&s.Record)
+			r.carryOut(&s.Intent)
 		}
 	}
 }

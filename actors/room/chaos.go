@@ -38,7 +38,7 @@ func skipsDedup() bool { return bug == "skip-dedup" }
 func (r *Room) afterAppend(p *proposal) {
 	switch bug {
 	case "ack-before-commit":
-		r.records.answer(p)
+		r.records.reply(p)
 		p.callers = nil
 	case "publish-before-commit":
 		for _, record := range p.records {
@@ -58,8 +58,8 @@ func (r *Room) abandons(t chat.Turn) bool {
 // repeatsTools reports whether a turn is started again though a tool has run.
 func repeatsTools() bool { return bug == "restart-turn-with-tool" }
 
-// forgetMembers is called when the room restarts.
-func (l *lasting) forgetMembers() {
+// forgetListeners is called when the room restarts.
+func (l *lasting) forgetListeners() {
 	if bug == "lose-member-on-restart" {
 		l.audience = nil
 	}

@@ -12,4 +12,4 @@ func skipsDedup() bool                  { return false }
 func (r *Room) afterAppend(*proposal)   {}
 func (r *Room) abandons(chat.Turn) bool { return false }
 func repeatsTools() bool                { return false }
-func (l *lasting) forgetMembers()       {}
+func (l *lasting) forgetListeners()     {}

@@ -120,7 +120,7 @@ func TestSharedLetsEverybodyIn(t *testing.T) {
 		alice.Join(theChat)
 		joined := bob.Join(theChat)
 		want := []chat.User{{ID: "alice"}, {ID: "bob"}}
-		if diff := cmp.Diff(want, joined.Members); diff != "" {
+		if diff := cmp.Diff(want, joined.Users); diff != "" {
 			t.Errorf("members (-want +got):\n%s", diff)
 		}
 		bob.Send(theChat, "hello")

@@ -86,7 +86,7 @@ func (c *Join) do(r *Room) {
 	}
 	r.audience.admit(c.Address, listener{c.User, r.Directory.find(c.Address)}, c.Encoder, r.Encoders[c.Encoder])
 	joined := Joined{
-		Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq, Members: r.audience.users(),
+		Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq, Users: r.audience.users(),
 	}
 	for _, t := range shown.Turns {
 		if t.Attempt == 0 {

@@ -82,7 +82,7 @@ func (r *Room) deleted(m *deleted) {
 	} else {
 		r.reply(m.by, Deleted{})
 		r.tell(chat.Removal{})
-		r.audience, r.published = nil, unknown
+		r.audience, r.lastPublished = nil, unknown
 		clear(r.authors)
 	}
 	r.stage.letGo()

@@ -15,9 +15,9 @@ func (r *Room) busy() bool {
 
 // passivation is how a room leaves memory when nobody needs it there.
 type passivation struct {
-	r     *Room
-	timer *time.Timer // runs while there is nothing to do
-	asked bool        // the supervisor was asked for a Drain
+	r              *Room
+	timer          *time.Timer // runs while there is nothing to do
+	drainRequested bool        // from the supervisor
 }
 
 // look starts or stops the timer as there is nothing or something to do. A room
@@ -27,7 +27,7 @@ func (p *passivation) look() {
 	switch {
 	case p.r.busy():
 		p.stop()
-	case p.timer != nil || p.asked:
+	case p.timer != nil || p.drainRequested:
 	case !p.r.records.shown.Exists():
 		p.ask()
 	default:
@@ -46,17 +46,17 @@ func (p *passivation) stop() {
 // consent anything may happen, so the consent is looked at again in drain.
 func (p *passivation) ask() {
 	p.timer = nil
-	if p.r.busy() || p.asked {
+	if p.r.busy() || p.drainRequested {
 		return
 	}
-	p.asked = true
+	p.drainRequested = true
 	p.r.Idle(p.r.id)
 }
 
 // drain comes behind every command that the supervisor forwarded before it.
 func (p *passivation) drain() {
-	p.asked = !p.r.busy()
-	if p.asked {
+	p.drainRequested = !p.r.busy()
+	if p.drainRequested {
 		p.r.self.Ref().Stop()
 		return
 	}

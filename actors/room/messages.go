@@ -68,12 +68,12 @@ type (
 	// Joined is what a new listener has to know: what follows Seq, and what
 	// follows the text so far, reaches it as publications.
 	Joined struct {
-		Chat    chat.Info
-		Epoch   string // of the chat and of the file: Seq means nothing in another one
-		Seq     uint64
-		Members []chat.User // each once, however many addresses it has
-		Turn    *Running    // nil if none is running
-		Queued  []chat.Turn // those that wait, in order
+		Chat   chat.Info
+		Epoch  string // of the chat and of the file: Seq means nothing in another one
+		Seq    uint64
+		Users  []chat.User // who listen, each once, however many addresses they have
+		Turn   *Running    // nil if none is running
+		Queued []chat.Turn // those that wait, in order
 	}
 
 	// Left confirms a Leave.
@@ -104,7 +104,7 @@ type (
 	Kept    struct{}
 
 	// Released says whether the room was quarantined.
-	Released struct{ Was bool }
+	Released struct{ WasQuarantined bool }
 )
 
 // Running is a turn that is being answered, with the text so far.

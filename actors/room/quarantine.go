@@ -14,7 +14,7 @@ var errQuarantined = chat.Refuse(chat.CodeQuarantined, "this room has failed too
 
 // restarted counts a restart, and quarantines a room that had too many.
 func (l *lasting) restarted(limit int) {
-	l.forgetMembers()
+	l.forgetListeners()
 	now := time.Now()
 	l.restarts = slices.DeleteFunc(l.restarts, func(t time.Time) bool { return now.Sub(t) > restartWindow })
 	l.restarts = append(l.restarts, now)
@@ -27,7 +27,7 @@ func (l *lasting) restarted(limit int) {
 // releases it or the server starts anew.
 func (r *Room) isolate() {
 	r.log.Error("room is quarantined", "restarts", len(r.restarts), "within", restartWindow)
-	r.tell(chat.Failure{Error: errQuarantined, Turn: r.answering, At: now()})
+	r.tell(chat.Failure{Error: errQuarantined, Turn: r.announcedTurn, At: now()})
 }
 
 // Release ends the quarantine of the room. It is an operator's, and answered
@@ -49,10 +49,10 @@ func (c *Release) do(r *Room) {
 func (l *lasting) follow(e chat.Event) {
 	switch e := e.(type) {
 	case chat.TurnStarted:
-		l.answering, l.streamed = e, nil
+		l.announcedTurn, l.announcedText = e, nil
 	case chat.TurnEnded:
-		if e.TurnID == l.answering.TurnID {
-			l.answering, l.streamed = chat.TurnStarted{}, nil
+		if e.TurnID == l.announcedTurn.TurnID {
+			l.announcedTurn, l.announcedText = chat.TurnStarted{}, nil
 		}
 	}
 }

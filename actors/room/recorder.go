@@ -93,7 +93,7 @@ func (r *recorder) replay(ctx context.Context) error {
 // something that it holds.
 func (r *recorder) restore() error {
 	seq, b, err := r.Log.Snapshot(string(r.id))
-	if err != nil || seq == 0 || r.published != unknown && r.published < seq {
+	if err != nil || seq == 0 || r.lastPublished != unknown && r.lastPublished < seq {
 		return err
 	}
 	if state, ok := conversation.DecodeState(seq, b); ok {
@@ -230,24 +230,24 @@ func (r *recorder) confirm(record chat.Record) error {
 		return err
 	}
 	r.tail.Add(record)
-	r.answerUpTo(record.Seq)
-	if r.published != unknown && record.Seq > r.published {
+	r.replyUpTo(record.Seq)
+	if r.lastPublished != unknown && record.Seq > r.lastPublished {
 		r.publish(record)
 	}
 	return nil
 }
 
-// answerUpTo answers those who wait for records up to seq.
-func (r *recorder) answerUpTo(seq uint64) {
-	for len(r.answerable) > 0 && r.answerable[0].seq() <= seq {
-		p := r.answerable[0]
-		r.answerable = r.answerable[1:]
-		r.answer(p)
+// replyUpTo answers those who wait for records up to seq.
+func (r *recorder) replyUpTo(seq uint64) {
+	for len(r.unreplied) > 0 && r.unreplied[0].seq() <= seq {
+		p := r.unreplied[0]
+		r.unreplied = r.unreplied[1:]
+		r.reply(p)
 	}
 }
 
 // answer tells the callers that what they asked for is on disk.
-func (r *recorder) answer(p *proposal) {
+func (r *recorder) reply(p *proposal) {
 	if r.pending[p.key] == p {
 		delete(r.pending, p.key)
 	}

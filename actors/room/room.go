@@ -25,7 +25,7 @@
 // # Failures
 //
 // A panic costs the command that caused it, which is refused, and the text of
-// the running turn, which starts again. Members stay: they outlive the
+// the running turn, which starts again. Listeners stay: they outlive the
 // instance, and get what was committed while it was down. A room that keeps
 // failing is quarantined: see [Room.isolate].
 package room
@@ -129,7 +129,7 @@ type Options struct {
 	MaxAudioBytes   int           // of a piece of speech, in base64. Zero means 64 KiB, more than a second
 	MaxUnheard      int           // messages that are being written down; past it another is refused as busy. Zero means 8
 	HearTimeout     time.Duration // until what was said must have been understood. Zero means 10 seconds
-	LineIdle        time.Duration // without use, until a session with a model ends. Zero means 2 minutes
+	LineIdle        time.Duration // without use, until a line to a model ends. Zero means 2 minutes
 	IdleTimeout     time.Duration // without listeners and work, until passivation. Zero means 5 minutes
 
 	// The parts of the options that other packages need.
@@ -219,7 +219,7 @@ type Room struct {
 	stage       *stage
 	title       titling
 	passivation passivation
-	quiet       *conversation.Plan // what was said quietly last, by this instance
+	lastQuiet   *conversation.Plan // what was said quietly last, by this instance
 }
 
 // lasting is what a restart of the room does not lose: its listeners, how much
@@ -230,19 +230,19 @@ type lasting struct {
 	authors  map[chat.MessageID]Address // of messages that are not published
 	children int                        // how many were started: attempts, lines to models, titles
 
-	published  uint64      // the last record that the listeners were told
-	answerable []*proposal // are on disk, and their callers are not answered yet
-	inFlight   int         // commits and deletions that the log has not answered
-	deleting   bool
+	lastPublished uint64      // the last record that the listeners were told
+	unreplied     []*proposal // are on disk, and their callers are not answered yet
+	inFlight      int         // commits and deletions that the log has not answered
+	deleting      bool
 
-	pulse       *Pulse
-	answering   chat.TurnStarted // what listeners were told of and have not been told the end of
-	streamed    []byte           // what they were told of its answer
-	restarts    []time.Time      // of late
-	quarantined bool
+	pulse         *Pulse
+	announcedTurn chat.TurnStarted // what listeners were told of and have not been told the end of
+	announcedText []byte           // what they were told of its answer
+	restarts      []time.Time      // of late
+	quarantined   bool
 }
 
-// unknown is lasting.published before the first instance has read the log.
+// unknown is lasting.lastPublished before the first instance has read the log.
 const unknown = ^uint64(0)
 
 // A Pulse counts what a room has handled of what the supervisor told it.
@@ -250,7 +250,7 @@ type Pulse struct{ atomic.Uint64 }
 
 // Spec describes the room id to the actor system; name is the actor's.
 func Spec(id chat.RoomID, name string, o *Options, p *Pulse) system.Spec[Message] {
-	l := &lasting{id: id, published: unknown, authors: make(map[chat.MessageID]Address), pulse: p}
+	l := &lasting{id: id, lastPublished: unknown, authors: make(map[chat.MessageID]Address), pulse: p}
 	instances := 0
 	return system.Spec[Message]{
 		Name: name,

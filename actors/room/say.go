@@ -66,7 +66,7 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, plan func(conver
 		return
 	}
 	if p.Quiet() {
-		r.quiet = p
+		r.lastQuiet = p
 	}
 	if !c.Address.IsZero() {
 		r.authors[p.MessageID] = c.Address
@@ -148,8 +148,8 @@ func (r *Room) contentOf(last conversation.Said) (string, *chat.Error) {
 	switch {
 	case last.MessageID == "":
 		return "", conversation.ErrNothing
-	case r.quiet != nil && r.quiet.MessageID == last.MessageID:
-		return r.quiet.Content, nil
+	case r.lastQuiet != nil && r.lastQuiet.MessageID == last.MessageID:
+		return r.lastQuiet.Content, nil
 	}
 	m, err := r.records.message(last.Seq)
 	if err != nil {

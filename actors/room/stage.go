@@ -15,7 +15,7 @@ type stage struct {
 	r       *Room
 	attempt *turn.Attempt // at the turn that runs, nil if there is none
 	voice   *voice.Voice
-	cut     []byte // what was saved of an answer that an end of the room has cut
+	cutText []byte // of the answer that ended with an earlier instance of the room
 }
 
 func newStage(r *Room) *stage {
@@ -73,7 +73,7 @@ func (s *stage) runs(id chat.TurnID) bool { return s.attempt != nil && s.attempt
 
 // begin runs a turn whose start is on disk, unless it was stopped meanwhile.
 func (s *stage) begin(e chat.TurnStarted) {
-	s.cut = nil
+	s.cutText = nil
 	records := &s.r.records
 	t, _ := records.head.Turn()
 	if s.r.deleting || t.ID != e.TurnID || t.Attempt != e.Attempt {
@@ -94,7 +94,7 @@ func (s *stage) begin(e chat.TurnStarted) {
 // finish lets the attempt at an ended turn go.
 func (s *stage) finish(e chat.TurnEnded) {
 	if e.MessageID != "" {
-		s.cut = nil
+		s.cutText = nil
 	}
 	if s.runs(e.TurnID) {
 		s.letGo()
@@ -122,28 +122,28 @@ func (s *stage) stop(events []chat.Event) {
 // restore takes what is left of an answer that was cut: what the listeners were
 // told, unless the server itself was cut and only what was saved is.
 func (s *stage) restore() {
-	r, answering := s.r, s.r.answering
+	r, answering := s.r, s.r.announcedTurn
 	t, ok := r.records.shown.Turn()
-	s.cut = nil
+	s.cutText = nil
 	switch {
 	case !ok || t.Attempt == 0:
 		return
-	case answering.TurnID == t.ID && answering.Attempt == t.Attempt && len(r.streamed) > 0:
-		s.cut = r.streamed
+	case answering.TurnID == t.ID && answering.Attempt == t.Attempt && len(r.announcedText) > 0:
+		s.cutText = r.announcedText
 		return
 	}
 	text, err := r.Log.Text(string(r.id))
 	if err != nil {
 		r.log.Error("the text of a turn cannot be read", "err", err)
 	}
-	s.cut = text
+	s.cutText = text
 }
 
 // close ends everything on the stage. The next instance has to know what listeners
 // saw of an answer.
 func (s *stage) close() {
 	if s.attempt != nil {
-		s.r.streamed = s.attempt.Text()
+		s.r.announcedText = s.attempt.Text()
 	}
 	s.letGo()
 	s.voice.Silence()
@@ -156,7 +156,7 @@ func (s *stage) answer(t chat.Turn) conversation.Answer {
 	case s.runs(t.ID):
 		return s.attempt.Answer()
 	case t.ID == cut.ID && t.Attempt == cut.Attempt: // else the next attempt, without text, is on its way
-		return conversation.Answer{Content: string(s.cut)}
+		return conversation.Answer{Content: string(s.cutText)}
 	}
 	return conversation.Answer{}
 }
@@ -167,7 +167,7 @@ func (s *stage) show(t chat.Turn) *Running {
 	if s.runs(t.ID) {
 		return &Running{s.attempt.Turn(), string(s.attempt.Text())}
 	}
-	return &Running{t, string(s.cut)}
+	return &Running{t, string(s.cutText)}
 }
 
 // running is what is known of the first open turn besides its records.

@@ -11,7 +11,7 @@ import (
 type titling struct {
 	r      *Room
 	cancel context.CancelFunc   // nil unless a title is being made
-	record *conversation.Intent // nil until it is made
+	intent *conversation.Intent // nil until it is made
 	number int                  // of the making; other instances of the room have others
 }
 
@@ -31,7 +31,7 @@ func (t *titling) look() {
 	r := t.r
 	switch {
 	case !r.Titles.On || r.deleting || r.broken != nil || !r.loaded || r.records.retry != nil:
-	case t.record != nil:
+	case t.intent != nil:
 		t.propose()
 	case !t.making() && r.records.shown.Answered && !r.records.head.Titled:
 		t.number = r.stage.Number()
@@ -48,14 +48,14 @@ func (t *titling) take(m *titleMade) {
 	if m.Err != nil {
 		t.r.log.Warn("the model has made no title", "err", m.Err)
 	}
-	t.record = &conversation.Intent{Events: title.Record(m.Made)}
+	t.intent = &conversation.Intent{Events: title.Record(m.Made)}
 	t.look()
 }
 
 // propose records the title, or ends the making if there is nothing to record.
 func (t *titling) propose() {
-	t.r.carryOut(t.record)
-	if !t.record.In(t.r.records.generation) {
+	t.r.carryOut(t.intent)
+	if !t.intent.In(t.r.records.generation) {
 		t.stop()
 	}
 }
@@ -64,6 +64,6 @@ func (t *titling) propose() {
 func (t *titling) stop() {
 	if t.cancel != nil {
 		t.cancel()
-		t.cancel, t.record = nil, nil
+		t.cancel, t.intent = nil, nil
 	}
 }

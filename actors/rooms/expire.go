@@ -10,8 +10,8 @@ import (
 )
 
 // Expire deletes a chat if nothing was recorded in it since before, and reports
-// whether it did. With unused it keeps a chat that has members or an open turn.
-// The members are told that the chat was deleted.
+// whether it did. With unused it keeps a chat that has listeners or an open turn.
+// The listeners are told that the chat was deleted.
 func (r *Rooms) Expire(ctx context.Context, id chat.RoomID, before time.Time, unused bool) (deleted bool, err error) {
 	reply, err := r.ask(ctx, id, chat.User{}, func(c room.Caller) room.Command {
 		return &room.Expire{Caller: c, Before: before, Unused: unused}

@@ -64,7 +64,7 @@ func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 }
 
 // Records yields the records of a room that follow record after. It does not ask
-// for access: the caller is a member that the room has just admitted. The loop may
+// for access: the caller is a listener that the room has just admitted. The loop may
 // be slow, as with Messages. It ends after an error.
 func (r *Rooms) Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
 	return r.stream(ctx, u, r.log.Read(string(id), after), func([]byte) bool { return true })

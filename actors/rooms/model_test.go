@@ -547,7 +547,7 @@ func (m *model) checkReplay(id chat.ID) {
 	want := room.Joined{Chat: fold.Chat, Epoch: fold.Chat.Epoch + "." + m.s.Log.Epoch(), Seq: fold.Seq}
 	for name, reply := range map[string]room.Reply{"lived": lived, "read": read, "migrated": migrated} {
 		got, _ := reply.Body.(room.Joined)
-		got.Members = nil
+		got.Users = nil
 		if diff := cmp.Diff(want, got); diff != "" {
 			m.t.Errorf("%s: joined, %s (-fold +room):\n%s", id, name, diff)
 		}

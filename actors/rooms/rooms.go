@@ -188,7 +188,7 @@ func (r *Rooms) Release(ctx context.Context, id chat.RoomID) (was bool, err erro
 	if err != nil {
 		return false, err
 	}
-	return reply.Body.(room.Released).Was, nil
+	return reply.Body.(room.Released).WasQuarantined, nil
 }
 
 // Get returns a chat that the user may read. It fails with [chat.CodeNotFound]

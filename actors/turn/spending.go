@@ -14,8 +14,8 @@ type spending struct {
 	prompt atomic.Int64 // tokens; 0 until the assistant is asked
 
 	// The rest is the room's.
-	answer  chat.Estimate
-	counted int // of the answer, in tokens
+	answer       chat.Estimate
+	answerTokens int // that the meter has counted
 }
 
 // ask counts the prompt, and returns why the assistant may not be asked.
@@ -30,8 +30,8 @@ func (s *spending) ask(tokens int) *chat.Error {
 // say counts a piece of the answer, and returns why it has to be the last.
 func (s *spending) say(text string) *chat.Error {
 	s.answer.Add(text)
-	more := s.answer.Tokens() - s.counted
-	s.counted += more
+	more := s.answer.Tokens() - s.answerTokens
+	s.answerTokens += more
 	return s.meter.Add(more)
 }
 
@@ -49,7 +49,7 @@ func (a *Attempt) substitute() (why *chat.Error) {
 	if why := a.meter(); why != nil {
 		return why
 	}
-	return a.spent.meter.Add(int(a.spent.prompt.Load()) + a.spent.counted)
+	return a.spent.meter.Add(int(a.spent.prompt.Load()) + a.spent.answerTokens)
 }
 
 // used is what the attempt has used, as far as is known. An answer that is stopped

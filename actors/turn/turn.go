@@ -2,7 +2,7 @@
 // it goes well, or until it is stopped.
 //
 //	Attempt.Start → goroutine: prompt → Provider.Stream → Event → the room's mailbox
-//	Attempt.Handle → notices to the members; the text so far, to the disk
+//	Attempt.Handle → notices to the listeners; the text so far, to the disk
 //	               → the end of the turn, which the room records
 //
 // # Two sides
@@ -40,7 +40,7 @@ import (
 type Provider interface {
 	// Stream asks the prompt's model and yields the answer piece by piece. It
 	// ends after the last piece, or after one error, of which a *chat.Error
-	// is told to the members. Cancelling ctx ends it at once.
+	// is told to the listeners. Cancelling ctx ends it at once.
 	Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error]
 }
 
@@ -71,7 +71,7 @@ type Options struct {
 // A Room is the part of its room that an attempt needs, which calls it on the
 // room's goroutine.
 type Room interface {
-	// Tell tells the members what is not recorded.
+	// Tell tells the listeners what is not recorded.
 	Tell(n chat.Notice)
 
 	// Advance looks for what is to be recorded next: the attempt has ended, or
@@ -93,7 +93,7 @@ type Room interface {
 	Remember(p conversation.Composed)
 }
 
-// A Line is a session with a model that listens, on which an answer may come.
+// A Line is what a room holds open to a model that listens. Answers come on it.
 // The methods do not block.
 type Line interface {
 	Ask(answer chat.MessageID, messages []chat.PromptMessage)
@@ -311,7 +311,7 @@ func (a *Attempt) Take(d chat.Delta) {
 	}
 }
 
-// progress tells the members what d says besides its text. Who answers in place
+// progress tells the listeners what d says besides its text. Who answers in place
 // of the model that was asked is recorded with the end of the turn.
 func (a *Attempt) progress(d chat.Delta) {
 	if d.Model != "" {
@@ -326,7 +326,7 @@ func (a *Attempt) progress(d chat.Delta) {
 	a.room.Tell(chat.Progress{MessageID: a.turn.MessageID, Retrying: d.Retrying, Model: d.Model, Health: d.Health})
 }
 
-// say tells the members a piece of the text at once; it is recorded with the end
+// say tells the listeners a piece of the text at once; it is recorded with the end
 // of the turn.
 func (a *Attempt) say(text string) {
 	if len(a.text)+len(text) > a.o.MaxAnswerBytes {

@@ -10,29 +10,29 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A Line is the session that a room has with a model that listens. It is opened
+// A Line is what a room holds open to a model that listens. It is opened
 // when somebody speaks or a turn begins, serves one turn after the other, and
 // ends with the room, with a switch to another model, or when nobody has used it
 // for a while. It belongs to its room's goroutine.
 type Line struct {
-	number int // tells what it sends from what lines before it have sent
-	model  chat.ModelID
-	actor  system.Ref[message]
-	inputs chan chat.Input
-	window chan struct{} // one element for each delta in the room's mailbox
-	used   time.Time
-	idle   *time.Timer
+	number  int // tells what it sends from what lines before it have sent
+	model   chat.ModelID
+	actor   system.Ref[message]
+	inputs  chan chat.Input
+	window  chan struct{} // one element for each delta in the room's mailbox
+	lastUse time.Time
+	idle    *time.Timer
 }
 
-// How many inputs may wait for the session, which may be connecting; and how
-// many places speech leaves free for what must not be lost.
+// At most inputs wait for the line, which may still be connecting. Speech leaves
+// reserve places free, since other inputs must not be lost.
 const (
 	inputs  = 64
 	reserve = 16
 )
 
-// window is how many deltas of a session may wait in the room's mailbox; past it
-// the session is not read.
+// window is how many deltas of a line may wait in the room's mailbox; past it
+// the line is not read.
 const window = 16
 
 // message is what the mailbox of a line's actor accepts: nothing. It is stopped.
@@ -46,8 +46,8 @@ func (l *Line) Ask(answer chat.MessageID, messages []chat.PromptMessage) {
 // Cancel stops an answer, if it has not ended.
 func (l *Line) Cancel(answer chat.MessageID) { l.tell(chat.Cancel{Answer: answer}) }
 
-// tell gives the session something to do, without waiting. A session that
-// takes in nothing for so long is ended, which the room will be told.
+// tell gives the model something to do, and does not wait. If too many inputs
+// wait, the line is ended, and the room will be told so.
 func (l *Line) tell(in chat.Input) {
 	select {
 	case l.inputs <- in:
@@ -59,7 +59,7 @@ func (l *Line) tell(in chat.Input) {
 // full reports whether speech has to wait.
 func (l *Line) full() bool { return len(l.inputs) >= inputs-reserve }
 
-// end stops the session, without waiting for it.
+// end stops the line, and does not wait for its goroutine.
 func (l *Line) end() {
 	l.idle.Stop()
 	l.actor.Stop()
@@ -72,7 +72,7 @@ func (v *Voice) dial(model chat.ModelID) *Line {
 	}
 	actor, err := v.spawn(system.Spec[message]{
 		Name: "line-" + strconv.Itoa(l.number),
-		New:  func() system.Actor[message] { return &listener{line: *l, tell: v.tell, o: v.o} },
+		New:  func() system.Actor[message] { return &reader{line: *l, tell: v.tell, o: v.o} },
 	})
 	if err != nil {
 		panic("voice: spawn a line: " + err.Error())
@@ -86,9 +86,9 @@ func (v *Voice) watch(l *Line, d time.Duration) {
 	l.idle = time.AfterFunc(d, func() { v.tell(idle{l.number}) })
 }
 
-// A listener is the actor that owns the goroutine which holds the session:
-// whatever ends the room ends it too.
-type listener struct {
+// A reader is the actor that owns the goroutine of a line. It is a child of the
+// room, so it ends with the room.
+type reader struct {
 	line   Line
 	tell   func(Event)
 	o      *Options
@@ -96,36 +96,36 @@ type listener struct {
 }
 
 // Started implements system.Actor.
-func (l *listener) Started(*system.Self[message]) {
+func (r *reader) Started(*system.Self[message]) {
 	ctx, cancel := context.WithCancel(context.Background())
-	l.cancel = cancel
-	l.o.Goroutines.Go(func() {
+	r.cancel = cancel
+	r.o.Goroutines.Go(func() {
 		defer cancel()
-		l.tell(lineEnded{l.line.number, l.stream(ctx)})
+		r.tell(lineEnded{r.line.number, r.stream(ctx)})
 	})
 }
 
 // Receive implements system.Actor.
-func (l *listener) Receive(message) {}
+func (r *reader) Receive(message) {}
 
-// Stopping implements system.Actor. It does not wait for the session, which may hang.
-func (l *listener) Stopping() { l.cancel() }
+// Stopping implements system.Actor. It does not wait for the goroutine, which may hang.
+func (r *reader) Stopping() { r.cancel() }
 
-// stream passes on what the session tells.
-func (l *listener) stream(ctx context.Context) (err error) {
+// stream passes on what the model tells.
+func (r *reader) stream(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			l.o.Logger.Error("provider panicked", "model", l.line.model, "panic", p, "stack", string(debug.Stack()))
+			r.o.Logger.Error("provider panicked", "model", r.line.model, "panic", p, "stack", string(debug.Stack()))
 			err = chat.Refuse(chat.CodeInternal, "the assistant failed")
 		}
 	}()
-	for d, err := range l.o.Provider.Stream(ctx, chat.Prompt{Model: l.line.model, Input: l.line.inputs}) {
+	for d, err := range r.o.Provider.Stream(ctx, chat.Prompt{Model: r.line.model, Input: r.line.inputs}) {
 		if err != nil {
 			return err
 		}
 		select {
-		case l.line.window <- struct{}{}:
-			l.tell(piece{l.line.number, d})
+		case r.line.window <- struct{}{}:
+			r.tell(piece{r.line.number, d})
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -32,7 +32,7 @@ var (
 	errInaudible    = chat.Refuse(chat.CodeProviderTimeout, "what was said was not understood in time")
 )
 
-// ErrLineLost is why an answer fails whose session has ended.
+// ErrLineLost is the error of an answer whose line has ended.
 var ErrLineLost = chat.Refuse(chat.CodeProviderError, "the session with the model ended")
 
 // Options are what all rooms of a server have in common. None has a default.
@@ -45,9 +45,9 @@ type Options struct {
 	MaxMessageBytes int           // of what was understood; the rest is dropped
 	MaxUnheard      int           // messages that are being written down
 	HearTimeout     time.Duration // until what was said must have been understood
-	LineIdle        time.Duration // without use, until a session ends
+	LineIdle        time.Duration // without use, until a line ends
 
-	Goroutines *sync.WaitGroup // is counted up while a session's goroutine runs
+	Goroutines *sync.WaitGroup // is counted up while a line's goroutine runs
 }
 
 // A Room is the part of its room that a voice needs, which calls it on the room's
@@ -103,7 +103,7 @@ type Voice struct {
 type Speech struct {
 	ID     chat.MessageID
 	Author chat.User
-	Record conversation.Intent // of the message; has no events until it is understood
+	Intent conversation.Intent // of the message; has no events until it is understood
 
 	after      uint64 // the last record when it was said
 	timer      *time.Timer
@@ -142,7 +142,7 @@ func (v *Voice) Model() chat.ModelID {
 	return v.line.model
 }
 
-// LineTo returns a line to the model, or nil if that is not asked in sessions.
+// LineTo returns a line to the model, or nil if the model is not asked on one.
 func (v *Voice) LineTo(id chat.ModelID) *Line {
 	model, ok := v.o.Models.Model(id)
 	if !ok || !model.Duplex() {
@@ -154,7 +154,7 @@ func (v *Voice) LineTo(id chat.ModelID) *Line {
 	if v.line == nil {
 		v.line = v.dial(id)
 	}
-	v.line.used = time.Now()
+	v.line.lastUse = time.Now()
 	return v.line
 }
 
@@ -223,7 +223,7 @@ func (v *Voice) Commit(by chat.User, model chat.ModelID, id chat.MessageID, afte
 		ID: id, Author: chat.User{ID: by.ID, Name: by.Name}, after: after,
 		timer: time.AfterFunc(v.o.HearTimeout, func() { v.tell(timeout{id}) }),
 	}
-	s.Record.Events = func(head *conversation.State) []chat.Event { return v.record(s, head) }
+	s.Intent.Events = func(head *conversation.State) []chat.Event { return v.record(s, head) }
 	v.unheard = append(v.unheard, s)
 	return nil
 }
@@ -266,7 +266,7 @@ func (v *Voice) Find(id chat.MessageID) *Speech {
 // head of the generation, or nil.
 func (v *Voice) Last(seq uint64, generation int) (last *Speech) {
 	for _, s := range v.unheard {
-		if s.after >= seq && !s.Record.In(generation) {
+		if s.after >= seq && !s.Intent.In(generation) {
 			last = s
 		}
 	}
@@ -293,14 +293,14 @@ func (v *Voice) hear(h chat.Heard) {
 	v.host.Advance()
 }
 
-// piece takes what the session tells.
+// piece takes a delta of the line.
 func (v *Voice) piece(p piece) {
 	l := v.line
 	if l == nil || l.number != p.line {
 		return
 	}
 	<-l.window
-	l.used = time.Now()
+	l.lastUse = time.Now()
 	a := v.host.Attempt()
 	switch {
 	case p.Heard != nil:
@@ -332,7 +332,7 @@ func (v *Voice) lookWhetherUsed(i idle) {
 	if l == nil || l.number != i.line {
 		return
 	}
-	rest := v.o.LineIdle - time.Since(l.used)
+	rest := v.o.LineIdle - time.Since(l.lastUse)
 	if a := v.host.Attempt(); a != nil && a.On(l) || len(v.unheard) > 0 {
 		rest = v.o.LineIdle
 	}

@@ -32,7 +32,7 @@ func (r *room) commit(by chat.UserID, model chat.ModelID, id chat.MessageID) (re
 func (r *room) recorded(id chat.MessageID) (events []chat.Event) {
 	r.do(func() {
 		if s := r.voice.Find(id); s != nil {
-			events = s.Record.Events(&r.head)
+			events = s.Intent.Events(&r.head)
 		}
 	})
 	return events
@@ -242,7 +242,7 @@ func TestLast(t *testing.T) {
 		}
 		e.say <- chat.Delta{Heard: &chat.Heard{MessageID: "2", Text: "two"}}
 		synctest.Wait()
-		r.do(func() { r.voice.Find("2").Record.Propose(&r.head, 1) })
+		r.do(func() { r.voice.Find("2").Intent.Propose(&r.head, 1) })
 		if got := last(7, 1); got != "1" {
 			t.Errorf("while 2 is on its way: got %q", got)
 		}

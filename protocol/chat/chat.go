@@ -1,7 +1,7 @@
 // Package chat is the vocabulary of parlor: who talks, in which chat, about
 // what is recorded, and how a refusal is named.
 //
-//	command → room → [Event]s → log → the same Events folded into state, told to members
+//	command → room → [Event]s → log → the same Events folded into state, told to listeners
 //
 // It holds no I/O, no goroutines and no clock; the actors, the wire dialects
 // and the HTTP API all speak in these types.

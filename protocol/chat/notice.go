@@ -2,27 +2,28 @@ package chat
 
 import "time"
 
-// A Notice is what a room tells its members. The set is sealed, and knows no
-// wire: each wire has an encoder that gives a notice its form there.
+// A Notice is what a room tells its listeners. The set is sealed. A notice has no
+// form of its own: each wire has an encoder that gives it one.
 type Notice interface{ notice() }
 
 // The notices, besides a [Record], which is a notice too.
 type (
-	// Missed is a record for a client that was away when it was told, and has
-	// not been told either what went before it and was not recorded.
+	// Missed is a record for a client that was away when the others were told.
+	// Nor has this client got the text that came before the record and was not
+	// recorded.
 	Missed struct{ Record Record }
 
-	// Transcribed is, for who said it, the record of what was understood of
-	// speech. Others are told the record.
+	// Transcribed is the record of a message that was spoken, for the client
+	// that spoke. The other listeners are told the [Record].
 	Transcribed struct{ Record Record }
 
 	// Text is the next piece of a running answer. Before is the text that it
-	// follows, which must not be changed.
+	// follows; nobody may change it.
 	Text struct {
 		Turn   Turn
 		Before []byte
 		Piece  string
-		Spoken bool // the piece is, or what went before it
+		Spoken bool // the answer has been spoken, in this piece or before
 	}
 
 	// TextSoFar is all of a running answer, for a client that may have some of it.
@@ -50,8 +51,8 @@ type (
 	// Removal says that the chat was deleted.
 	Removal struct{}
 
-	// Failure says what has befallen the room. Turn is the one that was running,
-	// zero if none was: it goes on only if the room does, which nobody knows.
+	// Failure says that the room has failed, and is out of service. Turn is the
+	// turn that was running, or zero. It may never go on.
 	Failure struct {
 		Error *Error
 		Turn  TurnStarted
