@@ -17,12 +17,12 @@ const (
 	defaultAnswerTokens  = 4 << 10 // are kept free for the answer
 )
 
-// bytesPerToken is how many there are in one at most, as [chat.Estimate] counts.
+// bytesPerToken is how many bytes [chat.Estimate] counts as a token at most.
 const bytesPerToken = 4
 
 var errLongPrompt = chat.Refuse(chat.CodeTooLarge, "the message, with what the assistant is told before it, is longer than this model can read")
 
-// A Question is what the prompt of a turn depends on besides what was said.
+// A Question is what the prompt of a turn depends on, besides the records.
 type Question struct {
 	Turn       chat.Turn
 	Models     Models
@@ -44,11 +44,11 @@ type Composed struct {
 	rest   uint64       // the last record that was not read
 }
 
-// Compose puts the conversation together that a turn answers, from the tail of
-// the log and, as far as that does not reach, from older entries, which it asks
-// for once, newest first. Answers stand behind the messages that they answer and
-// later messages are left out: others may have talked on while the turn waited
-// in the queue. If ctx ends while entries are read, Compose returns its error.
+// Compose makes the prompt of a turn from the tail of the log. If the model can read
+// more than the tail holds, Compose calls older, once, for the entries before it,
+// newest first. In the prompt an answer follows its message. Messages that were said
+// after the one to answer are left out: people may have talked on while the turn
+// waited. If ctx ends while entries are read, Compose returns its error.
 func Compose(ctx context.Context, q Question, tail Tail, older func(before uint64) iter.Seq2[persistence.Entry, error]) (Composed, error) {
 	d := newDialogue(q)
 	d.parts = make([]*remembered, 0, len(tail.records)+1)
@@ -77,9 +77,9 @@ func Compose(ctx context.Context, q Question, tail Tail, older func(before uint6
 	return c, nil
 }
 
-// lookBack takes older entries until d wants no more. They are kept for the next
-// prompt, unless they are much more than this one is made of: then the message to
-// answer is an old one, or stands in front of a long queue.
+// lookBack gives d older entries until it wants no more. It keeps them for the next
+// prompt, unless the prompt uses only a small part of them. That happens when the
+// message to answer is old, or many messages came after it.
 func (c *Composed) lookBack(ctx context.Context, d *dialogue, older iter.Seq2[persistence.Entry, error]) error {
 	c.kept = true
 	for entry, err := range older {
@@ -115,8 +115,8 @@ func (c *Composed) lookBack(ctx context.Context, d *dialogue, older iter.Seq2[pe
 	return nil
 }
 
-// passes reports whether the entry is a message that was said later than the one
-// to answer. There may be many of them, so that they are not decoded.
+// passes reports whether the entry is a message that was said after the one to answer.
+// There may be many, so it does not decode them.
 func (d *dialogue) passes(e persistence.Entry) bool {
 	if d.begun() || !chat.Says(e.Data) || chat.Steers(e.Data) || chat.AddsMessage(e.Data, d.Turn.Prompt) {
 		return false
@@ -125,8 +125,8 @@ func (d *dialogue) passes(e persistence.Entry) bool {
 	return true
 }
 
-// SystemPrompt is what an assistant is told before the conversation, by the
-// server, for the model and for the chat, and what day it is.
+// SystemPrompt joins the parts, which are the server's, the model's and the chat's, and
+// says what day it is. It goes before the conversation.
 func SystemPrompt(now time.Time, parts ...string) string {
 	parts = slices.DeleteFunc(parts, func(p string) bool { return strings.TrimSpace(p) == "" })
 	parts = append(parts, "Today is "+now.UTC().Format("Monday, 2 January 2006")+" (UTC).")

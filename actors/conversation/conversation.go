@@ -1,14 +1,14 @@
-// Package conversation is what a room knows and how it decides: pure functions
+// Package conversation holds the state of a room, and its decisions: pure functions
 // of state and event, without actor, clock or I/O.
 //
 //	records → State.Apply → State
-//	State, what somebody wants → Moment → Plan: the events of one commit
-//	State, what runs → Moment.Next → the events that follow by themselves
-//	records → Dialogue → chat.Prompt
+//	State, Utterance → Moment.Say, Edit … → Plan: the events of one commit
+//	State, Running → Moment.Next → the events that nobody has to ask for
+//	records → Tail → Compose → chat.Prompt
 //	records → Fold → what is kept beside the log, to check a file and to import
 //
-// A room that lives, one that restarts and one that wakes up come to the same
-// State by the same Apply, and what they do next follows from it alone.
+// A room that runs, a room that restarts and a room that wakes up come to the same
+// State by the same Apply. What a room does next follows from its State alone.
 package conversation
 
 import (
@@ -30,11 +30,11 @@ var (
 	ErrNothing    = chat.Refuse(chat.CodeInvalid, "nothing was said that could be answered")
 )
 
-// Models says which models there are.
+// Models know which models there are.
 type Models interface {
 	Model(chat.ModelID) (chat.Model, bool)
 
-	// Refusal says why there is none of that name; it is nil if there is one.
+	// Refusal returns why there is no model with the id, or nil if there is one.
 	Refusal(chat.ModelID) *chat.Error
 	// Named returns the model that people address by the name, in whatever case.
 	Named(name string) (chat.ModelID, bool)
@@ -56,8 +56,8 @@ type Rules struct {
 	MaxQueuedTurns  int // past it a message is refused as busy
 	MaxAttempts     int // of one turn; then it is interrupted
 
-	// RepeatTools starts a cut turn again though a tool has run. It is a bug that
-	// the chaos harness plants, to show that it notices.
+	// RepeatTools starts a turn again even if it has run a tool. It is a bug that the
+	// chaos harness plants, to show that it notices.
 	RepeatTools bool
 }
 
@@ -90,7 +90,7 @@ func (r *Rules) duplex(id chat.ModelID) bool {
 	return m.Duplex()
 }
 
-// NoModel says why a model cannot be asked.
+// NoModel returns why there is no such model.
 func (r *Rules) NoModel(id chat.ModelID) *chat.Error {
 	return cmp.Or(r.Models.Refusal(id), ErrNoModel) // it may have come since
 }

@@ -6,20 +6,20 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A dialogue is the part of a conversation that an assistant is told, put
+// A dialogue is the part of a conversation that goes into a prompt. It is put
 // together while the log is read from its end.
 //
-// It consists of exchanges, of which the most recent that fit stay, each as a
-// whole: what was asked, also while the answer was being given, and the
-// answers to it.
+// It consists of exchanges. An exchange is a message, the answers to it, and the
+// messages that the turns of these answers took in. The newest exchanges that fit
+// are in the dialogue, each as a whole.
 type dialogue struct {
 	Question
 	model chat.Model
 	left  int // tokens, without the answer
 
-	// parts are what the exchanges consist of, newest first: of each the newest
-	// answer of each model, what was said to the turns that gave them, and the
-	// message that they answer.
+	// parts are the records of the exchanges, newest first: of each exchange the
+	// newest answer of each model, the messages that were taken in, and the message
+	// that was answered.
 	parts     []*remembered
 	exchanges int
 	bytes     int // of the parts, and of what waits in steering
@@ -54,8 +54,8 @@ func newDialogue(q Question) *dialogue {
 // begun reports whether the message to answer was read.
 func (d *dialogue) begun() bool { return d.exchanges > 0 }
 
-// add takes the next older record of those that are not superseded, and reports
-// whether older ones are wanted.
+// add takes the next older record, which is not superseded. It reports whether the
+// dialogue wants still older ones.
 func (d *dialogue) add(r *remembered) (more bool) {
 	switch r.kind {
 	case message:
@@ -115,8 +115,8 @@ func (d *dialogue) addMessage(m *remembered) (more bool) {
 	return true
 }
 
-// fits reports whether the message to answer does, if it is known what the
-// model can read.
+// fits reports whether the message to answer fits into the model's window. If the
+// window is not known, any message does.
 func (d *dialogue) fits() bool {
 	return d.model.ContextWindow == 0 || d.left >= 0 || d.exchanges > 1
 }

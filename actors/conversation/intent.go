@@ -2,18 +2,19 @@ package conversation
 
 import "parlor/protocol/chat"
 
-// An Intent is something that has to be recorded, whatever becomes of the first
-// commit that holds it. A room keeps it until it is on disk, and proposes it
-// once to each generation of its head state: a commit that fails ends one. The
-// zero generation has seen nothing.
+// An Intent is an event that has to be recorded, even if the first commit that holds
+// it fails. A room keeps the intent until its event is on disk. It proposes the event
+// once in each generation of the head state: when a commit fails, the next generation
+// begins. Generations count from 1.
 type Intent struct {
-	// Events returns what is to be recorded, or nothing as long as it cannot be.
+	// Events returns the events to record, or none if the time has not come yet.
 	Events func(head *State) []chat.Event
 
-	generation int // that it was proposed to last
+	generation int // in which it was proposed last
 }
 
-// Propose returns what is to be recorded now, if that is not in the head already.
+// Propose returns the events to record now. There are none if the head of this
+// generation holds them already.
 func (i *Intent) Propose(head *State, generation int) []chat.Event {
 	if i.In(generation) {
 		return nil
@@ -25,5 +26,5 @@ func (i *Intent) Propose(head *State, generation int) []chat.Event {
 	return events
 }
 
-// In reports whether a head of the generation holds what was intended.
+// In reports whether the events were proposed in the generation.
 func (i *Intent) In(generation int) bool { return i.generation == generation }

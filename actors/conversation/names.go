@@ -10,7 +10,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Names are those of the people who speak in a prompt, no two of them the same.
+// Names are the names of the people who speak in a prompt. No two are the same.
 type Names struct {
 	of    map[chat.UserID]string
 	given map[string]int // by the folded name: the last number that made it another one
@@ -32,7 +32,7 @@ func (d *dialogue) names() Names {
 	return all
 }
 
-// Add gives somebody who speaks a name that nobody else has, in whatever case.
+// Add names a user who speaks. No other name differs from the new one in case alone.
 func (n Names) Add(u chat.User) {
 	if _, known := n.of[u.ID]; known {
 		return
@@ -48,7 +48,7 @@ func (n Names) Add(u chat.User) {
 	n.given[fold(plain)] = number
 }
 
-// fold returns what texts have in common that differ in case alone.
+// fold returns the same text for all texts that differ in case alone.
 func fold(text string) string {
 	return strings.Map(func(c rune) rune {
 		for last := c; ; {
@@ -60,10 +60,11 @@ func fold(text string) string {
 	}, text)
 }
 
-// maxSpeakerRunes bounds what of a name is said before each message.
+// maxSpeakerRunes limits the part of a name that goes before each message.
 const maxSpeakerRunes = 40
 
-// speakerName returns the user's name as one that ends before a colon.
+// speakerName returns the user's name, or else the id, without what has a meaning in
+// prompts: colons and brackets.
 func speakerName(u chat.User) string {
 	for _, name := range []string{u.Name, string(u.ID)} {
 		clean := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
@@ -120,7 +121,8 @@ func (n Names) Say(user chat.UserID, content string) string {
 	return labelOf(n.of[user]) + strings.Join(lines, "\n")
 }
 
-// suspect returns, folded, what a line says before its first colon, or nothing.
+// suspect returns the folded text before the first colon of a line, or "". It may be
+// there to look like the name of another speaker.
 func suspect(line string) string {
 	who, _, ok := strings.Cut(line, ":")
 	if !ok {
@@ -129,7 +131,7 @@ func suspect(line string) string {
 	return fold(strings.TrimSpace(who))
 }
 
-// claimed reports whether a line that begins so, folded, seems to say who speaks.
+// claimed reports whether who, from suspect, looks like the name of a speaker.
 func (n Names) claimed(who string) bool {
 	return n.given[who] > 0 || strings.HasPrefix(who, "[") && strings.HasSuffix(who, "]")
 }

@@ -56,7 +56,7 @@ func (m Moment) awaitsPrompt(t chat.Turn, r Running) bool {
 	return t.Attempt == 0 && r.Line != t.ModelID
 }
 
-// start has the turn begin, unless nothing is left of a budget that it is under.
+// start begins the turn, or fails it if a budget is used up.
 func (m Moment) start(turn chat.Turn, answer chat.MessageID) []chat.Event {
 	if spent := m.Afford(m.Chat.Room, turn.By, turn.ModelID); spent != nil {
 		end := m.End(turn)
@@ -69,7 +69,7 @@ func (m Moment) start(turn chat.Turn, answer chat.MessageID) []chat.Event {
 	}}
 }
 
-// interrupt ends a turn that was cut and does not start again.
+// interrupt ends a turn that a crash has ended and that does not start again.
 func (m Moment) interrupt(turn chat.Turn, reason string) []chat.Event {
 	end := m.End(turn)
 	end.State, end.Reason = chat.StateInterrupted, reason
@@ -113,7 +113,7 @@ func (m Moment) Stop(id chat.TurnID, by chat.UserID, reason string) (events []ch
 	return m.ending(end), end.TurnID, nil
 }
 
-// StopAll ends all turns, and has nothing follow: the chat is being deleted.
+// StopAll ends all turns of a chat that is being deleted. Nothing follows their ends.
 func (m Moment) StopAll(by chat.UserID) (ends []chat.Event) {
 	for _, turn := range m.Turns {
 		ends = append(ends, m.stopped(turn, by, "the chat is being deleted"))

@@ -8,8 +8,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A remembered record is what prompts need of it, ready to be said. A turn goes
-// through all that its prompt may hold, which can be many thousands of them.
+// A remembered record is the part of a record that prompts need, in the form in which
+// they need it. A turn goes through many thousands of them.
 type remembered struct {
 	kind      kind
 	seq       uint64
@@ -19,8 +19,8 @@ type remembered struct {
 	promptSeq uint64         // of an answer; 0 in old records
 	by        unique.Handle[speaker]
 
-	// What was said, behind the speaker's label: it is told with the label where
-	// that is needed.
+	// text is the label of the speaker, and then the content. Prompts leave the label
+	// out where they need none.
 	text     string
 	labelLen int
 
@@ -49,7 +49,7 @@ type speaker struct {
 	label string // under which others are told what it says, if no other speaker has it
 }
 
-// remember returns what prompts need of the record, or false if that is nothing.
+// remember returns the part of the record that prompts need, or false if there is none.
 func remember(record chat.Record) (r remembered, ok bool) {
 	switch e := record.Event.(type) {
 	case chat.MessageAdded:
@@ -85,7 +85,7 @@ func (r *remembered) say(by speaker, content string) {
 	r.labelledTokens, r.cost = e.Tokens(), r.tokens+chat.MessageTokens
 }
 
-// labelOf returns what stands before the words of somebody of that name.
+// labelOf returns the label for the words of a speaker with the name.
 func labelOf(name string) string {
 	if name == "" {
 		return ""
@@ -119,7 +119,7 @@ func (r *remembered) bytes() int {
 	return overhead + len(r.text) + item*(len(r.suspects)+len(r.taken))
 }
 
-// suspects returns, folded, what the lines of a text but the first say before a colon.
+// suspects returns what suspect finds in the lines of a text, but for the first line.
 func suspects(content string) (all []string) {
 	_, rest, more := strings.Cut(content, "\n")
 	for more {

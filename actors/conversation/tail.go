@@ -6,18 +6,17 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A Tail is the end of a log, decoded, so that a turn does not have to read it
-// again. It holds what the last two prompts have used and what was recorded since, and
-// little more. Since records are only added at the ends and never changed, a
-// copy of a Tail may be read by any goroutine. The zero Tail is that of an empty
-// log.
+// A Tail is the decoded end of a log, so that a turn need not read it again. It holds
+// the records that the last two prompts have used, those that came since, and few
+// more. Records are only added at the ends and never changed, so any goroutine may
+// read a copy of a Tail. The zero Tail is that of an empty log.
 type Tail struct {
 	records []remembered // oldest first
 	before  uint64       // the last record that is not in it
 	bytes   int
 
-	// Bytes of what the last prompt has used, and the larger one of the last two:
-	// models that read more and less may take turns.
+	// Bytes that the last prompt has used, and the larger number of the last two.
+	// Models with a large and a small window may answer in turn.
 	last, used int
 }
 
@@ -25,13 +24,13 @@ type Tail struct {
 // used. Tests make it smaller.
 var tailSlack = 256 << 10
 
-// limit is how many bytes a Tail may take where prompts have used so many.
+// limit is how many bytes a Tail may take if prompts have used so many.
 func limit(used int) int { return 2*used + tailSlack }
 
 // NewTail returns the tail of a log whose last record is seq.
 func NewTail(seq uint64) Tail { return Tail{before: seq} }
 
-// Add takes in the record that follows, and lets go what that supersedes.
+// Add adds the next record, and drops the records that it supersedes.
 func (t *Tail) Add(record chat.Record) {
 	if e, ok := record.Event.(chat.MessageAdded); ok && e.Replaces != "" {
 		t.hide(chat.Superseded{{From: e.ReplacesSeq, To: record.Seq}})
@@ -45,7 +44,7 @@ func (t *Tail) Add(record chat.Record) {
 	t.trim()
 }
 
-// hide drops what no prompt will hold any more.
+// hide drops the records that are superseded.
 func (t *Tail) hide(s chat.Superseded) {
 	kept := make([]remembered, 0, len(t.records))
 	for _, r := range t.records {
@@ -58,9 +57,9 @@ func (t *Tail) hide(s chat.Superseded) {
 	t.records = kept
 }
 
-// Use takes in what a prompt had to read that is older than the tail, and lets go
-// what prompts do not need. The tail may have dropped records since: then what was
-// read does not fit to it any more.
+// Use adds the older records that a prompt had to read, and drops records that prompts
+// do not need. If the tail has dropped records since the prompt was made, there would
+// be a gap, and the older records are not added.
 func (t *Tail) Use(p Composed) {
 	if p.kept && p.before == t.before {
 		slices.Reverse(p.older)

@@ -11,8 +11,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// What others tell the room through its mailbox: the attempt with this number,
-// and its voice.
+// The events of the attempt with this number, and of the voice. They come through
+// the room's mailbox.
 type (
 	attemptEvent struct {
 		number int
@@ -24,8 +24,8 @@ type (
 func (*attemptEvent) roomMessage() {}
 func (*voiceEvent) roomMessage()   {}
 
-// Started implements system.Actor. What an instance before this one has handed
-// to the log is waited for: only then is it known what the log says.
+// Started implements system.Actor. If the log has not answered all commits of the
+// instance before, load waits until it has: only then the log can be read.
 func (r *Room) Started(self *system.Self[Message]) {
 	r.self = self
 	r.records = newRecorder(r)
@@ -40,8 +40,8 @@ func (r *Room) Started(self *system.Self[Message]) {
 	}
 }
 
-// load reads the room from the log, tells the listeners what they missed while
-// no instance was there to tell them, and turns to what has waited.
+// load reads the room from the log, and tells the listeners of the records that no
+// instance has told them of. Then it handles the commands that have waited.
 func (r *Room) load() {
 	if r.quarantined {
 		r.records.replyUpTo(math.MaxUint64)
@@ -74,7 +74,8 @@ func (r *Room) Receive(m Message) {
 	r.passivation.look()
 }
 
-// count counts what came from the supervisor, also if it made the room panic.
+// count counts the messages that came from the supervisor. It is deferred, so that a
+// message which makes the room panic counts too.
 func (r *Room) count(m Message) {
 	switch m.(type) {
 	case Command, *Wake, *Drain:
@@ -130,7 +131,7 @@ func (r *Room) command(c Command) {
 func (r *Room) reply(c Caller, body any)       { r.Directory.reply(c, body) }
 func (r *Room) refuse(c Caller, e *chat.Error) { r.Directory.refuse(c, e) }
 
-// tryAgain turns to the disk once more, which has refused something.
+// tryAgain tries again to read or to write what the disk has refused.
 func (r *Room) tryAgain() {
 	r.records.retry = nil
 	if r.broken != nil {
@@ -141,8 +142,8 @@ func (r *Room) tryAgain() {
 	r.title.look()
 }
 
-// committed takes the log's answer to a proposal: the senders are answered, and
-// then the listeners told, in the order of the log.
+// committed takes the log's answer to a proposal. It replies to the senders, and
+// then tells the listeners, in the order of the log.
 func (r *Room) committed(m *committed) {
 	r.inFlight--
 	if m.err != nil {
@@ -169,7 +170,8 @@ func (r *Room) committed(m *committed) {
 	}
 }
 
-// forgetAuthors forgets who said what was not recorded, and will not be.
+// forgetAuthors forgets the authors of messages whose commit has failed. A spoken
+// message is proposed again, so its author stays.
 func (r *Room) forgetAuthors(records []chat.Record) {
 	for _, record := range records {
 		if m, ok := record.Event.(chat.MessageAdded); ok && r.stage.voice.Find(m.MessageID) == nil {
@@ -178,8 +180,8 @@ func (r *Room) forgetAuthors(records []chat.Record) {
 	}
 }
 
-// book replaces the estimates of the turns that have ended by what was
-// recorded of them.
+// book tells the ledger what the turns that have ended did use, in place of what it
+// has estimated of them.
 func (r *Room) book(p *proposal) {
 	for _, record := range p.records {
 		if e, ok := record.Event.(chat.TurnEnded); ok && r.stage.runs(e.TurnID) {
@@ -189,7 +191,7 @@ func (r *Room) book(p *proposal) {
 	r.Ledger.Record(p.charges)
 }
 
-// happened does what follows from a record besides the state.
+// happened does what a record leads to, besides the change of the state.
 func (r *Room) happened(e chat.Event) {
 	switch e := e.(type) {
 	case chat.MessageAdded:
@@ -205,7 +207,7 @@ func (r *Room) happened(e chat.Event) {
 	}
 }
 
-// publish tells the listeners a record, unless an instance before this one has.
+// publish tells the listeners of a record.
 func (r *Room) publish(record chat.Record) {
 	p := Publication{Room: r.id, Seq: record.Seq, Notice: record}
 	if m, ok := record.Event.(chat.MessageAdded); ok {
@@ -217,16 +219,17 @@ func (r *Room) publish(record chat.Record) {
 	r.lastPublished = record.Seq
 }
 
-// Salvage implements system.Salvager: whoever sent the command that made the
-// room panic is told so, unless the log has it: then the next instance answers.
+// Salvage implements system.Salvager. The sender of the command that made the room
+// panic is told so. If the command was handed to the log before that, the next
+// instance replies to it.
 func (r *Room) Salvage(m Message) {
 	if c, ok := m.(Command); ok && c.caller() != r.records.latest {
 		r.refuse(c.caller(), chat.Refuse(chat.CodeInternal, "the room failed on this command and was restarted"))
 	}
 }
 
-// Stopping implements system.Actor. What has waited is refused: the mailbox
-// survives a restart, this instance does not.
+// Stopping implements system.Actor. Commands that have waited are refused: the
+// mailbox survives a restart, but what an instance has taken out of it does not.
 func (r *Room) Stopping() {
 	r.records.stop()
 	r.passivation.stop()
@@ -244,9 +247,9 @@ func (r *Room) moment() conversation.Moment {
 	return conversation.Moment{Rules: r.rules, State: &r.records.head, Answer: r.stage.answer}
 }
 
-// advance records what is to be recorded without anybody asking for it: what was
-// spoken and is written down, and the next step of the first open turn. It
-// decides from the state alone, so it may be called at any time.
+// advance records what nobody has to ask for: speech that was understood, and the
+// next step of the first open turn. It decides from the state alone, so it may be
+// called at any time.
 func (r *Room) advance() {
 	if r.records.retry != nil || r.deleting || r.broken != nil || !r.records.head.Exists() {
 		return
@@ -264,14 +267,14 @@ func (r *Room) advance() {
 	}
 }
 
-// carryOut records what is intended, unless that is on its way to the disk.
+// carryOut records the events of an intent, unless they are on their way to the disk.
 func (r *Room) carryOut(i *conversation.Intent) {
 	if events := i.Propose(&r.records.head, r.records.generation); len(events) > 0 {
 		r.records.record(events...)
 	}
 }
 
-// writeDown hands to the log what was understood of speech.
+// writeDown records speech that was understood.
 func (r *Room) writeDown() {
 	for _, s := range r.stage.voice.Unheard() {
 		if !r.stage.starting(s.ID) {

@@ -6,8 +6,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// An Address names who a room answers and publishes to. It is a value, which
-// could cross a wire; the zero Address names nobody.
+// An Address names a recipient of replies and publications. It is a value, which
+// could cross a wire. The zero Address names nobody.
 type Address struct {
 	Node string // empty for this one
 	ID   uint64 // of a recipient there
@@ -33,7 +33,7 @@ type Directory struct {
 	recipients map[uint64]Recipient
 }
 
-// Open gives the recipient an address. Whoever opens it closes it.
+// Open gives the recipient an address, which the caller closes.
 func (d *Directory) Open(r Recipient) Address {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -45,15 +45,15 @@ func (d *Directory) Open(r Recipient) Address {
 	return Address{ID: d.last}
 }
 
-// Close forgets the address, which is never given to anybody else. What is sent
-// to it is dropped. The second call does nothing.
+// Close forgets the address. No other recipient will get it, and what rooms still
+// send to it is dropped. The second call does nothing.
 func (d *Directory) Close(a Address) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.recipients, a.ID)
 }
 
-// find returns whom the address leads to, or nil.
+// find returns the recipient at the address, or nil.
 func (d *Directory) find(a Address) Recipient {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -70,8 +70,9 @@ func (d *Directory) answer(c Caller, r Reply) {
 	}
 }
 
-// NoRoom answers a message to a room that cannot exist, Lost one that did not
-// get to its room, and Hung one to a room that does not come to handle it.
+// The supervisor refuses a message in place of its room: with NoRoom if the room
+// cannot exist, with Lost if the supervisor failed on the message, and with Hung if
+// the room handles nothing any more.
 func (d *Directory) NoRoom(m Message) { d.turnAway(m, errNoRoom) }
 func (d *Directory) Lost(m Message)   { d.turnAway(m, errLost) }
 func (d *Directory) Hung(m Message)   { d.turnAway(m, errHung) }

@@ -7,16 +7,15 @@ import (
 	"parlor/protocol/chat"
 )
 
-// An Encoder gives what a room tells its form on one wire, once for all listeners
-// that use it. A room makes one for each wire that is in use there; it is asked
-// on the room's goroutine only.
+// An Encoder encodes notices for one wire, once for all listeners of a room that use
+// it. Each room has its own, and calls it on its own goroutine only.
 type Encoder interface {
-	// Encode returns the notice in a form that the recipients know and the room
-	// does not look into, or nil if the wire has none for it.
+	// Encode returns the encoded notice, which the room passes on as it is. It
+	// returns nil if the wire has no form for the notice.
 	Encode(id chat.RoomID, n chat.Notice) any
 }
 
-// Encoders makes encoders, by the names that a [Join] may have.
+// Encoders make encoders. A [Join] names one of them.
 type Encoders map[string]func() Encoder
 
 // A Publication is what a room tells all listeners that use one encoder. They
@@ -24,13 +23,13 @@ type Encoders map[string]func() Encoder
 type Publication struct {
 	Room    chat.RoomID
 	Seq     uint64      // of the record; 0 for what is not recorded
-	Author  Address     // of a message that was just said; zero if the room does not know any more
-	Notice  chat.Notice // after a [chat.Removal] the address listens no more
+	Author  Address     // of a new message; zero if the room does not know it any more
+	Notice  chat.Notice // after a [chat.Removal] the address is no listener any more
 	Encoded any
 }
 
-// An audience is the addresses that listen to a room: those that have joined it
-// and have not left. They are sorted by the encoders that they use.
+// An audience is the listeners of a room, which have joined it and have not left.
+// They are sorted by the encoders that they use.
 type audience []*channel
 
 // A channel is the listeners that use one encoder.
@@ -45,7 +44,7 @@ type listener struct {
 	recipient Recipient
 }
 
-// admit has the address listen, or changes its encoder.
+// admit makes the address a listener, or changes its encoder.
 func (a *audience) admit(address Address, l listener, encoder string, make func() Encoder) {
 	if l.recipient == nil {
 		return // it was closed meanwhile
@@ -59,7 +58,8 @@ func (a *audience) admit(address Address, l listener, encoder string, make func(
 	(*a)[i].listeners[address] = l
 }
 
-// dismiss lets the address go, if it listens. An encoder that nobody uses goes too.
+// dismiss removes the address, if it is a listener. An encoder that no listener uses
+// goes too.
 func (a *audience) dismiss(address Address) {
 	for i, c := range *a {
 		if _, listens := c.listeners[address]; listens {
@@ -71,7 +71,7 @@ func (a *audience) dismiss(address Address) {
 	}
 }
 
-// users returns who listens, each user once, in the order of their ids.
+// users returns the users of all listeners, each once, in the order of their ids.
 func (a audience) users() []chat.User {
 	var users []chat.User
 	for _, c := range a {
@@ -98,5 +98,5 @@ func (a audience) publish(p Publication) {
 	}
 }
 
-// tell tells the listeners what is not recorded.
+// tell tells the listeners something that is not recorded.
 func (r *Room) tell(n chat.Notice) { r.audience.publish(Publication{Room: r.id, Notice: n}) }

@@ -15,7 +15,7 @@ var (
 	errUnreadable = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
 )
 
-// admit returns why the caller may not do that in this room, or nil.
+// admit returns why the caller may not do a in this room, or nil.
 func (r *Room) admit(c Caller, a access.Action) *chat.Error {
 	if !r.records.head.Exists() || r.deleting {
 		return errNoRoom
@@ -30,8 +30,8 @@ type Create struct {
 	ModelID chat.ModelID
 }
 
-// creation is the key under which the proposal waits that creates the chat. No
-// idempotency key is like it: those begin with a user and a 0.
+// creation is the key of the proposal that creates the chat, while it waits for the
+// disk. No idempotency key is equal to it: each of those holds a 0 byte.
 const creation = "created"
 
 func (c *Create) do(r *Room) {
@@ -62,9 +62,9 @@ func (c *Create) do(r *Room) {
 	}
 }
 
-// Join makes the caller's address a listener: from the answer, a [Joined], on
-// it gets every publication, as [Options.Encoders] encodes it under that name.
-// Joining again only changes the encoder.
+// Join makes the caller's address a listener. The reply is a [Joined]; after it the
+// address gets every publication, encoded by the one of [Options.Encoders] that
+// Encoder names. To join again changes the encoder and nothing else.
 type Join struct {
 	Caller
 	Encoder string
@@ -98,7 +98,7 @@ func (c *Join) do(r *Room) {
 	r.reply(c.Caller, joined)
 }
 
-// Leave has the caller's address listen no more; nothing happens if it does not.
+// Leave ends what Join began. It does nothing if the address is no listener.
 type Leave struct{ Caller }
 
 func (c *Leave) do(r *Room) {

@@ -10,8 +10,9 @@ import (
 // Delete deletes the chat with all its history, and answers with a [Deleted].
 type Delete struct{ Caller }
 
-// do deletes the chat behind everything that was handed to the log before and
-// with nothing behind it: nothing is admitted or advanced meanwhile.
+// do deletes the chat behind all commits that the log has got so far. Until the log
+// has answered, the room admits no command and advances no turn, so that nothing is
+// recorded behind the deletion.
 func (c *Delete) do(r *Room) {
 	if refusal := r.admit(c.Caller, access.Delete); refusal != nil {
 		r.refuse(c.Caller, refusal)
@@ -20,15 +21,15 @@ func (c *Delete) do(r *Room) {
 	r.remove(c.Caller)
 }
 
-// Expire deletes the chat if nothing was recorded in it since Before, in the
-// name of nobody. It is answered with a [Deleted], or else with a [Kept].
+// Expire deletes the chat if nothing was recorded in it since Before. No user asks
+// for it. The reply is a [Deleted] or a [Kept].
 type Expire struct {
 	Caller
 	Before time.Time
 	Unused bool // keep a chat that has listeners, or a turn that has not ended
 }
 
-// do looks at the log: the state does not know when its last record was.
+// do reads the last record, since the state does not hold its time.
 func (c *Expire) do(r *Room) {
 	switch {
 	case !r.records.head.Exists() || r.deleting:
@@ -71,8 +72,8 @@ type deleted struct {
 
 func (*deleted) roomMessage() {}
 
-// deleted leaves a room like one that never was, or as it was if the log
-// refused.
+// deleted takes the log's answer. The room is now as if it had never existed. If the
+// log has refused the deletion, the room goes on as before.
 func (r *Room) deleted(m *deleted) {
 	r.inFlight--
 	r.deleting = false

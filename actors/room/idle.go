@@ -17,12 +17,12 @@ func (r *Room) busy() bool {
 type passivation struct {
 	r              *Room
 	timer          *time.Timer // runs while there is nothing to do
-	drainRequested bool        // from the supervisor
+	drainRequested bool        // the supervisor was asked for a Drain
 }
 
-// look starts or stops the timer as there is nothing or something to do. A room
-// that does not exist need not wait: garbage ids from clients leave nothing in
-// memory.
+// look starts the timer when the room has nothing to do, and stops it when it has. A
+// room without a chat does not wait for the timer, so that made-up ids from clients
+// leave nothing in memory.
 func (p *passivation) look() {
 	switch {
 	case p.r.busy():
@@ -42,8 +42,8 @@ func (p *passivation) stop() {
 	}
 }
 
-// ask asks the supervisor to hold back commands. Between the asking and its
-// consent anything may happen, so the consent is looked at again in drain.
+// ask asks the supervisor to hold back commands. Until its Drain comes the room may
+// get new work, so drain looks again.
 func (p *passivation) ask() {
 	p.timer = nil
 	if p.r.busy() || p.drainRequested {
@@ -53,7 +53,8 @@ func (p *passivation) ask() {
 	p.r.Idle(p.r.id)
 }
 
-// drain comes behind every command that the supervisor forwarded before it.
+// drain stops the room, unless it has work again. Every command that the supervisor
+// has forwarded was handled before.
 func (p *passivation) drain() {
 	p.drainRequested = !p.r.busy()
 	if p.drainRequested {

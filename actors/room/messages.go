@@ -2,9 +2,9 @@ package room
 
 import "parlor/protocol/chat"
 
-// A Message is what a room's mailbox accepts. Commands come from sessions and
-// the HTTP API through the rooms supervisor; a room may refuse them, and
-// answers each that has a Caller exactly once.
+// A Message is what a room's mailbox accepts. Commands come from sessions and the
+// HTTP API, through the supervisor of rooms. A room may refuse a command. It replies
+// exactly once to each whose Caller has an address.
 type Message interface{ roomMessage() }
 
 // A Command is a Message that somebody waits for.
@@ -14,8 +14,8 @@ type Command interface {
 	do(r *Room)
 }
 
-// A Caller is who sent a command and where the answer goes. A command without
-// an address is not answered.
+// A Caller says who has sent a command, and where the reply goes. A command without
+// an address gets no reply.
 type Caller struct {
 	User    chat.User
 	Address Address
@@ -24,8 +24,8 @@ type Caller struct {
 
 func (c Caller) caller() Caller { return c }
 
-// Wake does nothing but bring the room into memory, where it finishes what was
-// open when the server ended.
+// Wake brings the room into memory, and does nothing else. The room then goes on with
+// the turns that were open when the server ended.
 type Wake struct{}
 
 // Drain is the supervisor's consent to passivate: it forwards no more commands
@@ -65,8 +65,8 @@ type (
 	// Created tells about the chat, which may have been there before.
 	Created struct{ Chat chat.Info }
 
-	// Joined is what a new listener has to know: what follows Seq, and what
-	// follows the text so far, reaches it as publications.
+	// Joined is what a new listener has to know. The records after Seq, and the
+	// text after Turn.Content, reach it as publications.
 	Joined struct {
 		Chat   chat.Info
 		Epoch  string // of the chat and of the file: Seq means nothing in another one
@@ -86,8 +86,9 @@ type (
 		Seq       uint64
 	}
 
-	// Taken says that speech is on its way to the model. MessageID is that of a
-	// commit; it is recorded when it was written down.
+	// Taken says that speech is on its way to the model. After a CommitAudio
+	// MessageID is the message that the speech becomes, which is recorded once the
+	// speech is understood.
 	Taken struct{ MessageID chat.MessageID }
 
 	// Queued names a turn that will run.
@@ -107,7 +108,7 @@ type (
 	Released struct{ WasQuarantined bool }
 )
 
-// Running is a turn that is being answered, with the text so far.
+// Running is the turn that runs, with the text of its answer so far.
 type Running struct {
 	chat.Turn
 	Content string

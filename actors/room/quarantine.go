@@ -21,17 +21,17 @@ func (l *lasting) restarted(limit int) {
 	l.quarantined = l.quarantined || len(l.restarts) > limit
 }
 
-// isolate keeps a room that fails again and again from doing so. It stays in
-// memory and reads nothing: its listeners are told, so that nobody waits for an
-// answer, commands are refused, and history is read past it, until an operator
-// releases it or the server starts anew.
+// isolate puts a room that has failed too often out of service, until an operator
+// releases it or the server restarts. The room stays in memory and reads nothing. It
+// refuses commands, and tells its listeners, so that nobody waits for an answer.
+// Queries do not need it: they read the log themselves.
 func (r *Room) isolate() {
 	r.log.Error("room is quarantined", "restarts", len(r.restarts), "within", restartWindow)
 	r.tell(chat.Failure{Error: errQuarantined, Turn: r.announcedTurn, At: now()})
 }
 
-// Release ends the quarantine of the room. It is an operator's, and answered
-// with a [Released].
+// Release ends the quarantine of the room. Only an operator sends it. The reply is a
+// [Released].
 type Release struct{ Caller }
 
 // do lets the room try again, with its listeners.
@@ -45,7 +45,7 @@ func (c *Release) do(r *Room) {
 	}
 }
 
-// follow remembers which answer listeners are told of.
+// follow remembers the answer whose beginning the listeners have been told of.
 func (l *lasting) follow(e chat.Event) {
 	switch e := e.(type) {
 	case chat.TurnStarted:

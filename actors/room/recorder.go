@@ -13,20 +13,20 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A proposal is what the room has handed to the log in one step, and who
-// waits for it.
+// A proposal is the events that the room has handed to the log in one commit, and
+// the callers that wait for them.
 type proposal struct {
 	records    []chat.Record
-	at         int                       // place among them of the one that is the answer's
+	at         int                       // index of the record that the reply is about
 	generation int                       // of head when it was made
 	key        string                    // idempotency key, if it is a send with one
 	body       any                       // of the replies
-	callers    []Caller                  // of one command, which may have been repeated
-	done       func(refusal *chat.Error) // nil, or called once instead of an answer
+	callers    []Caller                  // more than one if the command was repeated
+	done       func(refusal *chat.Error) // nil, or called once, if no caller waits
 	charges    []persistence.Charge      // of the turns that end with it
 }
 
-// seq is the number of the record that the callers' answer is about.
+// seq is the number of the record that the reply is about.
 func (p *proposal) seq() uint64 { return p.records[p.at].Seq }
 
 // committed is the log's answer to a proposal.
@@ -37,13 +37,13 @@ type committed struct {
 
 func (*committed) roomMessage() {}
 
-// retryTick lets the room turn to the disk again.
+// retryTick comes when the room may try again what the disk has refused.
 type retryTick struct{}
 
 func (*retryTick) roomMessage() {}
 
-// A recorder takes what a room decides to the log and back, and keeps both
-// states that the room has meanwhile.
+// A recorder hands the events of a room to the log, takes the log's answers, and
+// keeps the two states of the room.
 type recorder struct {
 	*Options
 	*lasting
@@ -57,7 +57,7 @@ type recorder struct {
 	generation int                  // of head: counts up when that falls back to shown
 	tail       conversation.Tail    // of shown, for prompts
 	pending    map[string]*proposal // those with an idempotency key that wait for the disk
-	latest     Caller               // of the last command whose answer the log will bring
+	latest     Caller               // of the last command that was handed to the log
 	retry      *time.Timer          // runs after a failed commit
 }
 
@@ -68,8 +68,8 @@ func newRecorder(r *Room) recorder {
 	}
 }
 
-// replay reads the state from the log, and publishes what an instance before
-// this one has not.
+// replay reads the state from the log, and publishes the records that no instance
+// has published.
 func (r *recorder) replay(ctx context.Context) error {
 	r.shown = conversation.State{}
 	defer func() { r.head = r.shown.Clone() }()
@@ -88,9 +88,9 @@ func (r *recorder) replay(ctx context.Context) error {
 	return nil
 }
 
-// restore takes the state from the last snapshot, so that only what follows it
-// is read from the log, unless there is none, or listeners have to be told
-// something that it holds.
+// restore takes the state from the last snapshot, if there is one, so that only the
+// records after it are read. It leaves the state empty if the listeners have yet to
+// be told of a record that the snapshot covers.
 func (r *recorder) restore() error {
 	seq, b, err := r.Log.Snapshot(string(r.id))
 	if err != nil || seq == 0 || r.lastPublished != unknown && r.lastPublished < seq {
@@ -102,14 +102,14 @@ func (r *recorder) restore() error {
 	return nil
 }
 
-// message returns the message that record seq holds, of which it is known that
-// it is on disk; another record has none.
+// message returns the message of record seq, which must be on disk. It returns the
+// zero Message if the record holds none.
 func (r *recorder) message(seq uint64) (chat.Message, error) {
 	return conversation.MessageOf(context.Background(), r.Log.Read(string(r.id), seq-1))
 }
 
-// find returns a message that is on disk, or none if there is no such. It costs
-// a look-up, and reading one record.
+// find returns a message by its id, or the zero Message if it is not on disk. It
+// costs one look-up and reads one record.
 func (r *recorder) find(id chat.MessageID) (m chat.Message, refusal *chat.Error) {
 	seq, ok, err := r.Log.Message(string(r.id), string(id))
 	if err == nil && ok {
@@ -122,9 +122,9 @@ func (r *recorder) find(id chat.MessageID) (m chat.Message, refusal *chat.Error)
 	return m, nil
 }
 
-// propose hands events to the log and folds them into head. The caller gets
-// body as the answer once they are on disk: ahead of what listeners are told of
-// the message among them, or of the first event, and behind all that was before.
+// propose hands events to the log and folds them into head. Once they are on disk
+// the caller gets body as the reply. The reply comes before the listeners are told of
+// the message among the events, or of the first event if there is no message.
 func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event) *proposal {
 	before := r.head.Clone()
 	p := &proposal{generation: r.generation, key: key, body: body, callers: []Caller{c}}
@@ -165,8 +165,8 @@ func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event)
 	return p
 }
 
-// await has the proposal wait for the disk under a key, and join has one more
-// caller wait for it; it reports whether there is one.
+// await notes a proposal under its key while it waits for the disk. join adds a
+// caller to the proposal with the key, and reports whether there is one.
 func (r *recorder) await(key string, p *proposal) { p.key, r.pending[key] = key, p }
 
 func (r *recorder) join(key string, c Caller) bool {
@@ -185,7 +185,7 @@ func (r *recorder) lastAt() (at time.Time, err error) {
 	return at, nil
 }
 
-// record is propose for what nobody has asked for.
+// record is propose without a caller.
 func (r *recorder) record(events ...chat.Event) *proposal {
 	return r.propose(Caller{}, "", nil, events...)
 }
@@ -195,8 +195,8 @@ func isMessage(e chat.Event) bool {
 	return said
 }
 
-// keepBeside adds to the commit what is kept beside the log, if it changes: the
-// chat's row, whether a turn is open, and now and then the state.
+// keepBeside adds to the commit what the store keeps beside the log, where it has
+// changed: the chat's row, whether a turn is open, and now and then a snapshot.
 func (r *recorder) keepBeside(c *persistence.Commit, before *conversation.State, events []chat.Event) {
 	if r.head.Chat != before.Chat {
 		row := conversation.Row(r.head.Chat)
@@ -211,8 +211,8 @@ func (r *recorder) keepBeside(c *persistence.Commit, before *conversation.State,
 	}
 }
 
-// endsAttempt reports whether e is the end of what a running turn has answered
-// so far.
+// endsAttempt reports whether, with e, the saved text of the running turn has no use
+// any more.
 func endsAttempt(e chat.Event) bool {
 	switch e := e.(type) {
 	case chat.TurnStarted:
@@ -223,8 +223,8 @@ func endsAttempt(e chat.Event) bool {
 	return false
 }
 
-// confirm folds a record of the log into shown, answers those who wait for it,
-// and publishes it.
+// confirm folds a record of the log into shown, replies to the callers that wait for
+// it, and publishes it.
 func (r *recorder) confirm(record chat.Record) error {
 	if err := r.shown.Apply(record); err != nil {
 		return err
@@ -237,7 +237,7 @@ func (r *recorder) confirm(record chat.Record) error {
 	return nil
 }
 
-// replyUpTo answers those who wait for records up to seq.
+// replyUpTo replies to the callers that wait for records up to seq.
 func (r *recorder) replyUpTo(seq uint64) {
 	for len(r.unreplied) > 0 && r.unreplied[0].seq() <= seq {
 		p := r.unreplied[0]
@@ -246,7 +246,7 @@ func (r *recorder) replyUpTo(seq uint64) {
 	}
 }
 
-// answer tells the callers that what they asked for is on disk.
+// reply tells the callers that what they asked for is on disk.
 func (r *recorder) reply(p *proposal) {
 	if r.pending[p.key] == p {
 		delete(r.pending, p.key)
@@ -259,8 +259,8 @@ func (r *recorder) reply(p *proposal) {
 	}
 }
 
-// failed refuses what the log refused. The commits behind the first failure
-// fail with it, since they build on it; head falls back once, for all of them.
+// failed refuses the callers of a proposal that the log has refused. The commits
+// behind it fail too, since they build on it. Head falls back once, for all of them.
 func (r *recorder) failed(m *committed, loaded bool) {
 	if r.pending[m.key] == m.proposal {
 		delete(r.pending, m.key)
@@ -284,7 +284,7 @@ func (r *recorder) failed(m *committed, loaded bool) {
 	r.retryLater()
 }
 
-// refusalOf tells a sender what the log said.
+// refusalOf turns an error of the log into one for clients.
 func refusalOf(err error) *chat.Error {
 	switch {
 	case errors.Is(err, persistence.ErrBusy):

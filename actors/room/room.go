@@ -8,26 +8,24 @@
 //
 // # Recorded before shown
 //
-// A room never waits for its commits. It keeps its state twice: head, with what
-// has been handed to the log, which commands are decided on; and shown, with
-// what the log has confirmed, which is all that anybody is told. When a commit
-// fails, what it held is refused to its senders and head falls back to shown.
-// See recorder.
+// A room never waits for its commits. It keeps its state twice. Head holds what was
+// handed to the log; commands are decided on it. Shown holds what the log has
+// confirmed; clients are told of nothing else. When a commit fails, its senders are
+// refused and head falls back to shown. See recorder.
 //
 // # Turns
 //
-// Turns run one at a time in the order in which they were queued. What is to be
-// recorded next follows from the state alone (conversation.Moment.Next): after a
-// commit, a failure, a restart and a wake-up alike. An attempt at a turn is a
-// turn.Attempt, what is being said a voice.Voice; the stage is their way back
-// into the room.
+// Turns run one at a time, in the order in which they were queued. What is recorded
+// next follows from the state alone (conversation.Moment.Next), after a commit, a
+// failure, a restart and a wake-up alike. A turn.Attempt runs a turn, and a
+// voice.Voice takes in speech. Both reach the room through the stage.
 //
 // # Failures
 //
-// A panic costs the command that caused it, which is refused, and the text of
-// the running turn, which starts again. Listeners stay: they outlive the
-// instance, and get what was committed while it was down. A room that keeps
-// failing is quarantined: see [Room.isolate].
+// When a room panics, the command that caused it is refused, and the running turn
+// starts again without the text so far. Listeners outlive the instance; the next one
+// tells them of what was committed meanwhile. A room that fails again and again is
+// quarantined: see [Room.isolate].
 package room
 
 import (
@@ -64,14 +62,14 @@ type Log interface {
 	Read(room string, after uint64) iter.Seq2[persistence.Entry, error]
 	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
 
-	// Lookup returns the entry that an idempotency key led to, Message the one
-	// that holds a message.
+	// Lookup returns the number of the entry with an idempotency key, and Message
+	// that of the entry with a message.
 	Lookup(room, key string) (seq uint64, ok bool, err error)
 	Message(room, id string) (seq uint64, ok bool, err error)
 
-	// Snapshot returns the last state that a commit carried and the number of
-	// the entry that it was made at, zero if there is none; Text what commits
-	// have kept of the running turn's answer.
+	// Snapshot returns the last state that a commit carried, and the number of the
+	// entry that it was made at, or zero if there is none. Text returns the text
+	// that commits have saved of the running turn's answer.
 	Snapshot(room string) (seq uint64, state []byte, err error)
 	Text(room string) ([]byte, error)
 }
@@ -83,13 +81,13 @@ type Options struct {
 	Models    conversation.Models
 	Provider  turn.Provider
 	Encoders  Encoders
-	Directory *Directory   // of those who send commands. Nil is empty
+	Directory *Directory   // of the addresses of callers. Nil is empty
 	Logger    *slog.Logger // nil discards
 
 	// Access says who may do what. The zero value lets the owner of a chat in.
 	Access access.Policy
 
-	// TurnPolicy is that of chats which have none. Empty means [chat.PolicyQueue].
+	// TurnPolicy is for chats that have none. Empty means [chat.PolicyQueue].
 	TurnPolicy chat.Policy
 
 	// SystemPrompt opens every prompt, if it is not empty.
@@ -98,7 +96,7 @@ type Options struct {
 	// Titles are for chats that nobody gives one.
 	Titles title.Policy
 
-	// Ledger knows what people may still use. Nil knows no limits.
+	// Ledger knows what is left of budgets. Nil knows no limits.
 	Ledger *ledger.Ledger
 
 	// Epoch names the file that the log is in. A client that kept numbers of
@@ -112,8 +110,8 @@ type Options struct {
 	// Turns is counted up while a turn's goroutine runs.
 	Turns *sync.WaitGroup
 
-	// ContextWindow is how many tokens a model can read that does not say so.
-	// Zero means 32 Ki.
+	// ContextWindow is the number of tokens that a model can read, for models that
+	// do not say. Zero means 32 Ki.
 	ContextWindow int
 
 	MaxMessageBytes int           // of a user's message. Zero means 64 KiB
@@ -165,7 +163,7 @@ func (o Options) WithDefaults() Options {
 	return o
 }
 
-// share makes of o what other packages need of it.
+// share makes the options of the packages that a room is made of.
 func (o *Options) share() {
 	budgets := o.Ledger
 	o.rules = &conversation.Rules{
@@ -203,8 +201,8 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// A Room is the actor: it is made by [Spec], runs on one goroutine at a time,
-// that of its mailbox, and ends when its supervisor lets it or stops.
+// A Room is the actor. [Spec] makes it. It runs on one goroutine at a time, that of
+// its mailbox, and ends when its supervisor consents or stops.
 type Room struct {
 	*Options
 	*lasting
@@ -213,39 +211,39 @@ type Room struct {
 
 	loaded  bool        // the recorder's states are what the log says
 	broken  *chat.Error // why the log cannot be read; every command is refused with it
-	waiting []Message   // what came before the room was loaded
+	waiting []Message   // commands that came before the room was loaded
 
 	records     recorder
 	stage       *stage
 	title       titling
 	passivation passivation
-	lastQuiet   *conversation.Plan // what was said quietly last, by this instance
+	lastQuiet   *conversation.Plan // the last Quiet message, if this instance has planned it
 }
 
-// lasting is what a restart of the room does not lose: its listeners, how much
-// of the log they have been told, and what it waits for.
+// lasting is the part of a room that outlives an instance: the listeners, how much of
+// the log they have been told, and the commits that the log has not answered.
 type lasting struct {
 	id       chat.RoomID
 	audience audience
-	authors  map[chat.MessageID]Address // of messages that are not published
-	children int                        // how many were started: attempts, lines to models, titles
+	authors  map[chat.MessageID]Address // of messages that are not published yet
+	children int                        // attempts, lines and titles that were started so far
 
 	lastPublished uint64      // the last record that the listeners were told
-	unreplied     []*proposal // are on disk, and their callers are not answered yet
+	unreplied     []*proposal // are on disk, and their callers have no reply yet
 	inFlight      int         // commits and deletions that the log has not answered
 	deleting      bool
 
 	pulse         *Pulse
-	announcedTurn chat.TurnStarted // what listeners were told of and have not been told the end of
-	announcedText []byte           // what they were told of its answer
-	restarts      []time.Time      // of late
+	announcedTurn chat.TurnStarted // of which listeners were told the start and not the end
+	announcedText []byte           // the part of its answer that they were told
+	restarts      []time.Time      // within restartWindow
 	quarantined   bool
 }
 
 // unknown is lasting.lastPublished before the first instance has read the log.
 const unknown = ^uint64(0)
 
-// A Pulse counts what a room has handled of what the supervisor told it.
+// A Pulse counts the messages from the supervisor that a room has handled.
 type Pulse struct{ atomic.Uint64 }
 
 // Spec describes the room id to the actor system; name is the actor's.

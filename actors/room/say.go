@@ -6,8 +6,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Send adds what the caller says and, unless Quiet, asks for an answer to it.
-// It is answered with a [Sent] once it is on disk.
+// Send adds a message of the caller and, unless it is Quiet, asks for an answer. The
+// reply is a [Sent], once the message is on disk.
 type Send struct {
 	Caller
 	Content     string
@@ -28,9 +28,9 @@ func (c *Send) do(r *Room) {
 	})
 }
 
-// Edit says something anew: the message that it replaces, and all that
-// followed, is no longer part of the conversation, and what answers any of it is
-// stopped. Like a Send that is queued it is answered with a [Sent].
+// Edit replaces a message by a new one. The old message and all that followed it
+// leave the conversation, and turns that answer any of it are stopped. The reply is a
+// [Sent]. An edit is queued, whatever the policy.
 type Edit struct {
 	Caller
 	Replaces chat.MessageID // the caller's own
@@ -49,7 +49,8 @@ func (c *Edit) do(r *Room) {
 	})
 }
 
-// say records what the caller says, once, unless it is refused.
+// say records a message as plan places it, or refuses it. A message that was recorded
+// before is not recorded again.
 func (r *Room) say(c Caller, a access.Action, id chat.ClientID, plan func(conversation.Moment) (*conversation.Plan, *chat.Error)) {
 	if refusal := r.admit(c, a); refusal != nil {
 		r.refuse(c, refusal)
@@ -77,7 +78,7 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, plan func(conver
 	r.advance()
 }
 
-// idempotencyKey returns what the log remembers a message by, empty if nothing.
+// idempotencyKey returns the key by which the log finds a repeated message, or "".
 func idempotencyKey(u chat.User, id chat.ClientID) string {
 	if id == "" || skipsDedup() {
 		return ""
@@ -85,8 +86,9 @@ func idempotencyKey(u chat.User, id chat.ClientID) string {
 	return string(u.ID) + "\x00" + string(id)
 }
 
-// repeated answers a send whose idempotency key was used before: as the first
-// one was, or together with it if that still waits for the disk.
+// repeated replies to a message whose idempotency key was used before, with the reply
+// to the first one. If the first one still waits for the disk, both get their replies
+// together. It reports whether the key was used, or could not be looked up.
 func (r *Room) repeated(c Caller, key string) bool {
 	if key == "" {
 		return false
@@ -109,9 +111,8 @@ func (r *Room) repeated(c Caller, key string) bool {
 	return ok
 }
 
-// Respond asks for an answer to the last message, which was sent Quiet or
-// spoken. It is answered with a [Sent] of that message; the Seq of one that is
-// not recorded yet is 0.
+// Respond asks for an answer to the last message, which was sent Quiet or spoken. The
+// reply is a [Sent] of that message, whose Seq is 0 if it is not recorded yet.
 type Respond struct{ Caller }
 
 func (c *Respond) do(r *Room) {
@@ -143,7 +144,7 @@ func (c *Respond) do(r *Room) {
 	r.advance()
 }
 
-// contentOf returns what the last message says. It may not be on disk yet.
+// contentOf returns the content of the last message, which may not be on disk yet.
 func (r *Room) contentOf(last conversation.Said) (string, *chat.Error) {
 	switch {
 	case last.MessageID == "":
@@ -159,9 +160,9 @@ func (r *Room) contentOf(last conversation.Said) (string, *chat.Error) {
 	return m.Content, nil
 }
 
-// AppendAudio is a piece of what the caller says to a model that listens:
-// [chat.AudioAppend]. It is not recorded. ClearAudio forgets what was appended,
-// CommitAudio makes it a message. They are answered with a [Taken].
+// AppendAudio is a piece of speech for a model that listens: see [chat.AudioAppend].
+// It is not recorded. ClearAudio forgets what was appended, and CommitAudio makes it a
+// message. The replies are [Taken].
 type (
 	AppendAudio struct {
 		Caller
@@ -190,7 +191,7 @@ func (c *CommitAudio) do(r *Room) {
 	})
 }
 
-// speak does something with what the caller says to the chat's model.
+// speak calls do with the chat's model, and replies with a [Taken] or the refusal.
 func (r *Room) speak(c Caller, id chat.MessageID, do func(chat.ModelID) *chat.Error) {
 	refusal := r.admit(c, access.Send)
 	if refusal == nil {

@@ -8,12 +8,11 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A stage is where the room answers: the attempt at a turn, and what is being
-// said aloud. It is the room as those two see it, and implements turn.Room and
-// voice.Room.
+// A stage holds the attempt at the running turn, and the voice. Both reach the room
+// through it: it implements turn.Room and voice.Room.
 type stage struct {
 	r       *Room
-	attempt *turn.Attempt // at the turn that runs, nil if there is none
+	attempt *turn.Attempt // at the running turn, or nil
 	voice   *voice.Voice
 	cutText []byte // of the answer that ended with an earlier instance of the room
 }
@@ -36,7 +35,7 @@ func (s *stage) End(t chat.Turn) chat.TurnEnded { return s.r.moment().End(t) }
 // Attempt implements voice.Room.
 func (s *stage) Attempt() *turn.Attempt { return s.attempt }
 
-// Number implements voice.Room: whatever the room starts has a number of its own.
+// Number implements voice.Room. No two children of the room have the same number.
 func (s *stage) Number() int {
 	s.r.children++
 	return s.r.children
@@ -49,8 +48,8 @@ func (s *stage) Save(text []byte, behind int, done func(error) turn.Event) {
 	s.r.Log.Append(c, func(err error) { ref.Tell(&attemptEvent{number, done(err)}) })
 }
 
-// TakeIn implements turn.Room: the attempt gets what was said to its turn, once
-// it is on disk that it has taken that in.
+// TakeIn implements turn.Room. It records that the turn takes in the messages that
+// were said to it, and gives them to the attempt once the record is on disk.
 func (s *stage) TakeIn(answer chan<- []conversation.Steering) {
 	said := s.r.records.head.Untaken()
 	if s.r.deleting || len(said) == 0 {
@@ -59,7 +58,7 @@ func (s *stage) TakeIn(answer chan<- []conversation.Steering) {
 	}
 	s.r.records.record(conversation.TakeIn(s.attempt.Turn().ID, said)).done = func(refusal *chat.Error) {
 		if refusal != nil {
-			said = nil // it stays to be asked for
+			said = nil // the next TakeIn gets them
 		}
 		answer <- said
 	}
@@ -71,7 +70,8 @@ func (s *stage) Remember(p conversation.Composed) { s.r.records.tail.Use(p) }
 // runs reports whether there is an attempt at the turn.
 func (s *stage) runs(id chat.TurnID) bool { return s.attempt != nil && s.attempt.Turn().ID == id }
 
-// begin runs a turn whose start is on disk, unless it was stopped meanwhile.
+// begin starts the attempt at a turn whose start is on disk, unless the turn was
+// stopped meanwhile.
 func (s *stage) begin(e chat.TurnStarted) {
 	s.cutText = nil
 	records := &s.r.records
@@ -86,12 +86,12 @@ func (s *stage) begin(e chat.TurnStarted) {
 	}, func(e turn.Event) Message { return &attemptEvent{number, e} })
 	if line := s.voice.LineTo(t.ModelID); line != nil {
 		s.attempt.Start(line)
-		return
+	} else {
+		s.attempt.Start(nil) // a nil *Line would be a turn.Line that is not nil
 	}
-	s.attempt.Start(nil)
 }
 
-// finish lets the attempt at an ended turn go.
+// finish ends the attempt at a turn whose end is on disk.
 func (s *stage) finish(e chat.TurnEnded) {
 	if e.MessageID != "" {
 		s.cutText = nil
@@ -101,7 +101,7 @@ func (s *stage) finish(e chat.TurnEnded) {
 	}
 }
 
-// letGo ends the attempt, if there is one, whatever its turn is.
+// letGo ends the attempt, if there is one.
 func (s *stage) letGo() {
 	if s.attempt != nil {
 		s.attempt.Cancel()
@@ -110,7 +110,7 @@ func (s *stage) letGo() {
 	}
 }
 
-// stop ends the attempt at a turn that is among those that end.
+// stop stops the attempt, if the end of its turn is among the events.
 func (s *stage) stop(events []chat.Event) {
 	for _, e := range events {
 		if end, ok := e.(chat.TurnEnded); ok && s.runs(end.TurnID) {
@@ -119,8 +119,9 @@ func (s *stage) stop(events []chat.Event) {
 	}
 }
 
-// restore takes what is left of an answer that was cut: what the listeners were
-// told, unless the server itself was cut and only what was saved is.
+// restore finds the text of an answer that ended with an earlier instance. That is
+// the text that the listeners were told. If the server itself has crashed, nobody
+// knows that, and it is the text that was saved.
 func (s *stage) restore() {
 	r, answering := s.r, s.r.announcedTurn
 	t, ok := r.records.shown.Turn()
@@ -139,8 +140,8 @@ func (s *stage) restore() {
 	s.cutText = text
 }
 
-// close ends everything on the stage. The next instance has to know what listeners
-// saw of an answer.
+// close ends everything on the stage, and keeps for the next instance the text that
+// the listeners were told.
 func (s *stage) close() {
 	if s.attempt != nil {
 		s.r.announcedText = s.attempt.Text()
@@ -149,7 +150,7 @@ func (s *stage) close() {
 	s.voice.Silence()
 }
 
-// answer returns what an open turn has answered so far.
+// answer returns the answer of an open turn so far.
 func (s *stage) answer(t chat.Turn) conversation.Answer {
 	cut, _ := s.r.records.shown.Turn()
 	switch {
@@ -161,8 +162,7 @@ func (s *stage) answer(t chat.Turn) conversation.Answer {
 	return conversation.Answer{}
 }
 
-// show returns a turn that is recorded as started and not as ended, as listeners
-// see it.
+// show returns the running turn as listeners see it.
 func (s *stage) show(t chat.Turn) *Running {
 	if s.runs(t.ID) {
 		return &Running{s.attempt.Turn(), string(s.attempt.Text())}
@@ -170,7 +170,7 @@ func (s *stage) show(t chat.Turn) *Running {
 	return &Running{t, string(s.cutText)}
 }
 
-// running is what is known of the first open turn besides its records.
+// running returns what the state does not say of the first open turn.
 func (s *stage) running() (now conversation.Running) {
 	if s.attempt != nil {
 		now = s.attempt.State()
@@ -181,9 +181,9 @@ func (s *stage) running() (now conversation.Running) {
 	return now
 }
 
-// starting reports whether the turn that answers the message is on its way to
-// the disk as started. What it is asked is read from there, where the message
-// must not be missing because it is behind.
+// starting reports whether the start of the turn that answers the spoken message is
+// on its way to the disk. The message must not be recorded behind that: the turn's
+// prompt is made of the records up to its start.
 func (s *stage) starting(message chat.MessageID) bool {
 	t, _ := s.r.records.head.Turn()
 	confirmed, _ := s.r.records.shown.Turn()

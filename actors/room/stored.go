@@ -5,8 +5,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// SavedSuperseded returns what edits have taken out of a conversation up to
-// record seq, which is that of the last snapshot, or zero.
+// SavedSuperseded returns the spans that edits have taken out of a conversation, up to
+// the last snapshot, which was made at record seq. Without a snapshot seq is zero.
 func SavedSuperseded(log Log, id chat.RoomID) (seq uint64, s chat.Superseded, err error) {
 	seq, b, err := log.Snapshot(string(id))
 	if err != nil {

@@ -7,15 +7,15 @@ import (
 	"parlor/actors/title"
 )
 
-// titling is the making of a title for the chat, which happens once at most.
+// titling makes the title of the chat, once at most.
 type titling struct {
 	r      *Room
 	cancel context.CancelFunc   // nil unless a title is being made
 	intent *conversation.Intent // nil until it is made
-	number int                  // of the making; other instances of the room have others
+	number int                  // goes with the title, which may come to a later instance
 }
 
-// titleMade is what has come of a making.
+// titleMade brings the title, or the error.
 type titleMade struct {
 	number int
 	title.Made
@@ -25,8 +25,8 @@ func (*titleMade) roomMessage() {}
 
 func (t *titling) making() bool { return t.cancel != nil }
 
-// look sees to it that the chat gets a title when it is time for that. It decides
-// from the state alone and may be called at any time.
+// look begins to make a title, or records it, when the time has come. It decides from
+// the state alone and may be called at any time.
 func (t *titling) look() {
 	r := t.r
 	switch {
@@ -40,7 +40,7 @@ func (t *titling) look() {
 	}
 }
 
-// take takes what has come of a making.
+// take takes a title that was made.
 func (t *titling) take(m *titleMade) {
 	if !t.making() || t.number != m.number {
 		return
@@ -52,7 +52,7 @@ func (t *titling) take(m *titleMade) {
 	t.look()
 }
 
-// propose records the title, or ends the making if there is nothing to record.
+// propose records the title. If there is nothing to record, it is done.
 func (t *titling) propose() {
 	t.r.carryOut(t.intent)
 	if !t.intent.In(t.r.records.generation) {
@@ -60,7 +60,7 @@ func (t *titling) propose() {
 	}
 }
 
-// stop ends the making, if there is one.
+// stop ends the making of a title, if there is one.
 func (t *titling) stop() {
 	if t.cancel != nil {
 		t.cancel()

@@ -7,8 +7,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Regenerate asks for another answer to the message that an answer was given to.
-// It is answered with a [Queued].
+// Regenerate asks for another answer to the message that Answer has answered. The
+// reply is a [Queued].
 type Regenerate struct {
 	Caller
 	Answer  chat.MessageID
@@ -33,8 +33,8 @@ func (c *Regenerate) do(r *Room) {
 	r.advance()
 }
 
-// answerOf returns an answer that is on disk, with the place of its prompt, which
-// old records do not say.
+// answerOf returns an answer that is on disk. Old records do not hold the number of
+// the prompt, so answerOf looks it up.
 func (r *Room) answerOf(id chat.MessageID) (chat.Message, *chat.Error) {
 	m, refusal := r.records.find(id)
 	switch {
@@ -53,16 +53,16 @@ func (r *Room) answerOf(id chat.MessageID) (chat.Message, *chat.Error) {
 	return m, refusal
 }
 
-// StopTurn stops a turn, running or queued; without a TurnID the one that
-// runs or runs next. It is answered with a [Stopped].
+// StopTurn stops a turn, running or queued. Without a TurnID it stops the turn that
+// runs, or else the next one. The reply is a [Stopped].
 type StopTurn struct {
 	Caller
 	TurnID chat.TurnID
 	Reason string
 }
 
-// do ends the turn at once, whatever its provider does: what arrives from it
-// later belongs to no turn and is dropped.
+// do ends the turn at once and does not wait for the provider. Pieces of the answer
+// that come later are dropped.
 func (c *StopTurn) do(r *Room) {
 	refusal := r.admit(c.Caller, access.Stop)
 	var events []chat.Event
