@@ -16,8 +16,8 @@ import (
 
 // The defaults of [Replays].
 const (
-	DefaultCacheBytes = 32 << 20
-	DefaultKeepFor    = 10 * time.Second
+	defaultCacheBytes = 32 << 20
+	defaultKeepFor    = 10 * time.Second
 )
 
 // patience is how long a client waits for another one that reads and gets no record.
@@ -31,8 +31,8 @@ var ErrTooMuch = errors.New("resume: too much was missed")
 // is read, decoded and encoded once for all clients that use the same encoder. The zero
 // value is ready to use, and the methods may be called from any goroutine.
 type Replays[F any] struct {
-	MaxBytes int           // of frames that are kept. Zero means DefaultCacheBytes
-	KeepFor  time.Duration // after the last use. Zero means DefaultKeepFor
+	MaxBytes int           // of frames that are kept. Zero means 32 MiB
+	KeepFor  time.Duration // after the last use. Zero means 10 seconds
 
 	mu      sync.Mutex
 	windows map[window]*list.Element // of *cached[F]
@@ -267,7 +267,7 @@ func (r *Replays[F]) count(c *cached[F]) {
 // dropLocked drops what was not used for KeepFor. While there are more than MaxBytes, it
 // also drops what was used least recently.
 func (r *Replays[F]) dropLocked() {
-	oldest := time.Now().Add(-cmp.Or(r.KeepFor, DefaultKeepFor))
+	oldest := time.Now().Add(-cmp.Or(r.KeepFor, defaultKeepFor))
 	var before *list.Element
 	for e := r.byUse.Back(); e != nil; e = before {
 		before = e.Prev()
@@ -275,7 +275,7 @@ func (r *Replays[F]) dropLocked() {
 		if c.users > 0 {
 			continue
 		}
-		if c.lastUse.After(oldest) && r.bytes <= cmp.Or(r.MaxBytes, DefaultCacheBytes) {
+		if c.lastUse.After(oldest) && r.bytes <= cmp.Or(r.MaxBytes, defaultCacheBytes) {
 			break
 		}
 		r.byUse.Remove(e)
@@ -289,7 +289,7 @@ func (r *Replays[F]) dropLocked() {
 			r.timer = nil
 		}
 	case r.timer == nil:
-		r.timer = time.AfterFunc(cmp.Or(r.KeepFor, DefaultKeepFor), r.sweep)
+		r.timer = time.AfterFunc(cmp.Or(r.KeepFor, defaultKeepFor), r.sweep)
 	}
 }
 

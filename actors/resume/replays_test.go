@@ -168,7 +168,7 @@ func TestReplaysReadOnce(t *testing.T) {
 		if l.encoded > 90+4 { // the first may have missed less than others
 			t.Errorf("%d records were encoded in %d reads", l.encoded, l.reads)
 		}
-		time.Sleep(DefaultKeepFor + time.Second)
+		time.Sleep(defaultKeepFor + time.Second)
 		synctest.Wait()
 		if r.bytes != 0 || len(r.windows) != 0 || r.timer != nil {
 			t.Errorf("%d bytes are kept", r.bytes)

@@ -62,17 +62,6 @@ type Namespace interface {
 	Connect(s *Socket, auth json.RawMessage) (Handler, *Refusal)
 }
 
-// A Middleware looks at clients before the namespace that it wraps does.
-type Middleware func(next Namespace) Namespace
-
-// A NamespaceFunc is a function that is a [Namespace].
-type NamespaceFunc func(s *Socket, auth json.RawMessage) (Handler, *Refusal)
-
-// Connect implements [Namespace].
-func (f NamespaceFunc) Connect(s *Socket, auth json.RawMessage) (Handler, *Refusal) {
-	return f(s, auth)
-}
-
 // A Refusal tells a client why it may not enter a namespace.
 type Refusal struct {
 	Message string

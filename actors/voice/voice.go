@@ -30,10 +30,8 @@ var (
 	errSpeaking     = chat.Refuse(chat.CodeBusy, "somebody else is speaking")
 	errMumbled      = chat.Refuse(chat.CodeBusy, "too much speech waits to be understood")
 	errInaudible    = chat.Refuse(chat.CodeProviderTimeout, "what was said was not understood in time")
+	errLineLost     = chat.Refuse(chat.CodeProviderError, "the session with the model ended") // of an answer whose line has ended
 )
-
-// ErrLineLost is the error of an answer whose line has ended.
-var ErrLineLost = chat.Refuse(chat.CodeProviderError, "the session with the model ended")
 
 // Options are what all rooms of a server have in common. None has a default.
 type Options struct {
@@ -149,7 +147,7 @@ func (v *Voice) LineTo(id chat.ModelID) *Line {
 		return nil
 	}
 	if v.line != nil && v.line.model != id {
-		v.hangUp(ErrLineLost)
+		v.hangUp(errLineLost)
 	}
 	if v.line == nil {
 		v.line = v.dial(id)
@@ -308,7 +306,7 @@ func (v *Voice) piece(p piece) {
 	case a == nil || !a.On(l) || a.Turn().MessageID != p.Answer || a.Ended():
 		// Of an answer that is not wanted any more.
 	case p.Ended != nil:
-		a.FinishAnswer(*p.Ended, ErrLineLost)
+		a.FinishAnswer(*p.Ended, errLineLost)
 	default:
 		a.Take(p.Delta)
 	}
@@ -321,7 +319,7 @@ func (v *Voice) lineEnded(e lineEnded) {
 	}
 	var why *chat.Error
 	if !errors.As(e.err, &why) {
-		why = ErrLineLost
+		why = errLineLost
 	}
 	v.hangUp(why)
 }
