@@ -3,11 +3,11 @@
 //	room:    command → Policy.Check(chat, user, action) → nil, or why it is refused
 //	queries: Get, History … → Policy.Check;  List, Usage → Policy.Scope(user, action) → whose
 //
-// Rooms and queries ask here and nowhere else. They tell what they know of the
-// chat and of the user; what a user is to a chat follows from that.
+// Rooms and queries ask here and nowhere else. They pass on what they know of the chat
+// and of the user. From that follows the role of the user in the chat.
 //
-// Not asked for is what the server does itself: a chat that expires, and the
-// end of a quarantine, which is an operator's. A member may always leave.
+// What the server and its operator do needs no permission: a chat expires, and a
+// quarantine ends. Nor does it need one to leave a room.
 package access
 
 import "parlor/protocol/chat"
@@ -31,7 +31,7 @@ const (
 	Usage Action = "usage" // see what its turns have used
 )
 
-// A role is what a user is to a chat. Each may do what the ones before it may.
+// A role is what a user is to a chat. A role may do whatever those before it may do.
 type role int
 
 const (
@@ -41,8 +41,8 @@ const (
 	owner
 )
 
-// least is the role that an action needs. An action that is not in it is
-// refused to everybody.
+// least holds the role that each action needs. An action that is not in it is refused
+// to everybody.
 var least = map[Action]role{
 	Create:     stranger,
 	Read:       member,
@@ -61,8 +61,7 @@ var (
 	errNobody    = chat.Refuse(chat.CodeUnauthenticated, "this is for users only, and it is not known who you are")
 )
 
-// A Policy says who is what. The zero value lets the owner of a chat into it
-// and nobody else.
+// A Policy decides. The zero value lets the owner of a chat in, and nobody else.
 type Policy struct {
 	// Shared makes every user a member of every chat: development mode.
 	Shared bool
@@ -95,8 +94,7 @@ type Scope struct {
 	User chat.UserID // else this user's; not empty
 }
 
-// Scope returns whose chats, or whose turns, the user may do that with: those
-// of which Check says so.
+// Scope returns the chats, or the turns, that Check lets the user do a with.
 func (p Policy) Scope(u chat.User, a Action) (Scope, *chat.Error) {
 	switch _, known := least[a]; {
 	case !known:

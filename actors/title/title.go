@@ -31,7 +31,7 @@ type Policy struct {
 	Able func(chat.Model) bool
 }
 
-// Options are what all rooms of a server have in common. None has a default.
+// Options are shared by all rooms of a server. None has a default.
 type Options struct {
 	Policy
 	Provider   turn.Provider
@@ -62,15 +62,15 @@ const (
 	untitled     = "…"             // is the title where nothing was written
 )
 
-// A Made is what has come of the making: what is to be recorded, and why the
-// model did not make the title if it was asked and did not.
+// Made is the result of making a title: the record, and the error of the model if it
+// was asked and failed.
 type Made struct {
 	Record chat.Configured
 	Err    error
 }
 
 // Make begins to make a title for the chat, and calls done with it on another
-// goroutine. Nobody waits for it. What is superseded is not told to the model.
+// goroutine. The model is not told what is superseded.
 func Make(o *Options, info chat.Info, superseded chat.Superseded, done func(Made)) (cancel context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	m := maker{o, info, superseded}
@@ -82,9 +82,8 @@ func Make(o *Options, info chat.Info, superseded chat.Superseded, done func(Made
 	return cancel
 }
 
-// Record returns what is intended with a title that was made. If somebody has
-// given a title meanwhile that one stays, and only what was spent is recorded,
-// if anything was.
+// Record returns the events of the intent to record a title. If somebody has given
+// the chat a title meanwhile, that one stays, and only the usage is recorded.
 func Record(m Made) func(head *conversation.State) []chat.Event {
 	return func(head *conversation.State) []chat.Event {
 		e := m.Record
@@ -106,8 +105,8 @@ type maker struct {
 	superseded chat.Superseded
 }
 
-// make asks the model, or takes the first words. The error is why the model
-// gave none; the title is there nevertheless.
+// make asks the model for a title, or takes the first words of the chat. It returns a
+// title even if it returns the model's error.
 func (m maker) make(ctx context.Context) (made chat.Configured, err error) {
 	defer func() { // whatever happens, the chat gets a title
 		if p := recover(); p != nil {
@@ -139,14 +138,14 @@ func (m maker) make(ctx context.Context) (made chat.Configured, err error) {
 	return made, err
 }
 
-// model returns who can be asked, if anybody can.
+// model returns the model to ask. It reports false if that cannot be asked.
 func (m maker) model() (chat.ModelID, bool) {
 	id := cmp.Or(m.Model, m.chat.ModelID)
 	model, ok := m.Models.Model(id)
 	return id, ok && !model.Duplex() && (m.Able == nil || m.Able(model))
 }
 
-// beginning returns what was asked first, and the first answer.
+// beginning returns the first message of the chat, and the first answer.
 func (m maker) beginning(ctx context.Context) (question, answer string, err error) {
 	n := 0
 	for record, err := range conversation.Records(ctx, m.Log.Read(string(m.chat.Room), 0)) {

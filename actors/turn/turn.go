@@ -1,5 +1,5 @@
-// Package turn runs attempts at an answer: one turn of the assistant, as long as
-// it goes well, or until it is stopped.
+// Package turn runs attempts at an answer. An attempt runs one turn of the assistant
+// until the answer is complete, fails or is stopped.
 //
 //	Attempt.Start → goroutine: prompt → Provider.Stream → Event → the room's mailbox
 //	Attempt.Handle → notices to the listeners; the text so far, to the disk
@@ -7,11 +7,11 @@
 //
 // # Two sides
 //
-// An [Attempt] belongs to its room and is used on the room's goroutine only. A
-// goroutine of its own reads the provider's stream; it shares nothing with the
-// room but a window, which keeps a fast provider back. The attempt ends when it
-// is stopped, without waiting for that goroutine: what it still sends carries
-// the number of an attempt that is gone.
+// An [Attempt] belongs to its room and is used on the room's goroutine only. Another
+// goroutine reads the provider's stream. The two share a window, which keeps a fast
+// provider back, and the count of tokens. An attempt that is stopped does not wait for
+// that goroutine: events that it still sends carry the attempt's number, and the room
+// drops them.
 //
 // # Steps
 //
@@ -50,7 +50,7 @@ type Log interface {
 	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
 }
 
-// Options are what all attempts of a server have in common. None has a default.
+// Options are shared by all attempts of a server. None has a default.
 type Options struct {
 	Provider     Provider
 	Models       conversation.Models
@@ -68,28 +68,28 @@ type Options struct {
 	Goroutines *sync.WaitGroup // is counted up while an attempt's goroutine runs
 }
 
-// A Room is the part of its room that an attempt needs, which calls it on the
+// A Room is the part of a room that an attempt needs. The attempt calls it on the
 // room's goroutine.
 type Room interface {
-	// Tell tells the listeners what is not recorded.
+	// Tell tells the listeners something that is not recorded.
 	Tell(n chat.Notice)
 
-	// Advance looks for what is to be recorded next: the attempt has ended, or
-	// has begun to run a tool.
+	// Advance records what is next. The attempt calls it when it has ended, or has
+	// begun to run a tool.
 	Advance()
 
 	// End returns the end of a turn with what it has answered so far.
 	End(t chat.Turn) chat.TurnEnded
 
-	// Save keeps text beside the log, behind the bytes that were kept before,
-	// and has done handled when that has come to an end.
+	// Save saves more of the text beside the log: behind is how many bytes were
+	// saved before. The attempt then gets the event that done makes of the error.
 	Save(text []byte, behind int, done func(error) Event)
 
-	// TakeIn records that the running turn takes in what was said to it, and
-	// then answers with that.
+	// TakeIn records that the running turn takes in the messages that were said to
+	// it, and then sends them to answer.
 	TakeIn(answer chan<- []conversation.Steering)
 
-	// Remember keeps what a prompt was made of for the next one.
+	// Remember keeps the records of a prompt for the next one.
 	Remember(p conversation.Composed)
 }
 
@@ -103,22 +103,33 @@ type Line interface {
 // An Event is what an attempt tells itself through its room's mailbox.
 type Event interface{ event() }
 
-// The events: a piece of the answer; the end of the stream, or of the time that
-// it has; what was composed; that a step asks what people said meanwhile; that a
-// budget was crossed; that it is time to save the text, and what became of that.
+// The events.
 type (
-	piece    struct{ chat.Delta }
-	ended    struct{ err error }
+	// piece is a piece of the answer.
+	piece struct{ chat.Delta }
+
+	// ended is the end of the stream, or of the time that it has.
+	ended struct{ err error }
+
+	// composed brings the prompt.
 	composed struct {
 		conversation.Composed
 		err error
 	}
+
+	// pause asks, between two steps, for what people said meanwhile. The channel
+	// has room for one answer.
 	pause struct {
 		answer chan<- []conversation.Steering
-	} // has room for one
+	}
+
+	// overdrawn says that a budget is used up.
 	overdrawn struct{ why *chat.Error }
-	saveDue   struct{}
-	saved     struct {
+
+	// saveDue says that it is time to save the text, and saved that it was saved, or
+	// why not.
+	saveDue struct{}
+	saved   struct {
 		bytes int
 		err   error
 	}
@@ -154,7 +165,7 @@ type Attempt struct {
 	actor  system.Ref[message]
 	line   Line          // nil unless the answer comes on it
 	window chan struct{} // one element for each piece in the room's mailbox
-	expiry *time.Timer   // the room's own: a provider may be deaf to its context
+	expiry *time.Timer   // ends the attempt even if the provider ignores its context
 
 	text   []byte
 	spoken bool // some of the answer was
@@ -169,7 +180,7 @@ type Attempt struct {
 type Request struct {
 	Room         chat.RoomID
 	Turn         chat.Turn
-	Number       int // unlike those of all other attempts of the room
+	Number       int // no other child of the room has it
 	Tail         conversation.Tail
 	Superseded   chat.Superseded // is no part of the prompt
 	Instructions string          // of the chat
@@ -262,8 +273,8 @@ func (a *Attempt) Handle(e Event) {
 	}
 }
 
-// composed asks on the line, now that it is known what; the provider was asked
-// by the attempt's own goroutine.
+// composed sends the prompt to the line, if there is one. Without a line the reader
+// has asked the provider already.
 func (a *Attempt) composed(c composed) {
 	switch {
 	case c.err != nil:
@@ -311,8 +322,8 @@ func (a *Attempt) Take(d chat.Delta) {
 	}
 }
 
-// progress tells the listeners what d says besides its text. Who answers in place
-// of the model that was asked is recorded with the end of the turn.
+// progress tells the listeners how the provider fares. If another model answers in
+// place of the one that was asked, that is recorded with the end of the turn.
 func (a *Attempt) progress(d chat.Delta) {
 	if d.Model != "" {
 		a.turn.ModelID = d.Model
@@ -326,8 +337,8 @@ func (a *Attempt) progress(d chat.Delta) {
 	a.room.Tell(chat.Progress{MessageID: a.turn.MessageID, Retrying: d.Retrying, Model: d.Model, Health: d.Health})
 }
 
-// say tells the listeners a piece of the text at once; it is recorded with the end
-// of the turn.
+// say tells the listeners a piece of the text at once. The text is recorded with the
+// end of the turn.
 func (a *Attempt) say(text string) {
 	if len(a.text)+len(text) > a.o.MaxAnswerBytes {
 		a.Finish(chat.Refuse(chat.CodeProviderError, "the answer is longer than this server allows"))

@@ -33,7 +33,7 @@ var (
 	errLineLost     = chat.Refuse(chat.CodeProviderError, "the session with the model ended") // of an answer whose line has ended
 )
 
-// Options are what all rooms of a server have in common. None has a default.
+// Options are shared by all rooms of a server. None has a default.
 type Options struct {
 	Provider turn.Provider
 	Models   conversation.Models
@@ -48,16 +48,16 @@ type Options struct {
 	Goroutines *sync.WaitGroup // is counted up while a line's goroutine runs
 }
 
-// A Room is the part of its room that a voice needs, which calls it on the room's
+// A Room is the part of a room that a voice needs. The voice calls it on the room's
 // goroutine.
 type Room interface {
-	// Number returns one that the room has never used for a child.
+	// Number returns a number that no child of the room has had.
 	Number() int
 
 	// Attempt returns the attempt that runs, or nil.
 	Attempt() *turn.Attempt
 
-	// Advance looks for what is to be recorded next.
+	// Advance records what is next.
 	Advance()
 }
 
