@@ -16,6 +16,7 @@
 package recovery
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -92,15 +93,9 @@ type entry struct {
 
 // Open returns a table of the seats that the store keeps, and starts to sweep it.
 func Open(o Options) (*Table, error) {
-	if o.Window == 0 {
-		o.Window = 2 * time.Minute
-	}
-	if o.MaxSeats == 0 {
-		o.MaxSeats = 100_000
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Window = cmp.Or(o.Window, 2*time.Minute)
+	o.MaxSeats = cmp.Or(o.MaxSeats, 100_000)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	t := &Table{o: o, stop: make(chan struct{}), done: make(chan struct{}), seats: make(map[key]entry)}
 	now := time.Now()
 	for s, err := range o.Store.Sessions() {

@@ -29,6 +29,7 @@
 package room
 
 import (
+	"cmp"
 	"iter"
 	"log/slog"
 	"sync"
@@ -139,26 +140,26 @@ type Options struct {
 
 // WithDefaults returns o with its zeros replaced.
 func (o Options) WithDefaults() Options {
-	def(&o.Logger, slog.New(slog.DiscardHandler))
-	def(&o.Turns, new(sync.WaitGroup))
-	def(&o.Directory, new(Directory))
-	def(&o.TurnPolicy, chat.PolicyQueue)
-	def(&o.ContextWindow, conversation.DefaultContextWindow)
-	def(&o.MaxMessageBytes, 64<<10)
-	def(&o.MaxAnswerBytes, 256<<10)
-	def(&o.MaxQueuedTurns, 256)
-	def(&o.MaxAttempts, 3)
-	def(&o.TurnTimeout, 10*time.Minute)
-	def(&o.RetryDelay, time.Second)
-	def(&o.IdleTimeout, 5*time.Minute)
-	def(&o.CheckpointEvery, time.Second)
-	def(&o.CheckpointBytes, 4<<10)
-	def(&o.SnapshotEvery, 64)
-	def(&o.MaxRestarts, 10)
-	def(&o.MaxAudioBytes, 64<<10)
-	def(&o.MaxUnheard, 8)
-	def(&o.HearTimeout, 10*time.Second)
-	def(&o.LineIdle, 2*time.Minute)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Turns = cmp.Or(o.Turns, new(sync.WaitGroup))
+	o.Directory = cmp.Or(o.Directory, new(Directory))
+	o.TurnPolicy = cmp.Or(o.TurnPolicy, chat.PolicyQueue)
+	o.ContextWindow = cmp.Or(o.ContextWindow, conversation.DefaultContextWindow)
+	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, 64<<10)
+	o.MaxAnswerBytes = cmp.Or(o.MaxAnswerBytes, 256<<10)
+	o.MaxQueuedTurns = cmp.Or(o.MaxQueuedTurns, 256)
+	o.MaxAttempts = cmp.Or(o.MaxAttempts, 3)
+	o.TurnTimeout = cmp.Or(o.TurnTimeout, 10*time.Minute)
+	o.RetryDelay = cmp.Or(o.RetryDelay, time.Second)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 5*time.Minute)
+	o.CheckpointEvery = cmp.Or(o.CheckpointEvery, time.Second)
+	o.CheckpointBytes = cmp.Or(o.CheckpointBytes, 4<<10)
+	o.SnapshotEvery = cmp.Or(o.SnapshotEvery, 64)
+	o.MaxRestarts = cmp.Or(o.MaxRestarts, 10)
+	o.MaxAudioBytes = cmp.Or(o.MaxAudioBytes, 64<<10)
+	o.MaxUnheard = cmp.Or(o.MaxUnheard, 8)
+	o.HearTimeout = cmp.Or(o.HearTimeout, 10*time.Second)
+	o.LineIdle = cmp.Or(o.LineIdle, 2*time.Minute)
 	o.share()
 	return o
 }
@@ -186,13 +187,6 @@ func (o *Options) share() {
 	}
 	o.titles = &title.Options{
 		Policy: o.Titles, Provider: o.Provider, Models: o.Models, Log: o.Log, Ledger: budgets, Logger: o.Logger, Goroutines: o.Turns,
-	}
-}
-
-func def[T comparable](v *T, value T) {
-	var zero T
-	if *v == zero {
-		*v = value
 	}
 }
 

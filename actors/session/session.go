@@ -25,6 +25,7 @@
 package session
 
 import (
+	"cmp"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -104,15 +105,9 @@ type Sessions struct {
 
 // New returns a maker of sessions.
 func New(sys *system.System, o Options) *Sessions {
-	if o.ConnectTimeout == 0 {
-		o.ConnectTimeout = 45 * time.Second
-	}
-	if o.Window == 0 {
-		o.Window = 128
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 45*time.Second)
+	o.Window = cmp.Or(o.Window, 128)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return &Sessions{sys, o}
 }
 
