@@ -25,7 +25,7 @@ func init() {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if testing.Short() && flag.Lookup("rapid.checks").Value.String() == "100" {
-		flag.Set("rapid.checks", "20")
+		flag.Set("rapid.checks", "50")
 	}
 	os.Exit(m.Run())
 }
