@@ -66,7 +66,7 @@ func (c *client) rejoin(places []*resume.Place) {
 		call := c.caller()
 		c.returning.joins[call.Ref] = p
 		c.enter(p.Room, &membership{dialect: d})
-		c.Rooms.Tell(p.Room, &room.Join{Caller: call, Encoder: p.Encoder})
+		c.Rooms.Tell(p.Room, &room.Join{Caller: call, Encoder: p.Encoder, Returning: true})
 	}
 	c.goOn()
 }
