@@ -97,7 +97,7 @@ func TestBugsAreCaught(t *testing.T) {
 		t.Skip("takes a few minutes: make chaos-bugs")
 	}
 	for bug, want := range map[string]string{
-		"ack-before-commit":      "was told as|was acknowledged|not in the log|were told|was not recovered from",
+		"ack-before-commit":      "was told as|was acknowledged|not in the log|were told|was not recovered from|the visitor is not in",
 		"publish-before-commit":  "was told after step|was told as|not in the log|were told",
 		"skip-dedup":             "and before as|is also record|was told after step|was not told of records",
 		"drop-seam-event":        "was told after step|is being streamed",
