@@ -57,12 +57,22 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, answer any) {
 	writeJSON(w, http.StatusOK, body)
 }
 
-// answerArray refuses if the first item does. If a later one does, or the
-// client is gone, it cuts the connection: half an array must not look whole.
+// answerArray answers with an error if the first item is one. If a later item
+// is an error, if reading it panics, or if the client is gone, it cuts the
+// connection: half an array must not look whole.
 func (a *API) answerArray(w http.ResponseWriter, r *http.Request, items array) {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	separator := "["
+	defer func() {
+		if separator == "[" {
+			return // nothing is written yet: recovered can still answer
+		}
+		if p := recover(); p != nil {
+			a.logPanic(r, p)
+			panic(http.ErrAbortHandler)
+		}
+	}()
 	for item, err := range items {
 		switch {
 		case err != nil && separator == "[":
@@ -122,23 +132,32 @@ func setHeader(h http.Header) {
 }
 
 // recovered answers 500 for a panic in h. Nothing has been written by then:
-// endpoints do not write.
+// endpoints do not write, and answerArray handles its own panics.
 func (a *API) recovered(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			v := recover()
-			switch v {
+			p := recover()
+			switch p {
 			case nil:
 				return
 			case http.ErrAbortHandler: // how a handler asks for the connection to be cut
-				panic(v)
+				panic(p)
 			}
-			a.log.ErrorContext(r.Context(), "panic in a request", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			a.logPanic(r, p)
 			e := chat.AsError(errors.New("panic"))
 			writeError(w, statusOf(e.Code), e)
 		}()
 		h.ServeHTTP(w, r)
 	})
+}
+
+// logPanic must be called by the deferred function that recovered p: it logs
+// the stack. [http.ErrAbortHandler] is no bug and is not logged.
+func (a *API) logPanic(r *http.Request, p any) {
+	if p == http.ErrAbortHandler {
+		return
+	}
+	a.log.ErrorContext(r.Context(), "panic in a request", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 }
 
 // decodeBody reads one JSON value, and nothing else, into v.

@@ -9,7 +9,8 @@
 // # Outcome
 //
 // An answer is streamed, and may fail when half of it has been sent. Its
-// trailer says how it ended; an answer without one was cut off.
+// trailer says how it ended; an answer without one was cut off, as it is when
+// the server panics.
 package control
 
 import (
@@ -87,7 +88,7 @@ func Listen(path string, o Options) (*Server, error) {
 	mux.HandleFunc("GET /backup", s.backup)
 	mux.HandleFunc("GET /export", s.export)
 	mux.HandleFunc("POST /release", s.release)
-	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: o.WriteTimeout, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)}
+	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: o.WriteTimeout, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelError)}
 	go func() {
 		defer close(s.done)
 		s.http.Serve(l) // until Close
