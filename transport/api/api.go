@@ -37,8 +37,8 @@ const (
 	DefaultMessagesLimit = 1_000
 	MaxMessagesLimit     = 10_000
 
-	// DefaultMaxBodyBytes limits the body of a request, see [Options].
-	DefaultMaxBodyBytes = 64 << 10
+	// MaxBodyBytes limits the body of a request.
+	MaxBodyBytes = 64 << 10
 )
 
 // preflightSeconds is how long a browser may remember a CORS preflight.
@@ -98,10 +98,6 @@ type Options struct {
 	// own origin needs no mention.
 	AllowedOrigins []string
 
-	// MaxBodyBytes limits the body of a request. Zero means
-	// [DefaultMaxBodyBytes].
-	MaxBodyBytes int64
-
 	// Logger receives panics and the causes of internal errors. Nil discards
 	// them.
 	Logger *slog.Logger
@@ -110,21 +106,17 @@ type Options struct {
 // An API serves the endpoints. It keeps nothing between requests and may be
 // registered under several prefixes.
 type API struct {
-	chats   Chats
-	models  Models
-	auth    Authenticator
-	maxBody int64
-	log     *slog.Logger
-	cors    *cors.Cors
-	csrf    *http.CrossOriginProtection
+	chats  Chats
+	models Models
+	auth   Authenticator
+	log    *slog.Logger
+	cors   *cors.Cors
+	csrf   *http.CrossOriginProtection
 }
 
 // New returns an API, or an error that names an origin which is none.
 func New(chats Chats, models Models, auth Authenticator, o Options) (*API, error) {
-	a := &API{chats: chats, models: models, auth: auth, maxBody: o.MaxBodyBytes, log: o.Logger}
-	if a.maxBody == 0 {
-		a.maxBody = DefaultMaxBodyBytes
-	}
+	a := &API{chats: chats, models: models, auth: auth, log: o.Logger}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -210,7 +202,7 @@ func (a *API) serve(e endpoint) http.HandlerFunc {
 			a.refuse(w, r, err)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, a.maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, MaxBodyBytes)
 		answer, err := e(r, u)
 		if err != nil {
 			a.refuse(w, r, err)

@@ -3,12 +3,13 @@
 //
 //	Dial → WebSocket → open packet → CONNECT → confirmation → [Client]
 //	in   WebSocket → reader → pings answered, packets decoded → [Options].Event, or the Call that waits
-//	out  [Client.Emit], [Client.Call] → one WebSocket message each
+//	out  [Client.Call] → one WebSocket message
 //
 // Unlike an official client it uses nothing but WebSocket, one namespace and
 // arguments without binary data, acknowledges no events, and does not come back
-// by itself: who wants its state recovered dials again, with the old PID and
-// Offset as pid and offset in Auth, and compares the PIDs.
+// by itself. To have its state recovered, dial again with the old PID as pid and
+// the last offset, which is the last argument of an event, as offset in Auth; if
+// it was recovered, the new client has the same PID.
 //
 // # Slow readers
 //
@@ -63,7 +64,6 @@ type Client struct {
 	writing sync.Mutex // held while a message is written
 
 	mu       sync.Mutex
-	offset   string
 	calls    map[uint64]chan<- []json.RawMessage // by acknowledgement id
 	lastCall uint64
 	gate     chan struct{} // not nil while paused, closed by Resume
@@ -78,26 +78,6 @@ func (c *Client) SID() string { return c.sid }
 // It is empty if the server does not do that, and the one that was sent in Auth
 // if it has.
 func (c *Client) PID() string { return c.pid }
-
-// Offset returns the last argument of the last event for which that was a
-// string, once Event has returned from it: what to send as offset to have the
-// connection state recovered. Until there was one it is empty, and an offset
-// that was sent in Auth still holds. Without a PID it is always empty.
-func (c *Client) Offset() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.offset
-}
-
-// Emit sends an event, whose arguments are encoded as JSON. It returns when the
-// event has been written.
-func (c *Client) Emit(name string, args ...any) error {
-	data, err := encode(name, args)
-	if err != nil {
-		return err
-	}
-	return c.send(socketio.Packet{Type: socketio.Event, Namespace: c.namespace, Data: data})
-}
 
 // Call sends an event and returns the arguments of its acknowledgement. It must
 // not be called by Event, which would wait for itself.

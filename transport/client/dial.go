@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -40,9 +39,6 @@ type Options struct {
 
 	// Auth is sent to the namespace, encoded as a JSON object. Nil sends none.
 	Auth any
-
-	// Header is added to the request.
-	Header http.Header
 
 	// Event is called for each event, one at a time and in order, maybe before
 	// Dial has returned. It owns args. Nil drops all events.
@@ -117,7 +113,7 @@ func open(ctx context.Context, o Options) (*Client, error) {
 		WriteBufferSize: writeBufferBytes,
 		WriteBufferPool: &writeBuffers,
 	}
-	ws, response, err := dialer.DialContext(ctx, address, o.Header)
+	ws, response, err := dialer.DialContext(ctx, address, nil)
 	switch {
 	case response != nil && err != nil:
 		return nil, fmt.Errorf("client: dial: %w: %s", err, response.Status)

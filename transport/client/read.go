@@ -100,35 +100,15 @@ func (c *Client) handle(p socketio.Packet) error {
 	case p.Namespace != c.namespace || c.reason() != nil:
 	case p.Type == socketio.Event, p.Type == socketio.BinaryEvent:
 		name, args := p.Event()
-		offset := offsetOf(args) // before Event may change them
 		if c.event != nil {
 			c.event(name, args)
 		}
-		c.mark(offset)
 	case p.Type == socketio.Ack, p.Type == socketio.BinaryAck:
 		c.answered(p.ID, p.Args())
 	case p.Type == socketio.Disconnect:
 		return ErrDisconnected
 	}
 	return nil
-}
-
-// offsetOf returns the last argument of an event if it is a string: what an
-// official client takes for an offset.
-func offsetOf(args []json.RawMessage) (offset string) {
-	if len(args) > 0 && args[len(args)-1][0] == '"' {
-		_ = json.Unmarshal(args[len(args)-1], &offset) // it was decoded before
-	}
-	return offset
-}
-
-func (c *Client) mark(offset string) {
-	if c.pid == "" || offset == "" {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.offset = offset
 }
 
 // answered hands an acknowledgement to the Call that waits for it.
