@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -209,9 +210,7 @@ func (c *Conn) enqueue(f engineio.Frame) {
 // CloseTimeout. Only the first call has an effect; the connection may also
 // have ended by itself before.
 func (c *Conn) Close(reason string) {
-	if reason == "" {
-		reason = ReasonForcedClose
-	}
+	reason = cmp.Or(reason, ReasonForcedClose)
 	c.shut(ending{reason: reason, code: websocket.CloseNormalClosure, flush: true})
 }
 

@@ -16,6 +16,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,10 +117,7 @@ type API struct {
 
 // New returns an API, or an error that names an origin which is none.
 func New(chats Chats, models Models, auth Authenticator, o Options) (*API, error) {
-	a := &API{chats: chats, models: models, auth: auth, log: o.Logger}
-	if a.log == nil {
-		a.log = slog.New(slog.DiscardHandler)
-	}
+	a := &API{chats: chats, models: models, auth: auth, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
 	if err := a.allow(o.AllowedOrigins); err != nil {
 		return nil, err
 	}

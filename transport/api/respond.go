@@ -79,7 +79,7 @@ func (a *API) answerArray(w http.ResponseWriter, r *http.Request, items array) {
 			a.refuse(w, r, err)
 			return
 		case err != nil:
-			a.log.ErrorContext(r.Context(), "answer broken off", "path", r.URL.Path, "error", err)
+			a.log.ErrorContext(r.Context(), "answer broken off", "path", r.URL.Path, "err", err)
 			panic(http.ErrAbortHandler)
 		case separator == "[":
 			setHeader(w.Header())
@@ -104,7 +104,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	shown := chat.AsError(err)
 	// A client that has gone away makes everything fail; that is no news.
 	if shown.Code == chat.CodeInternal && r.Context().Err() == nil {
-		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 	if shown.Code == chat.CodeUnauthenticated {
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 §11.6.1

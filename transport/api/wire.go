@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+
 	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
@@ -98,12 +100,9 @@ func (a *API) toWireDetails(c chat.Info) wireDetails {
 
 func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 	w := wireMessage{
-		ID: m.ID, Chat: c.ID, ModelID: m.ModelID, Created: chat.Timestamp(m.Created),
+		ID: m.ID, Chat: c.ID, ModelID: cmp.Or(m.ModelID, c.ModelID), Created: chat.Timestamp(m.Created),
 		Role: m.Role, Type: "message", Content: assistant.Visible(m), Modality: assistant.Modality(m), // the SPA knows no states
 		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error, Steers: m.Steers, Replaces: m.Replaces,
-	}
-	if w.ModelID == "" {
-		w.ModelID = c.ModelID
 	}
 	w.APISource = a.modelOf(c, w.ModelID).APISource
 	if m.Role != chat.RoleAssistant {

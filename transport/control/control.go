@@ -14,6 +14,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,12 +74,8 @@ type Server struct {
 // fails if path is longer than the system allows for sockets, which is about
 // 100 bytes.
 func Listen(path string, o Options) (*Server, error) {
-	if o.WriteTimeout == 0 {
-		o.WriteTimeout = time.Minute
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, time.Minute)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	l, err := listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("listen for operators on %s: %w", path, err)
