@@ -44,7 +44,7 @@ test(`kill -9 while ${clients} clients send, ${rounds} rounds`, { timeout: 280_0
   const seed = Number(process.env.SEED ?? Date.now() % 1e9);
   t.diagnostic(`SEED=${seed}`);
   const next = random(seed);
-  const dir = folder(t);
+  const dir = folder();
   const ids = Array.from({ length: chats }, newChat);
   const states = Array.from({ length: clients }, () => ({ sent: 0, acked: new Map() }));
   let rooms;
@@ -110,7 +110,7 @@ async function settled(server, watcher, room, chat) {
 }
 
 test("a turn that kill -9 cuts is answered after the restart, once", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const chat = newChat();
   const first = await serve(t, { dir, args: ["--eliza-word-delay", "200ms"] });
   const alice = await connect(t, first);
@@ -130,7 +130,7 @@ test("a turn that kill -9 cuts is answered after the restart, once", async (t) =
 });
 
 test("seq has no gap over restarts", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const chat = newChat();
   let last = 0;
   for (let round = 0; round < 3; round++) {
@@ -151,7 +151,7 @@ test("seq has no gap over restarts", async (t) => {
 });
 
 test("a second process is refused and names the file", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   await serve(t, { dir });
   await assert.rejects(serve(t, { dir }), /parlor\.db/);
 });

@@ -5,11 +5,11 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ask, connect, enter, event, events, newChat, serve, sleep, until } from "./lib/parlor.mjs";
-import { Raw, binary, frame, frameHead, handshake, path, polling, request, text, websocket } from "./lib/raw.mjs";
+import { Raw, binary, frame, frameHead, handshake, path, polling, request, reset, text, websocket } from "./lib/raw.mjs";
 
 const executable = process.env.PARLOR ?? new URL("../../../bin/parlor", import.meta.url).pathname;
 const secret = "0123456789abcdef0123456789abcdef";
-const token = (user) => execFileSync(executable, ["token", "--user", user], { env: { PARLOR_JWT_SECRET: secret } }).toString().trim();
+const token = (user) => execFileSync(executable, ["token", "--user", user], { env: { GORACE: "atexit_sleep_ms=0", PARLOR_JWT_SECRET: secret } }).toString().trim();
 const namespace = "/assistant/realtime,";
 const limits = ["--ping-interval", "1s", "--ping-timeout", "2s", "--connect-timeout", "2s", "--log-level", "debug"];
 
@@ -219,7 +219,7 @@ test("bytes that are no WebSocket", async (t) => {
       const raw = new Raw(t, s.server, handshake(more));
       if (i % 5 !== 0) await raw.status();
       if (i % 3 !== 0) raw.write(text("2probe"), frame(0x01, "4"));
-      raw.socket.resetAndDestroy();
+      reset(raw.socket);
     }
   });
   await attack("a storm of pings and pongs (CVE-2026-48802)", async (t) => {

@@ -80,14 +80,17 @@ test("cut at any moment of a conversation", { timeout: 120_000 }, async (t) => {
       await network.cut();
     }
   })();
-  for (let i = 0; i < 30; i++) {
-    const ack = await ask(bob, "send_message", { room_id: room, message: `I feel ${i} today` });
-    assert.ok(ack.ok, JSON.stringify(ack));
-    await sleep(20);
+  try {
+    for (let i = 0; i < 30; i++) {
+      const ack = await ask(bob, "send_message", { room_id: room, message: `I feel ${i} today` });
+      assert.ok(ack.ok, JSON.stringify(ack));
+      await sleep(20);
+    }
+    await until(() => messages(server, chat), (h) => h.filter((m) => m.role === "assistant").length === 30, { timeout: 60_000 });
+  } finally {
+    over = true; // else the process would never end
+    await cutting;
   }
-  await until(() => messages(server, chat), (h) => h.filter((m) => m.role === "assistant").length === 30, { timeout: 60_000 });
-  over = true;
-  await cutting;
   await complete(server, alice, chat, room);
   assert.ok(alice.begun.length > 5, `${alice.begun.length} connections`);
   assert.ok(alice.begun.slice(1).every((b) => b.recovered && b.id === alice.begun[0].id), JSON.stringify(alice.begun));
@@ -138,7 +141,7 @@ test("a message of one's own whose answer was lost", async (t) => {
 });
 
 test("kill -9 of the server, in two rooms", { timeout: 120_000 }, async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   let server = await serve(t, { dir });
   const listen = new URL(server.url).host;
   const [alice, bob] = [await visitor(t, server), await connect(t, server, { user: "bob" })];

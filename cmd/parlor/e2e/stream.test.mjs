@@ -30,7 +30,7 @@ async function reader(t, server, user, chat, transports) {
 }
 
 test(`a stream is cut at a random token by kill -9, ${rounds} times`, { timeout: 240_000 }, async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   let server = await serve(t, { dir, args: words });
   const listen = new URL(server.url).host;
   const chat = newChat();
