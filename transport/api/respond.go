@@ -15,7 +15,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// statusOf is the HTTP status of a refusal.
+// statusOf returns the HTTP status for a refusal.
 func statusOf(code chat.Code) int {
 	switch code {
 	case chat.CodeInvalid:
@@ -99,10 +99,10 @@ func (a *API) answerArray(w http.ResponseWriter, r *http.Request, items array) {
 	_, _ = io.WriteString(w, "]")
 }
 
-// refuse answers with err as the client may see it.
+// refuse answers with the part of err that clients may see.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	shown := chat.AsError(err)
-	// A client that has gone away makes everything fail; that is no news.
+	// If the client has gone away everything fails, which is not worth a record.
 	if shown.Code == chat.CodeInternal && r.Context().Err() == nil {
 		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
@@ -173,8 +173,8 @@ func decodeBody(r *http.Request, v any) error {
 	return nil
 }
 
-// bodyError says what is wrong with a body; nil stands for what follows its
-// first value.
+// bodyError says what is wrong with a body. A nil err means that something
+// follows the first value.
 func bodyError(err error) error {
 	var (
 		tooLarge  *http.MaxBytesError
@@ -195,7 +195,7 @@ func bodyError(err error) error {
 	return chat.Refuse(chat.CodeInvalid, "the request body is not what was expected: "+strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// intParam reads a number from the query.
+// intParam reads a number from the query. It returns absent if there is none.
 func intParam(r *http.Request, name string, absent, lowest, highest int) (int, error) {
 	q := r.URL.Query()
 	if !q.Has(name) {
@@ -208,8 +208,8 @@ func intParam(r *http.Request, name string, absent, lowest, highest int) (int, e
 	return n, nil
 }
 
-// timeParam reads a time of RFC 3339, or a day, which begins in UTC; zero means
-// that it is absent.
+// timeParam reads a time from the query: as in RFC 3339, or a day, which begins
+// in UTC. It returns the zero time if the parameter is absent.
 func timeParam(r *http.Request, name string) (time.Time, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -223,8 +223,8 @@ func timeParam(r *http.Request, name string) (time.Time, error) {
 	return time.Time{}, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("%s must be a time such as 2026-01-31T15:04:05Z, or a day such as 2026-01-31, not %q", name, text))
 }
 
-// seqParam reads a sequence number, which start at 1, from the query; 0 means
-// that it is absent.
+// seqParam reads a sequence number from the query. It returns 0, which is not
+// one, if the parameter is absent.
 func seqParam(r *http.Request, name string) (uint64, error) {
 	q := r.URL.Query()
 	if !q.Has(name) {

@@ -7,8 +7,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// The answers, field by field as WIRE-ASSISTANT §4 lists them; what is ours is
-// marked so.
+// The answers have the fields of WIRE-ASSISTANT §4. Fields that we have added
+// are marked "ours".
 type (
 	wireUser struct {
 		ID      string  `json:"user_id"`
@@ -45,7 +45,7 @@ type (
 		Title string `json:"title"` // empty until there is one
 	}
 
-	// A wireDetails is a chat by itself: ours.
+	// A wireDetails is the answer for one chat. All of it is ours.
 	wireDetails struct {
 		wireChat
 		SystemPrompt string      `json:"system_prompt"`
