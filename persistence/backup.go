@@ -10,19 +10,19 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// errDisturbed ends a backup that stands in the way of mending the file.
-var errDisturbed = fmt.Errorf("%w: a write failed meanwhile; try again", ErrUnavailable)
+// errMending ends a backup that stands in the way of mending the file.
+var errMending = fmt.Errorf("%w: a write failed meanwhile; try again", ErrUnavailable)
 
-// backupChunk is how much of a backup is read at once.
+// backupChunk is how many bytes of a backup are read at once.
 const backupChunk = 1 << 20
 
-// A Backup is a copy of the database as it was at one moment. While it is
-// open commits go on, into pages that it does not need: the file grows by what
+// A Backup is a copy of the database as it was at one moment. While it is open,
+// commits go on and use pages that the copy does not need: the file grows by what
 // is rewritten meanwhile.
 //
-// A Backup is used by one goroutine, however slow; whoever asked for it
-// closes it. It ends early if a write fails, since the file has to be mended
-// then, and when the store is closed.
+// A Backup is used by one goroutine, which may be slow. Whoever began the Backup
+// closes it. It ends early when the store is closed, and when a write fails,
+// since the file then has to be mended.
 type Backup struct {
 	copies *copies
 	file   *os.File
@@ -31,12 +31,12 @@ type Backup struct {
 	scan   *pageScan
 
 	mu    sync.Mutex
-	tx    *bolt.Tx // nil before the start and after the end
-	cause error    // of the end
+	tx    *bolt.Tx // nil before the beginning and after the end
+	cause error    // why the backup has ended, nil before
 }
 
-// Backup begins a copy of what is durable now. It fails with [ErrCorrupt] if
-// there is a damaged page.
+// Backup begins a copy of what is durable now. It fails with [ErrCorrupt] if a
+// page is damaged.
 func (r *Reader) Backup() (*Backup, error) {
 	b := &Backup{copies: &r.disk.copies}
 	b.copies.add(b)
@@ -61,7 +61,7 @@ func (b *Backup) begin(d *disk) error {
 	return nil
 }
 
-// hold takes from tx what is needed of it besides that it stays open.
+// hold keeps tx open, and notes what the copy needs to know of it.
 func (b *Backup) hold(tx *bolt.Tx, file *os.File) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -76,8 +76,8 @@ func (b *Backup) hold(tx *bolt.Tx, file *os.File) error {
 // Size returns the length of the copy in bytes.
 func (b *Backup) Size() int64 { return b.size }
 
-// WriteTo implements [io.WriterTo]. Pages that hold nothing are written as
-// zeros: what was deleted is not in a backup.
+// WriteTo implements [io.WriterTo]. Free pages are written as zeros, so that a
+// backup holds nothing that was deleted.
 func (b *Backup) WriteTo(w io.Writer) (n int64, err error) {
 	chunk := make([]byte, max(backupChunk, len(b.metas)))
 	for n < b.size {
@@ -86,7 +86,7 @@ func (b *Backup) WriteTo(w io.Writer) (n int64, err error) {
 			return n, fmt.Errorf("read %s: %w", b.file.Name(), errors.Join(b.ended(), err))
 		}
 		if err := b.ended(); err != nil {
-			return n, err // and what was read may be of later
+			return n, err // what was read may be newer than the backup
 		}
 		b.blank(part, n)
 		written, err := w.Write(part)
@@ -98,12 +98,12 @@ func (b *Backup) WriteTo(w io.Writer) (n int64, err error) {
 	return n, nil
 }
 
-// blank clears the unused pages of part, which is that of the file at offset,
-// and puts the roots of this backup in place of the file's newer ones.
+// blank clears the free pages in part, which lies at offset in the file, and
+// replaces the file's root pages, which may be newer, by those of the backup.
 func (b *Backup) blank(part []byte, offset int64) {
 	size := b.scan.pageSize
 	for at := int64(0); at < int64(len(part)); at += size {
-		if !b.scan.used[(offset+at)/size] {
+		if !b.scan.inUse[(offset+at)/size] {
 			clear(part[at : at+size])
 		}
 	}
@@ -112,14 +112,14 @@ func (b *Backup) blank(part []byte, offset int64) {
 	}
 }
 
-// Close lets go of the snapshot.
+// Close ends the backup.
 func (b *Backup) Close() {
 	b.copies.remove(b)
 	b.end(ErrClosed)
 }
 
-// end makes the rest of the backup fail with cause. What waits in a Write of
-// it does not delay end.
+// end makes the rest of the backup fail with cause. It does not wait for a Write
+// that is under way.
 func (b *Backup) end(cause error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -141,11 +141,11 @@ func (b *Backup) ended() error {
 // metaPages returns the two root pages of a file that holds what tx sees.
 func metaPages(tx *bolt.Tx) []byte {
 	first := &head{room: 2 * tx.DB().Info().PageSize}
-	tx.WriteTo(first) // fails behind them
+	tx.WriteTo(first) // fails behind the root pages
 	return first.bytes
 }
 
-// A head takes so many bytes and refuses the rest.
+// A head takes as many bytes as it has room for, and refuses the rest.
 type head struct {
 	room  int
 	bytes []byte
@@ -160,7 +160,7 @@ func (h *head) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// copies are the backups that are open.
+// copies are the open backups of a disk.
 type copies struct {
 	mu   sync.Mutex
 	open map[*Backup]bool
@@ -181,7 +181,7 @@ func (c *copies) remove(b *Backup) {
 	delete(c.open, b)
 }
 
-// end ends all of them, and those that are about to begin.
+// end ends all backups, also those that are about to begin.
 func (c *copies) end(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

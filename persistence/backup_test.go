@@ -34,8 +34,8 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// A copy is another file: who remembers numbers of the one must not take them
-// for those of the other.
+// A copy is another file: sequence numbers of the original must not be taken for
+// those of the copy.
 func TestBackupHasItsOwnEpoch(t *testing.T) {
 	s := newStore(t)
 	mustAppend(t, s, Commit{Room: "a", Entries: entries("one")})
@@ -57,8 +57,8 @@ func TestBackupHasItsOwnEpoch(t *testing.T) {
 	}
 }
 
-// A backup whose reader is slow: commits and reads go on, the file grows over
-// several times its size, and the backup is what was there at its beginning.
+// While a slow reader takes a backup, commits and reads go on and the file grows
+// to several times its size. The backup holds what was there at its beginning.
 func TestBackupWhileTheFileGrows(t *testing.T) {
 	path := newPath(t)
 	s := openStore(t, path, Options{})
@@ -75,7 +75,7 @@ func TestBackupWhileTheFileGrows(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := uint64(500)
-	err = backupTo(t, b, copied, func() { // on the backup's goroutine: whatever waited for it would hang
+	err = backupTo(t, b, copied, func() { // on the backup's goroutine: a commit that waited for the backup would hang
 		for range 10 {
 			c := Commit{Room: "a", After: n}
 			for range 20 {
@@ -91,8 +91,8 @@ func TestBackupWhileTheFileGrows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after, err := s.Usage(); after.Used < 3*before.Used || err != nil {
-		t.Errorf("the file went from %d to %d bytes in use, %v", before.Used, after.Used, err)
+	if after, err := s.Usage(); after.UsedBytes < 3*before.UsedBytes || err != nil {
+		t.Errorf("the file went from %d to %d bytes in use, %v", before.UsedBytes, after.UsedBytes, err)
 	}
 	if faults, err := checkAll(copied); len(faults) > 0 || err != nil {
 		t.Errorf("Check: %q, %v", faults, err)
@@ -102,13 +102,13 @@ func TestBackupWhileTheFileGrows(t *testing.T) {
 	}
 }
 
-// A store that is closed, or that has to mend its file, waits for no backup.
+// A store does not wait for a backup when it is closed or has to mend its file.
 func TestBackupGivesWay(t *testing.T) {
 	path := newPath(t)
 	s := openStore(t, path, Options{})
 	fill(t, s, "a", 100, 1000)
 	mend := func() error {
-		s.disk.reopen = true // as after a failed commit; the writer rests
+		s.disk.mustReopen = true // as after a failed commit; the writer is idle and does not read it
 		return appendWait(s, Commit{Room: "b", Entries: entries("1")})
 	}
 	if err := disturbBackup(t, s, mend); !errors.Is(err, ErrUnavailable) {
@@ -176,7 +176,7 @@ func TestWriteNew(t *testing.T) {
 
 const deletedWords = "what nobody should ever read again"
 
-// writeDeleted makes a store in which something was said and deleted.
+// writeDeleted makes a store with a room whose entries were deleted.
 func writeDeleted(t *testing.T, path string) *Store {
 	t.Helper()
 	s := openStore(t, path, Options{})
@@ -184,7 +184,7 @@ func writeDeleted(t *testing.T, path string) *Store {
 		mustAppend(t, s, Commit{Room: "kept", After: i, Entries: entries(fmt.Sprint("kept ", i, strings.Repeat("k", 900)))})
 		mustAppend(t, s, Commit{
 			Room: "gone", After: i, Entries: entries(deletedWords + strings.Repeat("g", int(i))),
-			Keys: []Key{{deletedWords + fmt.Sprint(i), i + 1}},
+			Keys: []Key{{deletedWords + fmt.Sprint(i), i + 1}}, Messages: []Key{{deletedWords + fmt.Sprint(i), i + 1}},
 			Chat: &Chat{Room: "gone", Owner: deletedWords, Info: []byte(deletedWords)},
 		})
 	}
@@ -194,7 +194,7 @@ func writeDeleted(t *testing.T, path string) *Store {
 	return s
 }
 
-// What was deleted is not in a backup, nor in the file once that is compacted.
+// A backup holds nothing that was deleted, nor does the file after a compaction.
 func TestDeletedIsGone(t *testing.T) {
 	path := newPath(t)
 	s := writeDeleted(t, path)
@@ -263,7 +263,7 @@ func TestCompactRefuses(t *testing.T) {
 	}
 }
 
-// Open does not serve a file that was put out of the way while it waited.
+// Open refuses a file that was replaced while Open waited for the lock.
 func TestOpenOfAReplacedFile(t *testing.T) {
 	path := newPath(t)
 	s := openStore(t, path, Options{})
@@ -281,7 +281,7 @@ func TestOpenOfAReplacedFile(t *testing.T) {
 	}
 }
 
-// A crash while values are being sealed costs nothing.
+// After a crash, sealing goes on where it was.
 func TestSealingIsResumed(t *testing.T) {
 	path := newPath(t)
 	if err := writeVersion1(path); err != nil {

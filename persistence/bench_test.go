@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,35 +13,58 @@ import (
 func BenchmarkAppend(b *testing.B) {
 	for _, callers := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			benchmarkAppend(b, callers)
+			benchmarkAppend(b, newStore(b), callers)
 		})
 	}
 }
 
-func benchmarkAppend(b *testing.B, callers int) {
+// BenchmarkGather compares, on one processor and on two, a writer that lets
+// callers queue before it takes a batch with one that does not.
+func BenchmarkGather(b *testing.B) {
+	for _, procs := range []int{1, 2} {
+		for _, callers := range []int{1, 100, 1000} {
+			for _, yields := range []int{0, maxYields} {
+				b.Run(fmt.Sprintf("procs=%d/callers=%d/yields=%d", procs, callers, yields), func(b *testing.B) {
+					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+					s := newStore(b)
+					s.queue.setYields(yields)
+					benchmarkAppend(b, s, callers)
+				})
+			}
+		}
+	}
+}
+
+func (q *queue) setYields(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.yields = n
+}
+
+func benchmarkAppend(b *testing.B, s *Store, callers int) {
 	data := [][]byte{make([]byte, 333)} // an event as they usually are
-	benchmarkWrites(b, callers, func(s *Store, caller int, n uint64) error {
+	benchmarkWrites(b, s, callers, func(caller int, n uint64) error {
 		return appendWait(s, Commit{Room: fmt.Sprintf("room-%d", caller), After: n, Entries: data})
 	})
 }
 
-// BenchmarkPutSession measures the same for sessions, each caller with ten of
-// its own.
+// BenchmarkPutSession measures the same for sessions. Each caller has ten of its
+// own.
 func BenchmarkPutSession(b *testing.B) {
 	value := string(make([]byte, 1000))
 	for _, callers := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			benchmarkWrites(b, callers, func(s *Store, caller int, n uint64) error {
+			s := newStore(b)
+			benchmarkWrites(b, s, callers, func(caller int, n uint64) error {
 				return putSessionWait(s, fmt.Sprintf("session-%d-%d", n%10, caller), value)
 			})
 		})
 	}
 }
 
-// benchmarkWrites calls write from that many callers, each of which counts its
-// calls in n.
-func benchmarkWrites(b *testing.B, callers int, write func(s *Store, caller int, n uint64) error) {
-	s := newStore(b)
+// benchmarkWrites calls write from that many callers. n counts the calls of one
+// caller.
+func benchmarkWrites(b *testing.B, s *Store, callers int, write func(caller int, n uint64) error) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	before := transactions(b, s)
@@ -49,7 +73,7 @@ func benchmarkWrites(b *testing.B, callers int, write func(s *Store, caller int,
 	for i := range callers {
 		wg.Go(func() {
 			for n := uint64(0); left.Add(-1) >= 0; n++ {
-				if err := write(s, i, n); err != nil {
+				if err := write(i, n); err != nil {
 					b.Error(err)
 					return
 				}

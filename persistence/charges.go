@@ -12,7 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// An Hour is one of UTC, counted from 1970.
+// An Hour is the number of an hour of UTC, counted from 1970.
 type Hour uint32
 
 // EndOfHours is after every hour.
@@ -26,13 +26,14 @@ func HourOf(t time.Time) Hour {
 // Time returns when the hour begins, in UTC.
 func (h Hour) Time() time.Time { return time.Unix(int64(h)*3600, 0).UTC() }
 
-// A Charge is what the turns of an hour have cost somebody in a room, of one
-// model. Names hold no 0x00 and are at most [MaxOwnerLen] and [MaxModelLen]
-// bytes long. The store adds it to what it has of the same four.
+// A Charge is what one user's turns with one model have cost in one room within
+// one hour. Names hold no 0x00 and are at most [MaxOwnerLen] and [MaxModelLen]
+// bytes long. The store adds a Charge to what it has for the same user, hour,
+// room and model.
 type Charge struct {
 	User  string
 	Hour  Hour
-	Room  string // "" for all rooms that were deleted
+	Room  string // "" stands for all rooms that were deleted
 	Model string
 	Count
 }
@@ -40,7 +41,7 @@ type Charge struct {
 // A Count counts turns and tokens.
 type Count struct {
 	Turns      uint64
-	Estimated  uint64 // of Turns: those whose tokens were not counted but estimated
+	Estimated  uint64 // how many of Turns have estimated tokens instead of counted ones
 	Prompt     uint64 // tokens
 	Completion uint64 // tokens
 }
@@ -53,7 +54,7 @@ func (c *Count) Add(o Count) {
 	c.Completion += o.Completion
 }
 
-// Tokens returns how many there are of both kinds.
+// Tokens returns the sum of both kinds of tokens.
 func (c Count) Tokens() uint64 { return c.Prompt + c.Completion }
 
 func (c *Commit) checkCharges() error {
@@ -80,8 +81,8 @@ func putCharges(tx *bolt.Tx, charges []Charge) error {
 	return nil
 }
 
-// addCharge adds to the row of the charge. A damaged row begins anew: it must
-// not keep the room from going on, and [Check] tells that it lacks something.
+// addCharge adds to the row of the charge. A damaged row is begun anew, since it
+// must not stop the room. [Check] reports that the row lacks something.
 func addCharge(tx *bolt.Tx, c Charge) error {
 	usage, key := tx.Bucket(bucketUsage), c.key()
 	row := usage.Get(key)
@@ -94,7 +95,7 @@ func addCharge(tx *bolt.Tx, c Charge) error {
 	return tx.Bucket(bucketCharged).Put(c.place(), nil)
 }
 
-// forgetRoom keeps what a room has cost, and forgets that it was this room.
+// forgetRoom moves what a room has cost to the rows of deleted rooms.
 func forgetRoom(tx *bolt.Tx, room string) error {
 	rows, _, err := chargesOfRoom(tx, room)
 	if err != nil {
@@ -113,8 +114,8 @@ func forgetRoom(tx *bolt.Tx, room string) error {
 	return err
 }
 
-// chargesOfRoom returns the room's rows, the damaged ones as counts of zero,
-// and how many these are.
+// chargesOfRoom returns the room's rows, and how many of them are damaged. Those
+// have counts of zero.
 func chargesOfRoom(tx *bolt.Tx, room string) (rows []Charge, damaged int, err error) {
 	p := prefix(room)
 	places := tx.Bucket(bucketCharged).Cursor()
@@ -136,15 +137,16 @@ func chargesOfRoom(tx *bolt.Tx, room string) (rows []Charge, damaged int, err er
 	return rows, damaged, nil
 }
 
-// Charges yields what everybody was charged in the hours from from to before
-// to; ChargesOf what one user was. They come in short transactions, in no
-// order that means anything but that a user's are sorted by hour. Damaged rows
-// are left out, and logged. After an error they yield no more.
+// Charges yields what all users were charged in the hours that begin at or after
+// from and before to. ChargesOf yields what one user was charged. Both read in
+// short transactions. The charges of a user are sorted by hour; otherwise the order
+// means nothing. Damaged rows are left out and logged. After an error they yield
+// no more.
 func (r *Reader) Charges(from, to Hour) iter.Seq2[Charge, error] {
 	return r.charges(nil, nil, from, to)
 }
 
-// ChargesOf is explained at [Reader.Charges].
+// ChargesOf is described at [Reader.Charges].
 func (r *Reader) ChargesOf(user string, from, to Hour) iter.Seq2[Charge, error] {
 	if err := checkOwner(user); err != nil {
 		return func(yield func(Charge, error) bool) { yield(Charge{}, err) }
@@ -181,7 +183,7 @@ func (r *Reader) charges(p, start []byte, from, to Hour) iter.Seq2[Charge, error
 	}
 }
 
-// chargesAt reads a chunk of rows, and says where the next one begins.
+// chargesAt reads a chunk of rows, and returns where the next chunk begins.
 func (r *Reader) chargesAt(c *bolt.Cursor, p, start []byte) (rows []Charge, next []byte) {
 	for k, v := c.Seek(start); k != nil && bytes.HasPrefix(k, p); k, v = c.Next() {
 		if len(rows) == maxChunkEntries {
@@ -205,12 +207,13 @@ func (c Charge) key() []byte {
 	return append(append(k, prefix(c.Room)...), c.Model...)
 }
 
-// place is what finds a room's rows: room 0x00 hour user.
+// place is the key by which the rows of a room are found: room 0x00 hour user.
 func (c Charge) place() []byte {
 	return append(binary.BigEndian.AppendUint32(prefix(c.Room), uint32(c.Hour)), c.User...)
 }
 
-// decodeCharge returns the names, if the key holds them, also of a damaged row.
+// decodeCharge returns the names also if the row is damaged, as long as the key
+// holds them.
 func decodeCharge(key, value []byte) (Charge, error) {
 	user, rest, ok := bytes.Cut(key, []byte{0})
 	if !ok || len(rest) < hourLen {

@@ -8,14 +8,14 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// One transaction of [chargeAll] reads at most so much.
+// Limits of one transaction of [chargeAll].
 const (
 	chargingRooms = 10_000
-	chargingBytes = 32 << 20 // passed by one room at most
+	chargingBytes = 32 << 20 // the last room may exceed it
 )
 
-// addUsage leads from version 2 to 3. What the turns of the logs have cost is
-// left to [chargeAll].
+// addUsage leads from version 2 to 3. [chargeAll] then adds what the turns in
+// the logs have cost.
 func addUsage(tx *bolt.Tx) error {
 	if err := createBuckets(tx, bucketUsage, bucketCharged); err != nil {
 		return err
@@ -23,41 +23,21 @@ func addUsage(tx *bolt.Tx) error {
 	return tx.Bucket(bucketMeta).Put(keyCharging, nil)
 }
 
-// chargeAll charges what the logs of a file of version 2 say, some rooms in
-// each transaction, which also notes how far it has come: a crash costs
-// nothing. What deleted chats have cost is not known any more.
+// chargeAll charges what the logs of a file of version 2 amount to, some rooms in
+// each transaction. What deleted chats have cost is not known any more.
 func chargeAll(d *disk, of func(room string, entries iter.Seq[Entry]) []Charge) error {
-	for more := true; more; {
-		err := d.update(func(tx *bolt.Tx) (changed bool, err error) {
-			meta := tx.Bucket(bucketMeta)
-			if more = has(meta, keyCharging); !more {
-				return false, nil
-			}
-			next, err := chargeRooms(tx, bytes.Clone(meta.Get(keyCharging)), of)
-			switch {
-			case err != nil:
-				return false, err
-			case next == nil:
-				return true, meta.Delete(keyCharging)
-			}
-			return true, meta.Put(keyCharging, next)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return goOn(d, keyCharging, func(tx *bolt.Tx, after []byte) ([]byte, error) { return chargeRooms(tx, after, of) })
 }
 
-// chargeRooms charges the turns of the rooms that follow after, and returns
-// the last one that it did, nil after the last of all.
+// chargeRooms charges the turns of the rooms that follow after. It returns the
+// last of them, or nil if no room is left.
 func chargeRooms(tx *bolt.Tx, after []byte, of func(string, iter.Seq[Entry]) []Charge) ([]byte, error) {
 	if of == nil {
 		return nil, nil
 	}
 	c := tx.Bucket(bucketLog).Cursor()
 	read := &logReading{cursor: c}
-	read.seek(append(after, 1)) // behind its keys
+	read.seek(append(after, 1)) // behind the keys of that room
 	for n := 0; read.key != nil; n++ {
 		if n == chargingRooms || read.bytes > chargingBytes {
 			return after, nil
@@ -72,7 +52,7 @@ func chargeRooms(tx *bolt.Tx, after []byte, of func(string, iter.Seq[Entry]) []C
 	return nil, nil
 }
 
-// A logReading counts what it reads of logs.
+// A logReading reads logs and counts the bytes.
 type logReading struct {
 	cursor     *bolt.Cursor
 	key, value []byte
@@ -81,8 +61,8 @@ type logReading struct {
 
 func (r *logReading) seek(key []byte) { r.key, r.value = r.cursor.Seek(key) }
 
-// entries yields those whose keys begin with p, up to the first that is
-// damaged, which is told when somebody wants to read it.
+// entries yields the entries whose keys begin with p, up to the first one that
+// is damaged. Reads and [Check] report the damage.
 func (r *logReading) entries(p []byte) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for ; bytes.HasPrefix(r.key, p) && len(r.key) == len(p)+8; r.key, r.value = r.cursor.Next() {

@@ -14,10 +14,11 @@ import (
 // MaxChatsPage is how many chats [Store.Chats] returns at most.
 const MaxChatsPage = 1000
 
-// A Chat is a room's row among the chats: what is listed without reading logs.
+// A Chat is a room's row among the chats. Chats are listed from their rows,
+// without reading logs.
 type Chat struct {
 	Room    string
-	Owner   string    // at most MaxOwnerLen bytes without 0x00; "" is nobody in particular
+	Owner   string    // at most MaxOwnerLen bytes without 0x00; "" if the chat is nobody's
 	Created time.Time // comes back in UTC
 	Info    []byte    // the caller's own encoding
 }
@@ -34,10 +35,10 @@ func (r *Reader) Chat(room string) (c Chat, err error) {
 	return c, err
 }
 
-// Chats returns a page of the owner's chats, or with "" of everybody's, newest
-// first, and how many there are in all. The page starts after offset chats
-// and has at most limit and [MaxChatsPage] of them; a limit of zero asks for
-// the number alone.
+// Chats returns a page of the owner's chats, newest first, and how many the
+// owner has in all. An owner of "" stands for everybody. The page begins after
+// offset chats and has at most limit of them, and at most [MaxChatsPage]. A limit
+// of zero asks for the number alone.
 func (r *Reader) Chats(owner string, offset, limit int) (page []Chat, total int, err error) {
 	if err := checkOwner(owner); err != nil {
 		return nil, 0, err
@@ -57,13 +58,13 @@ func (r *Reader) Chats(owner string, offset, limit int) (page []Chat, total int,
 	return page, total, nil
 }
 
-// pageOfChats leaves out what is damaged: one chat must not keep others from
-// being listed.
+// pageOfChats leaves out damaged chats: one of them must not keep the others
+// from being listed.
 func pageOfChats(tx *bolt.Tx, log *slog.Logger, owner string, offset, limit int) []Chat {
 	var page []Chat
 	p := prefix(owner)
 	c := tx.Bucket(bucketMembers).Cursor()
-	c.Seek(p) // the count, which sorts before the chats
+	c.Seek(p) // to the count, which sorts before the chats
 	for k, _ := c.Next(); bytes.HasPrefix(k, p) && len(page) < limit; k, _ = c.Next() {
 		if offset > 0 {
 			offset--
@@ -94,7 +95,7 @@ func getChat(tx *bolt.Tx, room string) (Chat, error) {
 	return decodeChat(room, v)
 }
 
-// putChat writes the row and, if its place in the lists is new, the lists.
+// putChat writes the row, and the lists too if its place in them has changed.
 func putChat(tx *bolt.Tx, c Chat) error {
 	old, err := getChat(tx, c.Room)
 	if err == nil && old.Owner == c.Owner && old.Created.Equal(c.Created) {
@@ -114,7 +115,7 @@ func putRow(tx *bolt.Tx, c Chat) error {
 	return tx.Bucket(bucketChats).Put(key, seal(key, encodeChat(c)))
 }
 
-// deleteChat removes the row and what lists it, also if the row is damaged.
+// deleteChat removes the row, also a damaged one, and its places in the lists.
 func deleteChat(tx *bolt.Tx, room string) (found bool, err error) {
 	c, err := getChat(tx, room)
 	switch {
@@ -131,7 +132,7 @@ func deleteChat(tx *bolt.Tx, room string) (found bool, err error) {
 	return true, tx.Bucket(bucketChats).Delete([]byte(room))
 }
 
-// unlistRoom is unlistChat of a chat whose row cannot be read: it walks over
+// unlistRoom is unlistChat for a chat whose row cannot be read. It walks over
 // all lists.
 func unlistRoom(tx *bolt.Tx, room string) error {
 	var owners []string
@@ -154,7 +155,8 @@ func unlistRoom(tx *bolt.Tx, room string) error {
 	return nil
 }
 
-// lists returns the owners whose lists name the chat; "" has everybody's.
+// lists returns the owners whose lists name the chat. The list of "" names all
+// chats.
 func (c Chat) lists() []string {
 	if c.Owner == "" {
 		return []string{""}
@@ -187,8 +189,8 @@ func unlistChat(tx *bolt.Tx, c Chat) error {
 }
 
 // countChats returns the length of the owner's list. It is kept beside the
-// list, so that a page costs no walk over all of it; if it is damaged it is
-// counted, and whole is false.
+// list, so that a page costs no walk over the whole list. If the number is
+// damaged, the list is counted, and whole is false.
 func countChats(tx *bolt.Tx, owner string) (n int, whole bool) {
 	p := prefix(owner)
 	v := tx.Bucket(bucketMembers).Get(p)
@@ -212,7 +214,7 @@ func walkList(tx *bolt.Tx, owner string) (n int) {
 	return n
 }
 
-// addToCount follows the change of the list.
+// addToCount changes the length of the owner's list, after the list itself.
 func addToCount(tx *bolt.Tx, owner string, change int) error {
 	n, whole := countChats(tx, owner)
 	if whole {

@@ -13,13 +13,14 @@ import (
 
 // A Fault is something that is wrong with a file.
 type Fault struct {
-	Room string // "" if it is not about one
-	Seq  uint64 // 0 if it is not about an entry
+	Room string // "" if the fault is not about a room
+	Seq  uint64 // 0 if the fault is not about an entry
 	What string
 }
 
-// A Checking is what [Check] has to know and whom it tells. Room and Session
-// are asked about what this package only keeps; each may be nil.
+// A Checking configures [Check]. Report is called for each fault. Room and
+// Session check what this package stores without knowing what it means. Each may
+// be nil.
 type Checking struct {
 	Options Options
 	Report  func(Fault)
@@ -27,19 +28,20 @@ type Checking struct {
 	Session func(key string, value []byte) error
 }
 
-// RoomRows are all that a file holds of a room. They are valid during the call.
+// RoomRows are all rows of a room. They are valid during the call.
 type RoomRows struct {
 	Room    string
 	Entries []Entry // up to the first that is missing or damaged
-	Whole   bool    // none is
+	Whole   bool    // no entry is missing or damaged
 	Chat    *Chat   // nil if there is no row, or it is damaged
-	Keys    []Key   // but damaged ones
-	Turn    bool    // an open turn is noted
+	Turn    bool    // the room is noted as one with an open turn
 
-	Charges []Charge // what it has cost; damaged ones count zero
+	Keys, Messages []Key // without the damaged ones
+
+	Charges []Charge // what the room has cost; damaged rows have counts of zero
 
 	Snapshot   []byte // nil if there is none, or it is damaged
-	SnapshotAt uint64 // the number of the last entry that it holds
+	SnapshotAt uint64 // the number of the last entry that the snapshot includes
 }
 
 // A Summary counts what a file holds.
@@ -48,11 +50,11 @@ type Summary struct {
 	Bytes                    int64
 }
 
-// Check reads all of a file, never writes to it, and reports what is wrong
-// with it. The error, which names the file, is why it could not look or look
-// further; [ErrLocked] while another process writes.
+// Check reads all of a file and reports what is wrong with it. It never writes to
+// the file. It returns an error if it cannot read the file, or cannot go on: the
+// error names the file, and is [ErrLocked] while another process writes to it.
 //
-// A file that somebody cuts meanwhile ends the process.
+// If somebody cuts the file short meanwhile, the process ends.
 func Check(path string, c Checking) (Summary, error) {
 	if c.Report == nil {
 		c.Report = func(Fault) {}
@@ -73,8 +75,8 @@ func (k *checker) fault(room string, seq uint64, format string, args ...any) {
 	k.Report(Fault{room, seq, fmt.Sprintf(format, args...)})
 }
 
-// file goes from the roots to the pages to what is in them, and not further
-// than these can be trusted.
+// file checks the roots, then the pages, then the rows. It goes on only if it
+// can trust what it has checked so far.
 func (k *checker) file(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -107,8 +109,8 @@ func (k *checker) file(path string) error {
 	})
 }
 
-// roots checks the two meta pages. bbolt needs one, and then shows what was
-// before the last commit without saying so.
+// roots checks the two meta pages. bbolt is content with one. It may then show
+// the state before the last commit, and does not say so.
 func (k *checker) roots(d *disk) error {
 	size := d.db.Info().PageSize
 	pages := make([]byte, 2*size)
@@ -123,8 +125,8 @@ func (k *checker) roots(d *disk) error {
 	return nil
 }
 
-// validRoot compares the checksum that ends bbolt's root (FNV-1a) behind the
-// header of its page.
+// validRoot checks bbolt's own checksum (FNV-1a). The root lies behind the header
+// of its page and ends with the checksum.
 func validRoot(page []byte) bool {
 	const length = 56
 	root := page[pageHeaderLen:]
@@ -152,15 +154,15 @@ func (k *checker) contents(tx *bolt.Tx) {
 	k.sessions(tx)
 }
 
-// roomsIn returns the names of all rooms that anything is kept of.
+// roomsIn returns the names of all rooms that have a row anywhere.
 func roomsIn(tx *bolt.Tx) []string {
 	names := make(map[string]bool)
-	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged} {
+	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged} {
 		c := tx.Bucket(bucket).Cursor()
 		for k, _ := c.First(); k != nil; {
 			room, _, _ := bytes.Cut(k, []byte{0})
 			names[string(room)] = true
-			k, _ = c.Seek(append(bytes.Clone(room), 1)) // behind its keys
+			k, _ = c.Seek(append(bytes.Clone(room), 1)) // behind the keys of the room
 		}
 	}
 	rooms := make([]string, 0, len(names))
@@ -171,14 +173,16 @@ func roomsIn(tx *bolt.Tx) []string {
 	return rooms
 }
 
-// room reads what there is of a room, and strikes its places off the lists.
+// room reads the rows of a room, and removes its places from lists. The places
+// that are left in the end belong to no chat.
 func (k *checker) room(tx *bolt.Tx, room string, lists map[listPlace]bool) RoomRows {
 	rows := RoomRows{Room: room, Turn: has(tx.Bucket(bucketTurns), []byte(room))}
 	if err := checkRoom(room); err != nil {
 		k.fault(room, 0, "%v", err)
 	}
 	k.entries(tx, &rows)
-	k.keys(tx, &rows)
+	rows.Keys = k.keys(tx, bucketDedup, "an idempotency key", room)
+	rows.Messages = k.keys(tx, bucketMessages, "a message id", room)
 	k.state(tx, &rows)
 	k.charges(tx, &rows)
 	if !has(tx.Bucket(bucketChats), []byte(room)) {
@@ -228,17 +232,18 @@ func (k *checker) entries(tx *bolt.Tx, rows *RoomRows) {
 	}
 }
 
-func (k *checker) keys(tx *bolt.Tx, rows *RoomRows) {
-	p := prefix(rows.Room)
-	c := tx.Bucket(bucketDedup).Cursor()
+func (k *checker) keys(tx *bolt.Tx, bucket []byte, kind, room string) (keys []Key) {
+	p := prefix(room)
+	c := tx.Bucket(bucket).Cursor()
 	for key, v := c.Seek(p); bytes.HasPrefix(key, p); key, v = c.Next() {
 		seq, err := unsealSeq(key, v)
 		if err != nil {
-			k.fault(rows.Room, 0, "an idempotency key: %v", err)
+			k.fault(room, 0, "%s: %v", kind, err)
 			continue
 		}
-		rows.Keys = append(rows.Keys, Key{string(key[len(p):]), seq})
+		keys = append(keys, Key{string(key[len(p):]), seq})
 	}
+	return keys
 }
 
 func (k *checker) state(tx *bolt.Tx, rows *RoomRows) {
@@ -251,10 +256,10 @@ func (k *checker) state(tx *bolt.Tx, rows *RoomRows) {
 	}
 }
 
-// A listPlace is a row of a list.
+// A listPlace is a row of a list of chats.
 type listPlace struct{ owner, room, key string }
 
-// lists reads the lists and compares their counts.
+// lists reads the lists and checks their lengths.
 func (k *checker) lists(tx *bolt.Tx) map[listPlace]bool {
 	places, counts := make(map[listPlace]bool), make(map[string]int)
 	c := tx.Bucket(bucketMembers).Cursor()
@@ -297,7 +302,7 @@ func (k *checker) sessions(tx *bolt.Tx) {
 	}
 }
 
-// charges reads what a room has cost.
+// charges reads what the room has cost.
 func (k *checker) charges(tx *bolt.Tx, rows *RoomRows) {
 	charges, damaged, err := chargesOfRoom(tx, rows.Room)
 	if err != nil {
@@ -309,7 +314,7 @@ func (k *checker) charges(tx *bolt.Tx, rows *RoomRows) {
 	rows.Charges = charges
 }
 
-// usage looks for what no room leads to.
+// usage reports the rows of the usage that are not found from their room.
 func (k *checker) usage(tx *bolt.Tx) {
 	charged := tx.Bucket(bucketCharged)
 	c := tx.Bucket(bucketUsage).Cursor()

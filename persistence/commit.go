@@ -7,29 +7,38 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A Commit is what a room adds to the log in one step: all of it or nothing.
+// A Commit is what a room adds to the store in one step: all of it or nothing.
 //
-// A Commit without Entries is accepted if it changes anything else; it too has
+// A Commit without Entries is accepted if it changes something else. It too has
 // to name the last entry in After. The slices belong to the store until done
 // is called.
 type Commit struct {
 	Room string // letters, digits and '-', at most MaxRoomLen bytes
 
-	// After is the number of the room's last entry as the writer knows it,
-	// zero for none. The commit is refused with [ErrConflict] if the log has
-	// moved on.
+	// After is the number of the last entry that the caller knows of, zero for
+	// none. If the room's log ends elsewhere, the commit is refused with
+	// [ErrConflict].
 	After   uint64
 	Entries [][]byte // they become After+1, After+2 …
-	Keys    []Key    // idempotency keys of Entries, refused with ErrConflict if known already
-	Chat    *Chat    // if not nil, replaces the room's row among the chats
+	Keys    []Key    // idempotency keys of Entries; one that the room knows already is an ErrConflict
 
-	// Turn, if not nil, says whether the room has a turn that is queued or
-	// running after this commit: see [Store.OpenTurns].
+	// Messages are the ids of the messages that Entries hold: see
+	// [Store.Message]. If the room knows an id already, the id leads to the newer
+	// entry from then on, as a search from the end of the log would. It is not
+	// refused: the server makes ids unique, so only imported records can repeat
+	// one, and a conversation is worth more than its index.
+	Messages []Key
+
+	// Chat, if not nil, replaces the room's row among the chats.
+	Chat *Chat
+
+	// Turn, if not nil, tells whether a turn of the room is queued or running
+	// after this commit: see [Store.OpenTurns].
 	Turn *bool
 
-	// Text is what the running turn has answered since the commit before this
-	// one that had a Text, and TextAt how many bytes those hold: see
-	// [Store.Text]. DropText drops the text of earlier commits.
+	// Text is the next piece of the running turn's answer, and TextAt the length
+	// of the pieces before it, in bytes: see [Store.Text]. DropText drops the
+	// pieces of earlier commits.
 	Text     []byte
 	TextAt   int
 	DropText bool
@@ -38,20 +47,22 @@ type Commit struct {
 	// encoding: see [Store.Snapshot].
 	Snapshot []byte
 
-	// Charges are what the turns that end with this commit have cost, all of
-	// its room.
+	// Charges are what the turns have cost that end with this commit. All are
+	// charges of its room.
 	Charges []Charge
 }
 
-// A Key binds an idempotency key to the entry that it led to, which has to be
-// one of the same commit. Name is 1 to [MaxKeyLen] bytes, any bytes.
+// A Key is an idempotency key or the id of a message, and the number of the
+// entry that it leads to. The entry has to be one of the same commit, and a
+// commit must not hold a name of one kind twice. Name is 1 to [MaxKeyLen] bytes,
+// any bytes.
 type Key struct {
 	Name string
 	Seq  uint64
 }
 
-// requestOverhead is what one commit costs in memory besides its bytes,
-// roughly, so that tiny commits too are bounded by a limit in bytes.
+// requestOverhead is about how much memory one commit takes besides its bytes.
+// It is counted so that a limit in bytes bounds tiny commits too.
 const requestOverhead = 256
 
 func (c *Commit) size() int {
@@ -62,6 +73,9 @@ func (c *Commit) size() int {
 	for _, k := range c.Keys {
 		n += len(k.Name)
 	}
+	for _, m := range c.Messages {
+		n += len(m.Name)
+	}
 	for _, charge := range c.Charges {
 		n += len(charge.User) + len(charge.Model)
 	}
@@ -71,7 +85,7 @@ func (c *Commit) size() int {
 	return n
 }
 
-// check refuses what no state of the log would accept.
+// check refuses a commit that no state of the log would accept.
 func (c *Commit) check(maxBytes int) error {
 	if err := checkRoom(c.Room); err != nil {
 		return err
@@ -82,7 +96,10 @@ func (c *Commit) check(maxBytes int) error {
 	if len(c.Entries) == 0 && c.Chat == nil && c.Turn == nil && c.Text == nil && !c.DropText && c.Snapshot == nil && c.Charges == nil {
 		return fmt.Errorf("%w: a commit to room %q changes nothing", ErrInvalid, c.Room)
 	}
-	if err := c.checkKeys(); err != nil {
+	if err := c.checkKeys("key", c.Keys); err != nil {
+		return err
+	}
+	if err := c.checkKeys("message id", c.Messages); err != nil {
 		return err
 	}
 	if err := c.checkCharges(); err != nil {
@@ -91,17 +108,17 @@ func (c *Commit) check(maxBytes int) error {
 	return c.checkChat()
 }
 
-func (c *Commit) checkKeys() error {
-	seen := make(map[string]bool, len(c.Keys))
-	for _, k := range c.Keys {
+func (c *Commit) checkKeys(kind string, keys []Key) error {
+	seen := make(map[string]bool, len(keys))
+	for _, k := range keys {
 		if err := checkKey(k.Name); err != nil {
 			return err
 		}
 		if k.Seq <= c.After || k.Seq-c.After > uint64(len(c.Entries)) {
-			return fmt.Errorf("%w: a key of room %q names entry %d, which is not of its commit", ErrInvalid, c.Room, k.Seq)
+			return fmt.Errorf("%w: a %s of room %q names entry %d, which is not of its commit", ErrInvalid, kind, c.Room, k.Seq)
 		}
 		if seen[k.Name] {
-			return fmt.Errorf("%w: a commit to room %q binds one key twice", ErrInvalid, c.Room)
+			return fmt.Errorf("%w: a commit to room %q binds one %s twice", ErrInvalid, c.Room, kind)
 		}
 		seen[k.Name] = true
 	}
@@ -118,14 +135,15 @@ func (c *Commit) checkChat() error {
 	return checkOwner(c.Chat.Owner)
 }
 
-// logFill is how full a page of the log stays when it is split. A room's
-// entries come in order, so what is left free in a page that is not the
-// room's last stays free for ever: with bbolt's 0.5 the file is nearly twice
+// logFill is how full a page of the log is left when it is split. A room's
+// entries come in order, so the free part of a page is never filled later,
+// unless it is the room's last page. With bbolt's 0.5 the file is nearly twice
 // as large, and commits take longer.
 const logFill = 0.9
 
-// write puts the commit into the transaction. An [ErrConflict] comes before
-// the first change; any other error leaves the transaction unfit to commit.
+// write puts the commit into the transaction. If it returns [ErrConflict], it
+// has changed nothing. After any other error the transaction must not be
+// committed.
 func (c *Commit) write(tx *bolt.Tx) error {
 	log, dedup := tx.Bucket(bucketLog), tx.Bucket(bucketDedup)
 	if err := c.follows(log, dedup); err != nil {
@@ -138,11 +156,11 @@ func (c *Commit) write(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	for _, k := range c.Keys {
-		key := dedupKey(c.Room, k.Name)
-		if err := dedup.Put(key, seal(key, binary.BigEndian.AppendUint64(nil, k.Seq))); err != nil {
-			return err
-		}
+	if err := putKeys(dedup, c.Room, c.Keys); err != nil {
+		return err
+	}
+	if err := putKeys(tx.Bucket(bucketMessages), c.Room, c.Messages); err != nil {
+		return err
 	}
 	if err := c.writeTurn(tx.Bucket(bucketTurns)); err != nil {
 		return err
@@ -159,16 +177,26 @@ func (c *Commit) write(tx *bolt.Tx) error {
 	return putChat(tx, *c.Chat)
 }
 
+func putKeys(b *bolt.Bucket, room string, keys []Key) error {
+	for _, k := range keys {
+		key := nameKey(room, k.Name)
+		if err := b.Put(key, seal(key, binary.BigEndian.AppendUint64(nil, k.Seq))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // follows refuses the commit if it does not follow the room's last entry. The
-// log has no gaps, so its end is where After is and After+1 is not; a cursor
-// that steps back would stop at pages that a [Store.Delete] of the same
-// transaction has emptied.
+// log has no gaps, so entry After is the last one if it exists and After+1 does
+// not. A cursor that steps back would be wrong here: it stops at pages that a
+// [Store.Delete] of the same transaction has emptied.
 func (c *Commit) follows(log, dedup *bolt.Bucket) error {
 	if c.After > 0 && !has(log, logKey(c.Room, c.After)) || has(log, logKey(c.Room, c.After+1)) {
 		return fmt.Errorf("%w: entry %d is not the last one of room %q", ErrConflict, c.After, c.Room)
 	}
 	for _, k := range c.Keys {
-		if has(dedup, dedupKey(c.Room, k.Name)) {
+		if has(dedup, nameKey(c.Room, k.Name)) {
 			return fmt.Errorf("%w: room %q knows the key of entry %d already", ErrConflict, c.Room, k.Seq)
 		}
 	}
@@ -185,8 +213,8 @@ func (c *Commit) writeTurn(turns *bolt.Bucket) error {
 	return turns.Delete([]byte(c.Room))
 }
 
-// deleteRoom removes everything of a room. An [ErrNotFound] comes before the
-// first change.
+// deleteRoom removes everything of a room. If it returns [ErrNotFound], it has
+// changed nothing.
 func deleteRoom(tx *bolt.Tx, room string) error {
 	removed, err := deletePrefix(tx.Bucket(bucketLog), prefix(room))
 	if err != nil {
@@ -196,13 +224,17 @@ func deleteRoom(tx *bolt.Tx, room string) error {
 	if err != nil {
 		return err
 	}
+	messages, err := deletePrefix(tx.Bucket(bucketMessages), prefix(room))
+	if err != nil {
+		return err
+	}
 	chat, err := deleteChat(tx, room)
 	if err != nil {
 		return err
 	}
 	turns := tx.Bucket(bucketTurns)
 	turn := has(turns, []byte(room))
-	if removed+keys == 0 && !chat && !turn {
+	if removed+keys+messages == 0 && !chat && !turn {
 		return fmt.Errorf("%w: room %q", ErrNotFound, room)
 	}
 	if err := deleteState(tx, room); err != nil {

@@ -10,19 +10,20 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// compactTxBytes is about how much one transaction of a compaction holds.
+// compactTxBytes is about how many bytes one transaction of a compaction holds.
 const compactTxBytes = 4 << 20
 
-// Compact replaces the file by one that holds the same and no unused space,
-// and nothing of what was deleted. Nobody may have the file open. The new one
-// is written beside it, checked as [Check] does, made durable and only then
-// put in its place: after any error or crash the old one is there, untouched
-// but for a format that was older. The error names the file.
+// Compact replaces the file by one that holds the same without free space and
+// without anything that was deleted. Nobody may have the file open. The new file
+// is written beside the old one, checked as [Check] does, made durable, and only
+// then put in its place. After any error or crash the old file is there. It is
+// unchanged, unless its format was older: then it has been migrated. The error
+// names the file.
 func Compact(path string, c Checking) (before, after int64, err error) {
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return 0, 0, fmt.Errorf("compact database: %w", err)
 	}
-	c.Options.scanFirst = math.MaxInt64 // what is damaged cannot be copied
+	c.Options.scanFirst = math.MaxInt64 // damaged pages cannot be copied
 	s, err := Open(path, c.Options)
 	if err != nil {
 		return 0, 0, err
@@ -37,7 +38,7 @@ func Compact(path string, c Checking) (before, after int64, err error) {
 
 func (s *Store) compact(path string, c Checking) (before, after int64, err error) {
 	next := path + ".compact"
-	if err := os.RemoveAll(next); err != nil { // what a crash left
+	if err := os.RemoveAll(next); err != nil { // a crash may have left it
 		return 0, 0, err
 	}
 	defer os.Remove(next)
@@ -81,12 +82,12 @@ func checkCopy(path string, c Checking) error {
 
 // copyTo copies all rows into a new file and makes that durable.
 func (r *Reader) copyTo(path string) error {
-	o := &bolt.Options{FreelistType: bolt.FreelistMapType, NoSync: true} // leaves the list of free pages
+	o := &bolt.Options{FreelistType: bolt.FreelistMapType, NoSync: true} // writes the list of free pages
 	db, err := bolt.Open(path, 0o600, o)
 	if err != nil {
 		return err
 	}
-	db.AllocSize = compactTxBytes // or a small file is 16 MiB long
+	db.AllocSize = compactTxBytes // with bbolt's own a small file is 16 MiB long
 	err = r.disk.view(func(tx *bolt.Tx) error {
 		return tx.ForEach(func(name []byte, from *bolt.Bucket) error { return copyBucket(db, name, from) })
 	})

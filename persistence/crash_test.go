@@ -12,10 +12,10 @@ import (
 
 const crashRooms = 8
 
-// appendChild appends to several rooms until it is killed and prints a line
-// "room seq" for each acknowledgement. It keeps several commits of each room
-// in flight, of one entry, a key, and the state of a turn, and puts a session
-// before each.
+// appendChild appends to several rooms until it is killed, and prints a line
+// "room seq" for each acknowledgement. It keeps several commits of each room in
+// flight. Each has one entry, its key and message id, and the state of a turn,
+// and follows a session that is put.
 func appendChild(path string) error {
 	s, err := Open(path, Options{InitialMmapSize: 1, scanFirst: 1})
 	if err != nil {
@@ -61,6 +61,8 @@ func crashCommit(room string, seq uint64) Commit {
 		Keys:    []Key{{fmt.Sprint("key-", seq), seq}},
 		Chat:    &Chat{Room: room, Info: fmt.Append(nil, seq)},
 		Turn:    &open,
+
+		Messages: []Key{{fmt.Sprint("message-", seq), seq}},
 	}
 }
 
@@ -89,8 +91,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// killAfter kills an appendChild when it has printed n lines, and notes all
-// that it has acknowledged by then.
+// killAfter kills an appendChild when it has printed n lines, and notes what it
+// has acknowledged.
 func killAfter(t *testing.T, path string, n int, acked map[string]uint64) {
 	t.Helper()
 	cmd := child(t, "append", path)
@@ -106,7 +108,7 @@ func killAfter(t *testing.T, path string, n int, acked map[string]uint64) {
 		var room string
 		var seq uint64
 		if _, err := fmt.Sscan(s.Text(), &room, &seq); err != nil {
-			continue // the line that the kill cut
+			continue // the kill has cut this line short
 		}
 		acked[room] = max(acked[room], seq)
 		if i == n {
@@ -122,7 +124,7 @@ func killAfter(t *testing.T, path string, n int, acked map[string]uint64) {
 
 func checkAfterKill(t *testing.T, path string, acked map[string]uint64) {
 	t.Helper()
-	s := openStore(t, path, prompt) // so that the next round begins promptly
+	s := openStore(t, path, prompt) // so that it leaves a list of free pages for the next round
 	open := make(map[string]bool)
 	turns, err := s.OpenTurns()
 	if err != nil {
@@ -151,14 +153,18 @@ func checkAfterKill(t *testing.T, path string, acked map[string]uint64) {
 	}
 }
 
-// checkWhole checks that the last commit came with all its parts, and the
-// next one with none.
+// checkWhole checks that all parts of the last commit are there, and no part of
+// the next one.
 func checkWhole(t *testing.T, s *Store, room string, last uint64, open bool) {
 	t.Helper()
 	for seq := uint64(1); seq <= last+1; seq++ {
 		got, ok, err := s.Lookup(room, fmt.Sprint("key-", seq))
 		if ok != (seq <= last) || ok && got != seq || err != nil {
 			t.Fatalf("%s ends at %d, key %d leads to %d, %v, %v", room, last, seq, got, ok, err)
+		}
+		got, ok, err = s.Message(room, fmt.Sprint("message-", seq))
+		if ok != (seq <= last) || ok && got != seq || err != nil {
+			t.Fatalf("%s ends at %d, message %d is %d, %v, %v", room, last, seq, got, ok, err)
 		}
 	}
 	if last == 0 {
@@ -172,8 +178,8 @@ func checkWhole(t *testing.T, s *Store, room string, last uint64, open bool) {
 	}
 }
 
-// checkSessionBefore checks that the session which was put before the last
-// commit is there, or that before the next one.
+// checkSessionBefore checks that the room's session is the one that was put before
+// the last commit, or the one before the next commit.
 func checkSessionBefore(t *testing.T, s *Store, room string, last uint64) {
 	t.Helper()
 	value, ok, err := s.Session(room)

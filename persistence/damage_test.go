@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,21 +61,21 @@ func soundCommit(room string, n uint64) Commit {
 	open := n%2 == 0
 	return Commit{
 		Room: room, After: n, Entries: [][]byte{crashEntry(room, n+1)},
-		Keys: []Key{{fmt.Sprint("key-", n), n + 1}},
+		Keys: []Key{{fmt.Sprint("key-", n), n + 1}}, Messages: []Key{{fmt.Sprint("message-", n), n + 1}},
 		Chat: &Chat{Room: room, Owner: "owner-" + room, Info: fmt.Append(nil, "info ", n)},
 		Turn: &open,
 	}
 }
 
-// checkAll collects what Check finds, and keys of entries that are not there:
-// of a page that has lost its last elements nothing else tells.
+// checkAll collects the faults that Check finds, and also names of entries that
+// are not there: only these show that a page has lost its last elements.
 func checkAll(path string) (faults []string, err error) {
 	_, err = Check(path, Checking{
 		Report: func(f Fault) { faults = append(faults, fmt.Sprint(f.Room, " ", f.Seq, " ", f.What)) },
 		Room: func(rows RoomRows) (found []Fault) {
-			for _, key := range rows.Keys {
+			for _, key := range slices.Concat(rows.Keys, rows.Messages) {
 				if rows.Whole && key.Seq > uint64(len(rows.Entries)) {
-					found = append(found, Fault{rows.Room, key.Seq, "the key of no entry"})
+					found = append(found, Fault{rows.Room, key.Seq, "the name of no entry"})
 				}
 			}
 			return found
@@ -83,8 +84,8 @@ func checkAll(path string) (faults []string, err error) {
 	return faults, err
 }
 
-// damagedChild damages the file in many ways, one after the other, and says
-// what it does: its last words tell what it died of.
+// damagedChild damages the file in many ways, one after the other, and prints
+// each: if it dies, its last line names the damage.
 func damagedChild(path string, o Options) error {
 	sound, err := os.ReadFile(path)
 	if err != nil {
@@ -119,9 +120,9 @@ func damagedChild(path string, o Options) error {
 // damagesEnv tells the child its first seed and how many follow.
 const damagesEnv = "PARLOR_PERSISTENCE_DAMAGES"
 
-// useDamaged opens, reads, writes, backs up and checks a file that may be
-// damaged. It fails if anything that it reads is not what was written there,
-// and if a file that Check passes does not hold it all.
+// useDamaged opens, reads, writes, backs up and checks a file that may be damaged.
+// It fails if it reads anything that was never written, or if Check finds no
+// fault in a file that lacks something.
 func useDamaged(path string, o Options) (sound bool, err error) {
 	faults, checkErr := checkAll(path)
 	sound = len(faults) == 0 && checkErr == nil
@@ -157,8 +158,8 @@ func useDamaged(path string, o Options) (sound bool, err error) {
 	return sound, s.Close()
 }
 
-// readDamaged reads what it can of a room, and fails if that is not what was
-// written.
+// readDamaged reads what it can of a room, and fails if it reads anything that was
+// never written.
 func readDamaged(s *Store, room string) (n uint64, err error) {
 	for e, err := range s.Read(room, 0) {
 		if err != nil {
@@ -172,15 +173,20 @@ func readDamaged(s *Store, room string) (n uint64, err error) {
 			return n, fmt.Errorf("%s: entry %d is %d, %.40q, want %.40q", room, n, e.Seq, e.Data, want)
 		}
 	}
+	for seq := range n {
+		if got, ok, err := s.Message(room, fmt.Sprint("message-", seq)); err == nil && ok && got != seq+1 {
+			return n, fmt.Errorf("%s: message %d is entry %d", room, seq, got)
+		}
+	}
 	if c, err := s.Chat(room); err == nil && (c.Owner != "owner-"+room || !strings.HasPrefix(string(c.Info), "info ")) {
 		return n, fmt.Errorf("%s: the chat row is %+v", room, c)
 	}
 	return n, nil
 }
 
-// A file that is cut anywhere, or has a flipped bit anywhere, is refused or
-// read for what is true of it. That is tried in a process of its own, which
-// must neither crash nor hang.
+// A file that is cut short or has a flipped bit, wherever that is, is refused, or
+// only its undamaged part is read. The test does this in a process of its own,
+// which must neither crash nor hang.
 func TestDamagedFiles(t *testing.T) {
 	t.Run("small", func(t *testing.T) { testDamagedFiles(t, "damaged", Options{}) })
 	t.Run("large", func(t *testing.T) { testDamagedFiles(t, "damaged, large", prompt) })
@@ -204,8 +210,8 @@ func testDamagedFiles(t *testing.T, name string, o Options) {
 	t.Logf("%s", out[bytes.LastIndexByte(bytes.TrimSpace(out), '\n')+1:])
 }
 
-// damage cuts the file or flips a bit: half of them in the first pages and in
-// the heads of pages, where bbolt keeps its own.
+// damage cuts the file short or flips a bit. Half of the bits are in the first
+// bytes of pages, where bbolt keeps its own data.
 func damage(data []byte, rnd *rand.Rand) ([]byte, string) {
 	at := rnd.IntN(len(data))
 	switch rnd.IntN(8) {
@@ -220,7 +226,7 @@ func damage(data []byte, rnd *rand.Rand) ([]byte, string) {
 	return data, fmt.Sprintf("bit %d of byte %d flipped", bit, at)
 }
 
-// Every bit of an entry and of its key counts.
+// A flipped bit of an entry is found, wherever it is.
 func TestFlippedBitIsCorruption(t *testing.T) {
 	path := newPath(t)
 	s := openStore(t, path, Options{})
@@ -273,8 +279,36 @@ func allIndexes(data, sep []byte) (at []int) {
 	}
 }
 
-// A chat whose row is damaged is left out of the lists, and comes back with
-// the next row that is written, or can be deleted.
+// A damaged row of the index is an error to whoever looks for the message, and
+// [Check] reports it.
+func TestDamagedMessageRow(t *testing.T) {
+	path := newPath(t)
+	s := openStore(t, path, Options{})
+	mustAppend(t, s, Commit{Room: "a", Entries: entries("1", "2"), Messages: []Key{{"one", 1}, {"two", 2}}})
+	err := s.disk.update(func(tx *bolt.Tx) (bool, error) {
+		messages := tx.Bucket(bucketMessages)
+		return true, messages.Put(nameKey("a", "one"), messages.Get(nameKey("a", "two")))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seq, ok, err := s.Message("a", "one"); ok || !errors.Is(err, ErrCorrupt) {
+		t.Errorf("the damaged one: %d, %v, %v, want ErrCorrupt", seq, ok, err)
+	}
+	if seq, ok, err := s.Message("a", "two"); seq != 2 || !ok || err != nil {
+		t.Errorf("the other: %d, %v, %v", seq, ok, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	faults, err := checkAll(path)
+	if diff := cmp.Diff([]string{"a 0 a message id: " + ErrCorrupt.Error() + ": checksum mismatch"}, faults); diff != "" || err != nil {
+		t.Errorf("Check: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// A chat whose row is damaged is left out of lists. The next row that is written
+// brings it back, and it can be deleted.
 func TestDamagedChatRow(t *testing.T) {
 	path := newPath(t)
 	s := openStore(t, path, Options{})

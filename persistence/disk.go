@@ -12,42 +12,43 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A disk is the open file: bbolt, and around it what bbolt leaves open when a
-// write or an fsync fails.
+// A disk is the open file: bbolt, and the repair of what bbolt does not handle
+// when a write or an fsync fails.
 //
 // bbolt ends a transaction by writing a meta page and syncing it. Readers see
-// the transaction from the write on, before it is durable; and if that last
-// sync fails, bbolt reports an error but leaves the page in place, so that the
-// refused transaction is what everybody reads and the next one builds on. A
-// disk shows no snapshot that is newer than the last successful sync, and
+// the transaction as soon as the page is written, before it is durable. If that
+// last sync fails, bbolt reports an error but leaves the page in place: readers
+// go on seeing the refused transaction, and the next one builds on it. A disk
+// never shows a transaction that is newer than the last successful sync, and
 // puts the meta pages back when a commit fails that late.
 //
 // view may be called from any goroutine; update and close from one at a time.
 type disk struct {
 	path    string
-	copies  copies // backups under way
+	copies  copies // backups that are open
 	options bolt.Options
 	log     *slog.Logger
 
-	db       *bolt.DB      // replaced under reopening
-	file     *os.File      // the one that db writes to
-	metas    []byte        // the meta pages before the commit at hand
-	durable  atomic.Uint64 // the newest transaction that is known to be synced
-	undo     bool          // metas have to be written back before the next transaction
-	reopen   bool          // db is no longer of use
-	closed   bool          // under reopening
-	refusing bool          // the last transaction failed
-	damage   error         // if not nil, why no transaction may be tried
+	db        *bolt.DB      // replaced under reopenLock
+	file      *os.File      // that db reads and writes
+	oldMetas  []byte        // the meta pages before the commit that is under way
+	durableTx atomic.Uint64 // the newest transaction that is known to be synced
 
-	// committing is held from before a commit's meta page is written until
+	mustUndo      bool  // oldMetas have to be written back before the next transaction
+	mustReopen    bool  // db cannot be used any more
+	closed        bool  // under reopenLock
+	refusesWrites bool  // the last transaction failed
+	damage        error // if not nil, why no transaction is tried
+
+	// commitLock is held from before a commit's meta page is written until
 	// the commit is durable or undone.
-	committing sync.RWMutex
-	// reopening is held while the meta pages are put back and db is replaced.
-	// It is taken after committing, and only for moments by readers.
-	reopening sync.RWMutex
+	commitLock sync.RWMutex
+	// reopenLock is held while the meta pages are put back and db is replaced.
+	// It is taken after commitLock. Readers hold it only for moments.
+	reopenLock sync.RWMutex
 }
 
-// openDisk opens the file, which [examine] has passed.
+// openDisk opens a file that [examine] has accepted.
 func openDisk(path string, o Options, readOnly bool) (*disk, error) {
 	d := &disk{path: path, log: o.Logger}
 	d.options = bolt.Options{
@@ -64,23 +65,23 @@ func openDisk(path string, o Options, readOnly bool) (*disk, error) {
 	return d, nil
 }
 
-// openFile is how bbolt opens the file; the disk needs it too.
+// openFile opens the file for bbolt, and keeps it for the disk too.
 func (d *disk) openFile(name string, flag int, mode os.FileMode) (f *os.File, err error) {
 	f, err = os.OpenFile(name, flag, mode)
 	d.file = f
 	return f, err
 }
 
-// headroom makes room in the mapping for a file to double, whatever its size:
-// a mapping that is too small is replaced, and that waits for all readers.
+// headroom makes the mapping large enough for the file to double. A mapping that
+// has become too small is replaced, and that waits for all readers.
 func (d *disk) headroom() {
 	if info, err := os.Stat(d.path); err == nil && info.Size() < math.MaxInt/4 {
 		d.options.InitialMmapSize = max(d.options.InitialMmapSize, 2*int(info.Size()))
 	}
 }
 
-// open opens the file and makes what it holds durable: a process that was
-// killed may have left its last commit in the page cache.
+// open opens the file and makes its contents durable: the last commit of a
+// process that was killed may be in the page cache only.
 func (d *disk) open() error {
 	var db *bolt.DB
 	d.headroom()
@@ -89,7 +90,7 @@ func (d *disk) open() error {
 		return err
 	})
 	if errors.Is(err, ErrCorrupt) {
-		d.file.Close() // bbolt has panicked and still holds the lock
+		d.file.Close() // bbolt has panicked, and the lock is still held
 	}
 	if err != nil {
 		return openError(err)
@@ -104,13 +105,13 @@ func (d *disk) open() error {
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	d.db, d.metas = db, make([]byte, 2*db.Info().PageSize)
-	d.durable.Store(newest)
+	d.db, d.oldMetas = db, make([]byte, 2*db.Info().PageSize)
+	d.durableTx.Store(newest)
 	return nil
 }
 
-// sameFile makes sure that path leads to the file that is locked now: while
-// this process waited for the lock, a compaction may have put another there.
+// sameFile makes sure that path still leads to the file that is locked: while
+// this process waited for the lock, a compaction may have put another file there.
 func (d *disk) sameFile() error {
 	opened, err := d.file.Stat()
 	if err != nil {
@@ -126,7 +127,7 @@ func (d *disk) sameFile() error {
 	return nil
 }
 
-// newestOf returns the transaction that readers see.
+// newestOf returns the number of the transaction that readers see.
 func newestOf(db *bolt.DB) (uint64, error) {
 	tx, err := db.Begin(false)
 	if err != nil {
@@ -135,18 +136,19 @@ func newestOf(db *bolt.DB) (uint64, error) {
 	return uint64(tx.ID()), tx.Rollback()
 }
 
-// close ends backups and waits for the snapshots that are open. Later calls of
-// view return [ErrClosed].
+// close ends backups and waits for open read transactions. Later calls of view
+// return [ErrClosed].
 func (d *disk) close() error {
-	d.reopening.Lock()
-	defer d.reopening.Unlock()
+	d.reopenLock.Lock()
+	defer d.reopenLock.Unlock()
 	d.copies.end(ErrClosed)
 	d.closed = true
 	return d.db.Close()
 }
 
-// view calls fn with a snapshot that is durable. What fn reads is valid only
-// inside. A fault or a panic on a damaged page is returned as [ErrCorrupt].
+// view calls fn with a read transaction that sees only what is durable. What fn
+// reads is valid until it returns. A fault or a panic on a damaged page is
+// returned as [ErrCorrupt].
 func (d *disk) view(fn func(*bolt.Tx) error) error {
 	tx, err := d.snapshot()
 	if err != nil {
@@ -156,28 +158,28 @@ func (d *disk) view(fn func(*bolt.Tx) error) error {
 	return guard(func() error { return fn(tx) })
 }
 
-// snapshot begins a read transaction. If it caught a commit between its write
-// and its sync, it waits for the outcome.
+// snapshot begins a read transaction. If that sees a commit which is written but
+// not synced yet, snapshot waits for the outcome.
 func (d *disk) snapshot() (*bolt.Tx, error) {
 	tx, err := d.begin()
-	if err != nil || uint64(tx.ID()) <= d.durable.Load() {
+	if err != nil || uint64(tx.ID()) <= d.durableTx.Load() {
 		return tx, err
 	}
 	if err := tx.Rollback(); err != nil {
 		return nil, err
 	}
-	d.committing.RLock()
-	defer d.committing.RUnlock()
+	d.commitLock.RLock()
+	defer d.commitLock.RUnlock()
 	tx, err = d.begin()
-	if err == nil && uint64(tx.ID()) > d.durable.Load() { // refused, and not undone either
+	if err == nil && uint64(tx.ID()) > d.durableTx.Load() { // the commit failed and could not be undone
 		return nil, errors.Join(ErrUnavailable, tx.Rollback())
 	}
 	return tx, err
 }
 
 func (d *disk) begin() (*bolt.Tx, error) {
-	d.reopening.RLock()
-	defer d.reopening.RUnlock()
+	d.reopenLock.RLock()
+	defer d.reopenLock.RUnlock()
 	if d.closed {
 		return nil, ErrClosed
 	}
@@ -188,14 +190,14 @@ func (d *disk) begin() (*bolt.Tx, error) {
 	return tx, nil
 }
 
-// currentFile returns the file that transactions read which are open now.
+// currentFile returns the file that the open transactions read.
 func (d *disk) currentFile() *os.File {
-	d.reopening.RLock()
-	defer d.reopening.RUnlock()
+	d.reopenLock.RLock()
+	defer d.reopenLock.RUnlock()
 	return d.file
 }
 
-// update commits what fn writes, durably, unless fn says that it changed
+// update commits what fn writes, durably, unless fn reports that it changed
 // nothing. After any error nothing of it can be read.
 func (d *disk) update(fn func(*bolt.Tx) (changed bool, err error)) error {
 	if err := d.tryUpdate(fn); err != nil {
@@ -214,7 +216,7 @@ func (d *disk) tryUpdate(fn func(*bolt.Tx) (changed bool, err error)) error {
 	}
 	tx, err := d.db.Begin(true)
 	if err != nil {
-		d.reopen = true
+		d.mustReopen = true
 		return err
 	}
 	defer guard(tx.Rollback) // does nothing after a commit
@@ -226,45 +228,45 @@ func (d *disk) tryUpdate(fn func(*bolt.Tx) (changed bool, err error)) error {
 	if err != nil || !changed {
 		return err
 	}
-	if _, err := d.file.ReadAt(d.metas, 0); err != nil {
+	if _, err := d.file.ReadAt(d.oldMetas, 0); err != nil {
 		return err
 	}
 	return d.commit(tx)
 }
 
 func (d *disk) commit(tx *bolt.Tx) error {
-	d.committing.Lock()
-	defer d.committing.Unlock()
+	d.commitLock.Lock()
+	defer d.commitLock.Unlock()
 	id := uint64(tx.ID())
 	err := guard(tx.Commit)
 	if err == nil {
-		d.durable.Store(id)
+		d.durableTx.Store(id)
 		d.accepts()
 		return nil
 	}
-	guard(tx.Rollback) // if it panicked, bbolt's locks are still held
+	guard(tx.Rollback) // releases bbolt's locks if the commit panicked
 	newest, beginErr := newestOf(d.db)
 	switch {
-	case beginErr != nil: // the mapping is lost
-		d.reopen = true
+	case beginErr != nil: // the mapping is gone
+		d.mustReopen = true
 	case newest >= id:
-		d.undo = true
+		d.mustUndo = true
 	}
 	return errors.Join(err, d.mend())
 }
 
-// refuses and accepts tell of the first failure and of its end, not of each
-// failure between.
+// refuses and accepts log the first failure and the first success after it, not
+// each failure between them.
 func (d *disk) refuses(err error) {
-	if !d.refusing {
-		d.log.Error("storage refuses writes", "file", d.path, "error", err)
+	if !d.refusesWrites {
+		d.log.Error("storage refuses writes", "file", d.path, "err", err)
 	}
-	d.refusing = true
+	d.refusesWrites = true
 }
 
 func (d *disk) accepts() {
-	if d.refusing {
+	if d.refusesWrites {
 		d.log.Info("storage accepts writes again", "file", d.path)
 	}
-	d.refusing = false
+	d.refusesWrites = false
 }

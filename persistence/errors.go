@@ -4,21 +4,21 @@ import "errors"
 
 // Errors that callers decide on, all matched with [errors.Is].
 var (
-	// ErrConflict refuses a commit that does not follow the room's last entry
-	// or that binds an idempotency key a second time.
+	// ErrConflict refuses a commit that does not follow the room's last entry,
+	// or that holds an idempotency key that the room knows already.
 	ErrConflict = errors.New("persistence: the log has moved on")
 
-	// ErrNotFound says that there is no such room, or no chat row of it.
+	// ErrNotFound means that there is no such room, or that it has no chat row.
 	ErrNotFound = errors.New("persistence: not found")
 
 	// ErrLocked is returned by [Open] for a file that another process has open.
 	ErrLocked = errors.New("persistence: the file is in use by another process")
 
-	// ErrFormat is returned by [Open] for a file that is foreign, damaged at
-	// its root, cut short, or written by a newer version.
+	// ErrFormat is returned by [Open] for a file that another program or a newer
+	// version has written, that was cut short, or whose pages are damaged.
 	ErrFormat = errors.New("persistence: not a parlor database of a known format")
 
-	// ErrClosed refuses what is asked of a closed store.
+	// ErrClosed refuses every call to a closed store.
 	ErrClosed = errors.New("persistence: closed")
 
 	// ErrInvalid refuses a name, a key or a commit that breaks the rules of its type.
@@ -31,10 +31,10 @@ var (
 	// ErrBusy refuses a commit while [Options.QueueBytes] are waiting.
 	ErrBusy = errors.New("persistence: too much is waiting to be written")
 
-	// ErrUnavailable wraps what the disk said when it refused a transaction.
-	// Nothing of it was recorded.
+	// ErrUnavailable wraps the disk's error when a transaction failed. Nothing of
+	// the transaction was recorded.
 	ErrUnavailable = errors.New("persistence: storage unavailable")
 
-	// ErrCorrupt wraps what is found to be wrong with the file while reading.
+	// ErrCorrupt wraps damage that is found while the file is read.
 	ErrCorrupt = errors.New("persistence: the file is damaged")
 )

@@ -20,15 +20,15 @@ import (
 
 func init() { children["file size limit"] = fileSizeLimitChild }
 
-// A ledger knows what was acknowledged, and is what a store should hold while
-// the disk below it fails.
+// A ledger holds what a store has acknowledged, which the store must hold too,
+// even while its disk fails.
 type ledger struct {
 	store    *Store
 	rnd      *rand.Rand
 	rooms    map[string][]string
 	sessions map[string]string
 	n        int
-	keep     bool // delete nothing, so that the file has to grow
+	keepsAll bool // deletes nothing, so that the file has to grow
 }
 
 func newLedger(s *Store) *ledger {
@@ -38,7 +38,8 @@ func newLedger(s *Store) *ledger {
 	}
 }
 
-// An outcome is what became of a request, and what it changed if it was done.
+// An outcome is the answer to a request, and the change that the request makes if
+// it succeeds.
 type outcome struct {
 	err   error
 	apply func()
@@ -50,14 +51,14 @@ type outcome struct {
 func (l *ledger) burst() (refused int, err error) {
 	n := 1 + l.rnd.IntN(20)
 	outcomes := make(chan outcome, n)
-	sent := make(map[string]int) // entries on their way
+	sent := make(map[string]int) // entries without an answer
 	for range n {
 		if l.rnd.IntN(4) == 0 {
 			l.changeSession(outcomes)
 			continue
 		}
 		room := fmt.Sprintf("room-%d", l.rnd.IntN(6))
-		if !l.keep && l.rnd.IntN(30) == 0 && sent[room] == 0 {
+		if !l.keepsAll && l.rnd.IntN(30) == 0 && sent[room] == 0 {
 			sent[room] = -len(l.rooms[room])
 			l.store.Delete(room, func(err error) { outcomes <- outcome{err, func() { delete(l.rooms, room) }} })
 			continue
@@ -85,7 +86,7 @@ func (l *ledger) burst() (refused int, err error) {
 
 func (l *ledger) changeSession(outcomes chan<- outcome) {
 	key := fmt.Sprintf("session-%d", l.rnd.IntN(6))
-	if !l.keep && l.rnd.IntN(3) == 0 {
+	if !l.keepsAll && l.rnd.IntN(3) == 0 {
 		l.store.DeleteSessions([]string{key}, func(err error) { outcomes <- outcome{err, func() { delete(l.sessions, key) }} })
 		return
 	}
@@ -116,13 +117,13 @@ func (l *ledger) check() error {
 	return nil
 }
 
-// endure commits in rounds. In every other one it turns a fault on, under
-// which some commits must be refused in the end, and after which all must be
-// accepted again, by the same store.
+// endure commits in rounds. In every second round it turns a fault on. Some
+// commits of that round must be refused. In the next round the same store must
+// accept all commits again.
 func (l *ledger) endure(rounds int, on, off func() error) error {
 	for round := range rounds {
 		faulty := round%2 == 1
-		l.keep = faulty
+		l.keepsAll = faulty
 		if faulty {
 			if err := on(); err != nil {
 				return err
@@ -164,15 +165,15 @@ func (l *ledger) finish(path string) error {
 	return errors.Join(l.check(), s.Close())
 }
 
-// Under RLIMIT_FSIZE a write past the limit fails with EFBIG, be it of a page
-// or the growth of the file, much as it fails with ENOSPC on a full disk.
+// Under RLIMIT_FSIZE a write past the limit fails with EFBIG, whether it writes a
+// page or makes the file grow, much as it fails with ENOSPC on a full disk.
 func TestFileSizeLimit(t *testing.T) { runChild(t, "file size limit") }
 
 func fileSizeLimitChild(path string) error {
 	signal.Ignore(syscall.SIGXFSZ)
-	for _, mmapSize := range []int{0, 1} { // the file grows in another way with each
+	for _, mmapSize := range []int{0, 1} { // with each of them the file grows in another way
 		path := fmt.Sprint(path, mmapSize)
-		var records bytes.Buffer // of the writer's goroutine, read when it is gone
+		var records bytes.Buffer // written by the writer's goroutine, read when that has ended
 		s, err := Open(path, Options{InitialMmapSize: mmapSize, Logger: slog.New(slog.NewTextHandler(&records, nil))})
 		if err != nil {
 			return err
@@ -212,8 +213,8 @@ func limitFileSize(n uint64) error {
 	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: ^uint64(0)})
 }
 
-// The real thing: a small file system that something else fills. It takes
-// root to mount one.
+// The same on a real file system that is small and that something else fills. To
+// mount one takes root.
 func TestFullFileSystem(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {

@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -16,24 +17,25 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// formatVersion is the layout that this package writes. A file says its own
-// in the bucket meta, as "parlor/3".
+// formatVersion is the version of the layout that this package writes. A file
+// names its own version in the bucket meta, as in "parlor/4".
 const (
 	formatName    = "parlor/"
 	formatVersion = 1 + len(migrations)
 )
 
-// migrations[i] takes a file of version i+1 to the next one. They are applied
-// by [Open], oldest first, each in a transaction of its own that also writes
-// the version it leads to: a crash leaves the file as one of them has it.
+// migrations[i] brings a file of version i+1 to the next version. [Open] applies
+// them, oldest first. Each has its own transaction, which also writes the new
+// version number: after a crash the file is of one version or the other.
 var migrations = [...]func(*bolt.Tx) error{
 	addSessions,
 	addUsage,
+	addMessages,
 }
 
-// addSessions leads from version 1 to 2. The values of a file of version 1
-// are not sealed; sealing them all is too much for one transaction, so it is
-// left to [sealAll].
+// addSessions leads from version 1 to 2. The values of a file of version 1 are
+// not sealed. To seal them all is too much for one transaction, so [sealAll]
+// does it.
 func addSessions(tx *bolt.Tx) error {
 	if err := createBuckets(tx, bucketSessions, bucketSnapshots, bucketTexts); err != nil {
 		return err
@@ -53,17 +55,18 @@ func createBuckets(tx *bolt.Tx, names ...[]byte) error {
 var (
 	keyFormat   = []byte("format")
 	keyEpoch    = []byte("epoch")
-	keySealing  = []byte("sealing")  // how far sealAll has come; not there once it is done
-	keyCharging = []byte("charging") // the same of chargeAll
+	keySealing  = []byte("sealing")  // where sealAll goes on; absent once it is done
+	keyCharging = []byte("charging") // the same for chargeAll
+	keyIndexing = []byte("indexing") // the same for indexAll
 )
 
-// examine refuses the file at path before anything could be written to it. A
-// file that does not exist is fine, and one with nothing in it, which is how a
-// crash during creation leaves it. If scanned is false, only the upper pages
-// were looked at: see freelist.go.
+// examine refuses a file that cannot be used, before anything is written to it.
+// It accepts a path where there is no file, and an empty file, which a crash
+// during creation leaves behind. If scanned is false, only the upper pages were
+// examined: see freelist.go.
 //
-// It opens the file read-only, in which mode bbolt scans nothing: a scan of a
-// file that was cut short would end the process with a fault.
+// It opens the file read-only. In that mode bbolt does not walk over the pages,
+// which in a file that was cut short would end the process with a fault.
 func examine(path string, o Options) (scanned bool, err error) {
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
@@ -98,8 +101,9 @@ func examine(path string, o Options) (scanned bool, err error) {
 	return scanned, err
 }
 
-// examineTx looks at the pages before bbolt does, and only then at what they
-// say. A file that will be migrated at once is scanned at once.
+// examineTx scans the pages before bbolt reads them, and then looks for the
+// format. All pages of a file that has to be migrated are scanned, since the
+// migration follows at once.
 func examineTx(tx *bolt.Tx, file *os.File, o Options) (scanned bool, err error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -121,21 +125,21 @@ func examineTx(tx *bolt.Tx, file *os.File, o Options) (scanned bool, err error) 
 
 func examinePages(tx *bolt.Tx, file *os.File, upper bool) error {
 	s := newScan(tx, file)
-	s.upper = upper
+	s.upperOnly = upper
 	if err := s.run(); err != nil {
 		return fmt.Errorf("%w: bbolt's pages are damaged: restore a backup: %w", ErrFormat, err)
 	}
 	return nil
 }
 
-// outdated says whether a file of that version has to be brought to the current format.
+// outdated reports whether the file, which is of that version, has to be migrated.
 func outdated(tx *bolt.Tx, version int) bool {
 	meta := tx.Bucket(bucketMeta)
-	return version < formatVersion || has(meta, keySealing) || has(meta, keyCharging)
+	return version < formatVersion || has(meta, keySealing) || has(meta, keyCharging) || has(meta, keyIndexing)
 }
 
-// formatOf returns the version of the file, zero for one without any bucket,
-// which is fresh. It refuses a foreign or newer layout.
+// formatOf returns the version of the file, or zero for a fresh one, which has
+// no bucket. It refuses the files of other programs and of newer versions.
 func formatOf(tx *bolt.Tx) (version int, err error) {
 	if k, _ := tx.Cursor().First(); k == nil {
 		return 0, nil
@@ -160,7 +164,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 
 // create lays out a fresh file.
 func create(tx *bolt.Tx) error {
-	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketTurns,
+	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketMessages, bucketTurns,
 		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged)
 	if err != nil {
 		return err
@@ -178,12 +182,12 @@ func putFormat(tx *bolt.Tx, version int) error {
 	return tx.Bucket(bucketMeta).Put(keyFormat, []byte(formatName+strconv.Itoa(version)))
 }
 
-// layOut brings the file to the current format: a fresh one at once, an older
+// layOut brings the file to the current format: a fresh file at once, an older
 // one step by step.
 func layOut(d *disk, o Options) error {
 	var version int
 	err := d.view(func(tx *bolt.Tx) (err error) {
-		version, err = formatOf(tx) // again: now the file is locked
+		version, err = formatOf(tx) // again, since the file is locked only now
 		return err
 	})
 	if err != nil {
@@ -203,6 +207,36 @@ func layOut(d *disk, o Options) error {
 	if err := chargeAll(d, o.Charges); err != nil {
 		return fmt.Errorf("charge what was said before: %w", err)
 	}
+	if err := indexAll(d, o.MessageID); err != nil {
+		return fmt.Errorf("index messages: %w", err)
+	}
+	return nil
+}
+
+// goOn carries on a migration that is too much for one transaction. Each step is
+// one transaction. It begins at at, and returns where the next step begins, or
+// nil after the last one. The note, a key of the bucket meta, keeps that place,
+// so a crash costs one step. Without the note there is nothing to do.
+func goOn(d *disk, note []byte, step func(tx *bolt.Tx, at []byte) (next []byte, err error)) error {
+	for more := true; more; {
+		err := d.update(func(tx *bolt.Tx) (changed bool, err error) {
+			meta := tx.Bucket(bucketMeta)
+			if more = has(meta, note); !more {
+				return false, nil
+			}
+			next, err := step(tx, bytes.Clone(meta.Get(note)))
+			switch {
+			case err != nil:
+				return false, err
+			case next == nil:
+				return true, meta.Delete(note)
+			}
+			return true, meta.Put(note, next)
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -215,9 +249,9 @@ func migrate(d *disk, from int) error {
 	})
 }
 
-// openError sorts what bbolt says of a file that it cannot open: the system's
-// errors stay what they are, the lock has its own, and the rest is about the
-// contents.
+// openError sorts the errors of bbolt for a file that it cannot open. Errors of
+// the system stay as they are, a lock that is held is [ErrLocked], and all others
+// are about the contents of the file.
 func openError(err error) error {
 	var errno syscall.Errno
 	switch {
@@ -229,9 +263,9 @@ func openError(err error) error {
 	return fmt.Errorf("%w: %w", ErrFormat, err)
 }
 
-// syncDir makes a directory entry durable: an fsync of a new file alone does
-// not promise that the file can be found after a power failure. Windows has
-// no such call and needs none.
+// syncDir makes a directory entry durable. An fsync of a new file alone does not
+// promise that the file can be found after a power failure. Windows has no such
+// call and needs none.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

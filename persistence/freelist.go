@@ -10,33 +10,34 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A large file starts promptly if it was closed well. bbolt finds its free
-// pages by walking all pages, in a goroutine where nobody can recover from a
-// damaged one; so [examine] has to look at all of them before. It can also
-// write a list of them. With each commit that would take too long, so only the
-// last transaction of a store does:
+// A large file that was closed well is served promptly. To find the free pages,
+// bbolt walks over all pages, in a goroutine where nobody can recover from a
+// damaged one. So [examine] has to scan all of them before. bbolt can also write
+// a list of the free pages, and then needs no walk. To write the list with each
+// commit would take too long, so only the last transaction of a store does:
 //
-//	Open, a list is there  → the upper pages → served
-//	                         all pages → written (the writer, before its first commit)
-//	Open, none: it crashed → all pages → bbolt's walk → served and written
+//	Open with a list                  → scan of the upper pages → reads
+//	                                    scan of all pages → commits
+//	Open without one, after a crash   → scan of all pages → bbolt's walk → reads and commits
 //
-// The list is one transaction's, as all pages are: the next commit has none, so
-// a list that is there is the right one. Reads of pages that were not looked at
-// can fail but not loop, since their branches were; a commit that fails would
-// let bbolt walk them, so none is tried.
+// The writer does the second scan, before its first commit. The list belongs to
+// one transaction, as all pages do: the next commit leaves it out, so a list that
+// is there is the right one. A read of a page that was not scanned can fail, but
+// cannot loop, since the branches above the page were scanned. A commit that
+// fails would let bbolt walk over the pages, so none is tried before the scan.
 
 const (
-	noList = math.MaxUint64            // in place of the list's page
-	listAt = pageHeaderLen + 4*4 + 2*8 // where a meta page names it: behind magic, version, page size, flags, root
+	noList = math.MaxUint64            // stands in place of the list's page if there is no list
+	listAt = pageHeaderLen + 4*4 + 2*8 // where a meta page names the list's page: behind magic, version, page size, flags, root
 	listID = 8                         // bytes of a page's number in the list
-	manyID = math.MaxUint16            // the count of a list that begins with its count
+	manyID = math.MaxUint16            // the count in the header of a list that is too long: the list begins with the real one
 )
 
-// listOf returns the page where tx has the list of free pages, or noList.
+// listOf returns the page of the list of free pages that tx has, or noList.
 func listOf(tx *bolt.Tx) uint64 { return binary.NativeEndian.Uint64(metaPages(tx)[listAt:]) }
 
-// freeList checks the list, if there is one, once all pages in use are known.
-// bbolt would write over whatever is in it.
+// freeList checks the list, if there is one, once all pages in use are known:
+// bbolt overwrites the pages that are in the list.
 func (s *pageScan) freeList() error {
 	if s.list == noList {
 		return nil
@@ -55,7 +56,7 @@ func (s *pageScan) freeList() error {
 	last := uint64(1)
 	for i := range count {
 		id := binary.NativeEndian.Uint64(ids[i*listID:])
-		if id <= last || id >= s.end || s.used[id] {
+		if id <= last || id >= s.end || s.inUse[id] {
 			return fmt.Errorf("%w: it names page %d behind %d", ErrCorrupt, id, last)
 		}
 		last = id
@@ -63,27 +64,28 @@ func (s *pageScan) freeList() error {
 	return nil
 }
 
-// keepFreeList writes the list for the next start, if the file is larger than
-// that and there is none yet. If that fails, the next start takes longer.
+// keepFreeList writes the list for the next start, if there is none yet and the
+// file has more than so many bytes in use. If that fails, the next start takes
+// longer.
 func (d *disk) keepFreeList(above int64) {
-	if d.damage != nil || d.refusing {
+	if d.damage != nil || d.refusesWrites {
 		return
 	}
 	err := d.update(func(tx *bolt.Tx) (changed bool, err error) {
 		if tx.Size() <= above || listOf(tx) != noList {
 			return false, nil
 		}
-		tx.DB().NoFreelistSync = false // read by the commit
+		tx.DB().NoFreelistSync = false // the commit reads this
 		return true, nil
 	})
 	if err != nil {
-		d.log.Warn("the next start will look at the whole file first", "file", d.path, "error", err)
+		d.log.Warn("the next start will look at the whole file first", "file", d.path, "err", err)
 	}
 }
 
-// scan looks at all pages of a file that is served already, before its first
-// update. If one is damaged or cannot be read, every update is refused, and so
-// it is if stop has made it give up.
+// scan examines all pages of a file that is served already, before its first
+// update. If a page is damaged or cannot be read, or if stop makes the scan give
+// up, every update is refused from then on.
 func (d *disk) scan(stop func() bool) {
 	began := time.Now()
 	err := d.view(func(tx *bolt.Tx) error {
@@ -97,7 +99,7 @@ func (d *disk) scan(stop func() bool) {
 		d.log.Info("all pages are sound", "file", d.path, "took", time.Since(began))
 		return
 	case !errors.Is(err, ErrClosed):
-		d.log.Error("pages are damaged: what can be read is served, nothing is written: restore a backup", "file", d.path, "error", err)
+		d.log.Error("pages are damaged: what can be read is served, nothing is written: restore a backup", "file", d.path, "err", err)
 		err = fmt.Errorf("%w: restore a backup", ErrCorrupt)
 	}
 	d.damage = err

@@ -16,11 +16,11 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// prompt are options by which a file of any size is a large one.
+// prompt are options that treat a file of any size as a large one.
 var prompt = Options{scanFirst: 1}
 
-// writeClosed makes a file of several rooms, with branches and with free pages,
-// that was closed as a large one is.
+// writeClosed makes a file of several rooms, with branches and free pages, and
+// closes it as a large one is closed.
 func writeClosed(t *testing.T) (path string) {
 	t.Helper()
 	path = newPath(t)
@@ -34,7 +34,7 @@ func writeClosed(t *testing.T) (path string) {
 			})
 		}
 	}
-	mustPutSession(t, s, "session", "") // what is deleted in another transaction leaves free pages
+	mustPutSession(t, s, "session", "") // ends the transaction, so that the deletion leaves free pages
 	if err := errors.Join(deleteWait(s, "room-0"), s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,8 @@ func readFile(t *testing.T, path string) []byte {
 	return data
 }
 
-// wantScanned fails unless a start would look at all pages first, or not.
+// wantScanned fails unless a start scans all pages before it serves, or, if want
+// is false, if it does.
 func wantScanned(t *testing.T, path string, o Options, want bool) {
 	t.Helper()
 	scanned, err := examine(path, o.withDefaults())
@@ -70,8 +71,8 @@ func wantSound(t *testing.T, path string) {
 	}
 }
 
-// What a store has left behind is what the next one needs, over and over; what
-// a killed one leaves behind is scanned.
+// The file of a store that was closed is served promptly, again and again. The
+// file of one that was killed is scanned first.
 func TestPromptStart(t *testing.T) {
 	path := writeClosed(t)
 	for n := uint64(60); n < 63; n++ {
@@ -98,7 +99,7 @@ func TestPromptStart(t *testing.T) {
 	}
 }
 
-// A store in which nothing happens leaves the file as it is.
+// A store that gets no commit leaves the file as it is.
 func TestPromptStartWritesNothing(t *testing.T) {
 	path := writeClosed(t)
 	before := readFile(t, path)
@@ -131,7 +132,8 @@ func TestSmallFilesAreScannedFirst(t *testing.T) {
 	wantScanned(t, writeClosed(t), Options{}, true)
 }
 
-// What would be written to at once is scanned first.
+// A file that has to be migrated is scanned first, since the migration writes to
+// it at once.
 func TestOutdatedFilesAreScannedFirst(t *testing.T) {
 	path := writeClosed(t)
 	db, err := bolt.Open(path, 0o600, nil) // keeps the list
@@ -146,7 +148,7 @@ func TestOutdatedFilesAreScannedFirst(t *testing.T) {
 	mustAppend(t, openStore(t, path, prompt), soundCommit("room-1", 60))
 }
 
-// anatomy says where a file has what.
+// anatomy tells where the parts of a file are.
 type anatomy struct {
 	pageSize int
 	list     int            // the page of the list
@@ -178,8 +180,8 @@ func (a anatomy) child(data []byte, branch, i int) int {
 	return int(binary.NativeEndian.Uint64(element(data[branch*a.pageSize:], i)[8:]))
 }
 
-// What a prompt start relies on is looked at by it: damage there is refused,
-// and nothing is written.
+// A prompt start examines all that it relies on: it refuses a file that is damaged
+// there, and writes nothing.
 func TestPromptStartRefuses(t *testing.T) {
 	tests := map[string]func(data []byte, a anatomy){
 		"the list is none":           func(data []byte, a anatomy) { data[a.list*a.pageSize+8] = leafFlag },
@@ -219,7 +221,7 @@ func TestPromptStartRefuses(t *testing.T) {
 	}
 }
 
-// setFree puts page into the list in place of the next greater one.
+// setFree replaces the page in the list that is next to page by page.
 func setFree(data []byte, a anatomy, page int) {
 	list := data[a.list*a.pageSize:]
 	count := int(binary.NativeEndian.Uint16(list[10:]))
@@ -231,13 +233,13 @@ func setFree(data []byte, a anatomy, page int) {
 	binary.NativeEndian.PutUint64(id(i), uint64(page))
 }
 
-// setChild lets the log's root lead elsewhere, with its second element.
+// setChild lets the second element of the log's root lead to another page.
 func setChild(data []byte, a anatomy, page int) {
 	binary.NativeEndian.PutUint64(element(data[a.roots["log"]*a.pageSize:], 1)[8:], uint64(page))
 }
 
-// A damaged leaf is found while the file is served: that goes on, and nothing
-// is written.
+// A damaged leaf is found while the file is served. Reads go on, and nothing is
+// written.
 func TestPromptStartOnADamagedLeaf(t *testing.T) {
 	path := writeClosed(t)
 	data, a := readFile(t, path), anatomyOf(t, path)
@@ -278,7 +280,7 @@ func TestPromptStartOnADamagedLeaf(t *testing.T) {
 	}
 }
 
-// A store that is closed with nothing to write does not wait for its scan.
+// A store that has nothing to write does not wait for its scan when it is closed.
 func TestScanGivesUp(t *testing.T) {
 	d, err := openDisk(writeClosed(t), prompt.withDefaults(), false)
 	if err != nil {
@@ -292,7 +294,7 @@ func TestScanGivesUp(t *testing.T) {
 	}
 }
 
-// Unused pages are not in a backup, but the list of them is.
+// A backup does not contain the free pages, but it contains the list of them.
 func TestBackupOfAClosedFile(t *testing.T) {
 	path := writeClosed(t)
 	r, err := OpenReader(path, Options{})
@@ -340,7 +342,7 @@ func TestPromptStartAfterCompact(t *testing.T) {
 	mustAppend(t, s, soundCommit("room-1", 60))
 }
 
-// A list of more than 65,534 pages begins with its count.
+// A list of more than 65,534 pages begins with their number.
 func TestLongFreeList(t *testing.T) {
 	const pageSize, count, list = 4096, 70_000, 2
 	pages := make([]byte, 200*pageSize)
@@ -355,7 +357,7 @@ func TestLongFreeList(t *testing.T) {
 	}
 	check := func() error {
 		s := &pageScan{file: bytes.NewReader(pages), pageSize: pageSize, end: 1000 + count, list: list}
-		s.used = make([]bool, s.end)
+		s.inUse = make([]bool, s.end)
 		return s.freeList()
 	}
 	if err := check(); err != nil {

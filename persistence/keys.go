@@ -10,15 +10,16 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// The buckets and their keys. Numbers are big endian, so that bytes sort as
-// numbers do. The 0x00 ends a name that cannot contain it, so no name is a
-// prefix of another one's keys.
+// The buckets and their keys. Numbers are big endian, so that their bytes sort
+// as the numbers do. A name that is followed by more ends with 0x00, which it
+// cannot contain: no name is a prefix of the keys of another one.
 var (
 	bucketMeta      = []byte("meta")      // format, epoch
 	bucketChats     = []byte("chats")     // room → chat row
 	bucketMembers   = []byte("members")   // owner 0x00 → count; owner 0x00 time room → nothing
 	bucketLog       = []byte("log")       // room 0x00 seq → entry, all rooms in one bucket
 	bucketDedup     = []byte("dedup")     // room 0x00 key → seq
+	bucketMessages  = []byte("messages")  // room 0x00 message id → seq; since version 4
 	bucketTurns     = []byte("turns")     // room → nothing, present while a turn is open
 	bucketSessions  = []byte("sessions")  // key → value, since version 2
 	bucketSnapshots = []byte("snapshots") // room → seq, state; since version 2
@@ -51,8 +52,8 @@ func roomRune(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-'
 }
 
-// checkOwner refuses owners that are too long or contain 0x00. It does not
-// quote them: they may be somebody's address.
+// checkOwner refuses owners that are too long or contain 0x00. The error does
+// not quote them: they may be somebody's address.
 func checkOwner(owner string) error {
 	if len(owner) > MaxOwnerLen {
 		return fmt.Errorf("%w: owner of %d bytes, want at most %d", ErrInvalid, len(owner), MaxOwnerLen)
@@ -63,7 +64,7 @@ func checkOwner(owner string) error {
 	return nil
 }
 
-// checkKey refuses idempotency keys of no or of too much length.
+// checkKey refuses idempotency keys and message ids that are empty or too long.
 func checkKey(name string) error {
 	if name == "" || len(name) > MaxKeyLen {
 		return fmt.Errorf("%w: key of %d bytes, want 1 to %d", ErrInvalid, len(name), MaxKeyLen)
@@ -71,7 +72,8 @@ func checkKey(name string) error {
 	return nil
 }
 
-// checkSessionKey does not quote the key: who knows it can take the session over.
+// checkSessionKey refuses keys that are empty or too long. The error does not
+// quote them: whoever knows a key can take the session over.
 func checkSessionKey(key string) error {
 	if key == "" || len(key) > MaxSessionKeyLen {
 		return fmt.Errorf("%w: session key of %d bytes, want 1 to %d", ErrInvalid, len(key), MaxSessionKeyLen)
@@ -85,7 +87,8 @@ func logKey(room string, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(prefix(room), seq)
 }
 
-func dedupKey(room, name string) []byte { return append(prefix(room), name...) }
+// nameKey is where a room's idempotency key or message id is kept.
+func nameKey(room, name string) []byte { return append(prefix(room), name...) }
 
 // memberKey sorts an owner's chats newest first, and those of the same time
 // by room.
@@ -98,8 +101,8 @@ func memberKey(owner string, created time.Time, room string) []byte {
 
 const memberTimeLen = 8 + 4
 
-// has reports whether b holds key. Get does not tell: a value of no length
-// that was put in the same transaction comes back as nil.
+// has reports whether b holds key. Get cannot tell: it returns nil for an empty
+// value that was put in the same transaction.
 func has(b *bolt.Bucket, key []byte) bool {
 	k, _ := b.Cursor().Seek(key)
 	return bytes.Equal(k, key)

@@ -10,13 +10,13 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// One snapshot of a log yields at most so much, so that no reader, however
-// slow its loop, keeps pages from being reused or holds up the writer. Reads
-// start small, since many want only the newest few.
+// Limits of what is read of a log in one transaction. They keep a reader with a
+// slow loop from holding up the writer or the reuse of pages. Reads start small,
+// since many want only the newest few entries.
 const (
 	firstChunkEntries = 32
 	maxChunkEntries   = 1024
-	maxChunkBytes     = 128 << 10 // passed by one entry at most
+	maxChunkBytes     = 128 << 10 // the last entry may exceed it
 )
 
 // An Entry is one recorded event of a room.
@@ -25,10 +25,9 @@ type Entry struct {
 	Data []byte // the caller's copy
 }
 
-// Read yields the entries that follow after, oldest first, up to the last one
-// at the time it gets there: a loop that is slower than the room's commits
-// sees them too. It yields nothing for a room without entries. After an error
-// it yields no more.
+// Read yields the entries that follow after, oldest first. It also yields
+// entries that are committed while the loop runs. It yields nothing for a room
+// without entries. After an error it yields no more.
 //
 // The loop may take its time and may use the store; it runs in no transaction.
 // If the room is deleted meanwhile, Read ends early.
@@ -39,8 +38,8 @@ func (r *Reader) Read(room string, after uint64) iter.Seq2[Entry, error] {
 	return r.walk(room, after+1, forward)
 }
 
-// ReadBack is Read from the newest entry to the oldest, beginning with the one
-// before before; zero means from the end.
+// ReadBack is Read from the newest entry to the oldest. It begins with the entry
+// that precedes before; zero means from the end.
 func (r *Reader) ReadBack(room string, before uint64) iter.Seq2[Entry, error] {
 	if before == 1 {
 		return func(func(Entry, error) bool) {}
@@ -62,20 +61,31 @@ func (r *Reader) Last(room string) (last uint64, err error) {
 
 // Lookup returns the number of the entry that an idempotency key led to.
 func (r *Reader) Lookup(room, key string) (seq uint64, ok bool, err error) {
+	return r.find(bucketDedup, "key", room, key)
+}
+
+// Message returns the number of the entry that holds the message.
+func (r *Reader) Message(room, id string) (seq uint64, ok bool, err error) {
+	return r.find(bucketMessages, "message id", room, id)
+}
+
+// find reads what [putKeys] wrote.
+func (r *Reader) find(bucket []byte, kind, room, name string) (seq uint64, ok bool, err error) {
 	if err := checkRoom(room); err != nil {
 		return 0, false, err
 	}
-	if err := checkKey(key); err != nil {
+	if err := checkKey(name); err != nil {
 		return 0, false, err
 	}
 	err = r.disk.view(func(tx *bolt.Tx) error {
-		v := tx.Bucket(bucketDedup).Get(dedupKey(room, key))
+		key := nameKey(room, name)
+		v := tx.Bucket(bucket).Get(key)
 		if v == nil {
 			return nil
 		}
-		seq, err = unsealSeq(dedupKey(room, key), v)
+		seq, err = unsealSeq(key, v)
 		if err != nil {
-			return fmt.Errorf("a key of room %q: %w", room, err)
+			return fmt.Errorf("a %s of room %q: %w", kind, room, err)
 		}
 		ok = true
 		return nil
@@ -94,8 +104,8 @@ func unsealSeq(key, b []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(v), nil
 }
 
-// OpenTurns returns the rooms whose last commit that spoke of a turn said that
-// one is open, in no order that means anything.
+// OpenTurns returns the rooms that have an open turn, by the last of their
+// commits with a Turn. The order means nothing.
 func (r *Reader) OpenTurns() (rooms []string, err error) {
 	err = r.disk.view(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketTurns).ForEach(func(k, _ []byte) error {
@@ -109,7 +119,7 @@ func (r *Reader) OpenTurns() (rooms []string, err error) {
 	return rooms, nil
 }
 
-// A direction is the one that a walk over a log takes.
+// A direction is that of a walk over a log.
 type direction int
 
 const (
@@ -124,8 +134,8 @@ func (d direction) step(c *bolt.Cursor) (key, value []byte) {
 	return c.Next()
 }
 
-// walk yields the entries from the one numbered from on, or, backward, from
-// the last one if there are fewer.
+// walk yields the entries from number from on. A backward walk begins with the
+// last entry if from is greater.
 func (r *Reader) walk(room string, from uint64, d direction) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		if err := checkRoom(room); err != nil {
@@ -151,7 +161,7 @@ func (r *Reader) walk(room string, from uint64, d direction) iter.Seq2[Entry, er
 	}
 }
 
-// chunk reads up to n entries in one snapshot and says whether more follow.
+// chunk reads up to n entries in one transaction and reports whether more follow.
 func (r *Reader) chunk(room string, from uint64, d direction, n int) (entries []Entry, more bool, err error) {
 	err = r.disk.view(func(tx *bolt.Tx) error {
 		log := tx.Bucket(bucketLog)
@@ -184,8 +194,9 @@ func (r *Reader) chunk(room string, from uint64, d direction, n int) (entries []
 	return entries, more, err
 }
 
-// lastSeq returns the number of the room's last entry. Only for snapshots: in
-// a transaction that has deleted, Prev stops at pages that became empty.
+// lastSeq returns the number of the room's last entry. It is only for read
+// transactions: in one that has deleted rows, Prev stops at pages that became
+// empty.
 func lastSeq(log *bolt.Bucket, room string) uint64 {
 	p := prefix(room)
 	c := log.Cursor()
@@ -201,8 +212,8 @@ func lastSeq(log *bolt.Bucket, room string) uint64 {
 	return binary.BigEndian.Uint64(k[len(p):])
 }
 
-// deletePrefix removes all keys that begin with p and returns how many.
-// It collects them first: deleting under a cursor makes it skip.
+// deletePrefix removes all keys that begin with p and returns their number. It
+// collects them first: a cursor skips keys when rows are deleted under it.
 func deletePrefix(b *bolt.Bucket, p []byte) (int, error) {
 	var keys [][]byte
 	c := b.Cursor()

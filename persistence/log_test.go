@@ -97,8 +97,8 @@ func TestLargeEntriesAreReadInBoundedChunks(t *testing.T) {
 	}
 }
 
-// The loop body runs in no transaction: it may write, and what it writes is
-// seen.
+// The loop body runs in no transaction. It may write, and the loop sees what it
+// writes.
 func TestLoopOverReadMayWrite(t *testing.T) {
 	s := openStore(t, newPath(t), Options{InitialMmapSize: 1}) // growth has to remap
 	fill(t, s, "a", firstChunkEntries+1, 0)
@@ -173,8 +173,8 @@ func TestMissingEntryIsCorruption(t *testing.T) {
 	}
 }
 
-// A file that is cut while it is mapped faults when it is touched. That must
-// be an error and not the end of the process.
+// To touch a mapped page of a file that was cut short is a fault. It must be an
+// error, and not the end of the process.
 func TestFaultIsCorruption(t *testing.T) {
 	path := newPath(t)
 	s := openStore(t, path, Options{})

@@ -18,8 +18,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// children are what the test binary can run instead of its tests: the parts
-// of a test that need a process of their own. Each gets a database path.
+// children are the parts of tests that need a process of their own. The test
+// binary can run each of them instead of its tests. Each gets a database path.
 var children = map[string]func(path string) error{
 	"append": appendChild,
 	"open":   openChild,
@@ -63,7 +63,7 @@ func seed(t *testing.T) uint64 {
 	return n
 }
 
-// runChild runs a child that checks for itself.
+// runChild runs a child that makes its own checks.
 func runChild(t *testing.T, name string) {
 	t.Helper()
 	out, err := child(t, name, newPath(t)).CombinedOutput()
@@ -161,7 +161,7 @@ func readSessions(s *Store) (map[string]string, error) {
 }
 
 // stall keeps the writer busy until the returned function is called, so that
-// what is asked meanwhile waits.
+// requests wait meanwhile.
 func stall(s *Store) (release func()) {
 	entered, gate := make(chan struct{}), make(chan struct{})
 	s.Append(Commit{}, func(error) { // refused, but in its turn

@@ -5,48 +5,49 @@ import (
 	"runtime/debug"
 )
 
-// mend brings the file back to the last durable commit and bbolt back to the
-// file, if either is needed. It is tried after the failure and before each
-// transaction until it succeeds. Meanwhile readers are served: with what is
-// durable, as soon as the meta pages could be written back, synced or not.
+// mend brings the file back to the last durable commit, and opens bbolt anew, if
+// that is needed. It is tried after a failure, and then before each transaction
+// until it succeeds. Readers are served meanwhile. They see what is durable as
+// soon as the meta pages have been written back, even before these are synced.
 //
-// bbolt has to be opened anew because its list of free pages is the one of
-// the refused commit: it would hand out pages that are in use.
+// bbolt has to be opened anew because its list of free pages is still that of
+// the refused commit: bbolt would hand out pages that are in use.
 func (d *disk) mend() error {
-	if !d.undo && !d.reopen {
+	if !d.mustUndo && !d.mustReopen {
 		return nil
 	}
-	d.reopening.Lock()
-	defer d.reopening.Unlock()
-	if d.undo {
+	d.reopenLock.Lock()
+	defer d.reopenLock.Unlock()
+	if d.mustUndo {
 		if err := d.writeMetasBack(); err != nil {
 			return fmt.Errorf("undo the refused commit: %w", err)
 		}
-		d.undo, d.reopen = false, true
+		d.mustUndo, d.mustReopen = false, true
 	}
-	d.copies.end(errDisturbed) // or Close would wait for their readers
+	d.copies.end(errMending) // or Close would wait for those who read them
 	if err := d.db.Close(); err != nil {
 		return fmt.Errorf("reopen: %w", err)
 	}
 	if err := d.open(); err != nil {
 		return fmt.Errorf("reopen: %w", err)
 	}
-	d.reopen = false
+	d.mustReopen = false
 	return nil
 }
 
-// writeMetasBack must not be skipped or reordered: a page of the refused
-// commit may be overwritten only when no meta page on the disk leads to it.
+// writeMetasBack undoes a commit. It has to be done, with its sync, before
+// anything else is written: a page of the refused commit may be overwritten only
+// when no meta page on the disk leads to it.
 func (d *disk) writeMetasBack() error {
-	if _, err := d.file.WriteAt(d.metas, 0); err != nil {
+	if _, err := d.file.WriteAt(d.oldMetas, 0); err != nil {
 		return err
 	}
 	return d.file.Sync()
 }
 
-// guard calls fn and returns its panic, or its fault on a mapped page that the
-// file no longer has, as [ErrCorrupt]. It cannot help where bbolt uses a
-// goroutine of its own: while it looks for free pages.
+// guard calls fn and returns a panic as [ErrCorrupt], and also a fault on a
+// mapped page that the file no longer has. It cannot help while bbolt looks for
+// free pages, which it does in a goroutine of its own.
 func guard(fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

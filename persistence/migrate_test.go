@@ -34,13 +34,16 @@ var version1 = map[string]map[string]string{
 }
 
 // writeVersion1 lays version1 out in a new file.
-func writeVersion1(path string) error {
+func writeVersion1(path string) error { return writeRows(path, version1) }
+
+// writeRows makes a file of the rows in each bucket.
+func writeRows(path string, rows map[string]map[string]string) error {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for name, rows := range version1 {
+		for name, rows := range rows {
 			bucket, err := tx.CreateBucket([]byte(name))
 			if err != nil {
 				return err
@@ -105,7 +108,7 @@ func TestVersion1IsMigrated(t *testing.T) {
 	}
 }
 
-// checkVersion1 finds all of version1 through the API.
+// checkVersion1 checks that the store holds all of version1.
 func checkVersion1(t *testing.T, s *Store) {
 	t.Helper()
 	if got, want := s.Epoch(), "an epoch of version one"; got != want {
@@ -132,13 +135,13 @@ func checkVersion1(t *testing.T, s *Store) {
 	}
 }
 
-// A migration that fails is undone as any transaction is.
+// A migration that fails changes nothing, like any transaction.
 func TestFailedMigrationChangesNothing(t *testing.T) {
 	path := newPath(t)
 	if err := writeVersion1(path); err != nil {
 		t.Fatal(err)
 	}
-	// In the way of the new bucket:
+	// This bucket makes the migration fail, which wants to create it.
 	writeBolt(t, path, func(tx *bolt.Tx) error { return second(tx.CreateBucket(bucketSessions)) })
 	before, err := os.ReadFile(path)
 	if err != nil {

@@ -21,18 +21,19 @@ import (
 type model map[string]*modelRoom
 
 type modelRoom struct {
-	entries []string
-	keys    map[string]uint64
-	chat    *Chat
-	open    bool
-	charges []Charge // one for each row
+	entries  []string
+	keys     map[string]uint64
+	messages map[string]uint64
+	chat     *Chat
+	open     bool
+	charges  []Charge // one for each row
 }
 
 func (m model) room(name string) *modelRoom {
 	if r := m[name]; r != nil {
 		return r
 	}
-	return &modelRoom{keys: make(map[string]uint64)}
+	return &modelRoom{keys: make(map[string]uint64), messages: make(map[string]uint64)}
 }
 
 func (m model) append(c Commit) error {
@@ -50,6 +51,9 @@ func (m model) append(c Commit) error {
 	}
 	for _, k := range c.Keys {
 		r.keys[k.Name] = k.Seq
+	}
+	for _, m := range c.Messages {
+		r.messages[m.Name] = m.Seq // an id that comes again leads to the newer entry
 	}
 	r.chat = cmp.Or(c.Chat, r.chat)
 	if c.Turn != nil {
@@ -134,9 +138,7 @@ func (m model) drawCommit(t *rapid.T, inFlight map[string]int) Commit {
 		c.Entries[len(c.Entries)-1] = slices.Repeat(c.Entries[len(c.Entries)-1], size)
 	}
 	if len(c.Entries) > 0 {
-		for _, name := range rapid.SliceOfNDistinct(modelKeys, 0, 2, rapid.ID).Draw(t, "keys") {
-			c.Keys = append(c.Keys, Key{name, c.After + 1 + uint64(rapid.IntRange(0, len(c.Entries)-1).Draw(t, "entry"))})
-		}
+		c.Keys, c.Messages = drawKeys(t, c, "keys"), drawKeys(t, c, "messages")
 	}
 	if rapid.Bool().Draw(t, "with chat") || len(c.Entries) == 0 {
 		c.Chat = &Chat{Room: room, Owner: modelOwners.Draw(t, "owner"), Created: modelTimes.Draw(t, "created"), Info: []byte("info")}
@@ -155,7 +157,15 @@ func (m model) drawCommit(t *rapid.T, inFlight map[string]int) Commit {
 	return c
 }
 
-// A machine does the same to a Store and to a model and compares.
+// drawKeys draws some names of the commit's entries.
+func drawKeys(t *rapid.T, c Commit, label string) (keys []Key) {
+	for _, name := range rapid.SliceOfNDistinct(modelKeys, 0, 2, rapid.ID).Draw(t, label) {
+		keys = append(keys, Key{name, c.After + 1 + uint64(rapid.IntRange(0, len(c.Entries)-1).Draw(t, "entry"))})
+	}
+	return keys
+}
+
+// A machine does the same to a Store and to a model, and compares them.
 type machine struct {
 	path     string
 	store    *Store
@@ -171,7 +181,7 @@ func (m *machine) open(t *rapid.T) {
 	m.store = s
 }
 
-// charges are all that the model has, in the order of the file.
+// charges returns all charges of the model, in the order of the file.
 func (m model) charges() (all []Charge) {
 	for _, r := range m {
 		all = append(all, r.charges...)
@@ -201,7 +211,7 @@ func collect(charges iter.Seq2[Charge, error]) (all []Charge, err error) {
 	return all, nil
 }
 
-// Burst asks for several things at once; they are done in order.
+// Burst queues several requests at once. They are carried out in order.
 func (m *machine) Burst(t *rapid.T) {
 	n := rapid.IntRange(1, 6).Draw(t, "requests")
 	var want []error
@@ -326,6 +336,10 @@ func (m *machine) checkRoom(t *rapid.T, room string) {
 		seq, ok, err := m.store.Lookup(room, name)
 		if want, known := r.keys[name]; seq != want || ok != known || err != nil {
 			t.Fatalf("%s: key %q leads to %d, %v, %v, want %d", room, name, seq, ok, err, want)
+		}
+		seq, ok, err = m.store.Message(room, name)
+		if want, known := r.messages[name]; seq != want || ok != known || err != nil {
+			t.Fatalf("%s: message %q is %d, %v, %v, want %d", room, name, seq, ok, err, want)
 		}
 	}
 	chat, err := m.store.Chat(room)

@@ -11,16 +11,16 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// WriteNew makes a file, which only its owner can read, of what write puts
-// out: all of it and durable, or none. It fails with [fs.ErrExist] if there is
-// something of that name.
+// WriteNew makes a file of what write writes. Only its owner can read it. Either
+// the whole file is there and durable, or there is no file. It fails with
+// [fs.ErrExist] if the name is taken.
 func WriteNew(path string, write func(io.Writer) error) error {
 	return writeNew(path, write, func(string) error { return nil })
 }
 
-// WriteBackup is [WriteNew] for what [Backup.WriteTo] puts out. The copy gets
-// an [Store.Epoch] of its own: once it serves in place of the file that it is of,
-// numbers that were given since mean other entries.
+// WriteBackup is [WriteNew] for [Backup.WriteTo]. The copy gets an epoch of its
+// own, see [Store.Epoch]. Once the copy is served in place of the original, the
+// numbers that the original has given out since then mean other entries.
 func WriteBackup(path string, write func(io.Writer) error) error {
 	return writeNew(path, write, func(copied string) error {
 		d, err := openDisk(copied, Options{}.withDefaults(), false)
@@ -58,8 +58,9 @@ func writeNew(path string, write func(io.Writer) error, finish func(name string)
 	return syncDir(dir)
 }
 
-// publish gives the file its name, and takes that from nobody: a rename would
-// replace what has come there meanwhile. Some file systems have no links.
+// publish gives the file its name, unless the name has been taken meanwhile: a
+// rename would replace the other file. Some file systems have no links, and there
+// it is a rename nevertheless.
 func publish(from, to string) error {
 	err := os.Link(from, to)
 	if err == nil || errors.Is(err, fs.ErrExist) {

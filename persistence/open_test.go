@@ -103,15 +103,15 @@ func TestOpenRefuses(t *testing.T) {
 		}, "another program's bbolt file"},
 		"newer": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
-				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/4")))
+				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/5")))
 			})
-		}, "format version 4, this program knows up to 3"},
+		}, "format version 5, this program knows up to 4"},
 		"newer, laid out anew": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
 				meta, err := tx.CreateBucket(bucketMeta)
-				return errors.Join(err, meta.Put(keyFormat, []byte("parlor/4")))
+				return errors.Join(err, meta.Put(keyFormat, []byte("parlor/5")))
 			})
-		}, "format version 4, this program knows up to 3"},
+		}, "format version 5, this program knows up to 4"},
 		"zeroth version": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
 				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/0")))
@@ -169,7 +169,7 @@ func writeFile(t *testing.T, path string, data []byte) {
 	}
 }
 
-// writeBolt makes a bbolt file that is none of ours yet.
+// writeBolt writes to a file with bbolt alone, and creates it if it is missing.
 func writeBolt(t *testing.T, path string, fn func(*bolt.Tx) error) {
 	t.Helper()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
@@ -181,7 +181,7 @@ func writeBolt(t *testing.T, path string, fn func(*bolt.Tx) error) {
 	}
 }
 
-// wipe fills all pages from the given one on with noise.
+// wipe overwrites all pages from the given one on.
 func wipe(t *testing.T, path string, page int) {
 	t.Helper()
 	data, err := os.ReadFile(path)

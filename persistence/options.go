@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"cmp"
 	"iter"
 	"log/slog"
 	"math"
@@ -17,66 +18,64 @@ const (
 	DefaultQueueBytes      = 64 << 20
 )
 
-// defaultScanFirst is what can be scanned within some hundredths of a second.
+// defaultScanFirst can be scanned within some hundredths of a second.
 const defaultScanFirst = 32 << 20
 
 // Options configure a [Store]. The zero value is ready to use.
 type Options struct {
-	// LockTimeout is how long [Open] waits for another process to let go of
-	// the file. Zero means [DefaultLockTimeout].
+	// LockTimeout is how long [Open] waits for another process to release the
+	// file. Zero means [DefaultLockTimeout].
 	LockTimeout time.Duration
 
-	// InitialMmapSize is how many bytes of address space are mapped at once.
-	// As long as the file is smaller, its growth waits for no reader. It is no
-	// memory and no disk space, except on Windows, where the file takes this
-	// size. Zero means [DefaultInitialMmapSize].
+	// InitialMmapSize is how many bytes of address space are mapped at the
+	// start. As long as the file is smaller, it grows without waiting for
+	// readers. The mapping takes no memory and no disk space, except on Windows,
+	// where the file gets this size. Zero means [DefaultInitialMmapSize].
 	InitialMmapSize int
 
-	// MaxCommitBytes bounds one commit, its entries, keys, chat row, text and
-	// snapshot, and the keys of one [Store.DeleteSessions]. Zero means [DefaultMaxCommitBytes].
+	// MaxCommitBytes bounds one commit with all its parts, and the keys of one
+	// [Store.DeleteSessions]. Zero means [DefaultMaxCommitBytes].
 	MaxCommitBytes int
 
-	// TxCommits and TxBytes bound one transaction, and thereby how long the
-	// first caller in it waits for the last. One commit always fits. Zero
-	// means [DefaultTxCommits] and [DefaultTxBytes].
+	// TxCommits and TxBytes bound one transaction, and so the time that its
+	// first caller waits for its last one. One commit always fits. Zero means
+	// [DefaultTxCommits] and [DefaultTxBytes].
 	TxCommits int
 	TxBytes   int
 
-	// QueueBytes bounds what waits for the writer; past it requests are refused
+	// QueueBytes bounds the requests that wait for the writer. More are refused
 	// with [ErrBusy]. Zero means [DefaultQueueBytes].
 	QueueBytes int
 
-	// Charges says what the entries of a room have cost, for a file that was
-	// written before that was counted. Nil means nothing.
+	// Charges returns what the entries of a room have cost. It is called for
+	// files that were written before the store counted that. Nil means that they
+	// have cost nothing.
 	Charges func(room string, entries iter.Seq[Entry]) []Charge
 
-	// Logger learns when the disk begins and ceases to refuse, of damage that is
-	// found while the file is served, and of done functions that panic. Nil
-	// discards the records.
+	// MessageID returns the id of the message that an entry holds, if it holds
+	// one. It is called for files that were written before messages were indexed.
+	// Nil means that no entry holds a message.
+	MessageID func(Entry) (id string, ok bool)
+
+	// Logger receives a record when the disk begins to refuse writes and when
+	// it accepts them again, when damage is found while the file is served, and
+	// when a done function panics. Nil discards the records.
 	Logger *slog.Logger
 
-	// scanFirst is up to how many bytes in use all pages of a file are looked at
-	// before it is served, and its list of free pages is not kept. Zero means
-	// defaultScanFirst.
+	// scanFirst separates small files from large ones, by the bytes in use. All
+	// pages of a small file are examined before it is served, and no list of free
+	// pages is kept for it. Zero means defaultScanFirst.
 	scanFirst int64
 }
 
 func (o Options) withDefaults() Options {
-	orDefault(&o.LockTimeout, DefaultLockTimeout)
-	orDefault(&o.InitialMmapSize, DefaultInitialMmapSize)
-	orDefault(&o.MaxCommitBytes, DefaultMaxCommitBytes)
-	orDefault(&o.TxCommits, DefaultTxCommits)
-	orDefault(&o.TxBytes, DefaultTxBytes)
-	orDefault(&o.QueueBytes, DefaultQueueBytes)
-	orDefault(&o.scanFirst, defaultScanFirst)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.LockTimeout = cmp.Or(max(0, o.LockTimeout), DefaultLockTimeout)
+	o.InitialMmapSize = cmp.Or(max(0, o.InitialMmapSize), DefaultInitialMmapSize)
+	o.MaxCommitBytes = cmp.Or(max(0, o.MaxCommitBytes), DefaultMaxCommitBytes)
+	o.TxCommits = cmp.Or(max(0, o.TxCommits), DefaultTxCommits)
+	o.TxBytes = cmp.Or(max(0, o.TxBytes), DefaultTxBytes)
+	o.QueueBytes = cmp.Or(max(0, o.QueueBytes), DefaultQueueBytes)
+	o.scanFirst = cmp.Or(max(0, o.scanFirst), defaultScanFirst)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
-}
-
-func orDefault[T int | int64 | time.Duration](v *T, def T) {
-	if *v <= 0 {
-		*v = def
-	}
 }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// keepOwner gives the file at path the mode and owner of old, so that an
-// operator who is somebody else does not take it from the server.
+// keepOwner gives the file at path the mode and owner of old. Without it an
+// operator with another account would take the file from the server.
 func keepOwner(path string, old fs.FileInfo) error {
 	if err := os.Chmod(path, old.Mode().Perm()); err != nil {
 		return err

@@ -10,16 +10,16 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A Reader reads a database: that of a [Store], or a file that nobody writes.
+// A Reader reads a database: that of a [Store], or a file that nobody writes to.
 // All methods may be called from any goroutine.
 type Reader struct {
 	disk  *disk
 	epoch string
 }
 
-// OpenReader opens a file that no other process writes, and never writes to
-// it. The error names the file and is as that of [Open]; a file of an older
-// format is refused too. Whoever opened the Reader closes it.
+// OpenReader opens a file that no other process writes to. It never writes to it
+// either, so it also refuses a file of an older format. Otherwise its errors are
+// those of [Open]. Whoever opened the Reader closes it.
 func OpenReader(path string, o Options) (*Reader, error) {
 	r, err := openReader(path, o.withDefaults())
 	if err != nil {
@@ -54,7 +54,8 @@ func openReader(path string, o Options) (*Reader, error) {
 	return r, nil
 }
 
-// prepare reads what is kept in memory.
+// prepare reads the epoch, which is kept in memory, and refuses a file that has
+// to be migrated.
 func (r *Reader) prepare() error {
 	return r.disk.view(func(tx *bolt.Tx) error {
 		version, err := formatOf(tx)
@@ -62,7 +63,7 @@ func (r *Reader) prepare() error {
 			return err
 		}
 		if outdated(tx, version) {
-			return fmt.Errorf("%w: format version %d; \"parlor compact\" or a start of the server brings it to %d", ErrFormat, version, formatVersion)
+			return fmt.Errorf("%w: format version %d, and a migration to %d is to be done; \"parlor compact\" or a start of the server does it", ErrFormat, version, formatVersion)
 		}
 		r.epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))
 		return nil
@@ -73,12 +74,12 @@ func (r *Reader) prepare() error {
 // [ErrClosed].
 func (r *Reader) Close() error { return r.disk.close() }
 
-// Epoch returns the random name that the file got when it was created. Who
-// remembers sequence numbers of another epoch remembers those of another file.
+// Epoch returns the random name that the file got when it was created. Sequence
+// numbers from a file of another epoch mean other entries.
 func (r *Reader) Epoch() string { return r.epoch }
 
-// Head returns the room's row among the chats and the number of its last
-// entry, both of one moment.
+// Head returns the room's row among the chats and the number of its last entry,
+// both as of the same moment.
 func (r *Reader) Head(room string) (c Chat, last uint64, err error) {
 	if err := checkRoom(room); err != nil {
 		return Chat{}, 0, err
@@ -93,9 +94,9 @@ func (r *Reader) Head(room string) (c Chat, last uint64, err error) {
 	return c, last, err
 }
 
-// ChatsAfter returns up to limit and [MaxChatsPage] rooms that have a row
-// among the chats, sorted, those that follow after; "" begins with the first.
-// Rows are not looked at, so damaged ones are among them.
+// ChatsAfter returns the rooms that follow after and have a row among the chats,
+// sorted, at most limit and at most [MaxChatsPage]. An after of "" begins with the
+// first room. The rows are not read, so rooms with a damaged row are returned too.
 func (r *Reader) ChatsAfter(after string, limit int) (rooms []string, err error) {
 	limit = min(limit, MaxChatsPage)
 	err = r.disk.view(func(tx *bolt.Tx) error {
@@ -111,17 +112,17 @@ func (r *Reader) ChatsAfter(after string, limit int) (rooms []string, err error)
 	return rooms, nil
 }
 
-// Usage is how large a file is.
+// Usage is the size of a file.
 type Usage struct {
-	File int64 // bytes
-	Used int64 // of them, in pages that hold something
+	FileBytes int64
+	UsedBytes int64 // those in pages that are in use
 }
 
-// Usage returns how large the file is and how much of it is in use. What is
-// not is reused by what is written later; a compaction returns it.
+// Usage returns how large the file is and how much of it is in use. The rest is
+// reused by later commits; a compaction returns it to the system.
 func (r *Reader) Usage() (Usage, error) {
-	r.disk.reopening.RLock()
-	defer r.disk.reopening.RUnlock()
+	r.disk.reopenLock.RLock()
+	defer r.disk.reopenLock.RUnlock()
 	if r.disk.closed {
 		return Usage{}, ErrClosed
 	}
@@ -136,5 +137,5 @@ func (r *Reader) Usage() (Usage, error) {
 	defer tx.Rollback()
 	stats := r.disk.db.Stats()
 	free := int64(stats.FreePageN+stats.PendingPageN) * int64(r.disk.db.Info().PageSize)
-	return Usage{File: info.Size(), Used: max(0, tx.Size()-free)}, nil
+	return Usage{FileBytes: info.Size(), UsedBytes: max(0, tx.Size()-free)}, nil
 }

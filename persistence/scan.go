@@ -11,14 +11,15 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// bbolt believes what pages say. It follows a damaged one into a panic or a
-// fault, in part on goroutines of its own, where nobody can recover. A scan
-// reads all pages that a transaction reaches, as bytes, and finds whatever
-// would make bbolt do that. It costs one pass over the file; a scan of the upper
-// pages, which are a few in a hundred, leaves out the leaves.
+// bbolt trusts its pages. A damaged page leads it into a panic or a fault, and in
+// part this happens on goroutines of its own, where nobody can recover. A scan
+// reads all pages that a transaction reaches, as bytes, and finds whatever would
+// do that to bbolt. It costs one pass over the file. A scan of the upper pages
+// leaves out the leaves, and reads a few pages in a hundred.
 
-// The layout of bbolt's pages, version 2 of its format: a header, then
-// elements of 16 bytes, then keys and values, in the byte order of the machine.
+// The layout of bbolt's pages, version 2 of its format: a header, then elements
+// of 16 bytes, then keys and values. Numbers have the byte order of the machine.
+// The layout is private to bbolt: layout_test.go fails when bbolt is upgraded.
 const (
 	pageHeaderLen  = 16 // id (8 bytes), flags (2), count (2), overflow (4)
 	pageElementLen = 16 // branch: pos, ksize (4 each), page (8); leaf: flags, pos, ksize, vsize (4 each)
@@ -27,43 +28,44 @@ const (
 	branchFlag = 1
 	leafFlag   = 2
 	listFlag   = 16
-	bucketFlag = 1 // of a leaf's element
+	bucketFlag = 1 // of an element of a leaf
 
-	maxDepth   = 64      // of pages; there is no file with more than ten
-	maxKeySize = 1 << 15 // bbolt's own
+	maxDepth   = 64      // levels of pages; no real file has more than ten
+	maxKeySize = 1 << 15 // bbolt's own limit
 )
 
 // A pageScan is the state of one scan.
 type pageScan struct {
 	file     io.ReaderAt
 	pageSize int64
-	end      uint64 // the page behind the last one
+	end      uint64 // the number behind that of the last page
 	root     uint64
 	list     uint64 // the first page of the list of free ones, or noList
-	used     []bool // by page
+	inUse    []bool // by page
 	buffers  [maxDepth + 1][]byte
 	faults   []error
 
-	// upper leaves out all leaves of a tree but the first. What holds then is that
-	// no page leads back to one above it, if those are leaves.
-	upper  bool
-	leaves int // the depth of those of the tree at hand, 0 before the first
+	// upperOnly leaves out all leaves of a tree but the first. It then still holds
+	// that no branch leads back to a page above it, as long as the pages that were
+	// left out really are leaves.
+	upperOnly bool
+	leafDepth int // of the tree that is being scanned; 0 before its first leaf
 
-	stop func() bool // if not nil, says whether to give up, with ErrClosed
+	stop func() bool // if not nil, reports whether to give up, with ErrClosed
 }
 
-// newScan returns a scan of all that tx reaches. file is the one that tx
-// reads. The scan itself does not use tx, which has to stay open.
+// newScan returns a scan of all pages that tx reaches. file is the file that tx
+// reads. The scan does not use tx, but tx has to stay open.
 func newScan(tx *bolt.Tx, file *os.File) *pageScan {
 	size := int64(tx.DB().Info().PageSize)
 	s := &pageScan{file: file, pageSize: size, end: uint64(tx.Size() / size)}
 	s.root, s.list = uint64(tx.Cursor().Bucket().Root()), listOf(tx)
-	s.used = make([]bool, s.end)
-	s.used[0], s.used[1] = true, true
+	s.inUse = make([]bool, s.end)
+	s.inUse[0], s.inUse[1] = true, true
 	return s
 }
 
-// run reports what is wrong: the first few of it.
+// run scans, and returns the first faults that it finds.
 func (s *pageScan) run() error {
 	s.tree(s.root, bounds{}, true, 0)
 	if s.stopped() {
@@ -85,11 +87,12 @@ func (s *pageScan) report(err error) {
 	}
 }
 
-// bounds are what the keys of a page have to lie in: not less than from, and
-// less than to, which is nil for no bound.
+// bounds limit the keys of a page: none is less than from, and all are less than
+// to, unless that is nil.
 type bounds struct{ from, to []byte }
 
-// tree scans the page and what is below it. Only the root's may hold buckets.
+// tree scans a page and all pages below it. Only the tree of the root may hold
+// buckets.
 func (s *pageScan) tree(id uint64, in bounds, root bool, depth int) {
 	if s.stopped() {
 		return
@@ -103,7 +106,8 @@ func (s *pageScan) tree(id uint64, in bounds, root bool, depth int) {
 	}
 }
 
-// read returns a page with its overflow, each of which can be used once.
+// read returns a page with its overflow pages. It refuses pages that are in use
+// already.
 func (s *pageScan) read(id uint64, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("%w: referred to at depth %d", ErrCorrupt, depth)
@@ -132,21 +136,22 @@ func (s *pageScan) read(id uint64, depth int) ([]byte, error) {
 	return page, nil
 }
 
-// use notes that a page is used, and so many behind it.
+// use marks a page, and as many as more behind it, as in use.
 func (s *pageScan) use(id, more uint64) error {
 	if id < 2 || id >= s.end || more >= s.end-id {
 		return fmt.Errorf("%w: pages %d to %d of %d are referred to", ErrCorrupt, id, id+more, s.end)
 	}
 	for i := id; i <= id+more; i++ {
-		if s.used[i] {
+		if s.inUse[i] {
 			return fmt.Errorf("%w: page %d is used twice", ErrCorrupt, i)
 		}
-		s.used[i] = true
+		s.inUse[i] = true
 	}
 	return nil
 }
 
-// buffer returns the one of a depth: of each there is one page at a time.
+// buffer returns the buffer of a depth. One page of each depth is needed at a
+// time.
 func (s *pageScan) buffer(depth int, size int64) []byte {
 	if int64(cap(s.buffers[depth])) < size {
 		s.buffers[depth] = make([]byte, size)
@@ -184,7 +189,7 @@ func (s *pageScan) branch(page []byte, count int, in bounds, root bool, depth in
 	}
 	for i, key := range keys {
 		id := binary.NativeEndian.Uint64(element(page, i)[8:])
-		if s.upper && s.leaves == depth+1 { // all of a tree are equally deep
+		if s.upperOnly && s.leafDepth == depth+1 { // all leaves of a tree have the same depth
 			if err := s.use(id, 0); err != nil {
 				return err
 			}
@@ -200,8 +205,8 @@ func (s *pageScan) branch(page []byte, count int, in bounds, root bool, depth in
 }
 
 func (s *pageScan) leaf(page []byte, count int, in bounds, root bool, depth int) error {
-	if !root { // whose leaves lead on to buckets
-		s.leaves = depth
+	if !root { // the leaves of the root lead to buckets, whose trees have their own depth
+		s.leafDepth = depth
 	}
 	keys := make([][]byte, count)
 	for i := range count {
@@ -225,12 +230,13 @@ func (s *pageScan) leaf(page []byte, count int, in bounds, root bool, depth int)
 	return in.check(keys)
 }
 
-// bucket scans a bucket of the root: a page of its own, or a page within the value.
+// bucket scans a bucket of the root. Its tree begins at a page of its own or, if
+// the bucket is small, is one page within the value.
 func (s *pageScan) bucket(value []byte, depth int) error {
 	if len(value) < bucketLen {
 		return fmt.Errorf("%w: a value of %d bytes", ErrCorrupt, len(value))
 	}
-	s.leaves = 0
+	s.leafDepth = 0
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
 		s.tree(root, bounds{}, false, depth+1)
 		return nil
@@ -246,8 +252,8 @@ func element(page []byte, i int) []byte {
 	return page[pageHeaderLen+i*pageElementLen:][:pageElementLen]
 }
 
-// slice returns key and value of element i, which lie pos, the first number of
-// e, behind the element itself.
+// slice returns key and value of element i. The first number of e is how far
+// behind the beginning of the element they lie.
 func slice(page []byte, i int, e []byte, ksize, vsize uint32) ([]byte, error) {
 	at := int64(pageHeaderLen+i*pageElementLen) + int64(binary.NativeEndian.Uint32(e))
 	size := int64(ksize) + int64(vsize)
@@ -257,7 +263,7 @@ func slice(page []byte, i int, e []byte, ksize, vsize uint32) ([]byte, error) {
 	return page[at : at+size], nil
 }
 
-// check reports keys that are out of order or out of bounds.
+// check returns an error if keys are out of order or out of bounds.
 func (in bounds) check(keys [][]byte) error {
 	for i, key := range keys {
 		switch {

@@ -6,14 +6,14 @@ import (
 	"hash/crc32"
 )
 
-// Values are sealed: they end with a checksum of their key and themselves, so
-// that a bit that has flipped on the disk is told as [ErrCorrupt] and not
-// shown as somebody's words, and a value that has come under another key is
-// not taken for that key's. bbolt has no checksums but those of its roots.
+// Values are sealed: they end with a checksum of their key and of themselves. A
+// bit that has flipped on the disk is reported as [ErrCorrupt] instead of being
+// shown as somebody's words, and so is a value that has ended up under another
+// key. bbolt itself has checksums only in its root pages.
 
 const sealLen = 4
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli) // which processors know
+var castagnoli = crc32.MakeTable(crc32.Castagnoli) // processors compute this one
 
 // seal returns a sealed copy of the value.
 func seal(key, value []byte) []byte {
@@ -22,8 +22,8 @@ func seal(key, value []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, checksum(key, value))
 }
 
-// unseal returns the value in b, which it does not copy. The key is not
-// quoted in the error: some are secret.
+// unseal returns the value in b without copying it. The error does not quote
+// the key: some keys are secret.
 func unseal(key, b []byte) ([]byte, error) {
 	n := len(b) - sealLen
 	if n < 0 || binary.BigEndian.Uint32(b[n:]) != checksum(key, b[:n]) {

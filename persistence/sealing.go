@@ -7,47 +7,23 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// unsealedBuckets are those whose values version 1 has and does not seal, in
-// the order in which they are sealed.
+// unsealedBuckets are the buckets of version 1, which does not seal values, in
+// the order in which they are sealed. The bucket turns has no values.
 var unsealedBuckets = []string{"log", "chats", "dedup", "members"}
 
-// One transaction of [sealAll] seals at most so much.
+// Limits of one transaction of [sealAll].
 const (
 	sealingRows  = 10_000
-	sealingBytes = 4 << 20 // passed by one value at most
+	sealingBytes = 4 << 20 // the last value may exceed it
 )
 
 // sealAll seals the values of a file of version 1, a bounded number in each
-// transaction, which also notes how far it has come: a crash costs nothing.
-// Older programs refuse the file from the beginning on.
-func sealAll(d *disk) error {
-	for more := true; more; {
-		err := d.update(func(tx *bolt.Tx) (changed bool, err error) {
-			meta := tx.Bucket(bucketMeta)
-			at := meta.Get(keySealing)
-			more = at != nil
-			if !more {
-				return false, nil
-			}
-			next, err := sealRows(tx, at)
-			switch {
-			case err != nil:
-				return false, err
-			case next == nil:
-				return true, meta.Delete(keySealing)
-			}
-			return true, meta.Put(keySealing, next)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// transaction. Older programs refuse the file as soon as this has begun.
+func sealAll(d *disk) error { return goOn(d, keySealing, sealRows) }
 
-// sealRows seals the rows that follow at, which is a bucket's name and, once
-// some of it are sealed, 0x00 and the last key. It returns where to go on, nil
-// after the last row.
+// sealRows seals the rows that follow at, and returns where to go on, or nil
+// after the last row. at is the name of a bucket, followed by 0x00 and the last
+// key that was sealed, if there is one.
 func sealRows(tx *bolt.Tx, at []byte) (next []byte, err error) {
 	name, last, begun := bytes.Cut(at, []byte{0})
 	bucket := tx.Bucket(name)
@@ -71,8 +47,8 @@ func sealRows(tx *bolt.Tx, at []byte) (next []byte, err error) {
 	return nil, nil
 }
 
-// rowsAfter returns keys and sealed values. The rows of lists, which are all
-// key, are none of them.
+// rowsAfter returns keys and sealed values. It leaves out the rows of lists,
+// which have no value.
 func rowsAfter(bucket *bolt.Bucket, lists bool, last []byte, begun bool) (keys, values [][]byte) {
 	c := bucket.Cursor()
 	k, v := c.Seek(last)

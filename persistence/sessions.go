@@ -8,21 +8,21 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// MaxSessionLen is how long the value of a [Session] is at most, in bytes.
+// MaxSessionLen is the greatest length of the value of a [Session], in bytes.
 const MaxSessionLen = 64 << 10
 
-// A Session is what is kept of a client's session so that it can be taken up
-// again, also by the next process.
+// A Session is what the store keeps of a client's session. With it the session can
+// be resumed, also by the next process.
 type Session struct {
 	Key   string // 1 to MaxSessionKeyLen bytes, any bytes
 	Value []byte // the caller's own encoding, at most MaxSessionLen bytes
 }
 
-// PutSession queues the value as what is kept under key, in place of what was,
-// and returns. It keeps its place among all that is queued. done is called as
-// [Store.Append] calls it, with [ErrInvalid], [ErrTooLarge], [ErrBusy],
-// [ErrClosed] or [ErrUnavailable] if nothing was changed; nil asks for no
-// answer. The value belongs to the store until then, without a done for good.
+// PutSession queues the value, which replaces the one under key, and returns. It
+// keeps its place among all requests. done is called as [Store.Append] calls it:
+// with [ErrInvalid], [ErrTooLarge], [ErrBusy], [ErrClosed] or [ErrUnavailable] if
+// nothing was changed. done may be nil. The value belongs to the store until done
+// is called, and for good if done is nil.
 func (s *Store) PutSession(key string, value []byte, done func(error)) {
 	write := func(tx *bolt.Tx) error { return putSession(tx, []byte(key), value) }
 	size := requestOverhead + len(key) + len(value)
@@ -40,10 +40,10 @@ func checkSession(key string, value []byte) error {
 	return checkSessionKey(key)
 }
 
-// DeleteSessions queues the removal of the sessions and returns: of all of
-// them, or with an error of none. Keys that are not there are no error. The
-// rest is as with [Store.PutSession], and the keys belong to the store as the
-// value does.
+// DeleteSessions queues the removal of the sessions and returns. Either all of
+// them are removed or, with an error, none. Keys that are not there are no error.
+// done is called as with [Store.PutSession], and the keys belong to the store for
+// as long as the value does there.
 func (s *Store) DeleteSessions(keys []string, done func(error)) {
 	size := requestOverhead
 	for _, key := range keys {
@@ -75,7 +75,7 @@ func deleteSessions(tx *bolt.Tx, keys []string) error {
 	return nil
 }
 
-// Session returns what is kept under key, as the caller's copy.
+// Session returns the value under key, as the caller's copy.
 func (r *Reader) Session(key string) (value []byte, ok bool, err error) {
 	if err := checkSessionKey(key); err != nil {
 		return nil, false, err
@@ -92,9 +92,9 @@ func (r *Reader) Session(key string) (value []byte, ok bool, err error) {
 	return value, ok, err
 }
 
-// Sessions yields all sessions, sorted by key. One that is put or deleted
-// while the loop runs may be yielded or not, and one that is damaged is left
-// out: its client begins anew. After an error it yields no more.
+// Sessions yields all sessions, sorted by key. A session that is put or deleted
+// while the loop runs may be yielded or not. A damaged one is left out and logged:
+// its client begins anew. After an error it yields no more.
 //
 // The loop may take its time and may use the store; it runs in no transaction.
 func (r *Reader) Sessions() iter.Seq2[Session, error] {
@@ -119,8 +119,8 @@ func (r *Reader) Sessions() iter.Seq2[Session, error] {
 	}
 }
 
-// sessionChunk reads up to n sessions in one snapshot, those whose keys are
-// not less than from, and returns where to go on, nil after the last one.
+// sessionChunk reads up to n sessions in one transaction, those whose keys are not
+// less than from. It returns where to go on, or nil after the last session.
 func (r *Reader) sessionChunk(from []byte, n int) (chunk []Session, next []byte, err error) {
 	err = r.disk.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketSessions).Cursor()

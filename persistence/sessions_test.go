@@ -68,8 +68,7 @@ func TestInvalidSessionsAreRefused(t *testing.T) {
 	}
 }
 
-// Sessions go the way of commits: in order, in the same transaction, under
-// the same limit.
+// Sessions are queued like commits: in the same order, transaction and limit.
 func TestSessionsShareTheQueue(t *testing.T) {
 	s := openStore(t, newPath(t), Options{QueueBytes: 5 * (requestOverhead + 2)})
 	release := stall(s)
@@ -140,8 +139,8 @@ func TestSessionsAreReadInBoundedChunks(t *testing.T) {
 	}
 }
 
-// The loop body runs in no transaction: it may write, and the loop goes on
-// behind the session that it has seen last.
+// The loop body runs in no transaction. It may write, and the loop then goes on
+// behind the last session that it has yielded.
 func TestLoopOverSessionsMayWrite(t *testing.T) {
 	s := openStore(t, newPath(t), Options{InitialMmapSize: 1}) // growth has to remap
 	for i := range 3 * firstChunkEntries {

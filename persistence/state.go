@@ -9,8 +9,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// writeState writes what spares a room the reading of its whole log, and its
-// running turn's text from a crash.
+// writeState writes the room's snapshot, which saves reading the whole log, and
+// the text of the running turn, which a crash must not lose.
 func (c *Commit) writeState(tx *bolt.Tx) error {
 	if c.Snapshot != nil {
 		seq := binary.BigEndian.AppendUint64(nil, c.After+uint64(len(c.Entries)))
@@ -40,8 +40,8 @@ func deleteState(tx *bolt.Tx, room string) error {
 }
 
 // Snapshot returns the last snapshot of the room and the number of the last
-// entry that it holds; zero and nil if there is none, or it is damaged: the
-// log says the same.
+// entry that it includes. It returns zero and nil if there is no snapshot or if
+// it is damaged: the log holds the same.
 func (r *Reader) Snapshot(room string) (seq uint64, state []byte, err error) {
 	if err := checkRoom(room); err != nil {
 		return 0, nil, err
@@ -72,8 +72,8 @@ func getSnapshot(tx *bolt.Tx, room string) (seq uint64, state []byte, err error)
 	return binary.BigEndian.Uint64(v), v[8:], nil
 }
 
-// Text returns what was kept of the running turn's answer; with an error what
-// comes before the damage.
+// Text returns the part of the running turn's answer that was kept. With an
+// error it returns what comes before the damage.
 func (r *Reader) Text(room string) (text []byte, err error) {
 	if err := checkRoom(room); err != nil {
 		return nil, err

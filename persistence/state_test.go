@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What is kept beside the log is replaced, added to and dropped as commits
-// say, and goes with the room.
+// Commits replace the snapshot, and add to the text or drop it. Both are deleted
+// with the room.
 func TestSnapshotAndText(t *testing.T) {
 	s := newStore(t)
 	state := func() (uint64, string, string) {

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,7 +67,7 @@ func TestLaterCommitsOfARefusedOneConflict(t *testing.T) {
 	s := newStore(t)
 	var outcomes []error
 	release := stall(s)
-	for after := uint64(1); after < 4; after++ { // the first is wrong, so all are
+	for after := uint64(1); after < 4; after++ { // the first is wrong, and so are those that follow it
 		s.Append(Commit{Room: "a", After: after, Entries: entries("x")}, func(err error) { outcomes = append(outcomes, err) })
 	}
 	release()
@@ -87,21 +86,25 @@ func TestInvalidCommits(t *testing.T) {
 	s := newStore(t)
 	one := entries("1")
 	tests := map[string]Commit{
-		"no room":            {Entries: one},
-		"room with NUL":      {Room: "a\x00b", Entries: one},
-		"room with umlaut":   {Room: "räume", Entries: one},
-		"room not UTF-8":     {Room: "a\xff", Entries: one},
-		"long room":          {Room: strings.Repeat("a", MaxRoomLen+1), Entries: one},
-		"nothing":            {Room: "a"},
-		"keys alone":         {Room: "a", Keys: []Key{{"k", 0}}},
-		"empty key":          {Room: "a", Entries: one, Keys: []Key{{"", 1}}},
-		"long key":           {Room: "a", Entries: one, Keys: []Key{{strings.Repeat("k", MaxKeyLen+1), 1}}},
-		"key of no entry":    {Room: "a", Entries: one, Keys: []Key{{"k", 2}}},
-		"key of older entry": {Room: "a", After: 1, Entries: one, Keys: []Key{{"k", 1}}},
-		"key twice":          {Room: "a", Entries: one, Keys: []Key{{"k", 1}, {"k", 1}}},
-		"other room's chat":  {Room: "a", Chat: &Chat{Room: "b"}},
-		"owner with NUL":     {Room: "a", Chat: &Chat{Room: "a", Owner: "x\x00"}},
-		"long owner":         {Room: "a", Chat: &Chat{Room: "a", Owner: strings.Repeat("o", MaxOwnerLen+1)}},
+		"no room":             {Entries: one},
+		"room with NUL":       {Room: "a\x00b", Entries: one},
+		"room with umlaut":    {Room: "räume", Entries: one},
+		"room not UTF-8":      {Room: "a\xff", Entries: one},
+		"long room":           {Room: strings.Repeat("a", MaxRoomLen+1), Entries: one},
+		"nothing":             {Room: "a"},
+		"keys alone":          {Room: "a", Keys: []Key{{"k", 0}}},
+		"empty key":           {Room: "a", Entries: one, Keys: []Key{{"", 1}}},
+		"long key":            {Room: "a", Entries: one, Keys: []Key{{strings.Repeat("k", MaxKeyLen+1), 1}}},
+		"key of no entry":     {Room: "a", Entries: one, Keys: []Key{{"k", 2}}},
+		"key of older entry":  {Room: "a", After: 1, Entries: one, Keys: []Key{{"k", 1}}},
+		"key twice":           {Room: "a", Entries: one, Keys: []Key{{"k", 1}, {"k", 1}}},
+		"messages alone":      {Room: "a", Messages: []Key{{"m", 0}}},
+		"empty message":       {Room: "a", Entries: one, Messages: []Key{{"", 1}}},
+		"message of no entry": {Room: "a", Entries: one, Messages: []Key{{"m", 2}}},
+		"message twice":       {Room: "a", Entries: one, Messages: []Key{{"m", 1}, {"m", 1}}},
+		"other room's chat":   {Room: "a", Chat: &Chat{Room: "b"}},
+		"owner with NUL":      {Room: "a", Chat: &Chat{Room: "a", Owner: "x\x00"}},
+		"long owner":          {Room: "a", Chat: &Chat{Room: "a", Owner: strings.Repeat("o", MaxOwnerLen+1)}},
 	}
 	for name, c := range tests {
 		if err := appendWait(s, c); !errors.Is(err, ErrInvalid) {
@@ -118,6 +121,8 @@ func TestInvalidCommits(t *testing.T) {
 		second(readAll(s, "a.b")),
 		third(s.Lookup("a_b", "k")),
 		third(s.Lookup("a", "")),
+		third(s.Message("a_b", "m")),
+		third(s.Message("a", "")),
 		third(s.Chats("\x00", 0, 1)),
 	} {
 		if !errors.Is(err, ErrInvalid) {
@@ -145,6 +150,27 @@ func TestKeysAreAtomicWithEntries(t *testing.T) {
 	}
 }
 
+// Message ids are apart from idempotency keys, and an id that comes again leads to
+// the newer entry.
+func TestMessages(t *testing.T) {
+	s := newStore(t)
+	mustAppend(t, s, Commit{Room: "a", Entries: entries("1", "2"), Keys: []Key{{"x", 1}}, Messages: []Key{{"x", 2}, {"y", 1}}})
+	mustAppend(t, s, Commit{Room: "b", Entries: entries("1"), Messages: []Key{{"x", 1}}})
+	mustAppend(t, s, Commit{Room: "a", After: 2, Entries: entries("3"), Messages: []Key{{"y", 3}}})
+	if err := appendWait(s, Commit{Room: "a", After: 2, Entries: entries("late"), Messages: []Key{{"x", 3}}}); !errors.Is(err, ErrConflict) {
+		t.Errorf("a commit that does not follow: %v", err)
+	}
+	for _, tt := range []struct {
+		room, id string
+		seq      uint64
+	}{{"a", "x", 2}, {"a", "y", 3}, {"b", "x", 1}, {"b", "y", 0}, {"c", "x", 0}} {
+		seq, ok, err := s.Message(tt.room, tt.id)
+		if seq != tt.seq || ok != (tt.seq > 0) || err != nil {
+			t.Errorf("Message(%q, %q) = %d, %v, want %d", tt.room, tt.id, seq, err, tt.seq)
+		}
+	}
+}
+
 func TestOpenTurns(t *testing.T) {
 	s := newStore(t)
 	open, ended := true, false
@@ -160,73 +186,6 @@ func TestOpenTurns(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "c"}, got); diff != "" {
 		t.Errorf("open turns (-want +got):\n%s", diff)
 	}
-}
-
-func TestManyCommitsShareATransaction(t *testing.T) {
-	s := newStore(t)
-	const commits = 1000 // below DefaultTxCommits
-	release := stall(s)
-	before := transactions(t, s)
-	var refused atomic.Int64
-	var wg sync.WaitGroup
-	for i := range commits {
-		wg.Add(1)
-		s.Append(Commit{Room: fmt.Sprintf("room-%d", i%70), After: uint64(i / 70), Entries: entries("x")}, func(err error) {
-			if err != nil {
-				refused.Add(1)
-			}
-			wg.Done()
-		})
-	}
-	release()
-	wg.Wait()
-	if n := refused.Load(); n > 0 {
-		t.Errorf("%d commits refused", n)
-	}
-	if got := transactions(t, s) - before; got != 1 {
-		t.Errorf("%d commits took %d transactions, want 1", commits, got)
-	}
-}
-
-func TestTransactionsAreBounded(t *testing.T) {
-	for name, o := range map[string]Options{
-		"count": {TxCommits: 3},
-		"bytes": {TxBytes: 3*(requestOverhead+100) + 50},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := openStore(t, newPath(t), o)
-			release := stall(s)
-			before := transactions(t, s)
-			var after []int // transactions seen by each commit
-			for i := range 8 {
-				s.Append(Commit{Room: fmt.Sprintf("room-%d", i), Entries: [][]byte{make([]byte, 100)}},
-					func(error) { after = append(after, transactions(t, s)-before) })
-			}
-			release()
-			mustAppend(t, s, Commit{Room: "last", Entries: entries("1")})
-			if diff := cmp.Diff([]int{1, 1, 1, 2, 2, 2, 3, 3}, after); diff != "" {
-				t.Errorf("transactions (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestFullQueueRefusesInOrder(t *testing.T) {
-	s := openStore(t, newPath(t), Options{QueueBytes: 3 * (requestOverhead + 1)})
-	release := stall(s)
-	outcomes := make(chan error, 5)
-	for after := range uint64(5) {
-		s.Append(Commit{Room: "a", After: after, Entries: entries("x")}, func(err error) { outcomes <- err })
-	}
-	release()
-	for i := range 5 {
-		if err, want := <-outcomes, i >= 3; errors.Is(err, ErrBusy) != want {
-			t.Errorf("commit %d: %v, busy expected: %v", i, err, want)
-		}
-	}
-	mustAppend(t, s, Commit{Room: "a", After: 3, Entries: entries("x")})
-	// An empty queue takes any commit that is small enough for the store.
-	mustAppend(t, s, Commit{Room: "b", Entries: [][]byte{make([]byte, 10_000)}})
 }
 
 func TestDoneMayAppend(t *testing.T) {
@@ -335,7 +294,7 @@ func TestDeleteRemovesEverything(t *testing.T) {
 	s := newStore(t)
 	open := true
 	full := func(room string, n int) Commit {
-		c := Commit{Room: room, Chat: &Chat{Room: room, Owner: "alice"}, Turn: &open, Keys: []Key{{"k", 1}}}
+		c := Commit{Room: room, Chat: &Chat{Room: room, Owner: "alice"}, Turn: &open, Keys: []Key{{"k", 1}}, Messages: []Key{{"m", 1}}}
 		for i := range n {
 			c.Entries = append(c.Entries, fmt.Append(nil, i, strings.Repeat("x", 500)))
 		}
@@ -367,6 +326,9 @@ func TestDeleteRemovesEverything(t *testing.T) {
 	if _, ok, err := s.Lookup("b", "k"); ok || err != nil {
 		t.Errorf("the key is still there (%v)", err)
 	}
+	if _, ok, err := s.Message("b", "m"); ok || err != nil {
+		t.Errorf("the message is still there (%v)", err)
+	}
 	if _, err := s.Chat("b"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Chat = %v, want ErrNotFound", err)
 	}
@@ -386,7 +348,7 @@ func TestDeleteLeavesNoKeyBehind(t *testing.T) {
 	empty := keysOfFile(t, s)
 	open := true
 	for _, c := range []Commit{
-		{Room: "a", Entries: entries("1"), Keys: []Key{{"k", 1}}, Chat: &Chat{Room: "a", Owner: "alice"}, Turn: &open},
+		{Room: "a", Entries: entries("1"), Keys: []Key{{"k", 1}}, Messages: []Key{{"m", 1}}, Chat: &Chat{Room: "a", Owner: "alice"}, Turn: &open},
 		{Room: "b", Chat: &Chat{Room: "b"}},
 		{Room: "c", Turn: &open},
 	} {

@@ -21,14 +21,14 @@ func init() {
 	children["migration"] = migrationChild
 }
 
-// A syncFault decides what an fsync or fdatasync of this process returns. It
-// runs instead of the system call, which goes on if it returns zero.
+// A syncFault decides what an fsync or fdatasync of this process returns. It runs
+// before the system call. If it returns zero, the system call goes on.
 type syncFault func(call int) syscall.Errno
 
-// The faults that interceptSyncs asks, nil for none.
+// currentFault is the fault that interceptSyncs asks, nil for none.
 var currentFault atomic.Pointer[syncFault]
 
-// setFault puts f in charge; nil lets all syncs pass.
+// setFault makes f the current fault; nil lets all syncs pass.
 func setFault(f syncFault) {
 	if f == nil {
 		currentFault.Store(nil)
@@ -37,9 +37,9 @@ func setFault(f syncFault) {
 	currentFault.Store(&f)
 }
 
-// interceptSyncs has the kernel ask this process about each of its syncs, for
-// good: see seccomp_unotify(2). It takes no privilege, but for the rest of
-// its life the process cannot gain any, so it is something for a child.
+// interceptSyncs makes the kernel ask this process about each of its syncs: see
+// seccomp_unotify(2). This cannot be undone. It takes no privilege, but the
+// process can gain none afterwards, so only a child should call it.
 func interceptSyncs() error {
 	listener, err := installFilter()
 	if err != nil {
@@ -131,9 +131,9 @@ func answerSync(listener uintptr) error {
 	return nil
 }
 
-// failFrom lets n fdatasyncs pass and fails what follows: times calls, or all
-// of them if times is negative. A commit of bbolt has two: after the
-// pages, and after the meta page that makes them visible.
+// failFrom lets n fdatasyncs pass. Then it fails times syncs, or all of them if
+// times is negative. A commit of bbolt has two fdatasyncs: after the pages, and
+// after the meta page that makes them visible.
 func failFrom(n, times int) syncFault {
 	failing := false
 	return func(call int) syscall.Errno {
@@ -174,7 +174,8 @@ func failingSyncChild(path string) error {
 	return nil
 }
 
-// What is written and not yet synced must not be read, whatever becomes of it.
+// A commit that is written but not synced must not be read, whether the sync
+// succeeds or fails.
 func TestReadsWaitForTheSync(t *testing.T) { runChild(t, "slow sync") }
 
 func slowSyncChild(path string) error {
@@ -194,7 +195,8 @@ func slowSyncChild(path string) error {
 	return s.Close()
 }
 
-// readDuringSync reads while the sync that ends a commit waits to return errno.
+// readDuringSync reads while the last sync of a commit is held up, which then
+// returns errno.
 func readDuringSync(s *Store, errno syscall.Errno) error {
 	before, err := s.Last("a")
 	if err != nil {
@@ -239,8 +241,8 @@ func readDuringSync(s *Store, errno syscall.Errno) error {
 	return nil
 }
 
-// holdSecond is a fault that announces the second fdatasync, that of the meta
-// page, and lets it return errno when it is released.
+// holdSecond is a fault that holds up the second fdatasync, that of the meta page.
+// It closes reached, waits for release, and returns errno.
 func holdSecond(errno syscall.Errno, reached chan<- struct{}, release <-chan struct{}) syncFault {
 	calls := 0
 	return func(call int) syscall.Errno {
@@ -258,8 +260,8 @@ func holdSecond(errno syscall.Errno, reached chan<- struct{}, release <-chan str
 
 var sysSeccomp = map[string]uintptr{"amd64": 317, "arm64": 277}[runtime.GOARCH]
 
-// TestCommitThatCannotBeUndoneIsNotRead has the file system turn read-only
-// while a commit is being refused: what was refused is not shown all the same.
+// TestCommitThatCannotBeUndoneIsNotRead makes the file read-only while a commit
+// fails, so that the commit cannot be undone. It must not be read nevertheless.
 func TestCommitThatCannotBeUndoneIsNotRead(t *testing.T) { runChild(t, "read-only") }
 
 func readOnlyChild(path string) error {
@@ -292,9 +294,9 @@ func readOnlyChild(path string) error {
 	return nil
 }
 
-// A disk that fails in the middle of a migration leaves a file that the next
-// start takes: of the old version if the failure could be undone, else of
-// either.
+// If the disk fails during a migration, the next start can use the file. It is of
+// the old version if the failure could be undone, and else of the old or the new
+// one.
 func TestMigrationUnderFailingSync(t *testing.T) { runChild(t, "migration") }
 
 func migrationChild(path string) error {
@@ -305,7 +307,7 @@ func migrationChild(path string) error {
 	for n := range 2 { // the sync of the pages, that of the meta page
 		for _, times := range []int{1, 2, -1} { // with the syncs that mending needs, or without
 			path := fmt.Sprint(path, n, times)
-			if err := migrateFailing(path, failFrom(n+1, times)); err != nil { // one has passed when the file is open
+			if err := migrateFailing(path, failFrom(n+1, times)); err != nil { // opening the file takes one sync
 				return fmt.Errorf("sync %d fails %d times: %w", n, times, err)
 			}
 		}

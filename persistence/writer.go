@@ -8,8 +8,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A writer commits what a queue holds, one transaction after the other. While
-// one is being synced the next one gathers.
+// A writer commits the requests of a queue, one transaction after the other.
+// While one transaction is being synced, requests for the next one queue up.
 type writer struct {
 	queue   *queue
 	disk    *disk
@@ -32,9 +32,10 @@ func (w *writer) run() {
 	}
 }
 
-// commit writes the batch in one transaction. If the transaction fails, all
-// of the batch is refused with its error, also those that were refused for
-// what an earlier one of them had written: it has not been written.
+// commit writes the batch in one transaction. If the transaction fails, its
+// error refuses the whole batch. That includes requests that were refused
+// because of what an earlier request of the batch wrote: that was not written
+// either.
 func (w *writer) commit(batch []*request) {
 	refused := make([]error, len(batch))
 	err := w.disk.update(func(tx *bolt.Tx) (changed bool, err error) {
@@ -49,7 +50,7 @@ func (w *writer) commit(batch []*request) {
 	})
 	for i, r := range batch {
 		switch {
-		case r.err != nil: // refused before it came here
+		case r.err != nil: // refused before the writer took it
 		case err != nil:
 			r.err = err
 		default:
@@ -58,8 +59,8 @@ func (w *writer) commit(batch []*request) {
 	}
 }
 
-// apply writes r into the transaction. refused concerns r alone; err is the
-// end of the transaction.
+// apply writes r into the transaction. refused is why r alone is not written;
+// err ends the transaction.
 func (r *request) apply(tx *bolt.Tx) (refused, err error) {
 	if r.err != nil {
 		return r.err, nil
@@ -71,8 +72,8 @@ func (r *request) apply(tx *bolt.Tx) (refused, err error) {
 	return nil, err
 }
 
-// answer calls done. A panic there is the caller's, and must not end the
-// commits of everybody else.
+// answer calls done. If done panics, that is the fault of the caller, and must
+// not end the commits of all others.
 func (w *writer) answer(r *request) {
 	defer func() {
 		if p := recover(); p != nil {

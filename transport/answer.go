@@ -16,8 +16,8 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// answerPiece is how much of an answer the client has to read within a
-// WriteTimeout.
+// answerPiece is the number of bytes of an answer that the client has to read
+// within a WriteTimeout.
 const answerPiece = 32 << 10
 
 var (
@@ -27,13 +27,13 @@ var (
 	errCut = errors.New("transport: connection cut off")
 )
 
-// An answer is what one GET is answered with.
+// An answer is the answer to one GET.
 type answer struct {
 	conn    *Conn
 	control *http.ResponseController
 	frames  []engineio.Frame
-	cost    int  // of those that were taken from the queue
-	last    bool // the connection ends with it
+	cost    int  // of the frames that were taken from the queue
+	last    bool // no answer follows, the connection ends
 }
 
 // turn returns an answer without frames.
@@ -41,7 +41,7 @@ func (p *polling) turn(w http.ResponseWriter) *answer {
 	return &answer{conn: p.conn, control: http.NewResponseController(w)}
 }
 
-// write writes the answer, and returns when it is out of the process.
+// write writes the answer, and returns when the kernel has all of it.
 func (a *answer) write(w http.ResponseWriter, r *http.Request) error {
 	pollHeader(w, r)
 	size := engineio.PayloadSize(a.frames)
@@ -101,7 +101,7 @@ func (a *answer) writeCompressed(w http.ResponseWriter, coding string) error {
 type pieces struct {
 	*answer
 	w    io.Writer
-	left int // of the piece whose deadline runs
+	left int // bytes that may be written before the deadline is extended
 }
 
 // Write implements [io.Writer].
@@ -126,7 +126,7 @@ func (p *pieces) Write(b []byte) (n int, err error) {
 func (a *answer) extend() error {
 	a.conn.mu.Lock()
 	defer a.conn.mu.Unlock()
-	if a.conn.end.cut {
+	if a.conn.end.abrupt {
 		return errCut
 	}
 	_ = a.control.SetWriteDeadline(time.Now().Add(a.conn.server.opts.WriteTimeout))
@@ -139,8 +139,8 @@ type compressor interface {
 	Reset(io.Writer)
 }
 
-// compressors hold what compresses, by content coding: hundreds of kilobytes
-// each, and no more of them than processors, or hardly.
+// compressors are pools of compressors, by content coding. Each compressor takes
+// hundreds of kilobytes. Few are needed, since none waits for the network.
 var compressors = map[string]*sync.Pool{
 	"gzip": {New: func() any {
 		z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for unknown levels
@@ -152,8 +152,8 @@ var compressors = map[string]*sync.Pool{
 	}},
 }
 
-// contentCoding returns the content coding for a client that accepts these
-// (RFC 9110, section 12.5.3): "gzip", "deflate", or none.
+// contentCoding returns the content coding for a client with this
+// Accept-Encoding header (RFC 9110, section 12.5.3): "gzip", "deflate", or none.
 func contentCoding(accept string) string {
 	coding := ""
 	for item := range strings.SplitSeq(accept, ",") {

@@ -240,5 +240,5 @@ func (s *site) polled(sid string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p, ok := c.carrier.(*polling)
-	return ok && p.waiting != nil
+	return ok && p.waitingGet != nil
 }

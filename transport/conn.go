@@ -13,14 +13,14 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// The reasons for which connections end, in the words of Engine.IO. Only
+// The reasons why connections end, in the words of Engine.IO. Only
 // ReasonSlowConsumer is our own.
 const (
-	ReasonTransportError = "transport error"      // the client broke the protocol, or could not be written to
-	ReasonTransportClose = "transport close"      // the client closed, or its network did
-	ReasonForcedClose    = "forced close"         // the server's application closed, and named no reason
+	ReasonTransportError = "transport error"      // the client broke the protocol, or a write failed
+	ReasonTransportClose = "transport close"      // the client closed the connection, or the network broke it
+	ReasonForcedClose    = "forced close"         // the application closed the connection without a reason
 	ReasonPingTimeout    = "ping timeout"         // the client did not answer a ping
-	ReasonParseError     = "parse error"          // the client sent something that is no packet
+	ReasonParseError     = "parse error"          // the client sent bytes that are no packet
 	ReasonServerShutdown = "server shutting down" // see [Server.Shutdown]
 	ReasonSlowConsumer   = "slow consumer"        // more than QueueBytes waited for the client
 )
@@ -36,8 +36,8 @@ var pingFrame = engineio.Packet{Type: engineio.TypePing}.Frame()
 // A Conn is one Engine.IO connection, whichever transport carries it. Its
 // methods may be called by several goroutines at once and do not block.
 //
-// The Server closes a Conn whose client has gone; the Conn's Receiver, or
-// whoever else knows it, may close it earlier.
+// The Server closes a Conn whose client has gone. The application may close it
+// earlier.
 type Conn struct {
 	server *Server
 	id     string
@@ -46,52 +46,52 @@ type Conn struct {
 
 	receiver Receiver // set before anything is received
 
-	mu      sync.Mutex
-	carrier carrier
-	out     outbox
-	beat    heartbeat
-	timer   *time.Timer   // calls tick when beat is due and, in the end, to cut the connection off
-	end     ending        // zero while the connection is open
-	cutoff  time.Time     // when a connection that ends has to have ended
-	flushed chan struct{} // made with end, closed once the farewell is said
+	mu           sync.Mutex
+	carrier      carrier
+	out          outbox
+	beat         heartbeat
+	timer        *time.Timer   // calls tick when beat is due, and at the cutoff
+	end          ending        // zero while the connection is open
+	cutoff       time.Time     // when a connection that ends is cut off
+	farewellDone chan struct{} // made together with end, closed once the farewell is sent
 }
 
 // A carrier moves the packets of a Conn: a [socket], or [polling] until that
 // is upgraded to one. The methods whose names end in Locked are called with
 // the Conn's mutex held.
 type carrier interface {
-	// wakeLocked is called when something has been queued.
+	// wakeLocked is called when a frame has been queued.
 	wakeLocked()
 
-	// readyLocked reports whether something could be sent now.
+	// readyLocked reports whether a frame could be sent now.
 	readyLocked() bool
 
-	// endLocked is called once, when the Conn has begun to end and its queue
-	// holds what is to be sent before. The carrier stops receiving, says
-	// farewell, and sees to it that finish is called.
+	// endLocked is called once, when the Conn has begun to end. The frames that
+	// are still in its queue are to be sent. The carrier stops receiving, says
+	// farewell, and makes sure that finish is called.
 	endLocked()
 
-	// cut ends everything that goes on over the network. It may block.
+	// cut ends all reads and writes at once. It may block.
 	cut()
 
-	// linger waits until the farewell is said and heard, or cut is called.
+	// linger waits until the client has received the farewell, or cut is called.
 	linger(ending)
 }
 
-// An ending is how a connection ends.
+// An ending says why and how a connection ends.
 type ending struct {
-	reason string
-	code   int  // what a WebSocket's close frame says
-	flush  bool // send what is queued first
-	cut    bool // say nothing and wait for nothing
-	left   bool // the client has said goodbye: do not wait for it
+	reason     string
+	code       int  // of a WebSocket's close frame
+	flushes    bool // the queued frames are sent first
+	abrupt     bool // without a farewell, and without waiting for the client
+	clientLeft bool // the client has said goodbye and is not waited for
 }
 
 func newConn(s *Server, r *http.Request) *Conn {
-	return &Conn{server: s, id: rand.Text(), out: outbox{relief: coalesceStep}, header: s.opts.kept(r.Header), remote: r.RemoteAddr}
+	return &Conn{server: s, id: rand.Text(), out: outbox{threshold: coalesceStep}, header: s.opts.kept(r.Header), remote: r.RemoteAddr}
 }
 
-// open makes by carry the connection, and the heartbeat begin.
+// open makes by the carrier of the connection, and starts the heartbeat.
 func (c *Conn) open(by carrier) {
 	opts := c.server.opts
 	c.mu.Lock()
@@ -115,7 +115,8 @@ func (c *Conn) handshake(upgrades []string) engineio.Frame {
 	}.Frame()
 }
 
-// finish sees to the end of a connection from which nothing more is received.
+// finish ends a connection from which nothing more is received: it tells the
+// Receiver, waits for the farewell, and makes the server forget the connection.
 func (c *Conn) finish() {
 	c.mu.Lock()
 	end, by := c.end, c.carrier
@@ -127,8 +128,8 @@ func (c *Conn) finish() {
 	c.server.remove(c)
 }
 
-// ID returns the Engine.IO sid. Whoever knows it can act for the client, so it
-// must not be shown to other clients or logged.
+// ID returns the Engine.IO sid. It is a secret: with it, requests can be made in
+// the client's name. It must not be shown to other clients or logged.
 func (c *Conn) ID() string { return c.id }
 
 // Header returns the headers of the request that opened the connection, or
@@ -138,15 +139,16 @@ func (c *Conn) Header() http.Header { return c.header }
 // RemoteAddr returns the network address that the connection was opened from.
 func (c *Conn) RemoteAddr() string { return c.remote }
 
-// Send queues the frames behind those of earlier calls and does not wait: all
-// of them or, with an error, none. The frames' data is sent as it is and must
-// not be changed any more.
+// Send queues the frames behind those of earlier calls and does not wait. It
+// queues all of them or, if it returns an error, none. The frames' data is sent
+// as it is and must not be changed any more.
 //
-// Options.Coalesce is asked to make what waits smaller, now and then and before
-// more than QueueBytes would wait, and then Options.Shed to leave out what it may. If that is
-// not enough, Send cuts the connection off and returns [ErrSlowConsumer], unless nothing waits: else what is larger than QueueBytes
-// could never be sent, and its client would come back for it for ever. Once
-// the connection ends it returns [ErrClosed].
+// Now and then, and before more than QueueBytes would wait, Send makes the queue
+// smaller with Options.Coalesce, and then with Options.Shed. If that is not
+// enough it cuts the connection off and returns [ErrSlowConsumer]. An empty queue
+// takes frames of any size: if it did not, a frame larger than QueueBytes could
+// never be sent, and its client would reconnect for it for ever. Once the
+// connection ends, Send returns [ErrClosed].
 func (c *Conn) Send(frames ...engineio.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,7 +161,7 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 		fits = len(frames) == 0 || c.roomLocked(costs(frames))
 	}
 	if !fits {
-		c.shutLocked(ending{reason: ReasonSlowConsumer, cut: true})
+		c.shutLocked(ending{reason: ReasonSlowConsumer, abrupt: true})
 		return ErrSlowConsumer
 	}
 	c.out.push(frames...)
@@ -167,11 +169,11 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 	return nil
 }
 
-// roomLocked reports whether frames that cost size may wait, and makes room for
-// them if it can.
+// roomLocked reports whether frames that cost size may be queued, and makes room
+// for them if it can.
 func (c *Conn) roomLocked(size int) bool {
 	opts := &c.server.opts
-	if c.out.bytes == 0 || c.out.bytes+size <= min(c.out.relief, opts.QueueBytes) {
+	if c.out.bytes == 0 || c.out.bytes+size <= min(c.out.threshold, opts.QueueBytes) {
 		return true
 	}
 	if c.out.room(size, opts.QueueBytes, opts.Coalesce) {
@@ -184,8 +186,8 @@ func (c *Conn) roomLocked(size int) bool {
 	return c.out.bytes+size <= opts.QueueBytes
 }
 
-// TrySend queues the frames if they could be written at once, and else drops
-// all of them: what Socket.IO calls volatile.
+// TrySend queues the frames if they could be written at once, and drops all of
+// them if not. Socket.IO calls such messages volatile.
 func (c *Conn) TrySend(frames ...engineio.Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -195,7 +197,7 @@ func (c *Conn) TrySend(frames ...engineio.Frame) {
 	}
 }
 
-// enqueue queues a frame of the server's own, which no limit holds back.
+// enqueue queues a frame of the server's own, to which no limit applies.
 func (c *Conn) enqueue(f engineio.Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,12 +208,12 @@ func (c *Conn) enqueue(f engineio.Frame) {
 }
 
 // Close ends the connection for reason, or [ReasonForcedClose] if that is
-// empty. What was queued is sent first if that does not take longer than
-// CloseTimeout. Only the first call has an effect; the connection may also
-// have ended by itself before.
+// empty. The queued frames are sent first if that takes no longer than
+// CloseTimeout. Only the first call has an effect, and none has one if the
+// connection has ended by itself.
 func (c *Conn) Close(reason string) {
 	reason = cmp.Or(reason, ReasonForcedClose)
-	c.shut(ending{reason: reason, code: websocket.CloseNormalClosure, flush: true})
+	c.shut(ending{reason: reason, code: websocket.CloseNormalClosure, flushes: true})
 }
 
 // shut begins to end the connection, unless that has begun.
@@ -223,28 +225,29 @@ func (c *Conn) shut(e ending) {
 	}
 }
 
-// abort cuts the connection off, also if it is just ending in a nicer way.
+// abort cuts the connection off, even if it has begun to end and would say
+// farewell.
 func (c *Conn) abort(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.end.reason == "" {
-		c.shutLocked(ending{reason: reason, cut: true})
+		c.shutLocked(ending{reason: reason, abrupt: true})
 		return
 	}
 	c.out.drop()
-	c.end.cut = true
+	c.end.abrupt = true
 	c.cutLocked(0)
 }
 
-// shutLocked sets off everything that happens in the end: the carrier says
-// farewell and stops receiving, and when time is up the timer cuts it off.
+// shutLocked begins to end the connection: the carrier stops receiving and says
+// farewell, and the timer cuts it off, at once or after CloseTimeout.
 func (c *Conn) shutLocked(e ending) {
 	c.end = e
-	c.flushed = make(chan struct{})
-	if !e.flush {
+	c.farewellDone = make(chan struct{})
+	if !e.flushes {
 		c.out.drop()
 	}
-	if e.cut {
+	if e.abrupt {
 		c.cutLocked(0)
 	} else {
 		c.cutLocked(c.server.opts.CloseTimeout)
@@ -252,22 +255,23 @@ func (c *Conn) shutLocked(e ending) {
 	c.carrier.endLocked()
 }
 
-// cutLocked lets tick cut the carrier off after a while. The caller
-// does not, since closing TLS may block.
+// cutLocked makes tick cut the carrier off after a while. The caller does not do
+// it itself: it holds the mutex, and closing TLS may block.
 func (c *Conn) cutLocked(after time.Duration) {
 	c.cutoff = time.Now().Add(after)
 	c.timer.Reset(after)
 }
 
-// tick does what is due: a ping, the end of a client that did not answer one,
-// or the end of a connection that takes too long to end.
+// tick sends the ping that is due, ends a connection whose client did not answer
+// one, or cuts off a connection that takes too long to end.
 func (c *Conn) tick() {
 	if by := c.due(time.Now()); by != nil {
 		by.cut()
 	}
 }
 
-// due is tick but for cutting off the carrier, which it returns if that is due.
+// due does the work of tick, except that it returns the carrier that is to be
+// cut off.
 func (c *Conn) due(now time.Time) (cut carrier) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,9 +12,9 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// withCORS makes browsers let pages of the allowed origins see what next
-// answers, its refusals too, and answers their preflight requests. No other
-// request is stopped here, that is what verifyOrigin does.
+// withCORS lets pages of the allowed origins see the answers of next, refusals
+// too, and answers their preflight requests. It stops no other request:
+// verifyOrigin does that.
 func withCORS(opts Options, next http.Handler) http.Handler {
 	if len(opts.AllowedOrigins) == 0 {
 		return next
@@ -37,8 +37,8 @@ func withCORS(opts Options, next http.Handler) http.Handler {
 	return cors.New(rules).Handler(next)
 }
 
-// verifyOrigin keeps foreign pages from using the cookies that their visitors
-// have for this host (CVE-2019-13611).
+// verifyOrigin refuses requests of foreign pages, which could otherwise use the
+// cookies that their visitors have for this host (CVE-2019-13611).
 func (s *Server) verifyOrigin(r *http.Request) *engineio.Error {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -55,7 +55,7 @@ func (s *Server) verifyOrigin(r *http.Request) *engineio.Error {
 	return nil
 }
 
-// listed reports whether origin is one of those that are allowed.
+// listed reports whether origin is an allowed one.
 func listed(allowed []string, origin string) bool {
 	return slices.ContainsFunc(allowed, func(a string) bool {
 		return a == "*" || strings.EqualFold(a, origin)

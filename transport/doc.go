@@ -1,5 +1,5 @@
-// Package transport keeps the Engine.IO connections of the process: it takes
-// clients in over HTTP, watches that they live, and carries their messages.
+// Package transport keeps the Engine.IO connections of the process: it accepts
+// clients over HTTP, notices when they are gone, and carries their messages.
 //
 //	http.Request → [Server] → verify ┬ opens  → [Conn], carried by a WebSocket or by polling → [Options].Accept
 //	                                 └ has sid → poll, POST, or probe of a WebSocket to upgrade to
@@ -9,35 +9,37 @@
 //	                         └→ the GET that waits → one payload
 //
 // A Conn is one Engine.IO sid. Its carrier moves its packets: a socket, or
-// polling until that is upgraded to a socket. Queue, heartbeat, limits and ends
-// are the Conn's, so they are the same for both and an upgrade changes none.
+// polling until that is upgraded to a socket. Queue, heartbeat, limits and the
+// ways to end belong to the Conn: they are the same for both carriers, and an
+// upgrade does not change them.
 //
 // # Upgrade
 //
-// A polling client opens a WebSocket with its sid, has it probed, lets its
-// requests end, and says that it moves. What is queued by then leaves through
-// the WebSocket, what polls were answered with is not sent again, and messages
-// of a POST that goes on are received first: so nothing is lost, doubled or
-// reordered. Whatever else happens on that WebSocket ends it alone.
+// A polling client opens a WebSocket with its sid, probes it with a ping, waits
+// until its requests have ended, and then sends an upgrade packet. Frames that
+// are queued by then leave through the WebSocket. Frames that a poll was answered
+// with are not sent again. The messages of a POST that is under way are received
+// first. So no message is lost, doubled or reordered. If the client does anything
+// else on that WebSocket, the server closes the WebSocket and keeps the connection.
 //
 // # Goroutines
 //
-// An idle WebSocket has one goroutine, which waits on a small stack. When there
-// is something to be read another one replaces it, which also tells the
-// Receiver that it is over. A writer runs only while something is queued, and
-// timers only as [time.AfterFunc]. The HTTP handler returns once the
-// connection is open. Polling has no goroutines but those of the requests that
-// go on, and one that sees to the end.
+// An idle WebSocket has one goroutine, which waits on a small stack. When bytes
+// arrive, a reader replaces it; the reader also tells the Receiver when the
+// connection has ended. A writer runs only while frames are queued. Reader and
+// writer get a stack that is large enough for their work before they begin.
+// Timers are [time.AfterFunc]. The HTTP handler returns once the connection is
+// open. Polling has only the goroutines of its requests, and one that ends it.
 //
 // # Slow and hostile clients
 //
-// A Receiver that blocks stops the reading and delays the answer to a POST
-// (back-pressure), and that does not count as the client's silence. A client
-// that is behind has what waits for it made shorter with [Options].Coalesce. One
-// that does not read, or does not poll, is cut off when more than
-// [Options].QueueBytes wait for it, or when nothing has left for
-// [Options].WriteTimeout. The bytes of one message or body are kept in one
-// buffer however many fragments they come in, and none, however slowly it
-// comes, outlives the ping timeout: its sender cannot answer the ping before.
+// While a Receiver blocks, nothing more is read from its client, and the answer
+// to a POST is delayed (back-pressure). That time does not count as the client's
+// silence. The queue of a client that is behind is made shorter with
+// [Options].Coalesce. A client that does not read, or does not poll, is cut off
+// when more than [Options].QueueBytes wait for it, or when it has read nothing for
+// [Options].WriteTimeout. One message or body takes one buffer, however many
+// fragments it comes in. A message that comes too slowly ends its connection by
+// the ping timeout, since its sender cannot answer the ping before it is complete.
 // There are no more than [Options].MaxConns connections.
 package transport

@@ -15,9 +15,9 @@ import (
 // send the rest of its body.
 const refusedBodyTimeout = time.Second
 
-// verify decides whether r may open a connection, or may go on with one, which
-// it returns. The order of the checks is the reference implementation's, so
-// clients are told the same code when several things are wrong.
+// verify decides whether r is accepted. If r belongs to a connection, verify
+// returns that; if not, r may open one. The order of the checks is the reference
+// implementation's, so a request with several faults gets the same code.
 func (s *Server) verify(r *http.Request) (*polling, *engineio.Error) {
 	query := r.URL.Query()
 	transport := query.Get("transport")
@@ -45,14 +45,14 @@ func (s *Server) verify(r *http.Request) (*polling, *engineio.Error) {
 	return nil, nil
 }
 
-// verifySID finds the connection that a request belongs to. One that a
-// WebSocket carries has no other requests.
+// verifySID finds the connection that a request belongs to. A connection that a
+// WebSocket carries accepts no requests.
 func (s *Server) verifySID(sid string, matches bool) (*polling, *engineio.Error) {
 	c := s.find(sid)
 	if c == nil {
 		return nil, engineio.ErrUnknownSID
 	}
-	c.tick() // what is due is due, even if its timer is late
+	c.tick() // its timer may be late
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p, ok := c.carrier.(*polling)
@@ -65,7 +65,7 @@ func (s *Server) verifySID(sid string, matches bool) (*polling, *engineio.Error)
 	return nil, engineio.ErrBadRequest
 }
 
-// cookie returns the header that sets the cookie of c, if there is to be one.
+// cookie returns the header that sets the cookie of c, nil if there is none.
 func (s *Server) cookie(c *Conn) http.Header {
 	if s.opts.Cookie == nil {
 		return nil
@@ -79,8 +79,8 @@ func (s *Server) cookie(c *Conn) http.Header {
 	return http.Header{"Set-Cookie": {line}}
 }
 
-// refuse answers a request that is refused: with the error as JSON or, as no
-// WebSocket client shows that to anyone, with a bare 400.
+// refuse answers a request that is refused with the error as JSON. WebSocket
+// clients show that to nobody, so they get plain text and status 400.
 func refuse(w http.ResponseWriter, r *http.Request, refusal *engineio.Error) {
 	if r.ContentLength != 0 {
 		ignoreBody(w)
@@ -105,15 +105,15 @@ func refuse(w http.ResponseWriter, r *http.Request, refusal *engineio.Error) {
 	_, _ = w.Write(body)
 }
 
-// ignoreBody closes the connection after the answer, rather than read a body
-// that nobody wants.
+// ignoreBody closes the connection after the answer, so that the rest of the
+// body is not read.
 func ignoreBody(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedBodyTimeout))
 }
 
-// unavailable answers a request that would open something on a server that
-// cannot take it now.
+// unavailable answers a request that would open a connection or a WebSocket, when
+// the server is full or closes.
 func unavailable(w http.ResponseWriter, why error) {
 	w.Header().Set("Connection", "close")
 	http.Error(w, why.Error(), http.StatusServiceUnavailable)

@@ -3,24 +3,23 @@ package transport
 import "time"
 
 // A heartbeat knows when a client is to be pinged, and when it has been silent
-// for too long (Engine.IO protocol 4, "Heartbeat"). It is guarded by the
-// Conn's mutex and holds no timer: tick says when it wants to be called again.
-// Nothing but tick, and the pong that a ping asked for, moves the timer, so a
-// storm of packets costs nothing.
+// for too long (Engine.IO protocol 4, "Heartbeat"). It is guarded by the Conn's
+// mutex. It holds no timer: tick returns when to call it again. Only tick and the
+// pong that answers a ping change the timer, so that a flood of packets does not.
 //
 // Only time in which the server reads counts as the client's silence.
 type heartbeat struct {
 	interval, timeout time.Duration
 
-	due       time.Time // of the next ping or, while awaiting, of the end
+	due       time.Time // time of the next ping or, while awaiting a pong, of the end
 	awaiting  bool      // a ping has not been answered
 	prolonged bool      // another packet has come since that ping
 
-	receiving time.Time // since when reading has been held up, zero if it is not
-	overdue   bool      // due passed while it was; whoever reads on sets the timer
+	blockedSince time.Time // when the Receiver got its message, zero if it has none
+	overdue      bool      // due has passed meanwhile, and resume sets the timer
 }
 
-// A beatAction is what is to be done on a tick.
+// A beatAction is the action that a tick asks for.
 type beatAction int
 
 const (
@@ -31,8 +30,8 @@ const (
 
 func (h *heartbeat) start(now time.Time) { h.due = now.Add(h.interval) }
 
-// tick says what is due now, and after what time to call it again; zero means
-// that resume will say so.
+// tick returns the action that is due now, and after what time to call it again.
+// Zero means that resume will return that time.
 func (h *heartbeat) tick(now time.Time) (action beatAction, wait time.Duration) {
 	switch {
 	case now.Before(h.due): // moved since the timer was set
@@ -40,19 +39,19 @@ func (h *heartbeat) tick(now time.Time) (action beatAction, wait time.Duration) 
 	case !h.awaiting:
 		h.awaiting, h.prolonged = true, false
 		h.due = h.due.Add(h.timeout)
-		if !h.receiving.IsZero() {
-			h.receiving = now // what was held up before the ping does not matter
+		if !h.blockedSince.IsZero() {
+			h.blockedSince = now // only the time since the ping prolongs its timeout
 		}
 		return beatPing, max(h.due.Sub(now), 1)
-	case !h.receiving.IsZero():
+	case !h.blockedSince.IsZero():
 		h.overdue = true
 		return beatNothing, 0
 	}
 	return beatDead, 0
 }
 
-// pong takes a pong. It reports after what time to call tick; zero means that
-// the pong answers no ping and changes nothing.
+// pong notes a pong. It returns after what time to call tick. Zero means that the
+// pong answers no ping and changes nothing.
 func (h *heartbeat) pong(now time.Time) (wait time.Duration) {
 	if !h.awaiting {
 		return 0
@@ -62,8 +61,9 @@ func (h *heartbeat) pong(now time.Time) (wait time.Duration) {
 	return h.interval
 }
 
-// packet takes any other packet. The first one after a ping shows that the
-// client lives, though its pong may be stuck behind what it sends.
+// packet notes any other packet. The first one after a ping shows that the client
+// is there, and prolongs the timeout once: its pong may be queued behind a large
+// message.
 func (h *heartbeat) packet(now time.Time) {
 	if h.awaiting && !h.prolonged {
 		h.prolonged = true
@@ -71,16 +71,17 @@ func (h *heartbeat) packet(now time.Time) {
 	}
 }
 
-// suspend notes that nothing is read from now on.
-func (h *heartbeat) suspend(now time.Time) { h.receiving = now }
+// suspend notes that a Receiver has a message, and nothing is read until it
+// returns.
+func (h *heartbeat) suspend(now time.Time) { h.blockedSince = now }
 
-// resume notes that reading goes on. It reports after what time to call tick;
-// zero means that the timer is set.
+// resume notes that reading goes on. It returns after what time to call tick.
+// Zero means that the timer is set already.
 func (h *heartbeat) resume(now time.Time) (wait time.Duration) {
 	if h.awaiting {
-		h.due = h.due.Add(now.Sub(h.receiving))
+		h.due = h.due.Add(now.Sub(h.blockedSince))
 	}
-	h.receiving = time.Time{}
+	h.blockedSince = time.Time{}
 	if !h.overdue {
 		return 0
 	}

@@ -10,15 +10,14 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// The transports of [Options].Transports, by the names with which clients ask
-// for them.
+// The transports of [Options].Transports, named as in clients' requests.
 const (
 	TransportPolling   = "polling"
 	TransportWebSocket = "websocket"
 )
 
-// The defaults of [Options]. Those that clients can notice are the reference
-// implementation's.
+// The defaults of [Options]. Those that clients can notice are as in the reference
+// implementation.
 const (
 	DefaultPingInterval      = 25 * time.Second
 	DefaultPingTimeout       = 20 * time.Second
@@ -34,11 +33,11 @@ const (
 
 // Options configure a [Server]. The zero value is ready to use: it accepts
 // same-origin browsers and all other programs, by polling and by WebSocket,
-// and drops what they send.
+// and drops their messages.
 type Options struct {
 	// Accept is called once for each connection that has been opened, before
-	// anything is read from it, and returns who receives what it sends. It
-	// may call the Conn's methods. Nil drops everything.
+	// anything is read from it, and returns the Receiver of its messages. It
+	// may call the Conn's methods. Nil drops all messages.
 	Accept func(*Conn) Receiver
 
 	// AllowRequest decides whether a request that would open a connection may
@@ -47,9 +46,9 @@ type Options struct {
 	// allows all.
 	AllowRequest func(*http.Request) error
 
-	// Refused is called for each request that does not get through the
-	// handshake or names no connection, by many goroutines at once: what the
-	// reference implementation calls connection_error. Nil is not called.
+	// Refused is called for each request that fails the handshake or names no
+	// connection, by many goroutines at once. The reference implementation has
+	// an event connection_error for it. It may be nil.
 	Refused func(*http.Request, *engineio.Error)
 
 	// Transports are the transports that clients may use. Nil means
@@ -68,9 +67,8 @@ type Options struct {
 	// DefaultPingTimeout.
 	PingTimeout time.Duration
 
-	// MaxConns is the number of connections that may be open at once; past it
-	// clients are answered with status 503 and come back later. Zero means
-	// DefaultMaxConns.
+	// MaxConns is the number of connections that may be open at once. Further
+	// clients get status 503, and retry later. Zero means DefaultMaxConns.
 	MaxConns int
 
 	// MaxPayload is the number of bytes in one message of a client, and in
@@ -78,27 +76,27 @@ type Options struct {
 	MaxPayload int
 
 	// MaxPayloadPackets is the number of packets in the body of one POST.
-	// Zero means DefaultMaxPayloadPackets: the official client puts all that
-	// waits in one body, however much that is.
+	// Zero means DefaultMaxPayloadPackets. That is a large number because the
+	// official client puts all its queued packets into one body.
 	MaxPayloadPackets int
 
-	// QueueBytes is how much may wait to be sent to one client, see
-	// [Conn.Send]. Zero means DefaultQueueBytes.
+	// QueueBytes is the number of bytes that may wait to be sent to one client,
+	// see [Conn.Send]. Zero means DefaultQueueBytes.
 	QueueBytes int
 
-	// Coalesce returns frames that say the same as those that wait for a slow
-	// client in fewer bytes, if it can. It is called a few times for each frame
-	// at most, with the Conn locked: it must not call the Conn's methods, nor
-	// change the frames or keep the slice. Nil leaves everything as it is.
+	// Coalesce replaces frames that wait for a slow client by frames that say the
+	// same in fewer bytes, if it can. It is called a few times for each frame at
+	// most. The Conn is locked meanwhile: Coalesce must not call its methods, and
+	// must not change the frames or keep the slice. Nil coalesces nothing.
 	Coalesce func([]engineio.Frame) []engineio.Frame
 
-	// Shed returns the frames without those that a client which is behind can do
-	// without. It is called where what Coalesce returns would still take more
-	// than QueueBytes, under the same conditions. Nil keeps all.
+	// Shed removes the frames that a client which is behind does not need, and
+	// returns the others. It is called if more than QueueBytes would wait even
+	// after Coalesce, under the same conditions. Nil removes none.
 	Shed func([]engineio.Frame) []engineio.Frame
 
-	// WriteTimeout is how long a client may take to read anything of what is
-	// being written to it. Zero means DefaultWriteTimeout.
+	// WriteTimeout is how long a client may read nothing while bytes are being
+	// written to it. Zero means DefaultWriteTimeout.
 	WriteTimeout time.Duration
 
 	// UpgradeTimeout is how long a client may take to move from polling to a
@@ -106,8 +104,8 @@ type Options struct {
 	UpgradeTimeout time.Duration
 
 	// CloseTimeout is how long a connection that is being closed may take to
-	// send what is queued and to say goodbye; where no poll waits, also how
-	// long the next one is waited for. Zero means DefaultCloseTimeout.
+	// send its queue and say goodbye. That includes waiting for a poll if there
+	// is none. Zero means DefaultCloseTimeout.
 	CloseTimeout time.Duration
 
 	// AllowedOrigins are the origins, such as "https://example.com", whose
@@ -118,37 +116,36 @@ type Options struct {
 	// CORS says what the pages of AllowedOrigins may do in polling requests.
 	CORS CORS
 
-	// Cookie is set, with the connection's sid as its value, by the answer
-	// that opens a connection: load balancers may look for it, the server
-	// does not. [NewCookie] returns the usual one. Nil sets none.
+	// Cookie is set by the answer that opens a connection. Its value becomes the
+	// connection's sid. It is for load balancers; the server does not read it.
+	// [NewCookie] returns the usual one. Nil sets none.
 	Cookie *http.Cookie
 
-	// KeepHeaders are the names of the headers that [Conn.Header] returns; the
-	// others of a browser cost each connection about a kilobyte for life. Nil
-	// keeps all.
+	// KeepHeaders are the names of the headers that [Conn.Header] returns. Nil
+	// keeps all, which takes about a kilobyte for each connection of a browser.
 	KeepHeaders []string
 
 	// CompressAbove is the number of bytes above which the answer to a poll
 	// is compressed for clients that accept gzip or deflate. Zero means
-	// DefaultCompressAbove, less than zero never.
+	// DefaultCompressAbove. A negative number means never.
 	CompressAbove int
 
 	// PerMessageDeflate lets clients negotiate the compression of WebSocket
 	// messages (RFC 7692), without context takeover. Messages up to
-	// DefaultCompressAbove are not compressed. Each one that is costs several
-	// times the processor time of one that is not.
+	// DefaultCompressAbove are not compressed. Compressing a message costs several
+	// times the processor time of sending it as it is.
 	PerMessageDeflate bool
 
 	// Logger receives the server's records. Nil discards them.
 	Logger *slog.Logger
 }
 
-// CORS is what browsers are told about requests of other origins' pages, see
-// [Options].AllowedOrigins. Without allowed origins they are told nothing, and
-// let such pages see nothing.
+// CORS tells browsers what pages of other origins may do, see
+// [Options].AllowedOrigins. Without allowed origins browsers are told nothing, and
+// hide all answers from such pages.
 type CORS struct {
 	// Credentials lets pages make requests with cookies. It has no effect on
-	// those that only "*" allows: browsers refuse that.
+	// origins that only "*" allows, since browsers refuse that.
 	Credentials bool
 
 	// AllowedHeaders are the request headers that pages may set. Nil means
@@ -156,7 +153,7 @@ type CORS struct {
 	AllowedHeaders []string
 
 	// ExposedHeaders are the headers of answers that pages may see besides
-	// those that all may.
+	// those that browsers always show.
 	ExposedHeaders []string
 
 	// MaxAge is how long a browser may remember all this, in whole seconds.
@@ -164,9 +161,9 @@ type CORS struct {
 	MaxAge time.Duration
 }
 
-// NewCookie returns the cookie that the reference implementation sets if it
-// is told to: it is called "io", and scripts and foreign pages' requests
-// cannot use it. What is changed in it must keep it valid, see
+// NewCookie returns the cookie that the reference implementation sets if its
+// option cookie is on. It is called "io", is hidden from scripts, and is not sent with
+// requests of foreign pages. It may be changed but must stay valid, see
 // [http.Cookie.Valid]: an invalid cookie is not set.
 func NewCookie() *http.Cookie {
 	return &http.Cookie{Name: "io", Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}

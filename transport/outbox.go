@@ -3,21 +3,21 @@ package transport
 import "parlor/protocol/engineio"
 
 const (
-	// frameOverhead is what a queued frame costs besides its data, so that
-	// empty frames cannot pile up for free.
+	// frameOverhead is the cost of a queued frame besides its data, so that
+	// empty frames are not free.
 	frameOverhead = 32
 
 	// outboxSpare is how many places an empty queue keeps.
 	outboxSpare = 8
 
-	// coalesceStep is how many bytes are coalesced at a time. To wait until the
-	// budget is spent would be cheaper by little, and would hold everyone up
-	// when a thousand clients, all sent the same, come to that point at once.
+	// coalesceStep is the number of bytes after which a queue is coalesced again.
+	// Coalescing only full queues would save little. It would also delay
+	// everyone when a thousand members of one room fill their queues at once.
 	coalesceStep = 8 << 10
 
-	// fullAfterCoalescing is the part of the budget that a queue may take once
-	// all of it was coalesced. The rest has to fill up before that is done
-	// again, so its cost stays linear in what is sent.
+	// fullAfterCoalescing is the part of the budget that a queue may take after
+	// all of it was coalesced. The rest has to fill up before all is coalesced
+	// again, so the cost of coalescing stays linear in the bytes that are sent.
 	fullAfterCoalescing = 3. / 4
 )
 
@@ -31,17 +31,17 @@ func costs(frames []engineio.Frame) (sum int) {
 	return sum
 }
 
-// An outbox is what waits to be written to one client, in order. It is guarded
-// by the Conn's mutex.
+// An outbox is the queue of frames to one client. It is guarded by the Conn's
+// mutex.
 type outbox struct {
 	frames []engineio.Frame
-	next   int // the first of frames that was not popped
+	next   int // index of the first frame that was not popped
 	bytes  int // cost of the frames that wait or are being written
 
-	popped int // part of bytes: cost of the frame that was popped last
+	poppedCost int // of the frame that was popped last, part of bytes
 
-	coalesced int // the frames before this one were
-	relief    int // more bytes than these have to be coalesced first
+	coalescedEnd int // index behind the frames that were coalesced
+	threshold    int // of bytes, above which the queue is coalesced before it grows
 }
 
 func (o *outbox) push(frames ...engineio.Frame) {
@@ -54,8 +54,8 @@ func (o *outbox) push(frames ...engineio.Frame) {
 	o.frames = append(o.frames, frames...)
 }
 
-// shift makes the places of popped frames free again, if that is worth it: a
-// queue that is never empty would grow for ever.
+// shift frees the places of popped frames, if they are more than half. Without
+// it a queue that is never empty would grow for ever.
 func (o *outbox) shift() {
 	if o.next <= len(o.frames)/2 {
 		return
@@ -63,36 +63,36 @@ func (o *outbox) shift() {
 	n := copy(o.frames, o.frames[o.next:])
 	clear(o.frames[n:])
 	o.frames = o.frames[:n]
-	o.coalesced = max(o.coalesced-o.next, 0)
+	o.coalescedEnd = max(o.coalescedEnd-o.next, 0)
 	o.next = 0
 }
 
-// pop returns the frame that is to be written next. It takes the one that it
-// returned before as written.
+// pop returns the frame that is to be written next. The frame that the call
+// before returned counts as written.
 func (o *outbox) pop() (f engineio.Frame, ok bool) {
-	o.bytes -= o.popped
-	o.popped = 0
+	o.bytes -= o.poppedCost
+	o.poppedCost = 0
 	if o.empty() {
 		o.rewind()
 		return f, false
 	}
 	f = o.frames[o.next]
-	o.frames[o.next] = engineio.Frame{} // others may keep its data alive, this queue does not
+	o.frames[o.next] = engineio.Frame{} // this queue does not keep its data alive
 	o.next++
-	o.popped = cost(f)
+	o.poppedCost = cost(f)
 	return f, true
 }
 
-// rewind makes an empty queue ready for more, and small.
+// rewind resets an empty queue, and frees its array if that has become large.
 func (o *outbox) rewind() {
-	o.frames, o.next, o.coalesced, o.relief = o.frames[:0], 0, 0, coalesceStep
+	o.frames, o.next, o.coalescedEnd, o.threshold = o.frames[:0], 0, 0, coalesceStep
 	if cap(o.frames) > outboxSpare {
 		o.frames = nil
 	}
 }
 
-// take returns all frames that wait, and what they cost. That remains part of
-// bytes until written is called.
+// take removes and returns all frames of the queue, and their cost. The cost
+// remains part of bytes until written is called.
 func (o *outbox) take() (frames []engineio.Frame, cost int) {
 	frames, cost = o.frames[o.next:], o.waiting()
 	o.frames = nil
@@ -100,29 +100,27 @@ func (o *outbox) take() (frames []engineio.Frame, cost int) {
 	return frames, cost
 }
 
-// written tells that frames of this cost, which were taken, do not wait any
-// more.
+// written notes that frames of this cost, which were taken, are written.
 func (o *outbox) written(cost int) { o.bytes -= cost }
 
-// room reports whether frames of this cost may wait behind the others without
-// taking more than limit. To make room it coalesces with f, if there is one,
-// what was pushed since the last time and, where that is not enough, all.
+// room reports whether frames of this cost fit into the queue, which may cost
+// limit. To make room it coalesces with f, unless that is nil, the frames that
+// were pushed since the last time and, if that is not enough, all.
 func (o *outbox) room(cost, limit int, f func([]engineio.Frame) []engineio.Frame) bool {
 	if f == nil {
 		return o.bytes+cost <= limit
 	}
-	o.coalesce(f, max(o.coalesced, o.next))
+	o.coalesce(f, max(o.coalescedEnd, o.next))
 	full := o.bytes+cost > limit
 	if full {
 		o.coalesce(f, o.next)
 		limit = int(fullAfterCoalescing * float64(limit))
 	}
-	o.relief = o.bytes + coalesceStep
+	o.threshold = o.bytes + coalesceStep
 	return o.bytes+cost <= limit
 }
 
-// coalesce replaces the frames that wait, beginning with the one at from, by
-// what f makes of them.
+// coalesce replaces the frames from index from on by what f returns for them.
 func (o *outbox) coalesce(f func([]engineio.Frame) []engineio.Frame, from int) {
 	tail := o.frames[from:]
 	for _, frame := range tail {
@@ -133,7 +131,7 @@ func (o *outbox) coalesce(f func([]engineio.Frame) []engineio.Frame, from int) {
 		o.bytes += cost(frame)
 	}
 	o.frames = append(o.frames[:from], fewer...)
-	o.coalesced = len(o.frames)
+	o.coalescedEnd = len(o.frames)
 	clear(tail[min(len(fewer), len(tail)):])
 }
 

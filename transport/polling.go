@@ -7,9 +7,9 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// polling carries a Conn over HTTP requests: one GET at a time waits for what
-// is queued, one POST at a time brings what the client sends. Between requests
-// it has no goroutine.
+// polling carries a Conn over HTTP requests: one GET at a time waits for queued
+// frames, and one POST at a time brings the client's packets. Between requests it
+// has no goroutine.
 //
 // Its fields are guarded by the Conn's mutex.
 type polling struct {
@@ -18,17 +18,17 @@ type polling struct {
 	started bool // the Conn has a Receiver
 	gone    bool // no request is accepted any more
 
-	waiting  chan struct{}            // of the GET that waits, closed when its turn to answer comes
-	sending  bool                     // a GET's turn has come and is not over
-	writer   *http.ResponseController // of that GET once it writes
-	unpolled bool                     // no GET waited as the connection began to end
+	waitingGet chan struct{}            // closed when that GET's turn comes, nil if none waits
+	answering  bool                     // a GET's turn has come and is not over
+	writer     *http.ResponseController // of that GET while it writes
+	unpolled   bool                     // no GET waited when the connection began to end
 
-	posting chan struct{}            // of the POST that goes on, closed at its end
-	body    *http.ResponseController // of that POST while its body is read
+	currentPost chan struct{}            // closed when that POST ends, nil if there is none
+	body        *http.ResponseController // of that POST while its body is read
 
-	claimed bool    // a WebSocket is being opened to take over, or has
+	claimed bool    // a WebSocket takes over, or has taken over
 	probe   *socket // that WebSocket
-	probed  bool    // the probe was answered: polls must end, so that the client can go on
+	probed  bool    // the probe was answered: GETs end at once, so that the client can go on
 }
 
 // openPolling opens a connection, and answers with the open packet alone.
@@ -45,11 +45,11 @@ func (s *Server) openPolling(w http.ResponseWriter, r *http.Request) {
 	for name, values := range s.cookie(c) {
 		w.Header()[name] = values
 	}
-	_ = open.write(w, r) // who does not get it does not know the sid either
+	_ = open.write(w, r) // a client that does not get it does not know the sid: the connection times out
 }
 
-// start makes the end of the connection, if it has not begun before, tell the
-// Receiver.
+// start lets run tell the Receiver when the connection ends. If the end has begun
+// before, start does so now.
 func (p *polling) start() {
 	p.conn.mu.Lock()
 	defer p.conn.mu.Unlock()
@@ -59,13 +59,13 @@ func (p *polling) start() {
 	}
 }
 
-// run sees to the end of a connection that has begun to end.
+// run finishes a connection that has begun to end, after the current POST.
 func (p *polling) run() {
 	p.posted()
 	p.conn.finish()
 }
 
-// serve answers a request of the client's.
+// serve answers a request of the client.
 func (p *polling) serve(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet:
@@ -77,7 +77,7 @@ func (p *polling) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// get answers a GET as soon as there is something to answer.
+// get answers a GET as soon as a frame is queued.
 func (p *polling) get(w http.ResponseWriter, r *http.Request) {
 	turn, refusal := p.enter()
 	if refusal != nil {
@@ -85,7 +85,7 @@ func (p *polling) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Time{}) // the HTTP server's is not for how long an answer takes
+	_ = rc.SetReadDeadline(time.Time{}) // the HTTP server's own would end a long poll
 	select {
 	case <-turn:
 	case <-r.Context().Done():
@@ -97,7 +97,7 @@ func (p *polling) get(w http.ResponseWriter, r *http.Request) {
 	p.answered(a, a.write(w, r))
 }
 
-// enter makes a GET the one that waits. Two at once are the end of the
+// enter makes a GET the one that waits. A second GET at the same time ends the
 // connection.
 func (p *polling) enter() (turn <-chan struct{}, refusal *engineio.Error) {
 	c := p.conn
@@ -106,17 +106,17 @@ func (p *polling) enter() (turn <-chan struct{}, refusal *engineio.Error) {
 	if refusal := p.refusalLocked(); refusal != nil {
 		return nil, refusal
 	}
-	if p.waiting != nil {
+	if p.waitingGet != nil {
 		p.violatedLocked()
 		return nil, engineio.ErrBadRequest
 	}
 	waiting := make(chan struct{})
-	p.waiting = waiting
+	p.waitingGet = waiting
 	p.wakeLocked()
 	return waiting, nil
 }
 
-// refusalLocked returns why no request is accepted, if none is.
+// refusalLocked returns the reason if no request is accepted, else nil.
 func (p *polling) refusalLocked() *engineio.Error {
 	switch {
 	case p.conn.carrier != p:
@@ -134,26 +134,26 @@ func (p *polling) violatedLocked() {
 	}
 }
 
-// leave is called when the client has cut its GET, which ends the connection.
-// It reports false if the GET's turn has come meanwhile.
+// leave is called when the client has broken off its GET, and ends the
+// connection. It reports false if the GET's turn has come meanwhile.
 func (p *polling) leave(turn <-chan struct{}) bool {
 	c := p.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.waiting == nil || p.waiting != turn {
+	if p.waitingGet == nil || p.waitingGet != turn {
 		return false
 	}
-	p.waiting = nil
+	p.waitingGet = nil
 	switch {
 	case c.end.reason != "":
 		p.saidLocked()
 	case c.carrier == p:
-		c.shutLocked(ending{reason: ReasonTransportError, cut: true})
+		c.shutLocked(ending{reason: ReasonTransportError, abrupt: true})
 	}
 	return true
 }
 
-// answer returns what the GET whose turn it is has to answer.
+// answer returns the answer of the GET whose turn it is.
 func (p *polling) answer(w http.ResponseWriter) *answer {
 	a := p.turn(w)
 	c := p.conn
@@ -161,7 +161,7 @@ func (p *polling) answer(w http.ResponseWriter) *answer {
 	defer c.mu.Unlock()
 	p.writer = a.control
 	switch {
-	case c.carrier != p: // what is queued is not for this client's polls any more
+	case c.carrier != p: // the queue leaves through a WebSocket now
 	case c.end.reason != "":
 		a.last = true
 		p.farewellLocked(a)
@@ -174,9 +174,9 @@ func (p *polling) answer(w http.ResponseWriter) *answer {
 	return a
 }
 
-// farewellLocked makes a the last answer: what is queued, and a close packet
-// unless it is the client that has sent one. Where no GET waited as the end
-// began, the close packet is not alone, as in the reference implementation.
+// farewellLocked makes a the last answer: the queued frames, and then a close
+// packet unless the client has sent one. If no GET waited when the end began, the
+// close packet never comes alone, as in the reference implementation.
 func (p *polling) farewellLocked(a *answer) {
 	c := p.conn
 	p.gone = true
@@ -190,56 +190,55 @@ func (p *polling) farewellLocked(a *answer) {
 	a.frames = append(a.frames, closeFrame)
 }
 
-// answered ends a GET's turn, with the error of writing its answer.
+// answered ends a GET's turn. err is the error of writing its answer.
 func (p *polling) answered(a *answer, err error) {
 	c := p.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.out.written(a.cost)
-	p.sending, p.writer = false, nil
+	p.answering, p.writer = false, nil
 	switch {
 	case a.last:
 		p.saidLocked()
 	case err != nil && c.end.reason == "" && c.carrier == p:
-		c.shutLocked(ending{reason: ReasonTransportError, cut: true})
+		c.shutLocked(ending{reason: ReasonTransportError, abrupt: true})
 	}
 	p.wakeLocked()
 }
 
-// wakeLocked gives the GET that waits its turn if there is something to
-// answer. What another one is still writing counts as queued, so the next one
-// has to wait for it, which also keeps a client that does not read from
-// getting more than its share of memory.
+// wakeLocked gives the waiting GET its turn if there are frames for it. Frames
+// that another GET is still writing count as queued, so the next GET waits until
+// they are written. This also limits the memory of a client that does not read.
 func (p *polling) wakeLocked() {
 	c := p.conn
-	if p.waiting == nil || p.sending {
+	if p.waitingGet == nil || p.answering {
 		return
 	}
 	if c.out.empty() && !p.probed && c.end.reason == "" && c.carrier == p {
 		return
 	}
-	close(p.waiting)
-	p.waiting, p.sending = nil, true
+	close(p.waitingGet)
+	p.waitingGet, p.answering = nil, true
 }
 
 // readyLocked implements [carrier].
-func (p *polling) readyLocked() bool { return p.waiting != nil && !p.sending }
+func (p *polling) readyLocked() bool { return p.waitingGet != nil && !p.answering }
 
-// endLocked implements [carrier]. Only an ending that flushes waits for
-// another GET if none waits now.
+// endLocked implements [carrier]. If no GET waits now, only an ending that
+// flushes waits for the next one.
 func (p *polling) endLocked() {
 	c := p.conn
-	p.unpolled = p.waiting == nil
+	p.unpolled = p.waitingGet == nil
 	if p.body != nil {
 		_ = p.body.SetReadDeadline(past)
 	}
 	if p.probe != nil {
 		_ = p.probe.wire.SetReadDeadline(past)
 	}
-	if p.waiting != nil || !c.end.flush {
+	if p.waitingGet != nil || !c.end.flushes {
 		p.gone = true
 	}
-	if p.waiting == nil && !c.end.flush {
+	if p.waitingGet == nil && !c.end.flushes {
 		p.saidLocked()
 	}
 	p.wakeLocked()
@@ -260,13 +259,13 @@ func (p *polling) cut() {
 }
 
 // linger implements [carrier].
-func (p *polling) linger(ending) { <-p.conn.flushed }
+func (p *polling) linger(ending) { <-p.conn.farewellDone }
 
-// saidLocked notes that nothing more will be said to the client.
+// saidLocked notes that nothing more will be sent to the client.
 func (p *polling) saidLocked() {
 	select {
-	case <-p.conn.flushed:
+	case <-p.conn.farewellDone:
 	default:
-		close(p.conn.flushed)
+		close(p.conn.farewellDone)
 	}
 }

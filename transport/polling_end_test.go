@@ -56,7 +56,7 @@ func TestPingTimeoutAnswersThePoll(t *testing.T) {
 func (s *site) size() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns) + s.Server.open + s.moving
+	return len(s.conns) + s.openCount + s.moveCount
 }
 
 // TestCloseOfPoller closes connections whose client polls, or is between two

@@ -12,8 +12,8 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// post takes a POST: the packets in its body, in order. It answers when they
-// have been received, so that a busy Receiver holds its client up.
+// post receives the packets in the body of a POST, in order, and then answers: a
+// busy Receiver slows its client down.
 func (p *polling) post(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	if refusal := p.enterPost(control); refusal != nil {
@@ -39,7 +39,7 @@ func (p *polling) post(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// enterPost makes a POST the one that goes on. Two at once are the end of the
+// enterPost makes a POST the current one. A second POST at the same time ends the
 // connection.
 func (p *polling) enterPost(control *http.ResponseController) *engineio.Error {
 	c := p.conn
@@ -48,27 +48,27 @@ func (p *polling) enterPost(control *http.ResponseController) *engineio.Error {
 	if refusal := p.refusalLocked(); refusal != nil {
 		return refusal
 	}
-	if p.posting != nil {
+	if p.currentPost != nil {
 		p.violatedLocked()
 		return engineio.ErrBadRequest
 	}
-	p.posting, p.body = make(chan struct{}), control
+	p.currentPost, p.body = make(chan struct{}), control
 	return nil
 }
 
-// leavePost ends the POST that goes on.
+// leavePost notes that the current POST has ended.
 func (p *polling) leavePost() {
 	p.conn.mu.Lock()
 	defer p.conn.mu.Unlock()
-	close(p.posting)
-	p.posting, p.body = nil, nil
+	close(p.currentPost)
+	p.currentPost, p.body = nil, nil
 }
 
-// posted waits until no POST goes on.
+// posted waits until there is no current POST.
 func (p *polling) posted() {
 	for {
 		p.conn.mu.Lock()
-		posting := p.posting
+		posting := p.currentPost
 		p.conn.mu.Unlock()
 		if posting == nil {
 			return
@@ -77,12 +77,12 @@ func (p *polling) posted() {
 	}
 }
 
-// receive reads the body and hands on what is in it. It returns how the
-// connection has to end, if it has to, and an error if the body is to be
-// refused. One that is too long costs nothing but itself.
+// receive reads the body and handles its packets. It returns an ending if the
+// connection has to end, and an error if the body is refused. A body that is too
+// long is refused and does not end the connection.
 func (p *polling) receive(w http.ResponseWriter, r *http.Request) (ending, error) {
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "application/octet-stream" {
-		return ending{reason: ReasonTransportError}, engineio.ErrBadRequest // that was protocol 3
+		return ending{reason: ReasonTransportError}, engineio.ErrBadRequest // binary bodies belong to protocol 3
 	}
 	buf := buffers.Get().(*bytes.Buffer)
 	defer spare(buf)
@@ -96,7 +96,7 @@ func (p *polling) receive(w http.ResponseWriter, r *http.Request) (ending, error
 		if err != nil {
 			return ending{reason: ReasonParseError}, err
 		}
-		if !packet.Binary { // else the data is a copy already
+		if !packet.Binary { // the data of a binary packet is a copy already
 			packet.Data = bytes.Clone(packet.Data)
 		}
 		end, over := p.conn.handle(packet)
@@ -131,7 +131,7 @@ func pollHeader(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Set("Cache-Control", "no-store")
-	// Old Internet Explorers take some messages for an attack.
+	// Old versions of Internet Explorer take some messages for an attack.
 	if agent := r.UserAgent(); strings.Contains(agent, ";MSIE") || strings.Contains(agent, "Trident/") {
 		h.Set("X-XSS-Protection", "0")
 	}

@@ -14,10 +14,10 @@ import (
 // spareBuffer is the size up to which a message's buffer is used again.
 const spareBuffer = 64 << 10
 
-// buffers hold messages while they arrive, so that an idle connection does not.
+// buffers hold messages while they arrive. An idle connection has none.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// spare keeps a buffer that is not used any more, unless it has become large.
+// spare keeps a buffer for the next message, unless it has become large.
 func spare(buf *bytes.Buffer) {
 	if buf.Cap() <= spareBuffer {
 		buf.Reset()
@@ -25,8 +25,8 @@ func spare(buf *bytes.Buffer) {
 	}
 }
 
-// read hands on what the client has sent, until nothing more of that is known.
-// It reports over if nothing may follow.
+// read handles the packets that have arrived, and returns when its buffer is
+// empty. It reports over if the connection has to end.
 func (s *socket) read() (end ending, over bool) {
 	for {
 		p, err := s.readPacket()
@@ -65,13 +65,13 @@ func (s *socket) readPacket() (engineio.Packet, error) {
 	return p, err
 }
 
-// failed returns the ending that follows from an error of readPacket. Where the
-// connection is ending already it does not matter.
+// failed returns the ending that an error of readPacket leads to. It has no
+// effect if the connection is ending already.
 func (s *socket) failed(err error) ending {
 	var goodbye *websocket.CloseError
 	switch {
 	case errors.As(err, &goodbye) && goodbye.Code != websocket.CloseAbnormalClosure:
-		return ending{reason: ReasonTransportClose, code: goodbye.Code, left: true}
+		return ending{reason: ReasonTransportClose, code: goodbye.Code, clientLeft: true}
 	case errors.Is(err, websocket.ErrReadLimit):
 		return ending{reason: ReasonTransportError, code: websocket.CloseMessageTooBig}
 	case errors.Is(err, engineio.ErrUnknownType):
@@ -79,7 +79,7 @@ func (s *socket) failed(err error) ending {
 	case errors.Is(err, engineio.ErrEncoding):
 		return ending{reason: ReasonTransportError, code: websocket.CloseInvalidFramePayloadData}
 	case s.wire.readErr != nil:
-		return ending{reason: ReasonTransportClose, cut: true}
+		return ending{reason: ReasonTransportClose, abrupt: true}
 	}
 	return ending{reason: ReasonTransportError, code: websocket.CloseProtocolError}
 }

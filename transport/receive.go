@@ -9,16 +9,16 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// A Receiver takes what one client sends.
+// A Receiver receives the messages of one client.
 type Receiver interface {
-	// Receive takes the next message, which it owns. It is called by one
-	// goroutine at a time. While it blocks nothing more is read from the
-	// client. If it panics the connection ends.
+	// Receive receives the next message, which it may keep and change. It is
+	// called by one goroutine at a time. While it blocks, nothing more is read
+	// from the client. If it panics, the connection ends.
 	Receive(m engineio.Message)
 
 	// Closed is called once, after the last Receive has returned, with the
-	// reason why the connection ended: one of the Reason constants, or what
-	// was passed to [Conn.Close].
+	// reason why the connection ended: one of the Reason constants, or the
+	// reason that was passed to [Conn.Close].
 	Closed(reason string)
 }
 
@@ -27,7 +27,7 @@ type discard struct{}
 func (discard) Receive(engineio.Message) {}
 func (discard) Closed(string)            {}
 
-// handle does what a packet asks for. It reports over if nothing may follow.
+// handle handles a packet. It reports over if the connection has to end.
 func (c *Conn) handle(p engineio.Packet) (end ending, over bool) {
 	switch p.Type {
 	case engineio.TypeMessage:
@@ -35,18 +35,18 @@ func (c *Conn) handle(p engineio.Packet) (end ending, over bool) {
 		return ending{reason: ReasonForcedClose, code: websocket.CloseInternalServerErr}, over
 	case engineio.TypePong:
 		c.pong()
-	case engineio.TypePing: // the heartbeat's direction is ours
+	case engineio.TypePing: // in protocol 4 only the server sends pings
 		return ending{reason: ReasonTransportError, code: websocket.CloseProtocolError}, true
 	case engineio.TypeClose:
 		return ending{reason: ReasonTransportClose, code: websocket.CloseNormalClosure}, true
-	default: // open, upgrade and noop have no meaning here, and do no harm
+	default: // open, upgrade and noop mean nothing here, and are ignored
 		c.touch()
 	}
 	return ending{}, false
 }
 
 // deliver hands a message to the Receiver. It reports false if the connection
-// is ending or has to.
+// ends.
 func (c *Conn) deliver(m engineio.Message) bool {
 	c.mu.Lock()
 	if c.end.reason != "" {
@@ -70,8 +70,8 @@ func (c *Conn) deliver(m engineio.Message) bool {
 	return true
 }
 
-// receive calls the Receiver. A panic there costs this connection and not the
-// process: it may be one that the client knows how to provoke.
+// receive calls the Receiver. A panic there ends this connection and not the
+// process: a client may know how to provoke it.
 func (c *Conn) receive(m engineio.Message) (ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -83,7 +83,7 @@ func (c *Conn) receive(m engineio.Message) (ok bool) {
 	return true
 }
 
-// pong takes an Engine.IO pong.
+// pong notes an Engine.IO pong.
 func (c *Conn) pong() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

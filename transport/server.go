@@ -9,26 +9,26 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// A Server accepts Engine.IO connections. It is an [http.Handler] for the
-// paths on which clients look for Engine.IO, all of which share its
-// connections. Its methods may be called by several goroutines at once.
+// A Server accepts Engine.IO connections. It is an [http.Handler]. It may be
+// mounted at several paths, which share its connections. Its methods may be
+// called by several goroutines at once.
 //
-// Whoever created the Server closes it: an [http.Server] forgets connections
-// that were upgraded, and its Shutdown waits for polls, which end when this
-// Server's begins (see [http.Server.RegisterOnShutdown]).
+// Whoever created the Server closes it, since an [http.Server] forgets connections
+// that were upgraded. Shutdown of the http.Server waits for polls, which end when
+// Shutdown of this Server begins (see [http.Server.RegisterOnShutdown]).
 type Server struct {
 	opts     Options
 	upgrader websocket.Upgrader
 	handler  http.Handler // serve, behind CORS
 
-	mu     sync.Mutex
-	conns  map[string]*Conn
-	open   int           // connections, with those that are just being opened
-	moving int           // WebSockets that are to take over one
-	closed chan struct{} // not nil once the server closes; closed when nothing is open or moving
+	mu        sync.Mutex
+	conns     map[string]*Conn
+	openCount int           // connections, including those that are being opened
+	moveCount int           // WebSockets that are to take over a connection
+	drained   chan struct{} // nil until the server closes; closed when both counts are zero
 }
 
-// Why a server does not open what it could.
+// The reasons why a server opens no connection.
 var (
 	errClosing = errors.New("server shutting down")
 	errFull    = errors.New("too many connections")
@@ -42,8 +42,8 @@ func NewServer(opts Options) *Server {
 	return s
 }
 
-// ServeHTTP opens a connection, takes a request that belongs to one, or
-// refuses it. Only a poll is waited for.
+// ServeHTTP opens a connection, serves a request that belongs to one, or refuses
+// the request. It returns without waiting, except for a poll or a POST.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -77,14 +77,14 @@ func (s *Server) serveNew(w http.ResponseWriter, r *http.Request, upgrade bool) 
 	}
 }
 
-// Shutdown refuses new connections, closes all others once what they have
-// queued is sent, and waits until every Receiver has returned from Closed. If
-// ctx ends first it cuts the connections off and returns ctx's error.
+// Shutdown refuses new connections, closes all others after their queues are
+// sent, and waits until every Receiver has returned from Closed. If ctx ends
+// first, it cuts the connections off and returns ctx's error.
 //
 // Clients see their transport close, and reconnect.
 func (s *Server) Shutdown(ctx context.Context) error {
 	done := s.close(func(c *Conn) {
-		c.shut(ending{reason: ReasonServerShutdown, code: websocket.CloseGoingAway, flush: true})
+		c.shut(ending{reason: ReasonServerShutdown, code: websocket.CloseGoingAway, flushes: true})
 	})
 	select {
 	case <-done:
@@ -102,12 +102,12 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// close refuses new connections, ends those that there are, and returns a
-// channel that is closed when all of them are gone.
+// close refuses new connections, calls end for each open one, and returns a
+// channel that is closed when all are gone.
 func (s *Server) close(end func(*Conn)) <-chan struct{} {
 	s.mu.Lock()
-	if s.closed == nil {
-		s.closed = make(chan struct{})
+	if s.drained == nil {
+		s.drained = make(chan struct{})
 		s.goneLocked()
 	}
 	conns := make([]*Conn, 0, len(s.conns))
@@ -119,59 +119,59 @@ func (s *Server) close(end func(*Conn)) <-chan struct{} {
 	for _, c := range conns {
 		end(c)
 	}
-	return s.closed
+	return s.drained
 }
 
-// admit counts a connection that is about to be opened. It returns why it must
-// not be, if it must not.
+// admit counts a connection that is about to be opened. If it must not be opened,
+// admit returns the reason.
 func (s *Server) admit() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.closed != nil:
+	case s.drained != nil:
 		return errClosing
-	case s.open >= s.opts.MaxConns:
+	case s.openCount >= s.opts.MaxConns:
 		return errFull
 	}
-	s.open++
+	s.openCount++
 	return nil
 }
 
 // admitMove counts a WebSocket that is to take over a connection. A full server
-// has room for these: each connection has one at most.
+// accepts these too, since each connection has at most one.
 func (s *Server) admitMove() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed != nil {
+	if s.drained != nil {
 		return errClosing
 	}
-	s.moving++
+	s.moveCount++
 	return nil
 }
 
-// release uncounts one of s.open or s.moving.
+// release uncounts one of s.openCount or s.moveCount.
 func (s *Server) release(count *int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	*count--
-	if s.closed != nil {
+	if s.drained != nil {
 		s.goneLocked()
 	}
 }
 
-// goneLocked lets those who closed the server go on once all is gone.
+// goneLocked ends the waiting of Shutdown and Close once nothing is open.
 func (s *Server) goneLocked() {
-	if s.open == 0 && s.moving == 0 {
-		close(s.closed)
+	if s.openCount == 0 && s.moveCount == 0 {
+		close(s.drained)
 	}
 }
 
-// register makes c known by its id. A server that began to close during the
-// handshake ends it at once.
+// register makes c known by its id. If the server began to close during the
+// handshake, c ends at once.
 func (s *Server) register(c *Conn) {
 	s.mu.Lock()
 	s.conns[c.id] = c
-	closing := s.closed != nil
+	closing := s.drained != nil
 	s.mu.Unlock()
 	if closing {
 		c.abort(ReasonServerShutdown)
@@ -183,7 +183,7 @@ func (s *Server) remove(c *Conn) {
 	s.mu.Lock()
 	delete(s.conns, c.id)
 	s.mu.Unlock()
-	s.release(&s.open)
+	s.release(&s.openCount)
 }
 
 // find returns the connection with this id, or nil.

@@ -10,7 +10,7 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// probeData is what the packets of a probe carry (protocol 4, "Upgrade").
+// probeData is the data of the packets of a probe (protocol 4, "Upgrade").
 const probeData = "probe"
 
 var (
@@ -19,8 +19,8 @@ var (
 	errNotProbing = errors.New("transport: not the packet that an upgrade needs next")
 )
 
-// serveProbe opens the WebSocket to which a polling client wants to move. It
-// does not wait until the client has.
+// serveProbe opens the WebSocket to which a polling client wants to move. It does
+// not wait until the client has moved.
 func (p *polling) serveProbe(w http.ResponseWriter, r *http.Request) {
 	s := p.conn.server
 	if refusal := p.claim(); refusal != nil {
@@ -35,16 +35,16 @@ func (p *polling) serveProbe(w http.ResponseWriter, r *http.Request) {
 	sock, err := s.upgrade(w, r, p.conn, nil)
 	if err != nil {
 		p.unclaim()
-		s.release(&s.moving)
+		s.release(&s.moveCount)
 		return
 	}
 	go func() {
-		defer s.release(&s.moving)
+		defer s.release(&s.moveCount)
 		p.move(sock)
 	}()
 }
 
-// claim makes a WebSocket the only one that may take over.
+// claim reserves the right to take over for one WebSocket.
 func (p *polling) claim() *engineio.Error {
 	c := p.conn
 	c.mu.Lock()
@@ -60,15 +60,16 @@ func (p *polling) claim() *engineio.Error {
 	return nil
 }
 
-// unclaim makes the next WebSocket welcome.
+// unclaim lets another WebSocket take over.
 func (p *polling) unclaim() {
 	p.conn.mu.Lock()
 	defer p.conn.mu.Unlock()
 	p.claimed, p.probe, p.probed = false, nil, false
 }
 
-// move lets sock take over the connection, and carries it from then on. A
-// client that does not do what an upgrade needs loses sock and nothing else.
+// move lets sock take over the connection and begins to read from it. If the
+// client does not follow the upgrade's protocol, move closes sock, and polling
+// goes on.
 func (p *polling) move(sock *socket) {
 	if err := p.upgrade(sock); err != nil {
 		p.unclaim()
@@ -81,7 +82,7 @@ func (p *polling) move(sock *socket) {
 	go sock.wait()
 }
 
-// upgrade is the exchange after which sock carries the connection.
+// upgrade probes sock and makes it the carrier of the connection.
 func (p *polling) upgrade(sock *socket) error {
 	if err := p.try(sock); err != nil {
 		return err
@@ -97,14 +98,14 @@ func (p *polling) upgrade(sock *socket) error {
 		return err
 	}
 	for {
-		p.posted() // what the client sent before goes first
+		p.posted() // its packets come before those of the WebSocket
 		if done, err := p.handOver(sock); done || err != nil {
 			return err
 		}
 	}
 }
 
-// try begins the time that the exchange may take.
+// try starts the upgrade's timeout.
 func (p *polling) try(sock *socket) error {
 	c := p.conn
 	c.mu.Lock()
@@ -116,8 +117,8 @@ func (p *polling) try(sock *socket) error {
 	return sock.wire.SetReadDeadline(time.Now().Add(c.server.opts.UpgradeTimeout))
 }
 
-// endPolls answers the GET that waits, and any other that comes, at once: the
-// client does not move before it has its answer.
+// endPolls answers the waiting GET, and any later one, at once: the client does
+// not move before its GET has ended.
 func (p *polling) endPolls() {
 	p.conn.mu.Lock()
 	defer p.conn.mu.Unlock()
@@ -125,9 +126,8 @@ func (p *polling) endPolls() {
 	p.wakeLocked()
 }
 
-// handOver makes sock the carrier, unless a POST has come. What is queued
-// leaves through sock from now on; what polls were answered with, the client
-// has.
+// handOver makes sock the carrier, unless a POST has come. From now on queued
+// frames leave through sock.
 func (p *polling) handOver(sock *socket) (done bool, err error) {
 	c := p.conn
 	c.mu.Lock()
@@ -135,7 +135,7 @@ func (p *polling) handOver(sock *socket) (done bool, err error) {
 	switch {
 	case c.end.reason != "":
 		return false, ErrClosed
-	case p.posting != nil:
+	case p.currentPost != nil:
 		return false, nil
 	}
 	if err := sock.wire.SetReadDeadline(time.Time{}); err != nil {
@@ -147,7 +147,7 @@ func (p *polling) handOver(sock *socket) (done bool, err error) {
 	return true, nil
 }
 
-// expect reads the next packet, which has to be this one.
+// expect reads the next packet, and returns an error if it is not the given one.
 func (s *socket) expect(kind engineio.PacketType, data string) error {
 	got, err := s.readPacket()
 	switch {

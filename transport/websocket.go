@@ -13,23 +13,23 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// The buffers of a WebSocket. The small read buffer is what an idle connection
-// keeps; a message that is longer is read past it. The upgrader takes none of
-// 256 bytes or less from a hijacker. A write takes its buffer from a pool, and
-// what does not fit follows without being copied.
+// The sizes of a WebSocket's buffers. An idle connection keeps its read buffer,
+// so that is small; longer messages are read past it. The upgrader does not
+// accept one of 256 bytes or less from a hijacker. A write takes its buffer from
+// a pool, and bytes that do not fit follow without being copied.
 const (
 	readBufferBytes  = 288
 	writeBufferBytes = 1024
 )
 
-// past is a deadline that ends whatever it is set for.
+// past is a deadline that ends reads or writes at once.
 var past = time.Unix(1, 0)
 
 // A socket carries a Conn over a WebSocket. One goroutine runs wait or run, each
-// of which starts the other, and while something is queued another runs write.
+// of which starts the other. While frames are queued, another one runs write.
 type socket struct {
-	wire wire          // below in
-	in   *bufio.Reader // below ws
+	wire wire          // in reads from it
+	in   *bufio.Reader // ws reads from it
 	ws   *websocket.Conn
 	conn *Conn
 
@@ -57,7 +57,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	c := newConn(s, r)
 	sock, err := s.upgrade(w, r, c, s.cookie(c))
 	if err != nil {
-		s.release(&s.open)
+		s.release(&s.openCount)
 		return
 	}
 	c.open(sock)
@@ -67,8 +67,8 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	go sock.wait()
 }
 
-// upgrade turns the request into a WebSocket for c. If it cannot, it has
-// answered the request or closed its connection.
+// upgrade turns the request into a WebSocket for c. If it fails, it has answered
+// the request or closed its network connection.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn, header http.Header) (*socket, error) {
 	sock := &socket{conn: c, wire: wire{timeout: s.opts.WriteTimeout}}
 	ws, err := s.upgrader.Upgrade(hijacker{w, sock}, r, header)
@@ -83,16 +83,18 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn, header
 	return sock, nil
 }
 
-// wait lets run read once there is something to be read. It is all that an idle
-// connection does, in a goroutine of its own: a goroutine's stack never shrinks
-// below the 4 KiB or more that reading a message takes, and waiting takes 2.
+// wait waits for the first byte and then starts run. An idle connection has no
+// other goroutine. It does not belong to run, whose stack has grown to 8 KiB to
+// read a message: waiting takes a stack of 2 KiB.
 func (s *socket) wait() {
 	_, _ = s.in.Peek(1) // run gets the error again
 	go s.run()
 }
 
-// run reads all that has come or, if the connection ends, sees to its end.
+// run handles the packets that have arrived. If the connection has to end, run
+// ends it.
 func (s *socket) run() {
+	growStack(0)
 	end, over := s.read()
 	if !over {
 		go s.wait()
@@ -102,7 +104,7 @@ func (s *socket) run() {
 	s.conn.finish()
 }
 
-// readyLocked implements [carrier]. A writer that runs may be waiting for the
+// readyLocked implements [carrier]. A writer that runs may be blocked by the
 // client.
 func (s *socket) readyLocked() bool { return !s.writing }
 
@@ -117,19 +119,19 @@ func (s *socket) endLocked() {
 func (s *socket) cut() { _ = s.wire.Close() }
 
 // linger waits until the farewell is written and the client has closed, then
-// closes the network connection. To close it before, with bytes of the client
-// unread, would make the kernel drop what is still on its way to the client.
+// closes the network connection. If it closed earlier, with bytes of the client
+// unread, the kernel would drop frames that are still on their way to the client.
 func (s *socket) linger(end ending) {
-	<-s.conn.flushed
-	if !end.cut && !end.left {
+	<-s.conn.farewellDone
+	if !end.abrupt && !end.clientLeft {
 		_ = s.wire.SetReadDeadline(time.Time{})
 		_, _ = io.Copy(io.Discard, s.wire.Conn) // ended by the client, or by tick
 	}
 	_ = s.wire.Close()
 }
 
-// hijacker puts a socket's wire and buffer between its WebSocket and its network
-// connection.
+// hijacker makes the upgrader use a socket's wire and read buffer instead of the
+// network connection and the HTTP server's buffer.
 type hijacker struct {
 	http.ResponseWriter
 	socket *socket

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// batchBytes is how much is collected before it is written.
+// batchBytes is the number of bytes that are collected before they are written.
 const batchBytes = 16 << 10
 
 var batches = sync.Pool{New: func() any { return new([batchBytes]byte) }}
@@ -20,13 +20,13 @@ var batches = sync.Pool{New: func() any { return new([batchBytes]byte) }}
 // may be called by any.
 type wire struct {
 	net.Conn
-	timeout time.Duration // without any progress of a write
+	timeout time.Duration // of a write that makes no progress
 
 	readErr error // of the last Read, for the goroutine that reads
 
 	mu     sync.Mutex
 	corked bool
-	batch  *[batchBytes]byte // nil if nothing is collected
+	batch  *[batchBytes]byte // the bytes that are collected, nil if there are none
 	n      int               // bytes in batch
 }
 
@@ -39,12 +39,13 @@ func (w *wire) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// SetWriteDeadline does nothing: the WebSocket sets a deadline for each frame,
-// which says nothing about when it is written. Every write has w.timeout.
+// SetWriteDeadline does nothing. The WebSocket sets a deadline for each frame,
+// but a frame may be collected and written later. Each write to the network has
+// w.timeout instead.
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
-// Write implements [net.Conn]. While the wire is corked p may wait for flush,
-// which then returns the error.
+// Write implements [net.Conn]. While the wire is corked, p may be written only by
+// flush, which then returns the error.
 func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,7 +71,7 @@ func (w *wire) cork() {
 	w.corked = true
 }
 
-// flush writes what was collected, and collects no more.
+// flush writes the collected bytes, and ends the collecting.
 func (w *wire) flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,7 +89,8 @@ func (w *wire) sendBatch() error {
 	return err
 }
 
-// send writes p, however long it takes, as long as there is some progress.
+// send writes p. It takes as long as it needs, unless the client reads nothing
+// for w.timeout.
 func (w *wire) send(p []byte) error {
 	for {
 		_ = w.Conn.SetWriteDeadline(time.Now().Add(w.timeout))
@@ -101,8 +103,8 @@ func (w *wire) send(p []byte) error {
 	}
 }
 
-// closeWrite tells the peer that nothing more will come, if the connection can
-// be closed by halves.
+// closeWrite closes the sending half of the connection, if it has halves (TCP
+// and TLS do).
 func (w *wire) closeWrite() {
 	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()

@@ -14,9 +14,13 @@ func (s *socket) wakeLocked() {
 	}
 }
 
-// write sends what is queued until nothing is and, if the connection ends, the
+// write sends frames until the queue is empty and, if the connection ends, the
 // farewell. Only wakeLocked starts it.
+//
+// It is a goroutine of its own because a write may block. A busy processor runs
+// it a little later; frames that are queued by then leave in the same write.
 func (s *socket) write() {
+	growStack(0)
 	for {
 		s.wire.cork()
 		err := s.writeQueued()
@@ -33,7 +37,7 @@ func (s *socket) write() {
 	}
 }
 
-// writeQueued writes everything that is queued.
+// writeQueued writes frames until the queue is empty.
 func (s *socket) writeQueued() error {
 	for {
 		kind, payload, plain, ok := s.pop()
@@ -49,7 +53,7 @@ func (s *socket) writeQueued() error {
 	}
 }
 
-// pop returns what is to be written next, as a WebSocket message.
+// pop returns the WebSocket message that is to be written next.
 func (s *socket) pop() (kind int, payload []byte, plain, ok bool) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
@@ -64,8 +68,8 @@ func (s *socket) pop() (kind int, payload []byte, plain, ok bool) {
 	return websocket.TextMessage, f.Data, f.Plain, ok
 }
 
-// rest reports whether the writer is done because nothing is queued, and how
-// the connection ends if it does. In that case there will be no writer again.
+// rest reports whether the writer is done because the queue is empty. If the
+// connection ends, rest also returns how, and no writer is started again.
 func (s *socket) rest() (done bool, end ending) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
@@ -76,23 +80,23 @@ func (s *socket) rest() (done bool, end ending) {
 	return true, s.conn.end
 }
 
-// farewell says the last words of a connection that ends. The peer answers a
-// close frame and the end of the stream by closing, see linger.
+// farewell sends the close frame of a connection that ends, and closes the
+// sending half. The client answers by closing, see linger.
 func (s *socket) farewell(end ending) {
 	if end.reason == "" {
 		return
 	}
-	if !end.cut {
+	if !end.abrupt {
 		// This fails if the WebSocket has already closed for a violation.
 		_ = s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(end.code, ""), time.Time{})
 		s.wire.closeWrite()
 	}
-	close(s.conn.flushed)
+	close(s.conn.farewellDone)
 }
 
-// answerPing answers a WebSocket ping, which no Engine.IO client needs. Of
-// several that wait only the last is answered (RFC 6455, section 5.5.3), so a
-// storm of them does not pile up.
+// answerPing answers a WebSocket ping, though no Engine.IO client sends any. If
+// several wait, only the last is answered (RFC 6455, section 5.5.3), so that a
+// flood of pings takes no memory.
 func (s *socket) answerPing(payload string) error {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
@@ -100,7 +104,7 @@ func (s *socket) answerPing(payload string) error {
 		return nil
 	}
 	s.pong = []byte(payload)
-	if s.conn.carrier == s { // while it is probed, the writer is not its own
+	if s.conn.carrier == s { // while s is only probed, the queue is not for it
 		s.wakeLocked()
 	}
 	return nil

@@ -16,10 +16,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/actors/rooms"
 	"parlor/actors/system"
 	"parlor/persistence"
+	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
@@ -51,19 +53,31 @@ func Start(t testing.TB, o room.Options) *Server {
 		t: t, path: filepath.Join(t.TempDir(), "parlor.db"), options: o,
 	}
 	s.options.Models, s.options.Provider = s.Assistant, s.Assistant
+	if s.options.Encoders == nil {
+		s.options.Encoders = Encoders()
+	}
 	s.start()
 	t.Cleanup(s.stop)
 	return s
 }
 
+// Encoders returns those of the assistant's wire.
+func Encoders() room.Encoders {
+	all := make(room.Encoders)
+	for _, d := range assistant.Dialects {
+		all[d.String()] = func() room.Encoder { return assistant.NewEncoder(d) }
+	}
+	return all
+}
+
 func (s *Server) start() {
 	s.t.Helper()
-	store, err := persistence.Open(s.path, persistence.Options{Charges: room.Charges})
+	store, err := persistence.Open(s.path, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.Log.Store = store
-	if s.Rooms, err = rooms.Start(system.New(s.options.Logger), s.Log, s.options); err != nil {
+	if s.Rooms, err = rooms.Start(system.New(s.options.Logger), s.Log, s.options, rooms.Reads{}); err != nil {
 		s.t.Fatal(err)
 	}
 	synctest.Wait()
@@ -98,6 +112,9 @@ func (s *Server) RestartWith(change func(path string) error) {
 		u.forget()
 	}
 	s.start()
+	for _, u := range s.users {
+		u.reopen()
+	}
 }
 
 // Records returns what the log holds of a room, and fails the test if its

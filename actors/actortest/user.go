@@ -1,6 +1,7 @@
 package actortest
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 	"parlor/actors/room"
 	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
 )
 
 // A User is somebody with one connection: an address that notes all that
@@ -15,7 +17,8 @@ import (
 // the test's.
 type User struct {
 	chat.User
-	server *Server
+	server  *Server
+	address room.Address // of this run of the server
 
 	mu    sync.Mutex
 	asked []question // by Ref, from 1
@@ -32,6 +35,7 @@ type question struct {
 // User returns a new connection of the user id.
 func (s *Server) User(id chat.UserID) *User {
 	u := &User{server: s, User: chat.User{ID: id}, views: make(map[chat.RoomID]*View)}
+	u.address = s.Rooms.Open(u)
 	s.users = append(s.users, u)
 	return u
 }
@@ -43,13 +47,16 @@ func (u *User) forget() {
 	clear(u.views)
 }
 
+// reopen gives the user an address at a new run of the server.
+func (u *User) reopen() { u.address = u.server.Rooms.Open(u) }
+
 // Tell sends a command without waiting and returns its number.
 func (u *User) Tell(id chat.ID, c room.Command) (ref uint64) {
 	u.mu.Lock()
 	u.asked = append(u.asked, question{room: id.Room(), command: c})
 	ref = uint64(len(u.asked))
 	u.mu.Unlock()
-	sign(c, room.Caller{User: u.User, Address: u, Ref: ref})
+	sign(c, room.Caller{User: u.User, Address: u.address, Ref: ref})
 	u.server.Rooms.Tell(id.Room(), c)
 	return ref
 }
@@ -60,7 +67,7 @@ func sign(c room.Command, caller room.Caller) {
 	case *room.Create:
 		c.Caller = caller
 	case *room.Join:
-		c.Caller = caller
+		c.Caller, c.Encoder = caller, cmp.Or(c.Encoder, assistant.Both.String())
 	case *room.Leave:
 		c.Caller = caller
 	case *room.Send:
@@ -151,7 +158,7 @@ func (u *User) Join(id chat.ID) room.Joined {
 // JoinAs is Join in another dialect.
 func (u *User) JoinAs(id chat.ID, d assistant.Dialect) room.Joined {
 	u.server.t.Helper()
-	return do[room.Joined](u, id, &room.Join{Dialect: d})
+	return do[room.Joined](u, id, &room.Join{Encoder: d.String()})
 }
 
 // Send says something that wants an answer.
@@ -166,7 +173,7 @@ func (u *User) Stop(id chat.ID, turn chat.TurnID) room.Stopped {
 	return do[room.Stopped](u, id, &room.StopTurn{TurnID: turn})
 }
 
-// Deliver implements room.Address.
+// Deliver implements room.Recipient.
 func (u *User) Deliver(d room.Delivery) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -194,7 +201,7 @@ func (u *User) reply(r room.Reply) error {
 		u.told = append(u.told, "created")
 	case room.Joined:
 		u.told = append(u.told, fmt.Sprintf("joined #%d", b.Seq))
-		u.views[q.room] = newView(b, q.command.(*room.Join).Dialect)
+		u.views[q.room] = newView(b, q.command.(*room.Join).Encoder)
 	case room.Left:
 		u.told = append(u.told, "left")
 		delete(u.views, q.room)
@@ -214,7 +221,14 @@ func (u *User) reply(r room.Reply) error {
 }
 
 func (u *User) publication(p *room.Publication) error {
-	events, err := decode(p.Frames)
+	if v := u.views[p.Room]; v != nil && v.own[p.Seq] {
+		return nil // the edge leaves it out
+	}
+	frames, _ := p.Encoded.([]engineio.Frame)
+	if record, ok := p.Notice.(chat.Record); ok && p.Author == u.address && spoken(record) {
+		frames = assistant.NewEncoder(u.dialect(p.Room)).Frames(p.Room, chat.Transcribed{Record: record})
+	}
+	events, err := decode(frames)
 	if err != nil {
 		return err
 	}
@@ -228,7 +242,7 @@ func (u *User) publication(p *room.Publication) error {
 	if !ok {
 		return fmt.Errorf("told something before the answer to Join: %v", events)
 	}
-	if p.Gone {
+	if _, removed := p.Notice.(chat.Removal); removed {
 		delete(u.views, p.Room)
 		return nil
 	}
@@ -250,4 +264,20 @@ func (u *User) View(id chat.ID) *View {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.views[id.Room()]
+}
+
+// spoken reports whether the record is a message that was spoken.
+func spoken(r chat.Record) bool {
+	m, said := r.Event.(chat.MessageAdded)
+	return said && m.Modality == chat.ModalityAudio
+}
+
+// dialect returns the one in which the user is told of the room.
+func (u *User) dialect(id chat.RoomID) assistant.Dialect {
+	for _, d := range assistant.Dialects {
+		if v := u.views[id]; v != nil && v.encoder == d.String() {
+			return d
+		}
+	}
+	return assistant.Both
 }

@@ -25,10 +25,11 @@ type View struct {
 	Text     string         // of Answer, so far
 	Messages []Shown        // in the order of the log, the client's own too
 
-	documented bool
-	sentBy     map[uint64]chat.Message // acknowledged, and not yet in order
-	seen       map[chat.MessageID]bool
-	ended      map[chat.TurnID]bool
+	encoder string
+	sentBy  map[uint64]chat.Message // acknowledged, and not yet in order
+	own     map[uint64]bool         // acknowledged
+	seen    map[chat.MessageID]bool
+	ended   map[chat.TurnID]bool
 }
 
 // Shown is a message as a client shows it.
@@ -37,9 +38,9 @@ type Shown struct {
 	Place uint64 // its number, or of an answer that of what it answers
 }
 
-func newView(j room.Joined, d assistant.Dialect) *View {
+func newView(j room.Joined, encoder string) *View {
 	v := &View{
-		Since: j.Seq, Seq: j.Seq, documented: d != assistant.SPA, sentBy: make(map[uint64]chat.Message),
+		Since: j.Seq, Seq: j.Seq, encoder: encoder, sentBy: make(map[uint64]chat.Message), own: make(map[uint64]bool),
 		seen: make(map[chat.MessageID]bool), ended: make(map[chat.TurnID]bool),
 	}
 	if j.Turn != nil {
@@ -62,18 +63,29 @@ func (v *View) acknowledged(c room.Command, s room.Sent) {
 	switch c := c.(type) {
 	case *room.Send:
 	case *room.Edit:
-		m.Replaces, m.ReplacesSeq = c.Replaces, c.Seq
+		m.Replaces, m.ReplacesSeq = c.Replaces, v.place(c.Replaces)
 	default:
 		return
 	}
 	v.sent(m)
 }
 
+// place returns the number of a message of a person, or 0, which is ahead of all
+// that the client knows.
+func (v *View) place(id chat.MessageID) uint64 {
+	for _, m := range v.Messages {
+		if m.ID == id {
+			return m.Place
+		}
+	}
+	return 0
+}
+
 // sent takes an acknowledgement, which comes instead of an echo and before
 // everything that follows from the message. That of a repeated send is old.
 func (v *View) sent(m chat.Message) {
 	if m.Seq > v.Seq {
-		v.sentBy[m.Seq] = m
+		v.sentBy[m.Seq], v.own[m.Seq] = m, true
 		v.catchUp()
 	}
 }
@@ -105,7 +117,7 @@ func (v *View) publication(p *room.Publication, events []event) error {
 		switch {
 		case p.Seq <= v.Seq:
 			return fmt.Errorf("record %d came after record %d", p.Seq, v.Seq)
-		case v.documented && p.Seq != v.Seq+1:
+		case v.encoder != assistant.SPA.String() && p.Seq != v.Seq+1:
 			return fmt.Errorf("record %d came after record %d", p.Seq, v.Seq)
 		}
 		v.Seq = p.Seq

@@ -2,14 +2,11 @@ package assistant
 
 import (
 	"encoding/json"
-	"errors"
 
-	"parlor/actors/recovery"
 	"parlor/actors/room"
 	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
-	"parlor/protocol/engineio"
 )
 
 // answer tells the client what a room has done for it.
@@ -26,7 +23,7 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 	case wire.LeaveRoom:
 		c.forget(r.Room)
 		left := wire.RoomLeft(r)
-		c.emitFrom(c.offset(), "room_left", "", left)
+		c.emitWithOffset("room_left", "", left)
 		c.ok(e, left)
 	case wire.SendMessage:
 		c.answerMessage(e, r, body)
@@ -48,68 +45,14 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 	}
 }
 
-// answerJoin tells the client that it is a member, and then what it has missed
-// if it asked to resume.
-//
-// It heals the SPA's reconnect: a join without a room is answered under the
-// name that the page waits for, and under the right one (WIRE-ASSISTANT §9.2).
-func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
-	id := j.Chat.Room
-	late := c.isLate(id, r, j)
-	told := c.admitted(id, r.Dialect, j)
-	joined := roomJoined(j)
-	from, missed := c.offset(), []engineio.Frame(nil)
-	if r.After != nil {
-		var err error
-		if from, missed, joined.Snapshot, err = c.resume(r, told, j); err != nil {
-			c.forget(id)
-			c.leave(id)
-			c.refuse(e, r, chat.AsError(err))
-			return
-		}
-	}
-	if r.Room == "" {
-		c.emit("room_joined", undefined, joined)
-	}
-	c.emitFrom(from, "room_joined", string(id), joined)
-	c.ok(e, joined)
-	if late {
-		missed = wire.SoFar(wire.SPA, id, j.Turn.MessageID, j.Turn.Content, true)
-	}
-	c.socket.Send(missed...)
-}
-
 // isLate reports whether a client that joins lacks the beginning of a live
-// answer. Who speaks the documented dialect reads it in the answer, and who
-// resumes is told it in its place.
-func (c *client) isLate(id chat.RoomID, r wire.JoinRoom, j room.Joined) bool {
-	if m := c.rooms[id]; m != nil && m.told != nil || r.After != nil || r.Dialect == wire.Documented {
+// answer. A client of the documented dialect reads it in the answer to its join,
+// and one that resumes is told it in its place.
+func (c *client) isLate(r wire.JoinRoom, j room.Joined) bool {
+	if m := c.rooms[j.Chat.Room]; m != nil && m.place != nil || r.After != nil || r.Dialect == wire.Documented {
 		return false
 	}
-	return j.Turn != nil && j.Turn.Live && j.Turn.Content != ""
-}
-
-// resume returns what the client has missed and the offset ahead of it, or a
-// snapshot that it has to take instead.
-func (c *client) resume(r wire.JoinRoom, told *mark, j room.Joined) (from json.RawMessage, missed []engineio.Frame, s *wire.Snapshot, err error) {
-	reason := wire.SnapshotTooFar
-	switch {
-	case r.Epoch != "" && r.Epoch != j.Epoch:
-		reason = wire.SnapshotEpoch
-	case *r.After > j.Seq:
-		reason = wire.SnapshotAhead
-	default:
-		told.seq = *r.After
-		from = c.offset()
-		to := replay{room: c.maxReplayBytes()}
-		err := c.missed(&to, recovery.Room{ID: j.Chat.Room, Dialect: r.Dialect}, told, j)
-		if !errors.Is(err, errCannotTell) {
-			return from, to.frames, nil, err
-		}
-		told.seq, told.frames = j.Seq, 0
-	}
-	messages, more, err := c.Rooms.History(c.user, j.Chat.Room, j.Seq+1, wire.DefaultHistory)
-	return c.offset(), nil, &wire.Snapshot{Reason: reason, Messages: page(messages, more)}, err
+	return j.Turn != nil && wire.Live(j.Turn.Turn) && j.Turn.Content != ""
 }
 
 func page(messages []chat.Message, more bool) wire.Messages {
@@ -160,14 +103,15 @@ func (c *client) answerSpeech(e *session.Event, r wire.SendMessage, t room.Taken
 func (c *client) answerSend(e *session.Event, id chat.RoomID, envelope string, s room.Sent) {
 	sent := wire.MessageSent{MessageID: s.MessageID, ClientID: s.ClientID, Seq: s.Seq}
 	m := c.rooms[id]
-	if m != nil && m.told != nil && m.told.seq < s.Seq {
-		m.told.seq, m.told.frames = s.Seq, 0
+	if m != nil && m.place != nil && m.place.Seq() < s.Seq {
+		m.place.MoveTo(s.Seq)
+		m.acknowledged = append(m.acknowledged, s.Seq)
 	}
 	if envelope != "" {
-		c.emitFrom(c.offset(), "message_sent", envelope, wire.Success{Success: true})
+		c.emitWithOffset("message_sent", envelope, wire.Success{Success: true})
 	}
 	if envelope == "" || m == nil || m.dialect != wire.SPA {
-		c.emitFrom(c.offset(), "message_sent", string(id), sent)
+		c.emitWithOffset("message_sent", string(id), sent)
 	}
 	c.ok(e, sent)
 }
@@ -258,3 +202,9 @@ func withOK(object json.RawMessage) json.RawMessage {
 }
 
 func (c *client) emit(word, id string, payload any) { c.socket.Send(wire.Event(word, id, payload)) }
+
+// emitWithOffset emits an answer that changes what the client has joined, or what
+// it knows of a room.
+func (c *client) emitWithOffset(word, id string, payload any) {
+	c.socket.Send(withOffset(wire.Event(word, id, payload), c.standing.Offset()))
+}

@@ -2,12 +2,20 @@
 // client says there into commands to rooms, and answers into events.
 //
 //	Event → assistant.Decode → room command → … → room.Reply → answer event, acknowledgement
+//	Event → a query of Rooms, on another goroutine → answer event, acknowledgement
 //	room.Publication → frames, as the room encoded them, each with the offset → client
 //	CONNECT with an offset → rooms joined again → what was missed → confirmation
 //
 // Every client event is answered: by an event whose name carries the id that
 // the client sent ("undefined" if there was none, as the SPA's own names read
 // then), and by the acknowledgement if one was asked for.
+//
+// # Order
+//
+// Commands reach a room in the order in which the client sent them. What a room
+// says reaches the client in the order in which the room said it: while an
+// answer of the room waits for the disk or for records to be read, what the room
+// says later waits behind it ([client.hold]).
 package assistant
 
 import (
@@ -18,10 +26,12 @@ import (
 	"net/http"
 
 	"parlor/actors/recovery"
+	"parlor/actors/resume"
 	"parlor/actors/room"
 	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
 )
 
 // An Authenticator says who opened a connection. Its errors are *chat.Errors.
@@ -31,13 +41,13 @@ type Authenticator interface {
 
 // Rooms is the part of the rooms that a client needs.
 type Rooms interface {
+	Open(to room.Recipient) room.Address
+	Forget(a room.Address)
 	Tell(id chat.RoomID, m room.Message)
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
-	History(u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
-	Answered(u chat.User, id chat.RoomID, answer chat.MessageID) (chat.TurnEnded, error)
-	Said(u chat.User, id chat.RoomID, message chat.MessageID) (seq uint64, err error)
+	History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
 	Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error)
-	Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
+	Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 }
 
 // A Namespace admits users to the rooms. It is shared by all sessions and must
@@ -49,7 +59,13 @@ type Namespace struct {
 
 	MaxRooms       int // that one socket may have joined. Zero means 100
 	MaxReplayBytes int // that a client may have missed and still be recovered. Zero means 512 KiB
+
+	// Replays is what clients that come back have missed. It is ready to use.
+	Replays resume.Replays[engineio.Frame]
 }
+
+func (n *Namespace) maxRooms() int       { return cmp.Or(n.MaxRooms, 100) }
+func (n *Namespace) maxReplayBytes() int { return cmp.Or(n.MaxReplayBytes, 512<<10) }
 
 // Connect implements session.Namespace. What the client claims to be in auth
 // counts for nothing: see the Authenticator.
@@ -59,8 +75,11 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 		e := chat.AsError(err)
 		return nil, &session.Refusal{Message: e.Message, Data: wire.Encode(map[string]chat.Code{"code": e.Code})}
 	}
-	c := &client{Namespace: n, socket: s, user: user}
-	c.identify(auth)
+	c := &client{Namespace: n, socket: s}
+	var back bool
+	if c.user, back = c.standing.Open(n.Recovery, s, user, auth); back {
+		c.comeBack()
+	}
 	return c, nil
 }
 
@@ -68,20 +87,26 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 // many clients do nothing for long.
 type client struct {
 	*Namespace
-	socket  *session.Socket
-	user    chat.User
-	last    chat.RoomID // found or created last: what a join without a room means
-	rooms   map[chat.RoomID]*membership
-	waiting map[uint64]waiting // for a room's reply, by its Ref
-	ref     uint64
-	held    map[chat.RoomID][]func() // what is wanted of rooms behind a join that waits for the disk
-	standing
+	socket    *session.Socket
+	address   room.Address // zero until something is told to a room
+	user      chat.User
+	standing  resume.Standing
+	rooms     map[chat.RoomID]*membership
+	waiting   map[uint64]waiting // for a room's reply, by its Ref
+	ref       uint64
+	returning *returning // nil unless the client has just come back
+
+	queues      map[chat.RoomID][]func() // what waits behind something that takes time: see hold
+	queuedBytes int                      // of publications among that
+
+	last chat.RoomID // found or created last: what a join without a room means
 }
 
 // membership is in a room that the client has joined, or asked to join.
 type membership struct {
-	dialect wire.Dialect
-	told    *mark // nil until the room has admitted the client
+	dialect      wire.Dialect
+	place        *resume.Place // nil until the client is told that the room has admitted it
+	acknowledged []uint64      // records that the client knows by acknowledgements, and that the room has not published yet
 }
 
 // waiting is an event that a room has not answered.
@@ -91,11 +116,11 @@ type waiting struct {
 	room    chat.RoomID
 }
 
-// address is where rooms reach a client.
-type address struct{ socket *session.Socket }
+// recipient is where rooms reach a client.
+type recipient struct{ socket *session.Socket }
 
-// Deliver implements room.Address.
-func (a address) Deliver(d room.Delivery) { a.socket.Tell(d) }
+// Deliver implements room.Recipient.
+func (r recipient) Deliver(d room.Delivery) { r.socket.Tell(d) }
 
 // Event implements session.Handler.
 func (c *client) Event(e *session.Event) {
@@ -122,9 +147,13 @@ func (c *client) Event(e *session.Event) {
 			return &room.StopTurn{Caller: call, TurnID: r.TurnID, Reason: r.Reason}
 		})
 	case wire.Regenerate:
-		c.regenerate(e, r)
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
+			return &room.Regenerate{Caller: call, Answer: r.MessageID, ModelID: r.ModelID}
+		})
 	case wire.Edit:
-		c.edit(e, r)
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
+			return &room.Edit{Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID}
+		})
 	case wire.Control:
 		c.emit("event_received", r.ID, wire.Success{Success: true})
 		c.ok(e, struct{}{})
@@ -149,7 +178,7 @@ func send(call room.Caller, r wire.SendMessage) room.Message {
 		return &room.CommitAudio{Caller: call}
 	}
 	return &room.Send{
-		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, LocalID: r.LocalID,
+		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, Correlation: r.LocalID,
 		Policy: r.Policy, Quiet: r.Quiet,
 	}
 }
@@ -158,48 +187,47 @@ func send(call room.Caller, r wire.SendMessage) room.Message {
 func (c *client) tell(e *session.Event, r wire.Request, id chat.RoomID, command func(room.Caller) room.Message) {
 	call := c.caller()
 	c.await(call.Ref, waiting{e, r, id})
-	c.inOrder(id, func() { c.Rooms.Tell(id, command(call)) })
+	c.inOrder(behindFind, func() { c.Rooms.Tell(id, command(call)) })
 }
 
-// inOrder does what concerns a room at once, or behind the join that waits for
-// the disk.
-func (c *client) inOrder(id chat.RoomID, do func()) {
-	if held, waits := c.held[id]; waits {
-		c.held[id] = append(held, do)
-		return
+// await remembers what a room's reply will be the answer to.
+func (c *client) await(ref uint64, w waiting) {
+	if c.waiting == nil {
+		c.waiting = make(map[uint64]waiting)
 	}
-	do()
-}
-
-// hold has everything that concerns the room wait for proceed.
-func (c *client) hold(id chat.RoomID) {
-	if c.held == nil {
-		c.held = make(map[chat.RoomID][]func())
-	}
-	c.held[id] = nil
-}
-
-// proceed does what was held, up to the next join that waits for the disk.
-func (c *client) proceed(id chat.RoomID) {
-	held := c.held[id]
-	delete(c.held, id)
-	for i, do := range held {
-		do()
-		if _, waits := c.held[id]; waits {
-			c.held[id] = append(c.held[id], held[i+1:]...)
-			return
-		}
-	}
+	c.waiting[ref] = w
 }
 
 // caller signs a command with a number of its own.
 func (c *client) caller() room.Caller {
 	c.ref++
-	return room.Caller{User: c.user, Address: address{c.socket}, Ref: c.ref}
+	return room.Caller{User: c.user, Address: c.reachable(), Ref: c.ref}
 }
 
+// reachable returns the client's address, which it gets when it needs one: many
+// clients do nothing for long.
+func (c *client) reachable() room.Address {
+	if c.address.IsZero() {
+		c.address = c.Rooms.Open(recipient{c.socket})
+	}
+	return c.address
+}
+
+// find looks for a chat. What the client says meanwhile waits.
 func (c *client) find(e *session.Event, r wire.FindChat) {
-	info, err := c.Rooms.Get(context.Background(), c.user, r.Chat)
+	c.inOrder(behindFind, func() {
+		c.hold(behindFind)
+		c.socket.Go(func(ctx context.Context) func() {
+			info, err := c.Rooms.Get(ctx, c.user, r.Chat)
+			return func() {
+				c.answerFind(e, r, info, err)
+				c.proceed(behindFind)
+			}
+		})
+	})
+}
+
+func (c *client) answerFind(e *session.Event, r wire.FindChat, info chat.Info, err error) {
 	if err != nil {
 		c.refuse(e, r, hidden(chat.AsError(err)))
 		return
@@ -220,50 +248,28 @@ func hidden(err *chat.Error) *chat.Error {
 }
 
 func (c *client) join(e *session.Event, r wire.JoinRoom) {
-	id := r.Room
-	if id == "" {
-		id = c.last
-	}
-	if id == "" {
-		c.refuse(e, r, chat.Refuse(chat.CodeInvalid, "room_id is missing, and no room was found or created before"))
-		return
-	}
-	c.inOrder(id, func() { c.joinRoom(e, r, id) })
-}
-
-// joinRoom asks the room to admit the client, once it is on disk that the
-// client may want to come back to it.
-func (c *client) joinRoom(e *session.Event, r wire.JoinRoom, id chat.RoomID) {
-	m, known := c.rooms[id]
-	switch {
-	case !known && len(c.rooms) >= c.maxRooms():
-		c.refuse(e, r, chat.Refuse(chat.CodeBusy, "you have joined as many rooms as one connection may"))
-		return
-	case !known:
-		m = new(membership)
-		c.enter(id, m)
-	}
-	m.dialect = r.Dialect
-	call := c.caller()
-	c.await(call.Ref, waiting{e, r, id})
-	tell := func() { c.Rooms.Tell(id, &room.Join{Caller: call, Dialect: r.Dialect}) }
-	if c.remembered(id, r.Dialect) {
-		tell()
-		return
-	}
-	c.hold(id)
-	c.save(func() {
-		tell()
-		c.proceed(id)
+	c.inOrder(behindFind, func() {
+		switch id := cmp.Or(r.Room, c.last); id {
+		case "":
+			c.refuse(e, r, chat.Refuse(chat.CodeInvalid, "room_id is missing, and no room was found or created before"))
+		default:
+			c.joinRoom(e, r, id)
+		}
 	})
 }
 
-// await remembers what a room's reply will be the answer to.
-func (c *client) await(ref uint64, w waiting) {
-	if c.waiting == nil {
-		c.waiting = make(map[uint64]waiting)
+// joinRoom asks the room to admit the client.
+func (c *client) joinRoom(e *session.Event, r wire.JoinRoom, id chat.RoomID) {
+	if _, known := c.rooms[id]; !known {
+		if len(c.rooms) >= c.maxRooms() {
+			c.refuse(e, r, chat.Refuse(chat.CodeBusy, "you have joined as many rooms as one connection may"))
+			return
+		}
+		c.enter(id, &membership{dialect: r.Dialect})
 	}
-	c.waiting[ref] = w
+	call := c.caller()
+	c.await(call.Ref, waiting{e, r, id})
+	c.Rooms.Tell(id, &room.Join{Caller: call, Encoder: r.Dialect.String()})
 }
 
 func (c *client) enter(id chat.RoomID, m *membership) {
@@ -273,87 +279,52 @@ func (c *client) enter(id chat.RoomID, m *membership) {
 	c.rooms[id] = m
 }
 
-func (c *client) maxRooms() int { return cmp.Or(c.MaxRooms, 100) }
-
 // forget ends a membership, or what was to be one.
 func (c *client) forget(id chat.RoomID) {
 	if m, ok := c.rooms[id]; ok {
-		c.told = c.told.without(m.told)
+		c.standing.Leave(m.place)
 		delete(c.rooms, id)
 	}
 }
 
-func (c *client) regenerate(e *session.Event, r wire.Regenerate) {
-	end, err := c.Rooms.Answered(c.user, r.Room, r.MessageID)
-	if err != nil {
-		c.refuse(e, r, chat.AsError(err))
-		return
-	}
-	c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-		return &room.Regenerate{
-			Caller: call, Prompt: end.Prompt, PromptSeq: end.PromptSeq, ModelID: cmp.Or(r.ModelID, end.ModelID),
-		}
-	})
-}
-
-func (c *client) edit(e *session.Event, r wire.Edit) {
-	seq, err := c.Rooms.Said(c.user, r.Room, r.MessageID)
-	if err != nil {
-		c.refuse(e, r, chat.AsError(err))
-		return
-	}
-	c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-		return &room.Edit{
-			Caller: call, Replaces: r.MessageID, Seq: seq, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID,
-		}
-	})
-}
-
 func (c *client) usage(e *session.Event, r wire.Usage) {
-	report, err := c.Rooms.Usage(context.Background(), c.user, chat.UsageQuery{By: r.By, Room: r.Room})
-	if err != nil {
-		c.refuse(e, r, chat.AsError(err))
-		return
-	}
-	c.ok(e, report)
+	c.socket.Go(func(ctx context.Context) func() {
+		report, err := c.Rooms.Usage(ctx, c.user, chat.UsageQuery{By: r.By, Room: r.Room})
+		return func() { c.answerQuery(e, r, report, err) }
+	})
 }
 
 func (c *client) history(e *session.Event, r wire.History) {
-	messages, more, err := c.Rooms.History(c.user, r.Room, r.Before, r.Limit)
+	c.socket.Go(func(ctx context.Context) func() {
+		messages, more, err := c.Rooms.History(ctx, c.user, r.Room, r.Before, r.Limit)
+		return func() { c.answerQuery(e, r, page(messages, more), err) }
+	})
+}
+
+func (c *client) answerQuery(e *session.Event, r wire.Request, body any, err error) {
 	if err != nil {
 		c.refuse(e, r, chat.AsError(err))
 		return
 	}
-	c.ok(e, page(messages, more))
+	c.ok(e, body)
 }
 
 // Deliver implements session.Handler.
 func (c *client) Deliver(v any) {
 	switch d := v.(type) {
 	case *room.Publication:
+		if _, waits := c.queues[d.Room]; waits {
+			c.wait(d)
+			return
+		}
 		c.publish(d)
 	case room.Reply:
+		if w, ok := c.waiting[d.Ref]; ok {
+			c.inOrder(w.room, func() { c.reply(d) })
+			return
+		}
 		c.reply(d)
-	case saved:
-		c.saved(d)
-	case superseded:
-		c.socket.CloseConnection()
 	}
-}
-
-// publish passes on what a room tells. What it told before it knew that the
-// client has left is not for a client that may have joined again.
-func (c *client) publish(p *room.Publication) {
-	m, ok := c.rooms[p.Room]
-	if !ok || m.told == nil {
-		return
-	}
-	if p.Gone {
-		c.forget(p.Room)
-		c.send(c.markLeft(p.Frames)...)
-		return
-	}
-	c.send(c.mark(m.told, p.Seq, p.Frames)...)
 }
 
 func (c *client) reply(d room.Reply) {
@@ -369,7 +340,7 @@ func (c *client) reply(d room.Reply) {
 		c.answer(w.event, w.request, d.Body)
 		return
 	}
-	if m := c.rooms[w.room]; m != nil && m.told == nil {
+	if m := c.rooms[w.room]; m != nil && m.place == nil {
 		c.forget(w.room)
 	}
 	c.refuse(w.event, w.request, d.Err)
@@ -377,11 +348,9 @@ func (c *client) reply(d room.Reply) {
 
 // Disconnected implements session.Handler.
 func (c *client) Disconnected(reason string) {
-	for _, w := range c.waiting {
-		w.event.Done()
-	}
 	c.leaveAll()
-	c.lose(reason)
+	c.Rooms.Forget(c.address)
+	c.standing.End(reason == session.ReasonClientDisconnect || reason == session.ReasonServerDisconnect)
 }
 
 // leaveAll leaves what the client has joined or asked to join: the answer would
@@ -394,5 +363,5 @@ func (c *client) leaveAll() {
 
 // leave leaves a room and waits for no answer.
 func (c *client) leave(id chat.RoomID) {
-	c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: address{c.socket}}})
+	c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: c.address}})
 }

@@ -123,7 +123,7 @@ func TestAnsweredEventsFreeTheWindow(t *testing.T) {
 func TestSecondAnswerIsIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		t.Cleanup(synctest.Wait)
-		c := connect(t, serveRooms(stutterer{}), "alice")
+		c := connect(t, serveRooms(new(stutterer)), "alice")
 		heard, ack := c.emit("event", stopEvent("7"))
 		if got := names(heard); len(got) != 1 || got[0] != "event_received 7" || !strings.HasPrefix(string(ack), `{"ok":true,`) {
 			t.Errorf("heard %v, acknowledged with %s", heard, ack)
@@ -132,12 +132,22 @@ func TestSecondAnswerIsIgnored(t *testing.T) {
 }
 
 // stutterer are rooms that answer twice.
-type stutterer struct{ assistant.Rooms }
+type stutterer struct {
+	assistant.Rooms
+	to room.Recipient
+}
 
-func (stutterer) Tell(_ chat.RoomID, m room.Message) {
+func (s *stutterer) Open(to room.Recipient) room.Address {
+	s.to = to
+	return room.Address{ID: 1}
+}
+
+func (s *stutterer) Forget(room.Address) {}
+
+func (s *stutterer) Tell(_ chat.RoomID, m room.Message) {
 	c := m.(*room.StopTurn).Caller
-	c.Address.Deliver(room.Reply{Ref: c.Ref, Body: room.Stopped{}})
-	c.Address.Deliver(room.Reply{Ref: c.Ref, Err: chat.Refuse(chat.CodeInternal, "failed")})
+	s.to.Deliver(room.Reply{Ref: c.Ref, Body: room.Stopped{}})
+	s.to.Deliver(room.Reply{Ref: c.Ref, Err: chat.Refuse(chat.CodeInternal, "failed")})
 }
 
 // Events of one socket are handled in their order: a client need not wait for

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/actors/session"
@@ -59,7 +60,7 @@ var errOutOfOrder = chat.Refuse(chat.CodeProviderError, "out of order")
 // play plays a conversation and returns it with what was heard.
 func play(t *testing.T, file string) string {
 	var p player
-	run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server, sessions *session.Sessions) {
+	run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server, sessions *session.Sessions) {
 		s.Assistant.On("count", actortest.Slowly(time.Second, "one ", "two 😀 ", "three"))
 		s.Assistant.On("fail", actortest.Fail(func(context.Context) error { return errOutOfOrder }, "so far"))
 		p.clients, p.dial = map[string]*actortest.Conn{}, func() *actortest.Conn { return actortest.Dial(t, sessions) }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/assistant"
 	"parlor/actors/recovery"
@@ -37,7 +38,7 @@ type recoverable struct {
 
 func runRecoverable(t *testing.T, f func(t *testing.T, s *recoverable)) {
 	t.Helper()
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, server *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, server *actortest.Server) {
 		t.Cleanup(synctest.Wait)
 		s := &recoverable{Server: server, t: t}
 		s.open()
@@ -98,6 +99,13 @@ func (s *recoverable) visit(user string) *visitor {
 // connect connects, again if it was connected before.
 func (v *visitor) connect() {
 	v.t.Helper()
+	v.dial()
+	v.listen()
+}
+
+// dial is connect without waiting for anything.
+func (v *visitor) dial() {
+	v.t.Helper()
 	v.Conn = actortest.Dial(v.t, v.s.sessions)
 	auth := map[string]string{}
 	if v.user != "" {
@@ -111,7 +119,6 @@ func (v *visitor) connect() {
 	}
 	b, _ := json.Marshal(auth)
 	v.Say("0" + prefix + string(b))
-	v.listen()
 }
 
 // listen takes in what has arrived.
@@ -119,18 +126,23 @@ func (v *visitor) listen() {
 	v.t.Helper()
 	synctest.Wait()
 	for _, frame := range v.Got() {
-		switch {
-		case strings.HasPrefix(frame, "40"+prefix):
-			var c struct{ SID, PID string }
-			if err := json.Unmarshal([]byte(strings.TrimPrefix(frame, "40"+prefix)), &c); err != nil || c.PID == "" {
-				v.t.Fatalf("confirmation %s: %v", frame, err)
-			}
-			v.recovered = v.pid == c.PID
-			v.sid, v.pid = c.SID, c.PID
-			v.heard = append(v.heard, "connect")
-		case strings.HasPrefix(frame, "42"+prefix):
-			v.hear(strings.TrimPrefix(frame, "42"+prefix))
+		v.take(frame)
+	}
+}
+
+func (v *visitor) take(frame string) {
+	v.t.Helper()
+	switch {
+	case strings.HasPrefix(frame, "40"+prefix):
+		var c struct{ SID, PID string }
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(frame, "40"+prefix)), &c); err != nil || c.PID == "" {
+			v.t.Fatalf("confirmation %s: %v", frame, err)
 		}
+		v.recovered = v.pid == c.PID
+		v.sid, v.pid = c.SID, c.PID
+		v.heard = append(v.heard, "connect")
+	case strings.HasPrefix(frame, "42"+prefix):
+		v.hear(strings.TrimPrefix(frame, "42"+prefix))
 	}
 }
 
@@ -506,7 +518,7 @@ func TestJoinKeepsItsPlace(t *testing.T) {
 // What cannot be saved now is saved later: the client can come back again.
 func TestUnsavedIsSavedLater(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
-		s.options.MaxSessions = 1
+		s.options.MaxSeats = 1
 		s.table.Close()
 		s.open()
 		bob := s.User("bob")
@@ -618,7 +630,7 @@ func TestRecoveryOfRoomsLeft(t *testing.T) {
 // that it could not come back.
 func TestRecoveryWithoutADisk(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
-		s.options.MaxSessions = 1
+		s.options.MaxSeats = 1
 		s.table.Close()
 		s.open()
 		bob := s.User("bob")

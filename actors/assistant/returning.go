@@ -1,187 +1,187 @@
 package assistant
 
 import (
-	"errors"
+	"context"
 	"slices"
 
-	"parlor/actors/recovery"
+	"parlor/actors/resume"
 	"parlor/actors/room"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
-	"parlor/protocol/engineio"
 )
 
-// returning is a client that was here before, until all its rooms have
-// answered. What it has missed is collected, and follows the confirmation;
-// should too much have been missed, or a room not be able to tell, it begins a
-// new session and has been sent nothing of this one.
+// returning is a client that was here before, until all its rooms have answered
+// and what it has missed is read. That is collected, and follows the
+// confirmation. Should too much have been missed, or a room not be able to tell,
+// the client begins anew and has been sent nothing of what it had.
 //
 // The reference server sends what was missed ahead of the confirmation. But an
 // official client keeps that for later without moving its offset, and if the
 // connection ends in between it asks for all of it again, and has it twice.
 type returning struct {
-	replay
-	rooms map[uint64]recovery.Room // by the Ref of the Join
-	gone  []recovery.Room          // their chats are there no more
+	backlog
+	joins   map[uint64]*resume.Place // that wait for a room's answer, by their Ref
+	behind  []behind                 // rooms whose records are to be read, one after the other
+	reading bool
+	later   []*resume.Place // where the client comes back after all that
+	gone    []*resume.Place // their chats were deleted
 }
 
-// A replay is frames for a client that has missed them, up to a limit. The
-// first piece always fits: else nobody could come back behind a long answer.
-type replay struct {
-	frames []engineio.Frame
-	room   int // in bytes
+// behind is a room that has admitted the client again, which has missed something.
+type behind struct {
+	place  *resume.Place
+	joined room.Joined
 }
 
-// add reports false if there is no room for the frames, which are one piece.
-func (r *replay) add(frames ...engineio.Frame) bool {
-	first := len(r.frames) == 0
-	for _, f := range frames {
-		r.room -= len(f.Data)
-	}
-	r.frames = append(r.frames, frames...)
-	return first || r.room >= 0
-}
-
-// comeBack joins the rooms of the session s, from where the client was told.
-func (c *client) comeBack(pid string, s recovery.Session, told offset) {
-	c.user.ID = s.User // it may have been a guest's
-	c.socket.Identify(s.SID, pid)
+// comeBack joins the rooms of a client that was here before.
+func (c *client) comeBack() {
 	c.socket.Defer()
-	c.standing = standing{pid: pid, told: told, onDisk: s.Rooms, returning: &returning{
-		replay: replay{room: c.maxReplayBytes()}, rooms: make(map[uint64]recovery.Room),
-	}}
-	if len(s.Rooms) == 1 {
-		c.last = s.Rooms[0].ID
-	}
-	for _, r := range s.Rooms {
-		call := c.caller()
-		c.returning.rooms[call.Ref] = r
-		c.enter(r.ID, &membership{dialect: r.Dialect})
-		c.Rooms.Tell(r.ID, &room.Join{Caller: call, Dialect: r.Dialect})
-	}
-	if len(s.Rooms) == 0 {
+	c.returning = &returning{backlog: backlog{limit: c.maxReplayBytes()}, joins: make(map[uint64]*resume.Place)}
+	places := c.standing.Places()
+	if len(places) > c.maxRooms() {
 		c.beginInstead()
+		return
+	}
+	if len(places) == 1 {
+		c.last = places[0].Room
+	}
+	// An offset has room for a part of one record only, so the rest of that
+	// record comes ahead of everything else.
+	if i := slices.IndexFunc(places, (*resume.Place).Partly); i >= 0 {
+		c.returning.later = slices.Delete(slices.Clone(places), i, i+1)
+		places = places[i : i+1]
+	}
+	c.rejoin(places)
+}
+
+// rejoin joins rooms as the client had joined them.
+func (c *client) rejoin(places []*resume.Place) {
+	for _, p := range places {
+		d, ok := dialectOf(p.Encoder)
+		if !ok {
+			c.beginInstead()
+			return
+		}
+		call := c.caller()
+		c.returning.joins[call.Ref] = p
+		c.enter(p.Room, &membership{dialect: d})
+		c.Rooms.Tell(p.Room, &room.Join{Caller: call, Encoder: p.Encoder})
+	}
+	c.goOn()
+}
+
+// dialectOf returns the dialect whose encoder has the name.
+func dialectOf(encoder string) (wire.Dialect, bool) {
+	i := slices.IndexFunc(wire.Dialects, func(d wire.Dialect) bool { return d.String() == encoder })
+	if i < 0 {
+		return 0, false
+	}
+	return wire.Dialects[i], true
+}
+
+// goOn does what is next if nothing is waited for.
+func (c *client) goOn() {
+	r := c.returning
+	switch {
+	case len(r.joins) > 0 || r.reading:
+	case len(r.later) > 0:
+		later := r.later
+		r.later = nil
+		c.rejoin(later)
+	default:
+		c.confirm()
 	}
 }
 
 // rejoined takes a room's answer to a join of comeBack; it reports whether it
-// was one.
+// was one. The client has to be back in every room that it knows of, but those
+// whose chats were deleted, which it is told.
 func (c *client) rejoined(d room.Reply) bool {
-	r, ok := c.returning.rooms[d.Ref]
+	p, ok := c.returning.joins[d.Ref]
 	if !ok {
 		return false
 	}
-	delete(c.returning.rooms, d.Ref)
-	joined, admitted := d.Body.(room.Joined)
-	if !admitted { // as it may have been the first time
-		delete(c.rooms, r.ID)
-		if d.Err.Code == chat.CodeNotFound {
-			c.returning.gone = append(c.returning.gone, r)
-		}
-	}
+	delete(c.returning.joins, d.Ref)
+	j, admitted := d.Body.(room.Joined)
 	switch {
-	case admitted && c.catchUp(r, joined) != nil:
+	case !admitted && d.Err.Code == chat.CodeNotFound:
+		delete(c.rooms, p.Room)
+		c.returning.gone = append(c.returning.gone, p)
+		c.goOn()
+	case !admitted, !p.In(j.Epoch), !p.Within(j.Seq):
 		c.beginInstead()
-	case len(c.returning.rooms) == 0:
-		c.confirm()
+	case p.Seq() == j.Seq:
+		c.caughtUp(p, j, nil)
+	default:
+		c.hold(p.Room)
+		c.returning.behind = append(c.returning.behind, behind{p, j})
+		c.readNext()
 	}
 	return true
 }
 
-// errCannotTell says that a client has to be told otherwise what it missed.
-var errCannotTell = errors.New("assistant: too much was missed, or it is of another log")
-
-// catchUp collects what the client has missed in a room.
-func (c *client) catchUp(r recovery.Room, j room.Joined) error {
-	told := c.told.find(tagOf(r.ID, j.Epoch))
-	if told == nil { // left, or not told that it had joined
-		c.leave(r.ID)
-		delete(c.rooms, r.ID)
-		return nil
-	}
-	c.rooms[r.ID].told = told
-	return c.missed(&c.returning.replay, r, told, j)
-}
-
-// missed adds what there is to tell of the records that follow told, which
-// moves to the last one, and the text so far of a running turn.
-func (c *client) missed(to *replay, r recovery.Room, told *mark, j room.Joined) error {
-	if !told.within(j.Seq) {
-		return errCannotTell
-	}
-	first, seen := told.seq+1, told.frames
-	for record, err := range c.Rooms.Records(r.ID, told.seq) {
-		if err != nil {
-			return err
-		}
-		if record.Seq > j.Seq { // it comes as a publication
-			break
-		}
-		frames := c.frames(told, r, record, record.Seq == first && seen > 0)
-		if record.Seq == first {
-			frames = frames[min(seen, len(frames)):]
-		}
-		if !to.add(frames...) {
-			return errCannotTell
-		}
-	}
-	to.frames = atSeam(to.frames)
-	told.seq, told.frames = j.Seq, 0
-	if j.Turn == nil || j.Turn.Content == "" {
-		return nil
-	}
-	if !to.add(wire.SoFar(r.Dialect, r.ID, j.Turn.MessageID, j.Turn.Content, j.Turn.Live)...) {
-		return errCannotTell
-	}
-	return nil
-}
-
-// frames encodes a record that was missed. Who has seen some of it has seen all
-// that was told before, and is told the rest as everybody was.
-func (c *client) frames(told *mark, r recovery.Room, record chat.Record, partly bool) []engineio.Frame {
-	encode := wire.Replay
-	if partly {
-		encode = wire.Record
-	}
-	return c.mark(told, record.Seq, encode(r.Dialect, r.ID, record))
-}
-
-// confirm ends the return: from here on the client is like any other. It has to
-// be back in every room that it knows of, but those whose chats were deleted,
-// which it is told.
-func (c *client) confirm() {
+// readNext reads what the client has missed in the next room, unless another one
+// is being read: all rooms together may have told no more than fits. What a room
+// says meanwhile waits.
+func (c *client) readNext() {
 	r := c.returning
-	c.returning = nil
-	lost := slices.DeleteFunc(slices.Clone(c.told), c.joined)
-	if len(lost) > len(r.gone) {
+	if r.reading || len(r.behind) == 0 {
+		return
+	}
+	r.reading = true
+	p, j := r.behind[0].place, r.behind[0].joined
+	r.behind = r.behind[1:]
+	dialect, limit := c.rooms[p.Room].dialect, r.limit
+	c.socket.Go(func(ctx context.Context) func() {
+		missed, err := c.missed(ctx, p, dialect, j, limit)
+		return func() {
+			switch {
+			case c.returning != r: // the client has begun anew
+			case err != nil:
+				c.beginInstead()
+			default:
+				r.reading = false
+				c.caughtUp(p, j, missed)
+			}
+		}
+	})
+}
+
+// caughtUp adds what the client has missed in a room to what it is sent.
+func (c *client) caughtUp(p *resume.Place, j room.Joined, missed []replayed) {
+	r, m := c.returning, c.rooms[p.Room]
+	m.place = p
+	if !c.catchUp(&r.backlog, p, m.dialect, missed, j) {
 		c.beginInstead()
 		return
 	}
-	if len(lost) > 0 {
-		c.told = slices.DeleteFunc(c.told, func(m *mark) bool { return slices.Contains(lost, m) })
-		for _, room := range r.gone {
-			r.frames = append(r.frames, c.markLeft(wire.Gone(room.ID))...)
-		}
+	c.proceed(p.Room)
+	if c.returning == r {
+		c.readNext()
+		c.goOn()
+	}
+}
+
+// confirm ends the return: from here on the client is like any other.
+func (c *client) confirm() {
+	r := c.returning
+	c.returning = nil
+	for _, p := range r.gone {
+		c.standing.Leave(p)
+		d, _ := dialectOf(p.Encoder)
+		r.frames = append(r.frames, c.allWithOffset(wire.NewEncoder(d).Frames(p.Room, chat.Removal{}))...)
 	}
 	c.socket.Confirm()
 	c.socket.Send(r.frames...)
 }
 
-// joined reports whether the mark is that of a room that the client is in.
-func (c *client) joined(told *mark) bool {
-	for _, m := range c.rooms {
-		if m.told == told {
-			return true
-		}
-	}
-	return false
-}
-
-// beginInstead begins a new session for a client that cannot have its old one.
+// beginInstead begins anew for a client that cannot have what it had.
 func (c *client) beginInstead() {
 	c.leaveAll()
 	clear(c.rooms)
-	c.Recovery.Forget(c.pid, owner{c.socket})
-	c.begin()
+	clear(c.queues)
+	c.queuedBytes = 0
+	c.returning = nil
+	c.standing.Begin()
 	c.socket.Confirm()
 }

@@ -8,8 +8,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A Period is how long a budget lasts before it begins anew. Periods are those
-// of the calendar, in UTC.
+// A Period is the time after which a budget starts again at zero. Periods follow
+// the calendar, in UTC.
 type Period string
 
 // The periods.
@@ -17,19 +17,19 @@ const (
 	Hour  Period = "hour"
 	Day   Period = "day"
 	Month Period = "month"
-	Total Period = "total" // for ever
+	Total Period = "total" // it never starts again
 )
 
-// each in place of a name gives everybody, every chat or every model a budget
-// of its own.
+// each stands in the place of a name: every user, chat or model has a budget of
+// its own.
 const each = "*"
 
-// A Budget limits the tokens of prompts and answers. What it does not name it
-// holds for all together.
+// A Budget limits the tokens of prompts and answers. An empty User, Chat or Model
+// means that all of them share the budget.
 type Budget struct {
-	User   string `json:"user,omitempty"`  // a user's id, or "*": each user
-	Chat   string `json:"chat,omitempty"`  // a chat's id, or "*": each chat
-	Model  string `json:"model,omitempty"` // a model's id, or "*": each model
+	User   string `json:"user,omitempty"`  // a user's id, or "*" for each user
+	Chat   string `json:"chat,omitempty"`  // a chat's id, or "*" for each chat
+	Model  string `json:"model,omitempty"` // a model's id, or "*" for each model
 	Period Period `json:"period"`
 	Tokens int64  `json:"tokens"`
 }
@@ -48,7 +48,7 @@ func (b Budget) String() string {
 	return text
 }
 
-// Validate returns all that is wrong with a list of budgets, each with the
+// Validate returns all that is wrong with a list of budgets. Each error names the
 // entry and the field.
 func Validate(list []Budget) error {
 	var wrong []error
@@ -81,7 +81,7 @@ func Validate(list []Budget) error {
 	return errors.Join(wrong...)
 }
 
-// covers reports whether the account's turns count against the budget.
+// covers reports whether the turns of the account count against the budget.
 func (b Budget) covers(a Account) bool {
 	return names(b.User, string(a.User)) && names(b.Model, string(a.Model)) &&
 		(b.Chat == "" || a.Room != "" && (b.Chat == each || chat.ID(b.Chat).Room() == a.Room))
@@ -89,7 +89,8 @@ func (b Budget) covers(a Account) bool {
 
 func names(scope, name string) bool { return scope == "" || scope == each || scope == name }
 
-// part returns what of the account tells its counter from others of the budget.
+// part returns the part of the account that has a counter of its own. For a budget
+// of each user, that is the user.
 func (b Budget) part(a Account) (part Account) {
 	if b.User == each {
 		part.User = a.User
@@ -103,7 +104,8 @@ func (b Budget) part(a Account) (part Account) {
 	return part
 }
 
-// around returns the bounds of the period that t is in; Total has none.
+// around returns the begin and the end of the period that t is in. Total has
+// neither.
 func (p Period) around(t time.Time) (begin, end time.Time) {
 	t = t.UTC()
 	switch p {
@@ -120,8 +122,8 @@ func (p Period) around(t time.Time) (begin, end time.Time) {
 	return time.Time{}, time.Time{}
 }
 
-// refusal is what people are told when nothing is left. It does not name
-// others: the budget may be one of all together.
+// refusal is what a user is told when the budget is used up. It names no other
+// user, although others may share the budget.
 func (b Budget) refusal() *chat.Error {
 	whose := "this server"
 	switch {

@@ -1,22 +1,22 @@
-// Package ledger knows how much of their budgets people have left.
+// Package ledger counts tokens against budgets.
 //
 //	usage of the file → New → counters
 //	room: a turn begins → Open → Meter ─ Add, for each piece of an answer ─ over → the turn ends
-//	                                        └ a limit is crossed → over, of all turns under that budget
+//	                                        └ it crosses a limit → over is called for all turns under that budget
 //	room: its end is recorded → Close, Record → counters
 //
 // # What counts
 //
-// A counter holds what the file says of a period, and what the running turns
-// have used so far, by estimate. When the end of a turn is recorded its
-// estimate makes way for what it really used, so that the counters say after a
-// restart what they said before. A turn that began in one period and ends in
-// another counts where it ends.
+// A counter is the sum of what the file says of a period and what the running
+// turns have used so far, by estimate. When the end of a turn is recorded, its
+// real use replaces the estimate. So the counters are the same before and after
+// a restart. A turn that runs from one period into the next counts in the
+// second.
 //
 // # What it costs
 //
-// Which counters a turn moves is found when it begins. Each piece of its answer
-// then costs an atomic addition for each of them.
+// The ledger finds the counters of a turn once, when the turn begins. Each piece
+// of the answer then costs one atomic addition for each counter.
 package ledger
 
 import (
@@ -31,60 +31,62 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A Ledger keeps the counters. Its methods may be called from any goroutine. A
-// nil Ledger knows no budgets.
+// A Ledger holds the counters. Its methods may be called from any goroutine. A
+// nil Ledger has no budgets, and refuses nothing.
 type Ledger struct {
 	budgets []Budget
 	oneName func(chat.ModelID) chat.ModelID
 
-	mu       sync.Mutex
-	counters map[counterKey]*counter
-	swept    time.Time // when counters of the past were last let go
+	mu        sync.Mutex
+	counters  map[counterKey]*counter
+	lastSweep time.Time
 }
 
-// sweepEvery is how long counters of the past stay at least.
+// sweepEvery is the time between two sweeps, which delete the counters of periods
+// that are over.
 const sweepEvery = time.Hour
 
-// An Account is who is charged for a turn, and where.
+// An Account is the user, the room and the model that a turn is charged to.
 type Account struct {
 	User  chat.UserID
 	Room  chat.RoomID
 	Model chat.ModelID
 }
 
-// counterKey says what a counter counts: what a budget leaves open is empty.
+// A counterKey names a counter: the budget, the period, and the part of the
+// account that has a counter of its own. The rest of the account is empty.
 type counterKey struct {
 	budget int
 	of     Account
 	begin  int64 // of the period, in Unix seconds
 }
 
-// counter is what is used of a budget in a period.
+// A counter counts the tokens of one budget in one period.
 type counter struct {
-	used  atomic.Int64
-	limit int64
-	end   time.Time // of the period; zero if it has none
-	why   *chat.Error
+	tokens  atomic.Int64
+	limit   int64
+	end     time.Time   // of the period; zero if it has no end
+	refusal *chat.Error // of turns when the limit is reached
 
-	running map[*Meter]bool // under Ledger.mu
+	running map[*Meter]bool // guarded by Ledger.mu
 }
 
-func (c *counter) spent() bool { return c.used.Load() >= c.limit }
+func (c *counter) spent() bool { return c.tokens.Load() >= c.limit }
 
-// New returns a ledger of budgets, which are valid, that begins with what was
-// used before. It is nil, and reads nothing, if there are no budgets. A model
-// may be asked by several names: oneName returns the one that counts.
-func New(budgets []Budget, used iter.Seq2[persistence.Charge, error], oneName func(chat.ModelID) chat.ModelID) (*Ledger, error) {
+// New returns a ledger for budgets, which must be valid. Charges are what was used
+// before. Without budgets, New returns nil and does not read the charges. Several
+// names may mean the same model: oneName returns the one that counts.
+func New(budgets []Budget, charges iter.Seq2[persistence.Charge, error], oneName func(chat.ModelID) chat.ModelID) (*Ledger, error) {
 	if len(budgets) == 0 {
 		return nil, nil
 	}
 	now := time.Now()
-	l := &Ledger{budgets: slices.Clone(budgets), oneName: oneName, counters: make(map[counterKey]*counter), swept: now}
+	l := &Ledger{budgets: slices.Clone(budgets), oneName: oneName, counters: make(map[counterKey]*counter), lastSweep: now}
 	for i := range l.budgets {
 		b := &l.budgets[i]
 		b.Model = string(oneName(chat.ModelID(b.Model)))
 	}
-	for charge, err := range used {
+	for charge, err := range charges {
 		if err != nil {
 			return nil, fmt.Errorf("read what was used of the budgets: %w", err)
 		}
@@ -93,7 +95,7 @@ func New(budgets []Budget, used iter.Seq2[persistence.Charge, error], oneName fu
 	return l, nil
 }
 
-// add counts what is in the file, as far as it is of the periods that now is in.
+// add adds a charge to the counters of the periods that are not over.
 func (l *Ledger) add(c persistence.Charge, now time.Time) {
 	a := Account{chat.UserID(c.User), chat.RoomID(c.Room), chat.ModelID(c.Model)}
 	for _, counter := range l.of(a, c.Hour.Time(), now) {
@@ -101,8 +103,8 @@ func (l *Ledger) add(c persistence.Charge, now time.Time) {
 	}
 }
 
-// of returns the counters of the account in the periods that both at and now
-// are in.
+// of returns the counters of an account at the time at, without those of periods
+// that are over now.
 func (l *Ledger) of(a Account, at, now time.Time) (counters []*counter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,12 +116,12 @@ func (l *Ledger) of(a Account, at, now time.Time) (counters []*counter) {
 		}
 		begin, end := b.Period.around(at)
 		if !end.IsZero() && !end.After(now) {
-			continue // a file may tell of years
+			continue // the file may hold charges of many years
 		}
 		key := counterKey{i, b.part(a), begin.Unix()}
 		c := l.counters[key]
 		if c == nil {
-			c = &counter{limit: b.Tokens, end: end, why: b.refusal(), running: make(map[*Meter]bool)}
+			c = &counter{limit: b.Tokens, end: end, refusal: b.refusal(), running: make(map[*Meter]bool)}
 			l.counters[key] = c
 		}
 		counters = append(counters, c)
@@ -127,12 +129,13 @@ func (l *Ledger) of(a Account, at, now time.Time) (counters []*counter) {
 	return counters
 }
 
-// sweep lets counters go whose period is over, now and then.
+// sweep deletes the counters of periods that are over, at most once in sweepEvery.
+// A counter with running turns stays until they have ended.
 func (l *Ledger) sweep(now time.Time) {
-	if now.Sub(l.swept) < sweepEvery {
+	if now.Sub(l.lastSweep) < sweepEvery {
 		return
 	}
-	l.swept = now
+	l.lastSweep = now
 	for key, c := range l.counters {
 		if !c.end.IsZero() && !c.end.After(now) && len(c.running) == 0 {
 			delete(l.counters, key)
@@ -140,7 +143,7 @@ func (l *Ledger) sweep(now time.Time) {
 	}
 }
 
-// Check returns why the account has nothing left, or nil.
+// Check returns a refusal if a budget of the account is used up, or nil.
 func (l *Ledger) Check(a Account) *chat.Error {
 	if l == nil {
 		return nil
@@ -148,13 +151,13 @@ func (l *Ledger) Check(a Account) *chat.Error {
 	now := time.Now()
 	for _, c := range l.of(a, now, now) {
 		if c.spent() {
-			return c.why
+			return c.refusal
 		}
 	}
 	return nil
 }
 
-// Record counts what was recorded of turns that have ended.
+// Record adds what turns have used, when their ends are recorded.
 func (l *Ledger) Record(charges []persistence.Charge) {
 	if l == nil {
 		return
@@ -165,10 +168,10 @@ func (l *Ledger) Record(charges []persistence.Charge) {
 	}
 }
 
-// charge adds to a counter, and if that crosses its limit has all turns under
-// it end.
+// charge adds tokens to a counter and reports whether it is over its limit. The
+// call that crosses the limit ends all turns that the counter counts.
 func (l *Ledger) charge(c *counter, tokens int64) (over bool) {
-	used := c.used.Add(tokens)
+	used := c.tokens.Add(tokens)
 	if used <= c.limit {
 		return false
 	}
@@ -178,19 +181,19 @@ func (l *Ledger) charge(c *counter, tokens int64) (over bool) {
 	return true
 }
 
-// crossed tells the turns that run under a counter. One that opens its Meter
-// at this moment either finds the counter spent, or is among them.
+// crossed ends the turns that a counter counts. A turn that opens its Meter at
+// this moment is either refused, since the counter is spent, or is ended here.
 func (l *Ledger) crossed(c *counter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for m := range c.running {
-		m.over(c.why)
+		m.over(c.refusal)
 	}
 }
 
-// A Meter counts what one running turn uses. Add may be called from any
-// goroutine, also at once; whoever opened the Meter closes it. A nil Meter
-// counts nothing.
+// A Meter counts what one running turn uses. Add may be called from several
+// goroutines at once. The caller of Open closes the Meter. A nil Meter counts
+// nothing.
 type Meter struct {
 	ledger   *Ledger
 	over     func(*chat.Error)
@@ -199,9 +202,9 @@ type Meter struct {
 	closed   atomic.Bool
 }
 
-// Open begins to count a turn, or says why nothing is left for it. over is
-// called when a budget that the turn is under is crossed, by whichever turn; it
-// must only send a message, and may be called once more after Close.
+// Open returns a Meter for a turn, or a refusal if a budget of its account is used
+// up. Later, when any turn crosses a budget of the account, over is called. It
+// must do no more than send a message. It may be called once after Close.
 func (l *Ledger) Open(a Account, over func(*chat.Error)) (*Meter, *chat.Error) {
 	if l == nil {
 		return nil, nil
@@ -212,7 +215,7 @@ func (l *Ledger) Open(a Account, over func(*chat.Error)) (*Meter, *chat.Error) {
 	defer l.mu.Unlock()
 	for _, c := range m.counters {
 		if c.spent() {
-			return nil, c.why
+			return nil, c.refusal
 		}
 	}
 	for _, c := range m.counters {
@@ -221,26 +224,26 @@ func (l *Ledger) Open(a Account, over func(*chat.Error)) (*Meter, *chat.Error) {
 	return m, nil
 }
 
-// Add counts some tokens more, and returns why the turn has to end, or nil.
+// Add counts more tokens. It returns a refusal if the turn has to end, or nil.
 func (m *Meter) Add(tokens int) *chat.Error {
 	if m == nil || m.closed.Load() {
 		return nil
 	}
 	m.tokens.Add(int64(tokens))
-	var why *chat.Error
+	var refusal *chat.Error
 	for _, c := range m.counters {
 		if m.ledger.charge(c, int64(tokens)) {
-			why = c.why
+			refusal = c.refusal
 		}
 	}
-	if m.closed.Load() { // meanwhile
+	if m.closed.Load() { // Close has run meanwhile, and missed these tokens
 		m.takeBack()
 	}
-	return why
+	return refusal
 }
 
-// Close takes back what was added and ends the counting. It may be called
-// again.
+// Close ends the counting and takes what was added out of the counters. A second
+// call does nothing.
 func (m *Meter) Close() {
 	if m == nil || m.closed.Swap(true) {
 		return
@@ -253,10 +256,10 @@ func (m *Meter) Close() {
 	}
 }
 
-// takeBack takes out of the counters what was added and not taken back yet.
+// takeBack subtracts from the counters what was added since the last takeBack.
 func (m *Meter) takeBack() {
 	tokens := m.tokens.Swap(0)
 	for _, c := range m.counters {
-		c.used.Add(-tokens)
+		c.tokens.Add(-tokens)
 	}
 }

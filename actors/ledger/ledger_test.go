@@ -281,8 +281,8 @@ func TestCloseWhileTokensAreAdded(t *testing.T) {
 		adding.Wait()
 	}
 	for _, c := range l.counters {
-		if used := c.used.Load(); used != 0 {
-			t.Errorf("%d tokens are still counted of turns that are over", used)
+		if n := c.tokens.Load(); n != 0 {
+			t.Errorf("%d tokens are still counted of turns that are over", n)
 		}
 	}
 }

@@ -18,10 +18,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// owner counts how often its session was taken.
-type owner struct{ superseded int }
+// owner counts how often its seat was taken.
+type owner struct{ displaced int }
 
-func (o *owner) Supersede() { o.superseded++ }
+func (o *owner) Displace() { o.displaced++ }
 
 // table is a table on a real store.
 type table struct {
@@ -62,7 +62,7 @@ func (t *table) close() {
 }
 
 // save saves and waits.
-func (t *table) save(pid string, o *owner, s recovery.Session) error {
+func (t *table) save(pid string, o *owner, s recovery.Seat) error {
 	done := make(chan error, 1)
 	t.Save(pid, o, s, func(err error) { done <- err })
 	return <-done
@@ -81,42 +81,42 @@ func (t *table) onDisk() (n int) {
 }
 
 var (
-	alice   = chat.User{ID: "alice"}
-	session = recovery.Session{SID: "sid", User: "alice", Rooms: []recovery.Room{{ID: chat.ID("1").Room(), Dialect: 1}}}
+	alice = chat.User{ID: "alice"}
+	seat  = recovery.Seat{SID: "sid", User: "alice", Mark: 1, Places: []recovery.Place{{Room: chat.ID("1").Room(), Encoder: "e", Tag: "tag", Seq: 37}}}
 )
 
-// A session is given back, as often as its client comes, over restarts too, and
+// A seat is given back, as often as its client comes, over restarts too, and
 // whoever had it last has it.
 func TestClaim(t *testing.T) {
 	run(t, recovery.Options{}, func(t *testing.T, table *table) {
 		first, second, third := new(owner), new(owner), new(owner)
-		if err := table.save("pid", first, session); err != nil {
+		if err := table.save("pid", first, seat); err != nil {
 			t.Fatal(err)
 		}
 		claim := func(pid string, u chat.User, o *owner) bool {
 			t.Helper()
 			got, ok := table.Claim(pid, u, o)
-			if diff := cmp.Diff(session, got); ok && diff != "" {
-				t.Errorf("session (-want +got):\n%s", diff)
+			if diff := cmp.Diff(seat, got); ok && diff != "" {
+				t.Errorf("seat (-want +got):\n%s", diff)
 			}
 			return ok
 		}
 		if claim("dip", alice, second) || claim("pid", chat.User{ID: "mallory"}, second) || claim("pid", chat.User{ID: "guest-1", Guest: true}, second) {
 			t.Error("claimed by the wrong one")
 		}
-		if first.superseded != 0 || !claim("pid", alice, second) || first.superseded != 1 {
-			t.Errorf("first was superseded %d times", first.superseded)
+		if first.displaced != 0 || !claim("pid", alice, second) || first.displaced != 1 {
+			t.Errorf("first was displaced %d times", first.displaced)
 		}
 		table.Lost("pid", first)   // too late to matter
 		table.Forget("pid", first) // the same
-		if err := table.save("pid", first, session); !errors.Is(err, recovery.ErrSuperseded) {
-			t.Errorf("saved by the one that was superseded: %v", err)
+		if err := table.save("pid", first, seat); !errors.Is(err, recovery.ErrDisplaced) {
+			t.Errorf("saved by the one that was displaced: %v", err)
 		}
 		time.Sleep(time.Hour) // connected: no window
 		table.Lost("pid", second)
 		time.Sleep(2 * time.Minute)
-		if !claim("pid", alice, third) || second.superseded != 0 {
-			t.Errorf("not claimed within the window; second was superseded %d times", second.superseded)
+		if !claim("pid", alice, third) || second.displaced != 0 {
+			t.Errorf("not claimed within the window; second was displaced %d times", second.displaced)
 		}
 		table.close()
 		time.Sleep(time.Hour)
@@ -134,7 +134,7 @@ func TestClaim(t *testing.T) {
 
 // What nobody came back for leaves memory and disk, if need be at a later sweep.
 func TestSweep(t *testing.T) {
-	run(t, recovery.Options{MaxSessions: 2000}, func(t *testing.T, table *table) {
+	run(t, recovery.Options{MaxSeats: 2000}, func(t *testing.T, table *table) {
 		kept := new(owner)
 		for i := range 1500 {
 			o := new(owner)
@@ -142,7 +142,7 @@ func TestSweep(t *testing.T) {
 			if i == 0 {
 				o = kept
 			}
-			if err := table.save(pid, o, session); err != nil {
+			if err := table.save(pid, o, seat); err != nil {
 				t.Fatal(err)
 			}
 			if o != kept {
@@ -150,11 +150,11 @@ func TestSweep(t *testing.T) {
 			}
 		}
 		if got := table.onDisk(); got != 1500 {
-			t.Errorf("%d sessions on disk", got)
+			t.Errorf("%d seats on disk", got)
 		}
 		time.Sleep(time.Hour)
 		if got := table.onDisk(); got != 1 {
-			t.Errorf("%d sessions on disk after an hour, want the one that is connected", got)
+			t.Errorf("%d seats on disk after an hour, want the one that is connected", got)
 		}
 	})
 }
@@ -171,7 +171,7 @@ func TestSweepAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		gone := new(owner)
-		if err := table.save("pid", gone, session); err != nil {
+		if err := table.save("pid", gone, seat); err != nil {
 			t.Fatal(err)
 		}
 		table.Lost("pid", gone)
@@ -201,21 +201,21 @@ func (f *faultyStore) DeleteSessions(keys []string, done func(error)) {
 	f.Store.DeleteSessions(keys, done)
 }
 
-// There is room for so many sessions; those that are there stay.
-func TestMaxSessions(t *testing.T) {
-	run(t, recovery.Options{MaxSessions: 1}, func(t *testing.T, table *table) {
+// There is room for so many seats; those that are there stay.
+func TestMaxSeats(t *testing.T) {
+	run(t, recovery.Options{MaxSeats: 1}, func(t *testing.T, table *table) {
 		first, second := new(owner), new(owner)
-		if err := table.save("1", first, session); err != nil {
+		if err := table.save("1", first, seat); err != nil {
 			t.Error(err)
 		}
-		if err := table.save("2", second, session); !errors.Is(err, recovery.ErrFull) {
+		if err := table.save("2", second, seat); !errors.Is(err, recovery.ErrFull) {
 			t.Errorf("the second: %v", err)
 		}
-		if err := table.save("1", first, session); err != nil {
+		if err := table.save("1", first, seat); err != nil {
 			t.Error(err)
 		}
 		table.Forget("1", first)
-		if err := table.save("2", second, session); err != nil {
+		if err := table.save("2", second, seat); err != nil {
 			t.Error(err)
 		}
 	})
@@ -225,14 +225,14 @@ func TestMaxSessions(t *testing.T) {
 func TestPrivateIDIsNotKept(t *testing.T) {
 	run(t, recovery.Options{}, func(t *testing.T, table *table) {
 		pid := recovery.NewID()
-		if err := table.save(pid, new(owner), session); err != nil {
+		if err := table.save(pid, new(owner), seat); err != nil {
 			t.Fatal(err)
 		}
 		for s, err := range table.store.Sessions() {
 			if err != nil || s.Key == pid || len(s.Key) != 16 {
 				t.Errorf("key %q, %v", s.Key, err)
 			}
-			if diff := cmp.Diff(`{"sid":"sid","user":"alice","rooms":[{"id":"`+string(session.Rooms[0].ID)+`","dialect":1}]}`, string(s.Value)); diff != "" {
+			if diff := cmp.Diff(`{"sid":"sid","user":"alice","mark":1,"encoders":["e"],"places":["tag 11 0 `+string(seat.Places[0].Room)+`"]}`, string(s.Value)); diff != "" {
 				t.Error(diff)
 			}
 		}

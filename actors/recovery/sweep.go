@@ -2,7 +2,7 @@ package recovery
 
 import "time"
 
-// sweepEvery is how often forgotten sessions leave the disk.
+// sweepEvery is how often the seats whose window is over are removed.
 const sweepEvery = time.Minute
 
 // run sweeps until the table is closed.
@@ -20,30 +20,30 @@ func (t *Table) run() {
 	}
 }
 
-// sweep forgets the sessions whose window is over.
+// sweep removes the seats whose window is over.
 func (t *Table) sweep() {
 	var expired []key
 	t.mu.Lock()
-	for k, e := range t.sessions {
+	for k, e := range t.seats {
 		if t.expired(e) {
 			expired = append(expired, k)
-			delete(t.sessions, k)
+			delete(t.seats, k)
 		}
 	}
 	t.mu.Unlock()
 	t.remove(expired)
 }
 
-// removeAtOnce is how many sessions one transaction removes: others wait for it.
+// removeAtOnce is how many seats one transaction removes: other writes wait for it.
 const removeAtOnce = 1000
 
-// remove takes sessions that are forgotten off the disk. What cannot be
-// removed counts as lost long ago, so that the next sweep tries again.
-func (t *Table) remove(forgotten []key) {
-	for len(forgotten) > 0 {
-		n := min(len(forgotten), removeAtOnce)
-		batch := forgotten[:n]
-		forgotten = forgotten[n:]
+// remove deletes seats from the store. If that fails, restore puts them back
+// into the table with a window that is over, so that the next sweep tries again.
+func (t *Table) remove(keys []key) {
+	for len(keys) > 0 {
+		n := min(len(keys), removeAtOnce)
+		batch := keys[:n]
+		keys = keys[n:]
 		names := make([]string, n)
 		for i, k := range batch {
 			names[i] = string(k[:])
@@ -60,6 +60,6 @@ func (t *Table) restore(keys []key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, k := range keys {
-		t.sessions[k] = entry{}
+		t.seats[k] = entry{}
 	}
 }

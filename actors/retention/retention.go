@@ -1,19 +1,19 @@
-// Package retention deletes chats that have been idle too long, or longest
-// when the file gets too large.
+// Package retention deletes chats that have been idle for too long. When the file
+// is too large, it deletes those that have been idle longest.
 //
 //	timer → a few chats: when was the last record? ─ older than For → Rooms.Expire
 //	        └ after the last chat: more than Bytes in use? → Rooms.Expire of those idle longest
 //
 // # Bounded work
 //
-// A step looks at a few chats and deletes fewer; then commands and commits
-// have the server to themselves again. However many chats there are, that is
-// all that retention takes. A round over 100,000 chats takes some minutes.
+// A step looks at a few chats and deletes even fewer. Between two steps the
+// Keeper rests, however many chats there are. A round over 100,000 chats takes
+// some minutes.
 //
 // # Who decides
 //
-// Rooms do: between the look and the deletion somebody may have said
-// something.
+// The room of a chat decides whether it is deleted, since somebody may say
+// something between the look and the deletion.
 package retention
 
 import (
@@ -28,7 +28,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A Log says which chats there are and how old they are. See [persistence.Store].
+// A Log lists the chats and their records. See [persistence.Store].
 type Log interface {
 	ChatsAfter(after string, limit int) ([]string, error)
 	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
@@ -46,7 +46,7 @@ type Options struct {
 	Rooms  Rooms
 	Logger *slog.Logger // nil discards
 
-	For   time.Duration // since the last record of a chat. Zero means for ever
+	For   time.Duration // that a chat is kept after its last record. Zero means for ever
 	Bytes int64         // of the file in use. Zero means no limit
 
 	Step    time.Duration // between steps. Zero means 1 second
@@ -55,18 +55,18 @@ type Options struct {
 	Deletes int           // chats that a step deletes. Zero means 10
 }
 
-// maxIdle is how many chats a round remembers as those idle longest. If
-// deleting them is not enough, the next round goes on.
+// maxIdle is how many of the chats idle longest a round remembers. If it is not
+// enough to delete these, the next round finds more.
 const maxIdle = 1000
 
-// A Keeper keeps to the limits until it is closed.
+// A Keeper deletes chats until it is closed.
 type Keeper struct {
 	Options
 	stop context.CancelFunc
 	done chan struct{}
 
-	after string     // the last room of this round that was looked at
-	idle  []idleRoom // of this round, those idle longest first
+	after string     // the room that this round looked at last
+	idle  []idleRoom // the rooms of this round that were idle longest, longest first
 }
 
 type idleRoom struct {
@@ -74,17 +74,15 @@ type idleRoom struct {
 	last time.Time // of the last record
 }
 
-// Start returns a Keeper at work, or nil if there is nothing to keep to.
-// Whoever started it closes it, before the rooms.
+// Start starts a Keeper. It returns nil if the options set no limit. The caller
+// closes the Keeper before the rooms.
 func Start(o Options) *Keeper {
 	if o.For == 0 && o.Bytes == 0 {
 		return nil
 	}
 	o.Step, o.Rest = cmp.Or(o.Step, time.Second), cmp.Or(o.Rest, time.Minute)
 	o.Looks, o.Deletes = cmp.Or(o.Looks, 200), cmp.Or(o.Deletes, 10)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(context.Background())
 	k := &Keeper{Options: o, stop: stop, done: make(chan struct{})}
 	go k.run(ctx)
@@ -114,10 +112,10 @@ func (k *Keeper) run(ctx context.Context) {
 	}
 }
 
-// A step does a little and says what comes next, and when.
+// A step does a little work. It returns the next step and the pause before it.
 type step func(context.Context) (next step, pause time.Duration)
 
-// look looks at the next few chats, and deletes those that are too old.
+// look looks at the next few chats and deletes those that are too old.
 func (k *Keeper) look(ctx context.Context) (step, time.Duration) {
 	rooms, err := k.Log.ChatsAfter(k.after, k.Looks)
 	if err != nil {
@@ -144,8 +142,8 @@ func (k *Keeper) look(ctx context.Context) (step, time.Duration) {
 	return k.shrink, k.Step
 }
 
-// shrink deletes a few of the chats that have been idle longest, while the
-// file is too large.
+// shrink deletes a few of the chats that have been idle longest, if the file is
+// too large.
 func (k *Keeper) shrink(ctx context.Context) (step, time.Duration) {
 	for deletes := 0; len(k.idle) > 0 && deletes < k.Deletes; deletes++ {
 		usage, err := k.Log.Usage()
@@ -153,7 +151,7 @@ func (k *Keeper) shrink(ctx context.Context) (step, time.Duration) {
 			k.Logger.Error("retention: how large is the file", "err", err)
 			break
 		}
-		if usage.Used <= k.Bytes {
+		if usage.UsedBytes <= k.Bytes {
 			k.idle = nil
 			break
 		}
@@ -167,7 +165,7 @@ func (k *Keeper) shrink(ctx context.Context) (step, time.Duration) {
 	return k.look, k.Rest
 }
 
-// last returns when the last record of a room was.
+// last returns the time of the last record of a room.
 func (k *Keeper) last(id chat.RoomID) (at time.Time, ok bool) {
 	for e, err := range k.Log.ReadBack(string(id), 0) {
 		var r chat.Record
@@ -183,7 +181,7 @@ func (k *Keeper) last(id chat.RoomID) (at time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// remember keeps a room if it is among those idle longest.
+// remember notes a room if it is among those that were idle longest.
 func (k *Keeper) remember(r idleRoom) {
 	if k.Bytes == 0 {
 		return

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/retention"
 	"parlor/actors/room"
@@ -57,7 +58,7 @@ func wantChats(t *testing.T, s *actortest.Server, want ...chat.ID) {
 // A chat goes when nothing was said in it for so long, whoever is in it, and
 // its members are told.
 func TestOldChatsAreDeleted(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		keep(t, retention.Options{Log: s.Log, Rooms: s.Rooms, For: time.Hour})
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create("idle")
@@ -80,7 +81,7 @@ func TestOldChatsAreDeleted(t *testing.T) {
 // The chats that were idle longest go, until the file is small enough; those
 // that somebody is in, or that have a turn, stay.
 func TestLargeFileIsShrunk(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		s.Assistant.On("hang", actortest.Hang("…"))
 		var used [9]int64
@@ -116,12 +117,12 @@ func inUse(t *testing.T, s *actortest.Server) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return usage.Used
+	return usage.UsedBytes
 }
 
 // A chat that cannot be read, or deleted, does not keep others from it.
 func TestUnreadableChatsAreLeft(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		s.User("alice").Create("a")
 		s.User("alice").Create("b")
 		s.Log.Fault(func(persistence.Commit) error { return persistence.ErrUnavailable })
@@ -176,7 +177,7 @@ func (m *many) ReadBack(string, uint64) iter.Seq2[persistence.Entry, error] {
 }
 
 func (m *many) Usage() (persistence.Usage, error) {
-	return persistence.Usage{Used: int64(len(m.names) - len(m.gone))}, nil
+	return persistence.Usage{UsedBytes: int64(len(m.names) - len(m.gone))}, nil
 }
 
 func (m *many) Expire(_ context.Context, id chat.RoomID, _ time.Time, _ bool) (bool, error) {

@@ -38,13 +38,11 @@ func skipsDedup() bool { return bug == "skip-dedup" }
 func (r *Room) afterAppend(p *proposal) {
 	switch bug {
 	case "ack-before-commit":
-		r.answer(p)
+		r.records.answer(p)
 		p.callers = nil
 	case "publish-before-commit":
 		for _, record := range p.records {
-			r.follow(record.Event)
 			r.publish(record)
-			r.told = record.Seq
 		}
 	}
 	if m, ok := p.records[p.at].Event.(chat.MessageAdded); ok && strings.HasPrefix(m.Content, panicAfter) {
@@ -54,7 +52,7 @@ func (r *Room) afterAppend(p *proposal) {
 
 // abandons reports whether an open turn that nobody runs is left so.
 func (r *Room) abandons(t chat.Turn) bool {
-	return bug == "lose-turn-on-restart" && t.Attempt > 0 && !r.run.of(t.ID)
+	return bug == "lose-turn-on-restart" && t.Attempt > 0 && !r.stage.runs(t.ID)
 }
 
 // repeatsTools reports whether a turn is started again though a tool has run.
@@ -63,6 +61,6 @@ func repeatsTools() bool { return bug == "restart-turn-with-tool" }
 // forgetMembers is called when the room restarts.
 func (l *lasting) forgetMembers() {
 	if bug == "lose-member-on-restart" {
-		clear(l.members)
+		l.audience = nil
 	}
 }

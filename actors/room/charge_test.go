@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/ledger"
 	"parlor/actors/room"
@@ -42,7 +43,7 @@ func endsOf(s *actortest.Server, id chat.ID) (all []chat.TurnEnded) {
 // A budget that is crossed in the middle of a stream ends all turns of its user
 // within a second, in rooms too whose provider is silent, and nobody else's.
 func TestBudgetIsCrossedInMidStream(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true, Ledger: newLedger(t, 100)}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, Ledger: newLedger(t, 100)}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		word := strings.Repeat("x", 40) // ten tokens
 		s.Assistant.On("talk", actortest.Slowly(time.Second, strings.Fields(strings.Repeat(word+" ", 30))...))
@@ -81,7 +82,7 @@ func TestBudgetIsCrossedInMidStream(t *testing.T) {
 
 		// Nothing of what comes later is recorded; others go on.
 		seq := len(s.Records("talks"))
-		for _, c := range []room.Command{&room.Send{Content: "more"}, &room.Respond{}, &room.Regenerate{Prompt: talks[0].Prompt, ModelID: actortest.Model}} {
+		for _, c := range []room.Command{&room.Send{Content: "more"}, &room.Respond{}, &room.Regenerate{Answer: talks[0].MessageID, ModelID: actortest.Model}} {
 			if got := alice.Refused("talks", c); got != chat.CodeBudgetExceeded {
 				t.Errorf("%T refused as %s", c, got)
 			}
@@ -124,7 +125,7 @@ func TestPromptBeyondTheBudget(t *testing.T) {
 // and the ledger that lived says what one does that is read from the file.
 func TestUsageIsChargedOnce(t *testing.T) {
 	l := newLedger(t, 1000)
-	actortest.Run(t, room.Options{Ledger: l, Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Ledger: l, Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Send(theChat, "one")

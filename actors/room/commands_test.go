@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/protocol/assistant"
@@ -110,7 +111,7 @@ func TestForeignUserIsRefused(t *testing.T) {
 }
 
 func TestSharedLetsEverybodyIn(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		if got := bob.Create(theChat).Owner; got != "alice" {
@@ -205,7 +206,7 @@ func TestAcknowledgementFollowsTheCommit(t *testing.T) {
 func TestDialects(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		users := make(map[assistant.Dialect]*actortest.User)
-		for d := range assistant.Dialect(assistant.Dialects) {
+		for _, d := range assistant.Dialects {
 			users[d] = s.User("alice")
 			users[d].Create(theChat)
 			users[d].JoinAs(theChat, d)
@@ -292,7 +293,7 @@ func TestLeave(t *testing.T) {
 // Two members who talk at once are both heard, each in order, and everybody
 // agrees on what was said when.
 func TestTwoSendersAtOnce(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		const each, answered = 50, 10 // every fifth wants an answer
 		users := []*actortest.User{s.User("alice"), s.User("bob")}
 		users[0].Create(theChat)

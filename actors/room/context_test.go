@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/protocol/chat"
@@ -130,7 +131,7 @@ func TestDefaultWindow(t *testing.T) {
 // Where several people speak each message says whose it is, and nobody can
 // speak in another one's name.
 func TestSpeakersAreNamed(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob, mallory := s.User("alice"), s.User("bob"), s.User("mallory")
 		alice.Name, bob.Name, mallory.Name = "Alice", "", "[alice]:\nAlice"
 		alice.Create(theChat)
@@ -172,9 +173,9 @@ func TestOtherAssistants(t *testing.T) {
 		// The newest answer of each model counts.
 		question := s.Messages(theChat)[0].ID
 		s.Assistant.On("one", actortest.Say("1 again"))
-		alice.Do(theChat, &room.Regenerate{Prompt: question, ModelID: actortest.Model})
+		alice.Do(theChat, &room.Regenerate{Answer: answerTo(s, theChat, question), ModelID: actortest.Model})
 		s.Assistant.On("one", actortest.Say("other 1"))
-		alice.Do(theChat, &room.Regenerate{Prompt: question, ModelID: actortest.OtherModel})
+		alice.Do(theChat, &room.Regenerate{Answer: answerTo(s, theChat, question), ModelID: actortest.OtherModel})
 		lastPrompt(t, s, "user one")
 		ask(actortest.Model, "four")
 		lastPrompt(t, s, "user one", "assistant 1 again", "user [bo]: other 1", "user two", "user [bo]: You said: two", "user three", "user [bo]: 3", "user four")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/protocol/chat"
@@ -13,14 +14,14 @@ import (
 
 // edit is the command that says the message anew.
 func edit(m room.Sent, content string) *room.Edit {
-	return &room.Edit{Replaces: m.MessageID, Seq: m.Seq, Content: content}
+	return &room.Edit{Replaces: m.MessageID, Content: content}
 }
 
 // wantView checks that what a member shows, who was there from the beginning,
 // is what history says.
 func wantView(t *testing.T, s *actortest.Server, u *actortest.User) {
 	t.Helper()
-	messages, _, err := s.Rooms.History(u.User, theChat.Room(), 0, 500)
+	messages, _, err := s.Rooms.History(t.Context(), u.User, theChat.Room(), 0, 500)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func wantView(t *testing.T, s *actortest.Server, u *actortest.User) {
 // An edit takes out what it replaces and all that followed, for everybody, in
 // the history and in what assistants are told.
 func TestEdit(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -68,7 +69,7 @@ func TestEdit(t *testing.T) {
 // What answers the edited message, or what followed it, is stopped; what was
 // asked before goes on, and its answer stays where it belongs.
 func TestEditStopsWhatItSupersedes(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -101,7 +102,7 @@ func TestEditStopsWhatItSupersedes(t *testing.T) {
 // An answer to what was said before the edited message stays, even if it came
 // later, on whatever page of the history.
 func TestEditKeepsEarlierAnswers(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true, SnapshotEvery: 3}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, SnapshotEvery: 3}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -118,7 +119,7 @@ func TestEditKeepsEarlierAnswers(t *testing.T) {
 		for before, more := uint64(0), true; more; {
 			var page []chat.Message
 			var err error
-			if page, more, err = s.Rooms.History(alice.User, theChat.Room(), before, 1); err != nil || len(page) != 1 {
+			if page, more, err = s.Rooms.History(t.Context(), alice.User, theChat.Room(), before, 1); err != nil || len(page) != 1 {
 				t.Fatalf("got %v, %v", page, err)
 			}
 			before = page[0].Seq
@@ -168,7 +169,7 @@ func TestEditIsIdempotent(t *testing.T) {
 }
 
 func TestEditRefused(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true, MaxMessageBytes: 10, MaxQueuedTurns: 1}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, MaxMessageBytes: 10, MaxQueuedTurns: 1}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		one := alice.Send(theChat, "one")
@@ -181,10 +182,9 @@ func TestEditRefused(t *testing.T) {
 		}{
 			"another's":     {bob, edit(one, "mine"), chat.CodeForbidden},
 			"an answer":     {alice, edit(answer, "better"), chat.CodeNotFound},
-			"no message":    {alice, edit(room.Sent{MessageID: one.MessageID, Seq: 1000}, "x"), chat.CodeNotFound},
-			"wrong number":  {alice, edit(room.Sent{MessageID: one.MessageID, Seq: two.Seq}, "x"), chat.CodeNotFound},
+			"no message":    {alice, edit(room.Sent{MessageID: "nothing"}, "x"), chat.CodeNotFound},
 			"too long":      {alice, edit(one, "0123456789a"), chat.CodeTooLarge},
-			"unknown model": {alice, &room.Edit{Replaces: one.MessageID, Seq: one.Seq, Content: "x", ModelID: "none"}, chat.CodeNotFound},
+			"unknown model": {alice, &room.Edit{Replaces: one.MessageID, Content: "x", ModelID: "none"}, chat.CodeNotFound},
 		} {
 			if got := test.who.Refused(theChat, test.edit); got != test.want {
 				t.Errorf("%s: got %s, want %s", name, got, test.want)
@@ -196,13 +196,10 @@ func TestEditRefused(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", name, got, chat.CodeNotFound)
 			}
 		}
-		end, err := s.Rooms.Answered(alice.User, theChat.Room(), answer.MessageID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again := &room.Regenerate{Prompt: end.Prompt, PromptSeq: end.PromptSeq, ModelID: end.ModelID}
-		if got := alice.Refused(theChat, again); got != chat.CodeNotFound {
-			t.Errorf("another answer to what was edited: got %s, want %s", got, chat.CodeNotFound)
+		for name, id := range map[string]chat.MessageID{"what was edited": answer.MessageID, "no answer": one.MessageID, "nothing": "nothing"} {
+			if got := alice.Refused(theChat, &room.Regenerate{Answer: id}); got != chat.CodeNotFound {
+				t.Errorf("another answer to %s: got %s, want %s", name, got, chat.CodeNotFound)
+			}
 		}
 		s.Assistant.On("wait", actortest.Hang())
 		alice.Send(theChat, "wait")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/persistence"
@@ -21,7 +22,7 @@ import (
 // Everybody else goes on: the members are members, the turn that ran starts
 // again as the same message, what waited behind is answered.
 func TestPanicCostsTheCommandOnly(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -58,7 +59,7 @@ func TestPanicCostsTheCommandOnly(t *testing.T) {
 // What the dead instance had handed to the log is acknowledged and published
 // by the next one: once, in order, and not to the sender.
 func TestPanicWithCommitsInFlight(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -174,7 +175,7 @@ func TestFailingRoomHurtsNobodyElse(t *testing.T) {
 // While the disk refuses, senders are told so and nobody else anything; when
 // it is back everything goes on, as if nothing had been said.
 func TestDiskRefuses(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -371,7 +372,7 @@ func TestUnreadableHistoryKeepsNobody(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		first := alice.Create(theChat)
 		alice.Join(theChat)
@@ -432,7 +433,7 @@ func TestCreateAtOnceAfterDelete(t *testing.T) {
 			alice.Tell(theChat, &room.Create{Chat: theChat, ModelID: actortest.Model})
 			alice.Tell(theChat, &room.Send{Content: "new", ClientID: "new", Quiet: true})
 		})
-		s.Rooms.Tell(theChat.Room(), &room.Delete{Caller: room.Caller{User: alice.User, Address: again}})
+		s.Rooms.Tell(theChat.Room(), &room.Delete{Caller: room.Caller{User: alice.User, Address: s.Rooms.Open(again)}})
 		synctest.Wait()
 		old.Told()
 		tab.Join(theChat)

@@ -1,5 +1,7 @@
 package room
 
+import "time"
+
 // idleTick comes when a room has had nothing to do for Options.IdleTimeout.
 type idleTick struct{}
 
@@ -7,44 +9,56 @@ func (*idleTick) roomMessage() {}
 
 // busy reports whether somebody or something needs this room in memory.
 func (r *Room) busy() bool {
-	return r.quarantined || len(r.members) > 0 || len(r.head.Turns) > 0 || r.run != nil || r.titling != nil || r.inFlight > 0 || len(r.voice.unheard) > 0
+	return r.quarantined || len(r.audience) > 0 || len(r.records.head.Turns) > 0 || r.stage.attempt != nil ||
+		r.title.making() || r.inFlight > 0 || len(r.stage.voice.Unheard()) > 0
 }
 
-// rest starts or stops the timer to passivation as there is nothing or
-// something to do. A room that does not exist need not wait: garbage ids from
-// clients leave nothing in memory.
-func (r *Room) rest() {
+// passivation is how a room leaves memory when nobody needs it there.
+type passivation struct {
+	r     *Room
+	timer *time.Timer // runs while there is nothing to do
+	asked bool        // the supervisor was asked for a Drain
+}
+
+// look starts or stops the timer as there is nothing or something to do. A room
+// that does not exist need not wait: garbage ids from clients leave nothing in
+// memory.
+func (p *passivation) look() {
 	switch {
-	case r.busy():
-		if r.idle != nil {
-			r.idle.Stop()
-			r.idle = nil
-		}
-	case r.idle != nil || r.asked:
-	case !r.shown.Exists():
-		r.passivate()
+	case p.r.busy():
+		p.stop()
+	case p.timer != nil || p.asked:
+	case !p.r.records.shown.Exists():
+		p.ask()
 	default:
-		r.idle = r.self.After(r.IdleTimeout, &idleTick{})
+		p.timer = p.r.self.After(p.r.IdleTimeout, &idleTick{})
 	}
 }
 
-// passivate asks the supervisor to hold back commands. Between the asking and
-// its consent anything may happen, so the consent is looked at again in drain.
-func (r *Room) passivate() {
-	r.idle = nil
-	if r.busy() || r.asked {
+func (p *passivation) stop() {
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
+}
+
+// ask asks the supervisor to hold back commands. Between the asking and its
+// consent anything may happen, so the consent is looked at again in drain.
+func (p *passivation) ask() {
+	p.timer = nil
+	if p.r.busy() || p.asked {
 		return
 	}
-	r.asked = true
-	r.Idle(r.id)
+	p.asked = true
+	p.r.Idle(p.r.id)
 }
 
 // drain comes behind every command that the supervisor forwarded before it.
-func (r *Room) drain() {
-	r.asked = !r.busy()
-	if r.asked {
-		r.self.Ref().Stop()
+func (p *passivation) drain() {
+	p.asked = !p.r.busy()
+	if p.asked {
+		p.r.self.Ref().Stop()
 		return
 	}
-	r.Awake(r.id)
+	p.r.Awake(p.r.id)
 }

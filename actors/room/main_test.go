@@ -47,6 +47,16 @@ func queued(s *actortest.Server) (ids []chat.TurnID) {
 	return ids
 }
 
+// answerTo returns the last answer to a message.
+func answerTo(s *actortest.Server, id chat.ID, prompt chat.MessageID) (answer chat.MessageID) {
+	for _, m := range s.Messages(id) {
+		if m.Prompt == prompt {
+			answer = m.ID
+		}
+	}
+	return answer
+}
+
 // starts returns every start of a turn.
 func starts(s *actortest.Server) (all []chat.TurnStarted) {
 	for _, r := range s.Records(theChat) {

@@ -1,9 +1,6 @@
 package room
 
-import (
-	"parlor/protocol/assistant"
-	"parlor/protocol/chat"
-)
+import "parlor/protocol/chat"
 
 // A Message is what a room's mailbox accepts. Commands come from sessions and
 // the HTTP API through the rooms supervisor; a room may refuse them, and
@@ -14,16 +11,8 @@ type Message interface{ roomMessage() }
 type Command interface {
 	Message
 	caller() Caller
+	do(r *Room)
 }
-
-// An Address is where a room answers and publishes to. Addresses are
-// comparable, and their methods never block and may be called from any goroutine.
-type Address interface {
-	Deliver(Delivery)
-}
-
-// A Delivery is what a room sends to an Address: a [Reply] or a [*Publication].
-type Delivery interface{ delivery() }
 
 // A Caller is who sent a command and where the answer goes. A command without
 // an address is not answered.
@@ -34,76 +23,6 @@ type Caller struct {
 }
 
 func (c Caller) caller() Caller { return c }
-
-// Create makes the chat if there is none, and answers with a [Created] either way.
-type Create struct {
-	Caller
-	Chat    chat.ID
-	ModelID chat.ModelID
-}
-
-// Join makes the caller's address a member: from the answer, a [Joined], on
-// it gets every publication. Joining again only changes the dialect.
-type Join struct {
-	Caller
-	Dialect assistant.Dialect
-}
-
-// Leave ends the membership of the caller's address; nothing happens if there is none.
-type Leave struct{ Caller }
-
-// Send adds what the caller says and, unless Quiet, asks for an answer to it.
-// It is answered with a [Sent] once it is on disk.
-type Send struct {
-	Caller
-	Content  string
-	ModelID  chat.ModelID  // empty: the chat's current model
-	ClientID chat.ClientID // empty: not idempotent
-	LocalID  string        // see [chat.TurnQueued]
-	Policy   chat.Policy   // empty: the chat's
-	Quiet    bool
-}
-
-// Respond asks for an answer to the last message, which was sent Quiet or
-// spoken. It is answered with a [Sent] of that message; the Seq of one that is
-// not recorded yet is 0.
-type Respond struct{ Caller }
-
-// AppendAudio is a piece of what the caller says to a model that listens:
-// [chat.AudioAppend]. It is not recorded. ClearAudio forgets what was appended,
-// CommitAudio makes it a message. They are answered with a [Taken].
-type (
-	AppendAudio struct {
-		Caller
-		Audio string
-	}
-	ClearAudio  struct{ Caller }
-	CommitAudio struct{ Caller }
-)
-
-// Regenerate asks for another answer to a message that is in the log, from the
-// model. It is answered with a [Queued].
-type Regenerate struct {
-	Caller
-	Prompt    chat.MessageID
-	PromptSeq uint64
-	ModelID   chat.ModelID
-}
-
-// StopTurn stops a turn, running or queued; without a TurnID the one that
-// runs or runs next. It is answered with a [Stopped].
-type StopTurn struct {
-	Caller
-	TurnID chat.TurnID
-	Reason string
-}
-
-// Delete deletes the chat with all its history, and answers with a [Deleted].
-type Delete struct{ Caller }
-
-// Release ends the quarantine of the room. It is an operator's, and answered
-// with a [Released].
-type Release struct{ Caller }
 
 // Wake does nothing but bring the room into memory, where it finishes what was
 // open when the server ended.
@@ -124,6 +43,9 @@ func (*AppendAudio) roomMessage() {}
 func (*ClearAudio) roomMessage()  {}
 func (*CommitAudio) roomMessage() {}
 func (*StopTurn) roomMessage()    {}
+func (*Edit) roomMessage()        {}
+func (*Configure) roomMessage()   {}
+func (*Expire) roomMessage()      {}
 func (*Delete) roomMessage()      {}
 func (*Release) roomMessage()     {}
 func (*Drain) roomMessage()       {}
@@ -131,7 +53,7 @@ func (*Drain) roomMessage()       {}
 // A Reply answers one command.
 type Reply struct {
 	Ref  uint64
-	Body any         // Created, Joined, Left, Sent, Taken, Queued, Stopped, Deleted or Released; nil if refused
+	Body any         // one of the bodies below; nil if refused
 	Err  *chat.Error // nil unless refused
 }
 
@@ -143,7 +65,7 @@ type (
 	// Created tells about the chat, which may have been there before.
 	Created struct{ Chat chat.Info }
 
-	// Joined is what a new member has to know: what follows Seq, and what
+	// Joined is what a new listener has to know: what follows Seq, and what
 	// follows the text so far, reaches it as publications.
 	Joined struct {
 		Chat    chat.Info
@@ -174,8 +96,12 @@ type (
 	// Stopped names the turn that was stopped, if there was one.
 	Stopped struct{ TurnID chat.TurnID }
 
-	// Deleted confirms a Delete.
+	// Configured tells the chat as it now is.
+	Configured struct{ Chat chat.Info }
+
+	// Deleted confirms a Delete, and Kept says that a chat has not expired.
 	Deleted struct{}
+	Kept    struct{}
 
 	// Released says whether the room was quarantined.
 	Released struct{ Was bool }
@@ -185,5 +111,4 @@ type (
 type Running struct {
 	chat.Turn
 	Content string
-	Live    bool // see [assistant.Live]
 }

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/protocol/assistant"
@@ -17,11 +18,11 @@ var busy = chat.Refuse(chat.CodeProviderError, "busy")
 // Members are told at once that a provider has failed and is asked again, and
 // how it fares; nothing of it is recorded, and the SPA hears nothing.
 func TestNewsOfTheProvider(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, page := s.User("alice"), s.User("page")
 		alice.Create(theChat)
-		alice.Do(theChat, &room.Join{Dialect: assistant.Documented})
-		page.Do(theChat, &room.Join{Dialect: assistant.SPA})
+		alice.Do(theChat, &room.Join{Encoder: assistant.Documented.String()})
+		page.Do(theChat, &room.Join{Encoder: assistant.SPA.String()})
 		alice.Told()
 		page.Told()
 		at := time.Now().Add(time.Minute)
@@ -52,7 +53,7 @@ func TestFallbackIsRecorded(t *testing.T) {
 		{"stopped", actortest.Hang("so far"), chat.StateStopped},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+			actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 				alice, late := s.User("alice"), s.User("late")
 				alice.Create(theChat)
 				alice.Join(theChat)

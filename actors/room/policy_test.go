@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/protocol/assistant"
@@ -19,7 +20,7 @@ import (
 // what became of it if that is not its completion.
 func said(t *testing.T, s *actortest.Server, u *actortest.User) (all []string) {
 	t.Helper()
-	messages, _, err := s.Rooms.History(u.User, theChat.Room(), 0, 100)
+	messages, _, err := s.Rooms.History(t.Context(), u.User, theChat.Room(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func TestReject(t *testing.T) {
 // The message is answered next, what waited stays, and who has sent it is told
 // in the order of the log.
 func TestInterrupt(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -95,7 +96,7 @@ func TestInterrupt(t *testing.T) {
 // What was said by an interrupt is found by its idempotency key, also after the
 // room was restarted in between, and its sender is told nothing out of order.
 func TestInterruptIsIdempotentAndInOrder(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -184,7 +185,7 @@ func TestSteer(t *testing.T) {
 // Where several speak, the assistant is told who steers it, and nobody can speak
 // for another.
 func TestSteeringNamesWhoSteers(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true, TurnPolicy: chat.PolicySteer}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, TurnPolicy: chat.PolicySteer}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)

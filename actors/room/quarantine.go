@@ -4,9 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
-	"parlor/protocol/engineio"
 )
 
 // restartWindow is the time within which MaxRestarts restarts are too many.
@@ -24,29 +22,30 @@ func (l *lasting) restarted(limit int) {
 }
 
 // isolate keeps a room that fails again and again from doing so. It stays in
-// memory and reads nothing: its members are told, so that nobody waits for an
+// memory and reads nothing: its listeners are told, so that nobody waits for an
 // answer, commands are refused, and history is read past it, until an operator
 // releases it or the server starts anew.
 func (r *Room) isolate() {
 	r.log.Error("room is quarantined", "restarts", len(r.restarts), "within", restartWindow)
-	at := now()
-	r.deliver(Publication{Room: r.id}, nil, func(d assistant.Dialect) []engineio.Frame {
-		return assistant.Trouble(d, r.id, errQuarantined, r.answering, at)
-	})
+	r.tell(chat.Failure{Error: errQuarantined, Turn: r.answering, At: now()})
 }
 
-// release lets the room try again, with its members.
-func (r *Room) release(c *Release) {
+// Release ends the quarantine of the room. It is an operator's, and answered
+// with a [Released].
+type Release struct{ Caller }
+
+// do lets the room try again, with its listeners.
+func (c *Release) do(r *Room) {
 	was := r.quarantined
 	r.quarantined, r.restarts = false, nil
-	reply(c.Caller, Released{was})
+	r.reply(c.Caller, Released{was})
 	if was && r.inFlight == 0 {
 		r.log.Info("room is released")
 		r.load()
 	}
 }
 
-// follow remembers which answer members are told of.
+// follow remembers which answer listeners are told of.
 func (l *lasting) follow(e chat.Event) {
 	switch e := e.(type) {
 	case chat.TurnStarted:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/protocol/assistant"
@@ -18,7 +19,7 @@ import (
 // wait for nothing, its history can be read, its neighbour notices nothing.
 // When it is released it goes on where it was, with its members.
 func TestQuarantine(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true, MaxRestarts: 3, MaxAttempts: 99}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, MaxRestarts: 3, MaxAttempts: 99}, func(t *testing.T, s *actortest.Server) {
 		const neighbour = "neighbour"
 		alice, page := s.User("alice"), s.User("page")
 		alice.Create(theChat)
@@ -51,7 +52,7 @@ func TestQuarantine(t *testing.T) {
 				t.Errorf("%T: got %s", c, got)
 			}
 		}
-		if messages, _, err := s.Rooms.History(alice.User, theChat.Room(), 0, 10); err != nil || len(messages) != 1 {
+		if messages, _, err := s.Rooms.History(t.Context(), alice.User, theChat.Room(), 0, 10); err != nil || len(messages) != 1 {
 			t.Errorf("history: %d messages, %v", len(messages), err)
 		}
 		alice.Do(neighbour, &room.Send{Content: "hello", Quiet: true})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/persistence"
@@ -18,7 +19,7 @@ import (
 // A client id is accepted once: a repeat gets the first one's answer, while
 // that is pending, later, and after a restart of the server.
 func TestSendIsIdempotent(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, tab, bob := s.User("alice"), s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		send := func(u *actortest.User) uint64 {
@@ -71,8 +72,8 @@ func TestTurnsRestartWithTheServer(t *testing.T) {
 
 		s.Restart()
 		want := []chat.TurnStarted{
-			{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Name: actortest.Name, Attempt: 1, APISource: "aisuite"},
-			{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Name: actortest.Name, Attempt: 2, APISource: "aisuite"},
+			{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Name: actortest.Name, Attempt: 1},
+			{TurnID: queued(s)[0], MessageID: answer, ModelID: actortest.Model, Name: actortest.Name, Attempt: 2},
 		}
 		if diff := cmp.Diff(want, starts(s)); diff != "" {
 			t.Errorf("starts (-want +got):\n%s", diff)

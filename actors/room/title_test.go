@@ -7,8 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
+	"parlor/actors/title"
 	"parlor/protocol/chat"
 )
 
@@ -39,7 +41,7 @@ func onlyTitle(t *testing.T, s *actortest.Server, want string) chat.Configured {
 // The model is asked once, when the first turn has completed, and the owner is
 // charged. Turns do not wait for it.
 func TestTitle(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true, Titles: room.Titles{On: true, Model: actortest.OtherModel}}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, Titles: title.Policy{On: true, Model: actortest.OtherModel}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -79,7 +81,7 @@ func TestTitle(t *testing.T) {
 // A title that somebody gives, also one that is taken away, is never
 // overwritten. What was spent is recorded.
 func TestTitleByHandStays(t *testing.T) {
-	actortest.Run(t, room.Options{Titles: room.Titles{On: true}}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Titles: title.Policy{On: true}}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")
 		alice.Create(theChat)
 		s.Assistant.On(titlesPrompt("hello", "You said: hello"), actortest.Slowly(time.Second, "made"))
@@ -110,7 +112,7 @@ func TestTitleByHandStays(t *testing.T) {
 func TestTitleWithoutModel(t *testing.T) {
 	words := strings.Repeat("word ", 20)
 	want := strings.TrimSpace(strings.Repeat("word ", 15)) + "…"
-	for name, titles := range map[string]room.Titles{
+	for name, titles := range map[string]title.Policy{
 		"unable": {On: true, Able: func(chat.Model) bool { return false }},
 		"gone":   {On: true, Model: "gone"},
 		"fails":  {On: true},
@@ -140,7 +142,7 @@ func TestTitleWithoutModel(t *testing.T) {
 }
 
 func TestTitleSurvivesACrash(t *testing.T) {
-	actortest.Run(t, room.Options{Titles: room.Titles{On: true}}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Titles: title.Policy{On: true}}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")
 		alice.Create(theChat)
 		asked := titlesPrompt("hello", "You said: hello")
@@ -183,7 +185,7 @@ func TestConfigure(t *testing.T) {
 
 // What somebody has taken back is not in the title, and no model reads it.
 func TestTitleOfAnEditedChat(t *testing.T) {
-	actortest.Run(t, room.Options{Titles: room.Titles{On: true}}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Titles: title.Policy{On: true}}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")
 		alice.Create(theChat)
 		s.Assistant.On("my password", actortest.Hang())

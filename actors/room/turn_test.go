@@ -13,15 +13,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
+	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
 // Any member stops a turn, before its first delta too, and without waiting for
 // a provider that has not noticed.
 func TestStopHangingTurn(t *testing.T) {
-	actortest.Run(t, room.Options{Shared: true}, func(t *testing.T, s *actortest.Server) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
 		alice.Create(theChat)
 		alice.Join(theChat)
@@ -43,7 +45,7 @@ func TestStopHangingTurn(t *testing.T) {
 			t.Errorf("answered %+v", stopped.Body)
 		}
 		want := chat.TurnEnded{
-			TurnID: end.TurnID, MessageID: end.MessageID, Prompt: s.Messages(theChat)[0].ID, PromptSeq: 2, APISource: "aisuite",
+			TurnID: end.TurnID, MessageID: end.MessageID, Prompt: s.Messages(theChat)[0].ID, PromptSeq: 2,
 			ModelID: actortest.Model, Name: actortest.Name, State: chat.StateStopped, By: "bob", Reason: "enough",
 			Usage: chat.EstimateUsage(s.Assistant.Prompts()[0].Tokens(), ""),
 		}
@@ -91,7 +93,7 @@ func TestNoDeltaFollowsAStop(t *testing.T) {
 		alice, address := s.User("alice"), make(stalling)
 		alice.Create(theChat)
 		alice.Join(theChat)
-		s.Rooms.Tell(theChat.Room(), &room.Join{Caller: room.Caller{User: alice.User, Address: address}})
+		s.Rooms.Tell(theChat.Room(), &room.Join{Caller: room.Caller{User: alice.User, Address: s.Rooms.Open(address)}, Encoder: assistant.Both.String()})
 		more := make(chan struct{})
 		s.Assistant.On("go on", func(ctx context.Context, say func(string) bool) error {
 			say("one")
@@ -285,7 +287,7 @@ func TestDeltasAreBounded(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice, address := s.User("alice"), make(stalling)
 		alice.Create(theChat)
-		s.Rooms.Tell(theChat.Room(), &room.Join{Caller: room.Caller{User: alice.User, Address: address}})
+		s.Rooms.Tell(theChat.Room(), &room.Join{Caller: room.Caller{User: alice.User, Address: s.Rooms.Open(address)}, Encoder: assistant.Both.String()})
 		var said atomic.Int64
 		s.Assistant.On("much", func(_ context.Context, say func(string) bool) error {
 			for range 1000 {

@@ -26,7 +26,7 @@ type call struct {
 
 func onCall(t *testing.T, o room.Options, f func(c *call)) {
 	t.Helper()
-	o.Shared = true
+	o.Access.Shared = true
 	actortest.Run(t, o, func(t *testing.T, s *actortest.Server) {
 		c := &call{s, t, s.User("alice")}
 		c.alice.Do(theChat, &room.Create{Chat: theChat, ModelID: actortest.ListeningModel})
@@ -274,7 +274,7 @@ func TestBargeIn(t *testing.T) {
 					false: {`assistant stopped "one"`},
 				}[name == "text"]...)...)
 				end := onlyEnd(t, c.Server)
-				if end.By != "bob" || end.Reason != "barge-in" || end.APISource != chat.SourceRealtime {
+				if end.By != "bob" || end.Reason != "barge-in" || !end.Duplex {
 					t.Errorf("ended %+v", end)
 				}
 				if got := c.line().Inputs()[0]; got != (chat.Cancel{Answer: ask.Answer}) {
@@ -477,7 +477,7 @@ func TestSpeechForAModelThatReads(t *testing.T) {
 		c.asked()
 		c.alice.Stop(theChat, "")
 		c.heard(question, "what time is it?")
-		c.alice.Do(theChat, &room.Regenerate{Prompt: question, ModelID: actortest.Model})
+		c.alice.Do(theChat, &room.Regenerate{Answer: answerTo(c.Server, theChat, question), ModelID: actortest.Model})
 		if got := c.history(); got[len(got)-1] != `assistant completed "You said: what time is it?"` {
 			t.Errorf("history is %q", got)
 		}
@@ -539,7 +539,7 @@ func TestLiveDialect(t *testing.T) {
 		c.answer(ask.Answer, "first")
 		wantTold(t, bob, `response.audio.delta ""`, `response.audio_transcript.delta ""`, `response.audio_transcript.done ""`, `response.done ""`)
 
-		bob.Do(theChat, &room.Send{Content: "two", LocalID: "1"}) // in the format with a spinner
+		bob.Do(theChat, &room.Send{Content: "two", Correlation: "1"}) // in the format with a spinner
 		ask = c.asked()
 		bob.Told()
 		c.answer(ask.Answer, "second")

@@ -5,10 +5,15 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"parlor/actors/actortest"
+	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/actors/rooms"
 	"parlor/actors/system"
@@ -17,7 +22,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// replies is an address that keeps the replies.
+// replies is a recipient that keeps the replies.
 type replies chan room.Reply
 
 func (r replies) Deliver(d room.Delivery) {
@@ -35,13 +40,13 @@ func BenchmarkRoom(b *testing.B) {
 	}
 	defer store.Close()
 	models := new(actortest.Assistant)
-	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, IdleTimeout: 100 * time.Millisecond})
+	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, Encoders: actortest.Encoders(), IdleTimeout: 100 * time.Millisecond}, rooms.Reads{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer r.Close(context.Background())
 	inbox := make(replies, b.N)
-	caller := room.Caller{User: chat.User{ID: "owner"}, Address: inbox}
+	caller := room.Caller{User: chat.User{ID: "owner"}, Address: r.Open(inbox)}
 	all := func(command func(i int, id chat.ID) room.Message) {
 		for i := range b.N {
 			id := chat.ID(fmt.Sprint(i))
@@ -67,11 +72,170 @@ func BenchmarkRoom(b *testing.B) {
 	}
 	empty := settle()
 	b.ResetTimer()
-	all(func(int, chat.ID) room.Message { return &room.Join{Caller: caller, Dialect: assistant.Documented} })
+	all(func(int, chat.ID) room.Message {
+		return &room.Join{Caller: caller, Encoder: assistant.Documented.String()}
+	})
 	b.StopTimer()
 	resident := settle()
 	all(func(int, chat.ID) room.Message { return &room.Leave{Caller: caller} })
 	passivated := settle()
 	b.ReportMetric((resident-empty)/float64(b.N), "B/resident")
 	b.ReportMetric((passivated-empty)/float64(b.N), "B/passivated")
+}
+
+// BenchmarkHistory reads the newest page of a room of 10,000 records whose
+// messages have 2 KiB each: half of them are answers, and half of the records
+// are no messages.
+func BenchmarkHistory(b *testing.B) {
+	store, err := persistence.Open(filepath.Join(b.TempDir(), "parlor.db"), persistence.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	models := new(actortest.Assistant)
+	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, Encoders: actortest.Encoders()}, rooms.Reads{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close(context.Background())
+	text := prose(2 << 10)
+	fill(b, store, theChat, 9_900, text)
+	talk(b, r, theChat, 25, text) // so that the room makes a snapshot
+	for _, limit := range []int{50, 500} {
+		b.Run(fmt.Sprintf("limit=%d", limit), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				messages, _, err := r.History(b.Context(), chat.User{ID: "owner"}, theChat.Room(), 0, limit)
+				if err != nil || len(messages) < 50 {
+					b.Fatalf("%d messages, %v", len(messages), err)
+				}
+			}
+		})
+	}
+}
+
+// talk says text n times, and waits for each answer.
+func talk(b *testing.B, r *rooms.Rooms, id chat.ID, n int, text string) {
+	b.Helper()
+	inbox := make(replies, 1)
+	owner := room.Caller{User: chat.User{ID: "owner"}, Address: r.Open(inbox)}
+	for range n {
+		r.Tell(id.Room(), &room.Send{Caller: owner, Content: text})
+		if reply := <-inbox; reply.Err != nil {
+			b.Fatal(reply.Err)
+		}
+	}
+	r.Tell(id.Room(), &room.Join{Caller: owner, Encoder: assistant.Documented.String()})
+	for {
+		reply := <-inbox
+		if joined := reply.Body.(room.Joined); joined.Turn == nil && len(joined.Queued) == 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		r.Tell(id.Room(), &room.Join{Caller: owner, Encoder: assistant.Documented.String()})
+	}
+	r.Tell(id.Room(), &room.Leave{Caller: owner})
+	<-inbox
+}
+
+// fill writes a chat of "owner" with n records: turns, whose messages are text.
+func fill(t testing.TB, store *persistence.Store, id chat.ID, n int, text string) {
+	t.Helper()
+	info := chat.Info{ID: id, Room: id.Room(), Owner: "owner", ModelID: actortest.Model, Created: time.Now().UTC()}
+	row := conversation.Row(info)
+	c := persistence.Commit{Room: string(id.Room()), Chat: &row}
+	events := []chat.Event{chat.Created{Chat: info}}
+	for i := 1; len(events) < n; i++ {
+		prompt, answer, turn := chat.MessageID(uuid.NewString()), chat.MessageID(uuid.NewString()), chat.TurnID(uuid.NewString())
+		seq := uint64(len(events) + 1)
+		events = append(events,
+			chat.MessageAdded{MessageID: prompt, Author: chat.User{ID: "owner"}, Content: text, ModelID: actortest.Model},
+			chat.TurnQueued{TurnID: turn, Prompt: prompt, PromptSeq: seq, ModelID: actortest.Model, By: "owner"},
+			chat.TurnStarted{TurnID: turn, MessageID: answer, ModelID: actortest.Model, Attempt: 1},
+			chat.TurnEnded{TurnID: turn, MessageID: answer, Prompt: prompt, PromptSeq: seq, ModelID: actortest.Model, State: chat.StateCompleted, Content: text})
+	}
+	var fold conversation.Fold
+	for i, e := range events[:n] {
+		entry, err := chat.Record{Seq: uint64(i + 1), At: time.Now().UTC(), Event: e}.Encode()
+		if err == nil {
+			err = fold.Add(persistence.Entry{Seq: uint64(i + 1), Data: entry})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Entries = append(c.Entries, entry)
+		if len(c.Entries) == 20 || i == n-1 {
+			write(t, store, c)
+			c = persistence.Commit{Room: c.Room, After: uint64(i + 1)}
+		}
+	}
+}
+
+func write(t testing.TB, store *persistence.Store, c persistence.Commit) {
+	t.Helper()
+	done := make(chan error, 1)
+	store.Append(c, func(err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// prose returns n bytes that read like an answer: words, and now and then a
+// line end and a quotation mark.
+func prose(n int) string {
+	return strings.Repeat("It is said that \"anyone\" can stop it, from any tab.\n", n/50+1)[:n]
+}
+
+// A sink counts what it is told.
+type sink struct{ told atomic.Int64 }
+
+func (s *sink) Deliver(room.Delivery) { s.told.Add(1) }
+
+// BenchmarkDelivery reports what it costs to tell 100 members a piece of an
+// answer: an operation is one piece.
+func BenchmarkDelivery(b *testing.B) {
+	const members = 100
+	store, err := persistence.Open(filepath.Join(b.TempDir(), "parlor.db"), persistence.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	models := new(actortest.Assistant)
+	r, err := rooms.Start(system.New(nil), store, room.Options{
+		Models: models, Provider: models, Encoders: actortest.Encoders(), MaxAnswerBytes: 1 << 30,
+	}, rooms.Reads{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close(context.Background())
+	begin, done := make(chan struct{}), make(chan struct{})
+	models.On("talk", func(_ context.Context, say func(string) bool) error {
+		<-begin
+		for range b.N {
+			say("word ")
+		}
+		close(done)
+		return nil
+	})
+	const id chat.ID = "chat"
+	inbox := make(replies, members+2)
+	caller := func(to room.Recipient) room.Caller {
+		return room.Caller{User: chat.User{ID: "owner"}, Address: r.Open(to)}
+	}
+	r.Tell(id.Room(), &room.Create{Caller: caller(inbox), Chat: id, ModelID: actortest.Model})
+	<-inbox
+	var all []*sink
+	for range members {
+		all = append(all, new(sink))
+		r.Tell(id.Room(), &room.Join{Caller: caller(all[len(all)-1]), Encoder: assistant.Documented.String()})
+	}
+	r.Tell(id.Room(), &room.Send{Caller: caller(inbox), Content: "talk"})
+	<-inbox
+	b.ReportAllocs()
+	b.ResetTimer()
+	close(begin)
+	<-done
+	for all[members-1].told.Load() < int64(b.N) {
+		time.Sleep(time.Millisecond)
+	}
 }

@@ -9,9 +9,9 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Expire deletes a chat in which nothing was recorded since before, and
-// reports whether it did. With unused it keeps one that has members or a turn
-// that has not ended. Members are told that the chat is gone.
+// Expire deletes a chat if nothing was recorded in it since before, and reports
+// whether it did. With unused it keeps a chat that has members or an open turn.
+// The members are told that the chat was deleted.
 func (r *Rooms) Expire(ctx context.Context, id chat.RoomID, before time.Time, unused bool) (deleted bool, err error) {
 	reply, err := r.ask(ctx, id, chat.User{}, func(c room.Caller) room.Command {
 		return &room.Expire{Caller: c, Before: before, Unused: unused}
@@ -19,7 +19,7 @@ func (r *Rooms) Expire(ctx context.Context, id chat.RoomID, before time.Time, un
 	var refusal *chat.Error
 	switch {
 	case errors.As(err, &refusal) && refusal.Code == chat.CodeNotFound:
-		return false, nil // somebody else has deleted it
+		return false, nil // a user has deleted it
 	case err != nil:
 		return false, err
 	}

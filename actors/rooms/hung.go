@@ -6,35 +6,35 @@ import (
 	"parlor/actors/room"
 )
 
-// A room that does not return from what it was told cannot be ended: Go has no
-// way to stop a goroutine. But it can be noticed, and who turns to it be
-// answered. hungAfter is longer than a room that restarts may be silent; it is
+// A room that does not return from a message cannot be stopped, since Go cannot
+// stop a goroutine. But the supervisor notices it, and refuses commands in its
+// place. hungAfter is longer than a restart of a room takes. A room that hangs is
 // noticed up to watchEvery later.
 const (
 	hungAfter  = 30 * time.Second
 	watchEvery = 10 * time.Second
 )
 
-// watch is what is known of a room's progress.
+// A watch measures the progress of a room.
 type watch struct {
-	pulse  *room.Pulse
-	told   uint64    // how much the room was told
-	beat   uint64    // how much of it the room had handled when looked at last
-	silent time.Time // when it was first seen to be at that beat with more to do; zero if it was not
-	hung   bool
+	pulse       *room.Pulse
+	messages    uint64    // how many messages the room was sent
+	beat        uint64    // how many of them it had handled at the last look
+	silentSince time.Time // the first look at which it had handled no more; zero if it is not behind
+	hung        bool
 }
 
-// look reports whether the room has begun or ceased to hang.
+// look reports whether the room hangs now and did not before, or the reverse.
 func (w *watch) look(now time.Time) (changed bool) {
 	beat := w.pulse.Load()
 	switch {
-	case beat == w.told:
-		w.silent = time.Time{}
-	case beat != w.beat || w.silent.IsZero():
-		w.silent = now
+	case beat == w.messages:
+		w.silentSince = time.Time{}
+	case beat != w.beat || w.silentSince.IsZero():
+		w.silentSince = now
 	}
 	w.beat = beat
-	hung := !w.silent.IsZero() && now.Sub(w.silent) >= hungAfter
+	hung := !w.silentSince.IsZero() && now.Sub(w.silentSince) >= hungAfter
 	changed, w.hung = hung != w.hung, hung
 	return changed
 }
@@ -47,7 +47,7 @@ func (s *supervisor) lookForHung() {
 		switch {
 		case !r.look(now):
 		case r.hung:
-			s.options.Logger.Error("room hangs", "room", id, "waiting", r.told-r.beat)
+			s.options.Logger.Error("room hangs", "room", id, "waiting", r.messages-r.beat)
 		default:
 			s.options.Logger.Warn("room hangs no more", "room", id)
 		}

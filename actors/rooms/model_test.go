@@ -16,7 +16,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
+	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/persistence"
 	"parlor/protocol/assistant"
@@ -144,7 +146,7 @@ type said struct {
 func newModel(t *collector) *model {
 	m := &model{t: t, s: actortest.Start(t, room.Options{
 		SnapshotEvery: 3,
-		Shared:        true, MaxAnswerBytes: 100, TurnTimeout: time.Minute, IdleTimeout: time.Minute, MaxQueuedTurns: 8,
+		Access:        access.Policy{Shared: true}, MaxAnswerBytes: 100, TurnTimeout: time.Minute, IdleTimeout: time.Minute, MaxQueuedTurns: 8,
 	})}
 	for i := range m.users {
 		m.users[i] = m.s.User(chat.UserID(fmt.Sprint("user-", i)))
@@ -179,7 +181,7 @@ func (m *model) play(s step) {
 	case "create":
 		u.Tell(id, &room.Create{Chat: id, ModelID: actortest.Model})
 	case "join":
-		u.Tell(id, &room.Join{Dialect: assistant.Documented})
+		u.Tell(id, &room.Join{Encoder: assistant.Documented.String()})
 	case "leave":
 		u.Tell(id, &room.Leave{})
 	case "send", "mention":
@@ -204,7 +206,7 @@ func (m *model) play(s step) {
 		time.Sleep(3 * time.Minute)
 	case "restart":
 		m.restart()
-		u.Tell(id, &room.Join{Dialect: assistant.Documented})
+		u.Tell(id, &room.Join{Encoder: assistant.Documented.String()})
 	case "disk full", "disk back":
 		m.full.Store(s.do == "disk full")
 	}
@@ -239,7 +241,7 @@ func (m *model) edit(u *actortest.User, id chat.ID, s step) {
 	}
 	target := messages[max(0, len(messages)-1-s.which)]
 	what := m.say(u, id, s)
-	what.ref = u.Tell(id, &room.Edit{Content: what.text, ClientID: what.client, Replaces: target.ID, Seq: target.Seq})
+	what.ref = u.Tell(id, &room.Edit{Content: what.text, ClientID: what.client, Replaces: target.ID})
 	m.said = append(m.said, what)
 }
 
@@ -254,11 +256,8 @@ func (m *model) regenerate(u *actortest.User, id chat.ID, s step) {
 	if len(answers) == 0 {
 		return
 	}
-	end, err := m.s.Rooms.Answered(u.User, id.Room(), answers[max(0, len(answers)-1-s.which)].ID)
-	if err != nil {
-		m.t.Errorf("%s: regenerate: %v", id, err)
-	}
-	u.Tell(id, &room.Regenerate{Prompt: end.Prompt, PromptSeq: end.PromptSeq, ModelID: actortest.OtherModel})
+	answer := answers[max(0, len(answers)-1-s.which)].ID
+	u.Tell(id, &room.Regenerate{Answer: answer, ModelID: actortest.OtherModel})
 }
 
 // delete deletes a chat while nothing else is on its way, also not in a room
@@ -398,7 +397,7 @@ func (m *model) checkViews(id chat.ID) {
 // history is what anybody reads of the chat, a few messages at a time.
 func (m *model) history(id chat.ID) (all []chat.Message) {
 	for before, more := uint64(0), true; more; {
-		page, older, err := m.s.Rooms.History(m.users[0].User, id.Room(), before, 3)
+		page, older, err := m.s.Rooms.History(m.t.Context(), m.users[0].User, id.Room(), before, 3)
 		if err != nil {
 			var refusal *chat.Error
 			if !errors.As(err, &refusal) || refusal.Code != chat.CodeNotFound {
@@ -516,16 +515,17 @@ func (m *model) checkAnswered(id chat.ID) {
 // checkReplay: the room that lived, the one that is read from the log, and the
 // fold of the records agree.
 func (m *model) checkReplay(id chat.ID) {
-	var fold room.State
+	var fold conversation.State
 	for _, r := range m.s.Records(id) {
 		if err := fold.Apply(r); err != nil {
 			m.t.Errorf("%s: %v", id, err)
 		}
 	}
-	lived := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
+	lived := m.users[0].Do(id, &room.Join{Encoder: assistant.Documented.String()})
 	m.checkCharges(id, "lived")
+	m.checkIndex(id, "lived")
 	m.restart()
-	read := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
+	read := m.users[0].Do(id, &room.Join{Encoder: assistant.Documented.String()})
 	if !fold.Exists() {
 		if lived.Err == nil || read.Err == nil {
 			m.t.Errorf("%s does not exist, and was joined: %+v, %+v", id, lived, read)
@@ -533,8 +533,9 @@ func (m *model) checkReplay(id chat.ID) {
 		return
 	}
 	m.s.RestartWith(toVersion1)
-	migrated := m.users[0].Do(id, &room.Join{Dialect: assistant.Documented})
+	migrated := m.users[0].Do(id, &room.Join{Encoder: assistant.Documented.String()})
 	m.checkCharges(id, "migrated")
+	m.checkIndex(id, "migrated")
 	want := room.Joined{Chat: fold.Chat, Epoch: fold.Chat.Epoch + "." + m.s.Log.Epoch(), Seq: fold.Seq}
 	for name, reply := range map[string]room.Reply{"lived": lived, "read": read, "migrated": migrated} {
 		got, _ := reply.Body.(room.Joined)
@@ -576,6 +577,15 @@ func (m *model) checkCharges(id chat.ID, name string) {
 	}
 }
 
+// checkIndex: each message is found by its id.
+func (m *model) checkIndex(id chat.ID, name string) {
+	for _, message := range m.s.Messages(id) {
+		if seq, ok, err := m.s.Log.Message(string(id.Room()), string(message.ID)); seq != message.Seq || !ok || err != nil {
+			m.t.Errorf("%s, %s: the message of record %d is found at %d, %v", id, name, message.Seq, seq, err)
+		}
+	}
+}
+
 // toVersion1 makes the file one of the first format: without checksums, and
 // without what came later.
 func toVersion1(path string) error {
@@ -585,7 +595,7 @@ func toVersion1(path string) error {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged"} {
+		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged", "messages"} {
 			if err := tx.DeleteBucket([]byte(name)); err != nil {
 				return err
 			}

@@ -1,10 +1,11 @@
-// Package rooms is the supervisor of all rooms and the way to them.
+// Package rooms supervises all rooms, and is the only way to them.
 //
 //	command → Rooms.Tell → supervisor → room (woken if it is not in memory)
-//	query   → Rooms.Find, List, Messages … → event log, read only
+//	query   → Rooms.Get, List, History … → event log, read only
 //
-// A room is addressed by its id and through the supervisor only. Queries read
-// what is on disk and wake nobody.
+// Callers name a room by its id. Only the supervisor knows its address. Queries
+// read what is on disk and wake no room. Queries that may read much wait for each
+// other (see [Reads]); commands never wait for them.
 package rooms
 
 import (
@@ -12,18 +13,20 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"sync"
 
 	"github.com/google/uuid"
 
+	"parlor/actors/access"
+	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/actors/system"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
-// A Log is what rooms and queries need of the event log. See [persistence.Store].
+// A Log is the part of the event log that rooms and queries need. See
+// [persistence.Store].
 type Log interface {
 	room.Log
 	Chat(room string) (persistence.Chat, error)
@@ -34,20 +37,23 @@ type Log interface {
 	Epoch() string
 }
 
-// Rooms is the way to all rooms. Its methods may be called from any goroutine.
+// Rooms takes commands to rooms, and answers queries. Its methods may be called
+// from any goroutine.
 type Rooms struct {
 	options *room.Options
 	log     Log
+	reads   *gate
+	edits   edits
 	turns   sync.WaitGroup
 	ref     system.Ref[message]
 	stopped chan struct{} // closed when the supervisor and all rooms have stopped
 }
 
-// Start starts the supervisor and wakes the rooms that have a turn to finish.
-// The caller sets Models, Provider and the limits; Log, Epoch, Idle, Awake and
-// Turns are set here.
-func Start(sys *system.System, log Log, options room.Options) (*Rooms, error) {
-	r := &Rooms{log: log, stopped: make(chan struct{})}
+// Start starts the supervisor, and wakes the rooms that have an open turn. The
+// caller sets Models, Provider and the limits of the options. Start sets Log,
+// Epoch, Idle, Awake and Turns.
+func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Rooms, error) {
+	r := &Rooms{log: log, reads: newGate(reads), stopped: make(chan struct{})}
 	options.Log, options.Epoch, options.Turns = log, log.Epoch(), &r.turns
 	options.Idle = func(id chat.RoomID) { r.ref.Tell(&idle{id}) }
 	options.Awake = func(id chat.RoomID) { r.ref.Tell(&awake{id}) }
@@ -79,38 +85,44 @@ func Start(sys *system.System, log Log, options room.Options) (*Rooms, error) {
 	return r, nil
 }
 
-// Close stops all rooms and their turns, and waits for the turns' streams to
-// end or ctx to be done. Turns that were running start again with the server.
+// Close stops all rooms and their turns, and refuses queries from then on. It
+// waits until the streams of turns and the running queries have ended, or until
+// ctx ends. A turn that was running starts again with the server.
 func (r *Rooms) Close(ctx context.Context) error {
 	r.ref.Stop()
+	idle := r.reads.close()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		<-r.stopped // no turn starts after that
 		r.turns.Wait()
+		<-idle
 	}()
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait for turns to end: %w", ctx.Err())
+		return fmt.Errorf("wait for turns and queries to end: %w", ctx.Err())
 	}
 }
 
-// Tell sends a message to a room, waking it if need be. Whether there is such
-// a chat, and whether the caller may use it, is for the room to say.
+// Tell sends a message to a room, and wakes the room if it is not in memory. The
+// room itself refuses a command if there is no such chat or the caller may not use
+// it.
 func (r *Rooms) Tell(id chat.RoomID, m room.Message) {
 	if !id.Valid() {
-		room.NoRoom(m)
+		r.options.Directory.NoRoom(m)
 		return
 	}
 	r.ref.Tell(&forward{id, m})
 }
 
-// ask tells a command and waits for its answer.
+// ask sends a command to a room and waits for the reply.
 func (r *Rooms) ask(ctx context.Context, id chat.RoomID, user chat.User, command func(room.Caller) room.Command) (room.Reply, error) {
 	a := make(answer, 1)
-	r.Tell(id, command(room.Caller{User: user, Address: a}))
+	address := r.Open(a)
+	defer r.Forget(address)
+	r.Tell(id, command(room.Caller{User: user, Address: address}))
 	select {
 	case reply := <-a:
 		if reply.Err != nil {
@@ -122,20 +134,25 @@ func (r *Rooms) ask(ctx context.Context, id chat.RoomID, user chat.User, command
 	}
 }
 
-// answer is the address of somebody who waits for one reply.
+// Open gives a recipient the address that its commands carry, and Forget ends
+// that. Whoever opens an address has it forgotten.
+func (r *Rooms) Open(to room.Recipient) room.Address { return r.options.Directory.Open(to) }
+func (r *Rooms) Forget(a room.Address)               { r.options.Directory.Close(a) }
+
+// An answer is a caller that waits for one reply.
 type answer chan room.Reply
 
-// Deliver implements room.Address.
+// Deliver implements room.Recipient.
 func (a answer) Deliver(d room.Delivery) {
 	if reply, ok := d.(room.Reply); ok {
 		select {
 		case a <- reply:
-		default: // a second answer to one command: refused and yet done
+		default: // a second reply: the room refused the command, and then did it after all
 		}
 	}
 }
 
-// Create makes a chat with an id of the server's choosing.
+// Create makes a chat, and chooses its id.
 func (r *Rooms) Create(ctx context.Context, u chat.User, model chat.ModelID) (chat.Info, error) {
 	id := chat.ID(uuid.NewString())
 	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
@@ -145,6 +162,17 @@ func (r *Rooms) Create(ctx context.Context, u chat.User, model chat.ModelID) (ch
 		return chat.Info{}, err
 	}
 	return reply.Body.(room.Created).Chat, nil
+}
+
+// Configure changes a chat's settings.
+func (r *Rooms) Configure(ctx context.Context, u chat.User, id chat.ID, changes chat.Changes) (chat.Info, error) {
+	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
+		return &room.Configure{Caller: c, Changes: changes}
+	})
+	if err != nil {
+		return chat.Info{}, err
+	}
+	return reply.Body.(room.Configured).Chat, nil
 }
 
 // Delete deletes a chat with all its history.
@@ -163,7 +191,7 @@ func (r *Rooms) Release(ctx context.Context, id chat.RoomID) (was bool, err erro
 	return reply.Body.(room.Released).Was, nil
 }
 
-// Get returns a chat that the user may use. It fails with [chat.CodeNotFound]
+// Get returns a chat that the user may read. It fails with [chat.CodeNotFound]
 // or [chat.CodeForbidden].
 func (r *Rooms) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, error) {
 	return r.info(u, id.Room())
@@ -177,162 +205,72 @@ func (r *Rooms) info(u chat.User, id chat.RoomID) (chat.Info, error) {
 	case err != nil:
 		return chat.Info{}, r.unreadable(err)
 	}
-	info, err := room.ReadRow(row)
-	switch {
-	case err != nil:
+	info, err := conversation.ReadRow(row)
+	if err != nil {
 		return chat.Info{}, r.unreadable(err)
-	case !r.options.Allows(info, u.ID):
-		return chat.Info{}, chat.Refuse(chat.CodeForbidden, "you are not a member of this chat")
+	}
+	if refusal := r.options.Access.Check(info, u, access.Read); refusal != nil {
+		return chat.Info{}, refusal
 	}
 	return info, nil
 }
 
-// unreadable logs why a query failed, and keeps it from the client.
+// query runs f as a read of the user, when the gate lets it. The error it returns
+// may be shown to the client.
+func (r *Rooms) query(ctx context.Context, u chat.User, f func(*read) error) error {
+	read, err := r.reads.enter(ctx, u.ID)
+	if err == nil {
+		defer read.leave()
+		err = f(read)
+	}
+	return r.failed(ctx, err)
+}
+
+// failed turns the error of a query into one that may be shown to the client. It
+// logs the error, unless ctx has ended or the query was refused.
+func (r *Rooms) failed(ctx context.Context, err error) error {
+	_, refused := errors.AsType[*chat.Error](err)
+	switch {
+	case err == nil, refused:
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return r.unreadable(err)
+}
+
+// unreadable logs an error of the disk, and returns what the client is told of it.
 func (r *Rooms) unreadable(err error) error {
 	r.options.Logger.Error("query failed", "err", err)
 	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot read its disk")
 }
 
-// List returns a page of the user's chats, newest first, and how many there
-// are in all. Where chats are shared everybody's are listed.
-func (r *Rooms) List(_ context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error) {
-	owner := string(u.ID)
-	switch {
-	case r.options.Shared:
-		owner = "" // everybody's
-	case owner == "":
-		return nil, 0, chat.Refuse(chat.CodeUnauthenticated, "nobody in particular has no chats")
+// List returns a page of the user's chats, newest first, and the number of all of
+// them. If chats are shared, these are the chats of all users.
+func (r *Rooms) List(ctx context.Context, u chat.User, offset, limit int) (infos []chat.Info, total int, err error) {
+	scope, refusal := r.options.Access.Scope(u, access.List)
+	if refusal != nil {
+		return nil, 0, refusal
 	}
+	err = r.query(ctx, u, func(*read) error {
+		infos, total, err = r.list(string(scope.User), offset, limit) // an empty owner means all
+		return err
+	})
+	return infos, total, err
+}
+
+func (r *Rooms) list(owner string, offset, limit int) ([]chat.Info, int, error) {
 	rows, total, err := r.log.Chats(owner, offset, limit)
 	if err != nil {
-		return nil, 0, r.unreadable(err)
+		return nil, 0, err
 	}
 	infos := make([]chat.Info, 0, len(rows))
 	for _, row := range rows {
-		info, err := room.ReadRow(row)
+		info, err := conversation.ReadRow(row)
 		if err != nil {
-			return nil, 0, r.unreadable(err)
+			return nil, 0, err
 		}
 		infos = append(infos, info)
 	}
 	return infos, total, nil
-}
-
-// MaxHistoryBytes is how much text a page of [Rooms.History] may hold, however
-// few messages that is: what a session may queue for its client is bounded.
-const MaxHistoryBytes = 128 << 10
-
-// History returns the newest messages of a conversation before the record before, or
-// of all if it is 0, oldest first: up to limit of them and [MaxHistoryBytes]. It
-// also reports whether there are older ones.
-func (r *Rooms) History(u chat.User, id chat.RoomID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
-	if _, err := r.info(u, id); err != nil {
-		return nil, false, err
-	}
-	superseded, err := room.Superseded(r.log, id)
-	if err == nil {
-		messages, more, err = page{limit, MaxHistoryBytes}.collect(r.log.ReadBack(string(id), before), superseded)
-	}
-	if err != nil {
-		return nil, false, r.unreadable(err)
-	}
-	slices.Reverse(messages)
-	return messages, more, nil
-}
-
-// Messages yields up to limit of them, however long they are, while it reads
-// them: who reads slowly holds a few in memory and not all. After an error it
-// yields no more.
-func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error] {
-	return func(yield func(chat.Message, error) bool) {
-		name := string(id.Room())
-		if _, err := r.info(u, id.Room()); err != nil {
-			yield(chat.Message{}, err)
-			return
-		}
-		superseded, err := room.Superseded(r.log, id.Room())
-		var first uint64
-		if err == nil {
-			first, err = oldest(ctx, r.log.ReadBack(name, before), limit, superseded)
-		}
-		if err != nil {
-			yield(chat.Message{}, r.unreadable(err))
-			return
-		}
-		for record, err := range room.Records(ctx, r.log.Read(name, first-1)) {
-			if err != nil {
-				yield(chat.Message{}, r.unreadable(err))
-				return
-			}
-			if before > 0 && record.Seq >= before {
-				return
-			}
-			if m, ok := record.Message(); ok && !superseded.Hides(record) && !yield(m, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Records yields what follows record after in a room's log, for a member that
-// the room has just admitted. After an error it yields no more.
-func (r *Rooms) Records(id chat.RoomID, after uint64) iter.Seq2[chat.Record, error] {
-	return func(yield func(chat.Record, error) bool) {
-		for record, err := range room.Records(context.Background(), r.log.Read(string(id), after)) {
-			if err != nil {
-				err = r.unreadable(err)
-			}
-			if !yield(record, err) {
-				return
-			}
-		}
-	}
-}
-
-// oldest returns the number of the last record that makes up limit messages,
-// of entries that come newest first.
-func oldest(ctx context.Context, entries iter.Seq2[persistence.Entry, error], limit int, superseded chat.Superseded) (seq uint64, err error) {
-	seq = 1
-	for entry, err := range entries {
-		switch {
-		case err != nil:
-			return 0, err
-		case ctx.Err() != nil:
-			return 0, ctx.Err()
-		case !chat.HoldsMessage(entry.Data):
-			continue
-		}
-		if len(superseded) > 0 && entry.Seq >= superseded[0].From {
-			if record, err := chat.DecodeRecord(entry.Seq, entry.Data); err != nil || superseded.Hides(record) {
-				continue // what cannot be decoded is told of when it is read
-			}
-		}
-		if seq, limit = entry.Seq, limit-1; limit == 0 {
-			break
-		}
-	}
-	return seq, nil
-}
-
-// page is how much one answer may hold. One message always fits.
-type page struct{ messages, bytes int }
-
-// collect takes messages from entries that come newest first.
-func (p page) collect(entries iter.Seq2[persistence.Entry, error], superseded chat.Superseded) (messages []chat.Message, more bool, err error) {
-	size := 0
-	for record, err := range room.Records(context.Background(), entries) {
-		if err != nil {
-			return nil, false, err
-		}
-		m, ok := record.Message()
-		if !ok || superseded.Hides(record) {
-			continue
-		}
-		size += len(m.Content)
-		if len(messages) == p.messages || len(messages) > 0 && size > p.bytes {
-			return messages, true, nil
-		}
-		messages = append(messages, m)
-	}
-	return messages, false, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/persistence"
@@ -152,7 +153,7 @@ func TestGarbageIDs(t *testing.T) {
 		for _, id := range ids {
 			for range 2 {
 				replies := make(inbox, 10)
-				caller := room.Caller{User: chat.User{ID: "alice"}, Address: replies}
+				caller := room.Caller{User: chat.User{ID: "alice"}, Address: s.Rooms.Open(replies)}
 				commands := []room.Message{
 					&room.Join{Caller: caller}, &room.Send{Caller: caller, Content: "hi"}, &room.StopTurn{Caller: caller},
 					&room.Respond{Caller: caller}, &room.Delete{Caller: caller},
@@ -171,7 +172,7 @@ func TestGarbageIDs(t *testing.T) {
 				}
 			}
 			s.Rooms.Tell(id, &room.Wake{})
-			if _, _, err := s.Rooms.History(chat.User{ID: "alice"}, id, 0, 10); chat.AsError(err).Code != chat.CodeNotFound {
+			if _, _, err := s.Rooms.History(t.Context(), chat.User{ID: "alice"}, id, 0, 10); chat.AsError(err).Code != chat.CodeNotFound {
 				t.Errorf("%q: history: got %v", id, err)
 			}
 		}
@@ -182,7 +183,7 @@ func TestGarbageIDs(t *testing.T) {
 	})
 }
 
-// inbox is an address that keeps what it gets.
+// inbox is a recipient that keeps what it gets.
 type inbox chan room.Delivery
 
 func (i inbox) Deliver(d room.Delivery) { i <- d }
@@ -225,7 +226,7 @@ func TestAskEndsWithItsContext(t *testing.T) {
 func TestList(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		t.Run(fmt.Sprint("shared=", shared), func(t *testing.T) {
-			actortest.Run(t, room.Options{Shared: shared}, func(t *testing.T, s *actortest.Server) {
+			actortest.Run(t, room.Options{Access: access.Policy{Shared: shared}}, func(t *testing.T, s *actortest.Server) {
 				alice, bob := s.User("alice"), s.User("bob")
 				for _, id := range []chat.ID{"1", "2", "3"} {
 					alice.Create(id)
@@ -269,7 +270,7 @@ func TestHistory(t *testing.T) {
 		for before, more := uint64(0), true; more; {
 			var page []chat.Message
 			var err error
-			page, more, err = s.Rooms.History(alice.User, theChat.Room(), before, 10)
+			page, more, err = s.Rooms.History(t.Context(), alice.User, theChat.Room(), before, 10)
 			if err != nil || len(page) == 0 || len(page) > 10 {
 				t.Fatalf("got %d messages, %v", len(page), err)
 			}
@@ -287,7 +288,7 @@ func TestHistory(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("messages (-want +got):\n%s", diff)
 		}
-		if _, _, err := s.Rooms.History(chat.User{ID: "mallory"}, theChat.Room(), 0, 10); chat.AsError(err).Code != chat.CodeForbidden {
+		if _, _, err := s.Rooms.History(t.Context(), chat.User{ID: "mallory"}, theChat.Room(), 0, 10); chat.AsError(err).Code != chat.CodeForbidden {
 			t.Errorf("another user: got %v", err)
 		}
 		for _, err := range s.Rooms.Messages(t.Context(), alice.User, "no-such-chat", 0, 10) {
@@ -305,6 +306,40 @@ func TestHistory(t *testing.T) {
 		if diff := cmp.Diff(want[15:], streamed); diff != "" {
 			t.Errorf("the newest ten (-want +got):\n%s", diff)
 		}
+	})
+}
+
+// A chat that takes the place of one that was deleted has none of its edits.
+func TestEditsOfADeletedChatAreForgotten(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		want := func(contents ...string) {
+			t.Helper()
+			messages, _, err := s.Rooms.History(t.Context(), alice.User, theChat.Room(), 0, 10)
+			if err != nil {
+				t.Error(err)
+			}
+			var got []string
+			for _, m := range messages {
+				got = append(got, m.Content)
+			}
+			if diff := cmp.Diff(contents, got); diff != "" {
+				t.Errorf("history (-want +got):\n%s", diff)
+			}
+		}
+		alice.Create(theChat)
+		first := alice.Do(theChat, &room.Send{Content: "first", Quiet: true}).Body.(room.Sent)
+		alice.Do(theChat, &room.Send{Content: "second", Quiet: true})
+		want("first", "second")
+		alice.Do(theChat, &room.Edit{Replaces: first.MessageID, Content: "edited"})
+		want("edited", "You said: edited")
+
+		alice.Do(theChat, &room.Delete{})
+		alice.Create(theChat)
+		alice.Do(theChat, &room.Send{Content: "third", Quiet: true})
+		want("third")
+		alice.Do(theChat, &room.Send{Content: "fourth", Quiet: true})
+		want("third", "fourth")
 	})
 }
 

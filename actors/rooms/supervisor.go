@@ -9,22 +9,23 @@ import (
 	"parlor/protocol/chat"
 )
 
-// message is what the supervisor's mailbox accepts.
+// A message is what the supervisor's mailbox accepts.
 type message interface{ roomsMessage() }
 
-// forward is a message for a room, which is woken for it.
+// forward carries a message to a room, which is woken for it.
 type forward struct {
 	room    chat.RoomID
 	message room.Message
 }
 
-// idle and awake are what a room says of itself, see [room.Options].
+// A room sends idle when it has nothing to do, and awake when it has work again
+// before it has stopped: see [room.Options].
 type (
 	idle  struct{ room chat.RoomID }
 	awake struct{ room chat.RoomID }
 )
 
-// watchTick comes again and again for the supervisor to look for hung rooms.
+// watchTick makes the supervisor look for rooms that hang.
 type watchTick struct{}
 
 func (*forward) roomsMessage()   {}
@@ -32,23 +33,23 @@ func (*idle) roomsMessage()      {}
 func (*awake) roomsMessage()     {}
 func (*watchTick) roomsMessage() {}
 
-// supervisor creates, finds and passivates rooms, and does nothing else: no
-// I/O, and no knowledge of what rooms are told. It is the only one that knows
-// their addresses.
+// The supervisor creates, finds and passivates rooms. It does no I/O and does not
+// look into the messages that it forwards. Nobody else knows the addresses of
+// rooms.
 type supervisor struct {
 	options *room.Options
 	self    *system.Self[message]
 	rooms   map[chat.RoomID]*resident
 	names   map[string]chat.RoomID // of the actors; a name is never used twice
-	spawned int
-	timer   *time.Timer // until the next look for hung rooms
+	spawns  int                    // so far
+	timer   *time.Timer            // until the next look for hung rooms
 }
 
-// resident is a room in memory.
+// A resident is a room in memory.
 type resident struct {
 	ref      system.Ref[room.Message]
-	draining bool           // it has the consent to stop
-	parked   []room.Message // what came after the consent
+	draining bool           // it may stop
+	backlog  []room.Message // messages that came since then
 	watch
 }
 
@@ -76,11 +77,11 @@ func (s *supervisor) Receive(m message) {
 // Salvage implements system.Salvager.
 func (s *supervisor) Salvage(m message) {
 	if f, ok := m.(*forward); ok {
-		room.Lost(f.message)
+		s.options.Directory.Lost(f.message)
 	}
 }
 
-// Stopping implements system.Actor. The rooms stop with their supervisor.
+// Stopping implements system.Actor. Rooms stop with their supervisor.
 func (s *supervisor) Stopping() { s.timer.Stop() }
 
 func (s *supervisor) forward(id chat.RoomID, m room.Message) {
@@ -88,10 +89,10 @@ func (s *supervisor) forward(id chat.RoomID, m room.Message) {
 	switch {
 	case !ok:
 		s.wake(id).tell(m)
-	case r.hung && !leaves(m): // who leaves does not come back to be asked again
-		room.Hung(m)
+	case r.hung && !leaves(m): // a Leave is not repeated, so it waits for the room
+		s.options.Directory.Hung(m)
 	case r.draining:
-		r.parked = append(r.parked, m)
+		r.backlog = append(r.backlog, m)
 	default:
 		r.tell(m)
 	}
@@ -102,15 +103,15 @@ func leaves(m room.Message) bool {
 	return ok
 }
 
-// tell tells the room something that it has to handle.
+// tell sends the room a message, and counts it.
 func (r *resident) tell(m room.Message) {
-	r.told++
+	r.messages++
 	r.ref.Tell(m)
 }
 
 func (s *supervisor) wake(id chat.RoomID) *resident {
-	s.spawned++
-	name := fmt.Sprintf("%s.%d", id, s.spawned)
+	s.spawns++
+	name := fmt.Sprintf("%s.%d", id, s.spawns)
 	pulse := new(room.Pulse)
 	ref, err := system.SpawnChild(s.self, room.Spec(id, name, s.options, pulse))
 	if err != nil {
@@ -128,31 +129,31 @@ func (s *supervisor) drain(id chat.RoomID) {
 	}
 }
 
-// resume hands a room that did not stop what was parked for it.
+// resume sends the backlog to a room that did not stop.
 func (s *supervisor) resume(id chat.RoomID) {
 	r, ok := s.rooms[id]
 	if !ok {
 		return
 	}
 	r.draining = false
-	for _, m := range r.parked {
+	for _, m := range r.backlog {
 		r.tell(m)
 	}
-	r.parked = nil
+	r.backlog = nil
 }
 
-// ChildStopped implements system.Parent: the room has left memory, unless
-// somebody has asked for it meanwhile.
+// ChildStopped implements system.Parent: the room has left memory. If messages
+// have come for it meanwhile, it is woken again.
 func (s *supervisor) ChildStopped(name string) {
 	id := s.names[name]
 	r := s.rooms[id]
 	delete(s.names, name)
 	delete(s.rooms, id)
-	if r == nil || len(r.parked) == 0 {
+	if r == nil || len(r.backlog) == 0 {
 		return
 	}
 	next := s.wake(id)
-	for _, m := range r.parked {
+	for _, m := range r.backlog {
 		next.tell(m)
 	}
 }

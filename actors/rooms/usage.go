@@ -9,45 +9,44 @@ import (
 	"slices"
 	"time"
 
-	"parlor/actors/room"
+	"parlor/actors/access"
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
-// Configure changes a chat's settings.
-func (r *Rooms) Configure(ctx context.Context, u chat.User, id chat.ID, changes chat.Changes) (chat.Info, error) {
-	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
-		return &room.Configure{Caller: c, Changes: changes}
-	})
-	if err != nil {
-		return chat.Info{}, err
-	}
-	return reply.Body.(room.Configured).Chat, nil
-}
-
-// Usage sums up what the user's turns have used, in all chats; where chats are
-// shared what everybody's have.
+// Usage sums up what the user's turns have used, in all chats. If chats are shared,
+// it sums up the turns of all users.
 func (r *Rooms) Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error) {
 	if refusal := q.Valid(); refusal != nil {
 		return chat.UsageReport{}, refusal
 	}
-	from, to := hours(q)
-	var charges iter.Seq2[persistence.Charge, error]
-	switch {
-	case r.options.Shared:
-		charges = r.log.Charges(from, to)
-	case u.ID == "":
-		return chat.UsageReport{}, chat.Refuse(chat.CodeUnauthenticated, "nobody in particular has used anything")
-	default:
-		charges = r.log.ChargesOf(string(u.ID), from, to)
+	scope, refusal := r.options.Access.Scope(u, access.Usage)
+	if refusal != nil {
+		return chat.UsageReport{}, refusal
 	}
+	from, to := hours(q)
+	charges := r.log.Charges(from, to)
+	if !scope.All {
+		charges = r.log.ChargesOf(string(scope.User), from, to)
+	}
+	var report chat.UsageReport
+	err := r.query(ctx, u, func(read *read) error {
+		sums, err := sum(paced(ctx, read, charges), q)
+		if err == nil {
+			report, err = r.report(q.By, sums)
+		}
+		return err
+	})
+	return report, err
+}
+
+// sum adds up the charges that match the query.
+func sum(charges iter.Seq2[persistence.Charge, error], q chat.UsageQuery) (map[string]persistence.Count, error) {
 	sums := make(map[string]persistence.Count)
 	for c, err := range charges {
-		if err == nil {
-			err = ctx.Err()
-		}
 		if err != nil {
-			return chat.UsageReport{}, r.unreadable(err)
+			return nil, err
 		}
 		if q.Room == "" || c.Room == string(q.Room) {
 			sum := sums[part(c, q.By)]
@@ -55,10 +54,10 @@ func (r *Rooms) Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat
 			sums[part(c, q.By)] = sum
 		}
 	}
-	return r.report(q.By, sums)
+	return sums, nil
 }
 
-// hours are those that the query asks for.
+// hours returns the hours that the query covers.
 func hours(q chat.UsageQuery) (from, to persistence.Hour) {
 	if !q.From.IsZero() {
 		from = persistence.HourOf(q.From)
@@ -70,7 +69,7 @@ func hours(q chat.UsageQuery) (from, to persistence.Hour) {
 	return from, to
 }
 
-// part is the name under which a charge is summed up.
+// part returns the row that a charge belongs to.
 func part(c persistence.Charge, by chat.UsageBy) string {
 	switch by {
 	case chat.UsageByUser:
@@ -133,21 +132,21 @@ func (r *Rooms) name(row *chat.UsageRow, by chat.UsageBy, part string) error {
 	return nil
 }
 
-// nameChat names the row's chat, unless it is that of deleted ones.
+// nameChat sets the chat of a row. The row of all deleted chats has none.
 func (r *Rooms) nameChat(row *chat.UsageRow, id string) error {
 	if id == "" {
 		return nil
 	}
 	stored, err := r.log.Chat(id)
 	switch {
-	case errors.Is(err, persistence.ErrNotFound): // deleted at this moment
+	case errors.Is(err, persistence.ErrNotFound): // it was deleted a moment ago
 		return nil
 	case err != nil:
-		return r.unreadable(err)
+		return err
 	}
-	info, err := room.ReadRow(stored)
+	info, err := conversation.ReadRow(stored)
 	if err != nil {
-		return r.unreadable(err)
+		return err
 	}
 	row.Chat = info.ID
 	return nil

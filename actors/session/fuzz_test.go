@@ -81,7 +81,7 @@ func openFuzzRun(s *Sessions) *fuzzRun {
 func (r *fuzzRun) idle() {
 	for range 2 {
 		handled := make(chan struct{})
-		r.port.ref.Tell(&told{&Socket{state: openState, handler: idleHandler{handled}}, nil})
+		r.port.ref.Tell(&delivery{&Socket{state: openState, handler: idleHandler{handled}}, nil})
 		select {
 		case <-handled:
 		case <-r.port.ended:

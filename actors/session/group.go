@@ -117,6 +117,13 @@ func (g *Groups) BroadcastVolatile(to, except []string, frames ...engineio.Frame
 	g.eachLocked(to, except, func(s *Socket) { s.SendVolatile(frames...) })
 }
 
+// Tell is [Socket.Tell] to each socket that a [Groups.Broadcast] would reach.
+func (g *Groups) Tell(to, except []string, v any) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.eachLocked(to, except, func(s *Socket) { s.Tell(v) })
+}
+
 // eachLocked calls f with each socket that a broadcast is for.
 func (g *Groups) eachLocked(to, except []string, f func(*Socket)) {
 	if len(to) == 0 {

@@ -3,6 +3,7 @@
 //	Conn → Port.Receive → decode → session actor → Handler.Event → room …
 //	room → Socket.Tell → session actor → Handler.Deliver → Socket.Send → Conn
 //	Groups.Broadcast → Socket.Send of each → Conn
+//	Handler → Socket.Go → work on another goroutine → session actor → what follows it
 //
 // # Ordering
 //
@@ -76,10 +77,11 @@ type Refusal struct {
 }
 
 // A Handler serves one client in one namespace. Its methods are called on the
-// session's goroutine, one at a time, and must not block.
+// session's goroutine, one at a time, and must not block: all namespaces of the
+// connection wait for them. Work that waits for something runs in [Socket.Go].
 type Handler interface {
 	// Event handles an event of the client. Its Done must be called once, now
-	// or later.
+	// or later, unless the socket closes before.
 	Event(e *Event)
 
 	// Deliver handles what was told to the socket.
@@ -190,10 +192,15 @@ type message interface{ sessionMessage() }
 type (
 	received struct{ packet socketio.Packet }
 	closed   struct{ reason string }
-	told     struct {
+	delivery struct {
 		socket *Socket
 		value  any
 	}
+	posted struct {
+		socket *Socket
+		do     func()
+	}
+	failure     struct{ cause error } // of a goroutine that a socket has started
 	callTimeout struct {
 		socket *Socket
 		id     uint64
@@ -203,7 +210,9 @@ type (
 
 func (*received) sessionMessage()       {}
 func (*closed) sessionMessage()         {}
-func (*told) sessionMessage()           {}
+func (*delivery) sessionMessage()       {}
+func (*posted) sessionMessage()         {}
+func (*failure) sessionMessage()        {}
 func (*callTimeout) sessionMessage()    {}
 func (*connectTimeout) sessionMessage() {}
 
@@ -228,10 +237,16 @@ func (s *session) Receive(m message) {
 	switch m := m.(type) {
 	case *received:
 		s.packet(m.packet)
-	case *told:
+	case *delivery:
 		if m.socket.state != closedState {
 			m.socket.handler.Deliver(m.value)
 		}
+	case *posted:
+		if m.socket.state != closedState {
+			m.do()
+		}
+	case *failure:
+		panic(m.cause)
 	case *callTimeout:
 		m.socket.returned(m.id, Answer{}, ErrCallTimeout)
 	case *connectTimeout:
@@ -272,7 +287,7 @@ func (s *session) end(reason string) {
 }
 
 // packet handles a packet, and frees its place in the window unless it is an
-// event, which its handler frees.
+// event: its handler or the end of its socket frees that.
 func (s *session) packet(p socketio.Packet) {
 	socket := s.socket(p.Namespace)
 	switch {
@@ -337,6 +352,7 @@ func (s *session) connect(p socketio.Packet) {
 
 func (s *session) event(socket *Socket, p socketio.Packet) {
 	name, args := p.Event()
+	socket.underWay++
 	socket.handler.Event(&Event{Name: name, Args: args, Attachments: p.Attachments, socket: socket, id: p.ID, wanted: p.HasID})
 }
 

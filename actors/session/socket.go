@@ -1,10 +1,13 @@
 package session
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -29,6 +32,10 @@ type Socket struct {
 	handler   Handler
 	deferred  bool
 	groups    []*Groups // that the socket is in
+	underWay  int       // events that are not done
+
+	life context.Context // of what Go has started; nil before the first
+	end  context.CancelFunc
 
 	mu       sync.Mutex       // guards what follows, which [Groups] use on any goroutine
 	state    state            // changed on the session's goroutine only, which needs no lock to read it
@@ -95,7 +102,33 @@ func (s *Socket) Confirm() {
 
 // Tell puts v into the session's mailbox for [Handler.Deliver], unless the
 // socket is closed by then. It may be called from any goroutine.
-func (s *Socket) Tell(v any) { s.session.port.ref.Tell(&told{s, v}) }
+func (s *Socket) Tell(v any) { s.session.port.ref.Tell(&delivery{s, v}) }
+
+// Do calls f on the session's goroutine, behind what is in its mailbox, unless
+// the socket is closed by then. It may be called from any goroutine.
+func (s *Socket) Do(f func()) { s.session.port.ref.Tell(&posted{s, f}) }
+
+// Go calls work on a goroutine of its own, and then, as [Socket.Do] does, what
+// work returns. The context ends with the socket: work that nobody waits for
+// any more should return soon. A panic in work costs the session, as one in a
+// handler does.
+func (s *Socket) Go(work func(ctx context.Context) (then func())) {
+	if s.life == nil {
+		s.life, s.end = context.WithCancel(context.Background())
+	}
+	ctx := s.life
+	go func() {
+		defer s.fail()
+		s.Do(work(ctx))
+	}()
+}
+
+// fail hands a panic of the goroutine to the session.
+func (s *Socket) fail() {
+	if cause := recover(); cause != nil {
+		s.session.port.ref.Tell(&failure{fmt.Errorf("session: a goroutine of a socket panicked: %v\n%s", cause, debug.Stack())})
+	}
+}
 
 // Send sends encoded packets to the client. It may be called from any
 // goroutine.
@@ -204,12 +237,19 @@ func (s *Socket) refuse() {
 	s.shut()
 }
 
-// shut makes the socket send nothing more, and ends its calls.
+// shut makes the socket send nothing more, ends its calls and what it does on
+// other goroutines, and frees the places of its events.
 func (s *Socket) shut() {
 	s.mu.Lock()
 	calls := s.calls
 	s.state, s.after, s.calls = closedState, nil, nil
 	s.mu.Unlock()
+	if s.end != nil {
+		s.end()
+	}
+	for s.underWay > 0 {
+		s.done()
+	}
 	for _, c := range calls {
 		c.timer.Stop()
 		c.done(Answer{}, ErrDisconnected)
@@ -264,10 +304,17 @@ func (e *Event) AckBinary(attachments [][]byte, args ...json.RawMessage) {
 }
 
 // Done frees the event's place in the connection's window. The second call
-// does nothing.
+// does nothing, nor does one after the end of the socket, which frees all.
 func (e *Event) Done() {
 	if !e.done {
 		e.done = true
-		e.socket.session.port.done()
+		e.socket.done()
+	}
+}
+
+func (s *Socket) done() {
+	if s.underWay > 0 {
+		s.underWay--
+		s.session.port.done()
 	}
 }

@@ -13,22 +13,22 @@ type adapter[M any] struct {
 	actor Actor[M]
 	log   *slog.Logger
 	life  *life
-	ended bool // nothing reaches the instance any more
+	ended bool // the instance gets no more calls
 }
 
-// life is what the instances of one actor share.
+// life is the state that all instances of one actor share.
 type life struct {
-	over    bool // the actor stops or has stopped
-	stopped func()
+	over      bool // the actor stops or has stopped
+	onStopped func()
 }
 
-// Receive implements actor.Actor. The framework goes on with the mailbox while
-// children stop, and obeys an order to restart that comes after one to stop:
-// neither may reach the actor.
+// Receive implements actor.Actor. The framework goes on delivering messages
+// while an actor's children stop, and it obeys an order to restart that comes
+// after an order to stop. The adapter keeps both from the actor.
 func (a *adapter[M]) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Stopped:
-		a.guard(ctx, a.life.stopped)
+		a.guard(ctx, a.life.onStopped)
 	case *actor.Stopping:
 		a.life.over = true
 		a.end(ctx)
@@ -54,7 +54,7 @@ func (a *adapter[M]) Receive(ctx actor.Context) {
 	}
 }
 
-// salvage offers a message that the actor panicked on to it. The panic goes on.
+// salvage gives the actor the message that it panicked on. The panic goes on.
 func (a *adapter[M]) salvage(ctx actor.Context, m M) {
 	r := recover()
 	if r == nil {
@@ -75,12 +75,12 @@ func (a *adapter[M]) report(ctx actor.Context) {
 	}
 }
 
-// failed logs a panic with its stack, which the framework would keep for itself.
+// failed logs a panic with its stack. The framework does not log the stack.
 func (a *adapter[M]) failed(ctx actor.Context, r any) {
 	a.log.Error("actor failed", "actor", ctx.Self().Id, "panic", r, "stack", string(debug.Stack()))
 }
 
-// end lets the instance go.
+// end tells the instance that it stops. After that it gets no more calls.
 func (a *adapter[M]) end(ctx actor.Context) {
 	if !a.ended {
 		a.ended = true
@@ -88,8 +88,8 @@ func (a *adapter[M]) end(ctx actor.Context) {
 	}
 }
 
-// guard keeps a panic of f from the framework, where it would leave an actor
-// that never stops, or a parent that waits for it for ever.
+// guard logs a panic of f and ends it. The framework must not see it: the actor
+// would never stop, or its parent would wait for it for ever.
 func (a *adapter[M]) guard(ctx actor.Context, f func()) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -6,23 +6,26 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// A Policy is what a failure, that is a panic, leads to.
+// A Policy says what happens after an actor has failed, that is, panicked.
 type Policy int
 
-// The policies. All of them drop the message that failed, see [Salvager].
+// The policies. Each drops the message that the actor panicked on, see
+// [Salvager].
 const (
 	// Resume keeps the instance and goes on with the next message.
 	Resume Policy = iota
-	// Restart goes on with a new instance: at once at first, then after a
-	// growing delay, for ever. Children of the actor are stopped.
+	// Restart goes on with a new instance. The first restarts are immediate,
+	// later ones come after a growing delay; there is no last one. The actor's
+	// children are stopped.
 	Restart
-	// Stop ends the actor; what waits in its mailbox is dropped.
+	// Stop ends the actor. The messages in its mailbox are dropped.
 	Stop
 )
 
-// The delay of [Restart] doubles from restartDelay to maxRestartDelay with
-// each failure past the first promptRestarts, and is forgotten after a
-// restartWindow without one, which is longer than any delay.
+// The delay of [Restart] begins at restartDelay after promptRestarts failures
+// and doubles with each further one, up to maxRestartDelay. An actor that has
+// not failed for restartWindow begins anew. The window is longer than any delay,
+// so the delay itself does not count as success.
 const (
 	restartWindow   = 10 * time.Second
 	promptRestarts  = 3
@@ -46,8 +49,9 @@ func (p Policy) HandleFailure(_ *actor.ActorSystem, s actor.Supervisor, child *a
 	}
 }
 
-// restart asks for the restart by a system message, so it may come from the
-// timer's goroutine. The child stays suspended, and its mailbox grows, until then.
+// restart orders the restart, now or after a delay. The order is a system
+// message, so a timer's goroutine may send it. Until then the child is suspended
+// and its mailbox grows.
 func restart(s actor.Supervisor, child *actor.PID, failures int) {
 	if failures <= promptRestarts {
 		s.RestartChildren(child)

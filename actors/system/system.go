@@ -1,21 +1,21 @@
-// Package system runs actors. It is the only package of parlor that touches
-// protoactor-go, and it fences off what bites there:
+// Package system runs actors. It is the only package of parlor that uses
+// protoactor-go, and it hides that framework's traps:
 //
 //	Spec → Spawn → Ref.Tell → mailbox → Actor.Receive
 //	                             ↑ panic: log, policy of the parent, Started again
 //
 // # What an actor can rely on
 //
-// One message at a time, in the order in which each sender told them. A panic
-// in Receive or Started ends neither the mailbox nor the process: the message
-// that caused it is handed to [Salvager], what waits behind it stays in place,
-// and the [Policy] of the actor decides whether a new instance goes on, the
-// same one does, or the actor stops.
+// An actor handles one message at a time. The messages of one sender come in the
+// order in which it sent them. A panic in Receive or Started ends neither the
+// mailbox nor the process: the message that caused it goes to [Salvager], the
+// messages behind it stay in the mailbox, and the actor's [Policy] decides
+// whether a new instance goes on, the same one goes on, or the actor stops.
 //
 // # What it cannot rely on
 //
-// Mailboxes are unbounded: whoever feeds one bounds what is in flight. What is
-// told to an actor that has stopped is dropped without a trace.
+// Mailboxes are unbounded: senders must limit how many of their messages are
+// under way. Messages to an actor that has stopped are dropped silently.
 package system
 
 import (
@@ -33,22 +33,23 @@ type System struct {
 	log *slog.Logger
 }
 
-// New returns an empty system. Nil discards the records. An actor system owns
-// no goroutine and needs no closing: stop its actors instead.
+// New returns an empty system that logs to log. Nil discards the records. A
+// system needs no closing: it has goroutines only while actors have messages.
 func New(log *slog.Logger) *System {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	framework := slog.New(aboveInfo{log.Handler()})
 	sys := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return framework }))
-	// Without its listeners: the one for dead letters starts a goroutine
-	// whenever something is told to an actor that has stopped.
+	// The new event stream has no listeners. The framework's listener for dead
+	// letters would start a goroutine for each message to an actor that has
+	// stopped.
 	sys.EventStream = eventstream.NewEventStream()
 	return &System{sys: sys, log: log}
 }
 
-// aboveInfo drops what the framework says in passing: a record for every
-// restart and every dead letter, which we tell better ourselves.
+// aboveInfo drops the framework's records of level Info and below: one for each
+// restart and each dead letter. Our own records of failures say more.
 type aboveInfo struct{ slog.Handler }
 
 func (h aboveInfo) Enabled(ctx context.Context, l slog.Level) bool {
@@ -56,18 +57,18 @@ func (h aboveInfo) Enabled(ctx context.Context, l slog.Level) bool {
 }
 
 // A Ref addresses an actor whose mailbox accepts M. The zero Ref addresses
-// nobody. Refs are comparable; they stay valid over restarts of the actor.
+// no actor. Refs are comparable, and stay valid when the actor restarts.
 type Ref[M any] struct {
 	sys *actor.ActorSystem
 	pid *actor.PID
 }
 
-// IsZero reports whether r addresses nobody.
+// IsZero reports whether r addresses no actor.
 func (r Ref[M]) IsZero() bool { return r.pid == nil }
 
 // Tell puts m into the actor's mailbox and returns at once. It may be called
-// from any goroutine. A nil m is a bug of the caller and panics here: inside
-// the framework it would burn a core for ever.
+// from any goroutine. It panics if m is nil: a nil message would make the
+// framework's mailbox spin for ever.
 func (r Ref[M]) Tell(m M) {
 	if any(m) == nil {
 		panic("system: nil message")
@@ -78,7 +79,8 @@ func (r Ref[M]) Tell(m M) {
 	r.sys.Root.Send(r.pid, m)
 }
 
-// Stop stops the actor before it looks at what is waiting in its mailbox.
+// Stop stops the actor after the message that it is handling. The messages that
+// wait in its mailbox are dropped.
 func (r Ref[M]) Stop() {
 	if r.pid != nil {
 		r.sys.Root.Stop(r.pid)
@@ -94,18 +96,18 @@ type Actor[M any] interface {
 	// Receive handles one message.
 	Receive(m M)
 
-	// Stopping is called on the instance that ends, by a stop or a restart,
-	// after which it gets no more messages. A panic in it is only logged.
+	// Stopping is called when a stop or a restart ends this instance, which gets
+	// no more messages then. A panic in it is only logged.
 	Stopping()
 }
 
-// A Salvager is an [Actor] that wants the message it panicked on: the
-// framework drops it, and somebody may wait for its answer. Salvage is called
-// at once, on the instance that failed. A panic in it is only logged.
+// A Salvager is an [Actor] that wants the message it panicked on. The framework
+// drops that message, but its sender may be waiting for an answer. Salvage is
+// called at once, on the instance that failed. A panic in it is only logged.
 type Salvager[M any] interface{ Salvage(m M) }
 
-// A Parent is an [Actor] that wants to know when a child has stopped, for
-// whatever reason. Only then may the child's name be used again.
+// A Parent is an [Actor] that wants to know when a child has stopped, whatever
+// the reason. The child's name must not be used again before.
 type Parent interface{ ChildStopped(name string) }
 
 // A Spec describes an actor.
@@ -115,13 +117,13 @@ type Spec[M any] struct {
 	// parent may leave it empty.
 	Name string
 
-	// New makes an instance, at the start and for each restart. It runs on
-	// the goroutine that spawns. State that has to outlive a restart belongs
-	// in variables that New captures.
+	// New makes an instance, at the start and for each restart. The first time
+	// it runs on the goroutine that spawns the actor. State that has to outlive
+	// a restart belongs in variables that New captures.
 	New func() Actor[M]
 
-	// Policy is what a failure of the actor leads to, if it has no parent.
-	// Children is what a failure of one of its children leads to.
+	// Policy says what happens after the actor has failed, if it has no parent.
+	// Children says what happens after one of its children has failed.
 	Policy, Children Policy
 
 	// Stopped is called once, when the actor and all its children have
@@ -129,8 +131,8 @@ type Spec[M any] struct {
 	Stopped func()
 }
 
-// Self is what an actor knows of itself. All but Ref may only be used while
-// the actor handles a message.
+// Self lets an actor address itself, set timers and spawn children. All but Ref
+// may only be used while the actor handles a message.
 type Self[M any] struct {
 	ref Ref[M]
 	ctx actor.Context
@@ -141,8 +143,7 @@ type Self[M any] struct {
 func (s *Self[M]) Ref() Ref[M] { return s.ref }
 
 // After tells m to the actor when d has passed, unless the timer is stopped
-// before. An instance that started it may be gone by then: m reaches the one
-// that is there.
+// before. If the actor has restarted by then, m reaches the new instance.
 func (s *Self[M]) After(d time.Duration, m M) *time.Timer {
 	ref := s.ref
 	return time.AfterFunc(d, func() { ref.Tell(m) })
@@ -159,8 +160,7 @@ func Spawn[M any](s *System, spec Spec[M]) (Ref[M], error) {
 	return Ref[M]{s.sys, pid}, err
 }
 
-// SpawnChild starts an actor that stops with its parent, and whenever the
-// parent restarts.
+// SpawnChild starts an actor that stops when its parent stops or restarts.
 func SpawnChild[M, P any](parent *Self[P], spec Spec[M]) (Ref[M], error) {
 	sys := parent.ctx.ActorSystem()
 	pid, err := parent.ctx.SpawnNamed(props(sys, parent.log, spec), spec.Name)
@@ -168,21 +168,21 @@ func SpawnChild[M, P any](parent *Self[P], spec Spec[M]) (Ref[M], error) {
 }
 
 func props[M any](sys *actor.ActorSystem, log *slog.Logger, spec Spec[M], more ...actor.PropsOption) *actor.Props {
-	life := &life{stopped: spec.Stopped}
-	if life.stopped == nil {
-		life.stopped = func() {}
+	life := &life{onStopped: spec.Stopped}
+	if life.onStopped == nil {
+		life.onStopped = func() {}
 	}
-	instance := spec.New // captured by itself, since it is kept for as long as the actor
+	instance := spec.New // the closure would keep all of spec for the actor's lifetime
 	produce := func(*actor.ActorSystem) actor.Actor {
 		if life.over {
 			return &adapter[M]{log: log, life: life, ended: true}
 		}
 		return &adapter[M]{log: log, life: life, actor: instance()}
 	}
-	return actor.PropsFromProducerWithActorSystem(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(mailbox))...)
+	return actor.PropsFromProducerWithActorSystem(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(mailbox), actor.WithDispatcher(dispatcher{}))...)
 }
 
-// mailbox makes a queue of linked messages. The framework's default one is a
-// ring, of which an actor that has nothing to do keeps the largest that it ever
-// needed, and 200 bytes at least.
+// mailbox makes a queue of linked messages. The framework's default queue is a
+// ring that never shrinks: an idle actor would keep the largest that it ever
+// needed, and at least 200 bytes.
 var mailbox = actor.UnboundedLockfree()

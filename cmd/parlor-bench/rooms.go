@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"parlor/actors/room"
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
@@ -100,7 +100,7 @@ func fill(path string, chats, messages int) (err error) {
 func history(id chat.ID, messages int) persistence.Commit {
 	at := time.Now().UTC()
 	info := chat.Info{ID: id, Room: id.Room(), Owner: owner, ModelID: "eliza", APISource: "aisuite", Epoch: "bench", Created: at}
-	row := room.ChatRow(info)
+	row := conversation.Row(info)
 	c := persistence.Commit{Room: string(info.Room), Chat: &row}
 	events := []chat.Event{chat.Created{Chat: info}}
 	for i := range messages {
@@ -115,6 +115,9 @@ func history(id chat.ID, messages int) persistence.Commit {
 			panic("parlor-bench: encode a record: " + err.Error())
 		}
 		c.Entries = append(c.Entries, entry)
+		if id, ok := conversation.MessageID(persistence.Entry{Seq: uint64(i + 1), Data: entry}); ok {
+			c.Messages = append(c.Messages, persistence.Key{Name: id, Seq: uint64(i + 1)})
+		}
 	}
 	return c
 }

@@ -4,7 +4,11 @@ import (
 	"encoding/json"
 	"time"
 
+	"parlor/actors/recovery"
+	"parlor/actors/resume"
 	"parlor/actors/session"
+	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
 	"parlor/protocol/socketio"
 )
 
@@ -16,13 +20,14 @@ const (
 )
 
 // namespaces returns an application for each namespace. In the first two the
-// suites want to be told what they sent as authentication.
-func namespaces(recover bool) map[string]session.Namespace {
+// suites want to be told what they sent as authentication. The seats are nil
+// if clients that lost their connection begin anew.
+func namespaces(seats *recovery.Table) map[string]session.Namespace {
 	all := make(map[string]session.Namespace)
 	for name, greets := range map[string]bool{"/": true, "/custom": true, "/assistant/realtime": false} {
 		a := &application{namespace: name, greets: greets}
-		if recover {
-			a.recovery = &recovery{groups: &a.groups}
+		if seats != nil {
+			a.history = &history{seats: seats}
 		}
 		all[name] = a
 	}
@@ -34,42 +39,89 @@ type application struct {
 	namespace string
 	greets    bool
 	groups    session.Groups
-	recovery  *recovery // nil: there is none
+	history   *history // nil: clients that lost their connection begin anew
 }
 
 // Connect implements session.Namespace.
 func (a *application) Connect(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
 	c := &client{app: a, socket: s}
-	if a.recovery != nil {
-		c.pid = a.recovery.connect(s, auth)
-	} else {
+	if a.history == nil {
 		a.groups.Join(s)
+		c.greet(auth)
+		return c, nil
 	}
-	if a.greets {
-		if auth == nil {
-			auth = json.RawMessage(`{}`)
-		}
-		c.emit("auth", nil, auth)
+	if _, back := c.standing.Open(a.history.seats, s, chat.User{}, auth); !back || !c.comeBack() {
+		c.begin(auth)
 	}
 	return c, nil
 }
 
-// broadcast sends an event to groups, and has it remembered for those of their
-// clients that are just reconnecting.
-func (a *application) broadcast(to, except []string, e event) {
-	if a.recovery != nil {
-		a.recovery.broadcast(to, except, e)
-		return
-	}
-	a.groups.Broadcast(to, except, e.frames()...)
+// An event is what a client is sent.
+type event struct {
+	namespace   string
+	name        string
+	args        []json.RawMessage
+	attachments [][]byte
+}
+
+func (e event) frames() []engineio.Frame {
+	return socketio.Packet{
+		Type: socketio.Event, Namespace: e.namespace, Data: socketio.EventData(e.name, e.args...), Attachments: e.attachments,
+	}.Frames()
 }
 
 // A client is one client in one namespace. It implements session.Handler.
 type client struct {
 	app       *application
 	socket    *session.Socket
-	pid       string // with recovery
+	standing  resume.Standing
+	place     *resume.Place // in the history, nil without one
 	questions int
+}
+
+// begin confirms a client with a new seat, once it has a place in the history.
+func (c *client) begin(auth json.RawMessage) {
+	c.socket.Defer()
+	c.standing.Join(inHistory, "", "", c.app.history.number(), func(p *resume.Place) {
+		c.place = p
+		c.app.groups.Join(c.socket)
+		c.socket.Confirm()
+		c.greet(auth)
+	})
+}
+
+// comeBack gives the client its groups back, and tells it what it has missed. It
+// reports false, and has given up the client's seat, if that is not possible.
+func (c *client) comeBack() bool {
+	var groups []string
+	for _, p := range c.standing.Places() {
+		if p.Room == inHistory {
+			c.place = p
+			continue
+		}
+		groups = append(groups, string(p.Room))
+	}
+	if c.place != nil {
+		if missed, ok := c.app.history.enter(&c.app.groups, c.socket, groups, c.place.Seq()); ok {
+			for _, p := range missed {
+				c.Deliver(p)
+			}
+			return true
+		}
+	}
+	c.standing.Begin()
+	return false
+}
+
+// greet tells the client what it sent as authentication.
+func (c *client) greet(auth json.RawMessage) {
+	if !c.app.greets {
+		return
+	}
+	if auth == nil {
+		auth = json.RawMessage(`{}`)
+	}
+	c.emit("auth", nil, auth)
 }
 
 // Event implements session.Handler. Other events than these are ignored.
@@ -103,12 +155,16 @@ func (c *client) join(e *session.Event) {
 	var request struct {
 		RoomID string `json:"room_id"`
 	}
-	if !decode(e, &request) || len(request.RoomID) > maxRoomID || len(c.app.groups.Of(c.socket)) > maxRooms {
+	joined := max(len(c.app.groups.Of(c.socket)), len(c.standing.Places()))
+	if !decode(e, &request) || len(request.RoomID) > maxRoomID || joined > maxRooms {
 		return
 	}
-	c.app.groups.Join(c.socket, group(request.RoomID))
-	body := socketio.AppendString([]byte(`{"room_id":`), request.RoomID)
-	c.emit("room_joined "+request.RoomID, nil, append(body, '}'))
+	name := group(request.RoomID)
+	c.standing.Join(chat.RoomID(name), "", "", 0, func(*resume.Place) {
+		c.app.groups.Join(c.socket, name)
+		body := socketio.AppendString([]byte(`{"room_id":`), request.RoomID)
+		c.emit("room_joined "+request.RoomID, nil, append(body, '}'))
+	})
 }
 
 // send takes {room_id, message: {id, …}}.
@@ -123,7 +179,7 @@ func (c *client) send(e *session.Event) {
 	}
 	c.emit("message_sent "+text(message.ID), nil, json.RawMessage(`{"success":true}`))
 	received := c.event("receive_message "+request.RoomID, e.Attachments, request.Message)
-	c.app.broadcast([]string{group(request.RoomID)}, []string{c.socket.ID()}, received)
+	c.app.broadcast(group(request.RoomID), c.socket.ID(), received)
 }
 
 // ask takes a number of milliseconds and what to ask the client in return. It
@@ -161,21 +217,33 @@ func text(value json.RawMessage) string {
 	return s
 }
 
-// emit sends an event to the client.
+// emit sends an event to the client. With a history an acknowledgement may
+// overtake it.
 func (c *client) emit(name string, attachments [][]byte, args ...json.RawMessage) {
-	c.app.broadcast([]string{c.socket.ID()}, nil, c.event(name, attachments, args...))
+	c.app.broadcast(c.socket.ID(), "", c.event(name, attachments, args...))
+}
+
+// broadcast sends an event to all clients of a group but those of another.
+func (a *application) broadcast(to, except string, e event) {
+	if a.history != nil {
+		a.history.broadcast(&a.groups, to, except, e)
+		return
+	}
+	a.groups.Broadcast([]string{to}, []string{except}, e.frames()...)
 }
 
 func (c *client) event(name string, attachments [][]byte, args ...json.RawMessage) event {
 	return event{c.app.namespace, name, args, attachments}
 }
 
-// Deliver implements session.Handler: nothing is told to these sockets.
-func (c *client) Deliver(any) {}
+// Deliver implements session.Handler. With each event of the history the client
+// gets its offset behind that.
+func (c *client) Deliver(v any) {
+	p := v.(packet)
+	c.socket.Send(p.with(c.standing.Advance(c.place, p.number, 1).Last())...)
+}
 
 // Disconnected implements session.Handler.
 func (c *client) Disconnected(reason string) {
-	if c.app.recovery != nil {
-		c.app.recovery.disconnected(c.socket, c.pid, reason)
-	}
+	c.standing.End(reason == session.ReasonClientDisconnect || reason == session.ReasonServerDisconnect)
 }

@@ -19,8 +19,13 @@ import (
 func bubble(t *testing.T, recover bool, f func(t *testing.T, s *session.Sessions)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		seats, err := openSeats(recover)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(seats.Close)
 		t.Cleanup(synctest.Wait)
-		f(t, session.New(system.New(nil), session.Options{Namespaces: namespaces(recover)}))
+		f(t, session.New(system.New(nil), session.Options{Namespaces: namespaces(seats)}))
 	})
 }
 

@@ -5,7 +5,7 @@
 //	/engine.io/  transport.Server → echo
 //	/socket.io/  transport.Server → session.Sessions → application, one for each namespace
 //	                                                      ↓
-//	                                  client → recovery → session.Groups → all that are to get it
+//	                                  client → history → session.Groups → all that are to get it
 //
 // It knows no users and keeps nothing but, with --recovery, the last two
 // minutes in memory.

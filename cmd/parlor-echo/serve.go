@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"parlor/actors/recovery"
 	"parlor/actors/session"
 	"parlor/actors/system"
 	"parlor/protocol/engineio"
@@ -37,9 +38,14 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	seats, err := openSeats(f.Recovery)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer seats.Close()
 	engine := transport.NewServer(f.options(log, func(c *transport.Conn) transport.Receiver { return echo{c} }))
 	sessions := session.New(system.New(log), session.Options{
-		Namespaces: namespaces(f.Recovery), ConnectTimeout: f.ConnectTimeout, Logger: log,
+		Namespaces: namespaces(seats), ConnectTimeout: f.ConnectTimeout, Logger: log,
 		MaxPacketBytes: max(f.MaxPayload, socketio.DefaultMaxBytes),
 	})
 	sockets := transport.NewServer(f.options(log, func(c *transport.Conn) transport.Receiver { return sessions.Open(c) }))
@@ -67,6 +73,14 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 		return errors.Join(err, server.Close())
 	}
 	return err
+}
+
+// openSeats returns nil if clients that lost their connection begin anew.
+func openSeats(wanted bool) (*recovery.Table, error) {
+	if !wanted {
+		return nil, nil
+	}
+	return recovery.Open(recovery.Options{Store: recovery.NewMemory(), Window: recoveryTime, MaxSeats: recoverySeats})
 }
 
 func (f *flags) options(log *slog.Logger, accept func(*transport.Conn) transport.Receiver) transport.Options {

@@ -11,8 +11,8 @@ import (
 	"os/exec"
 	"strings"
 
+	"parlor/actors/conversation"
 	"parlor/actors/recovery"
-	"parlor/actors/room"
 	"parlor/persistence"
 )
 
@@ -99,11 +99,11 @@ func check(path string, out io.Writer) error {
 // what their rows mean.
 func checkingOf(report func(persistence.Fault)) persistence.Checking {
 	return persistence.Checking{
-		Options: persistence.Options{Charges: room.Charges},
+		Options: persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID},
 		Report:  report,
-		Room:    room.Audit,
+		Room:    conversation.Audit,
 		Session: func(_ string, value []byte) error {
-			return json.Unmarshal(value, new(recovery.Session))
+			return json.Unmarshal(value, new(recovery.Seat))
 		},
 	}
 }

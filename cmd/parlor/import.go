@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"parlor/actors/room"
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
@@ -47,7 +47,7 @@ func (c *importCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 		return fmt.Errorf("import: %w", err)
 	}
 	defer in.Close()
-	store, err := persistence.Open(s.Data, persistence.Options{Charges: room.Charges, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
+	store, err := persistence.Open(s.Data, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
 	if errors.Is(err, persistence.ErrLocked) {
 		return fmt.Errorf("%w; stop the server first", err)
 	}
@@ -138,14 +138,17 @@ type importedChat struct {
 	info    chat.Info
 	row     []byte
 	want    uint64 // records
-	fold    room.Fold
+	fold    conversation.Fold
 	entries [][]byte
 	bytes   int
 }
 
 func (c *importedChat) commit() persistence.Commit {
 	row, open := c.fold.Row(), c.fold.Open()
-	return persistence.Commit{Room: row.Room, Entries: c.entries, Keys: c.fold.Keys(), Chat: &row, Turn: &open, Charges: c.fold.Charges()}
+	return persistence.Commit{
+		Room: row.Room, Entries: c.entries, Keys: c.fold.Keys(), Messages: c.fold.Messages(),
+		Chat: &row, Turn: &open, Charges: c.fold.Charges(),
+	}
 }
 
 // complete returns what is wrong with the chat, once all its records have been

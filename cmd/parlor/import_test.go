@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"parlor/actors/room"
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
@@ -28,7 +28,7 @@ func exported(t *testing.T, ids ...chat.ID) []string {
 	for _, id := range ids {
 		created := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		info := chat.Info{ID: id, Room: id.Room(), Owner: "alice", ModelID: "eliza", Epoch: "e", Created: created}
-		lines = append(lines, fmt.Sprintf(`{"chat":%s,"records":2}`, room.ChatRow(info).Info))
+		lines = append(lines, fmt.Sprintf(`{"chat":%s,"records":2}`, conversation.Row(info).Info))
 		for i, event := range []chat.Event{
 			chat.Created{Chat: info},
 			chat.MessageAdded{MessageID: "m", Author: chat.User{ID: "alice"}, Content: "<hi>", ModelID: "eliza", ClientID: "c"},
@@ -132,7 +132,7 @@ func TestCheckTellsWhatDisagrees(t *testing.T) {
 	info := chat.Info{ID: id, Room: id.Room(), Owner: "alice"}
 	other := info
 	other.ModelID = "other"
-	row, otherRow, open := room.ChatRow(info), room.ChatRow(other), true
+	row, otherRow, open := conversation.Row(info), conversation.Row(other), true
 	created := record(1, chat.Created{Chat: info})
 	said := record(2, chat.MessageAdded{MessageID: "m", Author: chat.User{ID: "alice"}, ClientID: "c"})
 	for says, c := range map[string]persistence.Commit{
@@ -141,7 +141,10 @@ func TestCheckTellsWhatDisagrees(t *testing.T) {
 		"there is no log":                          {Chat: &row},
 		"an open turn is noted: true":              {Entries: [][]byte{created}, Chat: &row, Turn: &open},
 		"record 2: its idempotency key is missing": {Entries: [][]byte{created, said}, Chat: &row},
-		"record 1: an idempotency key leads":       {Entries: [][]byte{created, said}, Chat: &row, Keys: []persistence.Key{{Name: "alice\x00c", Seq: 1}}},
+		"record 1: the idempotency key that leads": {Entries: [][]byte{created, said}, Chat: &row, Keys: []persistence.Key{{Name: "alice\x00c", Seq: 1}}},
+		"record 2: its message id is missing":      {Entries: [][]byte{created, said}, Chat: &row},
+		"record 1: the message id that leads":      {Entries: [][]byte{created, said}, Chat: &row, Messages: []persistence.Key{{Name: "m", Seq: 1}}},
+		"record 2: the message id that leads":      {Entries: [][]byte{created, said}, Chat: &row, Messages: []persistence.Key{{Name: "m", Seq: 2}, {Name: "other", Seq: 2}}},
 		"record 1: decode record 1":                {Entries: [][]byte{[]byte("x")}},
 		"record 2: record 2: a chat is":            {Entries: [][]byte{created, created}},
 	} {

@@ -24,13 +24,24 @@ var mayImport = map[string][]string{
 	"cmd":         {"protocol", "persistence", "transport", "actors"},
 }
 
+// wires are the packages that know how clients are spoken to. Rooms know none, nor
+// does what lets clients come back, to whatever namespace.
+var wires = []string{"parlor/protocol/assistant", "parlor/protocol/socketio", "parlor/protocol/engineio"}
+
 // never are imports that break the direction inside a tree.
 var never = map[string][]string{
-	"actors/system":  {"parlor/actors/", "parlor/protocol/", "parlor/persistence"},
-	"actors/room":    {"parlor/actors/rooms", "parlor/actors/session", "parlor/actors/assistant"},
-	"actors/rooms":   {"parlor/actors/session", "parlor/actors/assistant"},
-	"actors/session": {"parlor/actors/room", "parlor/actors/assistant"},
-	"protocol":       {"os", "net", "net/http", "context", "sync", "log/slog"},
+	"actors/system":       {"parlor/actors/", "parlor/protocol/", "parlor/persistence"},
+	"actors/access":       append([]string{"parlor/actors/", "parlor/persistence"}, wires...),
+	"actors/room":         append([]string{"parlor/actors/rooms", "parlor/actors/session", "parlor/actors/assistant"}, wires...),
+	"actors/turn":         append([]string{"parlor/actors/room", "parlor/actors/voice", "parlor/actors/session"}, wires...),
+	"actors/voice":        append([]string{"parlor/actors/room", "parlor/actors/session"}, wires...),
+	"actors/title":        append([]string{"parlor/actors/room", "parlor/actors/session"}, wires...),
+	"actors/conversation": append([]string{"parlor/actors/", "os", "net", "net/http", "sync", "log/slog"}, wires...),
+	"actors/rooms":        append([]string{"parlor/actors/session", "parlor/actors/assistant"}, wires...),
+	"actors/session":      {"parlor/actors/room", "parlor/actors/assistant"},
+	"actors/recovery":     append([]string{"parlor/actors/"}, wires...),
+	"actors/resume":       append([]string{"parlor/actors/room", "parlor/actors/session", "parlor/actors/assistant"}, wires...),
+	"protocol":            {"os", "net", "net/http", "context", "sync", "log/slog"},
 }
 
 // owners are the only trees that may import a dependency.
@@ -90,10 +101,12 @@ func within(path, prefix string) bool {
 	return path == prefix || strings.HasPrefix(path, prefix+"/") || strings.HasPrefix(path, prefix+"-")
 }
 
-// TestProtocolIsPure: no goroutine and no clock in the codecs.
-func TestProtocolIsPure(t *testing.T) {
+// TestPure: no goroutine and no clock in the codecs, nor in what rooms know and
+// how they decide.
+func TestPure(t *testing.T) {
 	for file, f := range sources(t) {
-		if !strings.HasPrefix(file, "protocol/") || strings.HasSuffix(file, "_test.go") {
+		pure := strings.HasPrefix(file, "protocol/") || strings.HasPrefix(file, "actors/conversation/")
+		if !pure || strings.HasSuffix(file, "_test.go") {
 			continue
 		}
 		ast.Inspect(f, func(n ast.Node) bool {

@@ -12,7 +12,9 @@ import (
 	"os"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/actors/assistant"
+	"parlor/actors/conversation"
 	"parlor/actors/ledger"
 	"parlor/actors/recovery"
 	"parlor/actors/retention"
@@ -20,6 +22,7 @@ import (
 	"parlor/actors/rooms"
 	"parlor/actors/session"
 	"parlor/actors/system"
+	"parlor/actors/title"
 	"parlor/persistence"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
@@ -59,7 +62,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 
 	outliveFileSizeLimit()
 	parts.add("memory", releaseMemory())
-	store, err := persistence.Open(s.Data, persistence.Options{Charges: room.Charges, Logger: log})
+	store, err := persistence.Open(s.Data, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -87,7 +90,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	actors := system.New(log)
 	verifier := auth.New(auth.Options{Secret: string(s.JWTSecret)})
-	rooms, err := rooms.Start(actors, store, roomOptions(s, models, budgets, verifier.Development(), log))
+	rooms, err := rooms.Start(actors, store, roomOptions(s, models, budgets, verifier.Development(), log), readLimits(s))
 	if err != nil {
 		return err
 	}
@@ -223,14 +226,18 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 	if s.RecoveryWindow == 0 {
 		return nil, nil
 	}
-	return recovery.Open(recovery.Options{Store: store, Logger: log, Window: s.RecoveryWindow, MaxSessions: s.MaxSessions})
+	return recovery.Open(recovery.Options{Store: store, Logger: log, Window: s.RecoveryWindow, MaxSeats: s.MaxSessions})
 }
 
 func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, shared bool, log *slog.Logger) room.Options {
+	encoders := make(room.Encoders)
+	for _, d := range wire.Dialects {
+		encoders[d.String()] = func() room.Encoder { return wire.NewEncoder(d) }
+	}
 	return room.Options{
-		Models: models, Provider: models, Logger: log, Shared: shared, SystemPrompt: s.SystemPrompt,
+		Models: models, Provider: models, Encoders: encoders, Logger: log, Access: access.Policy{Shared: shared}, SystemPrompt: s.SystemPrompt,
 		Ledger: budgets, ContextWindow: s.ContextWindow,
-		Titles: room.Titles{
+		Titles: title.Policy{
 			On: s.Titles == "on", Model: s.TitleModel,
 			Able: func(m chat.Model) bool { return m.Provider != provider.ProviderEliza },
 		},
@@ -239,6 +246,10 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 	}
+}
+
+func readLimits(s Settings) rooms.Reads {
+	return rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
 }
 
 // openConnections connects transport and sessions: a session gets what transport

@@ -85,6 +85,9 @@ type Values struct {
 	ConnectTimeout  time.Duration `group:"limits" default:"45s" help:"Longest time from opening a connection to signing in."`
 	RecoveryWindow  time.Duration `group:"limits" default:"2m" help:"Time in which a client that lost its connection can come back and miss nothing; 0s for none."`
 	MaxSessions     int           `group:"limits" default:"100000" help:"Sessions that are remembered for clients that come back."`
+	MaxReads        int           `group:"limits" default:"0" help:"Queries that read histories, lists or usage at once; 0 for as many as there are processors."`
+	MaxReadsPerUser int           `group:"limits" default:"0" help:"Those of one user at once, while others of that user wait; 0 for half of them."`
+	MaxWaitingReads int           `group:"limits" default:"1024" help:"Those of one user that may wait; past it another is refused."`
 	MaxJoinedRooms  int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
 	MaxRestarts     int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
 	RoomIdleTimeout time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
@@ -205,6 +208,9 @@ func (s *Settings) check() error {
 		{"max-connections", positive(s.MaxConnections)},
 		{"recovery-window", notNegative(s.RecoveryWindow)},
 		{"max-sessions", positive(s.MaxSessions)},
+		{"max-reads", notNegative(s.MaxReads)},
+		{"max-reads-per-user", notNegative(s.MaxReadsPerUser)},
+		{"max-waiting-reads", positive(s.MaxWaitingReads)},
 		{"max-joined-rooms", checkJoinedRooms(s.MaxJoinedRooms)},
 		{"max-message-bytes", s.checkMessageBytes()},
 		{"max-answer-bytes", s.checkAnswerBytes()},

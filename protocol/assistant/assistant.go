@@ -2,7 +2,7 @@
 // clients say there and what they are told, in two dialects.
 //
 //	client event → [Decode] → request → session → room
-//	room → record, delta → [Record], [Delta] → frames, encoded once for all members
+//	room → chat.Notice → [Encoder] → frames, encoded once for all members of a dialect
 //
 // The documented dialect (WIRE-EVENTS) streams; the dialect of the assistant
 // SPA (WIRE-ASSISTANT §6–§8) gets whole messages, but from models of the realtime
@@ -18,7 +18,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
-	"time"
 
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
@@ -36,8 +35,16 @@ const (
 	Both Dialect = iota // not chosen: one after the other
 	Documented
 	SPA
-	Dialects = 3 // how many there are
 )
+
+// Dialects are all of them.
+var Dialects = []Dialect{Both, Documented, SPA}
+
+// String returns the name of the dialect's encoder, by which members ask rooms
+// for it.
+func (d Dialect) String() string {
+	return [...]string{"assistant", "assistant.documented", "assistant.spa"}[d]
+}
 
 // frames collects the encoded events of one publication.
 type frames []engineio.Frame
@@ -109,8 +116,8 @@ func chunk(room chat.RoomID, messageID chat.MessageID, offset int, text string, 
 	return socketio.EventFrame(Namespace, name("stream_chunk", string(room)), arg)
 }
 
-// Record encodes what members are told of r: the same whenever it is told.
-func Record(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
+// recorded encodes what members are told of r.
+func recorded(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 	var f frames
 	if d != SPA {
 		f.documented(string(room), r)
@@ -121,16 +128,17 @@ func Record(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 	return f
 }
 
-// Gone encodes that the chat was deleted under its members.
-func Gone(room chat.RoomID) []engineio.Frame {
+// gone encodes that the chat was deleted under its members.
+func gone(room chat.RoomID) []engineio.Frame {
 	return frames{Event("error", string(room), Refusal{Error: "this chat was deleted", Code: chat.CodeNotFound})}
 }
 
-// Trouble encodes what has befallen a room, for its members: err and, if a
+// trouble encodes what has befallen a room, for its members: why and, if a
 // turn was running, an end of it that is not recorded (it has number 0), so that
 // nobody waits for the rest.
-func Trouble(d Dialect, room chat.RoomID, err *chat.Error, turn chat.TurnStarted, at time.Time) []engineio.Frame {
+func trouble(d Dialect, room chat.RoomID, n chat.Failure) []engineio.Frame {
 	var f frames
+	err, turn := n.Error, n.Turn
 	running := turn.TurnID != ""
 	if d != SPA {
 		if running {
@@ -141,9 +149,9 @@ func Trouble(d Dialect, room chat.RoomID, err *chat.Error, turn chat.TurnStarted
 		f.emit("error", string(room), Refusal{Error: err.Message, Code: err.Code})
 	}
 	if d != Documented && running {
-		f.spa(string(room), chat.Record{At: at, Event: chat.TurnEnded{
+		f.spa(string(room), chat.Record{At: n.At, Event: chat.TurnEnded{
 			TurnID: turn.TurnID, MessageID: turn.MessageID, ModelID: turn.ModelID, State: chat.StateInterrupted, Error: err,
-			APISource: turn.APISource,
+			Duplex: turn.Duplex,
 		}})
 	}
 	return f

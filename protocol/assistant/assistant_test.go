@@ -27,12 +27,12 @@ func TestRecords(t *testing.T) {
 	for _, test := range records() {
 		fmt.Fprintf(&got, "-- %s --\n", test.name)
 		for _, d := range []Dialect{Documented, SPA} {
-			for _, f := range Record(d, "ROOM", test.record()) {
+			for _, f := range recorded(d, "ROOM", test.record()) {
 				fmt.Fprintf(&got, "%s\n", f.Data)
 			}
 		}
 	}
-	fmt.Fprintf(&got, "-- delta --\n%s\n-- gone --\n%s\n", Delta(Documented, "ROOM", "answer", 7, "\"😀\"\n")[0].Data, Gone("ROOM")[0].Data)
+	fmt.Fprintf(&got, "-- delta --\n%s\n-- gone --\n%s\n", Delta(Documented, "ROOM", "answer", 7, "\"😀\"\n")[0].Data, gone("ROOM")[0].Data)
 	if *update {
 		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
 			t.Fatal(err)
@@ -58,13 +58,13 @@ func (r recordTest) record() chat.Record {
 
 func records() []recordTest {
 	ended := func(change func(*chat.TurnEnded)) chat.TurnEnded {
-		e := chat.TurnEnded{TurnID: "turn", MessageID: "answer", Prompt: "question", LocalID: "bubble", ModelID: "model"}
+		e := chat.TurnEnded{TurnID: "turn", MessageID: "answer", Prompt: "question", Correlation: "bubble", ModelID: "model"}
 		change(&e)
 		return e
 	}
 	live := func(change func(*chat.TurnEnded)) chat.TurnEnded {
 		return ended(func(e *chat.TurnEnded) {
-			e.LocalID, e.APISource = "", chat.SourceRealtime
+			e.Correlation, e.Duplex = "", true
 			change(e)
 		})
 	}
@@ -80,7 +80,7 @@ func records() []recordTest {
 		}},
 		{"turn steered", chat.TurnSteered{TurnID: "turn", Messages: []chat.MessageID{"question"}}},
 		{"turn queued before another", chat.TurnQueued{TurnID: "turn", Prompt: "question", PromptSeq: 4, ModelID: "model", By: "alice", Before: "other"}},
-		{"turn queued", chat.TurnQueued{TurnID: "turn", Prompt: "question", ModelID: "model", By: "alice", LocalID: "bubble"}},
+		{"turn queued", chat.TurnQueued{TurnID: "turn", Prompt: "question", ModelID: "model", By: "alice", Correlation: "bubble"}},
 		{"turn started", chat.TurnStarted{TurnID: "turn", MessageID: "answer", ModelID: "model", Attempt: 2}},
 		{"turn of a model with a name started", chat.TurnStarted{TurnID: "turn", MessageID: "answer", ModelID: "model", Name: "ada", Attempt: 1}},
 		{"turn of a model with a name completed", ended(func(e *chat.TurnEnded) { e.State, e.Content, e.Name, e.PromptSeq = chat.StateCompleted, "a", "ada", 4 })},
@@ -101,12 +101,12 @@ func records() []recordTest {
 		{"turn failed", ended(func(e *chat.TurnEnded) { e.State, e.Content, e.Error = chat.StateFailed, "so far", refusal })},
 		{"turn failed at once", ended(func(e *chat.TurnEnded) { e.State, e.Error = chat.StateFailed, refusal })},
 		{"live message", chat.MessageAdded{
-			MessageID: "question", Author: chat.User{ID: "alice"}, Content: "hello", ModelID: "model", APISource: chat.SourceRealtime,
+			MessageID: "question", Author: chat.User{ID: "alice"}, Content: "hello", ModelID: "model", Duplex: true,
 		}},
 		{"live message that nobody understood", chat.MessageAdded{
-			MessageID: "question", Author: chat.User{ID: "alice"}, APISource: chat.SourceRealtime, Modality: chat.ModalityAudio,
+			MessageID: "question", Author: chat.User{ID: "alice"}, Duplex: true, Modality: chat.ModalityAudio,
 		}},
-		{"live turn started again", chat.TurnStarted{TurnID: "turn", MessageID: "answer", Attempt: 2, APISource: chat.SourceRealtime}},
+		{"live turn started again", chat.TurnStarted{TurnID: "turn", MessageID: "answer", Attempt: 2, Duplex: true}},
 		{"live turn completed", live(func(e *chat.TurnEnded) { e.State, e.Content = chat.StateCompleted, "written" })},
 		{"live turn spoken", live(func(e *chat.TurnEnded) {
 			e.State, e.Content, e.Modality = chat.StateCompleted, "spoken", chat.ModalityAudio
@@ -116,7 +116,7 @@ func records() []recordTest {
 			e.State, e.Content, e.By, e.Reason = chat.StateStopped, "so far", "bob", "barge-in"
 		})},
 		{"live turn failed", live(func(e *chat.TurnEnded) { e.State, e.Content, e.Error = chat.StateFailed, "so far", refusal })},
-		{"live turn asked for in the other format", live(func(e *chat.TurnEnded) { e.State, e.Content, e.LocalID = chat.StateCompleted, "whole", "bubble" })},
+		{"live turn asked for in the other format", live(func(e *chat.TurnEnded) { e.State, e.Content, e.Correlation = chat.StateCompleted, "whole", "bubble" })},
 		{"turn interrupted", ended(func(e *chat.TurnEnded) { e.State, e.Reason = chat.StateInterrupted, "restarted too often" })},
 	}
 }
@@ -124,8 +124,8 @@ func records() []recordTest {
 // Who chose no dialect is told both, one after the other.
 func TestBothIsDocumentedAndSPA(t *testing.T) {
 	for _, test := range records() {
-		want := append(Record(Documented, "ROOM", test.record()), Record(SPA, "ROOM", test.record())...)
-		if diff := cmp.Diff(want, Record(Both, "ROOM", test.record())); diff != "" {
+		want := append(recorded(Documented, "ROOM", test.record()), recorded(SPA, "ROOM", test.record())...)
+		if diff := cmp.Diff(want, recorded(Both, "ROOM", test.record())); diff != "" {
 			t.Errorf("%s (-one after the other +both):\n%s", test.name, diff)
 		}
 	}
@@ -138,7 +138,7 @@ func TestBothIsDocumentedAndSPA(t *testing.T) {
 // what is nobody's business.
 func TestNothingPoisoned(t *testing.T) {
 	for _, test := range records() {
-		for _, f := range Record(Both, "ROOM", test.record()) {
+		for _, f := range recorded(Both, "ROOM", test.record()) {
 			for _, bad := range []string{`["room_error",`, `["room_left`, "SECRET"} {
 				if strings.Contains(string(f.Data), bad) {
 					t.Errorf("%s: %s", test.name, f.Data)

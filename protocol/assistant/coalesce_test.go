@@ -21,13 +21,13 @@ func delta(message chat.MessageID, offset int, text string) engineio.Frame {
 	return chunk("ROOM", message, offset, text, false)
 }
 
-// live is a delta of a live answer, in both dialects, and liveDelta in the SPA's.
-func live(message chat.MessageID, offset int, text string, spoken bool) []engineio.Frame {
-	return LiveDelta(Both, "ROOM", message, offset, text, spoken)
+// bothLive is a delta of a live answer, in both dialects, and liveDelta in the SPA's.
+func bothLive(message chat.MessageID, offset int, text string, spoken bool) []engineio.Frame {
+	return livePieces(Both, "ROOM", message, offset, text, spoken)
 }
 
 func liveDelta(message chat.MessageID, text string, spoken bool) engineio.Frame {
-	return LiveDelta(SPA, "ROOM", message, 0, text, spoken)[0]
+	return livePieces(SPA, "ROOM", message, 0, text, spoken)[0]
 }
 
 func TestCoalesce(t *testing.T) {
@@ -52,7 +52,7 @@ func TestCoalesce(t *testing.T) {
 			[]engineio.Frame{delta("a", 0, "xy"), delta("a", 0, "xz")}},
 		{"a new attempt after nothing", []engineio.Frame{delta("a", 0, ""), delta("a", 0, "x")}, []engineio.Frame{delta("a", 0, ""), delta("a", 0, "x")}},
 		{"not past others", []engineio.Frame{delta("a", 0, "x"), delta("a", 1, "y"), other, delta("a", 2, "z")}, []engineio.Frame{delta("a", 0, "xy"), other, delta("a", 2, "z")}},
-		{"live", slices.Concat(live("a", 0, "x", false), live("a", 1, "y", false), live("a", 2, "1", true), live("a", 3, "2", true)),
+		{"live", slices.Concat(bothLive("a", 0, "x", false), bothLive("a", 1, "y", false), bothLive("a", 2, "1", true), bothLive("a", 3, "2", true)),
 			[]engineio.Frame{delta("a", 0, "xy12"), liveDelta("a", "xy", false), liveDelta("a", "12", true)}},
 		{"live, not past others", []engineio.Frame{liveDelta("a", "x", false), other, liveDelta("a", "y", false)},
 			[]engineio.Frame{liveDelta("a", "x", false), other, liveDelta("a", "y", false)}},
@@ -216,7 +216,7 @@ func TestCoalescedSaysTheSame(t *testing.T) {
 				frames = append(frames, chunk(room, message, ends[key], text, true))
 				continue
 			case 5, 6, 7:
-				frames = append(frames, LiveDelta(SPA, room, message, 0, text, rapid.Bool().Draw(rt, "spoken"))...)
+				frames = append(frames, livePieces(SPA, room, message, 0, text, rapid.Bool().Draw(rt, "spoken"))...)
 				continue
 			}
 			frames = append(frames, chunk(room, message, ends[key], text, false))

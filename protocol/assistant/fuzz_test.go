@@ -29,17 +29,17 @@ func FuzzFrames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, id, name string, offset int) {
 		const room = chat.RoomID("rf74rhscgm3uacyrl3izqi7fb")
 		for _, e := range fuzzEvents(text, id, name) {
-			for _, frame := range Record(Both, room, chat.Record{Seq: 1, Event: e}) {
+			for _, frame := range recorded(Both, room, chat.Record{Seq: 1, Event: e}) {
 				checkTold(t, room, frame)
 			}
 		}
-		checkTold(t, room, Gone(room)[0])
+		checkTold(t, room, gone(room)[0])
 		refusal, health := chat.Refuse(chat.CodeProviderError, text), chat.Health{Provider: name, State: chat.ProviderOpen}
-		for _, frame := range News(Both, room, chat.MessageID(id), chat.Delta{Retrying: refusal, Model: chat.ModelID(name), Health: &health}) {
+		for _, frame := range progress(Both, room, chat.Progress{MessageID: chat.MessageID(id), Retrying: refusal, Model: chat.ModelID(name), Health: &health}) {
 			checkTold(t, room, frame)
 		}
 		checkLive(t, room, chat.MessageID(id), offset, text)
-		message := checkTold(t, room, Record(Documented, room, chat.Record{Event: fuzzEvents(text, id, name)[0]})[0])
+		message := checkTold(t, room, recorded(Documented, room, chat.Record{Event: fuzzEvents(text, id, name)[0]})[0])
 		if got := content(t, message["message"]); got != valid(text) {
 			t.Errorf("message: got %q, want %q", got, valid(text))
 		}
@@ -53,10 +53,10 @@ func FuzzFrames(f *testing.F) {
 func checkLive(t *testing.T, room chat.RoomID, id chat.MessageID, offset int, text string) {
 	t.Helper()
 	speech := Audio(Both, room, id, text)
-	words := append(LiveDelta(Both, room, id, offset, text, true), SoFar(Both, room, id, text, true)...)
+	words := append(livePieces(Both, room, id, offset, text, true), soFar(Both, room, id, text, true)...)
 	for _, e := range fuzzEvents(text, string(id), text) {
 		r := chat.Record{Seq: 1, Event: e}
-		words = append(append(words, Replay(Both, room, r)...), Heard(Both, room, r)...)
+		words = append(append(words, replay(Both, room, r)...), heard(Both, room, r)...)
 	}
 	for _, f := range append(words, speech...) {
 		checkTold(t, room, f)
@@ -74,15 +74,15 @@ func fuzzEvents(text, id, name string) []chat.Event {
 	message := chat.MessageID(id)
 	return []chat.Event{
 		chat.MessageAdded{MessageID: message, Content: text, Author: chat.User{ID: "u", Name: name}, ClientID: chat.ClientID(id)},
-		chat.TurnQueued{TurnID: chat.TurnID(id), By: chat.UserID(name), LocalID: text},
+		chat.TurnQueued{TurnID: chat.TurnID(id), By: chat.UserID(name), Correlation: text},
 		chat.TurnStarted{TurnID: chat.TurnID(id), MessageID: message, ModelID: chat.ModelID(name), Attempt: 1},
-		chat.TurnEnded{MessageID: message, State: chat.StateCompleted, Content: text, LocalID: name},
-		chat.TurnEnded{MessageID: message, State: chat.StateFailed, Content: text, Error: chat.Refuse(chat.CodeProviderError, text), LocalID: name},
+		chat.TurnEnded{MessageID: message, State: chat.StateCompleted, Content: text, Correlation: name},
+		chat.TurnEnded{MessageID: message, State: chat.StateFailed, Content: text, Error: chat.Refuse(chat.CodeProviderError, text), Correlation: name},
 		chat.TurnEnded{State: chat.StateStopped, By: chat.UserID(name), Reason: text},
-		chat.MessageAdded{MessageID: message, Content: text, APISource: chat.SourceRealtime, Modality: chat.ModalityAudio},
-		chat.TurnStarted{MessageID: message, Attempt: 2, APISource: chat.SourceRealtime},
-		chat.TurnEnded{MessageID: message, State: chat.StateCompleted, Content: text, APISource: chat.SourceRealtime, Modality: chat.ModalityAudio},
-		chat.TurnEnded{MessageID: message, State: chat.StateStopped, Content: text, APISource: chat.SourceRealtime},
+		chat.MessageAdded{MessageID: message, Content: text, Duplex: true, Modality: chat.ModalityAudio},
+		chat.TurnStarted{MessageID: message, Attempt: 2, Duplex: true},
+		chat.TurnEnded{MessageID: message, State: chat.StateCompleted, Content: text, Duplex: true, Modality: chat.ModalityAudio},
+		chat.TurnEnded{MessageID: message, State: chat.StateStopped, Content: text, Duplex: true},
 	}
 }
 

@@ -8,11 +8,14 @@ import (
 	"parlor/protocol/socketio"
 )
 
-// Live reports whether the SPA is told of an answer piece by piece, in the
+// live reports whether the SPA is told of an answer piece by piece, in the
 // events of the realtime family: if the model is asked in sessions, unless the
-// question came in the other family (with a LocalID), whose spinner only a
-// whole message ends.
-func Live(source, localID string) bool { return source == chat.SourceRealtime && localID == "" }
+// question came in the other family (with an id of the page's own), whose
+// spinner only a whole message ends.
+func live(duplex bool, localID string) bool { return duplex && localID == "" }
+
+// Live reports the same of a running turn.
+func Live(t chat.Turn) bool { return live(t.Duplex, t.Correlation) }
 
 // The bodies of the realtime family, WIRE-ASSISTANT §8, under the names that
 // the SPA knows: those of OpenAI's protocol before it became generally available.
@@ -73,9 +76,9 @@ const (
 	transcribed     = "conversation.item.input_audio_transcription.completed"
 )
 
-// LiveDelta is [Delta] for a live answer, which is spoken or not: the SPA's
+// livePieces is [Delta] for a live answer, which is spoken or not: the SPA's
 // dialect has events for it.
-func LiveDelta(d Dialect, room chat.RoomID, messageID chat.MessageID, offset int, text string, spoken bool) []engineio.Frame {
+func livePieces(d Dialect, room chat.RoomID, messageID chat.MessageID, offset int, text string, spoken bool) []engineio.Frame {
 	f := frames(Delta(d, room, messageID, offset, text))
 	if d == Documented {
 		return f
@@ -117,9 +120,9 @@ func Audio(d Dialect, room chat.RoomID, messageID chat.MessageID, audio string) 
 	return f
 }
 
-// Heard encodes, for who said it, the record of what was understood: the SPA
+// heard encodes, for who said it, the record of what was understood: the SPA
 // fills the bubble that waits for it.
-func Heard(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
+func heard(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 	var f frames
 	if d != SPA {
 		f.documented(string(room), r)
@@ -130,11 +133,11 @@ func Heard(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 	return f
 }
 
-// SoFar encodes the text so far of a running answer, for a client that may have
+// soFar encodes the text so far of a running answer, for a client that may have
 // some of it. The SPA can only begin anew, in another bubble, and only with a
 // live answer.
-func SoFar(d Dialect, room chat.RoomID, messageID chat.MessageID, text string, live bool) []engineio.Frame {
-	if !live || d == Documented {
+func soFar(d Dialect, room chat.RoomID, messageID chat.MessageID, text string, isLive bool) []engineio.Frame {
+	if !isLive || d == Documented {
 		return Delta(d, room, messageID, 0, text)
 	}
 	f := frames(Delta(d, room, messageID, 0, text))
@@ -142,12 +145,12 @@ func SoFar(d Dialect, room chat.RoomID, messageID chat.MessageID, text string, l
 	return f
 }
 
-// Replay encodes a record for a client that was not there when it was told: it
+// replay encodes a record for a client that was not there when it was told: it
 // lacks what was told before it too, which of a live answer is its text.
-func Replay(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
+func replay(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 	e, ended := r.Event.(chat.TurnEnded)
-	if !ended || d == Documented || !Live(e.APISource, e.LocalID) || e.Content == "" {
-		return Record(d, room, r)
+	if !ended || d == Documented || !live(e.Duplex, e.Correlation) || e.Content == "" {
+		return recorded(d, room, r)
 	}
 	var f frames
 	if d != SPA {

@@ -33,40 +33,40 @@ const (
 )
 
 func TestLiveAnswer(t *testing.T) {
-	wantLines(t, "written", LiveDelta(SPA, "ROOM", "a", 7, "hi", false), textOfA)
-	wantLines(t, "spoken", LiveDelta(Both, "ROOM", "a", 7, "hi", true), chunk7,
+	wantLines(t, "written", livePieces(SPA, "ROOM", "a", 7, "hi", false), textOfA)
+	wantLines(t, "spoken", livePieces(Both, "ROOM", "a", 7, "hi", true), chunk7,
 		liveHead+`{"type":"response.audio_transcript.delta","item_id":"a","delta":"hi"}]`)
-	wantLines(t, "documented", LiveDelta(Documented, "ROOM", "a", 7, "hi", true), chunk7)
+	wantLines(t, "documented", livePieces(Documented, "ROOM", "a", 7, "hi", true), chunk7)
 	wantLines(t, "audio", Audio(Both, "ROOM", "a", "AAAA"), `["audio ROOM",{"message_id":"a","audio":"AAAA"}]`,
 		liveHead+`{"type":"response.audio.delta","item_id":"a","delta":"AAAA"}]`)
 }
 
 // A client that was away is told what it missed: of the SPA's, in a new bubble.
 func TestLiveAnswerToWhoWasAway(t *testing.T) {
-	wantLines(t, "so far", SoFar(SPA, "ROOM", "a", "hi", true), closed, textOfA)
-	wantLines(t, "so far, both", SoFar(Both, "ROOM", "a", "hi", true), chunk0, closed, textOfA)
-	wantLines(t, "so far, documented", SoFar(Documented, "ROOM", "a", "hi", true), chunk0)
-	wantLines(t, "so far of an answer that is not live", SoFar(SPA, "ROOM", "a", "hi", false))
+	wantLines(t, "so far", soFar(SPA, "ROOM", "a", "hi", true), closed, textOfA)
+	wantLines(t, "so far, both", soFar(Both, "ROOM", "a", "hi", true), chunk0, closed, textOfA)
+	wantLines(t, "so far, documented", soFar(Documented, "ROOM", "a", "hi", true), chunk0)
+	wantLines(t, "so far of an answer that is not live", soFar(SPA, "ROOM", "a", "hi", false))
 
 	ended := chat.Record{Seq: 1, Event: chat.TurnEnded{
-		TurnID: "t", MessageID: "a", State: chat.StateCompleted, Content: "hi", APISource: chat.SourceRealtime,
+		TurnID: "t", MessageID: "a", State: chat.StateCompleted, Content: "hi", Duplex: true,
 	}}
-	live := lines(Record(SPA, "ROOM", ended))
-	wantLines(t, "its end", Replay(SPA, "ROOM", ended), append([]string{closed, textOfA}, live...)...)
-	wantLines(t, "its end, documented", Replay(Documented, "ROOM", ended), lines(Record(Documented, "ROOM", ended))...)
+	told := lines(recorded(SPA, "ROOM", ended))
+	wantLines(t, "its end", replay(SPA, "ROOM", ended), append([]string{closed, textOfA}, told...)...)
+	wantLines(t, "its end, documented", replay(Documented, "ROOM", ended), lines(recorded(Documented, "ROOM", ended))...)
 	for _, test := range records() {
-		if e, ok := test.event.(chat.TurnEnded); ok && Live(e.APISource, e.LocalID) {
+		if e, ok := test.event.(chat.TurnEnded); ok && live(e.Duplex, e.Correlation) {
 			continue
 		}
-		wantLines(t, test.name, Replay(Both, "ROOM", test.record()), lines(Record(Both, "ROOM", test.record()))...)
+		wantLines(t, test.name, replay(Both, "ROOM", test.record()), lines(recorded(Both, "ROOM", test.record()))...)
 	}
 }
 
-func TestWhatWasHeard(t *testing.T) {
+func TestWhatWasheard(t *testing.T) {
 	r := chat.Record{Seq: 1, Event: chat.MessageAdded{MessageID: "q", Content: "hi", Modality: chat.ModalityAudio}}
-	wantLines(t, "SPA", Heard(SPA, "ROOM", r),
+	wantLines(t, "SPA", heard(SPA, "ROOM", r),
 		liveHead+`{"type":"conversation.item.input_audio_transcription.completed","item_id":"q","transcript":"hi"}]`)
-	wantLines(t, "documented", Heard(Documented, "ROOM", r), lines(Record(Documented, "ROOM", r))...)
+	wantLines(t, "documented", heard(Documented, "ROOM", r), lines(recorded(Documented, "ROOM", r))...)
 }
 
 // There is a piece for each token: encoding it costs what it does for everybody
@@ -74,7 +74,7 @@ func TestWhatWasHeard(t *testing.T) {
 func TestLivePiecesAreCheap(t *testing.T) {
 	for name, encode := range map[string]func() []engineio.Frame{
 		"delta":             func() []engineio.Frame { return Delta(Documented, "ROOM", "a", 7, "hi") },
-		"live delta":        func() []engineio.Frame { return LiveDelta(SPA, "ROOM", "a", 7, "hi", true) },
+		"live delta":        func() []engineio.Frame { return livePieces(SPA, "ROOM", "a", 7, "hi", true) },
 		"audio":             func() []engineio.Frame { return Audio(SPA, "ROOM", "a", "AAAA") },
 		"audio, documented": func() []engineio.Frame { return Audio(Documented, "ROOM", "a", "AAAA") },
 	} {

@@ -204,7 +204,7 @@ func checkLimits(t *testing.T, r Request) {
 	case CreateRoom:
 		ok = r.Chat.Valid() && len(r.ModelID) <= maxModelIDLen
 	case JoinRoom:
-		ok = r.Dialect < Dialects
+		ok = int(r.Dialect) < len(Dialects)
 	case LeaveRoom:
 		ok = r.Room != ""
 	case SendMessage:

@@ -34,31 +34,31 @@ type spaError struct {
 func (f *frames) spa(room string, r chat.Record) {
 	switch e := r.Event.(type) {
 	case chat.MessageAdded:
-		if e.APISource == chat.SourceRealtime {
+		if e.Duplex {
 			f.liveMessage(room, r)
 			return
 		}
 		f.emit("receive_message", room, typed{"sbaw.text_message.user", spaShow(r)})
 	case chat.TurnStarted:
-		if e.Attempt > 1 && e.APISource == chat.SourceRealtime { // what follows does not go on with what was said
+		if e.Attempt > 1 && e.Duplex { // what follows does not go on with what was said
 			f.emit("receive_message", room, closing(e.MessageID, "incomplete", chat.Timestamp(r.At)))
 		}
 	case chat.TurnEnded:
 		if e.MessageID == "" && e.Error == nil {
 			return
 		}
-		live := e.MessageID != "" && Live(e.APISource, e.LocalID)
-		if live {
+		isLive := e.MessageID != "" && live(e.Duplex, e.Correlation)
+		if isLive {
 			f.liveEnd(room, r, e)
 		}
 		if e.Error != nil {
-			f.emit("message_error", "", spaError{e.Error.Message, e.Prompt, e.LocalID})
+			f.emit("message_error", "", spaError{e.Error.Message, e.Prompt, e.Correlation})
 		}
-		if live && e.Error == nil {
+		if isLive && e.Error == nil {
 			return
 		}
 		switch {
-		case live: // its text has a bubble already
+		case isLive: // its text has a bubble already
 			e.Content = ""
 		case e.MessageID == "": // it failed before it started, and the page wants an id
 			e.MessageID = chat.MessageID(e.TurnID)

@@ -190,11 +190,13 @@ type Turn struct {
 	PromptSeq uint64    // 0 in records of old, and while it is Unheard
 	ModelID   ModelID
 	By        UserID
-	LocalID   string // see [TurnQueued]
-	Unheard   bool   // its prompt was spoken, and is not recorded yet
+	Unheard   bool // its prompt was spoken, and is not recorded yet
+
+	Correlation string // see [TurnQueued]
 
 	MessageID MessageID // of the answer; empty until the turn starts
 	Attempt   int       // 0 while the turn is queued
+	Duplex    bool      // see [TurnStarted]
 	Tools     int       // that have begun to run
 }
 

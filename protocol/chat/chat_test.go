@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,16 @@ func TestDecodeRecordRefuses(t *testing.T) {
 		if _, err := DecodeRecord(7, []byte(b)); err == nil || !strings.Contains(err.Error(), "record 7") {
 			t.Errorf("%s: got error %v, want one that names the record", b, err)
 		}
+	}
+}
+
+// A file that is imported need not be written as the log is.
+func TestDecodeRecordWrittenByHand(t *testing.T) {
+	const byHand = ` { "data" : {"content": "hi"}, "at": "2000-01-01T00:00:00Z", "type" : "message_added" }`
+	want := Record{Seq: 7, At: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), Event: MessageAdded{Content: "hi"}}
+	got, err := DecodeRecord(7, []byte(byHand))
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
 
@@ -295,6 +306,37 @@ func TestHeads(t *testing.T) {
 		}
 		if EndsTurn(b) != ends || HoldsMessage(b) != (isAdded || end.MessageID != "") {
 			t.Errorf("%T: EndsTurn %v, HoldsMessage %v", event, EndsTurn(b), HoldsMessage(b))
+		}
+	}
+}
+
+// Records that named the API of their model say that it is asked in sessions;
+// no text can say so.
+func TestOldRecordsAreDuplex(t *testing.T) {
+	const api = `"model_api_source":"openai_realtime"`
+	for data, want := range map[string]bool{
+		`{"message_id":"m",` + api + `}`:                                  true,
+		`{"message_id":"m","duplex":true}`:                                true,
+		`{"message_id":"m","model_api_source":"aisuite"}`:                 false,
+		`{"message_id":"m","content":` + strconv.Quote(`{`+api+`}`) + `}`: false,
+	} {
+		for _, kind := range []string{"message_added", "turn_started", "turn_ended"} {
+			r, err := DecodeRecord(1, []byte(`{"type":"`+kind+`","at":"2026-01-02T03:04:05Z","data":`+data+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bool
+			switch e := r.Event.(type) {
+			case MessageAdded:
+				got = e.Duplex
+			case TurnStarted:
+				got = e.Duplex
+			case TurnEnded:
+				got = e.Duplex
+			}
+			if got != want {
+				t.Errorf("%s %s: duplex is %v, want %v", kind, data, got, want)
+			}
 		}
 	}
 }

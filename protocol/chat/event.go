@@ -27,12 +27,12 @@ type MessageAdded struct {
 	Replaces    MessageID `json:"replaces,omitempty"`
 	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
 
-	Author    User     `json:"author"`
-	Content   string   `json:"content"`
-	ModelID   ModelID  `json:"model_id,omitempty"` // the chat's from here on, whoever else the message addresses
-	APISource string   `json:"model_api_source,omitempty"`
-	ClientID  ClientID `json:"client_message_id,omitempty"`
-	Modality  string   `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
+	Author   User     `json:"author"`
+	Content  string   `json:"content"`
+	ModelID  ModelID  `json:"model_id,omitempty"` // the chat's from here on, whoever else the message addresses
+	Duplex   bool     `json:"duplex,omitempty"`   // of that model, see [Model]
+	ClientID ClientID `json:"client_message_id,omitempty"`
+	Modality string   `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
 
 	// Steers is the running turn that it was said to. If that ends without
 	// having taken it in, a turn that answers it follows.
@@ -66,9 +66,9 @@ type TurnQueued struct {
 	ModelID   ModelID   `json:"model_id"`
 	By        UserID    `json:"by"`
 	Before    TurnID    `json:"before,omitempty"` // the waiting turn that it runs before; empty: it runs last
-	// LocalID is what the client that sent the prompt calls it. It is neither
-	// unique nor checked: it only goes back to clients, to mark an error.
-	LocalID string `json:"local_id,omitempty"`
+	// Correlation belongs to the wire on which the prompt came: parlor keeps it,
+	// and gives it back with the end of the turn.
+	Correlation string `json:"local_id,omitempty"`
 
 	// Spoken means that the prompt is not recorded yet: it is being written
 	// down. The turn ends as interrupted if the server ends before it is.
@@ -83,7 +83,7 @@ type TurnStarted struct {
 	ModelID   ModelID   `json:"model_id"`
 	Name      string    `json:"name,omitempty"` // of the model, see [Model]
 	Attempt   int       `json:"attempt"`
-	APISource string    `json:"model_api_source,omitempty"`
+	Duplex    bool      `json:"duplex,omitempty"` // of the model, see [Model]
 }
 
 // ToolStarted records that a tool began to run for the running turn, which
@@ -98,21 +98,21 @@ type ToolStarted struct {
 // TurnEnded records the end of a turn and, if it had started, its answer:
 // one event, so that there is no ended turn without its text.
 type TurnEnded struct {
-	TurnID    TurnID    `json:"turn_id"`
-	MessageID MessageID `json:"message_id,omitempty"` // empty if the turn never started
-	Prompt    MessageID `json:"prompt"`
-	PromptSeq uint64    `json:"prompt_seq,omitempty"` // 0 in records of old
-	LocalID   string    `json:"local_id,omitempty"`   // of the prompt, see TurnQueued
-	ModelID   ModelID   `json:"model_id"`
-	Name      string    `json:"name,omitempty"` // of the model, see [Model]
-	State     State     `json:"state"`
-	Content   string    `json:"content"`
-	Usage     *Usage    `json:"usage,omitempty"`
-	Error     *Error    `json:"error,omitempty"`
-	By        UserID    `json:"by,omitempty"`     // who stopped it
-	Reason    string    `json:"reason,omitempty"` // why, in their words
-	APISource string    `json:"model_api_source,omitempty"`
-	Modality  string    `json:"modality,omitempty"`
+	TurnID      TurnID    `json:"turn_id"`
+	MessageID   MessageID `json:"message_id,omitempty"` // empty if the turn never started
+	Prompt      MessageID `json:"prompt"`
+	PromptSeq   uint64    `json:"prompt_seq,omitempty"` // 0 in old records
+	Correlation string    `json:"local_id,omitempty"`   // see TurnQueued
+	ModelID     ModelID   `json:"model_id"`
+	Name        string    `json:"name,omitempty"` // of the model, see [Model]
+	State       State     `json:"state"`
+	Content     string    `json:"content"`
+	Usage       *Usage    `json:"usage,omitempty"`
+	Error       *Error    `json:"error,omitempty"`
+	By          UserID    `json:"by,omitempty"`     // who stopped it
+	Reason      string    `json:"reason,omitempty"` // why, in their words
+	Duplex      bool      `json:"duplex,omitempty"` // of the model, see [Model]
+	Modality    string    `json:"modality,omitempty"`
 }
 
 func (Created) kind() string      { return "created" }
@@ -172,15 +172,46 @@ func (r Record) Encode() ([]byte, error) {
 
 // DecodeRecord reads what [Record.Encode] wrote.
 func DecodeRecord(seq uint64, b []byte) (Record, error) {
-	var s stored
-	if err := json.Unmarshal(b, &s); err != nil {
-		return Record{}, fmt.Errorf("decode record %d: %w", seq, err)
-	}
-	e, err := decodeEvent(s.Type, s.Data)
+	record, err := decodeRecord(kindOf(b), b)
 	if err != nil {
 		return Record{}, fmt.Errorf("decode record %d: %w", seq, err)
 	}
-	return Record{Seq: seq, At: s.At, Event: e}, nil
+	record.Seq = seq
+	if bytes.Contains(b, oldDuplex) {
+		record.Event = asDuplex(record.Event)
+	}
+	return record, nil
+}
+
+// oldDuplex is how old records say Duplex: by the API of the model. No text can
+// look like it, since the quotes in it are escaped.
+var oldDuplex = []byte(`"model_api_source":"` + SourceRealtime + `"`)
+
+func asDuplex(e Event) Event {
+	switch e := e.(type) {
+	case MessageAdded:
+		e.Duplex = true
+		return e
+	case TurnStarted:
+		e.Duplex = true
+		return e
+	case TurnEnded:
+		e.Duplex = true
+		return e
+	}
+	return e
+}
+
+// kindOf returns the type of an encoded record. It is the first field, unless
+// the record was imported from a file that somebody has written by hand.
+func kindOf(b []byte) string {
+	if rest, ok := bytes.CutPrefix(b, []byte(`{"type":"`)); ok {
+		kind, _, _ := bytes.Cut(rest, []byte(`"`))
+		return string(kind)
+	}
+	var s struct{ Type string }
+	_ = json.Unmarshal(b, &s) // which decodeRecord will find out
+	return s.Type
 }
 
 // What follows looks at the first bytes of an encoded record, where decoding
@@ -225,32 +256,42 @@ func EditsMessage(b []byte) bool {
 	return bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], fieldOfEdit)
 }
 
-func decodeEvent(kind string, data []byte) (Event, error) {
+func decodeRecord(kind string, b []byte) (Record, error) {
 	switch kind {
 	case Created{}.kind():
-		return decodeAs[Created](data)
+		return decodeAs[Created](b)
 	case MessageAdded{}.kind():
-		return decodeAs[MessageAdded](data)
+		return decodeAs[MessageAdded](b)
 	case Configured{}.kind():
-		return decodeAs[Configured](data)
+		return decodeAs[Configured](b)
 	case TurnSteered{}.kind():
-		return decodeAs[TurnSteered](data)
+		return decodeAs[TurnSteered](b)
 	case TurnQueued{}.kind():
-		return decodeAs[TurnQueued](data)
+		return decodeAs[TurnQueued](b)
 	case TurnStarted{}.kind():
-		return decodeAs[TurnStarted](data)
+		return decodeAs[TurnStarted](b)
 	case ToolStarted{}.kind():
-		return decodeAs[ToolStarted](data)
+		return decodeAs[ToolStarted](b)
 	case TurnEnded{}.kind():
-		return decodeAs[TurnEnded](data)
+		return decodeAs[TurnEnded](b)
 	}
-	return nil, fmt.Errorf("%w %q", ErrUnknownEvent, kind)
+	if err := json.Unmarshal(b, new(struct{})); err != nil {
+		return Record{}, err
+	}
+	return Record{}, fmt.Errorf("%w %q", ErrUnknownEvent, kind)
 }
 
-func decodeAs[E Event](data []byte) (Event, error) {
-	var e E
-	if err := json.Unmarshal(data, &e); err != nil {
-		return nil, err
+// decodeAs decodes a record in one go, since its type is known.
+func decodeAs[E Event](b []byte) (Record, error) {
+	var s struct {
+		At   time.Time `json:"at"`
+		Data *E        `json:"data"`
 	}
-	return e, nil
+	if err := json.Unmarshal(b, &s); err != nil {
+		return Record{}, err
+	}
+	if s.Data == nil {
+		return Record{}, errors.New("it holds no event")
+	}
+	return Record{At: s.At, Event: *s.Data}, nil
 }

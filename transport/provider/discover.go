@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parlor/protocol/chat"
@@ -43,9 +45,16 @@ type discovery struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 
-	mu    sync.Mutex
-	looks int
-	found map[string][]chat.Model // by provider; nil was never reached
+	mu    sync.Mutex // guards changes of found
+	found atomic.Pointer[findings]
+}
+
+// findings are what the looks have found so far. They are not changed: another
+// look makes new ones.
+type findings struct {
+	looks   int
+	models  map[string][]chat.Model // by provider; those that were never reached are not in it
+	windows map[chat.ModelID]int    // context windows, of models that tell theirs
 }
 
 // discover starts to look for models of those hosts that should be asked. It
@@ -64,13 +73,14 @@ func discover(hosts map[string]host, o Options) *discovery {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &discovery{
 		servers: servers, log: o.Logger, cancel: cancel,
-		wanted: make(chan struct{}, 1), done: make(chan struct{}), found: make(map[string][]chat.Model),
+		wanted: make(chan struct{}, 1), done: make(chan struct{}),
 		http: &http.Client{
 			Timeout:       discoverTimeout,
 			Transport:     &http.Transport{DialContext: o.Upstream.DialContext},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
+	d.found.Store(new(findings))
 	go d.run(ctx)
 	return d
 }
@@ -133,26 +143,48 @@ func (d *discovery) look(ctx context.Context) {
 		})
 	}
 	wg.Wait()
+	d.change(func(f *findings) { f.looks++ })
+}
+
+// change replaces what was found by a copy that f has changed.
+func (d *discovery) change(f func(*findings)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.looks++
+	next := *d.found.Load()
+	next.models = maps.Clone(next.models)
+	f(&next)
+	d.found.Store(&next)
 }
 
 // note keeps what a server has, and logs when it comes and goes.
 func (d *discovery) note(h host, models []chat.Model, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	had, known := d.found[h.name]
-	switch {
-	case err == nil:
-		d.found[h.name] = models
-	case known:
-		d.found[h.name] = nil
-	case h.discover != nil && d.looks == 0: // or it need not be there
-		d.log.Warn("the models of a provider cannot be listed", "provider", h.name, "err", err)
+	d.change(func(f *findings) {
+		had, known := f.models[h.name]
+		switch {
+		case err == nil || known:
+			f.set(h.name, models)
+		case h.discover != nil && f.looks == 0: // or it need not be there
+			d.log.Warn("the models of a provider cannot be listed", "provider", h.name, "err", err)
+		}
+		if len(had) != len(models) {
+			d.log.Info("local models", "provider", h.name, "models", len(models))
+		}
+	})
+}
+
+// set notes the models of a provider, none if it is gone.
+func (f *findings) set(provider string, models []chat.Model) {
+	if f.models == nil {
+		f.models = make(map[string][]chat.Model)
 	}
-	if len(had) != len(d.found[h.name]) {
-		d.log.Info("local models", "provider", h.name, "models", len(models))
+	f.models[provider] = models
+	f.windows = make(map[chat.ModelID]int)
+	for _, models := range f.models {
+		for _, m := range models {
+			if m.ContextWindow > 0 {
+				f.windows[m.ID] = m.ContextWindow
+			}
+		}
 	}
 }
 
@@ -200,20 +232,23 @@ func (h host) decodeModels(body io.Reader) ([]chat.Model, error) {
 	if list.Object != "list" && (h.discover == nil || list.Data == nil) {
 		return nil, errors.New("it is no list of models")
 	}
-	models := []chat.Model{}
+	models, listed := []chat.Model{}, make(map[string]bool)
 	for _, m := range list.Data {
 		id := h.name + ":" + m.ID
-		listed := slices.ContainsFunc(models, func(o chat.Model) bool { return o.ID == chat.ModelID(id) })
-		if m.ID == "" || !validModelID(id) || listed || len(models) == maxDiscovered {
+		if m.ID == "" || !validModelID(id) || listed[id] {
 			continue
 		}
+		if len(models) == maxDiscovered {
+			break
+		}
+		listed[id] = true
 		models = append(models, chat.Model{ID: chat.ModelID(id), ContextWindow: min(max(0, m.Window), maxWindow)})
 	}
 	return models, nil
 }
 
 // list returns what was found, and has it looked for again.
-func (d *discovery) list() (models []chat.Model) {
+func (d *discovery) list() (ids []chat.ModelID) {
 	if d == nil {
 		return nil
 	}
@@ -221,12 +256,13 @@ func (d *discovery) list() (models []chat.Model) {
 	case d.wanted <- struct{}{}:
 	default: // somebody has wished for it
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	found := d.found.Load()
 	for _, h := range d.servers {
-		models = append(models, d.found[h.name]...)
+		for _, m := range found.models[h.name] {
+			ids = append(ids, m.ID)
+		}
 	}
-	return models
+	return ids
 }
 
 // reaches reports whether a server was there once; until the first look is
@@ -235,26 +271,18 @@ func (d *discovery) reaches(provider string) bool {
 	if d == nil || !slices.ContainsFunc(d.servers, func(h host) bool { return h.name == provider }) {
 		return false
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, was := d.found[provider]
-	return was || d.looks == 0
+	found := d.found.Load()
+	_, was := found.models[provider]
+	return was || found.looks == 0
 }
 
-// window returns the context window of a model that was found, or 0.
+// window returns the context window of a model that was found, or 0. Its name is
+// provider:model, see [OneName].
 func (d *discovery) window(id chat.ModelID) int {
 	if d == nil {
 		return 0
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	provider, _, _ := suiteName(id)
-	for _, m := range d.found[provider] {
-		if m.ID == chat.ModelID(strings.TrimPrefix(string(id), suitePrefix)) {
-			return m.ContextWindow
-		}
-	}
-	return 0
+	return d.found.Load().windows[id]
 }
 
 // close stops looking and waits for that.

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -172,6 +173,38 @@ func TestDiscoveredModel(t *testing.T) {
 		}
 		if refusal := m.Refusal("ollama:pulled-since"); refusal != nil {
 			t.Errorf("a server that is there: %v", refusal)
+		}
+	})
+}
+
+// A model that was found has its context window by whatever name it is asked, and
+// finding it costs the same among many.
+func TestDiscoveredWindows(t *testing.T) {
+	var names []string
+	for i := range maxDiscovered + 1 {
+		names = append(names, fmt.Sprint("m", i))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork()
+		n.serve("127.0.0.1:8080", models(names...))
+		n.serve("127.0.0.1:11434", models("only"))
+		m := newModels(t, n.options(Options{Discover: true}))
+		defer m.Close()
+		synctest.Wait()
+		for _, id := range []chat.ModelID{"llamacpp:m0", "llama.cpp:m0", "aisuite.llamacpp:m199", "ollama:only"} {
+			if got, ok := m.Model(id); !ok || got.ContextWindow != 4096 {
+				t.Errorf("%s: %+v, %v", id, got, ok)
+			}
+		}
+		if got, _ := m.Model("llamacpp:m200"); got.ContextWindow != 0 {
+			t.Errorf("one too many is listed: %+v", got)
+		}
+		if got := len(m.List()); got != maxDiscovered+2 {
+			t.Errorf("%d models are listed", got)
+		}
+		many, one := testing.AllocsPerRun(10, func() { m.Model("llamacpp:m1") }), testing.AllocsPerRun(10, func() { m.Model("ollama:only") })
+		if many > one {
+			t.Errorf("%v allocations among many, %v alone", many, one)
 		}
 	})
 }

@@ -20,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -142,6 +141,7 @@ type Models struct {
 	opts    Options
 	order   []chat.ModelID // as they are listed; eliza is not among them
 	entries map[chat.ModelID]entry
+	names   map[string]chat.ModelID // folded, of the entries that have one; what is found has none
 	hosts   map[string]host
 	clients map[endpoint]client
 	local   *discovery
@@ -158,7 +158,7 @@ func New(o Options) (*Models, error) {
 	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	m := &Models{
-		opts: o, entries: make(map[chat.ModelID]entry), hosts: make(map[string]host),
+		opts: o, entries: make(map[chat.ModelID]entry), names: make(map[string]chat.ModelID), hosts: make(map[string]host),
 		clients: make(map[endpoint]client), guards: make(map[string]*guard.Guard),
 	}
 	if err := m.reach(); err != nil {
@@ -178,7 +178,7 @@ func New(o Options) (*Models, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	m.entries[ElizaID] = entry{model: elizaModel, backend: doctor, upstream: ElizaID}
+	m.enter(entry{model: elizaModel, backend: doctor, upstream: ElizaID})
 	m.local = discover(m.hosts, o)
 	return m, nil
 }
@@ -247,9 +247,17 @@ func (m *Models) add(c Config, doctor *eliza.Eliza) error {
 		}
 		e.guard = m.guard(h)
 	}
-	m.entries[e.model.ID] = e
+	m.enter(e)
 	m.order = append(m.order, e.model.ID)
 	return nil
+}
+
+// enter has a model be found by its id and by its name.
+func (m *Models) enter(e entry) {
+	m.entries[e.model.ID] = e
+	if e.model.Name != "" {
+		m.names[chat.Folded(e.model.Name)] = e.model.ID
+	}
 }
 
 var errNoSessions = errors.New("model_api_source: the provider holds no sessions")
@@ -316,8 +324,11 @@ func (m *Models) List() []chat.Model {
 	for _, id := range m.order {
 		list = append(list, m.entries[id].shown())
 	}
-	for _, model := range m.local.list() {
-		if e, err := m.find(model.ID); err == nil && !slices.Contains(m.order, model.ID) {
+	for _, id := range m.local.list() {
+		if _, configured := m.entries[id]; configured {
+			continue
+		}
+		if e, err := m.find(id); err == nil {
 			list = append(list, e.shown())
 		}
 	}
@@ -359,7 +370,7 @@ func (m *Models) find(id chat.ModelID) (entry, *chat.Error) {
 	}
 	c := Config{ModelID: string(id), Provider: name, UpstreamModel: model}
 	e := entry{model: c.model(), backend: m.clients[h.at], upstream: chat.ModelID(model), guard: m.guard(h)}
-	e.model.ContextWindow = m.local.window(id)
+	e.model.ContextWindow = m.local.window(OneName(id))
 	return e, nil
 }
 

@@ -1,19 +1,11 @@
 package provider
 
-import (
-	"strings"
-
-	"parlor/protocol/chat"
-)
+import "parlor/protocol/chat"
 
 // Named returns the listed model that people address as @name, in whatever case.
 func (m *Models) Named(name string) (chat.ModelID, bool) {
-	for _, model := range m.List() {
-		if model.Name != "" && strings.EqualFold(model.Name, name) {
-			return model.ID, true
-		}
-	}
-	return "", false
+	id, ok := m.names[chat.Folded(name)]
+	return id, ok
 }
 
 // OneName returns the same name for each of those by which a model of a

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strings"
 
-	"parlor/actors/room"
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
@@ -34,7 +34,7 @@ func (h *harness) check(ctx context.Context, a *auditor) error {
 	if err := h.server.terminate(); err != nil {
 		h.violate("server", "", 0, err)
 	}
-	store, err := persistence.Open(h.data(), persistence.Options{Charges: room.Charges})
+	store, err := persistence.Open(h.data(), persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID})
 	if err != nil {
 		return err
 	}
@@ -106,8 +106,8 @@ func (c *checker) run(ctx context.Context, store *persistence.Store, shown []ass
 	c.prompts, c.attempts = make(map[chat.MessageID]string), make(map[chat.TurnID]int)
 	c.tools = make(map[chat.TurnID]int)
 	c.ended = make(map[chat.TurnID]chat.TurnEnded)
-	var state room.State
-	for record, err := range room.Records(context.WithoutCancel(ctx), store.Read(string(c.room), 0)) {
+	var state conversation.State
+	for record, err := range conversation.Records(context.WithoutCancel(ctx), store.Read(string(c.room), 0)) {
 		if err == nil {
 			err = state.Apply(record)
 		}

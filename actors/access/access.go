@@ -1,0 +1,110 @@
+// Package access decides who may do what.
+//
+//	room:    command → Policy.Check(chat, user, action) → nil, or why it is refused
+//	queries: Get, History … → Policy.Check;  List, Usage → Policy.Scope(user, action) → whose
+//
+// Rooms and queries ask here and nowhere else. They tell what they know of the
+// chat and of the user; what a user is to a chat follows from that.
+//
+// Not asked for is what the server does itself: a chat that expires, and the
+// end of a quarantine, which is an operator's. A member may always leave.
+package access
+
+import "parlor/protocol/chat"
+
+// An Action is something that a user wants to do with a chat.
+type Action string
+
+// The actions.
+const (
+	Create     Action = "create"     // make a chat that is not there yet
+	Read       Action = "read"       // find a chat, join its room, read what was said
+	Send       Action = "send"       // say something, in writing or aloud, and ask for an answer
+	Edit       Action = "edit"       // say one's own message anew
+	Regenerate Action = "regenerate" // ask for another answer
+	Stop       Action = "stop"       // stop an answer, whoever asked for it
+	Configure  Action = "configure"  // change the chat's settings
+	Delete     Action = "delete"     // delete the chat
+
+	// These are of all chats together: see [Policy.Scope].
+	List  Action = "list"  // see the chat among others
+	Usage Action = "usage" // see what its turns have used
+)
+
+// A role is what a user is to a chat. Each may do what the ones before it may.
+type role int
+
+const (
+	nobody   role = iota // a user without a name
+	stranger             // a user who has nothing to do with the chat
+	member
+	owner
+)
+
+// least is the role that an action needs. An action that is not in it is
+// refused to everybody.
+var least = map[Action]role{
+	Create:     stranger,
+	Read:       member,
+	Send:       member,
+	Edit:       member,
+	Regenerate: member,
+	Stop:       member,
+	Configure:  member,
+	Delete:     member,
+	List:       member,
+	Usage:      member,
+}
+
+var (
+	errForbidden = chat.Refuse(chat.CodeForbidden, "you are not a member of this chat")
+	errNobody    = chat.Refuse(chat.CodeUnauthenticated, "this is for users only, and it is not known who you are")
+)
+
+// A Policy says who is what. The zero value lets the owner of a chat into it
+// and nobody else.
+type Policy struct {
+	// Shared makes every user a member of every chat: development mode.
+	Shared bool
+}
+
+// Check returns why the user may not do that with the chat, or nil. A chat that
+// is yet to be created is the zero Info.
+func (p Policy) Check(info chat.Info, u chat.User, a Action) *chat.Error {
+	if needed, known := least[a]; !known || p.roleOf(info, u) < needed {
+		return errForbidden
+	}
+	return nil
+}
+
+func (p Policy) roleOf(info chat.Info, u chat.User) role {
+	switch {
+	case u.ID != "" && u.ID == info.Owner:
+		return owner
+	case p.Shared:
+		return member
+	case u.ID != "":
+		return stranger
+	}
+	return nobody
+}
+
+// A Scope is a set of chats, or of the turns of users.
+type Scope struct {
+	All  bool        // everybody's
+	User chat.UserID // else this user's; not empty
+}
+
+// Scope returns whose chats, or whose turns, the user may do that with: those
+// of which Check says so.
+func (p Policy) Scope(u chat.User, a Action) (Scope, *chat.Error) {
+	switch _, known := least[a]; {
+	case !known:
+		return Scope{}, errForbidden
+	case p.Shared:
+		return Scope{All: true}, nil
+	case u.ID == "":
+		return Scope{}, errNobody
+	}
+	return Scope{User: u.ID}, nil
+}

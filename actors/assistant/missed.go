@@ -1,0 +1,100 @@
+package assistant
+
+import (
+	"context"
+	"iter"
+
+	"parlor/actors/resume"
+	"parlor/actors/room"
+	wire "parlor/protocol/assistant"
+	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
+)
+
+// replayed is a record that clients have missed.
+type replayed = resume.Missed[engineio.Frame]
+
+// source is where the records of a room come from that clients of a dialect
+// have missed. They are read at the expense of the client that reads them first.
+func (c *client) source(id chat.RoomID, d wire.Dialect, epoch string) resume.Source[engineio.Frame] {
+	return resume.Source[engineio.Frame]{
+		Room: id, Epoch: epoch, Encoder: d.String(),
+		Records: func(ctx context.Context, after uint64) iter.Seq2[chat.Record, error] {
+			return c.Rooms.Records(ctx, c.user, id, after)
+		},
+		Encode: func(notice chat.Notice) []engineio.Frame { return wire.NewEncoder(d).Frames(id, notice) },
+		Size:   func(f engineio.Frame) int { return len(f.Data) },
+	}
+}
+
+// missed reads what the client has missed in a room, up to where it was admitted
+// again. It runs on a goroutine of its own.
+func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j room.Joined, limit int) (missed []replayed, err error) {
+	s, after := c.source(p.Room, d, j.Epoch), p.Seq()
+	if p.Partly() {
+		rest, err := restOf(ctx, s, p)
+		if err != nil {
+			return nil, err
+		}
+		missed = append(missed, rest)
+		after++
+	}
+	if after == j.Seq {
+		return missed, nil
+	}
+	whole, err := c.Replays.Read(ctx, s, after, j.Seq, limit)
+	return append(missed, whole...), err
+}
+
+// restOf returns what the client has not got of the record that it has a part
+// of. That was encoded for a member, or for a client that was away already then.
+func restOf(ctx context.Context, s resume.Source[engineio.Frame], p *resume.Place) (rest replayed, err error) {
+	for record, err := range s.Records(ctx, p.Seq()) {
+		if err != nil {
+			return rest, err
+		}
+		rest.Seq = record.Seq
+		for _, notice := range []chat.Notice{record, chat.Missed{Record: record}} {
+			rest.Frames = s.Encode(notice)
+			if got, ok := p.Got(len(rest.Frames), func(i int) []byte { return rest.Frames[i].Data }); ok {
+				rest.Frames = rest.Frames[got:]
+				return rest, nil
+			}
+		}
+		return rest, nil
+	}
+	return rest, nil
+}
+
+// A backlog is the frames for a client that has missed them, up to a limit. The
+// first piece always fits: else nobody could come back behind a long answer.
+type backlog struct {
+	frames []engineio.Frame
+	limit  int // of further bytes
+}
+
+// add reports false if there is no room for the frames, which are one piece.
+func (b *backlog) add(frames ...engineio.Frame) bool {
+	first := len(b.frames) == 0
+	for _, f := range frames {
+		b.limit -= len(f.Data)
+	}
+	b.frames = append(b.frames, frames...)
+	return first || b.limit >= 0
+}
+
+// catchUp adds what the client has missed in a room: the records, and the text so
+// far of a running turn. It reports false if that is too much.
+func (c *client) catchUp(to *backlog, p *resume.Place, d wire.Dialect, missed []replayed, j room.Joined) bool {
+	for _, m := range missed {
+		if !to.add(c.record(p, m.Seq, m.Frames)...) {
+			return false
+		}
+	}
+	to.frames = atSeam(to.frames)
+	p.MoveTo(j.Seq)
+	if j.Turn == nil || j.Turn.Content == "" {
+		return true
+	}
+	return to.add(wire.NewEncoder(d).Frames(j.Chat.Room, chat.TextSoFar{Turn: j.Turn.Turn, Text: j.Turn.Content})...)
+}

@@ -1,0 +1,100 @@
+package assistant
+
+import (
+	"encoding/json"
+	"slices"
+
+	"parlor/actors/resume"
+	"parlor/actors/room"
+	wire "parlor/protocol/assistant"
+	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
+	"parlor/protocol/socketio"
+)
+
+// publish passes on what a room tells. What the room told before it knew that
+// the client has left is not for a client that may have joined again.
+func (c *client) publish(p *room.Publication) {
+	m, ok := c.rooms[p.Room]
+	if !ok || m.place == nil {
+		return
+	}
+	frames, _ := p.Encoded.([]engineio.Frame)
+	switch {
+	case m.knows(p.Seq):
+		return
+	case p.Author == c.address && isSpeech(p.Notice): // the bubble that waits for it is filled
+		frames = wire.NewEncoder(m.dialect).Frames(p.Room, chat.Transcribed{Record: p.Notice.(chat.Record)})
+	case isRemoval(p.Notice):
+		c.forget(p.Room)
+		c.send(c.allWithOffset(frames)...)
+		return
+	}
+	c.send(c.record(m.place, p.Seq, frames)...)
+}
+
+// knows reports whether the client has said the record itself and knows it by
+// the acknowledgement of that.
+func (m *membership) knows(seq uint64) bool {
+	known := slices.Contains(m.acknowledged, seq)
+	if seq > 0 && len(m.acknowledged) > 0 {
+		m.acknowledged = slices.DeleteFunc(m.acknowledged, func(own uint64) bool { return own <= seq })
+	}
+	return known
+}
+
+func isRemoval(n chat.Notice) bool {
+	_, removal := n.(chat.Removal)
+	return removal
+}
+
+// isSpeech reports whether the notice is a message that was spoken.
+func isSpeech(n chat.Notice) bool {
+	record, _ := n.(chat.Record)
+	m, said := record.Event.(chat.MessageAdded)
+	return said && m.Modality == chat.ModalityAudio
+}
+
+// send sends what a room tells, in its place among what the client has missed.
+func (c *client) send(frames ...engineio.Frame) {
+	switch {
+	case c.returning == nil:
+		c.socket.Send(frames...)
+	case !c.returning.add(wire.Shed(frames)...): // what was to be heard meanwhile is past
+		c.beginInstead()
+	}
+}
+
+// record appends to each frame of a record how far the client is once it has
+// that frame. What is not recorded, with number 0, stays as it is.
+func (c *client) record(p *resume.Place, seq uint64, frames []engineio.Frame) []engineio.Frame {
+	if seq == 0 || len(frames) == 0 || !c.standing.CanReturn() {
+		return frames
+	}
+	offsets := c.standing.Advance(p, seq, len(frames))
+	marked := make([]engineio.Frame, len(frames))
+	last := len(frames) - 1
+	for i, f := range frames[:last] {
+		marked[i] = withOffset(f, offsets.Of(f.Data))
+	}
+	marked[last] = withOffset(frames[last], offsets.Last())
+	return marked
+}
+
+// allWithOffset appends to each frame where the client is now.
+func (c *client) allWithOffset(frames []engineio.Frame) []engineio.Frame {
+	offset := c.standing.Offset()
+	marked := make([]engineio.Frame, len(frames))
+	for i, f := range frames {
+		marked[i] = withOffset(f, offset)
+	}
+	return marked
+}
+
+// withOffset appends the offset to an event, unless there is none.
+func withOffset(f engineio.Frame, offset json.RawMessage) engineio.Frame {
+	if offset == nil {
+		return f
+	}
+	return socketio.WithArg(f, offset)
+}

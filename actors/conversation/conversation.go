@@ -1,0 +1,96 @@
+// Package conversation is what a room knows and how it decides: pure functions
+// of state and event, without actor, clock or I/O.
+//
+//	records → State.Apply → State
+//	State, what somebody wants → Moment → Plan: the events of one commit
+//	State, what runs → Moment.Next → the events that follow by themselves
+//	records → Dialogue → chat.Prompt
+//	records → Fold → what is kept beside the log, to check a file and to import
+//
+// A room that lives, one that restarts and one that wakes up come to the same
+// State by the same Apply, and what they do next follows from it alone.
+package conversation
+
+import (
+	"cmp"
+
+	"parlor/protocol/chat"
+)
+
+// The refusals.
+var (
+	ErrNoModel    = chat.Refuse(chat.CodeNotFound, "there is no such model")
+	ErrNoTurn     = chat.Refuse(chat.CodeNotFound, "no such turn is queued or running")
+	ErrNoMessage  = chat.Refuse(chat.CodeNotFound, "there is no such message of a person in this conversation")
+	ErrNotAuthor  = chat.Refuse(chat.CodeForbidden, "only its author may edit a message")
+	ErrSuperseded = chat.Refuse(chat.CodeNotFound, "the message was edited, or what it followed")
+	ErrBusy       = chat.Refuse(chat.CodeBusy, "too many messages wait for an answer in this room")
+	ErrRejected   = chat.Refuse(chat.CodeBusy, "an answer is being given in this room; wait for its end")
+	ErrTooLarge   = chat.Refuse(chat.CodeTooLarge, "the message is too long")
+	ErrNothing    = chat.Refuse(chat.CodeInvalid, "nothing was said that could be answered")
+)
+
+// Models says which models there are.
+type Models interface {
+	Model(chat.ModelID) (chat.Model, bool)
+
+	// Refusal says why there is none of that name; it is nil if there is one.
+	Refusal(chat.ModelID) *chat.Error
+	// Named returns the model that people address by the name, in whatever case.
+	Named(name string) (chat.ModelID, bool)
+}
+
+// Rules are what all conversations of a server have in common. Their functions
+// must not change anything.
+type Rules struct {
+	Models Models
+
+	// Afford returns why the user may not use the model in the room, or nil.
+	Afford func(room chat.RoomID, user chat.UserID, model chat.ModelID) *chat.Error
+
+	// NewID makes a name that nothing else has.
+	NewID func() string
+
+	TurnPolicy      chat.Policy // of chats that have none
+	MaxMessageBytes int
+	MaxQueuedTurns  int // past it a message is refused as busy
+	MaxAttempts     int // of one turn; then it is interrupted
+
+	// RepeatTools starts a cut turn again though a tool has run. It is a bug that
+	// the chaos harness plants, to show that it notices.
+	RepeatTools bool
+}
+
+// An Answer is what a turn has answered so far.
+type Answer struct {
+	ModelID  chat.ModelID // who answers; empty: who was asked
+	Content  string
+	Usage    *chat.Usage
+	Modality string
+}
+
+// A Moment is a conversation as it is now. Its methods decide, and change nothing.
+type Moment struct {
+	*Rules
+	*State
+
+	// Answer returns what an open turn has answered so far.
+	Answer func(chat.Turn) Answer
+}
+
+// nameOf returns what people call the model.
+func (r *Rules) nameOf(id chat.ModelID) string {
+	m, _ := r.Models.Model(id)
+	return m.Name
+}
+
+// duplex reports whether the model is asked in sessions.
+func (r *Rules) duplex(id chat.ModelID) bool {
+	m, _ := r.Models.Model(id)
+	return m.Duplex()
+}
+
+// NoModel says why a model cannot be asked.
+func (r *Rules) NoModel(id chat.ModelID) *chat.Error {
+	return cmp.Or(r.Models.Refusal(id), ErrNoModel) // it may have come since
+}

@@ -1,0 +1,158 @@
+package conversation
+
+import (
+	"slices"
+
+	"parlor/protocol/chat"
+)
+
+// A dialogue is the part of a conversation that an assistant is told, put
+// together while the log is read from its end.
+//
+// It consists of exchanges, of which the most recent that fit stay, each as a
+// whole: what was asked, also while the answer was being given, and the
+// answers to it.
+type dialogue struct {
+	Question
+	model chat.Model
+	left  int // tokens, without the answer
+
+	// parts are what the exchanges consist of, newest first: of each the newest
+	// answer of each model, what was said to the turns that gave them, and the
+	// message that they answer.
+	parts     []*remembered
+	exchanges int
+	bytes     int // of the parts, and of what waits in steered
+
+	answers   answers
+	ended     *remembered                       // the end that was read last, of a turn that had started
+	restarted map[chat.TurnID]bool              // what these took in before does not count
+	takenIn   map[chat.MessageID]chat.MessageID // by a turn, with the message that this answers
+	steered   map[chat.MessageID][]*remembered  // what was taken in, by that message; newest first
+}
+
+// newDialogue begins with what the model is told before the conversation.
+func newDialogue(q Question) *dialogue {
+	model, _ := q.Models.Model(q.Turn.ModelID)
+	window := q.Window
+	if model.ContextWindow > 0 {
+		window = model.ContextWindow
+	}
+	answer := defaultAnswerTokens
+	if model.MaxTokens > 0 {
+		answer = model.MaxTokens
+	}
+	d := &dialogue{
+		Question: q, model: model, left: window - min(answer, window/2) - chat.Tokens(q.System) - chat.MessageTokens,
+		restarted: make(map[chat.TurnID]bool), takenIn: make(map[chat.MessageID]chat.MessageID),
+		steered: make(map[chat.MessageID][]*remembered),
+	}
+	d.answers.limit = max(0, d.left) * bytesPerToken * answersSlack
+	return d
+}
+
+// begun reports whether the message to answer was read.
+func (d *dialogue) begun() bool { return d.exchanges > 0 }
+
+// add takes the next older record of those that are not superseded, and reports
+// whether older ones are wanted.
+func (d *dialogue) add(r *remembered) (more bool) {
+	switch r.kind {
+	case message:
+		return d.unheard(r) || d.addMessage(r)
+	case answer:
+		if r.id != "" { // it had been started
+			d.ended = r
+		}
+		d.answers.add(r)
+	case taking:
+		// Turns run one at a time: if this one has ended, no other one's end was
+		// read since.
+		if d.ended != nil && d.ended.turn == r.turn && !d.restarted[r.turn] {
+			for _, id := range r.taken {
+				d.takenIn[id] = d.ended.prompt
+			}
+		}
+	case restarted:
+		d.restarted[r.turn] = true
+	}
+	return true
+}
+
+// unheard reports whether m is the message that the turn answers, which the
+// session with the model knows already.
+func (d *dialogue) unheard(m *remembered) bool { return d.Turn.Unheard && m.id == d.Turn.Prompt }
+
+func (d *dialogue) addMessage(m *remembered) (more bool) {
+	asked := !d.begun() && m.id == d.Turn.Prompt
+	prompt, taken := d.takenIn[m.id]
+	if !d.begun() && !asked && !taken { // it was said later than what is to be answered
+		d.answers.drop(m)
+		return true
+	}
+	d.bytes += m.bytes()
+	if taken && !asked {
+		d.steered[prompt] = append(d.steered[prompt], m)
+		return true
+	}
+	before := len(d.parts)
+	if !asked {
+		d.parts = d.answers.to(m, d.parts)
+		d.parts = append(d.parts, d.steered[m.id]...)
+	}
+	d.parts = append(d.parts, m)
+	for _, r := range d.parts[before:] {
+		d.left -= r.cost
+		if r.kind == answer {
+			d.bytes += r.bytes()
+		}
+	}
+	if d.begun() && d.left < 0 {
+		d.parts = d.parts[:before]
+		return false
+	}
+	d.exchanges++
+	return true
+}
+
+// fits reports whether the message to answer does, if it is known what the
+// model can read.
+func (d *dialogue) fits() bool {
+	return d.model.ContextWindow == 0 || d.left >= 0 || d.exchanges > 1
+}
+
+// messages returns the conversation, oldest first, and how many tokens it is.
+func (d *dialogue) messages(names Names) (messages []chat.PromptMessage, tokens int) {
+	messages = append(make([]chat.PromptMessage, 0, len(d.parts)+1), chat.PromptMessage{Role: chat.RoleSystem, Content: d.System})
+	tokens = messages[0].Tokens()
+	for _, r := range slices.Backward(d.parts) {
+		m, n := chat.PromptMessage{ID: r.id, Role: chat.RoleUser}, 0
+		if r.kind == message {
+			m.Content, n = names.say(r)
+		} else {
+			m.Role, m.Content, n = d.answer(r)
+		}
+		messages = append(messages, m)
+		tokens += n + chat.MessageTokens
+	}
+	return messages, tokens
+}
+
+// answer tells the model its own answers as such. Among assistants that are
+// addressed by name another one's are told as somebody else's; where one model
+// was merely switched for another, the next one continues.
+func (d *dialogue) answer(r *remembered) (role chat.Role, text string, tokens int) {
+	by := r.by.Value()
+	if by.model == d.Turn.ModelID || d.model.Name == "" {
+		return chat.RoleAssistant, r.content(), r.tokens
+	}
+	if by.label != "" {
+		return chat.RoleUser, r.text, r.labelledTokens
+	}
+	other, _ := d.Models.Model(by.model)
+	if other.Name == "" {
+		return chat.RoleAssistant, r.content(), r.tokens
+	}
+	text = labelOf(assistantName(other.Name)) + r.content()
+	return chat.RoleUser, text, chat.Tokens(text)
+}

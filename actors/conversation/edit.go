@@ -1,0 +1,50 @@
+package conversation
+
+import "parlor/protocol/chat"
+
+// editable returns why the user may not edit the old message, or nil.
+func (m Moment) editable(old chat.Message, by chat.UserID) *chat.Error {
+	switch {
+	case old.ID == "" || old.Role != chat.RoleUser:
+		return ErrNoMessage
+	case old.Author.ID != by:
+		return ErrNotAuthor
+	case m.Superseded.Has(old.Seq):
+		return ErrSuperseded
+	}
+	return nil
+}
+
+// supersede ends the turns that answer record seq, which is edited, or what
+// followed it, and those that have it from there, or from what was said to them.
+// What was said to one of them before is answered still.
+func (m Moment) supersede(seq uint64, by chat.UserID) (ends []chat.Event) {
+	var running *chat.TurnEnded
+	var next chat.TurnID
+	for i, turn := range m.Turns {
+		if turn.PromptSeq < seq && (i > 0 || !m.tookIn(seq)) {
+			if next == "" {
+				next = turn.ID
+			}
+			continue
+		}
+		end := m.stopped(turn, by, "the message was edited")
+		if ends = append(ends, end); i == 0 {
+			running = &end
+		}
+	}
+	if running != nil {
+		ends = append(ends, m.followUp(*running, next, seq)...)
+	}
+	return ends
+}
+
+// tookIn reports whether the running turn took in record seq, or a later one.
+func (s *State) tookIn(seq uint64) bool {
+	for _, m := range s.Steering {
+		if m.Taken && m.Seq >= seq {
+			return true
+		}
+	}
+	return false
+}

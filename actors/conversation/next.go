@@ -1,0 +1,138 @@
+package conversation
+
+import "parlor/protocol/chat"
+
+// Running is what is known of the first open turn besides its records.
+type Running struct {
+	Turn  chat.TurnID     // that has an attempt going on here; empty: none has
+	End   *chat.TurnEnded // of that attempt; nil while it goes on
+	Tools []chat.ToolCall // that the attempt has begun to run
+
+	Heard bool         // its prompt was spoken, and is being written down
+	Line  chat.ModelID // the model that a session is open with; empty: none
+}
+
+// Next returns what is recorded next without anybody asking for it: the step
+// that the first open turn has to take. It is empty if it is not the room that
+// has to act. shown is the state that is on disk; since Next looks at nothing
+// but its arguments, it may be called at any time.
+func (m Moment) Next(shown *State, r Running) []chat.Event {
+	turn, open := m.Turn()
+	if !open || m.awaitsPrompt(turn, r) {
+		return nil
+	}
+	confirmed, _ := shown.Turn()
+	runs := turn.ID == r.Turn
+	switch {
+	case turn.Unheard && !r.Heard:
+		return m.interrupt(turn, "what was said was lost when the server was restarted")
+	case turn.Attempt == 0:
+		return m.start(turn, chat.MessageID(m.NewID()))
+	case runs && r.End != nil: // now, or the disk has refused it
+		end := *r.End
+		end.PromptSeq = turn.PromptSeq // of a prompt that was written down meanwhile
+		return m.ending(end)
+	case runs && turn.Tools < len(r.Tools):
+		return []chat.Event{chat.ToolStarted{TurnID: turn.ID, MessageID: turn.MessageID, Tool: r.Tools[turn.Tools]}}
+	case runs, confirmed.ID != turn.ID, confirmed.Attempt != turn.Attempt:
+		return nil // it runs, or its start is on its way to the disk
+	case turn.Tools > 0 && !m.RepeatTools:
+		return m.interrupt(turn, "the server was restarted while a tool ran")
+	case turn.Attempt >= m.MaxAttempts:
+		return m.interrupt(turn, "the server was restarted too often")
+	}
+	return m.start(turn, turn.MessageID) // a crash has cut it
+}
+
+// awaitsPrompt reports whether the turn cannot go on before its prompt is
+// recorded: it has to end, or to ask a model that has not heard it.
+func (m Moment) awaitsPrompt(t chat.Turn, r Running) bool {
+	switch {
+	case !t.Unheard, !r.Heard:
+		return false
+	case r.Turn == t.ID:
+		return r.End != nil
+	}
+	return t.Attempt == 0 && r.Line != t.ModelID
+}
+
+// start has the turn begin, unless nothing is left of a budget that it is under.
+func (m Moment) start(turn chat.Turn, answer chat.MessageID) []chat.Event {
+	if spent := m.Afford(m.Chat.Room, turn.By, turn.ModelID); spent != nil {
+		end := m.End(turn)
+		end.State, end.Error = chat.StateFailed, spent
+		return m.ending(end)
+	}
+	return []chat.Event{chat.TurnStarted{
+		TurnID: turn.ID, MessageID: answer, ModelID: turn.ModelID, Name: m.nameOf(turn.ModelID), Attempt: turn.Attempt + 1,
+		Duplex: m.duplex(turn.ModelID),
+	}}
+}
+
+// interrupt ends a turn that was cut and does not start again.
+func (m Moment) interrupt(turn chat.Turn, reason string) []chat.Event {
+	end := m.End(turn)
+	end.State, end.Reason = chat.StateInterrupted, reason
+	return m.ending(end)
+}
+
+// End returns the end of a turn with what it has answered so far, without a state.
+func (m Moment) End(turn chat.Turn) chat.TurnEnded {
+	a := m.Answer(turn)
+	if a.ModelID == "" {
+		a.ModelID = turn.ModelID
+	}
+	return chat.TurnEnded{
+		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, Correlation: turn.Correlation,
+		ModelID: a.ModelID, Name: m.nameOf(a.ModelID), Duplex: m.duplex(turn.ModelID),
+		Content: a.Content, Usage: a.Usage, Modality: a.Modality,
+	}
+}
+
+// stopped returns the end of a turn that somebody stops.
+func (m Moment) stopped(turn chat.Turn, by chat.UserID, reason string) chat.TurnEnded {
+	end := m.End(turn)
+	end.State, end.By, end.Reason = chat.StateStopped, by, reason
+	return end
+}
+
+// Stop ends a turn, running or queued; without an id the one that runs or runs
+// next. There may be nothing to stop, which is no refusal if no id was named.
+func (m Moment) Stop(id chat.TurnID, by chat.UserID, reason string) (events []chat.Event, stopped chat.TurnID, refusal *chat.Error) {
+	i := 0
+	if id != "" {
+		i = m.Find(id)
+	}
+	switch {
+	case i < 0:
+		return nil, "", ErrNoTurn
+	case len(m.Turns) == 0:
+		return nil, "", nil
+	}
+	end := m.stopped(m.Turns[i], by, reason)
+	return m.ending(end), end.TurnID, nil
+}
+
+// StopAll ends all turns, and has nothing follow: the chat is being deleted.
+func (m Moment) StopAll(by chat.UserID) (ends []chat.Event) {
+	for _, turn := range m.Turns {
+		ends = append(ends, m.stopped(turn, by, "the chat is being deleted"))
+	}
+	return ends
+}
+
+// Regenerate plans another answer to a message that is record seq, from the model.
+func (m Moment) Regenerate(by chat.UserID, prompt chat.MessageID, seq uint64, model chat.ModelID) (chat.TurnQueued, *chat.Error) {
+	_, known := m.Models.Model(model)
+	switch {
+	case !known:
+		return chat.TurnQueued{}, m.NoModel(model)
+	case m.Superseded.Has(seq):
+		return chat.TurnQueued{}, ErrSuperseded
+	case len(m.Turns) >= m.MaxQueuedTurns:
+		return chat.TurnQueued{}, ErrBusy
+	}
+	return chat.TurnQueued{
+		TurnID: chat.TurnID(m.NewID()), Prompt: prompt, PromptSeq: seq, ModelID: model, By: by,
+	}, m.Afford(m.Chat.Room, by, model)
+}

@@ -1,0 +1,133 @@
+package conversation
+
+import (
+	"cmp"
+	"strings"
+	"unique"
+
+	"parlor/protocol/chat"
+)
+
+// A remembered record is what prompts need of it, ready to be said. A turn goes
+// through all that its prompt may hold, which can be many thousands of them.
+type remembered struct {
+	kind      kind
+	seq       uint64
+	id        chat.MessageID // of a message or an answer
+	turn      chat.TurnID    // of all but a message
+	prompt    chat.MessageID // of an answer
+	promptSeq uint64         // of an answer; 0 in old records
+	by        unique.Handle[speaker]
+
+	// What was said, behind the speaker's label: it is told with the label where
+	// that is needed.
+	text     string
+	labelLen int
+
+	tokens, labelledTokens int // of the text, without the label and with it
+	cost                   int // tokens that it takes of a window
+
+	suspects []string         // the names that lines of a message begin with, as if somebody else said them
+	taken    []chat.MessageID // in, by the turn
+}
+
+// A kind is what a remembered record says.
+type kind uint8
+
+const (
+	message   kind = iota // somebody has said something
+	answer                // a turn has ended
+	taking                // a turn has taken messages in
+	restarted             // a turn has begun again
+)
+
+// A speaker is a person or an assistant.
+type speaker struct {
+	user  chat.UserID
+	model chat.ModelID
+	name  string // as recorded
+	label string // under which others are told what it says, if no other speaker has it
+}
+
+// remember returns what prompts need of the record, or false if that is nothing.
+func remember(record chat.Record) (r remembered, ok bool) {
+	switch e := record.Event.(type) {
+	case chat.MessageAdded:
+		r = remembered{kind: message, id: e.MessageID}
+		r.say(speaker{user: e.Author.ID, name: e.Author.Name, label: speakerName(e.Author)}, e.Content)
+		r.cost += chat.Tokens(e.Author.Name)
+		r.suspects = suspects(r.content())
+	case chat.TurnEnded:
+		r = remembered{kind: answer, id: e.MessageID, turn: e.TurnID, prompt: e.Prompt, promptSeq: e.PromptSeq}
+		r.say(speaker{model: e.ModelID, name: e.Name, label: assistantName(e.Name)}, e.Content)
+	case chat.TurnSteered:
+		r = remembered{kind: taking, turn: e.TurnID, taken: e.Messages}
+	case chat.TurnStarted:
+		if e.Attempt == 1 {
+			return r, false
+		}
+		r = remembered{kind: restarted, turn: e.TurnID}
+	default:
+		return r, false
+	}
+	r.seq = record.Seq
+	return r, true
+}
+
+// say sets what the speaker has said.
+func (r *remembered) say(by speaker, content string) {
+	label := labelOf(by.label)
+	r.by, r.text, r.labelLen = unique.Make(by), label+content, len(label)
+	var e chat.Estimate
+	e.Add(content)
+	r.tokens = e.Tokens()
+	e.Add(label)
+	r.labelledTokens, r.cost = e.Tokens(), r.tokens+chat.MessageTokens
+}
+
+// labelOf returns what stands before the words of somebody of that name.
+func labelOf(name string) string {
+	if name == "" {
+		return ""
+	}
+	return name + ": "
+}
+
+// content is what was said.
+func (r *remembered) content() string { return r.text[r.labelLen:] }
+
+// answers reports whether r answers the message.
+func (r *remembered) answers(m *remembered) bool {
+	return r.promptSeq == m.seq || r.promptSeq == 0 && r.prompt == m.id
+}
+
+// hiddenBy reports whether r is no part of the conversation any more: a message
+// that is superseded, or an answer to one.
+func (r *remembered) hiddenBy(s chat.Superseded) bool {
+	switch {
+	case len(s) == 0:
+		return false
+	case r.kind == message:
+		return s.Has(r.seq)
+	}
+	return r.kind == answer && s.Has(cmp.Or(r.promptSeq, r.seq))
+}
+
+// bytes is roughly what r takes in memory.
+func (r *remembered) bytes() int {
+	const overhead, item = 384, 24
+	return overhead + len(r.text) + item*(len(r.suspects)+len(r.taken))
+}
+
+// suspects returns, folded, what the lines of a text but the first say before a colon.
+func suspects(content string) (all []string) {
+	_, rest, more := strings.Cut(content, "\n")
+	for more {
+		var line string
+		line, rest, more = strings.Cut(rest, "\n")
+		if who := suspect(line); who != "" {
+			all = append(all, who)
+		}
+	}
+	return all
+}

@@ -1,0 +1,27 @@
+package conversation
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// Row returns the row that lists a chat.
+func Row(info chat.Info) persistence.Chat {
+	b, err := json.Marshal(info)
+	if err != nil {
+		panic("conversation: encode a chat's row: " + err.Error())
+	}
+	return persistence.Chat{Room: string(info.Room), Owner: string(info.Owner), Created: info.Created, Info: b}
+}
+
+// ReadRow reads what [Row] wrote.
+func ReadRow(row persistence.Chat) (chat.Info, error) {
+	var info chat.Info
+	if err := json.Unmarshal(row.Info, &info); err != nil {
+		return chat.Info{}, fmt.Errorf("decode the row of room %q: %w", row.Room, err)
+	}
+	return info, nil
+}

@@ -1,0 +1,207 @@
+package conversation
+
+import (
+	"slices"
+
+	"parlor/protocol/chat"
+)
+
+// A Plan is what is about to be said, and how it stands to the turns that are
+// open.
+type Plan struct {
+	chat.MessageAdded
+	wanted      []chat.ModelID // who is to answer, in this order
+	ends        []chat.Event   // of turns, and what follows from these: recorded before it
+	before      chat.TurnID    // the waiting turn that its own run before; empty: they run last
+	correlation string
+	quiet       bool // no answer is wanted yet
+	spoken      bool // and not written down yet
+}
+
+// A Said is a message in its place in the log.
+type Said struct {
+	MessageID chat.MessageID
+	ClientID  chat.ClientID
+	Seq       uint64
+}
+
+// An Utterance is what somebody wants to say.
+type Utterance struct {
+	By          chat.User
+	Content     string
+	ModelID     chat.ModelID // empty: the chat's
+	ClientID    chat.ClientID
+	Correlation string
+	Policy      chat.Policy // empty: the chat's
+	Quiet       bool        // no answer is wanted yet
+}
+
+// Say plans a message, or refuses it.
+func (m Moment) Say(u Utterance) (*Plan, *chat.Error) {
+	p, refusal := m.compose(u)
+	if refusal == nil {
+		p.correlation, p.quiet = u.Correlation, u.Quiet
+		refusal = m.place(p, m.policy(u.Policy), u.By.ID)
+	}
+	return p, refusal
+}
+
+// Edit plans a message that replaces the caller's old one, which is record seq.
+func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
+	p, refusal := m.compose(u)
+	if refusal == nil {
+		refusal = m.editable(old, u.By.ID)
+	}
+	if refusal == nil {
+		refusal = m.affords(u.By.ID, p.wanted)
+	}
+	if refusal != nil {
+		return nil, refusal
+	}
+	p.Replaces, p.ReplacesSeq = old.ID, old.Seq
+	p.ends = m.supersede(old.Seq, u.By.ID)
+	return p, m.fits(p)
+}
+
+// Respond plans the answer to a message that was said before and wanted none.
+// It cannot steer any more. What is spoken and not written down yet has no
+// content: nobody knows whom it addresses.
+func (m Moment) Respond(by chat.UserID, last Said, content string, spoken, alone bool) (*Plan, *chat.Error) {
+	p := &Plan{MessageAdded: chat.MessageAdded{MessageID: last.MessageID}, spoken: spoken}
+	policy := m.policy("")
+	if policy == chat.PolicySteer || alone {
+		policy = chat.PolicyQueue
+	}
+	var refusal *chat.Error
+	if p.wanted = []chat.ModelID{m.Chat.ModelID}; !spoken {
+		p.wanted, refusal = m.addressed(content, m.Chat.ModelID)
+	}
+	if refusal != nil {
+		return nil, refusal
+	}
+	return p, m.place(p, policy, by)
+}
+
+// compose makes a message of what a user says, if that can be said.
+func (m Moment) compose(u Utterance) (*Plan, *chat.Error) {
+	if u.ModelID == "" {
+		u.ModelID = m.Chat.ModelID
+	}
+	asked, known := m.Models.Model(u.ModelID)
+	switch {
+	case !known:
+		return nil, m.NoModel(u.ModelID)
+	case len(u.Content) > m.MaxMessageBytes:
+		return nil, ErrTooLarge
+	}
+	wanted, refusal := m.addressed(u.Content, u.ModelID)
+	return &Plan{wanted: wanted, MessageAdded: chat.MessageAdded{
+		MessageID: chat.MessageID(m.NewID()), Content: u.Content, ClientID: u.ClientID,
+		Author:  chat.User{ID: u.By.ID, Name: u.By.Name}, // members see no more of each other
+		ModelID: u.ModelID, Duplex: asked.Duplex(),
+	}}, refusal
+}
+
+// policy is what becomes of a message that wants an answer while a turn runs.
+func (m Moment) policy(asked chat.Policy) chat.Policy {
+	for _, p := range []chat.Policy{asked, m.Chat.Policy} {
+		if p != "" {
+			return p
+		}
+	}
+	return m.TurnPolicy
+}
+
+// place decides how a message that wants answers stands to the open turns. What
+// the policy does not speak of is queued: a steering message that is not for
+// the model that answers now, or would be one too many.
+func (m Moment) place(p *Plan, policy chat.Policy, by chat.UserID) *chat.Error {
+	if p.quiet {
+		return nil
+	}
+	if spent := m.affords(by, p.wanted); spent != nil {
+		return spent
+	}
+	turn, open := m.Turn()
+	switch {
+	case !open:
+	case policy == chat.PolicyReject:
+		return ErrRejected
+	case policy == chat.PolicyInterrupt:
+		m.makeWay(p, turn, by)
+	case policy == chat.PolicySteer && turn.Attempt > 0 && slices.Equal(p.wanted, []chat.ModelID{turn.ModelID}) &&
+		len(m.Steering) < m.MaxQueuedTurns:
+		p.Steers = turn.ID
+		return nil
+	}
+	return m.fits(p)
+}
+
+// affords returns why the user may not have any of the models asked, or nil.
+func (m Moment) affords(user chat.UserID, wanted []chat.ModelID) *chat.Error {
+	for _, model := range wanted {
+		if spent := m.Afford(m.Chat.Room, user, model); spent != nil {
+			return spent
+		}
+	}
+	return nil
+}
+
+// fits returns why the turns that the message wants are too many, or nil.
+func (m Moment) fits(p *Plan) *chat.Error {
+	open := len(m.Turns) + len(p.wanted)
+	for _, e := range p.ends {
+		if _, queued := e.(chat.TurnQueued); queued {
+			open++
+		} else {
+			open--
+		}
+	}
+	if open > m.MaxQueuedTurns {
+		return ErrBusy
+	}
+	return nil
+}
+
+// makeWay ends the running turn, so that the message is answered next. What was
+// said to that turn is answered together with it, and what waits goes on to.
+func (m Moment) makeWay(p *Plan, turn chat.Turn, by chat.UserID) {
+	p.before = m.waiting()
+	if turn.Attempt > 0 {
+		p.ends = []chat.Event{m.stopped(turn, by, "interrupted by a new message")}
+	}
+}
+
+// Ends returns the ends of turns that the plan holds.
+func (p *Plan) Ends() []chat.Event { return p.ends }
+
+// Quiet reports whether no answer is wanted yet.
+func (p *Plan) Quiet() bool { return p.quiet }
+
+// Message returns the events of a plan to say something, which follow record
+// last: what it ends, the message, and the turns that it wants.
+func (m Moment) Message(p *Plan, by chat.UserID) (events []chat.Event, seq uint64) {
+	seq = m.Seq + 1 + uint64(len(p.ends))
+	events = append(slices.Clip(p.ends), p.MessageAdded)
+	return append(events, m.turns(p, seq, by)...), seq
+}
+
+// Response returns the events of a plan to answer what is record seq, or will
+// be one if it is 0.
+func (m Moment) Response(p *Plan, seq uint64, by chat.UserID) []chat.Event {
+	return append(slices.Clip(p.ends), m.turns(p, seq, by)...)
+}
+
+// turns are those that answer the message, which is record seq.
+func (m Moment) turns(p *Plan, seq uint64, by chat.UserID) (turns []chat.Event) {
+	if p.quiet || p.Steers != "" {
+		return nil
+	}
+	for _, model := range p.wanted {
+		turns = append(turns, chat.TurnQueued{
+			TurnID: chat.TurnID(m.NewID()), Prompt: p.MessageID, PromptSeq: seq, ModelID: model,
+			By: by, Correlation: p.correlation, Before: p.before, Spoken: p.spoken,
+		})
+	}
+	return turns
+}

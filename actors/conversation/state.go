@@ -1,0 +1,194 @@
+package conversation
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"parlor/protocol/chat"
+)
+
+// A State is what a room knows: a fold of its records. It holds no messages:
+// whoever needs them reads the log. It is not safe for concurrent use.
+type State struct {
+	Seq  uint64    // of the last record
+	Chat chat.Info // zero until the chat is created
+
+	Last Said // the last message of a person
+
+	// Turns are those that have not ended, in the order in which they run.
+	// Only the first can be running.
+	Turns []chat.Turn
+
+	// Steering is what was said to the first turn while it ran, in order.
+	Steering []Steering
+
+	// Answered says that a turn has completed, and Titled that the chat was
+	// given a title, or that somebody took it away.
+	Answered, Titled bool
+
+	// Superseded is what edits have taken out of the conversation.
+	Superseded chat.Superseded
+}
+
+// A Steering is a message that was said to the running turn.
+type Steering struct {
+	MessageID chat.MessageID
+	Seq       uint64
+	By        chat.UserID
+	Taken     bool // in by the turn, in this attempt
+}
+
+// Exists reports whether the chat was created.
+func (s *State) Exists() bool { return s.Seq > 0 }
+
+// Turn returns the first turn that has not ended.
+func (s *State) Turn() (chat.Turn, bool) {
+	if len(s.Turns) == 0 {
+		return chat.Turn{}, false
+	}
+	return s.Turns[0], true
+}
+
+// Find returns the place of a turn among Turns, or -1.
+func (s *State) Find(id chat.TurnID) int {
+	return slices.IndexFunc(s.Turns, func(t chat.Turn) bool { return t.ID == id })
+}
+
+// Clone returns a copy that shares nothing that Apply changes.
+func (s *State) Clone() State {
+	c := *s
+	c.Turns, c.Steering = slices.Clone(s.Turns), slices.Clone(s.Steering)
+	return c
+}
+
+// Apply folds the next record into the state. A record that cannot follow is
+// a bug or a damaged log: it is reported, and the state stays as it was.
+func (s *State) Apply(r chat.Record) error {
+	if r.Seq != s.Seq+1 {
+		return fmt.Errorf("record %d cannot follow record %d", r.Seq, s.Seq)
+	}
+	switch e := r.Event.(type) {
+	case chat.Created:
+		s.Chat = e.Chat
+	case chat.MessageAdded:
+		return s.add(r.Seq, e)
+	case chat.Configured:
+		s.Titled = s.Titled || e.Settings.Title != s.Chat.Title
+		s.Chat.Settings = e.Settings
+	case chat.TurnSteered:
+		if s.Find(e.TurnID) != 0 {
+			return fmt.Errorf("record %d steers turn %q, which does not run", r.Seq, e.TurnID)
+		}
+		s.take(e.Messages)
+	case chat.TurnQueued:
+		return s.queue(r.Seq, e)
+	case chat.TurnStarted:
+		if s.Find(e.TurnID) != 0 {
+			return fmt.Errorf("record %d starts turn %q out of order", r.Seq, e.TurnID)
+		}
+		s.Turns[0].MessageID, s.Turns[0].Attempt, s.Turns[0].Duplex = e.MessageID, e.Attempt, e.Duplex
+		for i := range s.Steering {
+			s.Steering[i].Taken = false
+		}
+	case chat.ToolStarted:
+		if s.Find(e.TurnID) != 0 {
+			return fmt.Errorf("record %d starts a tool for turn %q, which does not run", r.Seq, e.TurnID)
+		}
+		s.Turns[0].Tools++
+	case chat.TurnEnded:
+		i := s.Find(e.TurnID)
+		if i < 0 {
+			return fmt.Errorf("record %d ends turn %q, which is not open", r.Seq, e.TurnID)
+		}
+		s.Turns = slices.Delete(s.Turns, i, i+1)
+		if i == 0 {
+			s.Steering = nil
+		}
+		s.Answered = s.Answered || e.State == chat.StateCompleted
+	default:
+		return fmt.Errorf("record %d: %w", r.Seq, chat.ErrUnknownEvent)
+	}
+	s.Seq = r.Seq
+	return nil
+}
+
+// add folds a message, which is record seq.
+func (s *State) add(seq uint64, e chat.MessageAdded) error {
+	switch {
+	case e.Steers != "" && s.Find(e.Steers) != 0:
+		return fmt.Errorf("record %d steers turn %q, which does not run", seq, e.Steers)
+	case e.Replaces != "" && (e.ReplacesSeq == 0 || e.ReplacesSeq >= seq || s.Superseded.Has(e.ReplacesSeq)):
+		return fmt.Errorf("record %d replaces record %d, which is not there", seq, e.ReplacesSeq)
+	case e.Replaces != "":
+		s.Superseded = s.Superseded.With(e.ReplacesSeq, seq)
+		s.Steering = slices.DeleteFunc(s.Steering, func(said Steering) bool { return s.Superseded.Has(said.Seq) })
+	}
+	s.Seq, s.Last, s.Chat.ModelID = seq, Said{e.MessageID, e.ClientID, seq}, e.ModelID
+	s.hear(seq, e.MessageID)
+	if e.Steers != "" {
+		s.Steering = append(s.Steering, Steering{MessageID: e.MessageID, Seq: seq, By: e.Author.ID})
+	}
+	return nil
+}
+
+// hear notes that what was spoken is written down, as record seq.
+func (s *State) hear(seq uint64, prompt chat.MessageID) {
+	for i := range s.Turns {
+		if t := &s.Turns[i]; t.Unheard && t.Prompt == prompt {
+			t.Unheard, t.PromptSeq = false, seq
+		}
+	}
+}
+
+// take notes which of what was said to the running turn it has taken in.
+func (s *State) take(in []chat.MessageID) {
+	for i := range s.Steering {
+		if slices.Contains(in, s.Steering[i].MessageID) {
+			s.Steering[i].Taken = true
+		}
+	}
+}
+
+// queue folds a turn that is wanted, by record seq.
+func (s *State) queue(seq uint64, e chat.TurnQueued) error {
+	i := len(s.Turns)
+	if e.Before != "" {
+		if i = s.Find(e.Before); i < 0 || s.Turns[i].Attempt > 0 {
+			return fmt.Errorf("record %d puts a turn before %q, which does not wait", seq, e.Before)
+		}
+	}
+	s.Seq = seq
+	s.Turns = slices.Insert(s.Turns, i, chat.Turn{
+		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, Correlation: e.Correlation, Unheard: e.Spoken,
+	})
+	return nil
+}
+
+// stateVersion changes with what a State means. A snapshot of another version
+// is not read: the log says the same.
+const stateVersion = 4
+
+type snapshot struct {
+	Version int   `json:"version"`
+	State   State `json:"state"`
+}
+
+// Encode returns the state as a snapshot.
+func (s *State) Encode() []byte {
+	b, err := json.Marshal(snapshot{stateVersion, *s})
+	if err != nil {
+		panic("conversation: encode a snapshot: " + err.Error())
+	}
+	return b
+}
+
+// DecodeState reads what Encode wrote, and reports false if it is not the state
+// at record seq, or of another version.
+func DecodeState(seq uint64, b []byte) (State, bool) {
+	var s snapshot
+	if err := json.Unmarshal(b, &s); err != nil {
+		return State{}, false
+	}
+	return s.State, s.Version == stateVersion && s.State.Seq == seq
+}

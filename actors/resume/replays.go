@@ -1,0 +1,302 @@
+package resume
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// The defaults of [Replays].
+const (
+	DefaultCacheBytes = 32 << 20
+	DefaultKeepFor    = 10 * time.Second
+)
+
+// patience is how long a client waits for another one that reads and gets no record.
+const patience = time.Second
+
+// ErrTooMuch says that a client has missed more than may be replayed.
+var ErrTooMuch = errors.New("resume: too much was missed")
+
+// Replays reads what clients have missed. Each record is read, decoded and
+// encoded once for all clients that come back to its room in a short time and use
+// the same encoder: after a restart they all do. The zero value is ready to use;
+// its methods may be called from any goroutine.
+type Replays[F any] struct {
+	MaxBytes int           // of frames that are kept for further clients. Zero means DefaultCacheBytes
+	KeepFor  time.Duration // without use. Zero means DefaultKeepFor
+
+	mu      sync.Mutex
+	windows map[window]*list.Element // of *cached[F]
+	byUse   list.List                // the latest use is in front
+	bytes   int
+	timer   *time.Timer // nil if no window is kept
+}
+
+// A Source is where the records of a room come from, and what they become.
+type Source[F any] struct {
+	Room    chat.RoomID
+	Epoch   string // of the room's log
+	Encoder string // by which Encode encodes
+
+	Records func(ctx context.Context, after uint64) iter.Seq2[chat.Record, error]
+	Encode  func(chat.Notice) []F
+	Size    func(F) int
+}
+
+// Missed is one record as it is replayed, if that has frames. It is shared and
+// must not be changed.
+type Missed[F any] struct {
+	Seq    uint64
+	Frames []F
+	size   int
+}
+
+// window names what is kept together.
+type window struct {
+	room           chat.RoomID
+	epoch, encoder string
+}
+
+// cached is what is kept of one room in one encoding: all records after the
+// record after, up to last. Whoever holds the token may read and change it.
+type cached[F any] struct {
+	window
+	token    chan struct{}
+	progress atomic.Uint64 // counts records that are read, and holders of the token
+
+	after, last uint64
+	records     []Missed[F]
+	bytes       int
+
+	// What follows any record before tooFar, up to tooMuch or further, has more
+	// bytes than limit, the largest limit of a Read so far.
+	tooFar, tooMuch uint64
+	limit           int
+
+	users int       // who wait for the token or hold it; guarded by Replays.mu
+	used  time.Time // guarded by Replays.mu
+	held  int       // bytes, as Replays.bytes counts them; guarded by Replays.mu
+}
+
+// Read returns the records of the source that follow record after, up to record
+// last, which must be on disk. It fails with [ErrTooMuch] if they have more than
+// limit bytes, unless they are one record. It waits while another client reads
+// the same room and gets on.
+func (r *Replays[F]) Read(ctx context.Context, s Source[F], after, last uint64, limit int) ([]Missed[F], error) {
+	c := r.take(window{s.Room, s.Epoch, s.Encoder})
+	defer r.release(c)
+	switch ok, err := c.acquire(ctx); {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return new(cached[F]).read(ctx, s, after, last, limit, true)
+	}
+	defer func() { c.progress.Add(1); <-c.token }()
+	defer r.count(c)
+	switch {
+	case limit > c.limit:
+		c.limit, c.tooFar = limit, 0
+	case after < c.tooFar && last >= c.tooMuch:
+		return nil, ErrTooMuch
+	}
+	err := c.fill(ctx, s, after, last, limit)
+	missed := c.between(after, last)
+	if err == nil && size(missed) > limit && len(missed) > 1 {
+		err = ErrTooMuch
+	}
+	switch {
+	case err == nil:
+		return slices.Clip(missed), nil
+	case errors.Is(err, ErrTooMuch) && limit == c.limit && after >= c.tooFar:
+		c.tooFar, c.tooMuch = after+1, last
+	}
+	return nil, err
+}
+
+// acquire waits for the token. It reports false if whoever holds it does not get
+// on: that may be a client whose reads wait for others of its user, and no reason
+// for anybody else to wait.
+func (c *cached[F]) acquire(ctx context.Context) (ok bool, err error) {
+	for {
+		before := c.progress.Load()
+		timer := time.NewTimer(patience)
+		select {
+		case c.token <- struct{}{}:
+			timer.Stop()
+			return true, nil
+		case <-ctx.Done():
+			timer.Stop()
+			return false, ctx.Err()
+		case <-timer.C:
+			if c.progress.Load() == before {
+				return false, nil
+			}
+		}
+	}
+}
+
+// fill reads what the window lacks.
+func (c *cached[F]) fill(ctx context.Context, s Source[F], after, last uint64, limit int) error {
+	if c.last < after || last <= c.after || c.after == c.last { // nothing of it is of use
+		c.after, c.last, c.records, c.bytes = after, after, nil, 0
+	}
+	if after < c.after {
+		kept := size(c.between(c.after, last))
+		older, err := c.read(ctx, s, after, c.after, limit-kept, kept == 0)
+		if err != nil {
+			return err
+		}
+		c.records, c.after = append(older, c.records...), after
+		c.bytes += size(older)
+	}
+	if last <= c.last {
+		return nil
+	}
+	kept := size(c.between(after, c.last))
+	newer, err := c.read(ctx, s, c.last, last, limit-kept, kept == 0)
+	c.records = append(c.records, newer...)
+	c.bytes += size(newer)
+	switch {
+	case err == nil:
+		c.last = last
+	case len(newer) > 0: // the next client need not read these
+		c.last = newer[len(newer)-1].Seq
+	}
+	c.trim()
+	return err
+}
+
+// trim leaves out the oldest records, which are too much for any client that
+// lacks them.
+func (c *cached[F]) trim() {
+	for len(c.records) > 1 && c.bytes-c.records[0].size > c.limit {
+		c.after = c.records[0].Seq
+		c.bytes -= c.records[0].size
+		c.records = c.records[1:]
+	}
+}
+
+// between returns the records after after, up to last.
+func (c *cached[F]) between(after, last uint64) []Missed[F] {
+	bySeq := func(m Missed[F], seq uint64) int { return cmp.Compare(m.Seq, seq+1) }
+	from, _ := slices.BinarySearchFunc(c.records, after, bySeq)
+	to, _ := slices.BinarySearchFunc(c.records, last, bySeq)
+	return c.records[from:max(from, to)]
+}
+
+// read reads and encodes the records after after, up to last. With ErrTooMuch it
+// returns those that are not, and the first one always fits if alone is set.
+func (c *cached[F]) read(ctx context.Context, s Source[F], after, last uint64, limit int, alone bool) (missed []Missed[F], err error) {
+	for record, err := range s.Records(ctx, after) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return missed, err
+		}
+		c.progress.Add(1)
+		if record.Seq > last {
+			break
+		}
+		m := Missed[F]{Seq: record.Seq, Frames: s.Encode(chat.Missed{Record: record})}
+		if len(m.Frames) == 0 {
+			continue
+		}
+		for _, f := range m.Frames {
+			m.size += s.Size(f)
+		}
+		if limit -= m.size; limit < 0 && !(alone && len(missed) == 0) {
+			return missed, ErrTooMuch
+		}
+		missed = append(missed, m)
+	}
+	return missed, nil
+}
+
+func size[F any](missed []Missed[F]) (bytes int) {
+	for _, m := range missed {
+		bytes += m.size
+	}
+	return bytes
+}
+
+// take returns the window, which stays while it is used.
+func (r *Replays[F]) take(w window) *cached[F] {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.windows[w]
+	if !ok {
+		if r.windows == nil {
+			r.windows = make(map[window]*list.Element)
+		}
+		e = r.byUse.PushFront(&cached[F]{window: w, token: make(chan struct{}, 1)})
+		r.windows[w] = e
+	}
+	r.byUse.MoveToFront(e)
+	c := e.Value.(*cached[F])
+	c.users++
+	return c
+}
+
+func (r *Replays[F]) release(c *cached[F]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.users--
+	c.used = time.Now()
+	r.dropLocked()
+}
+
+// count notes how large the window has become.
+func (r *Replays[F]) count(c *cached[F]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bytes += c.bytes - c.held
+	c.held = c.bytes
+}
+
+// dropLocked drops windows that were not used for long, and, while there are too
+// many bytes, those whose last use was the earliest.
+func (r *Replays[F]) dropLocked() {
+	oldest := time.Now().Add(-cmp.Or(r.KeepFor, DefaultKeepFor))
+	var before *list.Element
+	for e := r.byUse.Back(); e != nil; e = before {
+		before = e.Prev()
+		c := e.Value.(*cached[F])
+		if c.users > 0 {
+			continue
+		}
+		if c.used.After(oldest) && r.bytes <= cmp.Or(r.MaxBytes, DefaultCacheBytes) {
+			break
+		}
+		r.byUse.Remove(e)
+		delete(r.windows, c.window)
+		r.bytes -= c.held
+	}
+	switch {
+	case r.byUse.Len() == 0:
+		if r.timer != nil {
+			r.timer.Stop()
+			r.timer = nil
+		}
+	case r.timer == nil:
+		r.timer = time.AfterFunc(cmp.Or(r.KeepFor, DefaultKeepFor), r.sweep)
+	}
+}
+
+// sweep drops what has not been used for long, and comes again while there is
+// anything.
+func (r *Replays[F]) sweep() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.timer = nil
+	r.dropLocked()
+}

@@ -1,0 +1,83 @@
+package room
+
+import (
+	"sync"
+
+	"parlor/protocol/chat"
+)
+
+// An Address names who a room answers and publishes to. It is a value, which
+// could cross a wire; the zero Address names nobody.
+type Address struct {
+	Node string // empty for this one
+	ID   uint64 // of a recipient there
+}
+
+// IsZero reports whether a names nobody.
+func (a Address) IsZero() bool { return a == Address{} }
+
+// A Recipient is what an address leads to. Deliver may be called from any
+// goroutine and must not block.
+type Recipient interface {
+	Deliver(Delivery)
+}
+
+// A Delivery is what a room sends to an address: a [Reply] or a [*Publication].
+type Delivery interface{ delivery() }
+
+// A Directory leads from addresses to recipients of this process. The zero
+// value is empty; the methods may be called from any goroutine.
+type Directory struct {
+	mu         sync.RWMutex
+	last       uint64
+	recipients map[uint64]Recipient
+}
+
+// Open gives the recipient an address. Whoever opens it closes it.
+func (d *Directory) Open(r Recipient) Address {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.recipients == nil {
+		d.recipients = make(map[uint64]Recipient)
+	}
+	d.last++
+	d.recipients[d.last] = r
+	return Address{ID: d.last}
+}
+
+// Close forgets the address, which is never given to anybody else. What is sent
+// to it is dropped. The second call does nothing.
+func (d *Directory) Close(a Address) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.recipients, a.ID)
+}
+
+// find returns whom the address leads to, or nil.
+func (d *Directory) find(a Address) Recipient {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.recipients[a.ID]
+}
+
+// reply and refuse answer a command, unless nobody waits for it.
+func (d *Directory) reply(c Caller, body any)       { d.answer(c, Reply{Ref: c.Ref, Body: body}) }
+func (d *Directory) refuse(c Caller, e *chat.Error) { d.answer(c, Reply{Ref: c.Ref, Err: e}) }
+
+func (d *Directory) answer(c Caller, r Reply) {
+	if recipient := d.find(c.Address); recipient != nil {
+		recipient.Deliver(r)
+	}
+}
+
+// NoRoom answers a message to a room that cannot exist, Lost one that did not
+// get to its room, and Hung one to a room that does not come to handle it.
+func (d *Directory) NoRoom(m Message) { d.turnAway(m, errNoRoom) }
+func (d *Directory) Lost(m Message)   { d.turnAway(m, errLost) }
+func (d *Directory) Hung(m Message)   { d.turnAway(m, errHung) }
+
+func (d *Directory) turnAway(m Message, e *chat.Error) {
+	if c, ok := m.(Command); ok {
+		d.refuse(c.caller(), e)
+	}
+}

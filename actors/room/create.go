@@ -1,0 +1,126 @@
+package room
+
+import (
+	"parlor/actors/access"
+	"parlor/protocol/chat"
+)
+
+var (
+	errNoRoom     = chat.Refuse(chat.CodeNotFound, "there is no such room")
+	errLost       = chat.Refuse(chat.CodeInternal, "the server failed on this command")
+	errHung       = chat.Refuse(chat.CodeBusy, "the room does not answer")
+	errNoEncoder  = chat.Refuse(chat.CodeInvalid, "the server does not know the wire that you speak")
+	errDeleting   = chat.Refuse(chat.CodeBusy, "the chat is being deleted")
+	errNoAnswer   = chat.Refuse(chat.CodeNotFound, "there is no such message")
+	errUnreadable = chat.Refuse(chat.CodeStorageUnavailable, "the history of this room cannot be read")
+)
+
+// admit returns why the caller may not do that in this room, or nil.
+func (r *Room) admit(c Caller, a access.Action) *chat.Error {
+	if !r.records.head.Exists() || r.deleting {
+		return errNoRoom
+	}
+	return r.Access.Check(r.records.head.Chat, c.User, a)
+}
+
+// Create makes the chat if there is none, and answers with a [Created] either way.
+type Create struct {
+	Caller
+	Chat    chat.ID
+	ModelID chat.ModelID
+}
+
+// creation is the key under which the proposal waits that creates the chat. No
+// idempotency key is like it: those begin with a user and a 0.
+const creation = "created"
+
+func (c *Create) do(r *Room) {
+	head, shown := &r.records.head, &r.records.shown
+	model, ok := r.Models.Model(c.ModelID)
+	action := access.Create
+	if head.Exists() {
+		action = access.Read // the caller is only told what is there
+	}
+	refusal := r.Access.Check(head.Chat, c.User, action)
+	switch {
+	case r.deleting:
+		r.refuse(c.Caller, errDeleting)
+	case refusal != nil:
+		r.refuse(c.Caller, refusal)
+	case shown.Exists():
+		r.reply(c.Caller, Created{shown.Chat})
+	case head.Exists(): // on its way to the disk: answered together with that
+		r.records.join(creation, c.Caller)
+	case !ok:
+		r.refuse(c.Caller, r.rules.NoModel(c.ModelID))
+	default:
+		info := chat.Info{
+			ID: c.Chat, Room: r.id, Owner: c.User.ID, ModelID: c.ModelID, APISource: model.APISource,
+			Epoch: newID(), Created: now(),
+		}
+		r.records.await(creation, r.records.propose(c.Caller, "", Created{info}, chat.Created{Chat: info}))
+	}
+}
+
+// Join makes the caller's address a listener: from the answer, a [Joined], on
+// it gets every publication, as [Options.Encoders] encodes it under that name.
+// Joining again only changes the encoder.
+type Join struct {
+	Caller
+	Encoder string
+}
+
+func (c *Join) do(r *Room) {
+	refusal := r.admit(c.Caller, access.Read)
+	shown := &r.records.shown
+	switch {
+	case refusal != nil:
+	case !shown.Exists():
+		refusal = errNoRoom // not yet
+	case r.Encoders[c.Encoder] == nil:
+		refusal = errNoEncoder
+	}
+	if refusal != nil {
+		r.refuse(c.Caller, refusal)
+		return
+	}
+	r.audience.admit(c.Address, listener{c.User, r.Directory.find(c.Address)}, c.Encoder, r.Encoders[c.Encoder])
+	joined := Joined{
+		Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq, Members: r.audience.users(),
+	}
+	for _, t := range shown.Turns {
+		if t.Attempt == 0 {
+			joined.Queued = append(joined.Queued, t)
+		} else {
+			joined.Turn = r.stage.show(t)
+		}
+	}
+	r.reply(c.Caller, joined)
+}
+
+// Leave has the caller's address listen no more; nothing happens if it does not.
+type Leave struct{ Caller }
+
+func (c *Leave) do(r *Room) {
+	r.audience.dismiss(c.Address)
+	r.reply(c.Caller, Left{})
+}
+
+// Configure changes the chat's settings, and is answered with a [Configured].
+type Configure struct {
+	Caller
+	Changes chat.Changes
+}
+
+func (c *Configure) do(r *Room) {
+	refusal := r.admit(c.Caller, access.Configure)
+	info := r.records.head.Chat
+	if refusal == nil {
+		info.Settings, refusal = c.Changes.Apply(info.Settings)
+	}
+	if refusal != nil {
+		r.refuse(c.Caller, refusal)
+		return
+	}
+	r.records.propose(c.Caller, "", Configured{info}, chat.Configured{Settings: info.Settings, By: c.User.ID})
+}

@@ -1,0 +1,90 @@
+package room
+
+import (
+	"time"
+
+	"parlor/actors/access"
+	"parlor/protocol/chat"
+)
+
+// Delete deletes the chat with all its history, and answers with a [Deleted].
+type Delete struct{ Caller }
+
+// do deletes the chat behind everything that was handed to the log before and
+// with nothing behind it: nothing is admitted or advanced meanwhile.
+func (c *Delete) do(r *Room) {
+	if refusal := r.admit(c.Caller, access.Delete); refusal != nil {
+		r.refuse(c.Caller, refusal)
+		return
+	}
+	r.remove(c.Caller)
+}
+
+// Expire deletes the chat if nothing was recorded in it since Before, in the
+// name of nobody. It is answered with a [Deleted], or else with a [Kept].
+type Expire struct {
+	Caller
+	Before time.Time
+	Unused bool // keep a chat that has listeners, or a turn that has not ended
+}
+
+// do looks at the log: the state does not know when its last record was.
+func (c *Expire) do(r *Room) {
+	switch {
+	case !r.records.head.Exists() || r.deleting:
+		r.refuse(c.Caller, errNoRoom)
+		return
+	case r.inFlight > 0, c.Unused && r.busy():
+		r.reply(c.Caller, Kept{})
+		return
+	}
+	last, err := r.records.lastAt()
+	switch {
+	case err != nil:
+		r.log.Error("look up the last record", "err", err)
+		r.refuse(c.Caller, errUnreadable)
+	case !last.Before(c.Before):
+		r.reply(c.Caller, Kept{})
+	default:
+		r.remove(c.Caller)
+	}
+}
+
+func (r *Room) remove(c Caller) {
+	if ends := r.moment().StopAll(c.User.ID); len(ends) > 0 { // no listener is left with a turn
+		r.stage.stop(ends)
+		r.records.record(ends...)
+	}
+	r.stage.voice.Silence()
+	r.title.stop()
+	ref := r.self.Ref()
+	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c, err}) })
+	r.deleting, r.records.latest = true, c
+	r.inFlight++
+}
+
+// deleted is the log's answer to a deletion.
+type deleted struct {
+	by  Caller
+	err error
+}
+
+func (*deleted) roomMessage() {}
+
+// deleted leaves a room like one that never was, or as it was if the log
+// refused.
+func (r *Room) deleted(m *deleted) {
+	r.inFlight--
+	r.deleting = false
+	if m.err != nil {
+		r.log.Error("delete failed", "err", m.err)
+		r.refuse(m.by, chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was deleted"))
+	} else {
+		r.reply(m.by, Deleted{})
+		r.tell(chat.Removal{})
+		r.audience, r.published = nil, unknown
+		clear(r.authors)
+	}
+	r.stage.letGo()
+	r.load()
+}

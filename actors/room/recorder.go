@@ -1,0 +1,309 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"parlor/actors/conversation"
+	"parlor/actors/system"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// A proposal is what the room has handed to the log in one step, and who
+// waits for it.
+type proposal struct {
+	records    []chat.Record
+	at         int                       // place among them of the one that is the answer's
+	generation int                       // of head when it was made
+	key        string                    // idempotency key, if it is a send with one
+	body       any                       // of the replies
+	callers    []Caller                  // of one command, which may have been repeated
+	done       func(refusal *chat.Error) // nil, or called once instead of an answer
+	charges    []persistence.Charge      // of the turns that end with it
+}
+
+// seq is the number of the record that the callers' answer is about.
+func (p *proposal) seq() uint64 { return p.records[p.at].Seq }
+
+// committed is the log's answer to a proposal.
+type committed struct {
+	*proposal
+	err error
+}
+
+func (*committed) roomMessage() {}
+
+// retryTick lets the room turn to the disk again.
+type retryTick struct{}
+
+func (*retryTick) roomMessage() {}
+
+// A recorder takes what a room decides to the log and back, and keeps both
+// states that the room has meanwhile.
+type recorder struct {
+	*Options
+	*lasting
+	self    *system.Self[Message]
+	log     *slog.Logger
+	publish func(chat.Record)
+	written func(*proposal) // a hook of the chaos harness
+
+	shown      conversation.State   // what the log has confirmed
+	head       conversation.State   // shown, and what has been handed to the log
+	generation int                  // of head: counts up when that falls back to shown
+	tail       conversation.Tail    // of shown, for prompts
+	pending    map[string]*proposal // those with an idempotency key that wait for the disk
+	latest     Caller               // of the last command whose answer the log will bring
+	retry      *time.Timer          // runs after a failed commit
+}
+
+func newRecorder(r *Room) recorder {
+	return recorder{
+		Options: r.Options, lasting: r.lasting, self: r.self, log: r.log, publish: r.publish, written: r.afterAppend,
+		generation: 1, pending: make(map[string]*proposal),
+	}
+}
+
+// replay reads the state from the log, and publishes what an instance before
+// this one has not.
+func (r *recorder) replay(ctx context.Context) error {
+	r.shown = conversation.State{}
+	defer func() { r.head = r.shown.Clone() }()
+	if err := r.restore(); err != nil {
+		return err
+	}
+	r.tail = conversation.NewTail(r.shown.Seq)
+	for record, err := range conversation.Records(ctx, r.Log.Read(string(r.id), r.shown.Seq)) {
+		if err == nil {
+			err = r.confirm(record)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restore takes the state from the last snapshot, so that only what follows it
+// is read from the log, unless there is none, or listeners have to be told
+// something that it holds.
+func (r *recorder) restore() error {
+	seq, b, err := r.Log.Snapshot(string(r.id))
+	if err != nil || seq == 0 || r.published != unknown && r.published < seq {
+		return err
+	}
+	if state, ok := conversation.DecodeState(seq, b); ok {
+		r.shown = state
+	}
+	return nil
+}
+
+// message returns the message that record seq holds, of which it is known that
+// it is on disk; another record has none.
+func (r *recorder) message(seq uint64) (chat.Message, error) {
+	return conversation.MessageOf(context.Background(), r.Log.Read(string(r.id), seq-1))
+}
+
+// find returns a message that is on disk, or none if there is no such. It costs
+// a look-up, and reading one record.
+func (r *recorder) find(id chat.MessageID) (m chat.Message, refusal *chat.Error) {
+	seq, ok, err := r.Log.Message(string(r.id), string(id))
+	if err == nil && ok {
+		m, err = r.message(seq)
+	}
+	if err != nil {
+		r.log.Error("find a message", "message", id, "err", err)
+		return m, errUnreadable
+	}
+	return m, nil
+}
+
+// propose hands events to the log and folds them into head. The caller gets
+// body as the answer once they are on disk: ahead of what listeners are told of
+// the message among them, or of the first event, and behind all that was before.
+func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event) *proposal {
+	before := r.head.Clone()
+	p := &proposal{generation: r.generation, key: key, body: body, callers: []Caller{c}}
+	p.at = max(0, slices.IndexFunc(events, isMessage))
+	commit := persistence.Commit{Room: string(r.id), After: before.Seq}
+	for _, e := range events {
+		record := chat.Record{Seq: r.head.Seq + 1, At: now(), Event: e}
+		if charge, ok := conversation.ChargeOf(&r.head, record); ok {
+			p.charges = append(p.charges, charge)
+		}
+		data, err := record.Encode()
+		if err == nil {
+			err = r.head.Apply(record)
+		}
+		if err != nil {
+			panic("room: propose: " + err.Error())
+		}
+		p.records = append(p.records, record)
+		commit.Entries = append(commit.Entries, data)
+		if id, ok := conversation.IDOf(record); ok {
+			commit.Messages = append(commit.Messages, persistence.Key{Name: id, Seq: record.Seq})
+		}
+	}
+	if key != "" {
+		r.await(key, p)
+		commit.Keys = []persistence.Key{{Name: key, Seq: p.seq()}}
+	}
+	commit.Charges = p.charges
+	r.keepBeside(&commit, &before, events)
+
+	ref := r.self.Ref()
+	r.Log.Append(commit, func(err error) { ref.Tell(&committed{p, err}) })
+	r.inFlight++ // not before: it must not count what a panic has kept from the log
+	if !c.Address.IsZero() {
+		r.latest = c
+	}
+	r.written(p)
+	return p
+}
+
+// await has the proposal wait for the disk under a key, and join has one more
+// caller wait for it; it reports whether there is one.
+func (r *recorder) await(key string, p *proposal) { p.key, r.pending[key] = key, p }
+
+func (r *recorder) join(key string, c Caller) bool {
+	p, ok := r.pending[key]
+	if ok {
+		p.callers = append(p.callers, c)
+	}
+	return ok
+}
+
+// lastAt returns when the last record was made.
+func (r *recorder) lastAt() (at time.Time, err error) {
+	for record, err := range conversation.Records(context.Background(), r.Log.ReadBack(string(r.id), 0)) {
+		return record.At, err
+	}
+	return at, nil
+}
+
+// record is propose for what nobody has asked for.
+func (r *recorder) record(events ...chat.Event) *proposal {
+	return r.propose(Caller{}, "", nil, events...)
+}
+
+func isMessage(e chat.Event) bool {
+	_, said := e.(chat.MessageAdded)
+	return said
+}
+
+// keepBeside adds to the commit what is kept beside the log, if it changes: the
+// chat's row, whether a turn is open, and now and then the state.
+func (r *recorder) keepBeside(c *persistence.Commit, before *conversation.State, events []chat.Event) {
+	if r.head.Chat != before.Chat {
+		row := conversation.Row(r.head.Chat)
+		c.Chat = &row
+	}
+	if open := len(r.head.Turns) > 0; open != (len(before.Turns) > 0) {
+		c.Turn = &open
+	}
+	c.DropText = slices.ContainsFunc(events, endsAttempt)
+	if every := uint64(r.SnapshotEvery); r.head.Seq/every != before.Seq/every {
+		c.Snapshot = r.head.Encode()
+	}
+}
+
+// endsAttempt reports whether e is the end of what a running turn has answered
+// so far.
+func endsAttempt(e chat.Event) bool {
+	switch e := e.(type) {
+	case chat.TurnStarted:
+		return true
+	case chat.TurnEnded:
+		return e.MessageID != "" // it had been started
+	}
+	return false
+}
+
+// confirm folds a record of the log into shown, answers those who wait for it,
+// and publishes it.
+func (r *recorder) confirm(record chat.Record) error {
+	if err := r.shown.Apply(record); err != nil {
+		return err
+	}
+	r.tail.Add(record)
+	r.answerUpTo(record.Seq)
+	if r.published != unknown && record.Seq > r.published {
+		r.publish(record)
+	}
+	return nil
+}
+
+// answerUpTo answers those who wait for records up to seq.
+func (r *recorder) answerUpTo(seq uint64) {
+	for len(r.answerable) > 0 && r.answerable[0].seq() <= seq {
+		p := r.answerable[0]
+		r.answerable = r.answerable[1:]
+		r.answer(p)
+	}
+}
+
+// answer tells the callers that what they asked for is on disk.
+func (r *recorder) answer(p *proposal) {
+	if r.pending[p.key] == p {
+		delete(r.pending, p.key)
+	}
+	for _, c := range p.callers {
+		r.Directory.reply(c, p.body)
+	}
+	if p.done != nil {
+		p.done(nil)
+	}
+}
+
+// failed refuses what the log refused. The commits behind the first failure
+// fail with it, since they build on it; head falls back once, for all of them.
+func (r *recorder) failed(m *committed, loaded bool) {
+	if r.pending[m.key] == m.proposal {
+		delete(r.pending, m.key)
+	}
+	refusal := refusalOf(m.err)
+	for _, c := range m.callers {
+		r.Directory.refuse(c, refusal)
+	}
+	if m.done != nil {
+		m.done(refusal)
+	}
+	if m.generation != r.generation || !loaded {
+		return
+	}
+	if errors.Is(m.err, persistence.ErrConflict) {
+		panic("room: somebody else writes to this room's log")
+	}
+	r.log.Debug("commit failed", "err", m.err)
+	r.generation++
+	r.head = r.shown.Clone()
+	r.retryLater()
+}
+
+// refusalOf tells a sender what the log said.
+func refusalOf(err error) *chat.Error {
+	switch {
+	case errors.Is(err, persistence.ErrBusy):
+		return chat.Refuse(chat.CodeBusy, "too much waits for the server's disk; try again")
+	case errors.Is(err, persistence.ErrTooLarge):
+		return conversation.ErrTooLarge
+	}
+	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was recorded")
+}
+
+func (r *recorder) retryLater() {
+	if r.retry == nil {
+		r.retry = r.self.After(r.RetryDelay, &retryTick{})
+	}
+}
+
+// stop ends what the recorder has started.
+func (r *recorder) stop() {
+	if r.retry != nil {
+		r.retry.Stop()
+	}
+}

@@ -1,0 +1,71 @@
+package turn
+
+import "parlor/protocol/chat"
+
+// finishOnce is Finish for what may come when the answer has ended.
+func (a *Attempt) finishOnce(err error) {
+	if a.end == nil {
+		a.Finish(err)
+	}
+}
+
+// Finish ends the turn, as failed if err is not nil.
+func (a *Attempt) Finish(err error) {
+	end := a.room.End(a.turn)
+	end.State = chat.StateCompleted
+	if err != nil {
+		end.State, end.Error = chat.StateFailed, chat.AsError(err)
+		if a.unanswered(end.Error) {
+			end.Usage = a.usage
+		}
+		a.o.Logger.Warn("turn failed", "room", a.q.Room, "turn", end.TurnID, "model", end.ModelID, "err", err)
+	}
+	a.Stop(end)
+	a.room.Advance()
+}
+
+// FinishStopped ends the turn as stopped.
+func (a *Attempt) FinishStopped(by chat.UserID, reason string) {
+	end := a.room.End(a.turn)
+	end.State, end.By, end.Reason = chat.StateStopped, by, reason
+	a.Stop(end)
+	a.room.Advance()
+}
+
+// FinishAnswer ends the turn as its answer on a line has ended.
+func (a *Attempt) FinishAnswer(e chat.Ended, lost *chat.Error) {
+	a.line = nil // there is nothing to cancel
+	switch {
+	case e.State == chat.StateCompleted:
+		a.Finish(nil)
+	case e.State == chat.StateStopped:
+		a.FinishStopped("", "the provider stopped the answer")
+	case e.Error != nil:
+		a.Finish(e.Error)
+	default:
+		a.Finish(lost)
+	}
+}
+
+// FinishLine ends a turn whose line has ended.
+func (a *Attempt) FinishLine(err error) {
+	a.line = nil
+	a.finishOnce(err)
+}
+
+// Stop ends the answer as end says, and its stream without waiting for it.
+func (a *Attempt) Stop(end chat.TurnEnded) {
+	a.end = &end
+	a.Cancel()
+}
+
+// Cancel ends the stream. It may be called again.
+func (a *Attempt) Cancel() {
+	a.expiry.Stop()
+	a.saving.stop()
+	a.actor.Stop()
+	if a.line != nil {
+		a.line.Cancel(a.turn.MessageID)
+		a.line = nil
+	}
+}

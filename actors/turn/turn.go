@@ -1,0 +1,342 @@
+// Package turn runs attempts at an answer: one turn of the assistant, as long as
+// it goes well, or until it is stopped.
+//
+//	Attempt.Start → goroutine: prompt → Provider.Stream → Event → the room's mailbox
+//	Attempt.Handle → notices to the members; the text so far, to the disk
+//	               → the end of the turn, which the room records
+//
+// # Two sides
+//
+// An [Attempt] belongs to its room and is used on the room's goroutine only. A
+// goroutine of its own reads the provider's stream; it shares nothing with the
+// room but a window, which keeps a fast provider back. The attempt ends when it
+// is stopped, without waiting for that goroutine: what it still sends carries
+// the number of an attempt that is gone.
+//
+// # Steps
+//
+// An attempt is one step so far: one request to the model. Between steps a
+// provider that works in several asks what people said meanwhile ([chat.Prompt]).
+package turn
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"parlor/actors/conversation"
+	"parlor/actors/ledger"
+	"parlor/actors/system"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+// A Provider asks assistants.
+type Provider interface {
+	// Stream asks the prompt's model and yields the answer piece by piece. It
+	// ends after the last piece, or after one error, of which a *chat.Error
+	// is told to the members. Cancelling ctx ends it at once.
+	Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error]
+}
+
+// A Log is what an attempt reads of the event log. See [persistence.Store].
+type Log interface {
+	Read(room string, after uint64) iter.Seq2[persistence.Entry, error]
+	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
+}
+
+// Options are what all attempts of a server have in common. None has a default.
+type Options struct {
+	Provider     Provider
+	Models       conversation.Models
+	Log          Log
+	Ledger       *ledger.Ledger // nil knows no limits
+	Logger       *slog.Logger
+	SystemPrompt string
+
+	ContextWindow   int           // tokens, of models that do not say
+	MaxAnswerBytes  int           // past it the turn fails
+	Timeout         time.Duration // of an attempt
+	CheckpointEvery time.Duration // the text so far is saved
+	CheckpointBytes int           // of text are saved sooner
+
+	Goroutines *sync.WaitGroup // is counted up while an attempt's goroutine runs
+}
+
+// A Room is the part of its room that an attempt needs, which calls it on the
+// room's goroutine.
+type Room interface {
+	// Tell tells the members what is not recorded.
+	Tell(n chat.Notice)
+
+	// Advance looks for what is to be recorded next: the attempt has ended, or
+	// has begun to run a tool.
+	Advance()
+
+	// End returns the end of a turn with what it has answered so far.
+	End(t chat.Turn) chat.TurnEnded
+
+	// Save keeps text beside the log, behind the bytes that were kept before,
+	// and has done handled when that has come to an end.
+	Save(text []byte, behind int, done func(error) Event)
+
+	// TakeIn records that the running turn takes in what was said to it, and
+	// then answers with that.
+	TakeIn(answer chan<- []conversation.Steering)
+
+	// Remember keeps what a prompt was made of for the next one.
+	Remember(p conversation.Composed)
+}
+
+// A Line is a session with a model that listens, on which an answer may come.
+// The methods do not block.
+type Line interface {
+	Ask(answer chat.MessageID, messages []chat.PromptMessage)
+	Cancel(answer chat.MessageID)
+}
+
+// An Event is what an attempt tells itself through its room's mailbox.
+type Event interface{ event() }
+
+// The events: a piece of the answer; the end of the stream, or of the time that
+// it has; what was composed; that a step asks what people said meanwhile; that a
+// budget was crossed; that it is time to save the text, and what became of that.
+type (
+	piece    struct{ chat.Delta }
+	ended    struct{ err error }
+	composed struct {
+		conversation.Composed
+		err error
+	}
+	pause struct {
+		answer chan<- []conversation.Steering
+	} // has room for one
+	overdrawn struct{ why *chat.Error }
+	saveDue   struct{}
+	saved     struct {
+		bytes int
+		err   error
+	}
+)
+
+func (piece) event()     {}
+func (ended) event()     {}
+func (composed) event()  {}
+func (pause) event()     {}
+func (overdrawn) event() {}
+func (saveDue) event()   {}
+func (saved) event()     {}
+
+// maxTools is how many tools of one turn are recorded.
+const maxTools = 128
+
+// window is how many pieces of an answer may wait in the room's mailbox; past it
+// the provider's stream is not read.
+const window = 16
+
+// message is what the mailbox of an attempt's actor accepts: nothing. It is stopped.
+type message interface{ turnMessage() }
+
+// An Attempt is one attempt at a turn.
+type Attempt struct {
+	o    *Options
+	room Room
+	tell func(Event) // by the mailbox
+	q    Request
+	turn chat.Turn // with the model that answers
+
+	spawn  func(system.Spec[message]) (system.Ref[message], error)
+	actor  system.Ref[message]
+	line   Line          // nil unless the answer comes on it
+	window chan struct{} // one element for each piece in the room's mailbox
+	expiry *time.Timer   // the room's own: a provider may be deaf to its context
+
+	text   []byte
+	spoken bool // some of the answer was
+	usage  *chat.Usage
+	tools  []chat.ToolCall // that the provider has begun to run
+	end    *chat.TurnEnded // nil while the answer goes on
+	saving saving
+	spent  *spending
+}
+
+// A Request is what an attempt is to answer.
+type Request struct {
+	Room         chat.RoomID
+	Turn         chat.Turn
+	Number       int // unlike those of all other attempts of the room
+	Tail         conversation.Tail
+	Superseded   chat.Superseded // is no part of the prompt
+	Instructions string          // of the chat
+}
+
+// New returns an attempt below the actor self, whose mailbox tell reaches with an
+// event of this attempt. It does nothing before it is started.
+func New[M any](self *system.Self[M], o *Options, room Room, q Request, tell func(Event) M) *Attempt {
+	ref := self.Ref()
+	return &Attempt{
+		o: o, room: room, q: q, turn: q.Turn, tell: func(e Event) { ref.Tell(tell(e)) },
+		spawn:  func(s system.Spec[message]) (system.Ref[message], error) { return system.SpawnChild(self, s) },
+		window: make(chan struct{}, window), spent: new(spending),
+	}
+}
+
+// Start asks the assistant, on the line if there is one. The attempt may have
+// ended when Start returns: nothing may be left of a budget.
+func (a *Attempt) Start(line Line) {
+	late := chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("the assistant did not finish within %s", a.o.Timeout))
+	a.expiry = time.AfterFunc(a.o.Timeout, func() { a.tell(ended{late}) })
+	if spent := a.meter(); spent != nil {
+		a.Finish(spent)
+		return
+	}
+	a.line = line
+	actor, err := a.spawn(system.Spec[message]{
+		Name: "turn-" + strconv.Itoa(a.q.Number),
+		New: func() system.Actor[message] {
+			return &reader{o: a.o, q: a.q, onLine: line != nil, tell: a.tell, window: a.window, spent: a.spent}
+		},
+	})
+	if err != nil {
+		panic("turn: spawn: " + err.Error())
+	}
+	a.actor = actor
+}
+
+// Number returns the number of the attempt.
+func (a *Attempt) Number() int { return a.q.Number }
+
+// Turn returns the turn, with the model that answers.
+func (a *Attempt) Turn() chat.Turn { return a.turn }
+
+// Text returns the answer so far. It must not be changed.
+func (a *Attempt) Text() []byte { return a.text }
+
+// Ended reports whether the answer has ended, on disk or not.
+func (a *Attempt) Ended() bool { return a.end != nil }
+
+// On reports whether the answer comes on the line.
+func (a *Attempt) On(l Line) bool { return a.line != nil && a.line == l }
+
+// OnLine reports whether the answer comes on a line.
+func (a *Attempt) OnLine() bool { return a.line != nil }
+
+// State returns what is known of the attempt besides its records.
+func (a *Attempt) State() conversation.Running {
+	return conversation.Running{Turn: a.turn.ID, End: a.end, Tools: a.tools}
+}
+
+// Answer returns what was answered so far.
+func (a *Attempt) Answer() conversation.Answer {
+	answer := conversation.Answer{ModelID: a.turn.ModelID, Content: string(a.text), Usage: a.used()}
+	if a.spoken {
+		answer.Modality = chat.ModalityAudio
+	}
+	return answer
+}
+
+// Handle takes an event of the attempt from the mailbox.
+func (a *Attempt) Handle(e Event) {
+	switch e := e.(type) {
+	case piece:
+		<-a.window
+		a.Take(e.Delta)
+	case ended:
+		a.finishOnce(e.err)
+	case composed:
+		a.composed(e)
+	case pause:
+		a.pause(e)
+	case overdrawn:
+		a.finishOnce(e.why)
+	case saveDue:
+		a.saving.timer = nil
+		a.save()
+	case saved:
+		a.saved(e)
+	}
+}
+
+// composed asks on the line, now that it is known what; the provider was asked
+// by the attempt's own goroutine.
+func (a *Attempt) composed(c composed) {
+	switch {
+	case c.err != nil:
+		a.finishOnce(c.err)
+		return
+	case a.line != nil && a.end == nil:
+		a.line.Ask(a.turn.MessageID, c.Messages)
+	}
+	a.room.Remember(c.Composed)
+}
+
+func (a *Attempt) pause(p pause) {
+	if a.end != nil {
+		p.answer <- nil
+		return
+	}
+	a.room.TakeIn(p.answer)
+}
+
+// Take takes a piece of the answer.
+func (a *Attempt) Take(d chat.Delta) {
+	if a.end != nil {
+		return
+	}
+	a.progress(d)
+	if d.Usage.Credible() {
+		a.usage = d.Usage
+	}
+	if d.Tool != nil && len(a.tools) < maxTools {
+		a.tools = append(a.tools, *d.Tool)
+		a.room.Advance()
+	}
+	if d.Model != "" {
+		if spent := a.substitute(); spent != nil {
+			a.Finish(spent)
+			return
+		}
+	}
+	if d.Audio != "" {
+		a.spoken = true
+		a.room.Tell(chat.Speech{MessageID: a.turn.MessageID, Audio: d.Audio})
+	}
+	if text := strings.ToValidUTF8(d.Text, "\uFFFD"); text != "" {
+		a.say(text)
+	}
+}
+
+// progress tells the members what d says besides its text. Who answers in place
+// of the model that was asked is recorded with the end of the turn.
+func (a *Attempt) progress(d chat.Delta) {
+	if d.Model != "" {
+		a.turn.ModelID = d.Model
+	}
+	if d.Retrying == nil && d.Health == nil {
+		return
+	}
+	if d.Retrying != nil {
+		a.o.Logger.Info("provider failed, asking again", "room", a.q.Room, "turn", a.turn.ID, "model", a.turn.ModelID, "err", d.Retrying)
+	}
+	a.room.Tell(chat.Progress{MessageID: a.turn.MessageID, Retrying: d.Retrying, Model: d.Model, Health: d.Health})
+}
+
+// say tells the members a piece of the text at once; it is recorded with the end
+// of the turn.
+func (a *Attempt) say(text string) {
+	if len(a.text)+len(text) > a.o.MaxAnswerBytes {
+		a.Finish(chat.Refuse(chat.CodeProviderError, "the answer is longer than this server allows"))
+		return
+	}
+	a.room.Tell(chat.Text{Turn: a.turn, Before: a.text, Piece: text, Spoken: a.spoken})
+	a.text = append(a.text, text...)
+	a.keep()
+	if spent := a.spent.say(text); spent != nil {
+		a.Finish(spent)
+	}
+}
