@@ -62,9 +62,6 @@ type Namespace interface {
 	Connect(s *Socket, auth json.RawMessage) (Handler, *Refusal)
 }
 
-// A Middleware looks at clients before the namespace that it wraps does.
-type Middleware func(next Namespace) Namespace
-
 // A NamespaceFunc is a function that is a [Namespace].
 type NamespaceFunc func(s *Socket, auth json.RawMessage) (Handler, *Refusal)
 

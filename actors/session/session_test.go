@@ -148,18 +148,16 @@ func TestServerDisconnects(t *testing.T) {
 	})
 }
 
-// A middleware sees clients before the namespace does, and may keep them out.
-func TestMiddleware(t *testing.T) {
+// A namespace that wraps another sees clients first, and may keep them out.
+func TestWrappedNamespace(t *testing.T) {
 	a := new(app)
-	var gate session.Middleware = func(next session.Namespace) session.Namespace {
-		return session.NamespaceFunc(func(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
-			if auth == nil {
-				return nil, &session.Refusal{Message: "who are you?"}
-			}
-			return next.Connect(s, auth)
-		})
-	}
-	o := session.Options{Namespaces: map[string]session.Namespace{"/": gate(a)}}
+	gate := session.NamespaceFunc(func(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
+		if auth == nil {
+			return nil, &session.Refusal{Message: "who are you?"}
+		}
+		return a.Connect(s, auth)
+	})
+	o := session.Options{Namespaces: map[string]session.Namespace{"/": gate}}
 	serve(t, o, func(t *testing.T, s *session.Sessions) {
 		c := dial(t, s)
 		c.Say(`0`, `0{}`)
