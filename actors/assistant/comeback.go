@@ -69,7 +69,7 @@ func (r *comeback) rejoin(places []*resume.Place) {
 		call := c.caller()
 		r.joins[call.Ref] = p
 		c.enter(p.Room, &membership{dialect: d})
-		c.Rooms.Tell(p.Room, &room.Join{Caller: call, Encoder: p.Encoder})
+		c.Rooms.Tell(p.Room, &room.Join{Caller: call, Encoder: p.Encoder, Returning: true})
 	}
 	r.goOn()
 }

@@ -148,8 +148,8 @@ func TestServerDisconnects(t *testing.T) {
 	})
 }
 
-// A namespace that wraps another one sees clients first, and may keep them out.
-func TestNamespaceAroundAnother(t *testing.T) {
+// A namespace that wraps another sees clients first, and may keep them out.
+func TestWrappedNamespace(t *testing.T) {
 	a := new(app)
 	gate := session.NamespaceFunc(func(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
 		if auth == nil {
