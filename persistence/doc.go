@@ -20,7 +20,7 @@
 //
 // Callers never wait for the disk. A single goroutine, the writer, takes all
 // requests that are queued into the next transaction: many rooms share one
-// fsync, and a lone caller waits for nobody. Before the writer takes them, it
+// fsync, and a lone caller waits for nobody. On one processor the writer first
 // yields to callers that are about to queue something. Requests are carried out
 // and answered in the order in which they were queued.
 //

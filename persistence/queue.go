@@ -59,28 +59,26 @@ func (q *queue) put(r *request) bool {
 // refuse gives r its error and drops what it would have written.
 func (r *request) refuse(err error) { r.write, r.size, r.err = nil, 0, err }
 
-// Bounds of one [queue.gather].
-const (
-	maxYields = 8
+// maxYields bounds how often the writer yields before one transaction.
+const maxYields = 8
 
-	// From so many requests on, the sync is a small part of a transaction. To
-	// wait for more would cost more than it saves: requests that are queued
-	// while the disk is busy share the next transaction.
-	enoughRequests = 128
-)
-
-// gather lets goroutines that are about to queue requests do so, as long as
-// each yield brings more of them.
+// gather yields to callers that are about to queue requests, as long as each
+// yield brings more of them and they fit into one transaction.
 //
-// Without it group commit nearly stops on a machine with one processor. The
-// first request wakes the writer, which runs next, commits that one request,
-// and keeps the processor while it waits for the disk. Nobody else can queue
-// anything meanwhile. A lone caller pays for one yield, which takes less than
-// a microsecond if nothing else can run.
+// Without it group commit nearly stops on one processor. The first request
+// wakes the writer, which runs next, commits that one request, and keeps the
+// processor while it waits for the disk. Nobody can queue anything meanwhile. A
+// lone caller pays for one yield, which takes some hundred nanoseconds.
+//
+// With more processors, the others run the callers while the writer waits. A
+// yield would then make transactions larger, but commits no faster.
 func (q *queue) gather(count, bytes int) {
+	if runtime.GOMAXPROCS(0) > 1 {
+		return
+	}
 	for range q.yields {
 		before := len(q.requests)
-		if before >= min(count, enoughRequests) || q.bytes >= bytes {
+		if before >= count || q.bytes >= bytes {
 			return
 		}
 		q.mu.Unlock()
