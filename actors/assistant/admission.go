@@ -29,6 +29,7 @@ type admission struct {
 func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	a := &admission{event: e, request: r, joined: j, late: c.isLate(r, j), after: j.Seq}
 	c.hold(j.Chat.Room)
+	c.listens(j.Chat.Room, r.Dialect)
 	switch {
 	case r.After == nil:
 		c.admit(a)
@@ -39,6 +40,14 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	default:
 		c.readAfter(a, *r.After)
 	}
+}
+
+// listens notes that the room has admitted the client.
+func (c *client) listens(id chat.RoomID, d wire.Dialect) {
+	if c.rooms[id] == nil {
+		c.enter(id, &membership{dialect: d})
+	}
+	c.rooms[id].listens = true
 }
 
 // readAfter reads the records that the client has missed.
@@ -93,11 +102,16 @@ func (c *client) readSnapshot(a *admission, reason wire.SnapshotReason) {
 	})
 }
 
-// turnDown refuses the join of a client that the room has admitted.
+// turnDown refuses the join of a client that the room has admitted. The client
+// leaves the room, unless it has asked to join it once more.
 func (c *client) turnDown(a *admission, err error) {
 	id := a.joined.Chat.Room
 	c.forget(id)
-	c.leave(id)
+	if m := c.rooms[id]; m != nil {
+		m.listens = true
+	} else {
+		c.leave(id)
+	}
 	c.refuse(a.event, a.request, chat.AsError(err))
 	c.proceed(id)
 }
@@ -110,10 +124,6 @@ func (c *client) admit(a *admission) {
 	id, r, j := a.joined.Chat.Room, a.request, a.joined
 	c.standing.Join(id, r.Dialect.String(), j.Epoch, a.after, func(p *resume.Place) {
 		m := c.rooms[id]
-		if m == nil { // it was left, and joined again before the answer to that
-			m = new(membership)
-			c.enter(id, m)
-		}
 		m.place, m.dialect = p, r.Dialect
 		joined := roomJoined(j)
 		joined.Snapshot = a.snapshot

@@ -106,6 +106,7 @@ type client struct {
 type membership struct {
 	dialect      wire.Dialect
 	place        *resume.Place // nil until the client is told that the room has admitted it
+	listens      bool          // the room has admitted the client, which need not know yet
 	acknowledged []uint64      // records that the client knows by acknowledgements, and that the room has not published yet
 }
 
@@ -279,11 +280,37 @@ func (c *client) enter(id chat.RoomID, m *membership) {
 	c.rooms[id] = m
 }
 
-// forget ends a membership, or what was to be one.
+// forget ends a membership, or what was to be one. If the client has asked to
+// join once more, another one begins: whoever disconnects leaves all that it has
+// asked for.
 func (c *client) forget(id chat.RoomID) {
 	if m, ok := c.rooms[id]; ok {
 		c.standing.Leave(m.place)
 		delete(c.rooms, id)
+	}
+	for _, w := range c.waiting {
+		if r, join := w.request.(wire.JoinRoom); join && w.room == id {
+			c.enter(id, &membership{dialect: r.Dialect})
+			return
+		}
+	}
+}
+
+// notAdmitted forgets a room that has refused a join, unless the client is a
+// member already.
+func (c *client) notAdmitted(id chat.RoomID) {
+	m := c.rooms[id]
+	if m == nil || m.place != nil {
+		return
+	}
+	listens := m.listens
+	c.forget(id)
+	switch m := c.rooms[id]; {
+	case !listens:
+	case m != nil:
+		m.listens = true
+	default:
+		c.leave(id)
 	}
 }
 
@@ -340,8 +367,8 @@ func (c *client) reply(d room.Reply) {
 		c.answer(w.event, w.request, d.Body)
 		return
 	}
-	if m := c.rooms[w.room]; m != nil && m.place == nil {
-		c.forget(w.room)
+	if _, join := w.request.(wire.JoinRoom); join {
+		c.notAdmitted(w.room)
 	}
 	c.refuse(w.event, w.request, d.Err)
 }
