@@ -98,6 +98,7 @@ type client struct {
 
 	queues      map[chat.RoomID][]func() // what waits behind something that takes time: see hold
 	queuedBytes int                      // of publications among that
+	gone        bool                     // the client has disconnected
 
 	last chat.RoomID // found or created last: what a join without a room means
 }
@@ -217,6 +218,9 @@ func (c *client) reachable() room.Address {
 // find looks for a chat. What the client says meanwhile waits.
 func (c *client) find(e *session.Event, r wire.FindChat) {
 	c.inOrder(behindFind, func() {
+		if c.gone {
+			return
+		}
 		c.hold(behindFind)
 		c.socket.Go(func(ctx context.Context) func() {
 			info, err := c.Rooms.Get(ctx, c.user, r.Chat)
@@ -250,8 +254,9 @@ func hidden(err *chat.Error) *chat.Error {
 
 func (c *client) join(e *session.Event, r wire.JoinRoom) {
 	c.inOrder(behindFind, func() {
-		switch id := cmp.Or(r.Room, c.last); id {
-		case "":
+		switch id := cmp.Or(r.Room, c.last); {
+		case c.gone:
+		case id == "":
 			c.refuse(e, r, chat.Refuse(chat.CodeInvalid, "room_id is missing, and no room was found or created before"))
 		default:
 			c.joinRoom(e, r, id)
@@ -373,8 +378,11 @@ func (c *client) reply(d room.Reply) {
 	c.refuse(w.event, w.request, d.Err)
 }
 
-// Disconnected implements session.Handler.
+// Disconnected implements session.Handler. Commands that wait behind a find are
+// carried out: the client has sent them.
 func (c *client) Disconnected(reason string) {
+	c.gone = true
+	c.proceed(behindFind)
 	c.leaveAll()
 	c.Rooms.Forget(c.address)
 	c.standing.End(reason == session.ReasonClientDisconnect || reason == session.ReasonServerDisconnect)

@@ -6,6 +6,10 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+
+	"parlor/actors/actortest"
+	"parlor/actors/room"
+	"parlor/actors/session"
 )
 
 // What a client says to join a room, to leave it, and to resume in it.
@@ -92,4 +96,25 @@ func TestTwoRefusedJoins(t *testing.T) {
 			t.Errorf("members are %v", members)
 		}
 	})
+}
+
+// What a client has said is done, also if it said so while a chat was looked for,
+// and was gone before that was found.
+func TestDisconnectBehindAFind(t *testing.T) {
+	find := fmt.Sprintf(`2%s["find_chat",{"chat_id":%q}]`, prefix, theChat)
+	for _, last := range []string{"1" + prefix, ""} {
+		run(t, room.Options{}, func(t *testing.T, s *actortest.Server, sessions *session.Sessions) {
+			s.User("alice").Create(theChat)
+			c := connect(t, sessions, "alice")
+			c.Say(find, toJoin, fmt.Sprintf(`2%s["send_message",%s]`, prefix, realtimeText("1", "1", "hi")), find, toJoin)
+			if last != "" {
+				c.Say(last)
+			}
+			c.Close("transport close")
+			synctest.Wait()
+			if got := len(s.Messages(theChat)); got == 0 {
+				t.Error("the message was not recorded")
+			}
+		})
+	}
 }
