@@ -225,8 +225,8 @@ func (r *Room) Salvage(m Message) {
 	}
 }
 
-// Stopping implements system.Actor. What has waited is refused: the mailbox
-// survives a restart, this instance does not.
+// Stopping implements system.Actor. What has waited is refused, but for a Leave,
+// which nobody repeats: the mailbox survives a restart, this instance does not.
 func (r *Room) Stopping() {
 	r.records.stop()
 	r.passivation.stop()
@@ -235,6 +235,10 @@ func (r *Room) Stopping() {
 	}
 	r.title.stop()
 	for _, m := range r.waiting {
+		if l, leaves := m.(*Leave); leaves {
+			l.do(r)
+			continue
+		}
 		r.Salvage(m)
 	}
 }
