@@ -31,6 +31,7 @@ type admission struct {
 func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	a := &admission{c: c, event: e, request: r, joined: j, late: c.isLate(r, j), after: j.Seq}
 	c.queues.hold(j.Chat.Room)
+	a.noteListening()
 	switch {
 	case r.After == nil:
 		a.admit()
@@ -41,6 +42,15 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	default:
 		a.readAfter(*r.After)
 	}
+}
+
+// noteListening notes that the room has admitted the client.
+func (a *admission) noteListening() {
+	c, id := a.c, a.joined.Chat.Room
+	if c.rooms[id] == nil {
+		c.enter(id, &membership{dialect: a.request.Dialect})
+	}
+	c.rooms[id].listens = true
 }
 
 // readAfter reads the records that the client has missed.
@@ -99,11 +109,16 @@ func (a *admission) readSnapshot(reason wire.SnapshotReason) {
 	})
 }
 
-// turnDown refuses the join of a client that the room has admitted.
+// turnDown refuses the join of a client that the room has admitted. The client
+// leaves the room, unless it has asked to join it once more.
 func (a *admission) turnDown(err error) {
 	c, id := a.c, a.joined.Chat.Room
 	c.forget(id)
-	c.leave(id)
+	if m := c.rooms[id]; m != nil {
+		m.listens = true
+	} else {
+		c.leave(id)
+	}
 	c.refuse(a.event, a.request, chat.AsError(err))
 	c.queues.proceed(id)
 }
@@ -117,10 +132,6 @@ func (a *admission) admit() {
 	c, id, r, j := a.c, a.joined.Chat.Room, a.request, a.joined
 	c.standing.Join(id, r.Dialect.String(), j.Epoch, a.after, func(p *resume.Place) {
 		m := c.rooms[id]
-		if m == nil { // the client joined again before the answer to its leave_room
-			m = new(membership)
-			c.enter(id, m)
-		}
 		m.place, m.dialect = p, r.Dialect
 		joined := roomJoined(j)
 		joined.Snapshot = a.snapshot

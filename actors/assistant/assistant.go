@@ -97,12 +97,14 @@ type client struct {
 	comeback *comeback // nil unless the client has just come back
 	queues   queues
 	lastRoom chat.RoomID // that was found or created last, for a join that names none
+	gone     bool        // the client has disconnected
 }
 
 // A membership is the client's part in a room that it has joined, or asked to join.
 type membership struct {
 	dialect      wire.Dialect
 	place        *resume.Place // nil until the client is told that the room has admitted it
+	listens      bool          // the room has admitted the client, which need not know yet
 	acknowledged []uint64      // the client's own records that it knows already, and the room has yet to publish
 }
 
@@ -213,6 +215,9 @@ func (c *client) reachable() room.Address {
 // find looks for a chat. Commands that the client sends meanwhile wait.
 func (c *client) find(e *session.Event, r wire.FindChat) {
 	c.queues.inOrder(behindFind, func() {
+		if c.gone {
+			return
+		}
 		c.queues.hold(behindFind)
 		c.socket.Go(func(ctx context.Context) func() {
 			info, err := c.Rooms.Get(ctx, c.user, r.Chat)
@@ -246,8 +251,9 @@ func hidden(err *chat.Error) *chat.Error {
 
 func (c *client) join(e *session.Event, r wire.JoinRoom) {
 	c.queues.inOrder(behindFind, func() {
-		switch id := cmp.Or(r.Room, c.lastRoom); id {
-		case "":
+		switch id := cmp.Or(r.Room, c.lastRoom); {
+		case c.gone:
+		case id == "":
 			c.refuse(e, r, chat.Refuse(chat.CodeInvalid, "room_id is missing, and no room was found or created before"))
 		default:
 			c.joinRoom(e, r, id)
@@ -276,11 +282,37 @@ func (c *client) enter(id chat.RoomID, m *membership) {
 	c.rooms[id] = m
 }
 
-// forget ends a membership, also of a room that has not admitted the client yet.
+// forget ends a membership, also of a room that has not admitted the client yet. If
+// the client has asked to join once more, another membership begins, so that a client
+// that disconnects leaves every room that it has asked for.
 func (c *client) forget(id chat.RoomID) {
 	if m, ok := c.rooms[id]; ok {
 		c.standing.Leave(m.place)
 		delete(c.rooms, id)
+	}
+	for _, w := range c.waiting {
+		if r, join := w.request.(wire.JoinRoom); join && w.room == id {
+			c.enter(id, &membership{dialect: r.Dialect})
+			return
+		}
+	}
+}
+
+// notAdmitted forgets a room that has refused a join, unless the client is a
+// member already.
+func (c *client) notAdmitted(id chat.RoomID) {
+	m := c.rooms[id]
+	if m == nil || m.place != nil {
+		return
+	}
+	listens := m.listens
+	c.forget(id)
+	switch m := c.rooms[id]; {
+	case !listens:
+	case m != nil:
+		m.listens = true
+	default:
+		c.leave(id)
 	}
 }
 
@@ -337,14 +369,17 @@ func (c *client) reply(d room.Reply) {
 		c.answer(w.event, w.request, d.Body)
 		return
 	}
-	if m := c.rooms[w.room]; m != nil && m.place == nil {
-		c.forget(w.room)
+	if _, join := w.request.(wire.JoinRoom); join {
+		c.notAdmitted(w.room)
 	}
 	c.refuse(w.event, w.request, d.Err)
 }
 
-// Disconnected implements session.Handler.
+// Disconnected implements session.Handler. Commands that wait behind a find are
+// carried out: the client has sent them.
 func (c *client) Disconnected(reason string) {
+	c.gone = true
+	c.queues.proceed(behindFind)
 	c.leaveAll()
 	c.Rooms.Forget(c.address)
 	c.standing.End(reason == session.ReasonClientDisconnect || reason == session.ReasonServerDisconnect)

@@ -229,7 +229,8 @@ func (r *Room) Salvage(m Message) {
 }
 
 // Stopping implements system.Actor. Commands that have waited are refused: the
-// mailbox survives a restart, but what an instance has taken out of it does not.
+// mailbox survives a restart, but what an instance has taken out of it does not. Only
+// a Leave is carried out, since nobody repeats it.
 func (r *Room) Stopping() {
 	r.records.stop()
 	r.passivation.stop()
@@ -238,6 +239,10 @@ func (r *Room) Stopping() {
 	}
 	r.title.stop()
 	for _, m := range r.waiting {
+		if l, leaves := m.(*Leave); leaves {
+			l.do(r)
+			continue
+		}
 		r.Salvage(m)
 	}
 }

@@ -89,6 +89,30 @@ func TestPanicWithCommitsInFlight(t *testing.T) {
 	})
 }
 
+// Who leaves while the room is being restarted has left, also if what waited ahead
+// of that makes the room panic again: nobody repeats a Leave.
+func TestPanicAheadOfALeave(t *testing.T) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create(theChat)
+		bob.Join(theChat)
+		release := s.Log.Hold()
+		s.Log.Fault(panicOn("boom"))
+		for _, text := range []string{"in flight", "boom 1", "boom 2"} {
+			alice.Tell(theChat, &room.Send{Content: text, Quiet: true})
+		}
+		ref := bob.Tell(theChat, &room.Leave{})
+		release()
+		synctest.Wait()
+		if reply, ok := bob.Reply(ref); !ok || reply.Err != nil {
+			t.Errorf("left: got answer %v, %+v", ok, reply)
+		}
+		if members := alice.Join(theChat).Users; len(members) != 1 {
+			t.Errorf("members are %v", members)
+		}
+	})
+}
+
 // Commands that wait for the room to be read are all answered, also if one of
 // them makes it panic.
 func TestPanicWithParkedCommands(t *testing.T) {
