@@ -22,7 +22,29 @@ build: need-go ## build bin/parlor, bin/parlor-echo and bin/parlor-bench
 	go build -trimpath -o bin/ ./cmd/parlor ./cmd/parlor-echo ./cmd/parlor-bench
 
 .PHONY: test
-test: lint race e2e ## lint, unit tests with the race detector, end-to-end tests
+test: lint race e2e ## lint, unit tests with the race detector, end-to-end tests, always from the same SEED
+
+.PHONY: test-long
+test-long: need-go need-cc need-node $(E2E)/node_modules race-build ## what is slow and random, from a new SEED that is printed: chaos, kill -9, attacks, crowds
+	@echo "SEED=$(SEED)"
+	$(GO_TEST) -timeout 30m $(LONG_PACKAGES)
+	$(E2E_TEST) --test-timeout=900000 $(LONG_E2E)
+
+# Random tests begin at SEED: at the same one in make test, at a new one in make test-long.
+NEW_SEED := $(shell date +%s)
+race e2e: SEED ?= 1
+test-long: SEED ?= $(NEW_SEED)
+test-long: export LONG := 1
+test-long: export RAPID_CHECKS := 500
+
+# The Go packages and the end-to-end tests that make test runs in part only: those that ask testing.Short,
+# as rapid does, and those that ask lib/random.mjs.
+LONG_PACKAGES = $(sort $(dir $(shell grep -rlE 'testing.Short|pgregory.net/rapid' --include='*_test.go' ./actors ./cmd ./persistence ./protocol ./transport)))
+LONG_E2E = $(notdir $(shell grep -l lib/random.mjs $(E2E)/*.test.mjs))
+
+# Without the setting of GORACE each program would wait for a second at its end.
+GO_TEST = GORACE=atexit_sleep_ms=0 SEED=$(SEED) RAPID_SEED=$(SEED) RAPID_NOFAILFILE=true go test -race -count=1
+E2E_TEST = cd $(E2E) && SEED=$(SEED) PARLOR=$(CURDIR)/bin/parlor-race PARLOR_ECHO=$(CURDIR)/bin/parlor-echo-race node --test --test-concurrency=2
 
 .PHONY: lint
 lint: need-go ## gofmt, go vet, staticcheck
@@ -33,14 +55,17 @@ lint: need-go ## gofmt, go vet, staticcheck
 	$(STATICCHECK) ./...
 
 .PHONY: race
-race: need-go need-cc need-node $(E2E)/node_modules ## go test -race ./..., providers also against aimock
-	go test -race -count=1 -timeout 10m ./...
+race: need-go need-cc need-node $(E2E)/node_modules ## go test -race -short ./..., providers also against aimock
+	$(GO_TEST) -short -timeout 10m ./...
 
 .PHONY: e2e
-e2e: need-node $(E2E)/node_modules chromium ## the official client, aimock, kill -9 and a browser against a race build
+e2e: need-node $(E2E)/node_modules chromium race-build ## the official client, aimock, kill -9 and a browser against a race build
+	$(E2E_TEST) --test-timeout=300000
+
+.PHONY: race-build
+race-build: need-go need-cc
 	go build -race -o bin/parlor-race ./cmd/parlor
 	go build -race -o bin/parlor-echo-race ./cmd/parlor-echo
-	cd $(E2E) && PARLOR=$(CURDIR)/bin/parlor-race PARLOR_ECHO=$(CURDIR)/bin/parlor-echo-race node --test --test-concurrency=1 --test-timeout=300000
 
 $(E2E)/node_modules: $(E2E)/package-lock.json
 	cd $(E2E) && npm ci --no-audit --no-fund

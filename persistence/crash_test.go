@@ -72,14 +72,15 @@ func crashEntry(room string, seq uint64) []byte {
 }
 
 func TestKill(t *testing.T) {
-	rounds := 12
+	rounds := 100
 	if testing.Short() {
 		rounds = 3
 	}
+	rnd := rand.New(rand.NewPCG(seed(t), 0))
 	path := newPath(t)
 	acked := make(map[string]uint64)
 	for round := range rounds {
-		killAfter(t, path, rand.IntN(400), acked)
+		killAfter(t, path, rnd.IntN(400), acked)
 		if err := checkFile(path); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}

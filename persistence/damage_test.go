@@ -91,11 +91,11 @@ func damagedChild(path string, o Options) error {
 	if err != nil {
 		return err
 	}
-	var first uint64
-	if _, err := fmt.Sscan(os.Getenv(seedEnv), &first); err != nil {
+	var first, damages uint64
+	if _, err := fmt.Sscan(os.Getenv(damagesEnv), &first, &damages); err != nil {
 		return err
 	}
-	told := 0
+	told := uint64(0)
 	for seed := first; seed < first+damages; seed++ {
 		data, what := damage(bytes.Clone(sound), rand.New(rand.NewPCG(seed, 0)))
 		fmt.Printf("seed %d, %s\n", seed, what)
@@ -117,10 +117,8 @@ func damagedChild(path string, o Options) error {
 	return nil
 }
 
-const (
-	damages = 60
-	seedEnv = "PARLOR_PERSISTENCE_SEED"
-)
+// damagesEnv tells the child its first seed and how many follow.
+const damagesEnv = "PARLOR_PERSISTENCE_DAMAGES"
 
 // useDamaged opens, reads, writes, backs up and checks a file that may be damaged.
 // It fails if it reads anything that was never written, or if Check finds no
@@ -195,11 +193,15 @@ func TestDamagedFiles(t *testing.T) {
 }
 
 func testDamagedFiles(t *testing.T, name string, o Options) {
+	damages := 600
+	if testing.Short() {
+		damages = 30
+	}
 	path := newPath(t)
 	writeFile(t, path, writeSound(t, o))
 	cmd := child(t, name, path)
-	cmd.Env = append(cmd.Env, fmt.Sprint(seedEnv, "=", rand.Uint32()))
-	hung := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d %d", damagesEnv, seed(t), damages))
+	hung := time.AfterFunc(5*time.Minute, func() { cmd.Process.Kill() })
 	defer hung.Stop()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -238,7 +240,11 @@ func TestFlippedBitIsCorruption(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := bytes.LastIndex(sound, []byte("somebody's words")) // the older copy is on a free page
-	for bit := range 8 * len("somebody's words") {
+	step := 1
+	if testing.Short() {
+		step = 13
+	}
+	for bit := 0; bit < 8*len("somebody's words"); bit += step {
 		data := bytes.Clone(sound)
 		for _, i := range allIndexes(data, []byte("somebody's words")) {
 			data[i+bit/8] ^= 1 << (bit % 8)

@@ -2,11 +2,14 @@ package persistence
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +49,18 @@ func child(t *testing.T, name, path string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), exe, path)
 	cmd.Env = append(os.Environ(), childEnv+"="+name)
 	return cmd
+}
+
+// seed returns SEED of the environment, or a new seed, and logs it, so that a
+// random test that failed can be run again.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(cmp.Or(os.Getenv("SEED"), fmt.Sprint(rand.Uint32())), 10, 64)
+	if err != nil {
+		t.Fatal("SEED:", err)
+	}
+	t.Logf("SEED=%d", n)
+	return n
 }
 
 // runChild runs a child that makes its own checks.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -211,9 +212,7 @@ func (c *Conn) enqueue(f engineio.Frame) {
 // CloseTimeout. Only the first call has an effect, and none has one if the
 // connection has ended by itself.
 func (c *Conn) Close(reason string) {
-	if reason == "" {
-		reason = ReasonForcedClose
-	}
+	reason = cmp.Or(reason, ReasonForcedClose)
 	c.shut(ending{reason: reason, code: websocket.CloseNormalClosure, flushes: true})
 }
 

@@ -182,9 +182,7 @@ func (o Options) withDefaults() Options {
 	if o.Transports == nil {
 		o.Transports = []string{TransportPolling, TransportWebSocket}
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	o.PingInterval = cmp.Or(o.PingInterval, DefaultPingInterval)
 	o.PingTimeout = cmp.Or(o.PingTimeout, DefaultPingTimeout)
 	o.MaxConns = cmp.Or(o.MaxConns, DefaultMaxConns)

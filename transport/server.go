@@ -51,7 +51,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	upgrade := websocket.IsWebSocketUpgrade(r)
 	switch {
 	case refusal != nil:
-		s.opts.Logger.Debug("request refused", "remote", r.RemoteAddr, "error", refusal)
+		s.opts.Logger.Debug("request refused", "remote", r.RemoteAddr, "err", refusal)
 		s.opts.Refused(r, refusal)
 		refuse(w, r, refusal)
 	case known != nil && upgrade:
@@ -68,7 +68,7 @@ func (s *Server) serveNew(w http.ResponseWriter, r *http.Request, upgrade bool) 
 	err := s.admit()
 	switch {
 	case err != nil:
-		s.opts.Logger.Debug("request refused", "remote", r.RemoteAddr, "error", err)
+		s.opts.Logger.Debug("request refused", "remote", r.RemoteAddr, "err", err)
 		unavailable(w, err)
 	case upgrade:
 		s.openWebSocket(w, r)

@@ -109,6 +109,9 @@ func (c *crowd) stream(deltas int) (took []time.Duration) {
 // memory than they may, and leave nothing behind. How long the others wait is
 // reported, next to what they waited alone.
 func TestThousandSlowReaders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many clients: make test-long")
+	}
 	const (
 		deltas = 400 // several budgets, though their text is half of one
 		fill   = 100 // that the kernel may take for each before it stalls

@@ -73,7 +73,7 @@ func (p *polling) unclaim() {
 func (p *polling) move(sock *socket) {
 	if err := p.upgrade(sock); err != nil {
 		p.unclaim()
-		p.conn.server.opts.Logger.Debug("upgrade abandoned", "remote", p.conn.remote, "error", err)
+		p.conn.server.opts.Logger.Debug("upgrade abandoned", "remote", p.conn.remote, "err", err)
 		goodbye := websocket.FormatCloseMessage(websocket.CloseProtocolError, "")
 		_ = sock.ws.WriteControl(websocket.CloseMessage, goodbye, time.Time{})
 		_ = sock.wire.Close()

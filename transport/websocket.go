@@ -73,7 +73,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn, header
 	sock := &socket{conn: c, wire: wire{timeout: s.opts.WriteTimeout}}
 	ws, err := s.upgrader.Upgrade(hijacker{w, sock}, r, header)
 	if err != nil {
-		s.opts.Logger.Debug("upgrade failed", "remote", r.RemoteAddr, "error", err)
+		s.opts.Logger.Debug("upgrade failed", "remote", r.RemoteAddr, "err", err)
 		return nil, err
 	}
 	ws.SetReadLimit(int64(s.opts.MaxPayload))

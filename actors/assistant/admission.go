@@ -12,20 +12,21 @@ import (
 	"parlor/protocol/chat"
 )
 
-// An admission is a room's answer to a join, until the client is told.
+// An admission is a room's answer to a join that the client has not been told yet.
 type admission struct {
 	event   *session.Event
 	request wire.JoinRoom
 	joined  room.Joined
 	late    bool // see isLate
 
-	after    uint64 // the record behind which the client resumes
+	after    uint64 // the record after which the client is told everything
 	missed   []replayed
-	snapshot *wire.Snapshot // instead
+	snapshot *wire.Snapshot // instead of missed, or nil
 }
 
-// answerJoin tells the client that it is a member, and then what it has missed
-// if it asked to resume. That is read first. What the room says meanwhile waits.
+// answerJoin tells the client that it is a member. If the client asked to resume, the
+// records that it has missed follow; they are read before it is told anything. What
+// the room says meanwhile waits.
 func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	a := &admission{event: e, request: r, joined: j, late: c.isLate(r, j), after: j.Seq}
 	c.hold(j.Chat.Room)
@@ -69,8 +70,9 @@ func (c *client) readAfter(a *admission, after uint64) {
 	})
 }
 
-// fits reports whether the client can be sent the records with their offsets, and
-// the text so far. The offsets are not known yet, but about as long as the last one.
+// fits reports whether the records with their offsets, and the text so far, are no
+// more than the client may be sent. The offsets are made later, and will be about as
+// long as the client's last one.
 func (c *client) fits(missed []replayed, t *room.Running) bool {
 	size, offset := 0, max(len(c.standing.Offset()), shortOffset)
 	for _, m := range missed {
@@ -84,10 +86,11 @@ func (c *client) fits(missed []replayed, t *room.Running) bool {
 	return size <= c.maxReplayBytes() || len(missed) <= 1
 }
 
-// shortOffset is how long the offset of a client in one room is.
+// shortOffset is the length of an offset of a client that is in one room.
 const shortOffset = 24
 
-// readSnapshot reads what the client takes instead of what it has missed.
+// readSnapshot reads the newest messages, for a client that cannot be told what it
+// has missed.
 func (c *client) readSnapshot(a *admission, reason wire.SnapshotReason) {
 	c.socket.Go(func(ctx context.Context) func() {
 		messages, more, err := c.Rooms.History(ctx, c.user, a.joined.Chat.Room, a.joined.Seq+1, wire.DefaultHistory)
@@ -116,10 +119,11 @@ func (c *client) turnDown(a *admission, err error) {
 	c.proceed(id)
 }
 
-// admit tells the client that it is a member, once the disk knows that.
+// admit tells the client that it is a member, once that is on disk.
 //
-// It heals the SPA's reconnect: a join without a room is answered under the
-// name that the page waits for, and under the right one (WIRE-ASSISTANT §9.2).
+// When the SPA reconnects it joins without naming a room, and waits for an answer
+// under the name "undefined". It gets that, and one under the room's name
+// (WIRE-ASSISTANT §9.2).
 func (c *client) admit(a *admission) {
 	id, r, j := a.joined.Chat.Room, a.request, a.joined
 	c.standing.Join(id, r.Dialect.String(), j.Epoch, a.after, func(p *resume.Place) {
@@ -136,7 +140,7 @@ func (c *client) admit(a *admission) {
 		case a.late:
 			c.socket.Send(wire.NewEncoder(wire.SPA).Frames(id, chat.TextSoFar{Turn: j.Turn.Turn, Text: j.Turn.Content})...)
 		case r.After != nil && a.snapshot == nil:
-			to := backlog{limit: math.MaxInt} // it fits, and the client was told that all follows
+			to := backlog{limit: math.MaxInt} // room_joined has promised all of it
 			c.catchUp(&to, p, r.Dialect, a.missed, j)
 			c.socket.Send(to.frames...)
 		}

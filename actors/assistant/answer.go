@@ -45,9 +45,9 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 	}
 }
 
-// isLate reports whether a client that joins lacks the beginning of a live
-// answer. A client of the documented dialect reads it in the answer to its join,
-// and one that resumes is told it in its place.
+// isLate reports whether a client that joins lacks the beginning of a live answer,
+// and has to be sent it. A client of the documented dialect finds it in room_joined,
+// and a client that resumes gets it behind the records that it has missed.
 func (c *client) isLate(r wire.JoinRoom, j room.Joined) bool {
 	if m := c.rooms[j.Chat.Room]; m != nil && m.place != nil || r.After != nil || r.Dialect == wire.Documented {
 		return false
@@ -90,7 +90,7 @@ func (c *client) answerMessage(e *session.Event, r wire.SendMessage, body any) {
 	c.answerSend(e, r.Room, r.Envelope, body.(room.Sent))
 }
 
-// answerSpeech acknowledges what is not recorded.
+// answerSpeech acknowledges speech, which is not recorded.
 func (c *client) answerSpeech(e *session.Event, r wire.SendMessage, t room.Taken) {
 	if r.Envelope != "" {
 		c.emit("message_sent", r.Envelope, wire.Success{Success: true})
@@ -98,8 +98,8 @@ func (c *client) answerSpeech(e *session.Event, r wire.SendMessage, t room.Taken
 	c.ok(e, wire.SpeechTaken(t))
 }
 
-// answerSend is all that the sender is told of its message, so the offset moves
-// with it.
+// answerSend acknowledges a message. Its sender is told nothing else of the record,
+// so the offset moves past it here.
 func (c *client) answerSend(e *session.Event, id chat.RoomID, envelope string, s room.Sent) {
 	sent := wire.MessageSent{MessageID: s.MessageID, ClientID: s.ClientID, Seq: s.Seq}
 	m := c.rooms[id]
@@ -116,7 +116,7 @@ func (c *client) answerSend(e *session.Event, id chat.RoomID, envelope string, s
 	c.ok(e, sent)
 }
 
-// undefined is the id in a name for which the client has sent none.
+// undefined stands in the name of an answer for an id that the client has not sent.
 const undefined = "undefined"
 
 func orUndefined[S ~string](id S) string {
@@ -126,8 +126,8 @@ func orUndefined[S ~string](id S) string {
 	return string(id)
 }
 
-// refuse tells the client why not, under the names of the answers that it may
-// wait for.
+// refuse tells the client why its event is refused, under each name of an answer that
+// the client may wait for.
 func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error) {
 	refusal := wire.Refusal{Error: err.Message, Code: err.Code, Event: e.Name}
 	if len(refusal.Event) > maxEventName {
@@ -176,7 +176,7 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 	e.Done()
 }
 
-// maxEventName bounds what of a refused event's name is sent back.
+// maxEventName is how many bytes of a refused event's name are sent back.
 const maxEventName = 64
 
 // failure is the acknowledgement of an event that was refused.
@@ -203,8 +203,8 @@ func withOK(object json.RawMessage) json.RawMessage {
 
 func (c *client) emit(word, id string, payload any) { c.socket.Send(wire.Event(word, id, payload)) }
 
-// emitWithOffset emits an answer that changes what the client has joined, or what
-// it knows of a room.
+// emitWithOffset emits an answer by which the client has joined or left a room, or
+// knows another record.
 func (c *client) emitWithOffset(word, id string, payload any) {
 	c.socket.Send(withOffset(wire.Event(word, id, payload), c.standing.Offset()))
 }

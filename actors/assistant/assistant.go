@@ -6,16 +6,16 @@
 //	room.Publication → frames, as the room encoded them, each with the offset → client
 //	CONNECT with an offset → rooms joined again → what was missed → confirmation
 //
-// Every client event is answered: by an event whose name carries the id that
-// the client sent ("undefined" if there was none, as the SPA's own names read
-// then), and by the acknowledgement if one was asked for.
+// Every client event is answered by an event, and by an acknowledgement if the client
+// asked for one. The name of the answer carries the id that the client sent. Without
+// an id it reads "undefined", as the SPA's own names do then.
 //
 // # Order
 //
 // Commands reach a room in the order in which the client sent them. What a room
-// says reaches the client in the order in which the room said it: while an
-// answer of the room waits for the disk or for records to be read, what the room
-// says later waits behind it ([client.hold]).
+// says reaches the client in the order in which the room said it. While an answer of
+// a room waits for the disk, or for records to be read, the room's later answers and
+// publications wait behind it: see [client.hold].
 package assistant
 
 import (
@@ -67,8 +67,8 @@ type Namespace struct {
 func (n *Namespace) maxRooms() int       { return cmp.Or(n.MaxRooms, 100) }
 func (n *Namespace) maxReplayBytes() int { return cmp.Or(n.MaxReplayBytes, 512<<10) }
 
-// Connect implements session.Namespace. What the client claims to be in auth
-// counts for nothing: see the Authenticator.
+// Connect implements session.Namespace. The Authenticator alone decides who the
+// client is.
 func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
 	user, err := n.Auth.Socket(s.Header(), auth)
 	if err != nil {
@@ -88,27 +88,27 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 type client struct {
 	*Namespace
 	socket    *session.Socket
-	address   room.Address // zero until something is told to a room
+	address   room.Address // zero until the client needs one
 	user      chat.User
 	standing  resume.Standing
 	rooms     map[chat.RoomID]*membership
-	waiting   map[uint64]waiting // for a room's reply, by its Ref
+	waiting   map[uint64]waiting // events that wait for a room's reply, by its Ref
 	ref       uint64
 	returning *returning // nil unless the client has just come back
 
-	queues      map[chat.RoomID][]func() // what waits behind something that takes time: see hold
-	queuedBytes int                      // of publications among that
+	queues      map[chat.RoomID][]func() // see hold
+	queuedBytes int                      // of the publications in all queues
 	gone        bool                     // the client has disconnected
 
-	last chat.RoomID // found or created last: what a join without a room means
+	last chat.RoomID // the room that was found or created last, for a join that names none
 }
 
-// membership is in a room that the client has joined, or asked to join.
+// A membership is the client's part in a room that it has joined, or asked to join.
 type membership struct {
 	dialect      wire.Dialect
 	place        *resume.Place // nil until the client is told that the room has admitted it
 	listens      bool          // the room has admitted the client, which need not know yet
-	acknowledged []uint64      // records that the client knows by acknowledgements, and that the room has not published yet
+	acknowledged []uint64      // the client's own records that it knows already, and the room has yet to publish
 }
 
 // waiting is an event that a room has not answered.
@@ -118,7 +118,7 @@ type waiting struct {
 	room    chat.RoomID
 }
 
-// recipient is where rooms reach a client.
+// recipient passes on to a client what rooms send to its address.
 type recipient struct{ socket *session.Socket }
 
 // Deliver implements room.Recipient.
@@ -185,14 +185,14 @@ func send(call room.Caller, r wire.SendMessage) room.Message {
 	}
 }
 
-// tell sends a command to a room and remembers what it is the answer to.
+// tell sends a command to a room, and remembers the event that its reply answers.
 func (c *client) tell(e *session.Event, r wire.Request, id chat.RoomID, command func(room.Caller) room.Message) {
 	call := c.caller()
 	c.await(call.Ref, waiting{e, r, id})
 	c.inOrder(behindFind, func() { c.Rooms.Tell(id, command(call)) })
 }
 
-// await remembers what a room's reply will be the answer to.
+// await remembers the event that a room's reply will answer.
 func (c *client) await(ref uint64, w waiting) {
 	if c.waiting == nil {
 		c.waiting = make(map[uint64]waiting)
@@ -206,8 +206,8 @@ func (c *client) caller() room.Caller {
 	return room.Caller{User: c.user, Address: c.reachable(), Ref: c.ref}
 }
 
-// reachable returns the client's address, which it gets when it needs one: many
-// clients do nothing for long.
+// reachable returns the client's address. A client gets one when it first needs it,
+// since many clients do nothing for long.
 func (c *client) reachable() room.Address {
 	if c.address.IsZero() {
 		c.address = c.Rooms.Open(recipient{c.socket})
@@ -215,7 +215,7 @@ func (c *client) reachable() room.Address {
 	return c.address
 }
 
-// find looks for a chat. What the client says meanwhile waits.
+// find looks for a chat. Commands that the client sends meanwhile wait.
 func (c *client) find(e *session.Event, r wire.FindChat) {
 	c.inOrder(behindFind, func() {
 		if c.gone {
@@ -243,8 +243,8 @@ func (c *client) answerFind(e *session.Event, r wire.FindChat, info chat.Info, e
 	c.ok(e, found)
 }
 
-// hidden makes somebody else's chat one that is not there: to look for chats is
-// no way to learn which there are.
+// hidden says of somebody else's chat that it does not exist. Otherwise a client
+// could learn by find_chat which chats there are.
 func hidden(err *chat.Error) *chat.Error {
 	if err.Code == chat.CodeForbidden {
 		return chat.Refuse(chat.CodeNotFound, "there is no such chat")
@@ -285,9 +285,9 @@ func (c *client) enter(id chat.RoomID, m *membership) {
 	c.rooms[id] = m
 }
 
-// forget ends a membership, or what was to be one. If the client has asked to
-// join once more, another one begins: whoever disconnects leaves all that it has
-// asked for.
+// forget ends a membership, also of a room that has not admitted the client yet.
+// If the client has asked to join once more, another one begins: whoever
+// disconnects leaves all that it has asked for.
 func (c *client) forget(id chat.RoomID) {
 	if m, ok := c.rooms[id]; ok {
 		c.standing.Leave(m.place)
@@ -388,15 +388,15 @@ func (c *client) Disconnected(reason string) {
 	c.standing.End(reason == session.ReasonClientDisconnect || reason == session.ReasonServerDisconnect)
 }
 
-// leaveAll leaves what the client has joined or asked to join: the answer would
-// come too late to be known.
+// leaveAll leaves all rooms that the client has joined or asked to join. A room that
+// has not answered a join yet may be about to admit the client.
 func (c *client) leaveAll() {
 	for id := range c.rooms {
 		c.leave(id)
 	}
 }
 
-// leave leaves a room and waits for no answer.
+// leave leaves a room. Nobody waits for the answer.
 func (c *client) leave(id chat.RoomID) {
 	c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: c.address}})
 }

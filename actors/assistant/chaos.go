@@ -8,11 +8,11 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// bug is the one that the chaos harness has switched on; see actors/room.
+// bug names the planted bug that the chaos harness has switched on: see actors/room.
 var bug = os.Getenv("CHAOS_BUG")
 
-// atSeam spoils what a client that comes back has missed: the last event before
-// what is live is lost, or all come twice.
+// atSeam spoils the events that a client has missed: it loses the last event before
+// those that are live, or repeats all of them.
 func atSeam(missed []engineio.Frame) []engineio.Frame {
 	switch {
 	case bug == "drop-seam-event" && len(missed) > 0:

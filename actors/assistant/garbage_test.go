@@ -54,9 +54,9 @@ func messages() []string {
 	}
 }
 
-// Whatever a client sends is answered, by an event and by the acknowledgement
-// if it asked for one, with a code that it can rely on; it costs it nothing
-// else, and nobody else anything.
+// Every event of a client is answered, by an event and by an acknowledgement if the
+// client asked for one, with a code that the client can rely on. A senseless event
+// costs the client nothing else, and nobody else anything.
 func TestGarbageIsAnswered(t *testing.T) {
 	run(t, room.Options{}, func(t *testing.T, s *actortest.Server, sessions *session.Sessions) {
 		alice := connect(t, sessions, "alice")

@@ -14,8 +14,8 @@ import (
 // replayed is a record that clients have missed.
 type replayed = resume.Missed[engineio.Frame]
 
-// source is where the records of a room come from that clients of a dialect
-// have missed. They are read at the expense of the client that reads them first.
+// source says how to read the records of a room, and how to encode them in a dialect.
+// Reads count as reads of this client's user.
 func (c *client) source(id chat.RoomID, d wire.Dialect, epoch string) resume.Source[engineio.Frame] {
 	return resume.Source[engineio.Frame]{
 		Room: id, Epoch: epoch, Encoder: d.String(),
@@ -27,8 +27,8 @@ func (c *client) source(id chat.RoomID, d wire.Dialect, epoch string) resume.Sou
 	}
 }
 
-// missed reads what the client has missed in a room, up to where it was admitted
-// again. It runs on a goroutine of its own.
+// missed reads the records that the client has missed in a room, up to the one at
+// which the room admitted it again. It runs on a goroutine of its own.
 func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j room.Joined, limit int) (missed []replayed, err error) {
 	s, after := c.source(p.Room, d, j.Epoch), p.Seq()
 	if p.Partly() {
@@ -46,8 +46,9 @@ func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j 
 	return append(missed, whole...), err
 }
 
-// restOf returns what the client has not got of the record that it has a part
-// of. That was encoded for a member, or for a client that was away already then.
+// restOf returns the frames that the client lacks of a record of which it has some.
+// It may have got these as a member, or when it came back before, which the wire may
+// encode in two ways.
 func restOf(ctx context.Context, s resume.Source[engineio.Frame], p *resume.Place) (rest replayed, err error) {
 	for record, err := range s.Records(ctx, p.Seq()) {
 		if err != nil {
@@ -66,14 +67,14 @@ func restOf(ctx context.Context, s resume.Source[engineio.Frame], p *resume.Plac
 	return rest, nil
 }
 
-// A backlog is the frames for a client that has missed them, up to a limit. The
-// first piece always fits: else nobody could come back behind a long answer.
+// A backlog collects frames that a client has missed, up to a limit. The first piece
+// always fits. Otherwise no client could come back after a very long answer.
 type backlog struct {
 	frames []engineio.Frame
-	limit  int // of further bytes
+	limit  int // bytes that may still be added
 }
 
-// add reports false if there is no room for the frames, which are one piece.
+// add adds frames that belong together, and reports false if they are too much.
 func (b *backlog) add(frames ...engineio.Frame) bool {
 	first := len(b.frames) == 0
 	for _, f := range frames {
@@ -83,15 +84,16 @@ func (b *backlog) add(frames ...engineio.Frame) bool {
 	return first || b.limit >= 0
 }
 
-// catchUp adds what the client has missed in a room: the records, and the text so
-// far of a running turn. It reports false if that is too much.
+// catchUp adds the records that the client has missed in a room, and the text so far
+// of a running turn. It reports false if they are too much.
 func (c *client) catchUp(to *backlog, p *resume.Place, d wire.Dialect, missed []replayed, j room.Joined) bool {
+	before := len(to.frames)
 	for _, m := range missed {
 		if !to.add(c.record(p, m.Seq, m.Frames)...) {
 			return false
 		}
 	}
-	to.frames = atSeam(to.frames)
+	to.frames = append(to.frames[:before], atSeam(to.frames[before:])...)
 	p.MoveTo(j.Seq)
 	if j.Turn == nil || j.Turn.Content == "" {
 		return true

@@ -12,8 +12,9 @@ import (
 	"parlor/protocol/socketio"
 )
 
-// publish passes on what a room tells. What the room told before it knew that
-// the client has left is not for a client that may have joined again.
+// publish passes on what a room tells. The room may have told something before it
+// knew that the client has left; if the client has asked to join again since, that is
+// not for it.
 func (c *client) publish(p *room.Publication) {
 	m, ok := c.rooms[p.Room]
 	if !ok || m.place == nil {
@@ -23,7 +24,7 @@ func (c *client) publish(p *room.Publication) {
 	switch {
 	case m.knows(p.Seq):
 		return
-	case p.Author == c.address && isSpeech(p.Notice): // the bubble that waits for it is filled
+	case p.Author == c.address && isSpeech(p.Notice): // the SPA fills the bubble that waits for it
 		frames = wire.NewEncoder(m.dialect).Frames(p.Room, chat.Transcribed{Record: p.Notice.(chat.Record)})
 	case isRemoval(p.Notice):
 		c.forget(p.Room)
@@ -33,8 +34,8 @@ func (c *client) publish(p *room.Publication) {
 	c.send(c.record(m.place, p.Seq, frames)...)
 }
 
-// knows reports whether the client has said the record itself and knows it by
-// the acknowledgement of that.
+// knows reports whether the record is a message of the client itself, which it knows
+// by the acknowledgement.
 func (m *membership) knows(seq uint64) bool {
 	known := slices.Contains(m.acknowledged, seq)
 	if seq > 0 && len(m.acknowledged) > 0 {
@@ -55,18 +56,19 @@ func isSpeech(n chat.Notice) bool {
 	return said && m.Modality == chat.ModalityAudio
 }
 
-// send sends what a room tells, in its place among what the client has missed.
+// send sends what a room tells. While the client comes back, that is collected behind
+// the frames that it has missed.
 func (c *client) send(frames ...engineio.Frame) {
 	switch {
 	case c.returning == nil:
 		c.socket.Send(frames...)
-	case !c.returning.add(wire.Shed(frames)...): // what was to be heard meanwhile is past
+	case !c.returning.add(wire.Shed(frames)...): // without speech, which is for now only
 		c.beginInstead()
 	}
 }
 
-// record appends to each frame of a record how far the client is once it has
-// that frame. What is not recorded, with number 0, stays as it is.
+// record appends to each frame of a record the offset of a client that has got this
+// frame. Frames of what is not recorded, with number 0, stay as they are.
 func (c *client) record(p *resume.Place, seq uint64, frames []engineio.Frame) []engineio.Frame {
 	if seq == 0 || len(frames) == 0 || !c.standing.CanReturn() {
 		return frames
@@ -81,7 +83,7 @@ func (c *client) record(p *resume.Place, seq uint64, frames []engineio.Frame) []
 	return marked
 }
 
-// allWithOffset appends to each frame where the client is now.
+// allWithOffset appends the client's present offset to each frame.
 func (c *client) allWithOffset(frames []engineio.Frame) []engineio.Frame {
 	offset := c.standing.Offset()
 	marked := make([]engineio.Frame, len(frames))

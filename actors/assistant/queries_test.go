@@ -19,8 +19,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// slowQueries are rooms whose queries wait until they are let go, or until nobody
-// waits for them.
+// slowQueries are rooms whose queries wait for letGo, or for the end of their context.
 type slowQueries struct {
 	assistant.Rooms
 
@@ -131,8 +130,8 @@ func TestQueriesHoldNothingUp(t *testing.T) {
 	})
 }
 
-// What the client says behind a find waits for it: a join without a room is of
-// the chat that was found, and the room hears of everything in order.
+// Commands behind a find_chat wait for it: a join without a room is of the chat that is
+// found, and the room gets all commands in their order.
 func TestFindKeepsItsPlace(t *testing.T) {
 	runSlow(t, func(t *testing.T, s *actortest.Server, slow *slowQueries, _ *assistant.Namespace, sessions *session.Sessions) {
 		bob := s.User("bob")
@@ -152,7 +151,7 @@ func TestFindKeepsItsPlace(t *testing.T) {
 	})
 }
 
-// Queries of a client that goes away end, and none begins for it afterwards.
+// The queries of a client end when it goes away, and no other one of it begins.
 func TestQueriesEndWithTheSocket(t *testing.T) {
 	runSlow(t, func(t *testing.T, s *actortest.Server, slow *slowQueries, _ *assistant.Namespace, sessions *session.Sessions) {
 		bob := s.User("bob")
@@ -199,8 +198,8 @@ func TestQueryPanics(t *testing.T) {
 	}
 }
 
-// What a room tells while a client that resumes waits for what it missed comes
-// behind that, in order; so does the answer to what the client says meanwhile.
+// While a client that resumes waits for the records that it has missed, its room goes on
+// telling. That comes after these records, in order, and so do answers of the room.
 func TestRoomTellsDuringAResume(t *testing.T) {
 	runSlow(t, func(t *testing.T, s *actortest.Server, slow *slowQueries, _ *assistant.Namespace, sessions *session.Sessions) {
 		bob := s.User("bob")
@@ -231,7 +230,7 @@ func TestRoomTellsDuringAResume(t *testing.T) {
 	})
 }
 
-// A client for which too much would have to be kept meanwhile is cut off.
+// A client is cut off if too much would have to wait for it.
 func TestRoomTellsTooMuchDuringAResume(t *testing.T) {
 	runSlow(t, func(t *testing.T, s *actortest.Server, slow *slowQueries, n *assistant.Namespace, sessions *session.Sessions) {
 		n.MaxReplayBytes = 10_000

@@ -6,12 +6,11 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// behindFind is the key of the queue behind a find, in which all that the client
-// says later waits: it may be a join of the chat that is found. No room is called
-// so.
+// behindFind is the key of the queue in which the client's commands wait for a
+// find_chat: one of them may be a join of the chat that is found. No room has this id.
 const behindFind chat.RoomID = ""
 
-// hold has everything that the room says from now on wait for proceed.
+// hold makes everything that the room says from now on wait until proceed is called.
 func (c *client) hold(id chat.RoomID) {
 	if c.queues == nil {
 		c.queues = make(map[chat.RoomID][]func())
@@ -19,7 +18,7 @@ func (c *client) hold(id chat.RoomID) {
 	c.queues[id] = nil
 }
 
-// inOrder calls do now, or behind what waits already.
+// inOrder calls do now, or puts it into the queue if there is one.
 func (c *client) inOrder(id chat.RoomID, do func()) {
 	if queue, waits := c.queues[id]; waits {
 		c.queues[id] = append(queue, do)
@@ -28,7 +27,7 @@ func (c *client) inOrder(id chat.RoomID, do func()) {
 	do()
 }
 
-// proceed does what has waited, up to the next hold.
+// proceed does what has waited, until something of that calls hold again.
 func (c *client) proceed(id chat.RoomID) {
 	queue := c.queues[id]
 	delete(c.queues, id)
@@ -41,9 +40,9 @@ func (c *client) proceed(id chat.RoomID) {
 	}
 }
 
-// wait has a publication wait in its room's queue. Speech is for now, so it is
-// dropped. A client for which too much would wait is cut off, as one that does
-// not read is.
+// wait puts a publication into the queue of its room. Speech is only for now, so it is
+// dropped. If the queues of the client become too long, its connection is closed, like
+// that of a slow consumer.
 func (c *client) wait(p *room.Publication) {
 	if _, speech := p.Notice.(chat.Speech); speech {
 		return

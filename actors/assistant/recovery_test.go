@@ -215,8 +215,8 @@ func say(u *actortest.User, id chat.ID, content string) {
 	u.Do(id, &room.Send{Content: content, Quiet: true})
 }
 
-// What was recorded while a client was away reaches it behind the confirmation,
-// once and in order; it has its id and rooms back.
+// A client that comes back has its id and its rooms again. The records that it missed
+// follow the confirmation, once and in order.
 func TestRecovery(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -261,7 +261,7 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// Between any two frames of a record the connection may end.
+// The connection may end between any two frames of a record.
 func TestRecoveryWithinARecord(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		bob := s.User("bob")
@@ -295,8 +295,8 @@ func TestRecoveryWithinARecord(t *testing.T) {
 	})
 }
 
-// Whoever comes back while an assistant answers gets the text so far, and goes
-// on from there; after a crash the next attempt begins.
+// A client that comes back during an answer gets the text so far, and then the rest.
+// After a crash it gets the next attempt.
 func TestRecoveryDuringAStream(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		bob := s.User("bob")
@@ -323,8 +323,8 @@ func TestRecoveryDuringAStream(t *testing.T) {
 	})
 }
 
-// What a client said itself it is told by the answer to that, or, if it was
-// gone by then, when it comes back: once.
+// A client learns of its own message once: by the acknowledgement, or, if it was gone by
+// then, when it comes back.
 func TestRecoveryOfOwnMessages(t *testing.T) {
 	for _, answered := range []bool{true, false} {
 		runRecoverable(t, func(t *testing.T, s *recoverable) {
@@ -385,8 +385,8 @@ func (v *visitor) hearUpTo(event string) {
 	v.t.Fatalf("%s was not heard", event)
 }
 
-// Who cannot be recovered begins an ordinary new session, without an error and
-// without anything of the old one.
+// A client that cannot be recovered begins anew, without an error and without any of its
+// former rooms.
 func TestNotRecovered(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -492,8 +492,8 @@ func TestRecoveryOfADeletedChat(t *testing.T) {
 	}
 }
 
-// What a client wants of a room keeps its order, though a join waits for the
-// disk and nothing else does.
+// A room gets a client's commands in their order, although a client that joins waits for
+// the disk.
 func TestJoinKeepsItsPlace(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		bob := s.User("bob")
@@ -515,7 +515,7 @@ func TestJoinKeepsItsPlace(t *testing.T) {
 	})
 }
 
-// What cannot be saved now is saved later: the client can come back again.
+// A seat that cannot be saved is saved later. From then on the client can come back.
 func TestUnsavedIsSavedLater(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		s.options.MaxSeats = 1
@@ -539,7 +539,7 @@ func TestUnsavedIsSavedLater(t *testing.T) {
 	})
 }
 
-// However long one answer is, whoever missed it can come back.
+// A client can come back after an answer of any length.
 func TestRecoveryOfALongAnswer(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		s.namespace.MaxReplayBytes = 1000
@@ -564,7 +564,8 @@ func TestRecoveryOfALongAnswer(t *testing.T) {
 	})
 }
 
-// Whoever shows somebody else's private id neither gets the session nor ends it.
+// With the private id of somebody else a client does not get that seat, and does not
+// end it.
 func TestStolenPrivateID(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		bob := s.User("bob")
@@ -626,8 +627,8 @@ func TestRecoveryOfRoomsLeft(t *testing.T) {
 	})
 }
 
-// While it cannot be written what a client has joined, it is served, and told
-// that it could not come back.
+// While a client's seat cannot be saved, the client is served, and its offsets say that
+// it cannot come back.
 func TestRecoveryWithoutADisk(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		s.options.MaxSeats = 1

@@ -51,8 +51,8 @@ func (c *client) all() []heard {
 	return events
 }
 
-// Whoever says which record it has last is told each later one once and in
-// order, whatever is on its way to the disk or to the members at that moment.
+// A client that says which record it has last is told each later one once and in order,
+// whatever is on its way to the disk or to the members at that moment.
 func TestResumeHasNoSeam(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		before := rapid.IntRange(0, 5).Draw(rt, "before")
@@ -122,8 +122,8 @@ func TestResumeTellsAsLive(t *testing.T) {
 	})
 }
 
-// Whoever resumes while an assistant answers gets the text so far as one chunk,
-// behind the start that it has missed.
+// A client that resumes during an answer gets the start that it has missed, and behind
+// that the text so far as one chunk.
 func TestResumeDuringAnAnswer(t *testing.T) {
 	run(t, room.Options{}, func(t *testing.T, s *actortest.Server, sessions *session.Sessions) {
 		alice := s.User("alice")
@@ -147,8 +147,8 @@ func TestResumeDuringAnAnswer(t *testing.T) {
 	})
 }
 
-// Who cannot resume is told so, and gets the newest messages instead; what
-// follows is live.
+// A client that cannot resume is told so, and gets the newest messages. After that it is
+// told what is live.
 func TestSnapshotInsteadOfResume(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		t.Cleanup(synctest.Wait)

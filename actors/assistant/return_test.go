@@ -215,8 +215,8 @@ func TestManyComeBack(t *testing.T) {
 	})
 }
 
-// With a thousand rooms an event costs no more bytes than with a hundred: what a
-// client has to be sent fits into its queue.
+// With a thousand rooms an event takes no more bytes than with a hundred, and a client's
+// queue has room for many.
 func TestManyRooms(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		const rooms, sends, queue = 1000, 60, 1 << 20
@@ -261,8 +261,7 @@ func TestManyRooms(t *testing.T) {
 	})
 }
 
-// What is read for a client that comes back holds up nobody, not even the other
-// namespaces of its connection, and ends with it.
+// Reading for a client that comes back holds up nobody, and ends with its connection.
 func TestReturnEndsWithTheSocket(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		bob := s.User("bob")
@@ -366,8 +365,8 @@ func TestOffsetOfTheVersionBefore(t *testing.T) {
 	})
 }
 
-// What a client has missed in many rooms is read up to what it can be sent, not
-// up to that in each room.
+// For a client that comes back no more is read than it may be sent, in all of its rooms
+// together.
 func TestReturnReadsWhatFits(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		s.namespace.MaxReplayBytes, s.namespace.MaxRooms = 10_000, 50
@@ -393,8 +392,8 @@ func TestReturnReadsWhatFits(t *testing.T) {
 	})
 }
 
-// However near what a client has missed is to the limit, it is told all of it, or
-// takes a snapshot.
+// If a client has missed almost too much, it is still told all of it, or takes a
+// snapshot.
 func TestResumeNearTheLimit(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {
 		bob := s.User("bob")

@@ -10,24 +10,25 @@ import (
 	"parlor/protocol/chat"
 )
 
-// returning is a client that was here before, until all its rooms have answered
-// and what it has missed is read. That is collected, and follows the
-// confirmation. Should too much have been missed, or a room not be able to tell,
-// the client begins anew and has been sent nothing of what it had.
+// returning is the state of a client that comes back, until all its rooms have answered
+// and what it has missed is read. The frames are collected, and are sent after the
+// confirmation. If that fails, since too much was missed or a room refuses, nothing has
+// been sent, and the client begins anew.
 //
-// The reference server sends what was missed ahead of the confirmation. But an
-// official client keeps that for later without moving its offset, and if the
-// connection ends in between it asks for all of it again, and has it twice.
+// The reference server sends what was missed before the confirmation. An official
+// client then keeps the events for later and does not move its offset. If the
+// connection ends in between, it asks for all of them again, and has them twice.
 type returning struct {
 	backlog
-	joins   map[uint64]*resume.Place // that wait for a room's answer, by their Ref
-	behind  []behind                 // rooms whose records are to be read, one after the other
+	joins   map[uint64]*resume.Place // places whose room has not answered, by the Ref of the join
+	behind  []behind                 // rooms whose records are yet to be read
 	reading bool
-	later   []*resume.Place // where the client comes back after all that
-	gone    []*resume.Place // their chats were deleted
+	later   []*resume.Place // places whose rooms are joined when nothing else waits
+	gone    []*resume.Place // places whose chats were deleted
 }
 
-// behind is a room that has admitted the client again, which has missed something.
+// behind is a room that has admitted the client again, and in which the client has
+// missed records.
 type behind struct {
 	place  *resume.Place
 	joined room.Joined
@@ -45,8 +46,8 @@ func (c *client) comeBack() {
 	if len(places) == 1 {
 		c.last = places[0].Room
 	}
-	// An offset has room for a part of one record only, so the rest of that
-	// record comes ahead of everything else.
+	// An offset can say of one record only that the client has a part of it. So the
+	// rest of this record is sent before anything else.
 	if i := slices.IndexFunc(places, (*resume.Place).Partly); i >= 0 {
 		c.returning.later = slices.Delete(slices.Clone(places), i, i+1)
 		places = places[i : i+1]
@@ -65,7 +66,7 @@ func (c *client) rejoin(places []*resume.Place) {
 		call := c.caller()
 		c.returning.joins[call.Ref] = p
 		c.enter(p.Room, &membership{dialect: d})
-		c.Rooms.Tell(p.Room, &room.Join{Caller: call, Encoder: p.Encoder})
+		c.Rooms.Tell(p.Room, &room.Join{Caller: call, Encoder: p.Encoder, Returning: true})
 	}
 	c.goOn()
 }
@@ -79,7 +80,7 @@ func dialectOf(encoder string) (wire.Dialect, bool) {
 	return wire.Dialects[i], true
 }
 
-// goOn does what is next if nothing is waited for.
+// goOn takes the next step of the return, unless something is still waited for.
 func (c *client) goOn() {
 	r := c.returning
 	switch {
@@ -93,9 +94,9 @@ func (c *client) goOn() {
 	}
 }
 
-// rejoined takes a room's answer to a join of comeBack; it reports whether it
-// was one. The client has to be back in every room that it knows of, but those
-// whose chats were deleted, which it is told.
+// rejoined handles a room's answer to a join of rejoin, and reports whether it was one.
+// The client must get back into every room in which it knows itself to be. Only of a
+// deleted chat it is told instead that it is gone.
 func (c *client) rejoined(d room.Reply) bool {
 	p, ok := c.returning.joins[d.Ref]
 	if !ok {
@@ -120,9 +121,9 @@ func (c *client) rejoined(d room.Reply) bool {
 	return true
 }
 
-// readNext reads what the client has missed in the next room, unless another one
-// is being read: all rooms together may have told no more than fits. What a room
-// says meanwhile waits.
+// readNext reads the records that the client has missed in the next room. One room is
+// read at a time, since the limit is one for all rooms together. What a room says
+// meanwhile waits.
 func (c *client) readNext() {
 	r := c.returning
 	if r.reading || len(r.behind) == 0 {
@@ -147,7 +148,7 @@ func (c *client) readNext() {
 	})
 }
 
-// caughtUp adds what the client has missed in a room to what it is sent.
+// caughtUp adds the records that the client has missed in a room to the backlog.
 func (c *client) caughtUp(p *resume.Place, j room.Joined, missed []replayed) {
 	r, m := c.returning, c.rooms[p.Room]
 	m.place = p
@@ -162,7 +163,7 @@ func (c *client) caughtUp(p *resume.Place, j room.Joined, missed []replayed) {
 	}
 }
 
-// confirm ends the return: from here on the client is like any other.
+// confirm ends the return. From now on the client is like any other.
 func (c *client) confirm() {
 	r := c.returning
 	c.returning = nil
@@ -175,7 +176,7 @@ func (c *client) confirm() {
 	c.socket.Send(r.frames...)
 }
 
-// beginInstead begins anew for a client that cannot have what it had.
+// beginInstead gives a client that cannot come back a new seat, and no rooms.
 func (c *client) beginInstead() {
 	c.leaveAll()
 	clear(c.rooms)

@@ -2,9 +2,9 @@ package conversation
 
 import "slices"
 
-// answers are those that have been read, newest first, before the messages that
-// they answer. What is read in between is bounded: the newest ones go first, as
-// they may answer what follows the prompt.
+// answers are those that were read, newest first, and whose messages were not.
+// Their text is bounded: the newest ones are dropped first, as they may answer
+// what follows the prompt.
 type answers struct {
 	list  []*remembered
 	bytes int

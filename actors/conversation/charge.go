@@ -7,8 +7,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// ChargeOf returns what a record that follows s has cost, and whom. The log
-// says it all: what is kept beside it can be made anew.
+// ChargeOf returns what a record that follows s has cost, and who is charged. It
+// depends on the log alone, so that the charges kept beside it can be made anew.
 func ChargeOf(s *State, record chat.Record) (c persistence.Charge, ok bool) {
 	c = persistence.Charge{Hour: persistence.HourOf(record.At), Room: string(s.Chat.Room)}
 	switch e := record.Event.(type) {
@@ -30,10 +30,10 @@ func ChargeOf(s *State, record chat.Record) (c persistence.Charge, ok bool) {
 	return c, false
 }
 
-// countOf sorts what a provider said. One that counts more in all than it asked
-// and answered has thought.
+// countOf sorts what a provider said. If the total is more than the prompt and the
+// answer, the rest are tokens of thought, which count as the answer's.
 func countOf(u *chat.Usage, text string) persistence.Count {
-	// Older versions recorded it so. Whoever changes [chat.Tokens] changes what
+	// Older versions recorded no usage. A change of [chat.Tokens] would change what
 	// their records amount to, and needs a migration.
 	if u == nil {
 		u = &chat.Usage{CompletionTokens: chat.Tokens(text), Estimated: text != ""}

@@ -22,13 +22,13 @@ type dialogue struct {
 	// message that they answer.
 	parts     []*remembered
 	exchanges int
-	bytes     int // of the parts, and of what waits in steered
+	bytes     int // of the parts, and of what waits in steering
 
-	answers   answers
-	ended     *remembered                       // the end that was read last, of a turn that had started
-	restarted map[chat.TurnID]bool              // what these took in before does not count
-	takenIn   map[chat.MessageID]chat.MessageID // by a turn, with the message that this answers
-	steered   map[chat.MessageID][]*remembered  // what was taken in, by that message; newest first
+	answers  answers
+	lastEnd  *remembered                       // the end that was read last, of a turn that had started
+	restarts map[chat.TurnID]bool              // what these took in before does not count
+	takenIn  map[chat.MessageID]chat.MessageID // by a turn, with the message that this answers
+	steering map[chat.MessageID][]*remembered  // what was taken in, by that message; newest first
 }
 
 // newDialogue begins with what the model is told before the conversation.
@@ -44,8 +44,8 @@ func newDialogue(q Question) *dialogue {
 	}
 	d := &dialogue{
 		Question: q, model: model, left: window - min(answer, window/2) - chat.Tokens(q.System) - chat.MessageTokens,
-		restarted: make(map[chat.TurnID]bool), takenIn: make(map[chat.MessageID]chat.MessageID),
-		steered: make(map[chat.MessageID][]*remembered),
+		restarts: make(map[chat.TurnID]bool), takenIn: make(map[chat.MessageID]chat.MessageID),
+		steering: make(map[chat.MessageID][]*remembered),
 	}
 	d.answers.limit = max(0, d.left) * bytesPerToken * answersSlack
 	return d
@@ -62,19 +62,19 @@ func (d *dialogue) add(r *remembered) (more bool) {
 		return d.unheard(r) || d.addMessage(r)
 	case answer:
 		if r.id != "" { // it had been started
-			d.ended = r
+			d.lastEnd = r
 		}
 		d.answers.add(r)
 	case taking:
 		// Turns run one at a time: if this one has ended, no other one's end was
 		// read since.
-		if d.ended != nil && d.ended.turn == r.turn && !d.restarted[r.turn] {
+		if d.lastEnd != nil && d.lastEnd.turn == r.turn && !d.restarts[r.turn] {
 			for _, id := range r.taken {
-				d.takenIn[id] = d.ended.prompt
+				d.takenIn[id] = d.lastEnd.prompt
 			}
 		}
 	case restarted:
-		d.restarted[r.turn] = true
+		d.restarts[r.turn] = true
 	}
 	return true
 }
@@ -92,13 +92,13 @@ func (d *dialogue) addMessage(m *remembered) (more bool) {
 	}
 	d.bytes += m.bytes()
 	if taken && !asked {
-		d.steered[prompt] = append(d.steered[prompt], m)
+		d.steering[prompt] = append(d.steering[prompt], m)
 		return true
 	}
 	before := len(d.parts)
 	if !asked {
 		d.parts = d.answers.to(m, d.parts)
-		d.parts = append(d.parts, d.steered[m.id]...)
+		d.parts = append(d.parts, d.steering[m.id]...)
 	}
 	d.parts = append(d.parts, m)
 	for _, r := range d.parts[before:] {

@@ -15,9 +15,9 @@ func (m Moment) editable(old chat.Message, by chat.UserID) *chat.Error {
 	return nil
 }
 
-// supersede ends the turns that answer record seq, which is edited, or what
-// followed it, and those that have it from there, or from what was said to them.
-// What was said to one of them before is answered still.
+// supersede ends the turns that an edit of record seq concerns: those that answer
+// it or a later message, and the running turn if it has taken one of these in. What
+// was said to that turn before is still answered.
 func (m Moment) supersede(seq uint64, by chat.UserID) (ends []chat.Event) {
 	var running *chat.TurnEnded
 	var next chat.TurnID

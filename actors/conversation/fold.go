@@ -13,9 +13,8 @@ import (
 )
 
 // A Fold is what a room's log amounts to: its state, and what is kept beside
-// the log because of it. Who checks a file or takes in records from elsewhere
-// builds one. The zero value is the fold of no records; it is not safe for
-// concurrent use.
+// the log because of it. It serves to check a file, and to import records. The
+// zero value is the fold of no records; it is not safe for concurrent use.
 type Fold struct {
 	state    State
 	keys     map[string]uint64
@@ -164,8 +163,8 @@ func Audit(rows persistence.RoomRows) (faults []persistence.Fault) {
 	return faults
 }
 
-// agrees reports whether a snapshot says what f does. One of another version
-// is not looked at, nor would the room.
+// agrees reports whether a snapshot says what f does. A snapshot of another
+// version is ignored, as a room ignores it.
 func (f *Fold) agrees(snapshot []byte) bool {
 	state, ok := DecodeState(f.state.Seq, snapshot)
 	return !ok || bytes.Equal(state.Encode(), f.state.Encode())

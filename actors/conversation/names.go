@@ -18,8 +18,8 @@ type Names struct {
 
 func newNames() Names { return Names{make(map[chat.UserID]string), make(map[string]int)} }
 
-// names returns those of who speaks in the dialogue. Who spoke first has the name
-// without a number.
+// names returns the names of the people who speak in the dialogue. Of several with
+// one name the first to speak has it without a number.
 func (d *dialogue) names() Names {
 	all := newNames()
 	var last unique.Handle[speaker]
@@ -101,9 +101,9 @@ func (n Names) say(m *remembered) (text string, tokens int) {
 	return text, chat.Tokens(text)
 }
 
-// Say returns what a user said, and who that is if it is not the only one. A
+// Say returns what a user said, behind the user's name if several people speak. A
 // line that looks like somebody else's words is quoted. Speech that was not
-// written down has no content, and providers tell it by that.
+// written down has no content, and stays empty: providers tell it by that.
 func (n Names) Say(user chat.UserID, content string) string {
 	if len(n.of) < 2 || content == "" {
 		return content

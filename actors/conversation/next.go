@@ -2,7 +2,7 @@ package conversation
 
 import "parlor/protocol/chat"
 
-// Running is what is known of the first open turn besides its records.
+// Running is what a room knows of the first open turn besides its records.
 type Running struct {
 	Turn  chat.TurnID     // that has an attempt going on here; empty: none has
 	End   *chat.TurnEnded // of that attempt; nil while it goes on
@@ -12,10 +12,10 @@ type Running struct {
 	Line  chat.ModelID // the model that a session is open with; empty: none
 }
 
-// Next returns what is recorded next without anybody asking for it: the step
-// that the first open turn has to take. It is empty if it is not the room that
-// has to act. shown is the state that is on disk; since Next looks at nothing
-// but its arguments, it may be called at any time.
+// Next returns what is recorded next without anybody asking for it: the step that
+// the first open turn has to take. There is none while the room waits for
+// somebody else. shown is the state that is on disk. Next looks at nothing but the
+// moment and its arguments, so that it may be called at any time.
 func (m Moment) Next(shown *State, r Running) []chat.Event {
 	turn, open := m.Turn()
 	if !open || m.awaitsPrompt(turn, r) {
@@ -28,7 +28,7 @@ func (m Moment) Next(shown *State, r Running) []chat.Event {
 		return m.interrupt(turn, "what was said was lost when the server was restarted")
 	case turn.Attempt == 0:
 		return m.start(turn, chat.MessageID(m.NewID()))
-	case runs && r.End != nil: // now, or the disk has refused it
+	case runs && r.End != nil: // just now, or before: then the disk has refused the end
 		end := *r.End
 		end.PromptSeq = turn.PromptSeq // of a prompt that was written down meanwhile
 		return m.ending(end)

@@ -6,16 +6,15 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A Plan is what is about to be said, and how it stands to the turns that are
-// open.
+// A Plan is what is about to be said, and what becomes of the open turns.
 type Plan struct {
 	chat.MessageAdded
-	wanted      []chat.ModelID // who is to answer, in this order
-	ends        []chat.Event   // of turns, and what follows from these: recorded before it
-	before      chat.TurnID    // the waiting turn that its own run before; empty: they run last
+	models      []chat.ModelID // who is to answer, in this order
+	ends        []chat.Event   // of turns, with what follows from them; recorded before the message
+	before      chat.TurnID    // the waiting turn before which the new ones run; empty: they run last
 	correlation string
 	quiet       bool // no answer is wanted yet
-	spoken      bool // and not written down yet
+	spoken      bool // the message is not written down yet
 }
 
 // A Said is a message in its place in the log.
@@ -53,7 +52,7 @@ func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
 		refusal = m.editable(old, u.By.ID)
 	}
 	if refusal == nil {
-		refusal = m.affords(u.By.ID, p.wanted)
+		refusal = m.affords(u.By.ID, p.models)
 	}
 	if refusal != nil {
 		return nil, refusal
@@ -73,8 +72,8 @@ func (m Moment) Respond(by chat.UserID, last Said, content string, spoken, alone
 		policy = chat.PolicyQueue
 	}
 	var refusal *chat.Error
-	if p.wanted = []chat.ModelID{m.Chat.ModelID}; !spoken {
-		p.wanted, refusal = m.addressed(content, m.Chat.ModelID)
+	if p.models = []chat.ModelID{m.Chat.ModelID}; !spoken {
+		p.models, refusal = m.addressed(content, m.Chat.ModelID)
 	}
 	if refusal != nil {
 		return nil, refusal
@@ -94,8 +93,8 @@ func (m Moment) compose(u Utterance) (*Plan, *chat.Error) {
 	case len(u.Content) > m.MaxMessageBytes:
 		return nil, ErrTooLarge
 	}
-	wanted, refusal := m.addressed(u.Content, u.ModelID)
-	return &Plan{wanted: wanted, MessageAdded: chat.MessageAdded{
+	models, refusal := m.addressed(u.Content, u.ModelID)
+	return &Plan{models: models, MessageAdded: chat.MessageAdded{
 		MessageID: chat.MessageID(m.NewID()), Content: u.Content, ClientID: u.ClientID,
 		Author:  chat.User{ID: u.By.ID, Name: u.By.Name}, // members see no more of each other
 		ModelID: u.ModelID, Duplex: asked.Duplex(),
@@ -112,14 +111,14 @@ func (m Moment) policy(asked chat.Policy) chat.Policy {
 	return m.TurnPolicy
 }
 
-// place decides how a message that wants answers stands to the open turns. What
-// the policy does not speak of is queued: a steering message that is not for
-// the model that answers now, or would be one too many.
+// place decides by the policy what a message that wants answers does to the open
+// turns. A message that cannot steer is queued: it may be for another model than
+// the one that answers now, or be one too many.
 func (m Moment) place(p *Plan, policy chat.Policy, by chat.UserID) *chat.Error {
 	if p.quiet {
 		return nil
 	}
-	if spent := m.affords(by, p.wanted); spent != nil {
+	if spent := m.affords(by, p.models); spent != nil {
 		return spent
 	}
 	turn, open := m.Turn()
@@ -129,7 +128,7 @@ func (m Moment) place(p *Plan, policy chat.Policy, by chat.UserID) *chat.Error {
 		return ErrRejected
 	case policy == chat.PolicyInterrupt:
 		m.makeWay(p, turn, by)
-	case policy == chat.PolicySteer && turn.Attempt > 0 && slices.Equal(p.wanted, []chat.ModelID{turn.ModelID}) &&
+	case policy == chat.PolicySteer && turn.Attempt > 0 && slices.Equal(p.models, []chat.ModelID{turn.ModelID}) &&
 		len(m.Steering) < m.MaxQueuedTurns:
 		p.Steers = turn.ID
 		return nil
@@ -138,8 +137,8 @@ func (m Moment) place(p *Plan, policy chat.Policy, by chat.UserID) *chat.Error {
 }
 
 // affords returns why the user may not have any of the models asked, or nil.
-func (m Moment) affords(user chat.UserID, wanted []chat.ModelID) *chat.Error {
-	for _, model := range wanted {
+func (m Moment) affords(user chat.UserID, models []chat.ModelID) *chat.Error {
+	for _, model := range models {
 		if spent := m.Afford(m.Chat.Room, user, model); spent != nil {
 			return spent
 		}
@@ -149,7 +148,7 @@ func (m Moment) affords(user chat.UserID, wanted []chat.ModelID) *chat.Error {
 
 // fits returns why the turns that the message wants are too many, or nil.
 func (m Moment) fits(p *Plan) *chat.Error {
-	open := len(m.Turns) + len(p.wanted)
+	open := len(m.Turns) + len(p.models)
 	for _, e := range p.ends {
 		if _, queued := e.(chat.TurnQueued); queued {
 			open++
@@ -163,8 +162,8 @@ func (m Moment) fits(p *Plan) *chat.Error {
 	return nil
 }
 
-// makeWay ends the running turn, so that the message is answered next. What was
-// said to that turn is answered together with it, and what waits goes on to.
+// makeWay ends the running turn, so that the message is answered next, and with it
+// what was said to that turn. The turns that wait go on waiting.
 func (m Moment) makeWay(p *Plan, turn chat.Turn, by chat.UserID) {
 	p.before = m.waiting()
 	if turn.Attempt > 0 {
@@ -186,8 +185,8 @@ func (m Moment) Message(p *Plan, by chat.UserID) (events []chat.Event, seq uint6
 	return append(events, m.turns(p, seq, by)...), seq
 }
 
-// Response returns the events of a plan to answer what is record seq, or will
-// be one if it is 0.
+// Response returns the events of a plan to answer the message that is record seq.
+// A seq of 0 means that it is not recorded yet.
 func (m Moment) Response(p *Plan, seq uint64, by chat.UserID) []chat.Event {
 	return append(slices.Clip(p.ends), m.turns(p, seq, by)...)
 }
@@ -197,7 +196,7 @@ func (m Moment) turns(p *Plan, seq uint64, by chat.UserID) (turns []chat.Event) 
 	if p.quiet || p.Steers != "" {
 		return nil
 	}
-	for _, model := range p.wanted {
+	for _, model := range p.models {
 		turns = append(turns, chat.TurnQueued{
 			TurnID: chat.TurnID(m.NewID()), Prompt: p.MessageID, PromptSeq: seq, ModelID: model,
 			By: by, Correlation: p.correlation, Before: p.before, Spoken: p.spoken,

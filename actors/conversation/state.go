@@ -8,8 +8,9 @@ import (
 	"parlor/protocol/chat"
 )
 
-// A State is what a room knows: a fold of its records. It holds no messages:
-// whoever needs them reads the log. It is not safe for concurrent use.
+// A State is what a room knows: a fold of its records. It holds no messages,
+// which are read from the log where they are needed. It is not safe for
+// concurrent use.
 type State struct {
 	Seq  uint64    // of the last record
 	Chat chat.Info // zero until the chat is created
@@ -23,8 +24,8 @@ type State struct {
 	// Steering is what was said to the first turn while it ran, in order.
 	Steering []Steering
 
-	// Answered says that a turn has completed, and Titled that the chat was
-	// given a title, or that somebody took it away.
+	// Answered says that a turn has completed. Titled says that the chat was given
+	// a title, which somebody may have taken away again.
 	Answered, Titled bool
 
 	// Superseded is what edits have taken out of the conversation.

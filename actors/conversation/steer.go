@@ -38,15 +38,15 @@ func TakeIn(turn chat.TurnID, said []Steering) chat.TurnSteered {
 	return e
 }
 
-// ending returns what is recorded of the end of a turn. If it did not take in
-// all that was said to it, one turn that runs next answers the last of that, and
-// so all: however a turn ends, nothing that was said is left unanswered.
+// ending returns what is recorded of the end of a turn. If the turn has not taken
+// in all that was said to it, another turn runs next and answers the last of that,
+// with the rest before it: however a turn ends, nothing is left unanswered.
 func (m Moment) ending(end chat.TurnEnded) []chat.Event {
 	return append([]chat.Event{end}, m.followUp(end, m.waiting(), math.MaxUint64)...)
 }
 
-// followUp is that turn, of what was said before record until. It runs before
-// the turn next.
+// followUp returns that other turn, or nothing. It answers what was said before
+// record until, and runs before the turn next.
 func (m Moment) followUp(end chat.TurnEnded, next chat.TurnID, until uint64) []chat.Event {
 	said := m.untaken(until)
 	if len(said) == 0 || m.Find(end.TurnID) != 0 {

@@ -103,10 +103,10 @@ func TestTailGrowsWithPromptsOnly(t *testing.T) {
 // stands behind it is not kept.
 func TestTailForgetsWhatIsFarAway(t *testing.T) {
 	c := &longChat{t: t}
-	c.compose(c.converse(500))
+	c.compose(c.converse(200))
 	_, before, _ := c.tail.Memory()
 	p, read := c.compose(c.records[0].Seq)
-	if read < 1000 || len(p.Messages) != 2 {
+	if read < 500 || len(p.Messages) != 2 {
 		t.Errorf("read %d records, and composed %d messages", read, len(p.Messages))
 	}
 	if _, after, _ := c.tail.Memory(); after > before {

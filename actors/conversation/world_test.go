@@ -3,10 +3,8 @@ package conversation_test
 import (
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
-	"testing"
 
 	"pgregory.net/rapid"
 
@@ -14,21 +12,9 @@ import (
 	"parlor/protocol/chat"
 )
 
-// The flags of rapid, unless the command line says otherwise.
-func init() {
-	flag.Set("rapid.checks", "100")
-	flag.Set("rapid.steps", "80")
-	flag.Set("rapid.seed", "1")
-	flag.Set("rapid.nofailfile", "true")
-}
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if testing.Short() && flag.Lookup("rapid.checks").Value.String() == "100" {
-		flag.Set("rapid.checks", "30")
-	}
-	os.Exit(m.Run())
-}
+// A world needs more steps than rapid takes unless it is told otherwise. With
+// -short it takes half of them, and a fifth of the checks.
+func init() { flag.Set("rapid.steps", "80") }
 
 // models are those of a test.
 type models map[chat.ModelID]chat.Model

@@ -1,18 +1,18 @@
-// Package recovery remembers sockets whose clients may come back: the part of
-// Socket.IO's connection state recovery that outlives connections and servers.
+// Package recovery keeps seats for clients that may come back: the part of Socket.IO's
+// connection state recovery that outlives connections and servers.
 //
 //	join       → Table.Save  → store, under a hash of the private id
 //	connection lost → Table.Lost → the window begins
 //	CONNECT    → Table.Claim → the seat, and the end of the socket that had it
 //
-// A [Seat] is what the table keeps of one socket. What its client has missed is
-// not part of it: rooms have that in their logs. Package resume says what the
+// A [Seat] holds the ids and the rooms of one socket. Events that its client has missed
+// are not part of it: rooms have them in their logs. Package resume knows what the
 // places in a seat mean.
 //
 // # Restarts
 //
-// Nothing is written when a connection is lost, so a crash loses nothing
-// either: a new Table counts the window of every seat from its own start.
+// Nothing is written when a connection is lost, so a crash loses nothing. A new Table
+// counts the window of every seat from its own start.
 package recovery
 
 import (
@@ -30,11 +30,11 @@ import (
 	"parlor/protocol/chat"
 )
 
-// An Owner is the socket that has a seat. Owners are comparable.
+// An Owner is the socket to which a seat belongs. Owners are comparable.
 type Owner interface {
-	// Displace tells the owner that its client has come back and another
-	// socket has the seat now. It may be called from any goroutine and must
-	// not block.
+	// Displace tells the owner that its client has come back, and that the seat now
+	// belongs to another socket. It may be called from any goroutine and must not
+	// block.
 	Displace()
 }
 
@@ -53,7 +53,7 @@ type Options struct {
 	Store  Store
 	Logger *slog.Logger // nil discards
 
-	Window   time.Duration // from the loss of a connection until its seat is removed. Zero means 2 minutes
+	Window   time.Duration // from the loss of a connection to the removal of its seat. Zero means 2 minutes
 	MaxSeats int           // at once; further sockets cannot be recovered. Zero means 100,000
 }
 
@@ -64,7 +64,7 @@ var (
 )
 
 // A Table knows all seats. Its methods may be called from any goroutine.
-// Whoever opened the Table closes it, before its store.
+// The caller of Open closes the Table, before its store.
 type Table struct {
 	o    Options
 	stop chan struct{}
@@ -83,7 +83,8 @@ func keyOf(pid string) key {
 	return key(sum[:])
 }
 
-// entry is a seat in memory. If it has no owner, the connection was lost at lost.
+// entry says to whom a seat belongs. If it has no owner, the connection was lost at the
+// time lost.
 type entry struct {
 	owner Owner
 	lost  time.Time
@@ -129,8 +130,8 @@ func (t *Table) Epoch() string { return t.o.Store.Epoch() }
 // NewID returns an id that nobody can guess.
 func NewID() string { return rand.Text() }
 
-// Claim gives owner the seat with this private id, if there is one of the same
-// user and in time. The socket that had it is displaced.
+// Claim gives owner the seat with this private id, if it is of the same user and its
+// window is not over. The socket that had the seat is displaced.
 func (t *Table) Claim(pid string, user chat.User, owner Owner) (Seat, bool) {
 	k := keyOf(pid)
 	if !t.known(k) {
@@ -181,10 +182,10 @@ func (t *Table) own(k key, owner Owner) bool {
 	return true
 }
 
-// Save stores the seat. The first Save gives it to owner, and later ones must
-// come from its owner. done is called once, on any goroutine and in the order of
-// the calls of one owner, when the seat is on disk or with the reason why it is
-// not; it should do no more than send a message.
+// Save stores the seat. After the first Save the seat belongs to owner, and only its
+// owner may save it. done is called once, on any goroutine, when the seat is on disk or
+// cannot be stored; calls of one owner are answered in their order. done should do no
+// more than send a message.
 func (t *Table) Save(pid string, owner Owner, s Seat, done func(error)) {
 	k := keyOf(pid)
 	if err := t.admit(k, owner); err != nil {

@@ -85,8 +85,8 @@ var (
 	seat  = recovery.Seat{SID: "sid", User: "alice", Mark: 1, Places: []recovery.Place{{Room: chat.ID("1").Room(), Encoder: "e", Tag: "tag", Seq: 37}}}
 )
 
-// A seat is given back, as often as its client comes, over restarts too, and
-// whoever had it last has it.
+// A client can claim its seat again and again, also after a restart. The last socket that
+// claimed it has it.
 func TestClaim(t *testing.T) {
 	run(t, recovery.Options{}, func(t *testing.T, table *table) {
 		first, second, third := new(owner), new(owner), new(owner)
@@ -132,7 +132,7 @@ func TestClaim(t *testing.T) {
 	})
 }
 
-// What nobody came back for leaves memory and disk, if need be at a later sweep.
+// A seat whose window is over leaves memory and disk, if need be at a later sweep.
 func TestSweep(t *testing.T) {
 	run(t, recovery.Options{MaxSeats: 2000}, func(t *testing.T, table *table) {
 		kept := new(owner)

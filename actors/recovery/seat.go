@@ -17,9 +17,9 @@ type Seat struct {
 	User  chat.UserID
 	Guest bool // see [chat.User]
 
-	// Places are the rooms that the client has joined, and how far it was in each
-	// when the seat was saved. Mark is the number of that moment, and Past tells
-	// how the marks before it differ: see package resume.
+	// Places are the rooms that the client has joined, and how far the client was in
+	// each of them when the seat was saved. Mark is the number of this state, and Past
+	// leads back to older ones: see package resume.
 	Places []Place
 	Mark   uint64
 	Past   [][]byte
@@ -28,12 +28,12 @@ type Seat struct {
 // A Place is a room in a seat.
 type Place struct {
 	Room    chat.RoomID
-	Encoder string // by which the room tells the client
-	Tag     string // of the room's log: another one has another tag
+	Encoder string // that the client uses there
+	Tag     string // names the room's log
 	Seq     uint64
 }
 
-// stored is a seat as the store keeps it, short enough for a thousand places.
+// stored is the form of a seat in the store. It is short, for a thousand places.
 type stored struct {
 	SID      string      `json:"sid"`
 	User     chat.UserID `json:"user"`
@@ -44,7 +44,8 @@ type stored struct {
 	Past     [][]byte    `json:"past,omitempty"`
 }
 
-// encode returns the seat as the store keeps it. Old marks go if it is too long.
+// encode returns the seat in the form of the store. If that would be too long it leaves
+// out the oldest marks.
 func (s Seat) encode() []byte {
 	to := s.stored()
 	for {
@@ -79,8 +80,8 @@ func (s Seat) stored() stored {
 
 var errPlace = errors.New("recovery: a place in a seat cannot be read")
 
-// UnmarshalJSON implements json.Unmarshaler. A seat that the version before
-// saved has no places.
+// UnmarshalJSON implements json.Unmarshaler. It reads what the previous version has
+// saved as a seat without places.
 func (s *Seat) UnmarshalJSON(b []byte) error {
 	var from stored
 	if err := json.Unmarshal(b, &from); err != nil {

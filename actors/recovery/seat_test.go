@@ -13,7 +13,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// What is stored can be read again.
+// A seat can be read as it was stored.
 func TestSeat(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringMatching(`[a-zA-Z0-9_-]{1,8}`)
@@ -35,8 +35,8 @@ func TestSeat(t *testing.T) {
 	})
 }
 
-// However much happened, a seat with a thousand places finds room on disk: of
-// its past as much as fits.
+// A seat with a thousand places always finds room on disk. It leaves out old marks if it
+// has to.
 func TestSeatFits(t *testing.T) {
 	want := Seat{SID: NewID(), User: "alice", Mark: 1 << 40}
 	for i := range 1000 {

@@ -11,22 +11,21 @@ import (
 	"parlor/protocol/chat"
 )
 
-// An offset says how far a client is in all of its rooms. It goes with each
-// event that tells of a record, or of having joined or left, and comes back with
-// a client that wants its connection state recovered.
+// An offset says how far a client is in all of its rooms. It is part of each event that
+// tells of a record, or that the client has joined or left. A client that comes back
+// sends the last one that it got.
 //
 //	offset = seat "." mark "." vector [ "." place "." digest ]
 //
-// A client keeps only the newest one. It is complete together with the seat on
-// disk: the vector says how far each place of the seat has moved since the mark,
-// a number in base 36. Seat is a tag of the file's epoch and the private id: a
-// client that begins anew keeps the offset that it had until it gets another, and
-// that means nothing in its new seat.
+// Seat is a tag of the file's epoch and the private id. A client that begins anew keeps
+// its old offset until it gets another, and the old one must mean nothing in the new
+// seat. Mark is the number of a mark in base 36, and the vector says how far each place
+// has moved since. Together with the seat on disk an offset is complete.
 //
-// A record may be several frames, between which the connection may end. With
-// every frame but the last goes the offset ahead of the record, and a digest of
-// that frame: the client has got, of the record that is next at the place with
-// that number, all frames up to it.
+// A record may be several frames, and the connection may end between two of them. The
+// offset of each frame but the last is the one before the record, with a digest of the
+// frame. It says that the client has the next record, at the place with this number, up
+// to this frame.
 type offset struct {
 	seat   string
 	mark   uint64
@@ -34,32 +33,32 @@ type offset struct {
 	part   part
 }
 
-// part is how much of the next record at a place a client has got. The zero
-// part is nothing.
+// part says how much a client has of the next record at a place. The zero part says
+// that it has nothing of it.
 type part struct {
 	place  int
 	digest string
 }
 
-// brokenOffset is what clients get while the disk does not have what they have
-// joined. A client that sends it back begins anew.
+// brokenOffset is the offset of a client whose seat on disk lacks a place. A client that
+// sends it begins anew.
 const brokenOffset = `"-"`
 
-// The lengths of the parts that have one.
+// The lengths of tags and digests.
 const (
 	seatTagLen  = 6
 	placeTagLen = 8
 	digestLen   = 6
 )
 
-// softLimit is how many bytes a vector may have until the mark is renewed. An
-// offset is shorter than 200 bytes if its vector has no more than 126; it grows on
+// softLimit is the length of a vector, in bytes, past which the seat gets a new mark. An
+// offset is shorter than 200 bytes if its vector has at most 126. Vectors go on growing
 // until the new mark is on disk.
 const softLimit = 100
 
 var encoding = base64.RawURLEncoding
 
-// tag returns n letters that stand for the text.
+// tag returns a hash of the text, of n letters.
 func tag(text string, n int) string {
 	sum := sha256.Sum256([]byte(text))
 	return encoding.EncodeToString(sum[:])[:n]
@@ -68,8 +67,8 @@ func tag(text string, n int) string {
 // seatTag names a seat in a file.
 func seatTag(epoch, pid string) string { return tag(epoch+"\x00"+pid, seatTagLen) }
 
-// placeTag names a room's log. A chat that was deleted and made again under the
-// same id has another epoch, and its records are others.
+// placeTag names a room's log. A chat that was deleted and created again under the same
+// id has another epoch, and other records.
 func placeTag(room chat.RoomID, epoch string) string {
 	return tag(string(room)+"\x00"+epoch, placeTagLen)
 }
@@ -114,14 +113,14 @@ func parseOffset(s string) (o offset, ok bool) {
 // Offsets go with the frames of one record.
 type Offsets struct {
 	whole json.RawMessage
-	part  []byte // what the offsets of all frames but the last begin with
+	part  []byte // the beginning of the offsets of the other frames
 }
 
-// Last is the offset of the record's last frame. It is nil if the client cannot
+// Last returns the offset of the record's last frame. It is nil if the client cannot
 // come back.
 func (o Offsets) Last() json.RawMessage { return o.whole }
 
-// Of is the offset of any other frame of the record, which is given without it.
+// Of returns the offset of another frame of the record. The frame has none yet.
 func (o Offsets) Of(frame []byte) json.RawMessage {
 	if o.part == nil {
 		return o.whole

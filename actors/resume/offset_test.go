@@ -57,7 +57,7 @@ func TestVector(t *testing.T) {
 	})
 }
 
-// What costs how much.
+// The length of a vector.
 func TestVectorIsShort(t *testing.T) {
 	for _, test := range []struct {
 		places, every int // places, of which each so many-th has moved
@@ -164,7 +164,7 @@ func places(s recovery.Seat, o offset) string {
 	return strings.Join(all, " ")
 }
 
-// What is no offset of ours is none, among it those of the version before.
+// Text that is no offset is refused, among it the offsets of the previous version.
 func TestNoOffset(t *testing.T) {
 	good := theOffset(7, 1, "frame", step{}, step{}, step{})
 	if _, ok := parseOffset(good); !ok {
@@ -183,7 +183,7 @@ func TestNoOffset(t *testing.T) {
 	}
 }
 
-// Clients may send anything, and have what they say only where they have been.
+// A client may send anything. It gets no place in which it has not been.
 func FuzzOffset(f *testing.F) {
 	for _, s := range []string{
 		"", "-", "abcdef.7.AAM", "abcdef.7.AAM.1.abcdef", "abcdef.5.AQEB", "abcdefgh.1", "abcdef.7.AP____8P",

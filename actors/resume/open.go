@@ -7,11 +7,10 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Open gives the client of a socket its standing, and the socket its ids. If the
-// client asks in auth for a seat that it had, and with an offset that can be
-// understood, it has come back: then Open returns the user that it was before,
-// and Places what it knows that it has joined. Else the client has a new seat.
-// A nil table gives it none.
+// Open gives the client of a socket a seat, and the socket its ids. If auth asks for a
+// seat that the client had, with an offset that fits it, the client has come back:
+// Open returns the user that the client was before, and Places returns its rooms.
+// Otherwise the seat is new. With a nil table the client has none.
 func (s *Standing) Open(table *recovery.Table, socket Socket, user chat.User, auth json.RawMessage) (_ chat.User, back bool) {
 	if table == nil {
 		return user, false
@@ -34,7 +33,7 @@ func (s *Standing) Places() []*Place {
 
 func (s *Standing) resume(user chat.User, auth json.RawMessage) bool {
 	var request struct{ PID, Offset any }
-	_ = json.Unmarshal(auth, &request) // anything but an object asks for nothing
+	_ = json.Unmarshal(auth, &request) // if auth is no object it asks for nothing
 	pid, _ := request.PID.(string)
 	text, _ := request.Offset.(string)
 	o, ok := parseOffset(text)
@@ -47,15 +46,15 @@ func (s *Standing) resume(user chat.User, auth json.RawMessage) bool {
 	}
 	s.pid = pid
 	if s.seat, ok = restore(kept, o); !ok {
-		return false // Begin gives up what was claimed
+		return false // Begin then gives up this seat
 	}
 	s.user = kept.User
 	s.socket.Identify(kept.SID, pid)
 	return true
 }
 
-// restore returns the seat as the client knows it. It reports false if the
-// offset does not say that.
+// restore returns the seat with its places as the offset says that the client knows
+// them. It reports false if the offset does not fit the seat.
 func restore(s recovery.Seat, o offset) (*seat, bool) {
 	told, ok := placesAt(s, o)
 	if !ok {
@@ -77,8 +76,8 @@ func restore(s recovery.Seat, o offset) (*seat, bool) {
 	return t, true
 }
 
-// A spot is a place of some mark: which of the seat's it has become, and where
-// the client was. One that the seat has no more is nowhere.
+// A spot is a place of an older mark: the number that it has in the seat now, and how
+// far the client was. A place that the seat does not have any more is nowhere.
 type spot struct {
 	place int
 	seq   uint64
@@ -86,11 +85,11 @@ type spot struct {
 
 const nowhere = -1
 
-// maxPlaces bounds the places of one mark.
+// maxPlaces is more places than any mark has.
 const maxPlaces = 1 << 16
 
-// placesAt returns how far the client is in each place of the seat, nil in those
-// that it does not know, if the offset counts from a mark that the seat knows.
+// placesAt returns, by their numbers in the seat, the places of which the client knows,
+// and how far it is in each. It reports false if the offset does not fit the seat.
 func placesAt(s recovery.Seat, o offset) (told map[int]*Place, ok bool) {
 	if o.mark == 0 || o.mark > s.Mark || s.Mark-o.mark > uint64(len(s.Past)) {
 		return nil, false
@@ -127,8 +126,8 @@ func placesAt(s recovery.Seat, o offset) (told map[int]*Place, ok bool) {
 	return told, o.part.digest == ""
 }
 
-// before returns the places of the mark from which the vector leads to the one
-// with the given places.
+// before goes back by one mark: it returns the places from which the vector leads to
+// the given ones.
 func before(spots []spot, vector []byte) (older []spot, ok bool) {
 	steps, ok := decodeVector(vector, maxPlaces)
 	if !ok {
@@ -154,18 +153,18 @@ func before(spots []spot, vector []byte) (older []spot, ok bool) {
 	return older, true
 }
 
-// Partly reports whether the client was told a part of the record that is next
-// at the place.
+// Partly reports whether the client has some frames of the next record, but not all.
 func (p *Place) Partly() bool { return p.digest != "" }
 
-// Within reports whether a log that ends with record last can hold what the
-// client was told.
+// Within reports whether the client can have got what it has from a log that ends with
+// record last.
 func (p *Place) Within(last uint64) bool {
 	return p.seq < last || p.seq == last && !p.Partly()
 }
 
-// Got returns how many of the frames of the next record the client has got. It
-// reports false if that is none: the record is encoded otherwise than it was then.
+// Got returns how many of the frames of the next record the client has. It reports
+// false if none of the frames is the one that the client got last: then the record was
+// encoded in another way, and the client has to be told all of it.
 func (p *Place) Got(frames int, frame func(int) []byte) (n int, ok bool) {
 	for i := range frames {
 		if digest(frame(i)) == p.digest {

@@ -26,71 +26,72 @@ const patience = time.Second
 // ErrTooMuch says that a client has missed more than may be replayed.
 var ErrTooMuch = errors.New("resume: too much was missed")
 
-// Replays reads what clients have missed. Each record is read, decoded and
-// encoded once for all clients that come back to its room in a short time and use
-// the same encoder: after a restart they all do. The zero value is ready to use;
-// its methods may be called from any goroutine.
+// Replays reads the records that clients have missed. After a restart all clients of a
+// room come back together, so Replays keeps for a short time what it has read: a record
+// is read, decoded and encoded once for all clients that use the same encoder. The zero
+// value is ready to use, and the methods may be called from any goroutine.
 type Replays[F any] struct {
-	MaxBytes int           // of frames that are kept for further clients. Zero means DefaultCacheBytes
-	KeepFor  time.Duration // without use. Zero means DefaultKeepFor
+	MaxBytes int           // of frames that are kept. Zero means DefaultCacheBytes
+	KeepFor  time.Duration // after the last use. Zero means DefaultKeepFor
 
 	mu      sync.Mutex
 	windows map[window]*list.Element // of *cached[F]
 	byUse   list.List                // the latest use is in front
 	bytes   int
-	timer   *time.Timer // nil if no window is kept
+	timer   *time.Timer // until the next sweep; nil if no window is kept
 }
 
-// A Source is where the records of a room come from, and what they become.
+// A Source says how to read the records of a room, and how to encode them.
 type Source[F any] struct {
 	Room    chat.RoomID
 	Epoch   string // of the room's log
-	Encoder string // by which Encode encodes
+	Encoder string // the name of what Encode does
 
 	Records func(ctx context.Context, after uint64) iter.Seq2[chat.Record, error]
 	Encode  func(chat.Notice) []F
 	Size    func(F) int
 }
 
-// Missed is one record as it is replayed, if that has frames. It is shared and
-// must not be changed.
+// Missed is the frames of one record, at least one. It is shared by clients and must
+// not be changed.
 type Missed[F any] struct {
 	Seq    uint64
 	Frames []F
 	size   int
 }
 
-// window names what is kept together.
+// A window names the records of one room in one encoding.
 type window struct {
 	room           chat.RoomID
 	epoch, encoder string
 }
 
-// cached is what is kept of one room in one encoding: all records after the
-// record after, up to last. Whoever holds the token may read and change it.
+// cached is the part of a window that is kept: all records after record after, up to
+// record last. One goroutine at a time holds the token, and may read and change it.
 type cached[F any] struct {
 	window
 	token    chan struct{}
-	progress atomic.Uint64 // counts records that are read, and holders of the token
+	progress atomic.Uint64 // grows with each record that is read, and with each use of the token
 
 	after, last uint64
 	records     []Missed[F]
 	bytes       int
 
-	// What follows any record before tooFar, up to tooMuch or further, has more
-	// bytes than limit, the largest limit of a Read so far.
+	// A client that has no more than a record before tooFar has missed more than
+	// limit bytes up to record tooMuch. No Read had a larger limit so far.
 	tooFar, tooMuch uint64
 	limit           int
 
-	users int       // who wait for the token or hold it; guarded by Replays.mu
-	used  time.Time // guarded by Replays.mu
-	held  int       // bytes, as Replays.bytes counts them; guarded by Replays.mu
+	// Guarded by Replays.mu:
+	users   int // that wait for the token or hold it
+	used    time.Time
+	counted int // of bytes, in Replays.bytes
 }
 
-// Read returns the records of the source that follow record after, up to record
-// last, which must be on disk. It fails with [ErrTooMuch] if they have more than
-// limit bytes, unless they are one record. It waits while another client reads
-// the same room and gets on.
+// Read returns the records of the source after record after, up to record last, which
+// must be on disk. It fails with [ErrTooMuch] if they have more than limit bytes; one
+// record alone is never too much. While another client reads the same room, Read waits
+// for it.
 func (r *Replays[F]) Read(ctx context.Context, s Source[F], after, last uint64, limit int) ([]Missed[F], error) {
 	c := r.take(window{s.Room, s.Epoch, s.Encoder})
 	defer r.release(c)
@@ -122,9 +123,9 @@ func (r *Replays[F]) Read(ctx context.Context, s Source[F], after, last uint64, 
 	return nil, err
 }
 
-// acquire waits for the token. It reports false if whoever holds it does not get
-// on: that may be a client whose reads wait for others of its user, and no reason
-// for anybody else to wait.
+// acquire waits for the token. It reports false if the client that has the token gets
+// no records: reads of a client may have to wait for other reads of its user, and then
+// other users must not wait for this client.
 func (c *cached[F]) acquire(ctx context.Context) (ok bool, err error) {
 	for {
 		before := c.progress.Load()
@@ -144,9 +145,9 @@ func (c *cached[F]) acquire(ctx context.Context) (ok bool, err error) {
 	}
 }
 
-// fill reads what the window lacks.
+// fill reads the records that are not kept yet.
 func (c *cached[F]) fill(ctx context.Context, s Source[F], after, last uint64, limit int) error {
-	if c.last < after || last <= c.after || c.after == c.last { // nothing of it is of use
+	if c.last < after || last <= c.after || c.after == c.last { // what is kept is of no use
 		c.after, c.last, c.records, c.bytes = after, after, nil, 0
 	}
 	if after < c.after {
@@ -168,15 +169,14 @@ func (c *cached[F]) fill(ctx context.Context, s Source[F], after, last uint64, l
 	switch {
 	case err == nil:
 		c.last = last
-	case len(newer) > 0: // the next client need not read these
+	case len(newer) > 0: // these are kept for the next client
 		c.last = newer[len(newer)-1].Seq
 	}
 	c.trim()
 	return err
 }
 
-// trim leaves out the oldest records, which are too much for any client that
-// lacks them.
+// trim drops the oldest records, if a client that has missed them has missed too much.
 func (c *cached[F]) trim() {
 	for len(c.records) > 1 && c.bytes-c.records[0].size > c.limit {
 		c.after = c.records[0].Seq
@@ -185,7 +185,7 @@ func (c *cached[F]) trim() {
 	}
 }
 
-// between returns the records after after, up to last.
+// between returns the records after record after, up to record last.
 func (c *cached[F]) between(after, last uint64) []Missed[F] {
 	bySeq := func(m Missed[F], seq uint64) int { return cmp.Compare(m.Seq, seq+1) }
 	from, _ := slices.BinarySearchFunc(c.records, after, bySeq)
@@ -193,8 +193,9 @@ func (c *cached[F]) between(after, last uint64) []Missed[F] {
 	return c.records[from:max(from, to)]
 }
 
-// read reads and encodes the records after after, up to last. With ErrTooMuch it
-// returns those that are not, and the first one always fits if alone is set.
+// read reads and encodes the records after record after, up to record last. If they are
+// too much it returns the first of them, as many as are not. If alone is set the first
+// record is never too much.
 func (c *cached[F]) read(ctx context.Context, s Source[F], after, last uint64, limit int, alone bool) (missed []Missed[F], err error) {
 	for record, err := range s.Records(ctx, after) {
 		if err == nil {
@@ -229,7 +230,7 @@ func size[F any](missed []Missed[F]) (bytes int) {
 	return bytes
 }
 
-// take returns the window, which stays while it is used.
+// take returns what is kept of a window. It stays until it is released.
 func (r *Replays[F]) take(w window) *cached[F] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -255,16 +256,16 @@ func (r *Replays[F]) release(c *cached[F]) {
 	r.dropLocked()
 }
 
-// count notes how large the window has become.
+// count counts the bytes that are kept now.
 func (r *Replays[F]) count(c *cached[F]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.bytes += c.bytes - c.held
-	c.held = c.bytes
+	r.bytes += c.bytes - c.counted
+	c.counted = c.bytes
 }
 
-// dropLocked drops windows that were not used for long, and, while there are too
-// many bytes, those whose last use was the earliest.
+// dropLocked drops what was not used for KeepFor. While there are more than MaxBytes, it
+// also drops what was used least recently.
 func (r *Replays[F]) dropLocked() {
 	oldest := time.Now().Add(-cmp.Or(r.KeepFor, DefaultKeepFor))
 	var before *list.Element
@@ -279,7 +280,7 @@ func (r *Replays[F]) dropLocked() {
 		}
 		r.byUse.Remove(e)
 		delete(r.windows, c.window)
-		r.bytes -= c.held
+		r.bytes -= c.counted
 	}
 	switch {
 	case r.byUse.Len() == 0:
@@ -292,8 +293,8 @@ func (r *Replays[F]) dropLocked() {
 	}
 }
 
-// sweep drops what has not been used for long, and comes again while there is
-// anything.
+// sweep drops what was not used for KeepFor, and starts the timer again if anything is
+// left.
 func (r *Replays[F]) sweep() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -96,8 +96,8 @@ func framesOf(missed []Missed[string]) (frames []string) {
 	return frames
 }
 
-// Whatever was read before, and however reads ended, everybody gets what a read
-// of its own would have given.
+// A Read returns the same as it would without a cache, whatever was read before and
+// however that ended.
 func TestReplays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limits := rapid.SampledFrom([]int{40, 40, 40, 0, 20, 60})
@@ -261,7 +261,7 @@ func TestReplaysReaderIsHeldUp(t *testing.T) {
 	})
 }
 
-// What is kept is bounded: the window that was used last stays.
+// The cache is bounded. The windows that were used last stay.
 func TestReplaysMaxBytes(t *testing.T) {
 	r := Replays[string]{MaxBytes: 100}
 	defer r.stop()

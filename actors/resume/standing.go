@@ -1,21 +1,25 @@
-// Package resume lets clients come back, in any namespace: after a lost
-// connection or a restart of the server a client is told what it missed, each
-// event once and in order.
+// Package resume lets clients come back, in any namespace. After a lost connection,
+// or a restart of the server, a client is told what it missed, each event once and
+// in order.
 //
+//	a room admits the client → Standing.Join → seat on disk → the client is told that it has joined
+//	a record is told → Standing.Advance → offsets → frames of the record
 //	CONNECT with an offset → Standing.Open → the places that the client had
-//	a room has admitted the client → Standing.Join → a seat on disk → the client is told so
-//	record → Standing.Advance → offsets → the frames that tell of it
-//	records that were missed → Replays.Read → frames, encoded once for all that come back
+//	missed records → Replays.Read → frames, encoded once for all clients that come back
 //
-// The seat on disk (package recovery) holds the rooms of a client, and how far
-// the client was in each when the seat was saved: that is a mark. An offset says
-// how far it has come since. When offsets grow long, the seat is saved anew, and
-// offsets count from the new mark once that is on disk. A client may be behind,
-// and still have an offset that counts from an older mark; the seat keeps
-// by how much each mark differs from the one before.
+// # Seats, marks, offsets
 //
-// The package knows no wire: what frames are, and how an offset is put into one,
-// its users know.
+// The seat on disk (package recovery) lists the rooms that a client has joined, and
+// how far the client was in each of them when the seat was saved. This state is a
+// mark, and has a number. An offset says how far the client has come since a mark.
+// When offsets grow long the seat is saved again, and offsets count from the new mark
+// as soon as it is on disk. A client that is behind may still hold an offset that
+// counts from an older mark, so the seat keeps the differences between its marks.
+//
+// # Wires
+//
+// The package knows no wire. Its users know what a frame is, and how to put an offset
+// into one.
 package resume
 
 import (
@@ -37,9 +41,9 @@ type Socket interface {
 	CloseConnection()
 }
 
-// A Standing is what lets the client of one socket come back. The zero Standing
-// is that of a client who cannot: it gets no offsets. Its methods may only be
-// called on the goroutine of the socket's session.
+// A Standing lets the client of one socket come back. With the zero Standing the
+// client cannot come back, and gets no offsets. The methods may only be called on the
+// goroutine of the socket's session.
 type Standing struct {
 	table  *recovery.Table
 	socket Socket
@@ -49,22 +53,22 @@ type Standing struct {
 	seat   *seat // nil until the first Join: many clients never join a room
 }
 
-// seat is what a standing knows of the seat on disk.
+// seat is the client's seat, in memory.
 type seat struct {
 	tag    string
-	places []*Place // not those that the client has left, in the order of the marks
-	stored mark     // the newest that is on disk
-	newest mark     // the newest that was handed to the disk
-	past   [][]byte // vectors that lead from mark to mark, up to newest
-	space  []byte   // for the vector of the next offset
+	places []*Place // that the client has not left, in the order of the marks
+	stored mark     // the newest mark that is on disk
+	newest mark     // the newest mark, which may be on its way to the disk
+	past   [][]byte // the vectors from each mark to the next, up to newest
+	space  []byte   // reused for the vector of the next offset
 
-	required uint64 // the mark that has all places of which the client was told
+	required uint64 // the first mark with all places of which the client knows
 	saving   bool
 	tried    time.Time // when the last save began
-	waiting  []func()  // to be called after the save that follows this one
+	waiting  []func()  // joins that wait for the next save
 }
 
-// A mark is how far the client was in each of its places at one moment.
+// A mark says how far the client was in each of its places at one moment.
 type mark struct {
 	number  uint64
 	entries []entry
@@ -75,41 +79,41 @@ type entry struct {
 	seq   uint64
 }
 
-// A Place is how far a client is in a room that it has joined. It belongs to
-// one [Standing].
+// A Place is a room that a client has joined, and how far the client is there. It
+// belongs to one [Standing].
 type Place struct {
 	Room    chat.RoomID
 	Encoder string
 
-	tag    string
-	seq    uint64 // the client was told of all records up to this one,
-	digest string // and of the next one all frames up to the one with this digest
-	since  uint64 // the first mark that has the place so
-	known  bool   // to the client: it was told that it has joined
-	left   bool
+	tag    string // of the room's log
+	seq    uint64 // the client has all records up to this one
+	digest string // if not empty, the client has the next record up to the frame with this digest
+	since  uint64 // the first mark with the place and its present encoder
+	known  bool   // the client knows that it has joined the room
+	left   bool   // the client has left the room
 }
 
-// saveAgain is how soon a save that has failed is tried again.
+// saveAgain is the time after a failed save until the next one is tried.
 const saveAgain = time.Second
 
-// The limits of what a seat keeps of marks that have gone: an offset that counts
-// from an older one resumes nothing. A mark lasts for 25 records at least, so
-// that about a megabyte of events may be on its way to a client.
+// A seat keeps this many old marks, and bytes of their vectors. A client cannot resume
+// from an offset of an older mark. At least 25 records are told between two marks, so
+// about a megabyte of events may be on its way to a client.
 const (
 	maxPast      = 128
 	maxPastBytes = 12 << 10
 )
 
-// owner makes a socket the owner of a seat.
+// owner is a socket as the owner of a seat.
 type owner struct{ Socket }
 
 // Displace implements [recovery.Owner].
 func (o owner) Displace() { o.Do(o.CloseConnection) }
 
-// CanReturn reports whether the client could come back.
+// CanReturn reports whether the client has a seat, or could have one.
 func (s *Standing) CanReturn() bool { return s.table != nil }
 
-// Begin gives the client a new seat in place of the one that it had.
+// Begin gives the client a new seat, and removes the one that it had.
 func (s *Standing) Begin() {
 	if s.table == nil {
 		return
@@ -121,7 +125,8 @@ func (s *Standing) Begin() {
 	s.socket.Identify(recovery.NewID(), s.pid)
 }
 
-// End lets the client come back for a while, unless it has left for good.
+// End is called when the socket is closed. It lets the client come back for a while,
+// unless the client has left for good.
 func (s *Standing) End(forGood bool) {
 	switch {
 	case s.table == nil:
@@ -132,11 +137,12 @@ func (s *Standing) End(forGood bool) {
 	}
 }
 
-// Join gives the client a place in a room that has just admitted it: seq is the
-// last record that it need not be told. Then is called with the place when the
-// client may be told that it has joined. That is when the seat on disk has the
-// place, or cannot have it; the latter the offsets say. What the room says
-// meanwhile, also that the client has left, has to wait.
+// Join gives the client a place in a room that has just admitted it. The client does
+// not have to be told the record seq, nor those before it.
+//
+// Join calls then with the place when the client may be told that it has joined: when
+// the place is on disk, or could not be saved. In the second case offsets say that the
+// client cannot come back. The caller holds back what the room says meanwhile.
 func (s *Standing) Join(room chat.RoomID, encoder, epoch string, seq uint64, then func(*Place)) {
 	if s.table == nil {
 		then(&Place{Room: room, Encoder: encoder, seq: seq})
@@ -178,7 +184,7 @@ func (t *seat) find(room chat.RoomID) *Place {
 	return nil
 }
 
-// Leave ends the client's place in a room. A nil place is none.
+// Leave ends the client's place in a room. It does nothing if p is nil.
 func (s *Standing) Leave(p *Place) {
 	if s.seat == nil || p == nil {
 		return
@@ -187,17 +193,17 @@ func (s *Standing) Leave(p *Place) {
 	s.seat.places = slices.DeleteFunc(s.seat.places, func(other *Place) bool { return other == p })
 }
 
-// Seq returns the last record that the client was told of, as a whole.
+// Seq returns the number of the last record that the client has as a whole.
 func (p *Place) Seq() uint64 { return p.seq }
 
-// MoveTo says that the client has, or needs, no record up to seq.
+// MoveTo says that the client has all records up to seq, or does not need them.
 func (p *Place) MoveTo(seq uint64) { p.seq, p.digest = seq, "" }
 
-// In reports whether the place is in the log with this epoch.
+// In reports whether the room's log still has the epoch that it had.
 func (p *Place) In(epoch string) bool { return p.tag == placeTag(p.Room, epoch) }
 
-// save saves the seat with a new mark, behind a save that is under way, and then
-// calls then, if it is not nil.
+// save saves the seat with a new mark, after the save that is under way, if there is
+// one. Then it calls then, if it is not nil.
 func (s *Standing) save(then func()) {
 	t := s.seat
 	if then == nil {
@@ -219,7 +225,7 @@ func (s *Standing) save(then func()) {
 	})
 }
 
-// mark makes a new mark of how far the client is now.
+// mark makes a new mark of the places as they are now.
 func (t *seat) mark() mark {
 	var v vector
 	next := mark{number: t.newest.number + 1, entries: make([]entry, 0, len(t.places))}
@@ -241,8 +247,7 @@ func (t *seat) mark() mark {
 	return next
 }
 
-// saved takes the end of a save of the seat, which the client may have given up
-// meanwhile.
+// saved handles the end of a save. The client may have another seat by now.
 func (s *Standing) saved(t *seat, m mark, err error, then func()) {
 	if t != s.seat {
 		return
@@ -261,8 +266,8 @@ func (s *Standing) saved(t *seat, m mark, err error, then func()) {
 	}
 }
 
-// Advance moves the client on to record seq of a place, of which it is told
-// next, and returns the offsets that go with the frames of the record.
+// Advance moves the client on to record seq of a place, whose frames are sent next,
+// and returns the offsets for these frames.
 func (s *Standing) Advance(p *Place, seq uint64, frames int) (o Offsets) {
 	if frames > 1 && s.table != nil && seq > 0 {
 		p.MoveTo(seq - 1)
@@ -273,8 +278,8 @@ func (s *Standing) Advance(p *Place, seq uint64, frames int) (o Offsets) {
 	return o
 }
 
-// Offset returns the offset of a client that has been told all that was sent to
-// it, as the argument of an event. It is nil if the client cannot come back.
+// Offset returns the offset of a client that has got all frames that were sent to it,
+// as the argument of an event. It is nil if the client cannot come back.
 func (s *Standing) Offset() json.RawMessage {
 	if s.seat == nil {
 		return nil
@@ -287,7 +292,7 @@ func (s *Standing) Offset() json.RawMessage {
 	return append(text, '"')
 }
 
-// partOf returns what the offsets of the frames of p's next record begin with.
+// partOf returns the beginning of the offsets for frames of p's next record.
 func (s *Standing) partOf(p *Place) []byte {
 	if s.seat == nil || s.seat.broken() {
 		return nil
@@ -297,8 +302,8 @@ func (s *Standing) partOf(p *Place) []byte {
 	return append(text, '.')
 }
 
-// text returns an offset, with the quote that begins it, and which of the mark's
-// places p is.
+// text returns an offset with its first quote, and the number that p has among the
+// places of the mark.
 func (s *Standing) text(p *Place) (text []byte, place int) {
 	t := s.seat
 	v := vector{bytes: t.space[:0]}
@@ -315,11 +320,11 @@ func (s *Standing) text(p *Place) (text []byte, place int) {
 	return appendOffset(append(text, '"'), t.tag, t.stored.number, b), place
 }
 
-// broken reports whether the seat on disk lacks a place that the client was told of.
+// broken reports whether the seat on disk lacks a place of which the client knows.
 func (t *seat) broken() bool { return t.required > t.stored.number }
 
-// renew saves the seat if that would make offsets, whose vector has so many
-// bytes, shorter or whole.
+// renew saves the seat if it is broken, or if the vectors of offsets have grown to so
+// many bytes that they count from a new mark better.
 func (s *Standing) renew(bytes int) {
 	t := s.seat
 	failed := t.stored.number < t.newest.number

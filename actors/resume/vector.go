@@ -2,9 +2,9 @@ package resume
 
 import "encoding/binary"
 
-// A vector says, for each place of one mark in order, what became of it since:
-// the places that have not moved cost next to nothing, and one that has moved by
-// less than 125 records costs a byte. It is a sequence of numbers as in
+// A vector says for each place of a mark, in order, how it has changed since. A place
+// that has moved by less than 125 records takes one byte; places that have not moved
+// take hardly any. A vector is a sequence of numbers, in the form of
 // [binary.AppendUvarint]:
 //
 //	0 n    the next n places have not moved
@@ -13,7 +13,7 @@ import "encoding/binary"
 //	3+n    it has moved on, by n records
 type vector struct {
 	bytes []byte
-	still uint64 // places at the end that have not moved, and are not in bytes yet
+	still uint64 // last places that have not moved, and are not in bytes yet
 }
 
 const (
@@ -23,7 +23,7 @@ const (
 	codeOn
 )
 
-// A step is what became of one place.
+// A step is how one place has changed.
 type step struct {
 	left     bool
 	from, to uint64 // records; only the difference counts
@@ -62,12 +62,11 @@ func (v *vector) encoded() []byte {
 	return v.bytes
 }
 
-// maxMove bounds what a place can have moved by: no log has more records.
+// maxMove is further than any place can have moved: no log has so many records.
 const maxMove = 1 << 62
 
-// decodeVector reads what add has written, of at most max places; it reports
-// false for anything else. Of each step from is 0 if the place has moved on, and
-// to if it has moved back.
+// decodeVector reads a vector of at most max places, and reports false if it is none.
+// In each step from is 0 if the place has moved on, and to is 0 if it has moved back.
 func decodeVector(b []byte, max int) (steps []step, ok bool) {
 	for len(b) > 0 && len(steps) <= max {
 		var code, n uint64
@@ -103,7 +102,7 @@ func number(b []byte) (n uint64, rest []byte, ok bool) {
 	return n, b[size:], true
 }
 
-// after returns where a place is after the step, and before where it was ahead
-// of it. They report false if no place can have been there.
+// after returns where a place is after the step, if it was at seq before. before
+// returns where it was, if it is at seq now. They report false for a negative number.
 func (s step) after(seq uint64) (uint64, bool)  { return seq + s.to - s.from, seq+s.to >= s.from }
 func (s step) before(seq uint64) (uint64, bool) { return seq + s.from - s.to, seq+s.from >= s.to }

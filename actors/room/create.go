@@ -67,7 +67,8 @@ func (c *Create) do(r *Room) {
 // Joining again only changes the encoder.
 type Join struct {
 	Caller
-	Encoder string
+	Encoder   string
+	Returning bool // leaves Members out of the answer: thousands may come back at once
 }
 
 func (c *Join) do(r *Room) {
@@ -85,8 +86,9 @@ func (c *Join) do(r *Room) {
 		return
 	}
 	r.audience.admit(c.Address, listener{c.User, r.Directory.find(c.Address)}, c.Encoder, r.Encoders[c.Encoder])
-	joined := Joined{
-		Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq, Members: r.audience.users(),
+	joined := Joined{Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq}
+	if !c.Returning {
+		joined.Members = r.audience.users()
 	}
 	for _, t := range shown.Turns {
 		if t.Attempt == 0 {

@@ -28,7 +28,11 @@ type chatter struct {
 // once and ends once, everything said is recorded once, and an answer that was
 // not stopped stands behind its question.
 func TestSpeechAtRandom(t *testing.T) {
-	for seed := range uint64(25) {
+	first, sequences := actortest.Seed(t), uint64(300)
+	if testing.Short() {
+		sequences = 10
+	}
+	for seed := first; seed < first+sequences; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			onCall(t, room.Options{}, func(c *call) {
 				x := &chatter{

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,13 +24,6 @@ import (
 	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
-
-// The flags of rapid, unless the command line says otherwise.
-func init() {
-	flag.Set("rapid.checks", "12")
-	flag.Set("rapid.seed", "1") // make fuzz goes where nobody has been
-	flag.Set("rapid.nofailfile", "true")
-}
 
 // TestModel lets some users do anything in some rooms, while the server is
 // restarted, a room panics and the disk refuses, and then checks what was

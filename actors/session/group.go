@@ -10,18 +10,17 @@ import (
 	"parlor/protocol/socketio"
 )
 
-// Groups are the sets of sockets that an application sends to at once, by
-// name. A group is there while a socket is in it. Every socket that has joined
-// any is also in a group of its own, which is called by its id.
+// Groups are named sets of sockets that an application sends to at once. A group
+// exists while a socket is in it. Every socket that has joined a group is also in a
+// group of its own, whose name is the socket's id.
 //
-// The sockets should be of one namespace, since a frame names that. All get what
-// is broadcast in one order, and in the order of the calls what one goroutine
-// broadcasts and what it sends to them by itself.
+// All sockets should be of one namespace, since a frame names its namespace. All of
+// them get broadcasts in the same order. What one goroutine broadcasts or sends
+// arrives in the order of its calls.
 //
-// The zero value is ready to use, and nothing has to be closed: a socket is taken
-// out once its handler has been told that it is disconnected, and if its
-// namespace refuses it. The methods may be called on any goroutine, but for
-// Join, and do not block.
+// The zero value is ready to use, and nothing has to be closed: a socket leaves its
+// groups when it is disconnected or refused. The methods do not block, and all but
+// Join may be called on any goroutine.
 type Groups struct {
 	mu      sync.Mutex
 	groups  map[string]sockets
@@ -30,9 +29,9 @@ type Groups struct {
 
 type sockets map[*Socket]struct{}
 
-// Join puts the socket into the groups and into its own, which is called by the
-// id that it has now. A socket that is closed joins nothing. Join may only be
-// called on the goroutine of the socket's session.
+// Join puts the socket into the groups, and into its own group, which has the name
+// of the socket's present id. A closed socket joins nothing. Join may only be called
+// on the goroutine of the socket's session.
 func (g *Groups) Join(s *Socket, groups ...string) {
 	if s.state == closedState {
 		return
@@ -75,8 +74,8 @@ func (g *Groups) Leave(s *Socket, groups ...string) {
 	}
 }
 
-// LeaveAll takes the socket out of all groups, its own too: what is sent to all
-// does not reach it any more.
+// LeaveAll takes the socket out of all groups, and out of its own. A broadcast to
+// all does not reach it any more.
 func (g *Groups) LeaveAll(s *Socket) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -100,17 +99,16 @@ func (g *Groups) Of(s *Socket) []string {
 	return slices.Clone(g.sockets[s])
 }
 
-// Broadcast sends encoded packets, once and as they are, to each socket that is
-// in any of the groups to, or to all if to is empty; but to none that is in any
-// of the groups except.
+// Broadcast sends encoded packets to each socket that is in one of the groups to, or
+// to all sockets if to is empty, but not to those in one of the groups except. A
+// socket in several of the groups gets the packets once.
 func (g *Groups) Broadcast(to, except []string, frames ...engineio.Frame) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.eachLocked(to, except, func(s *Socket) { s.Send(frames...) })
 }
 
-// BroadcastVolatile is Broadcast of packets that each socket loses, all of
-// them, if they would have to wait for its client.
+// BroadcastVolatile is Broadcast by [Socket.SendVolatile].
 func (g *Groups) BroadcastVolatile(to, except []string, frames ...engineio.Frame) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -150,26 +148,26 @@ func overlap(a, b []string) bool {
 	return slices.ContainsFunc(b, func(name string) bool { return slices.Contains(a, name) })
 }
 
-// Call broadcasts an event that each client is to acknowledge, and calls done
-// once: when all have answered, or, with the first reason why one will not,
-// when each has answered or cannot any more. Done gets the answers in the order
-// in which they came. It is called before Call returns if there is nobody to
-// wait for, and else on some session's goroutine. It must not block.
+// Call broadcasts an event that each client is to acknowledge. It calls done once,
+// when each client has answered or cannot answer any more, with the answers in the
+// order in which they came, and with the first error of a client that did not
+// answer. If there is no client to wait for, done is called before Call returns, and
+// otherwise on some session's goroutine. It must not block.
 func (g *Groups) Call(to, except []string, timeout time.Duration, done func(answers []Answer, err error), event string, args ...json.RawMessage) {
-	p := &poll{done: done, waiting: 1} // for the end of this function
+	p := &poll{done: done, waiting: 1} // until all clients are asked
 	data := socketio.EventData(event, args...)
 	g.mu.Lock()
 	g.eachLocked(to, except, func(s *Socket) {
 		p.wait()
 		if !s.call(timeout, p.answer, data) {
-			p.end() // it is closed: it was not asked
+			p.end() // the socket is closed, so it was not asked
 		}
 	})
 	g.mu.Unlock()
 	p.end()
 }
 
-// A poll collects what the sockets of a group answer.
+// A poll collects the answers to one [Groups.Call].
 type poll struct {
 	done func([]Answer, error)
 
@@ -179,7 +177,7 @@ type poll struct {
 	err     error
 }
 
-// wait makes the poll wait for one end more.
+// wait adds a client to wait for, and end takes one away.
 func (p *poll) wait() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -190,8 +190,8 @@ func TestRefusedSocketsLeaveTheirGroups(t *testing.T) {
 	})
 }
 
-// What a handler broadcasts, sends and acknowledges reaches its client in the
-// order of the calls, also before the confirmation.
+// A client gets what its handler broadcasts, sends and acknowledges in the order of the
+// calls, also before the confirmation.
 func TestOrderOfBroadcastsAndOthers(t *testing.T) {
 	var g session.Groups
 	a := joiner(&g)
@@ -221,7 +221,7 @@ func TestOrderOfBroadcastsAndOthers(t *testing.T) {
 	})
 }
 
-// Whoever broadcasts at the same time, all get the same in the same order.
+// Sockets get broadcasts of several goroutines in the same order.
 func TestOneOrderForAll(t *testing.T) {
 	var g session.Groups
 	members(t, joiner(&g), func(clients []*client) {

@@ -37,33 +37,30 @@ import (
 
 // A Conn is the part of an Engine.IO connection that a session needs.
 type Conn interface {
-	// Header is of the request that opened the connection.
+	// Header returns the header of the request that opened the connection.
 	Header() http.Header
 
 	// Send queues frames and never blocks. After an error the connection
 	// closes by itself.
 	Send(frames ...engineio.Frame) error
 
-	// TrySend queues frames if they could be written at once, and else drops
-	// all of them.
+	// TrySend queues the frames if they can be written at once, and otherwise
+	// drops all of them.
 	TrySend(frames ...engineio.Frame)
 
-	// Close closes the connection when what is queued has been sent. It does
-	// not wait.
+	// Close closes the connection when the queued frames have been sent. It
+	// does not wait for that.
 	Close(reason string)
 }
 
 // A Namespace is the application behind one Socket.IO namespace.
 type Namespace interface {
 	// Connect admits a client or refuses it. It runs on the session's
-	// goroutine; what it sends reaches the client after the confirmation,
-	// which it may [Socket.Defer]. A client that is refused stays connected to
+	// goroutine. What it sends reaches the client after the confirmation, which
+	// it may put off: see [Socket.Defer]. A refused client stays connected to
 	// other namespaces, and may try again until the connect timeout.
 	Connect(s *Socket, auth json.RawMessage) (Handler, *Refusal)
 }
-
-// A Middleware looks at clients before the namespace that it wraps does.
-type Middleware func(next Namespace) Namespace
 
 // A NamespaceFunc is a function that is a [Namespace].
 type NamespaceFunc func(s *Socket, auth json.RawMessage) (Handler, *Refusal)
@@ -73,7 +70,7 @@ func (f NamespaceFunc) Connect(s *Socket, auth json.RawMessage) (Handler, *Refus
 	return f(s, auth)
 }
 
-// A Refusal is why a client may not enter a namespace, as the client is told it.
+// A Refusal tells a client why it may not enter a namespace.
 type Refusal struct {
 	Message string
 	Data    json.RawMessage // optional
@@ -87,10 +84,10 @@ type Handler interface {
 	// or later, unless the socket closes before.
 	Event(e *Event)
 
-	// Deliver handles what was told to the socket.
+	// Deliver handles a value that [Socket.Tell] was called with.
 	Deliver(v any)
 
-	// Disconnected is the last call.
+	// Disconnected is the last call. The socket is closed already.
 	Disconnected(reason string)
 }
 
@@ -127,8 +124,8 @@ func New(sys *system.System, o Options) *Sessions {
 	return &Sessions{sys, o}
 }
 
-// Open starts the session of a connection and returns where the connection
-// delivers what it reads. The session ends when the connection is closed.
+// Open starts the session of a connection, and returns the port to which the
+// connection delivers what it reads. The session ends when the connection is closed.
 func (s *Sessions) Open(c Conn) *Port {
 	p := &Port{conn: c, decoder: socketio.Decoder{MaxBytes: s.options.MaxPacketBytes}, window: make(chan struct{}, s.options.Window), ended: make(chan struct{})}
 	ref, err := system.Spawn(s.sys, system.Spec[message]{
@@ -176,8 +173,8 @@ func (p *Port) Closed(reason string) { p.ref.Tell(&closed{reason}) }
 // done frees a place in the window.
 func (p *Port) done() { <-p.window }
 
-// The reasons with which a Handler is told that its client has left for good.
-// All others are of connections that ended, and whose clients may come back.
+// With these reasons a Handler learns that its client has left for good. With any
+// other reason the connection has ended, and the client may come back.
 const (
 	ReasonClientDisconnect = "client namespace disconnect"
 	ReasonServerDisconnect = "server namespace disconnect"
@@ -260,7 +257,7 @@ func (s *session) Receive(m message) {
 	}
 }
 
-// Stopping implements system.Actor. After a panic the sockets are still open:
+// Stopping implements system.Actor. After a panic the sockets are still open, and
 // the connection must not outlive its session.
 func (s *session) Stopping() {
 	defer close(s.port.ended)
@@ -269,8 +266,8 @@ func (s *session) Stopping() {
 	s.end(reasonForced)
 }
 
-// stay ends the connect timeout, of which nothing is kept: connections live on
-// for long.
+// stay ends the connect timeout. The timer is dropped, since a connection may live
+// for days.
 func (s *session) stay() {
 	if s.timer != nil {
 		s.timer.Stop()
@@ -278,7 +275,7 @@ func (s *session) stay() {
 	}
 }
 
-// end closes all sockets, the others too if a handler panics.
+// end closes all sockets. If a handler panics the other sockets are closed too.
 func (s *session) end(reason string) {
 	if len(s.sockets) == 0 {
 		return
@@ -289,8 +286,8 @@ func (s *session) end(reason string) {
 	socket.close(reason)
 }
 
-// packet handles a packet, and frees its place in the window unless it is an
-// event: its handler or the end of its socket frees that.
+// packet handles a packet and frees its place in the window. The place of an event
+// is freed by its handler, or by the end of its socket.
 func (s *session) packet(p socketio.Packet) {
 	socket := s.socket(p.Namespace)
 	switch {
@@ -359,6 +356,6 @@ func (s *session) event(socket *Socket, p socketio.Packet) {
 	socket.handler.Event(&Event{Name: name, Args: args, Attachments: p.Attachments, socket: socket, id: p.ID, wanted: p.HasID})
 }
 
-// send queues frames; if the connection cannot take them it is closing, and
-// Closed will come.
+// send queues frames. After an error the connection is closing, and the session
+// will be told so.
 func (s *session) send(frames ...engineio.Frame) { _ = s.conn.Send(frames...) }

@@ -18,7 +18,7 @@ func options(a *app) session.Options {
 	return session.Options{Namespaces: map[string]session.Namespace{"/": a, "/chat": a}}
 }
 
-// What is sent while a client connects reaches it behind the confirmation.
+// Events that are sent while a client connects reach it after the confirmation.
 func TestConnect(t *testing.T) {
 	a := &app{connect: func(s *session.Socket, _ json.RawMessage) *session.Refusal {
 		s.Emit("hello", json.RawMessage(`"`+s.Header().Get("X-Test")+`"`))
@@ -148,18 +148,16 @@ func TestServerDisconnects(t *testing.T) {
 	})
 }
 
-// A middleware sees clients before the namespace does, and may keep them out.
-func TestMiddleware(t *testing.T) {
+// A namespace that wraps another sees clients first, and may keep them out.
+func TestWrappedNamespace(t *testing.T) {
 	a := new(app)
-	var gate session.Middleware = func(next session.Namespace) session.Namespace {
-		return session.NamespaceFunc(func(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
-			if auth == nil {
-				return nil, &session.Refusal{Message: "who are you?"}
-			}
-			return next.Connect(s, auth)
-		})
-	}
-	o := session.Options{Namespaces: map[string]session.Namespace{"/": gate(a)}}
+	gate := session.NamespaceFunc(func(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
+		if auth == nil {
+			return nil, &session.Refusal{Message: "who are you?"}
+		}
+		return a.Connect(s, auth)
+	})
+	o := session.Options{Namespaces: map[string]session.Namespace{"/": gate}}
 	serve(t, o, func(t *testing.T, s *session.Sessions) {
 		c := dial(t, s)
 		c.Say(`0`, `0{}`)
@@ -187,7 +185,7 @@ func TestBinaryOut(t *testing.T) {
 	})
 }
 
-// What breaks the protocol closes the connection, and no handler hears of it.
+// A packet that breaks the protocol closes the connection, and reaches no handler.
 func TestViolationsCloseTheConnection(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -366,7 +364,7 @@ func TestWindow(t *testing.T) {
 	})
 }
 
-// What is no event takes a place in the window only until it is handled.
+// Packets that are no events leave the window as soon as they are handled.
 func TestWindowCountsEventsOnly(t *testing.T) {
 	o := options(new(app))
 	o.Window = 1
@@ -488,7 +486,7 @@ func TestClientDisconnects(t *testing.T) {
 	})
 }
 
-// What a handler sends for a socket that has closed meanwhile goes nowhere.
+// A handler can send nothing by a socket that is closed.
 func TestClosedSocketIsSilent(t *testing.T) {
 	a := new(app)
 	a.event = func(_ *session.Socket, e *session.Event) { a.pending = append(a.pending, e) }

@@ -15,15 +15,15 @@ import (
 	"parlor/protocol/socketio"
 )
 
-// ErrCallTimeout and ErrDisconnected are why a [Socket.Call] has no answer.
+// ErrCallTimeout and ErrDisconnected say why a [Socket.Call] has no answer.
 var (
 	ErrCallTimeout  = errors.New("session: the client did not acknowledge in time")
 	ErrDisconnected = errors.New("session: the client disconnected before it acknowledged")
 )
 
 // A Socket is a client in one namespace. Its methods may only be called on the
-// session's goroutine, that is from a [Namespace] or [Handler], but for those
-// that say otherwise.
+// session's goroutine, that is from a [Namespace] or [Handler], unless a method
+// says otherwise.
 type Socket struct {
 	session   *session
 	namespace string
@@ -34,11 +34,11 @@ type Socket struct {
 	groups    []*Groups // that the socket is in
 	underWay  int       // events that are not done
 
-	life context.Context // of what Go has started; nil before the first
+	life context.Context // of the work that Go has started; nil before the first
 	end  context.CancelFunc
 
-	mu       sync.Mutex       // guards what follows, which [Groups] use on any goroutine
-	state    state            // changed on the session's goroutine only, which needs no lock to read it
+	mu       sync.Mutex       // guards the fields below, which [Groups] use on any goroutine
+	state    state            // changes on the session's goroutine only, which may read it without the lock
 	after    []engineio.Frame // to be sent behind the confirmation
 	calls    map[uint64]call
 	lastCall uint64
@@ -76,17 +76,17 @@ func (s *Socket) ID() string { return s.id }
 // Header returns the header of the request that opened the connection.
 func (s *Socket) Header() http.Header { return s.session.conn.Header() }
 
-// Identify makes the confirmation tell the client this id, and this private id
-// by which it can ask for its connection state to be recovered. It must not be
-// called once the client is confirmed.
+// Identify sets the id and the private id that the confirmation tells the client.
+// With the private id the client can ask for its connection state to be recovered.
+// Identify must not be called once the client is confirmed.
 func (s *Socket) Identify(id, pid string) { s.id, s.pid = id, pid }
 
-// Defer leaves the confirmation to Confirm. It may be called while
+// Defer puts the confirmation off until Confirm is called. It may be called while
 // [Namespace.Connect] runs.
 func (s *Socket) Defer() { s.deferred = true }
 
-// Confirm tells the client that it is connected, unless it has been told or
-// the socket is closed.
+// Confirm tells the client that it is connected. It does nothing if the client
+// knows that already, or if the socket is closed.
 func (s *Socket) Confirm() {
 	if s.state != connectingState {
 		return
@@ -104,14 +104,13 @@ func (s *Socket) Confirm() {
 // socket is closed by then. It may be called from any goroutine.
 func (s *Socket) Tell(v any) { s.session.port.ref.Tell(&delivery{s, v}) }
 
-// Do calls f on the session's goroutine, behind what is in its mailbox, unless
-// the socket is closed by then. It may be called from any goroutine.
+// Do calls f on the session's goroutine, after what is in its mailbox already,
+// unless the socket is closed by then. It may be called from any goroutine.
 func (s *Socket) Do(f func()) { s.session.port.ref.Tell(&posted{s, f}) }
 
-// Go calls work on a goroutine of its own, and then, as [Socket.Do] does, what
-// work returns. The context ends with the socket: work that nobody waits for
-// any more should return soon. A panic in work costs the session, as one in a
-// handler does.
+// Go calls work on a goroutine of its own. When work has returned, Go calls the
+// function then by [Socket.Do]. The context ends with the socket, and work should
+// then return soon. A panic in work ends the session, as a panic in a handler does.
 func (s *Socket) Go(work func(ctx context.Context) (then func())) {
 	if s.life == nil {
 		s.life, s.end = context.WithCancel(context.Background())
@@ -123,7 +122,7 @@ func (s *Socket) Go(work func(ctx context.Context) (then func())) {
 	}()
 }
 
-// fail hands a panic of the goroutine to the session.
+// fail passes a panic of the goroutine on to the session.
 func (s *Socket) fail() {
 	if cause := recover(); cause != nil {
 		s.session.port.ref.Tell(&failure{fmt.Errorf("session: a goroutine of a socket panicked: %v\n%s", cause, debug.Stack())})
@@ -147,8 +146,8 @@ func (s *Socket) sendLocked(frames ...engineio.Frame) {
 	}
 }
 
-// SendVolatile sends encoded packets that may be lost: all of them, if they
-// would have to wait for the client. It may be called from any goroutine.
+// SendVolatile sends encoded packets, or none of them if they would have to wait
+// for the client. It may be called from any goroutine.
 func (s *Socket) SendVolatile(frames ...engineio.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,16 +169,16 @@ func (s *Socket) EmitBinary(event string, attachments [][]byte, args ...json.Raw
 	}.Frames()...)
 }
 
-// Call sends an event and calls done, on the session's goroutine, once: with
-// what the client acknowledges, or with [ErrCallTimeout] or [ErrDisconnected].
+// Call sends an event. It calls done once, on the session's goroutine, with the
+// client's acknowledgement, or with [ErrCallTimeout] or [ErrDisconnected].
 func (s *Socket) Call(timeout time.Duration, done func(a Answer, err error), event string, args ...json.RawMessage) {
 	if !s.call(timeout, done, socketio.EventData(event, args...)) {
 		done(Answer{}, ErrDisconnected)
 	}
 }
 
-// call sends an event for which done will be called. It reports false if that
-// will not be, since the socket is closed.
+// call sends an event for which done will be called. It reports false if the
+// socket is closed, and done will not be called.
 func (s *Socket) call(timeout time.Duration, done func(a Answer, err error), data json.RawMessage) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,7 +195,8 @@ func (s *Socket) call(timeout time.Duration, done func(a Answer, err error), dat
 	return true
 }
 
-// returned ends a call. What comes too late or was never asked for is ignored.
+// returned ends a call. It ignores an acknowledgement that comes too late, or for
+// which no call waits.
 func (s *Socket) returned(id uint64, a Answer, err error) {
 	s.mu.Lock()
 	c, ok := s.calls[id]
@@ -219,12 +219,12 @@ func (s *Socket) Disconnect() {
 	s.close(ReasonServerDisconnect)
 }
 
-// CloseConnection closes the connection with all its namespaces, once what is
-// queued has been sent. An official client reconnects.
+// CloseConnection closes the connection with all its namespaces when the queued
+// frames have been sent. An official client reconnects.
 func (s *Socket) CloseConnection() { s.session.conn.Close(reasonForced) }
 
-// close ends a socket that was admitted. It stays in its groups until its
-// handler, which may ask for them, has been told.
+// close ends a socket that was admitted. The socket stays in its groups until its
+// handler, which may ask for them, knows that it is closed.
 func (s *Socket) close(reason string) {
 	defer s.leave()
 	s.shut()
@@ -237,8 +237,8 @@ func (s *Socket) refuse() {
 	s.shut()
 }
 
-// shut makes the socket send nothing more, ends its calls and what it does on
-// other goroutines, and frees the places of its events.
+// shut makes the socket send nothing more. It ends the socket's calls and its work
+// on other goroutines, and frees the places of its events.
 func (s *Socket) shut() {
 	s.mu.Lock()
 	calls := s.calls
@@ -264,8 +264,8 @@ func (s *Socket) leave() {
 	s.groups = nil
 }
 
-// An Event is an event that the client sent. Like its socket it belongs to the
-// session's goroutine.
+// An Event is an event that the client sent. Like its socket it may only be used on
+// the session's goroutine.
 type Event struct {
 	Name        string
 	Args        []json.RawMessage
@@ -281,7 +281,8 @@ type Event struct {
 // Wanted reports whether the client asked for an acknowledgement.
 func (e *Event) Wanted() bool { return e.wanted }
 
-// Ack acknowledges the event, if the client asked for it and the first time only.
+// Ack acknowledges the event if the client asked for that. Only the first call does
+// anything.
 func (e *Event) Ack(args ...json.RawMessage) {
 	if !e.wanted || e.acked {
 		return
@@ -303,8 +304,8 @@ func (e *Event) AckBinary(attachments [][]byte, args ...json.RawMessage) {
 	}.Frames()...)
 }
 
-// Done frees the event's place in the connection's window. The second call
-// does nothing, nor does one after the end of the socket, which frees all.
+// Done frees the event's place in the connection's window. A second call does
+// nothing. The end of the socket frees all places that are left.
 func (e *Event) Done() {
 	if !e.done {
 		e.done = true

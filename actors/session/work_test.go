@@ -10,7 +10,7 @@ import (
 	"parlor/actors/session"
 )
 
-// Work on another goroutine holds nothing up, and comes back to the session's.
+// Work runs beside the session. What follows it runs on the session's goroutine.
 func TestGo(t *testing.T) {
 	a := new(app)
 	proceed := make(chan struct{})
@@ -35,8 +35,7 @@ func TestGo(t *testing.T) {
 	})
 }
 
-// Work ends with its socket, however that ends, and what would have followed is
-// not done.
+// The end of a socket, of any kind, ends its work, and nothing follows it.
 func TestGoEndsWithTheSocket(t *testing.T) {
 	for _, end := range []struct {
 		name string
@@ -78,7 +77,7 @@ func TestGoEndsWithTheSocket(t *testing.T) {
 	}
 }
 
-// A refused client has no work done for it either.
+// The refusal of a client ends its work too.
 func TestGoEndsWithARefusal(t *testing.T) {
 	ended := false
 	a := &app{connect: func(s *session.Socket, _ json.RawMessage) *session.Refusal {
@@ -98,7 +97,7 @@ func TestGoEndsWithARefusal(t *testing.T) {
 	})
 }
 
-// A panic on another goroutine costs the session that started it, and no other.
+// A panic in work ends the session that started it, and no other.
 func TestGoPanics(t *testing.T) {
 	a := new(app)
 	a.event = func(s *session.Socket, e *session.Event) {
@@ -151,8 +150,8 @@ func TestWindowIsFreedWithTheSocket(t *testing.T) {
 	})
 }
 
-// What is told to groups reaches each of their sockets once, but not those that
-// are excepted.
+// A value for several groups is told to each of their sockets once, but not to sockets
+// in the groups that are excepted.
 func TestGroupsTell(t *testing.T) {
 	var g session.Groups
 	a := joiner(&g)

@@ -29,8 +29,6 @@ type message any
 // it do. Its fields belong to its goroutine.
 type room struct {
 	self    *system.Self[message]
-	options *turn.Options
-	request turn.Request
 	attempt *turn.Attempt
 
 	notes []string
@@ -145,7 +143,7 @@ func attempt(t *testing.T, p provider, change func(*turn.Options), f func(r *roo
 		if change != nil {
 			change(o)
 		}
-		r := &room{options: o, tail: conversation.NewTail(0)}
+		r := &room{tail: conversation.NewTail(0)}
 		r.tail.Add(chat.Record{Seq: 1, Event: chat.MessageAdded{MessageID: "prompt", Content: "hello"}})
 		ref, err := system.Spawn(system.New(nil), system.Spec[message]{New: func() system.Actor[message] { return r }})
 		if err != nil {

@@ -15,7 +15,7 @@ func (s *saving) stop() {
 	}
 }
 
-// keep sees to it that new text is saved: soon, or at once if it is much.
+// keep has new text saved: soon, or at once if it is much.
 func (a *Attempt) keep() {
 	switch {
 	case len(a.text)-a.saving.bytes >= a.o.CheckpointBytes:

@@ -52,8 +52,8 @@ func (a *Attempt) substitute() (why *chat.Error) {
 	return a.spent.meter.Add(int(a.spent.prompt.Load()) + a.spent.counted)
 }
 
-// used is what the attempt has used, as far as is known. Who stops an answer
-// before its first word has asked for it nevertheless.
+// used is what the attempt has used, as far as is known. An answer that is stopped
+// before its first word has cost its prompt.
 func (a *Attempt) used() *chat.Usage {
 	prompt := int(a.spent.prompt.Load())
 	if a.usage != nil || prompt == 0 {

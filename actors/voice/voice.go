@@ -4,8 +4,8 @@
 //	         Respond → TurnQueued (Spoken) → … → TurnEnded, behind that
 //
 // What people say reaches the model at once and is recorded later, when it was
-// written down. So an answer may begin before its question is recorded, but does
-// not end. What nobody understood in time is recorded without words.
+// written down. An answer may begin before its question is recorded, but it does
+// not end before. Speech that is not understood in time is recorded without words.
 package voice
 
 import (
@@ -22,7 +22,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// speakerPause is how long somebody who has not finished keeps the word.
+// speakerPause is how long nobody else may speak after somebody who has not finished.
 const speakerPause = 3 * time.Second
 
 var (

@@ -12,16 +12,16 @@ import (
 	"parlor/protocol/socketio"
 )
 
-// What one client may have. What goes beyond is ignored.
+// The limits of one client. Events that would exceed them are ignored.
 const (
 	maxRooms     = 1000
 	maxRoomID    = 256 // bytes of a room's id
 	maxQuestions = 100 // that it has not answered
 )
 
-// namespaces returns an application for each namespace. In the first two the
-// suites want to be told what they sent as authentication. The seats are nil
-// if clients that lost their connection begin anew.
+// namespaces returns an application for each namespace. The suites expect the first two
+// to send back what a client sent as authentication. If seats is nil, clients that lost
+// their connection begin anew.
 func namespaces(seats *recovery.Table) map[string]session.Namespace {
 	all := make(map[string]session.Namespace)
 	for name, greets := range map[string]bool{"/": true, "/custom": true, "/assistant/realtime": false} {
@@ -79,7 +79,7 @@ type client struct {
 	questions int
 }
 
-// begin confirms a client with a new seat, once it has a place in the history.
+// begin gives a client with a new seat a place in the history, and then confirms it.
 func (c *client) begin(auth json.RawMessage) {
 	c.socket.Defer()
 	c.standing.Join(inHistory, "", "", c.app.history.number(), func(p *resume.Place) {
@@ -90,8 +90,8 @@ func (c *client) begin(auth json.RawMessage) {
 	})
 }
 
-// comeBack gives the client its groups back, and tells it what it has missed. It
-// reports false, and has given up the client's seat, if that is not possible.
+// comeBack puts the client into its groups again, and tells it what it has missed. If
+// that is not possible it gives the client a new seat, and reports false.
 func (c *client) comeBack() bool {
 	var groups []string
 	for _, p := range c.standing.Places() {
@@ -128,13 +128,13 @@ func (c *client) greet(auth json.RawMessage) {
 func (c *client) Event(e *session.Event) {
 	defer e.Done()
 	switch e.Name {
-	// The conformance suite's.
+	// Of the conformance suite.
 	case "message":
 		c.emit("message-back", e.Attachments, e.Args...)
 	case "message-with-ack":
 		e.AckBinary(e.Attachments, e.Args...)
 
-	// Those of the application that servers are compared with.
+	// Of the application that servers are compared with.
 	case "join_room":
 		c.join(e)
 	case "send_message":
@@ -142,7 +142,7 @@ func (c *client) Event(e *session.Event) {
 	case "echo":
 		e.AckBinary(e.Attachments, e.Args...)
 
-	// What else a server can do.
+	// Of neither: other things that a server can do.
 	case "message-volatile":
 		c.socket.SendVolatile(c.event("message-back", e.Attachments, e.Args...).frames()...)
 	case "ask":
@@ -182,8 +182,8 @@ func (c *client) send(e *session.Event) {
 	c.app.broadcast(group(request.RoomID), c.socket.ID(), received)
 }
 
-// ask takes a number of milliseconds and what to ask the client in return. It
-// acknowledges with null and the client's answer, or with why there was none.
+// ask takes a number of milliseconds, and arguments with which it asks the client in
+// return. It acknowledges with null and the client's answer, or with an error.
 func (c *client) ask(e *session.Event) {
 	var milliseconds int64
 	if !decode(e, &milliseconds) || c.questions == maxQuestions {
@@ -200,7 +200,7 @@ func (c *client) ask(e *session.Event) {
 	}, "question", e.Args[1:]...)
 }
 
-// group returns the name of a room's group, which is no socket's id.
+// group returns the name of a room's group. No socket's id looks like it.
 func group(roomID string) string { return "room " + roomID }
 
 // decode reads an event's first argument.
@@ -208,7 +208,7 @@ func decode(e *session.Event, into any) bool {
 	return len(e.Args) > 0 && json.Unmarshal(e.Args[0], into) == nil
 }
 
-// text returns what the JSON of a string says, and other JSON as it is.
+// text returns the text of a JSON string, and any other JSON as it is.
 func text(value json.RawMessage) string {
 	var s string
 	if json.Unmarshal(value, &s) != nil {
@@ -217,13 +217,13 @@ func text(value json.RawMessage) string {
 	return s
 }
 
-// emit sends an event to the client. With a history an acknowledgement may
-// overtake it.
+// emit sends an event to the client. With a history the event takes its turn in the
+// mailbox, so that an acknowledgement may overtake it.
 func (c *client) emit(name string, attachments [][]byte, args ...json.RawMessage) {
 	c.app.broadcast(c.socket.ID(), "", c.event(name, attachments, args...))
 }
 
-// broadcast sends an event to all clients of a group but those of another.
+// broadcast sends an event to the clients in one group, but not to those in another.
 func (a *application) broadcast(to, except string, e event) {
 	if a.history != nil {
 		a.history.broadcast(&a.groups, to, except, e)
@@ -236,8 +236,8 @@ func (c *client) event(name string, attachments [][]byte, args ...json.RawMessag
 	return event{c.app.namespace, name, args, attachments}
 }
 
-// Deliver implements session.Handler. With each event of the history the client
-// gets its offset behind that.
+// Deliver implements session.Handler. It sends an event of the history, with the offset
+// of a client that has got it.
 func (c *client) Deliver(v any) {
 	p := v.(packet)
 	c.socket.Send(p.with(c.standing.Advance(c.place, p.number, 1).Last())...)

@@ -22,12 +22,12 @@ const (
 	recoverySeats   = 10_000
 )
 
-// A history is what was sent in a namespace, so that clients whose connection
-// was lost can be told what they missed. Each event has a number, and each client
-// one place (package resume) that says up to which number it was told. The groups
-// that a client has joined are places too, which do not move.
+// A history keeps the events of a namespace, for clients whose connection was lost. Each
+// event has a number. In the terms of package resume the history is a room, in which
+// the place of a client is the number of the last event that it was sent. The groups of
+// a client are places too, so that the seat keeps them, but these do not move.
 //
-// Its methods may be called from any goroutine; there is nothing to close.
+// The methods may be called from any goroutine. Nothing has to be closed.
 type history struct {
 	seats *recovery.Table
 
@@ -45,12 +45,12 @@ type packet struct {
 	frames     []engineio.Frame
 }
 
-// inHistory is the room of the place that moves: no group is called so.
+// inHistory is the room of the place that moves. No group has this name.
 const inHistory chat.RoomID = ""
 
-// broadcast keeps an event and has it told to all that are in the group to, but
-// not to those in the group except. It does so in one step, so that all are told
-// events in the order of their numbers.
+// broadcast keeps an event, and tells it to the sockets in the group to that are not in
+// the group except. It does both under the lock, so that every client gets events in
+// the order of their numbers.
 func (h *history) broadcast(g *session.Groups, to, except string, e event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,8 +62,8 @@ func (h *history) broadcast(g *session.Groups, to, except string, e event) {
 	g.Tell([]string{to}, []string{except}, p)
 }
 
-// enter puts a socket into groups, and returns the events after number after that
-// it has missed there; it reports false if not all of them are kept any more.
+// enter puts a socket into groups, and returns the events for these groups that follow
+// event after. It reports false if some of them are not kept any more.
 func (h *history) enter(g *session.Groups, s *session.Socket, groups []string, after uint64) (missed []packet, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -72,7 +72,7 @@ func (h *history) enter(g *session.Groups, s *session.Socket, groups []string, a
 		return nil, false
 	}
 	g.Join(s, groups...)
-	groups = g.Of(s) // with its own
+	groups = g.Of(s) // with the socket's own
 	for _, p := range h.packets[len(h.packets)-int(h.last-after):] {
 		if slices.Contains(groups, p.to) && !slices.Contains(groups, p.except) {
 			missed = append(missed, p)
@@ -81,14 +81,14 @@ func (h *history) enter(g *session.Groups, s *session.Socket, groups []string, a
 	return missed, true
 }
 
-// number returns that of the last event.
+// number returns the number of the last event.
 func (h *history) number() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.last
 }
 
-// sweepLocked drops what is too old or too much.
+// sweepLocked drops the oldest events, as the limits say.
 func (h *history) sweepLocked(now time.Time) {
 	oldest := now.Add(-recoveryTime)
 	for len(h.packets) > recoveryPackets || h.bytes > recoveryBytes || len(h.packets) > 0 && h.packets[0].at.Before(oldest) {

@@ -208,8 +208,8 @@ func TestNoRecoveryAfterLeaving(t *testing.T) {
 	})
 }
 
-// What is kept has limits; past them the oldest goes, and a client that would
-// need it begins anew.
+// The history has limits. Past them it drops the oldest events, and a client that would
+// need these begins anew.
 func TestHistoryLimits(t *testing.T) {
 	for _, test := range []struct {
 		name           string

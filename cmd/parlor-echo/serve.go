@@ -18,7 +18,7 @@ import (
 	"parlor/transport"
 )
 
-// Limits that are no flags.
+// Limits that cannot be set by flags.
 const (
 	readHeaderTimeout = 10 * time.Second
 	// requestTimeout is how long a request may take to arrive, and its answer to
@@ -26,8 +26,8 @@ const (
 	requestTimeout = 30 * time.Second
 	// stopTimeout is how long clients may take to see that the server stops.
 	stopTimeout = 2 * time.Second
-	// queuePayloads is how many of the largest payloads may wait for a client:
-	// who is answered with what they say may say some before they listen.
+	// queuePayloads is how many of the largest payloads may wait for a client. A client
+	// gets back what it sends, and may send several payloads before it reads.
 	queuePayloads = 8
 )
 
@@ -66,8 +66,8 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	for _, s := range []*transport.Server{engine, sockets} { // first: http waits for their polls
-		_ = s.Shutdown(ctx) // who did not close in time was cut off
+	for _, s := range []*transport.Server{engine, sockets} { // before the HTTP server, which waits for their polls
+		_ = s.Shutdown(ctx) // an error means that connections were cut off
 	}
 	if server.Shutdown(ctx) != nil {
 		return errors.Join(err, server.Close())
@@ -106,7 +106,7 @@ type echo struct{ conn *transport.Conn }
 // Receive implements transport.Receiver.
 func (e echo) Receive(m engineio.Message) {
 	p := engineio.Packet{Type: engineio.TypeMessage, Data: m.Data, Binary: m.Binary}
-	_ = e.conn.Send(p.Frame()) // a connection that cannot take it ends by itself
+	_ = e.conn.Send(p.Frame()) // after an error the connection closes by itself
 }
 
 // Closed implements transport.Receiver.

@@ -28,7 +28,7 @@ func (*backupCmd) Help() string {
     parlor serve --data /backups/parlor-2026-01-31.db`
 }
 
-// Run asks the server that runs, or reads the file if there is none.
+// Run asks the running server, or reads the file if no server runs.
 func (c *backupCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	source, err := openSource(ctx, s.Data)
 	if err != nil {
@@ -65,7 +65,7 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// A source is where commands read a data file: through the server that has it
+// A source is where commands read the data: the running server that has the file
 // open, or the file itself.
 type source struct {
 	backup func(ctx context.Context, w io.Writer) error

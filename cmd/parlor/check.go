@@ -32,7 +32,8 @@ No server may be running on the file. To check while one runs, check a backup:
     parlor backup copy.db && parlor check --data copy.db`
 }
 
-// Run checks in a process of its own: what reads a damaged file can die of it.
+// Run checks in a process of its own, since reading a damaged file can end the
+// process.
 func (c *checkCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	if c.InProcess {
 		return check(s.Data, out.stdout)
@@ -63,7 +64,7 @@ func (c *checkCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	return nil
 }
 
-// errTold is a failure that has been told to people already.
+// errTold is a failure that has been printed already.
 var errTold = errors.New("told")
 
 // A beginning keeps the first bytes that are written to it.
@@ -94,7 +95,8 @@ func check(path string, out io.Writer) error {
 	return nil
 }
 
-// checkingOf is how files are checked: also for what their rows mean.
+// checkingOf returns how files are checked: their pages and checksums, and also
+// what their rows mean.
 func checkingOf(report func(persistence.Fault)) persistence.Checking {
 	return persistence.Checking{
 		Options: persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID},
@@ -117,7 +119,7 @@ func faultLine(f persistence.Fault) string {
 	return line + f.What
 }
 
-// whatToDo adds to errors about data files what an operator can do.
+// whatToDo adds to an error about a data file what an operator can do.
 func whatToDo(err error) error {
 	if errors.Is(err, persistence.ErrLocked) {
 		return fmt.Errorf("%w; stop the server first, or use a copy: parlor backup FILE", err)

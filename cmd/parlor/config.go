@@ -30,7 +30,7 @@ func (*configCmd) Help() string {
 	return "Takes the settings that serve takes, checks them, and prints the value that each has and where it came from. Secrets are hidden."
 }
 
-// Run prints the table to stdout and what is unwise to stderr.
+// Run prints the table to stdout and warnings to stderr.
 func (*configCmd) Run(s *Settings, out *streams) error {
 	if err := printRows(out.stdout, s.rows); err != nil {
 		return fmt.Errorf("print the settings: %w", err)
@@ -50,7 +50,7 @@ func printRows(w io.Writer, rows []row) error {
 	return table.Flush()
 }
 
-// cell makes any value fit a line of the table.
+// cell returns a value in a form that fits a line of the table.
 func cell(value string) string {
 	const longest = 60
 	if value == "" {
@@ -65,8 +65,8 @@ func cell(value string) string {
 	return value
 }
 
-// loadSettings returns the settings as command line, environment and file have
-// them, or an error that lists all that is wrong with them.
+// loadSettings returns the settings of the command line, the environment and the
+// file, or an error that lists all that is wrong with them.
 func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*Settings, error) {
 	s, flags := &Settings{Values: *v}, settingsOf(ctx)
 	for i, origin := range s.CORSOrigins {
@@ -84,8 +84,8 @@ func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*
 	return s, errors.Join(faults...)
 }
 
-// keyVariables are the environment variables that models and providers take
-// their keys from.
+// keyVariables are the environment variables that hold the keys of models and
+// providers.
 func keyVariables(v *Values) []string {
 	var names []string
 	for _, m := range v.Models {
@@ -97,8 +97,9 @@ func keyVariables(v *Values) []string {
 	return names
 }
 
-// emptySecret refuses the one variable that must not count as not set when it
-// is empty: whoever meant to set a secret must not get a server without one.
+// emptySecret refuses an empty PARLOR_JWT_SECRET. Other empty variables count as
+// not set, but somebody who meant to set a secret must not get a server without
+// one.
 func (s *Settings) emptySecret(env environment) error {
 	const name = envPrefix + "JWT_SECRET"
 	if value, set := env[name]; !set || value != "" || !s.Development() {
@@ -107,7 +108,7 @@ func (s *Settings) emptySecret(env environment) error {
 	return row{name: "jwt-secret", source: "environment " + name}.fault(errors.New("is empty: give it a value, or leave it out for development mode"))
 }
 
-// readSecretFile takes the secret from the file that is set to hold it.
+// readSecretFile reads the secret from the file that jwt-secret-file names.
 func (s *Settings) readSecretFile() error {
 	const largest = 64 << 10
 	if s.JWTSecretFile == "" {
@@ -141,7 +142,7 @@ func (s *Settings) readSecretFile() error {
 	return nil
 }
 
-// show returns a setting's value as people may see it.
+// show returns the value of a setting in a form that people may see.
 func show(flag *kong.Flag) string {
 	switch v := flag.Target.Interface().(type) {
 	case []string:
@@ -174,7 +175,7 @@ func show(flag *kong.Flag) string {
 	}
 }
 
-// showDuration leaves out the zeros that time.Duration puts behind: 10m0s.
+// showDuration leaves out the zeros at the end, as in 10m0s.
 func showDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -186,8 +187,8 @@ func showDuration(d time.Duration) string {
 	return s
 }
 
-// withoutPassword hides the user and password of a URL. It looks for them as
-// text, since a URL that does not parse must not show them either.
+// withoutPassword hides the user and password of a URL. It searches the text for
+// them, since they must be hidden in a URL that cannot be parsed too.
 func withoutPassword(s string) string {
 	scheme, rest, isURL := strings.Cut(s, "://")
 	at := strings.LastIndex(rest, "@")

@@ -13,8 +13,8 @@ import (
 	"parlor/transport/control"
 )
 
-// openControl has the server answer operators. A server without is a server
-// all the same.
+// openControl makes the server answer operators. If that fails the server runs
+// without.
 func openControl(s Settings, store *persistence.Store, rooms *rooms.Rooms, parts *parts, log *slog.Logger) {
 	options := control.Options{
 		Backup: func() (control.Backup, error) { return store.Backup() },

@@ -14,21 +14,21 @@ import (
 	"parlor/protocol/chat"
 )
 
-// exportVersion is that of the lines, see docs/export.md.
+// exportVersion is the version of the format, see docs/export.md.
 const exportVersion = 1
 
-// A line is one of an export, and has one of these.
+// A line is one line of an export: the version, a chat, a record or the end.
 type line struct {
 	Export *int            `json:"parlor_export,omitempty"` // the version
 	Chat   json.RawMessage `json:"chat,omitempty"`          // a [chat.Info]
-	// Records is how many follow the chat.
+	// Records is the number of records that follow the chat.
 	Records *uint64         `json:"records,omitempty"`
 	Seq     uint64          `json:"seq,omitempty"`
 	Record  json.RawMessage `json:"record,omitempty"` // as the log has it
 	End     *end            `json:"end,omitempty"`
 }
 
-// end is the last line: an export without it was cut short.
+// end is the last line. An export without it is incomplete.
 type end struct {
 	Chats   int    `json:"chats"`
 	Records uint64 `json:"records"`
@@ -52,7 +52,7 @@ func (*exportCmd) Help() string {
     parlor export --chat my-first-chat | less`
 }
 
-// Run asks the server that runs, or reads the file if there is none.
+// Run asks the running server, or reads the file if no server runs.
 func (c *exportCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	source, err := openSource(ctx, s.Data)
 	if err != nil {
@@ -75,7 +75,7 @@ func (c *exportCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	return last.leftOut()
 }
 
-// A lastLine keeps the last line that is written to it.
+// A lastLine is a writer that keeps the last line.
 type lastLine struct{ text []byte }
 
 func (l *lastLine) Write(p []byte) (int, error) {
@@ -90,7 +90,8 @@ func (l *lastLine) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// leftOut returns what the end of an export says that it lacks.
+// leftOut returns an error for each room that the end of an export lists as left
+// out.
 func (l *lastLine) leftOut() error {
 	var last line
 	if err := json.Unmarshal(l.text, &last); err != nil || last.End == nil {
@@ -103,12 +104,12 @@ func (l *lastLine) leftOut() error {
 	return errors.Join(faults...)
 }
 
-// exportChats is how many chats are looked up at once.
+// exportChats is how many chats are listed at a time.
 const exportChats = 100
 
-// export writes one chat, or with "" all in the order of their rooms. It reads
-// in short transactions, so that a slow w holds nothing up. A chat that cannot
-// be read is left out, which the end says.
+// export writes the chat of that id, or all chats in the order of their rooms if id
+// is empty. It reads in short transactions, so that a slow w delays nobody. A chat
+// that cannot be read is left out, and listed in the end.
 func export(ctx context.Context, r *persistence.Reader, w io.Writer, id string) error {
 	e := &exporter{ctx: ctx, reader: r, w: bufio.NewWriter(w)}
 	version := exportVersion
@@ -151,8 +152,9 @@ func (e *exporter) all() {
 	}
 }
 
-// chat writes a chat as it is when its row is read. If it is deleted while
-// its records are, the export fails: what has been written cannot be undone.
+// chat writes a chat as it is at the moment its row is read. If the chat is deleted
+// while its records are read, the export fails: a part of the chat has been
+// written and cannot be undone.
 func (e *exporter) chat(room string) {
 	if e.err != nil {
 		return
@@ -192,7 +194,8 @@ func (e *exporter) chat(room string) {
 	e.sum.Records += n
 }
 
-// readable reads all records, since half a chat must not be written.
+// readable reads all records of a room before the first is written, since no part
+// of a chat must be written if the rest cannot be read.
 func (e *exporter) readable(room string) error {
 	for entry, err := range e.reader.Read(room, 0) {
 		switch {

@@ -7,6 +7,6 @@ import (
 	"syscall"
 )
 
-// outliveFileSizeLimit makes a write past the limit of "ulimit -f" an error,
-// which is met like a full disk, and not the end of the process.
+// outliveFileSizeLimit makes a write past the limit of "ulimit -f" fail, as on a
+// full disk, instead of ending the process.
 func outliveFileSizeLimit() { signal.Ignore(syscall.SIGXFSZ) }

@@ -24,7 +24,7 @@ const (
 	maxChatBytes = 1 << 30
 )
 
-// importCmd takes chats in.
+// importCmd adds chats to the data file.
 type importCmd struct {
 	SkipExisting bool   `help:"Leave chats that exist as they are, instead of importing nothing."`
 	From         string `arg:"" name:"file" optional:"" help:"What parlor export has written. Without one it is read from the standard input."`
@@ -62,8 +62,8 @@ func (c *importCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	return err
 }
 
-// open returns a file that can be read twice; what comes through a pipe is
-// kept beside the data file meanwhile.
+// open returns a file that can be read twice. Input from a pipe is copied to a
+// temporary file beside the data file.
 func (c *importCmd) open(s *Settings) (*os.File, error) {
 	var in io.Reader = os.Stdin
 	if c.From != "" {
@@ -81,7 +81,7 @@ func (c *importCmd) open(s *Settings) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	os.Remove(f.Name()) // it lives as long as it is open
+	os.Remove(f.Name()) // it exists as long as it is open
 	if _, err := io.Copy(f, in); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -95,7 +95,7 @@ type importer struct {
 	imported, skipped int
 }
 
-// run reads the export twice: to check it, and to write it.
+// run reads the export twice: first to check it, then to import it.
 func (i *importer) run(in io.ReadSeeker) error {
 	var existing []string
 	err := i.read(in, func(c *importedChat) error {
@@ -133,7 +133,7 @@ func (i *importer) write(c *importedChat) error {
 	return nil
 }
 
-// An importedChat is what has been read of a chat.
+// An importedChat is a chat, as far as it has been read.
 type importedChat struct {
 	info    chat.Info
 	row     []byte
@@ -151,7 +151,8 @@ func (c *importedChat) commit() persistence.Commit {
 	}
 }
 
-// complete reports what is wrong with the chat once its records have come.
+// complete returns what is wrong with the chat, once all its records have been
+// read.
 func (c *importedChat) complete() error {
 	if got := uint64(len(c.entries)); got != c.want || got == 0 {
 		return fmt.Errorf("chat %q has %d records, and says %d", c.info.ID, got, c.want)
@@ -189,7 +190,7 @@ func (i *importer) read(in io.ReadSeeker, fn func(*importedChat) error) error {
 	return nil
 }
 
-// An importReader puts lines together.
+// An importReader puts the lines of an export together to chats.
 type importReader struct {
 	fn    func(*importedChat) error
 	begun bool
@@ -267,7 +268,7 @@ func (r *importReader) record(l line) error {
 	return nil
 }
 
-// finish hands on the chat whose records have come.
+// finish passes on the chat whose records have all been read.
 func (r *importReader) finish() error {
 	if r.chat == nil {
 		return nil

@@ -34,14 +34,15 @@ const maxHelpWidth = 100
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop) // so that a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), &streams{os.Stdout, os.Stderr}))
 }
 
-// streams are where a command writes: its result, and what people should know.
+// streams are where a command writes: results to stdout, messages for people to
+// stderr.
 type streams struct{ stdout, stderr io.Writer }
 
-// A usageError is wrong on the command line or in the settings.
+// A usageError is a mistake on the command line or in the settings.
 type usageError struct{ error }
 
 type cli struct {
@@ -81,7 +82,7 @@ For other computers, with a token for each user:
 "parlor serve --help" lists all settings.`
 }
 
-// BeforeResolve gives kong the values that are not on the command line.
+// BeforeResolve gives kong the values of the environment and the file.
 func (c *cli) BeforeResolve(ctx *kong.Context) (err error) {
 	if ctx.Selected() == nil {
 		return nil
@@ -152,8 +153,8 @@ func run(ctx context.Context, args, environ []string, out *streams) int {
 	return report(out, command.Run(s, out))
 }
 
-// load returns the command that args name and its settings, or no command if
-// all that was asked for is help or the version and has been printed.
+// load returns the command that args name and its settings. It returns no command
+// if args ask for help or the version, which it prints.
 func load(args, environ []string, out *streams) (*kong.Context, *Settings, error) {
 	c, helped := &cli{env: newEnvironment(environ)}, false
 	parser, err := kong.New(c, append(parserOptions(),
@@ -163,7 +164,7 @@ func load(args, environ []string, out *streams) (*kong.Context, *Settings, error
 	}
 	command, err := parser.Parse(args)
 	switch {
-	case helped: // whatever came after it
+	case helped: // errors of later arguments do not matter
 		return nil, nil, nil
 	case err != nil:
 		return nil, nil, usageError{err}
@@ -176,7 +177,7 @@ func load(args, environ []string, out *streams) (*kong.Context, *Settings, error
 	return command, s, nil
 }
 
-// report tells err to people and to the shell.
+// report prints err, and returns the exit status for it.
 func report(out *streams, err error) int {
 	switch {
 	case err == nil:
@@ -194,7 +195,7 @@ func report(out *streams, err error) int {
 	return exitUsage
 }
 
-// split takes apart what [errors.Join] has put together.
+// split returns the errors that [errors.Join] has joined.
 func split(err error) []error {
 	switch e := err.(type) {
 	case usageError:
@@ -229,14 +230,15 @@ func parserOptions() []kong.Option {
 // fileSettings are the settings of commands that work on the data file.
 var fileSettings = []string{"config", "data"}
 
-// usedSettings are those of commands that do not use all of them.
+// usedSettings are the settings that a command uses, for commands that do not use
+// all of them.
 var usedSettings = map[string][]string{
 	"token": tokenSettings,
 	"check": fileSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": fileSettings,
 }
 
-// tidyHelp shows defaults without quotes, and with each command only the
-// settings that concern it.
+// tidyHelp makes the help show defaults without quotes, and for each command only
+// the settings that it uses.
 func tidyHelp(k *kong.Kong) error {
 	k.Model.HelpFlag.Help = "Show this help."
 	for _, command := range k.Model.Children {

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// releaseEvery is how often it is looked whether memory can be given back.
+	// releaseEvery is how often the server checks whether it can give memory back.
 	releaseEvery = 15 * time.Second
 
-	// worthReleasing is how much has to be spare for that: to give it back takes
-	// a garbage collection, and to get it back page faults.
+	// worthReleasing is how much memory must be spare to give it back: that takes
+	// a garbage collection, and using the memory again takes page faults.
 	worthReleasing = 8 << 20
 )
 
@@ -35,16 +35,17 @@ func readUsage() usage {
 	return u
 }
 
-// releasable reports whether memory is worth to be given back: a server without
-// a collection since before has little to do, and will not soon want it again.
+// releasable reports whether memory should be given back. A server that has not
+// collected garbage since before is nearly idle, so it will not need the memory
+// soon.
 func (u usage) releasable(before usage) bool {
 	return u.collections == before.collections && u.spare >= worthReleasing
 }
 
-// releaseMemory gives memory back to the system when a burst, such as of all
-// clients that come back after a restart, is over. The runtime keeps as much as
-// its next collection may need, which for a server whose connections are idle
-// is never. It returns what stops that and waits for it.
+// releaseMemory gives memory back to the system after a burst, such as when all
+// clients come back after a restart. The runtime would keep that memory for its
+// next collection, which never comes while all connections are idle. Stop ends
+// this and waits for its goroutine.
 func releaseMemory() (stop func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -38,18 +38,19 @@ import (
 	"parlor/transport/provider/upstream"
 )
 
-// Limits of HTTP that are no settings.
+// Limits of HTTP that cannot be set.
 const (
 	readHeaderTimeout = 10 * time.Second
 	httpIdleTimeout   = 2 * time.Minute
 	maxHeaderBytes    = 32 << 10
-	// stopTimeout is how long all parts together may take to stop: a restart has
-	// to fit into the 18 seconds after which the assistant SPA gives up.
+	// stopTimeout is how long all parts together may take to stop. The assistant
+	// SPA gives up after 18 seconds, so a restart must take less.
 	stopTimeout = 8 * time.Second
-	// closeTimeout is how long clients may take to see that the server stops.
+	// closeTimeout is how long clients may take to close their connections when
+	// the server stops.
 	closeTimeout = 2 * time.Second
-	// requestTimeout is how long a request may take to arrive, and its answer to
-	// leave, besides the time that a poll is held.
+	// requestTimeout is how long a request may take to arrive and its answer to
+	// be sent. The time for which a poll waits is added to it.
 	requestTimeout = 30 * time.Second
 )
 
@@ -114,14 +115,15 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	return parts.run(ctx, s, handler, connections, log)
 }
 
-// run serves HTTP until ctx ends or that fails.
+// run serves HTTP until ctx ends or serving fails.
 func (p *parts) run(ctx context.Context, s Settings, handler http.Handler, connections *transport.Server, log *slog.Logger) error {
 	stop, ended, err := listen(s, handler, log)
 	if err != nil {
 		return err
 	}
 	p.add("http", stop)
-	p.add("connections", func(ctx context.Context) error { // first: http waits for their polls
+	// Connections are stopped before http, which waits for their polls to end.
+	p.add("connections", func(ctx context.Context) error {
 		if err := connections.Shutdown(ctx); err != nil {
 			log.Info("cut off clients that did not close their connection")
 		}
@@ -136,7 +138,7 @@ func (p *parts) run(ctx context.Context, s Settings, handler http.Handler, conne
 	}
 }
 
-// listen serves HTTP until stop is called; ended says why it has ended.
+// listen serves HTTP until stop is called. When serving ends, ended receives why.
 func listen(s Settings, handler http.Handler, log *slog.Logger) (stop func(context.Context) error, ended <-chan error, err error) {
 	listener, err := net.Listen("tcp", s.Listen)
 	if err != nil {
@@ -170,7 +172,7 @@ func listen(s Settings, handler http.Handler, log *slog.Logger) (stop func(conte
 	return stop, served, nil
 }
 
-// parts are what has been started, in that order.
+// parts are the parts of the server that have been started, in that order.
 type parts []part
 
 type part struct {
@@ -193,8 +195,8 @@ func (p parts) stop() (err error) {
 	return err
 }
 
-// openModels makes the assistants. Keys come from the environment by the names
-// in the lists; OpenAI's may also be a setting.
+// openModels makes the assistants. A key comes from the environment variable that
+// its model or provider names. OpenAI's key may also be a setting.
 func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider.Models, error) {
 	settings := map[string]string{"OPENAI_API_KEY": string(s.OpenAIAPIKey), "OPENAI_BASE_URL": s.OpenAIBaseURL}
 	return provider.New(provider.Options{
@@ -219,7 +221,7 @@ func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider
 	})
 }
 
-// openRecovery returns nil if clients that lost their connection begin anew.
+// openRecovery returns nil if connection state recovery is switched off.
 func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*recovery.Table, error) {
 	if s.RecoveryWindow == 0 {
 		return nil, nil
@@ -250,8 +252,8 @@ func readLimits(s Settings) rooms.Reads {
 	return rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
 }
 
-// openConnections joins the two sides of a connection: what transport reads
-// goes to a session, and what the session sends to transport.
+// openConnections connects transport and sessions: a session gets what transport
+// reads, and transport writes what the session sends.
 func openConnections(s Settings, actors *system.System, namespace *assistant.Namespace, log *slog.Logger) *transport.Server {
 	sessions := session.New(actors, session.Options{
 		Namespaces:     map[string]session.Namespace{wire.Namespace: namespace},
@@ -266,8 +268,8 @@ func openConnections(s Settings, actors *system.System, namespace *assistant.Nam
 	})
 }
 
-// routes serves everything at the top and, if there is one, below the base
-// path: clients build some of their URLs with it and some without.
+// routes serves everything at the top, and also below the base path if there is
+// one: clients build some of their URLs with the base path and some without.
 func routes(s Settings, connections http.Handler, endpoints *api.API, numbers http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	bases := []string{""}
@@ -287,9 +289,9 @@ func routes(s Settings, connections http.Handler, endpoints *api.API, numbers ht
 	return mux
 }
 
-// loopbackOnly refuses requests that name another host. In development mode
-// there is nothing else to keep a page of the internet, whose name was made to
-// mean this computer, from talking to the server (DNS rebinding).
+// loopbackOnly refuses requests whose Host is not this computer. An attacker can
+// make the name of his page resolve to this computer (DNS rebinding), and in
+// development mode nothing else would keep such a page from using the server.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := (&url.URL{Host: r.Host}).Hostname()

@@ -19,11 +19,12 @@ import (
 	"parlor/transport/provider/upstream"
 )
 
-// Values are the settings. This is the one place that defines them: a field is
-// a flag, the environment variable PARLOR_… of the same name, and a key of the
-// configuration file; its tags are its default and its help.
+// Values are the settings, which are defined only here. A field is a flag, the
+// environment variable PARLOR_… of the same name, and a key of the configuration
+// file. Its tags are its default and its help.
 //
-// A field with the tag alsoenv may also come from that variable, after its own.
+// The tag alsoenv names another environment variable for the field, which is used
+// if its own is not set.
 type Values struct {
 	Config   string `group:"server" default:"parlor.yaml" help:"Configuration file. May be missing unless you name it."`
 	Listen   string `group:"server" default:"127.0.0.1:8080" help:"Address and port. Port 0 picks a free one."`
@@ -95,10 +96,10 @@ type Values struct {
 	LogFormat string     `group:"logging" default:"text" help:"text or json."`
 }
 
-// values lets main find the settings of whatever command was chosen.
+// values lets main find the settings of the chosen command, whichever it is.
 func (v *Values) values() *Values { return v }
 
-// groupTitles are the headings that help shows settings under, in this order.
+// groupTitles are the headings of the settings in the help, in this order.
 var groupTitles = []struct{ key, title string }{
 	{"server", "Server:"},
 	{"access", "Who may come in:"},
@@ -107,8 +108,8 @@ var groupTitles = []struct{ key, title string }{
 	{"logging", "Log:"},
 }
 
-// minSecretLen is the length below which an HS256 secret can be guessed from a
-// token (RFC 7518 §3.2), in bytes.
+// minSecretLen is the least length of an HS256 secret, in bytes (RFC 7518 §3.2).
+// Somebody who has a token could find a shorter secret by guessing.
 const minSecretLen = 32
 
 // Settings are the effective values and where they came from.
@@ -117,20 +118,20 @@ type Settings struct {
 	rows []row // in the order of the fields of Values
 }
 
-// A row is a setting as it is shown.
+// A row is a setting as people see it.
 type row struct {
 	name   string
 	value  string // a secret is hidden
 	source string // "flag", "environment NAME", "file PATH:LINE" or "default"
-	list   bool   // or a mapping: errors quote the entry that is wrong, not the value
+	list   bool   // it is a list or a mapping, so errors quote the wrong entry and not the value
 }
 
-// Development reports whether users are taken at their word because there is
-// no secret.
+// Development reports whether the server believes users without proof, since it
+// has no secret.
 func (s *Settings) Development() bool { return s.JWTSecret == "" }
 
-// Validate reports whether a server may run with the settings: without a
-// secret it serves this computer only.
+// Validate returns an error if no server may run with the settings: without a
+// secret a server must not be reachable from other computers.
 func (s *Settings) Validate() error {
 	if !s.Development() || loopback(s.Listen) {
 		return nil
@@ -142,8 +143,8 @@ and give people a token each (parlor token --user NAME), or listen on this compu
     parlor serve --listen 127.0.0.1:8080`, s.Listen, s.row("listen").source)
 }
 
-// Warnings are what is allowed but unwise, or what will keep serve from
-// starting.
+// Warnings are about settings that are allowed but unwise, or with which serve
+// will not start.
 func (s *Settings) Warnings() []string {
 	var warnings []string
 	if err := s.Validate(); err != nil {
@@ -164,8 +165,8 @@ func (s *Settings) row(name string) row {
 	return row{name: name, source: fromDefault}
 }
 
-// check returns all that is wrong with the values, each with its name, value
-// and source.
+// check returns an error for each value that is wrong, with the name, value and
+// source of the setting.
 func (s *Settings) check() error {
 	var faults []error
 	for _, c := range []struct {
@@ -250,8 +251,7 @@ func checkListen(address string) error {
 	return nil
 }
 
-// loopback reports whether address, which is valid, can be reached from this
-// computer only.
+// loopback reports whether only this computer can reach address, which is valid.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -260,11 +260,11 @@ func loopback(address string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// basePathPattern leaves out what has a meaning in URLs or in the patterns of
-// an http.ServeMux.
+// basePathPattern allows no characters that have a meaning in URLs or in the
+// patterns of an http.ServeMux.
 var basePathPattern = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
-// ownPaths are first segments that mean something without a base path.
+// ownPaths are the first segments of paths that are served at the top.
 var ownPaths = []string{"api", "healthz", "internal", "metrics", "socket.io"}
 
 func checkBasePath(p string) error {
@@ -295,8 +295,8 @@ func checkOrigins(origins []string) error {
 	return nil
 }
 
-// validOrigin reports whether a browser could send origin (RFC 6454 §6.2):
-// any other would silently never match.
+// validOrigin reports whether a browser could send origin (RFC 6454 §6.2). An
+// origin that no browser sends would never match, and nobody would notice.
 func validOrigin(origin string) bool {
 	usualPort := map[string]string{"http": "80", "https": "443"}
 	u, err := url.Parse(origin)
@@ -307,10 +307,11 @@ func validOrigin(origin string) bool {
 	return u.Scheme+"://"+u.Host == origin && strings.ToLower(origin) == origin && !strings.Contains(origin, "*")
 }
 
-// checkModels leaves out what is wrong with the providers alone.
+// checkModels returns what is wrong with the models, but not what is wrong with
+// the providers.
 func (s *Settings) checkModels() error {
 	if provider.Validate(nil, s.Providers) != nil {
-		return nil // some models would be blamed for it
+		return nil // models that use a wrong provider would be reported too
 	}
 	return provider.Validate(s.Models, s.Providers)
 }
@@ -335,8 +336,8 @@ func (s *Settings) checkMessageBytes() error {
 	return positive(s.MaxMessageBytes)
 }
 
-// maxAnswerBytes leaves room for an answer of nothing but control characters,
-// six bytes each in JSON, in one commit of the event log.
+// maxAnswerBytes is so small that each answer fits into one commit of the event
+// log, even one of control characters only, each of which takes six bytes in JSON.
 const maxAnswerBytes Size = 2 << 20
 
 func (s *Settings) checkAnswerBytes() error {
@@ -346,7 +347,7 @@ func (s *Settings) checkAnswerBytes() error {
 	return positive(s.MaxAnswerBytes)
 }
 
-// mostJoinedRooms is how many fit into what is kept of a session on disk.
+// mostJoinedRooms is how many rooms the record of a session on disk has space for.
 const mostJoinedRooms = 1000
 
 func checkJoinedRooms(n int) error {

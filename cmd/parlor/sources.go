@@ -31,8 +31,8 @@ func newEnvironment(environ []string) environment {
 	return env
 }
 
-// lookup returns the first of the variables that is set. An empty one counts
-// as not set: that is what deployment tools make of a value they do not have.
+// lookup returns the first of the variables that is set. An empty variable counts
+// as not set: deployment tools set one if they have no value for it.
 func (e environment) lookup(names []string) (name, value string, ok bool) {
 	for _, name := range names {
 		if value := e[name]; value != "" {
@@ -42,7 +42,7 @@ func (e environment) lookup(names []string) (name, value string, ok bool) {
 	return "", "", false
 }
 
-// Where values come from; the others are "environment NAME" and
+// Two of the sources of values. The others are "environment NAME" and
 // "file PATH:LINE".
 const (
 	fromFlag    = "flag"
@@ -55,17 +55,17 @@ type given struct {
 	source string
 }
 
-// A resolver knows what the environment and the file say. It is kong's for
-// what the command line leaves open, and its only one: kong would ask the file
-// before the environment.
+// A resolver gives kong the values of the environment and the file, for settings
+// that are not on the command line. There is one resolver for both, since kong
+// itself would prefer the file to the environment.
 type resolver struct {
 	given  map[string]given // by setting
-	noFile bool             // nobody named one, and the default one is not there
-	faults []error          // of values that cannot be read; the setting keeps its default
+	noFile bool             // no file was named, and the default one does not exist
+	faults []error          // about values that cannot be read; such a setting keeps its default
 }
 
-// newResolver reads the environment, and then the file for what that leaves
-// open.
+// newResolver reads the environment, and then the file for settings that the
+// environment does not have.
 func newResolver(ctx *kong.Context, env environment) (*resolver, error) {
 	r := &resolver{given: make(map[string]given)}
 	settings := settingsOf(ctx)
@@ -86,7 +86,7 @@ func newResolver(ctx *kong.Context, env environment) (*resolver, error) {
 	return r, r.readFile(file, text, settings)
 }
 
-// configFile returns the path of the file, and who named it.
+// configFile returns the path of the file, and the source of that path.
 func (r *resolver) configFile(ctx *kong.Context, settings []*kong.Flag) (path, source string) {
 	config := settings[slices.IndexFunc(settings, isConfig)]
 	if onCommandLine(ctx, config) {
@@ -98,7 +98,7 @@ func (r *resolver) configFile(ctx *kong.Context, settings []*kong.Flag) (path, s
 	return config.Default, fromDefault
 }
 
-// source returns where the value of a setting came from.
+// source returns the source of a setting's value.
 func (r *resolver) source(ctx *kong.Context, flag *kong.Flag) string {
 	g, ok := r.given[flag.Name]
 	switch {
@@ -118,19 +118,21 @@ func onCommandLine(ctx *kong.Context, flag *kong.Flag) bool {
 
 func isConfig(flag *kong.Flag) bool { return flag.Name == "config" }
 
-// settingsOf returns the flags of the selected command that are settings:
-// those in a group.
+// settingsOf returns the settings of the selected command: its flags that are in a
+// group.
 func settingsOf(ctx *kong.Context) []*kong.Flag {
 	return slices.DeleteFunc(ctx.Flags(), func(f *kong.Flag) bool { return f.Group == nil })
 }
 
-// variables are the environment variables of a setting, the best first.
+// variables are the environment variables of a setting. The first that is set
+// counts.
 func variables(flag *kong.Flag) []string {
 	own := envPrefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
 	return append([]string{own}, flag.Tag.GetAll("alsoenv")...)
 }
 
-// readFile takes from the YAML text what the environment does not have.
+// readFile takes from the YAML text the settings that the environment does not
+// have.
 func (r *resolver) readFile(path string, text []byte, settings []*kong.Flag) error {
 	pairs, err := topLevel(path, text)
 	if err != nil {
@@ -164,8 +166,8 @@ func (r *resolver) readFile(path string, text []byte, settings []*kong.Flag) err
 	return errors.Join(faults...)
 }
 
-// topLevel returns the keys and values, in turn, of a YAML mapping. An empty
-// file has none.
+// topLevel returns the keys and values of a YAML mapping: key, value, key, and so
+// on. An empty file has none.
 func topLevel(path string, text []byte) ([]*yaml.Node, error) {
 	var doc yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(text))
@@ -188,8 +190,8 @@ func topLevel(path string, text []byte) ([]*yaml.Node, error) {
 	return root.Content, nil
 }
 
-// plain turns the value of a key into what kong takes from the command line,
-// so that a setting is read by one piece of code wherever it comes from.
+// plain turns the value of a key into what kong would get from the command line,
+// so that one piece of code reads a setting, whatever its source.
 func plain(flag *kong.Flag, n *yaml.Node) (any, error) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -227,8 +229,8 @@ func texts(nodes []*yaml.Node) ([]any, error) {
 	return list, nil
 }
 
-// Resolve implements [kong.Resolver]. It tries values out itself, because
-// kong's errors would not say where a value came from.
+// Resolve implements [kong.Resolver]. It decodes each value once before kong does,
+// because kong's errors do not name the source of a value.
 func (r *resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	g, ok := r.given[flag.Name]
 	if !ok || flag.Group == nil {
@@ -246,8 +248,9 @@ func (r *resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 // Validate implements [kong.Resolver].
 func (r *resolver) Validate(*kong.Application) error { return nil }
 
-// unknownVariables returns an error that names the variables that look like
-// settings and are none; others are the names that models give to their keys.
+// unknownVariables returns an error that names the variables that begin like a
+// setting but are none. Others are the variables that hold keys of models and
+// providers.
 func unknownVariables(env environment, settings []*kong.Flag, others []string) error {
 	known := slices.Clone(others)
 	for _, flag := range settings {
@@ -281,7 +284,8 @@ func settingNames(settings []*kong.Flag) []string {
 	return names
 }
 
-// suggest returns a question that names what may have been meant, or "".
+// suggest returns a question with the known name that is most like name, or "" if
+// none is like it.
 func suggest(name string, known []string) string {
 	const typos = 2
 	best, distance := "", typos+1

@@ -8,7 +8,7 @@ import (
 	"parlor/transport/auth"
 )
 
-// tokenCmd makes a credential for a user.
+// tokenCmd prints a token for a user.
 type tokenCmd struct {
 	User string        `required:"" placeholder:"ID" help:"Who the token is for: the id that chats know the user by."`
 	Name string        `placeholder:"NAME" help:"The name that others see."`

@@ -16,11 +16,11 @@ import (
 	"parlor/transport/provider"
 )
 
-// hiddenSecret is what is shown of a secret, whatever it is.
+// hiddenSecret is shown instead of a secret.
 const hiddenSecret = "********"
 
-// A Secret is text that must not be seen: however it is printed, logged or
-// marshalled, only [hiddenSecret] appears. Convert it to a string to use it.
+// A Secret is text that nobody must see. Printed, logged or marshalled it is
+// [hiddenSecret]. Convert it to a string to use it.
 type Secret string
 
 // String implements [fmt.Stringer].
@@ -37,7 +37,8 @@ func (s Secret) GoString() string { return strconv.Quote(s.String()) }
 // MarshalText implements [encoding.TextMarshaler].
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// A Size is a number of bytes, written with a unit if that is exact: 64KiB.
+// A Size is a number of bytes. It is written with a unit if that is exact, as in
+// 64KiB.
 type Size int64
 
 var units = []struct {
@@ -88,15 +89,15 @@ func (s Size) String() string {
 // providers is the setting of that name.
 type providers = map[string]provider.ProviderConfig
 
-// structured are the settings that are more than text or a list of texts: they
-// are written as JSON, and in the file as YAML.
+// structured are the types of settings that are more than text or a list of
+// texts. They are written as JSON, and in the file as YAML.
 var structured = map[reflect.Type]kong.MapperFunc{
 	reflect.TypeFor[[]provider.Config](): decodeJSON[[]provider.Config]("list of models", `[{"model_id":"…","provider":"openai"}]`),
 	reflect.TypeFor[[]ledger.Budget]():   decodeJSON[[]ledger.Budget]("list of budgets", `[{"user":"*","period":"day","tokens":100000}]`),
 	reflect.TypeFor[providers]():         decodeJSON[providers]("mapping of providers", `{"…":{"base_url":"…"}}`),
 }
 
-// structuredOptions tell kong of them.
+// structuredOptions tell kong how to read the structured settings.
 func structuredOptions() (options []kong.Option) {
 	for t, mapper := range structured {
 		options = append(options, kong.TypeMapper(t, mapper))
@@ -104,8 +105,8 @@ func structuredOptions() (options []kong.Option) {
 	return options
 }
 
-// decodeJSON returns the kong mapper of a setting that is written as JSON.
-// What the file has arrives as JSON too.
+// decodeJSON returns the kong mapper of a setting that is written as JSON. The
+// value from the file has been turned into JSON before.
 func decodeJSON[T any](what, example string) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
 		var text string

@@ -1,9 +1,10 @@
 package chat_test
 
 import (
-	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"parlor/protocol/chat"
 )
@@ -40,17 +41,17 @@ func TestTokens(t *testing.T) {
 // However a text is cut into deltas, it counts the same.
 func TestPiecesAddUp(t *testing.T) {
 	text := strings.Repeat("Ein Satz, 一句话, и ещё один. ", 50)
-	for range 100 {
+	rapid.Check(t, func(t *rapid.T) {
 		var e chat.Estimate
 		for rest := text; rest != ""; {
-			n := 1 + rand.IntN(len(rest))
+			n := rapid.IntRange(1, len(rest)).Draw(t, "n")
 			e.Add(rest[:n])
 			rest = rest[n:]
 		}
 		if got, want := e.Tokens(), chat.Tokens(text); got != want {
 			t.Fatalf("pieces count %d, the text %d", got, want)
 		}
-	}
+	})
 }
 
 func TestPromptTokens(t *testing.T) {

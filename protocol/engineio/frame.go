@@ -5,9 +5,6 @@ package engineio
 type Message struct {
 	Data   []byte
 	Binary bool
-
-	// Plain means that compressing is not worth it, where it would be done.
-	Plain bool
 }
 
 // A Frame is one packet, encoded and ready for a Conn; applications send

@@ -5,17 +5,18 @@
 //	                                                                    ↓
 //	                          JSON answer, or {"detail", "code"} ← chat.Error
 //
-// An endpoint returns a value or an error and never touches the response: what
-// every answer has in common is in one place.
+// An endpoint returns a value or an error and never touches the response. One
+// place writes what all answers have in common.
 //
 // # Whose chat
 //
-// A chat that is somebody else's does not exist: refusals with
+// To a user, somebody else's chat does not exist. Refusals with
 // [chat.CodeForbidden] become 404 here, so that nobody learns which ids are in
 // use.
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,16 +38,16 @@ const (
 	DefaultMessagesLimit = 1_000
 	MaxMessagesLimit     = 10_000
 
-	// DefaultMaxBodyBytes limits the body of a request, see [Options].
-	DefaultMaxBodyBytes = 64 << 10
+	// MaxBodyBytes limits the body of a request.
+	MaxBodyBytes = 64 << 10
 )
 
 // preflightSeconds is how long a browser may remember a CORS preflight.
 const preflightSeconds = 600
 
-// Chats is the part of the server that keeps chats. Its methods may be called
-// at once from many goroutines. Errors that are a [*chat.Error] are shown to
-// the client; of others it learns only that something went wrong.
+// Chats is the part of the server that keeps chats. Many goroutines may call its
+// methods at once. The client is shown errors that are a [*chat.Error]; for any
+// other error it is told only that something went wrong.
 type Chats interface {
 	// Create makes a chat that u owns, under an id that it chooses.
 	Create(ctx context.Context, u chat.User, model chat.ModelID) (chat.Info, error)
@@ -67,22 +68,23 @@ type Chats interface {
 	// Delete removes a chat and its history, with the errors of Get.
 	Delete(ctx context.Context, u chat.User, id chat.ID) error
 
-	// Messages yields, in ascending order, the newest limit messages of those
-	// whose sequence number is below before; 0 means of all. It ends after an
-	// error, of which Get's come first.
+	// Messages takes the messages whose sequence number is below before, or all
+	// if before is 0, and yields the newest limit of them in ascending order. It
+	// ends after the first error. The errors of Get come before any message.
 	Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error]
 }
 
 // Models knows the assistants that can be talked with.
 type Models interface {
-	// List returns them in the order in which clients should offer them. The
-	// SPA needs at least one.
+	// List returns the models in the order in which clients should offer them.
+	// The SPA needs at least one.
 	List() []chat.Model
 
-	// Model returns the one with the id, which need not be in the list.
+	// Model returns the model with the id, which need not be in the list.
 	Model(chat.ModelID) (chat.Model, bool)
 
-	// Refusal says why the one with the id cannot be asked; it is nil if it can.
+	// Refusal says why the model with the id cannot be asked. It is nil if the
+	// model can be asked.
 	Refusal(chat.ModelID) *chat.Error
 }
 
@@ -98,10 +100,6 @@ type Options struct {
 	// own origin needs no mention.
 	AllowedOrigins []string
 
-	// MaxBodyBytes limits the body of a request. Zero means
-	// [DefaultMaxBodyBytes].
-	MaxBodyBytes int64
-
 	// Logger receives panics and the causes of internal errors. Nil discards
 	// them.
 	Logger *slog.Logger
@@ -110,33 +108,28 @@ type Options struct {
 // An API serves the endpoints. It keeps nothing between requests and may be
 // registered under several prefixes.
 type API struct {
-	chats   Chats
-	models  Models
-	auth    Authenticator
-	maxBody int64
-	log     *slog.Logger
-	cors    *cors.Cors
-	csrf    *http.CrossOriginProtection
+	chats  Chats
+	models Models
+	auth   Authenticator
+	log    *slog.Logger
+	cors   *cors.Cors
+	csrf   *http.CrossOriginProtection
 }
 
-// New returns an API, or an error that names an origin which is none.
+// New returns an API. It fails if an allowed origin is not an origin, and names
+// that one.
 func New(chats Chats, models Models, auth Authenticator, o Options) (*API, error) {
-	a := &API{chats: chats, models: models, auth: auth, maxBody: o.MaxBodyBytes, log: o.Logger}
-	if a.maxBody == 0 {
-		a.maxBody = DefaultMaxBodyBytes
-	}
-	if a.log == nil {
-		a.log = slog.New(slog.DiscardHandler)
-	}
+	a := &API{chats: chats, models: models, auth: auth, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
 	if err := a.allow(o.AllowedOrigins); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-// allow prepares for the origins both what a browser is told (CORS) and what
-// is refused to it: cookies travel with requests that need no CORS, so changes
-// are also checked here.
+// allow sets up what browsers are told about the origins (CORS), and which of
+// their requests are refused. CORS alone does not protect: a browser sends some
+// requests with cookies without asking first, so those that change something are
+// checked here too.
 func (a *API) allow(origins []string) error {
 	a.csrf = http.NewCrossOriginProtection()
 	a.csrf.SetDenyHandler(http.HandlerFunc(a.refuseCrossOrigin))
@@ -160,8 +153,8 @@ func (a *API) allow(origins []string) error {
 	return nil
 }
 
-// Register adds the API to mux below prefix, for example "/api/v1". Everything
-// below prefix that mux has no better pattern for gets a JSON 404.
+// Register adds the API to mux below prefix, for example "/api/v1". A path below
+// prefix that nothing in mux serves is answered with a JSON 404.
 func (a *API) Register(mux *http.ServeMux, prefix string) {
 	for _, route := range []struct {
 		path      string
@@ -185,8 +178,8 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 	mux.Handle(prefix+"/", a.protect(http.HandlerFunc(a.notFound)))
 }
 
-// RegisterHealth adds what load balancers ask to mux: /healthz, and the path
-// that the seed's deployments know below base.
+// RegisterHealth adds to mux the paths that load balancers ask: /healthz, and
+// below base the one that deployments of the assistant SPA use.
 func RegisterHealth(mux *http.ServeMux, base string) {
 	answer := func(body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, []byte(body)) }
@@ -195,7 +188,7 @@ func RegisterHealth(mux *http.ServeMux, base string) {
 	mux.Handle("GET "+base+"/internal/health", answer(`{"status":"healthy"}`))
 }
 
-// protect puts around h what every request passes through.
+// protect wraps h in the checks that every request passes through.
 func (a *API) protect(h http.Handler) http.Handler {
 	return a.recovered(a.cors.Handler(a.csrf.Handler(h)))
 }
@@ -210,7 +203,7 @@ func (a *API) serve(e endpoint) http.HandlerFunc {
 			a.refuse(w, r, err)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, a.maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, MaxBodyBytes)
 		answer, err := e(r, u)
 		if err != nil {
 			a.refuse(w, r, err)
@@ -236,10 +229,11 @@ func (a *API) refuseCrossOrigin(w http.ResponseWriter, r *http.Request) {
 	a.refuse(w, r, chat.Refuse(chat.CodeForbidden, "changes from pages of another origin are refused unless it is among the server's cors-origins"))
 }
 
-// errNoChat also stands for somebody else's chat.
+// errNoChat is also the answer for somebody else's chat.
 var errNoChat = chat.Refuse(chat.CodeNotFound, "Chat not found")
 
-// hidden turns the refusals that would tell whether a chat exists into one.
+// hidden makes "forbidden" and "not found" the same error: the difference would
+// tell that the chat exists.
 func hidden(err error) error {
 	var refusal *chat.Error
 	if !errors.As(err, &refusal) {

@@ -138,20 +138,16 @@ func TestMethodNotAllowedNamesTheOthers(t *testing.T) {
 }
 
 func TestBodiesAreBounded(t *testing.T) {
-	mux := newMux(t, conversation(), api.Options{MaxBodyBytes: 64})
+	mux := newMux(t, conversation(), api.Options{})
+	request := `{"model_id":"eliza"}`
 	for body, want := range map[string]int{
-		`{"model_id":"eliza"}` + strings.Repeat(" ", 44): 200,
-		`{"model_id":"eliza"}` + strings.Repeat(" ", 45): 413,
-		`{"model_id":"` + strings.Repeat("e", 64) + `"}`: 413,
+		request + strings.Repeat(" ", api.MaxBodyBytes-len(request)):   200,
+		request + strings.Repeat(" ", api.MaxBodyBytes-len(request)+1): 413,
+		`{"model_id":"` + strings.Repeat("e", api.MaxBodyBytes) + `"}`: 413,
 	} {
 		if w := do(mux, "POST", "/api/v1/chat", body); w.Code != want {
 			t.Errorf("%d bytes: status %d, want %d: %s", len(body), w.Code, want, w.Body)
 		}
-	}
-	// The default.
-	mux = newMux(t, conversation(), api.Options{})
-	if w := do(mux, "POST", "/api/v1/chat", strings.Repeat(" ", api.DefaultMaxBodyBytes+1)); w.Code != 413 {
-		t.Errorf("over the default limit: status %d, want 413", w.Code)
 	}
 }
 
@@ -293,13 +289,39 @@ func FuzzRequest(f *testing.F) {
 }
 
 // A history that cannot be read to its end is no answer: what the client has
-// got must not look whole.
+// got must not look whole, whether it is still in the server's buffer or not.
 func TestBrokenOffHistory(t *testing.T) {
-	c := &chats{
-		infos:    []chat.Info{{ID: "a", Owner: "alice"}},
-		messages: map[chat.ID][]chat.Message{"a": {{ID: "1", Content: "read"}, {ID: "2", Content: breaksOff}}},
+	var log bytes.Buffer
+	for _, end := range []string{breaksOff, panics} {
+		for _, n := range []int{1, 100} {
+			c := &chats{infos: []chat.Info{{ID: "a", Owner: "alice"}}, messages: map[chat.ID][]chat.Message{}}
+			for range n {
+				c.messages["a"] = append(c.messages["a"], chat.Message{ID: "1", Content: "read"})
+			}
+			c.messages["a"] = append(c.messages["a"], chat.Message{ID: "2", Content: end})
+			body, err := history(t, c, slog.New(slog.NewTextHandler(&log, nil)))
+			if err == nil || strings.Contains(body, "internal") {
+				t.Errorf("%s after %d messages: the answer looks whole: …%s", end, n, body[max(0, len(body)-100):])
+			}
+		}
 	}
-	s := httptest.NewServer(newMux(t, c, api.Options{}))
+	if got := strings.Count(log.String(), "a bug"); got != 2 {
+		t.Errorf("%d panics in the log, want 2: %s", got, &log)
+	}
+}
+
+// A panic before the first message is answered as any other.
+func TestPanicAtTheBeginningOfAHistory(t *testing.T) {
+	c := &chats{infos: []chat.Info{{ID: "a", Owner: "alice"}}, messages: map[chat.ID][]chat.Message{"a": {{Content: panics}}}}
+	if body, err := history(t, c, nil); err != nil || !strings.Contains(body, `"code":"internal"`) {
+		t.Errorf("got %q, %v", body, err)
+	}
+}
+
+// history asks a real server for the messages of alice's chat a.
+func history(t *testing.T, c *chats, log *slog.Logger) (body string, err error) {
+	t.Helper()
+	s := httptest.NewServer(newMux(t, c, api.Options{Logger: log}))
 	defer s.Close()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/api/v1/chat/a/messages", nil)
 	if err != nil {
@@ -307,11 +329,10 @@ func TestBrokenOffHistory(t *testing.T) {
 	}
 	r.Header.Set("X-Parlor-User", "alice")
 	answer, err := http.DefaultClient.Do(r)
-	if err == nil {
-		_, err = io.ReadAll(answer.Body)
-		answer.Body.Close()
+	if err != nil {
+		return "", err
 	}
-	if err == nil {
-		t.Error("the answer looks whole")
-	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(answer.Body)
+	return string(data), err
 }

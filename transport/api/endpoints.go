@@ -12,9 +12,9 @@ func (a *API) me(_ *http.Request, u chat.User) (any, error) {
 	return wireUser{string(u.ID), orNull(u.Email), orNull(u.Name), orNull(u.Picture)}, nil
 }
 
-// listModels also lists the models of the user's newest chats: the SPA needs
-// each chat's model in the list, and a model may be reachable without being
-// listed or may have left the configuration since.
+// listModels adds the models of the user's newest chats to the list. The SPA
+// needs to find the model of each chat in it, but a model can be used without
+// being listed, or may have been removed from the configuration since.
 func (a *API) listModels(r *http.Request, u chat.User) (any, error) {
 	models := slices.Clone(a.models.List())
 	listed := map[chat.ModelID]bool{}
@@ -34,8 +34,9 @@ func (a *API) listModels(r *http.Request, u chat.User) (any, error) {
 	return wireModels{Models: orEmpty(models)}, nil
 }
 
-// modelOf returns a model that the chat has used, by whose source the SPA chooses
-// how it sends. One that is gone has the source that the chat began with.
+// modelOf returns a model that the chat has used. The SPA sends messages as the
+// model's APISource says. For a model that no longer exists that is the source
+// with which the chat began.
 func (a *API) modelOf(c chat.Info, id chat.ModelID) chat.Model {
 	if m, ok := a.models.Model(id); ok {
 		return m
@@ -93,7 +94,8 @@ func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
 	return a.toWireDetails(c), nil
 }
 
-// configureChat changes what the body names, and answers as getChat.
+// configureChat changes the settings that the body names, and answers as getChat
+// does.
 func (a *API) configureChat(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
@@ -143,7 +145,7 @@ func (a *API) deleteChat(r *http.Request, u chat.User) (any, error) {
 	return map[string]string{"message": "Chat deleted successfully"}, nil
 }
 
-// listMessages answers with a bare array whose order is the order of display.
+// listMessages answers with a bare array, in the order of display.
 func (a *API) listMessages(r *http.Request, u chat.User) (any, error) {
 	limit, err := intParam(r, "limit", DefaultMessagesLimit, 1, MaxMessagesLimit)
 	if err != nil {

@@ -105,9 +105,12 @@ func (c *chats) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 			all = slices.DeleteFunc(slices.Clone(all), func(m chat.Message) bool { return m.Seq >= before })
 		}
 		for _, m := range all[max(0, len(all)-limit):] {
-			if m.Content == breaksOff {
+			switch m.Content {
+			case breaksOff:
 				yield(chat.Message{}, errors.New("the disk has gone"))
 				return
+			case panics:
+				panic("a bug")
 			}
 			if !yield(m, nil) {
 				return
@@ -116,8 +119,11 @@ func (c *chats) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 	}
 }
 
-// breaksOff is what a message says at which reading the history fails.
-const breaksOff = "(break off)"
+// What a message says at which reading the history fails, or panics.
+const (
+	breaksOff = "(break off)"
+	panics    = "(panic)"
+)
 
 type models []chat.Model
 

@@ -15,7 +15,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// statusOf is the HTTP status of a refusal.
+// statusOf returns the HTTP status for a refusal.
 func statusOf(code chat.Code) int {
 	switch code {
 	case chat.CodeInvalid:
@@ -57,19 +57,29 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, answer any) {
 	writeJSON(w, http.StatusOK, body)
 }
 
-// answerArray refuses if the first item does. If a later one does, or the
-// client is gone, it cuts the connection: half an array must not look whole.
+// answerArray answers with an error if the first item is one. If a later item
+// is an error, if reading it panics, or if the client is gone, it cuts the
+// connection: half an array must not look whole.
 func (a *API) answerArray(w http.ResponseWriter, r *http.Request, items array) {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	separator := "["
+	defer func() {
+		if separator == "[" {
+			return // nothing is written yet: recovered can still answer
+		}
+		if p := recover(); p != nil {
+			a.logPanic(r, p)
+			panic(http.ErrAbortHandler)
+		}
+	}()
 	for item, err := range items {
 		switch {
 		case err != nil && separator == "[":
 			a.refuse(w, r, err)
 			return
 		case err != nil:
-			a.log.ErrorContext(r.Context(), "answer broken off", "path", r.URL.Path, "error", err)
+			a.log.ErrorContext(r.Context(), "answer broken off", "path", r.URL.Path, "err", err)
 			panic(http.ErrAbortHandler)
 		case separator == "[":
 			setHeader(w.Header())
@@ -89,12 +99,12 @@ func (a *API) answerArray(w http.ResponseWriter, r *http.Request, items array) {
 	_, _ = io.WriteString(w, "]")
 }
 
-// refuse answers with err as the client may see it.
+// refuse answers with the part of err that clients may see.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	shown := chat.AsError(err)
-	// A client that has gone away makes everything fail; that is no news.
+	// If the client has gone away everything fails, which is not worth a record.
 	if shown.Code == chat.CodeInternal && r.Context().Err() == nil {
-		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 	if shown.Code == chat.CodeUnauthenticated {
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 §11.6.1
@@ -122,23 +132,32 @@ func setHeader(h http.Header) {
 }
 
 // recovered answers 500 for a panic in h. Nothing has been written by then:
-// endpoints do not write.
+// endpoints do not write, and answerArray handles its own panics.
 func (a *API) recovered(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			v := recover()
-			switch v {
+			p := recover()
+			switch p {
 			case nil:
 				return
 			case http.ErrAbortHandler: // how a handler asks for the connection to be cut
-				panic(v)
+				panic(p)
 			}
-			a.log.ErrorContext(r.Context(), "panic in a request", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			a.logPanic(r, p)
 			e := chat.AsError(errors.New("panic"))
 			writeError(w, statusOf(e.Code), e)
 		}()
 		h.ServeHTTP(w, r)
 	})
+}
+
+// logPanic must be called by the deferred function that recovered p: it logs
+// the stack. [http.ErrAbortHandler] is no bug and is not logged.
+func (a *API) logPanic(r *http.Request, p any) {
+	if p == http.ErrAbortHandler {
+		return
+	}
+	a.log.ErrorContext(r.Context(), "panic in a request", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 }
 
 // decodeBody reads one JSON value, and nothing else, into v.
@@ -154,8 +173,8 @@ func decodeBody(r *http.Request, v any) error {
 	return nil
 }
 
-// bodyError says what is wrong with a body; nil stands for what follows its
-// first value.
+// bodyError says what is wrong with a body. A nil err means that something
+// follows the first value.
 func bodyError(err error) error {
 	var (
 		tooLarge  *http.MaxBytesError
@@ -176,7 +195,7 @@ func bodyError(err error) error {
 	return chat.Refuse(chat.CodeInvalid, "the request body is not what was expected: "+strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// intParam reads a number from the query.
+// intParam reads a number from the query. It returns absent if there is none.
 func intParam(r *http.Request, name string, absent, lowest, highest int) (int, error) {
 	q := r.URL.Query()
 	if !q.Has(name) {
@@ -189,8 +208,8 @@ func intParam(r *http.Request, name string, absent, lowest, highest int) (int, e
 	return n, nil
 }
 
-// timeParam reads a time of RFC 3339, or a day, which begins in UTC; zero means
-// that it is absent.
+// timeParam reads a time from the query: as in RFC 3339, or a day, which begins
+// in UTC. It returns the zero time if the parameter is absent.
 func timeParam(r *http.Request, name string) (time.Time, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -204,8 +223,8 @@ func timeParam(r *http.Request, name string) (time.Time, error) {
 	return time.Time{}, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("%s must be a time such as 2026-01-31T15:04:05Z, or a day such as 2026-01-31, not %q", name, text))
 }
 
-// seqParam reads a sequence number, which start at 1, from the query; 0 means
-// that it is absent.
+// seqParam reads a sequence number from the query. It returns 0, which is not
+// one, if the parameter is absent.
 func seqParam(r *http.Request, name string) (uint64, error) {
 	q := r.URL.Query()
 	if !q.Has(name) {

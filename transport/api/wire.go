@@ -1,12 +1,14 @@
 package api
 
 import (
+	"cmp"
+
 	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
-// The answers, field by field as WIRE-ASSISTANT §4 lists them; what is ours is
-// marked so.
+// The answers have the fields of WIRE-ASSISTANT §4. Fields that we have added
+// are marked "ours".
 type (
 	wireUser struct {
 		ID      string  `json:"user_id"`
@@ -43,7 +45,7 @@ type (
 		Title string `json:"title"` // empty until there is one
 	}
 
-	// A wireDetails is a chat by itself: ours.
+	// A wireDetails is the answer for one chat. All of it is ours.
 	wireDetails struct {
 		wireChat
 		SystemPrompt string      `json:"system_prompt"`
@@ -98,12 +100,9 @@ func (a *API) toWireDetails(c chat.Info) wireDetails {
 
 func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 	w := wireMessage{
-		ID: m.ID, Chat: c.ID, ModelID: m.ModelID, Created: chat.Timestamp(m.Created),
+		ID: m.ID, Chat: c.ID, ModelID: cmp.Or(m.ModelID, c.ModelID), Created: chat.Timestamp(m.Created),
 		Role: m.Role, Type: "message", Content: assistant.Visible(m), Modality: assistant.Modality(m), // the SPA knows no states
 		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error, Steers: m.Steers, Replaces: m.Replaces,
-	}
-	if w.ModelID == "" {
-		w.ModelID = c.ModelID
 	}
 	w.APISource = a.modelOf(c, w.ModelID).APISource
 	if m.Role != chat.RoleAssistant {

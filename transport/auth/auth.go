@@ -3,20 +3,20 @@
 //	Socket.IO CONNECT   auth.token, else Authorization: Bearer, else cookie access_token ┐
 //	HTTP request                    Authorization: Bearer, else cookie access_token ┴→ JWT → chat.User
 //
-// The first credential that is present decides. One that is bad is refused;
-// it is never skipped for the next, so that nobody is surprised by being
-// somebody else than the token they sent.
+// The first credential that is present decides. If it is bad the client is
+// refused, and the next one is not tried: a client that sends a token must not
+// be taken for the user of its cookie.
 //
 // # Development mode
 //
-// Without a secret there is nothing to verify, so tokens are not looked at:
-// a client is who it says it is, or a guest.
+// Without a secret tokens cannot be verified and are ignored. A client is the
+// user that it says it is, or a guest.
 //
 //	Socket.IO CONNECT   auth.user_id, else a fresh guest per connection
 //	HTTP request        header X-Parlor-User, else "guest"
 //
-// Whoever starts the server keeps this mode on loopback. In production
-// auth.user_id means nothing: the assistant SPA sends a constant there.
+// The caller must serve this mode on loopback only. In production auth.user_id
+// is ignored: the assistant SPA sends a constant there.
 package auth
 
 import (
@@ -36,7 +36,7 @@ import (
 
 // Where credentials are looked for.
 const (
-	// Cookie is the name of the cookie that carries the token.
+	// Cookie is the name of the cookie that holds the token.
 	Cookie = "access_token"
 	// UserHeader names the user of an HTTP request in development mode.
 	UserHeader = "X-Parlor-User"
@@ -76,7 +76,8 @@ func New(o Options) *Verifier {
 	return &Verifier{key: []byte(o.Secret), parser: newParser(now)}
 }
 
-// Development reports whether users are taken at their word.
+// Development reports whether the server is in development mode, in which users
+// are believed without proof.
 func (v *Verifier) Development() bool { return len(v.key) == 0 }
 
 // Socket returns the user behind a Socket.IO CONNECT: h are the headers of the
@@ -127,8 +128,8 @@ func connectFields(auth json.RawMessage) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-// present reports whether a client gave a value; null is how JavaScript
-// spells that it did not.
+// present reports whether a client gave a value. JavaScript clients send null if
+// they have none.
 func present(v json.RawMessage) bool { return len(v) > 0 && string(v) != "null" }
 
 func (v *Verifier) connectToken(raw json.RawMessage) (chat.User, error) {
@@ -182,8 +183,8 @@ func namedUser(id, where string) (chat.User, error) {
 	return chat.User{ID: chat.UserID(id)}, nil
 }
 
-// userIDFault says what is wrong with a user id, as the end of a sentence; ""
-// if nothing is.
+// userIDFault says what is wrong with a user id, as the end of a sentence. It
+// returns "" if the id is valid.
 func userIDFault(id string) string {
 	switch {
 	case id == "":

@@ -12,9 +12,9 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Limits of what is taken from a token, in bytes. A longer name is cut; a
-// longer address or picture would mean something else when cut, and is left
-// out.
+// Limits of what is taken from a token, in bytes. A longer name is shortened. A
+// longer address or picture is left out, since a part of it would mean something
+// else.
 const (
 	MaxTokenLen   = 8 << 10
 	MaxNameLen    = 256
@@ -22,8 +22,9 @@ const (
 	MaxPictureLen = 2 << 10
 )
 
-// tokenType is what the claim token_type must say if there is one: refresh and
-// hand-off tokens are signed with the same kind of key and open no door here.
+// tokenType is the only value that the claim token_type may have, if there is
+// one. Refresh and hand-off tokens have other values: they may be signed with the
+// same key, and must not be accepted here.
 const tokenType = "access"
 
 var errCritical = errors.New("unknown critical header")
@@ -64,8 +65,8 @@ func Sign(secret string, u chat.User, ttl time.Duration, now time.Time) (string,
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
 }
 
-// verify returns the user that token names; where says in errors which of the
-// client's credentials it was.
+// verify returns the user that token names. Errors use where to say which of the
+// client's credentials was bad.
 func (v *Verifier) verify(where, token string) (chat.User, error) {
 	switch {
 	case token == "":
@@ -80,8 +81,9 @@ func (v *Verifier) verify(where, token string) (chat.User, error) {
 	return userOf(where, claims)
 }
 
-// keyFor refuses tokens that demand an extension: a recipient that does not
-// know it must not accept them (RFC 7515 §4.1.11), and jwt does not look.
+// keyFor refuses tokens with critical extensions. A recipient must not accept a
+// token whose critical extensions it does not know (RFC 7515 §4.1.11), and jwt
+// does not check that.
 func (v *Verifier) keyFor(t *jwt.Token) (any, error) {
 	if _, ok := t.Header["crit"]; ok {
 		return nil, errCritical
@@ -89,8 +91,8 @@ func (v *Verifier) keyFor(t *jwt.Token) (any, error) {
 	return v.key, nil
 }
 
-// complaint puts into words why a token was refused. It does not pass the
-// parser's own text on, which quotes parts of the token.
+// complaint says why a token was refused. It does not use the parser's own text,
+// which quotes parts of the token.
 func complaint(err error) string {
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
@@ -107,7 +109,7 @@ func userOf(where string, claims jwt.MapClaims) (chat.User, error) {
 	if kind, ok := claims["token_type"]; ok && kind != tokenType {
 		return chat.User{}, refuse(where, "the token is not an access token")
 	}
-	// jwt reads an exp of 0 as none; it is a moment in 1970.
+	// jwt takes an exp of 0 for no exp, but it is a time in 1970.
 	if claims["exp"] == 0.0 {
 		return chat.User{}, refuse(where, complaint(jwt.ErrTokenExpired))
 	}
@@ -123,7 +125,7 @@ func userOf(where string, claims jwt.MapClaims) (chat.User, error) {
 	}, nil
 }
 
-// text returns a claim that is a string, without what cannot be printed.
+// text returns a claim that is a string, without its unprintable characters.
 func text(claims jwt.MapClaims, name string) string {
 	s, _ := claims[name].(string)
 	return strings.Map(func(r rune) rune {

@@ -1,19 +1,20 @@
-// Package client is a Socket.IO client for load generators and test harnesses:
-// thousands of them fit into one process.
+// Package client is a Socket.IO client for load generators and test harnesses.
+// Thousands of clients fit into one process.
 //
 //	Dial → WebSocket → open packet → CONNECT → confirmation → [Client]
 //	in   WebSocket → reader → pings answered, packets decoded → [Options].Event, or the Call that waits
-//	out  [Client.Emit], [Client.Call] → one WebSocket message each
+//	out  [Client.Call] → one WebSocket message
 //
-// Unlike an official client it uses nothing but WebSocket, one namespace and
-// arguments without binary data, acknowledges no events, and does not come back
-// by itself: who wants its state recovered dials again, with the old PID and
-// Offset as pid and offset in Auth, and compares the PIDs.
+// Unlike an official client it speaks WebSocket only, uses one namespace, sends
+// no binary data, acknowledges no events, and does not reconnect. To recover the
+// state of a connection, dial again with pid and offset in Auth: the old PID, and
+// the last argument of the last event. If the state was recovered, the new client
+// has the same PID.
 //
 // # Slow readers
 //
-// An idle Client has one goroutine. While [Options].Event blocks, or between
-// [Client.Pause] and [Client.Resume], it does not read, and answers no pings.
+// An idle Client has one goroutine. It does not read, and answers no pings, while
+// [Options].Event blocks and between [Client.Pause] and [Client.Resume].
 package client
 
 import (
@@ -38,24 +39,25 @@ const (
 	closeTimeout = 5 * time.Second
 )
 
-// The reasons why a Client is closed, besides errors of the network. Calls
-// that have no answer by then, and later ones, return the reason.
+// Why a Client is closed, besides network errors. A Call that has no answer by
+// then returns this reason, and so does each later Call.
 var (
 	ErrClosed       = errors.New("client: closed")
 	ErrDisconnected = errors.New("client: disconnected by the server")
 )
 
-// A Client is connected to one namespace. Its methods may be called by several
-// goroutines at once.
+// A Client is connected to one namespace. Several goroutines may call its methods
+// at once.
 //
-// Whoever dialled it closes it, also if the server has closed it before.
+// Who called [Dial] closes the Client, even if the server has closed the
+// connection.
 type Client struct {
 	ws        *websocket.Conn
 	namespace string
 	event     func(name string, args []json.RawMessage)
 	closed    func(reason error)
 	sid, pid  string
-	silence   time.Duration // without a ping, after which the server is taken for dead
+	silence   time.Duration // how long the server may send no ping
 
 	decoder socketio.Decoder // of the reader
 	done    chan struct{}    // closed when the reader has returned
@@ -63,7 +65,6 @@ type Client struct {
 	writing sync.Mutex // held while a message is written
 
 	mu       sync.Mutex
-	offset   string
 	calls    map[uint64]chan<- []json.RawMessage // by acknowledgement id
 	lastCall uint64
 	gate     chan struct{} // not nil while paused, closed by Resume
@@ -74,36 +75,16 @@ type Client struct {
 // SID returns the id by which the namespace knows the client.
 func (c *Client) SID() string { return c.sid }
 
-// PID returns the private id by which the connection state can be recovered.
-// It is empty if the server does not do that, and the one that was sent in Auth
-// if it has.
+// PID returns the private id with which the connection state can be recovered.
+// It is empty if the server recovers no state. It is the pid that was sent in
+// Auth if the server has recovered that state.
 func (c *Client) PID() string { return c.pid }
 
-// Offset returns the last argument of the last event for which that was a
-// string, once Event has returned from it: what to send as offset to have the
-// connection state recovered. Until there was one it is empty, and an offset
-// that was sent in Auth still holds. Without a PID it is always empty.
-func (c *Client) Offset() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.offset
-}
-
-// Emit sends an event, whose arguments are encoded as JSON. It returns when the
-// event has been written.
-func (c *Client) Emit(name string, args ...any) error {
-	data, err := encode(name, args)
-	if err != nil {
-		return err
-	}
-	return c.send(socketio.Packet{Type: socketio.Event, Namespace: c.namespace, Data: data})
-}
-
-// Call sends an event and returns the arguments of its acknowledgement. It must
-// not be called by Event, which would wait for itself.
+// Call sends an event and returns the arguments of its acknowledgement. Event must
+// not use Call: the reader, which calls Event, would wait for itself.
 //
-// An acknowledgement that was read before the Client closed, or before ctx
-// ended, is returned: whoever gets an error has not been told anything.
+// Call returns an acknowledgement that was read before the Client closed or ctx
+// ended. After an error, no acknowledgement was read.
 func (c *Client) Call(ctx context.Context, name string, args ...any) ([]json.RawMessage, error) {
 	data, err := encode(name, args)
 	if err != nil {
@@ -132,8 +113,8 @@ func (c *Client) Call(ctx context.Context, name string, args ...any) ([]json.Raw
 	}
 }
 
-// Pause stops the reading until Resume is called. What is being read is kept
-// until then.
+// Pause stops the reader until Resume is called. A packet that has been read by
+// then is handled after Resume.
 func (c *Client) Pause() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -152,11 +133,11 @@ func (c *Client) Resume() {
 	}
 }
 
-// Close leaves the namespace and closes the connection: the server takes the
-// client as gone for good. Event is not called any more.
+// Close leaves the namespace and closes the connection, so the server keeps no
+// state for the client to come back to. Event is not called any more.
 //
-// Close and Abort wait for calls of Event and Closed to return, so these must
-// not call them.
+// Close and Abort wait until running calls of Event and Closed have returned, so
+// Event and Closed must not call them.
 func (c *Client) Close() {
 	cut := time.AfterFunc(closeTimeout, c.cut)
 	defer cut.Stop()
@@ -167,8 +148,8 @@ func (c *Client) Close() {
 	<-c.done
 }
 
-// Abort cuts the network connection without a word, as the end of the client's
-// process would.
+// Abort closes the network connection without a message, as the death of the
+// client's process would.
 func (c *Client) Abort() {
 	c.finish(ErrClosed)
 	c.cut()
@@ -178,8 +159,8 @@ func (c *Client) Abort() {
 // cut closes the network connection, which ends the reader.
 func (c *Client) cut() { _ = c.ws.Close() }
 
-// finish makes reason the one for which the Client is closed. It reports
-// whether it was the first.
+// finish records reason as why the Client is closed. It reports false if the
+// Client was closed before.
 func (c *Client) finish(reason error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,7 +198,7 @@ func (c *Client) forget(id uint64) {
 	delete(c.calls, id)
 }
 
-// send sends a packet of the caller's, unless the Client is closed.
+// send sends a packet, unless the Client is closed.
 func (c *Client) send(p socketio.Packet) error {
 	if reason := c.reason(); reason != nil {
 		return reason
@@ -225,7 +206,8 @@ func (c *Client) send(p socketio.Packet) error {
 	return c.write(p.Frames()[0])
 }
 
-// write writes one packet. After an error the reader fails as well.
+// write writes one packet. After an error it closes the connection, so the reader
+// fails too.
 func (c *Client) write(f engineio.Frame) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()

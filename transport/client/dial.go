@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -19,20 +18,20 @@ import (
 	"parlor/protocol/socketio"
 )
 
-// DefaultReadBuffer is the size of what a Client reads at a time, and keeps
-// while it is idle.
+// DefaultReadBuffer is the size of a Client's read buffer, which it keeps while
+// it is idle.
 const DefaultReadBuffer = 512
 
-// writeBufferBytes is the size of a write. Its buffer belongs to a Client only
-// while that writes.
+// writeBufferBytes is the size of a write buffer. A Client has one only while it
+// writes.
 const writeBufferBytes = 1024
 
 var writeBuffers sync.Pool
 
 // Options say what to dial and how. URL has no default.
 type Options struct {
-	// URL is of the server: http, https, ws or wss. Without a path it means
-	// /socket.io/.
+	// URL is that of the server: http, https, ws or wss. Its path is
+	// /socket.io/ if it has none.
 	URL string
 
 	// Namespace is the one to connect to. Empty means "/".
@@ -41,26 +40,25 @@ type Options struct {
 	// Auth is sent to the namespace, encoded as a JSON object. Nil sends none.
 	Auth any
 
-	// Header is added to the request.
-	Header http.Header
-
-	// Event is called for each event, one at a time and in order, maybe before
-	// Dial has returned. It owns args. Nil drops all events.
+	// Event is called for each event, one at a time and in order. The first
+	// calls may come before Dial has returned. Event owns args. Nil drops all
+	// events.
 	Event func(name string, args []json.RawMessage)
 
-	// Closed is called once, after the last Event, with the reason for which a
-	// Client that Dial has returned is closed. Nil is not called.
+	// Closed is called once, after the last Event, with the reason why the
+	// Client is closed. It is not called if Dial fails. Nil is not called.
 	Closed func(reason error)
 
-	// ReadBuffer is the size of what is read at a time, in bytes. Zero means
+	// ReadBuffer is the size of the read buffer, in bytes. Zero means
 	// DefaultReadBuffer.
 	ReadBuffer int
 
-	// NetDial opens the network connection. Nil means that of a net.Dialer.
+	// NetDial opens the network connection. Nil means DialContext of a
+	// net.Dialer.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// A RefusedError is why a namespace has not admitted the client.
+// A RefusedError says why a namespace has not admitted the client.
 type RefusedError struct {
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data"` // nil if there is none
@@ -69,8 +67,9 @@ type RefusedError struct {
 // Error implements error.
 func (e *RefusedError) Error() string { return "client: refused: " + e.Message }
 
-// Dial connects to a namespace. It returns a *RefusedError if that does not
-// admit the client. The end of ctx ends the dialling and no more.
+// Dial connects to a namespace. It returns a *RefusedError if the namespace does
+// not admit the client. When ctx ends Dial fails, but a Client that it has
+// returned goes on.
 func Dial(ctx context.Context, o Options) (*Client, error) {
 	auth, err := encodeAuth(o.Auth)
 	if err != nil {
@@ -93,7 +92,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	return c, nil
 }
 
-// encodeAuth returns no data for no auth.
+// encodeAuth returns nil if auth is nil.
 func encodeAuth(auth any) (json.RawMessage, error) {
 	if auth == nil {
 		return nil, nil
@@ -117,7 +116,7 @@ func open(ctx context.Context, o Options) (*Client, error) {
 		WriteBufferSize: writeBufferBytes,
 		WriteBufferPool: &writeBuffers,
 	}
-	ws, response, err := dialer.DialContext(ctx, address, o.Header)
+	ws, response, err := dialer.DialContext(ctx, address, nil)
 	switch {
 	case response != nil && err != nil:
 		return nil, fmt.Errorf("client: dial: %w: %s", err, response.Status)
@@ -149,8 +148,9 @@ func endpoint(server string) (string, error) {
 	return u.String(), nil
 }
 
-// connect takes the open packet and enters the namespace. It returns what came
-// ahead of the confirmation, where servers send what a client has missed.
+// connect reads the open packet and enters the namespace. It returns the packets
+// that came before the confirmation: there, some servers send what a client has
+// missed.
 func (c *Client) connect(auth json.RawMessage) (early []socketio.Packet, err error) {
 	if err := c.opened(); err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func (c *Client) connect(auth json.RawMessage) (early []socketio.Packet, err err
 	}
 }
 
-// opened takes the open packet.
+// opened reads the open packet.
 func (c *Client) opened() error {
 	_, data, err := c.ws.ReadMessage()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 var pongFrame = engineio.Packet{Type: engineio.TypePong}.Frame()
 
-// run is the reader: it hands on what comes until the connection ends.
+// run is the reader. It handles packets until the connection ends.
 func (c *Client) run(early []socketio.Packet) {
 	defer close(c.done)
 	c.finish(c.read(early))
@@ -23,7 +23,7 @@ func (c *Client) run(early []socketio.Packet) {
 	}
 }
 
-// read returns why nothing more can be read.
+// read handles packets, and returns why it cannot read more.
 func (c *Client) read(early []socketio.Packet) error {
 	for _, p := range early {
 		c.pass()
@@ -42,7 +42,7 @@ func (c *Client) read(early []socketio.Packet) error {
 	}
 }
 
-// next reads the next Socket.IO packet and deals with what is none.
+// next returns the next Socket.IO packet. It handles all other packets itself.
 func (c *Client) next() (socketio.Packet, error) {
 	for {
 		m, err := c.receive()
@@ -65,8 +65,8 @@ func (c *Client) next() (socketio.Packet, error) {
 	}
 }
 
-// receive reads the next Engine.IO packet, which the caller owns. Only while it
-// waits for one does the server's silence count.
+// receive reads the next Engine.IO packet, which the caller owns. The limit for
+// the server's silence applies only while receive waits.
 func (c *Client) receive() (engineio.Packet, error) {
 	if c.silence > 0 {
 		_ = c.ws.SetReadDeadline(time.Now().Add(c.silence))
@@ -79,7 +79,7 @@ func (c *Client) receive() (engineio.Packet, error) {
 	return engineio.Decode(data, kind == websocket.BinaryMessage)
 }
 
-// pass waits while the Client is paused and not closed.
+// pass waits while the Client is paused, unless it is closed.
 func (c *Client) pass() {
 	c.mu.Lock()
 	gate := c.gate
@@ -93,18 +93,16 @@ func (c *Client) pass() {
 	}
 }
 
-// handle hands on a packet of the namespace. It returns an error if nothing may
-// follow.
+// handle handles a packet of the namespace. It returns an error if that packet
+// was the last.
 func (c *Client) handle(p socketio.Packet) error {
 	switch {
 	case p.Namespace != c.namespace || c.reason() != nil:
 	case p.Type == socketio.Event, p.Type == socketio.BinaryEvent:
 		name, args := p.Event()
-		offset := offsetOf(args) // before Event may change them
 		if c.event != nil {
 			c.event(name, args)
 		}
-		c.mark(offset)
 	case p.Type == socketio.Ack, p.Type == socketio.BinaryAck:
 		c.answered(p.ID, p.Args())
 	case p.Type == socketio.Disconnect:
@@ -113,25 +111,7 @@ func (c *Client) handle(p socketio.Packet) error {
 	return nil
 }
 
-// offsetOf returns the last argument of an event if it is a string: what an
-// official client takes for an offset.
-func offsetOf(args []json.RawMessage) (offset string) {
-	if len(args) > 0 && args[len(args)-1][0] == '"' {
-		_ = json.Unmarshal(args[len(args)-1], &offset) // it was decoded before
-	}
-	return offset
-}
-
-func (c *Client) mark(offset string) {
-	if c.pid == "" || offset == "" {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.offset = offset
-}
-
-// answered hands an acknowledgement to the Call that waits for it.
+// answered gives an acknowledgement to the Call that waits for it.
 func (c *Client) answered(id uint64, args []json.RawMessage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,17 +6,18 @@
 //	page.js → {base}/api/v1       who am I, which models are there
 //	room.js ⇄ {base}/socket.io/   the namespace /assistant/realtime, WebSocket only
 //
-// The files are served as they lie in page/: there is no build step and no
-// template. All their URLs are relative, so the page finds the server from its
-// own address, under a base path, without one, and behind a proxy that takes
-// one away.
+// The files in page/ are served unchanged: there is no build step and no
+// template. All their URLs are relative to the page's own address. So the page
+// finds the server with a base path, without one, and behind a proxy that strips
+// one.
 //
 // # Vendored
 //
 // page/socket.io.esm.min.js is dist/socket.io.esm.min.js of the npm package
 // socket.io-client 4.8.4 (MIT), unchanged; page/socket.io.LICENSE.txt is its
-// notice. To renew it: npm pack socket.io-client@VERSION, copy the file, and
-// change the version here, in the notice and, with the file's hash, in the test.
+// notice. To update it, run npm pack socket.io-client@VERSION and copy the file.
+// Then change the version here, in the notice and in the test, which also has
+// the hash of the file.
 package console
 
 import (
@@ -33,45 +34,47 @@ import (
 //go:embed page
 var files embed.FS
 
-// index is the file that is served for the directory.
+// index is served for the path of the directory.
 const index = "index.html"
 
-// contentSecurityPolicy lets the page load and reach nothing but this server
-// ('self' covers ws: and wss: of the same host), run no script that is not a
-// file of it, and turn no text into HTML or script (trusted-types).
+// contentSecurityPolicy lets the page load from and connect to this server only
+// ('self' includes ws: and wss: of the same host). The page can run only scripts
+// that are files of the server, and cannot turn text into HTML or script
+// (trusted-types).
 const contentSecurityPolicy = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"trusted-types 'none'; require-trusted-types-for 'script'"
 
 // Options configure a [Handler]. The zero value is ready to use.
 type Options struct {
-	// BasePath is the path that the page is below, for example "/assistant".
-	// Empty and "/" mean at the top.
+	// BasePath is the path below which the page is served, for example
+	// "/assistant". Empty and "/" mean the top.
 	BasePath string
 }
 
-// Handler serves the page and nothing else, to GET and HEAD. It may be used
-// from any goroutine, and wants the path as the client sent it, not stripped.
+// Handler serves the page and nothing else, for GET and HEAD. It may be used from
+// any goroutine. Requests must still have the path that the client sent: do not
+// strip the base path.
 func Handler(o Options) http.Handler {
 	return console(embedded(strings.TrimSuffix(o.BasePath, "/") + "/"))
 }
 
-// console is what there is, by URL path.
+// console holds the files by URL path.
 type console map[string]file
 
-// file is one file of the page, with what responses say of it.
+// file is one file of the page, with the headers of its responses.
 type file struct {
 	contentType string
 	etag        string
 	body        []byte
 }
 
-// embedded returns the files by their paths below the directory dir, which is
-// also the path of the page itself.
+// embedded returns the files by URL path, below the directory dir. The page
+// itself has the path dir.
 func embedded(dir string) map[string]file {
 	entries, err := files.ReadDir("page")
 	if err != nil {
-		panic("console: " + err.Error()) // it is in the binary
+		panic("console: " + err.Error()) // cannot happen: the files are in the binary
 	}
 	byPath := make(map[string]file)
 	for _, e := range entries {
@@ -93,7 +96,7 @@ func newFile(name string, body []byte) file {
 	}
 }
 
-// contentTypes do not depend on the machine, as those of package mime do.
+// contentTypes are the same on all machines. Those of package mime are not.
 var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
@@ -122,8 +125,8 @@ func (c console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve answers with the file, or with 304 if the client has it. Caches ask
-// each time: the names do not change when the files do.
+// serve answers with the file, or with 304 if the client has it already. The
+// name of a file stays when its content changes, so caches must ask each time.
 func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", f.contentType)

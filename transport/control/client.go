@@ -14,11 +14,10 @@ import (
 	"syscall"
 )
 
-// ErrNoServer is returned by [Dial] if nobody answers on the socket.
+// ErrNoServer is returned by [Dial] if no server answers on the socket.
 var ErrNoServer = errors.New("control: no server runs")
 
-// A Client asks a server that runs. It is used by one goroutine, and closed
-// by it.
+// A Client asks a running server. One goroutine uses it, and closes it.
 type Client struct {
 	path string
 	http http.Client
@@ -42,16 +41,16 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 	return &Client{path: path, http: http.Client{Transport: t}}, nil
 }
 
-// Close lets go of the connection.
+// Close closes the connection.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Backup writes a copy of the server's data file to w. After an error what
-// was written is of no use.
+// Backup writes a copy of the server's data file to w. After an error, what was
+// written is useless.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 	return c.ask(ctx, http.MethodGet, "/backup", w)
 }
 
-// Export writes one chat, or with "" all, to w.
+// Export writes the chat of that id to w, or all chats if chat is empty.
 func (c *Client) Export(ctx context.Context, w io.Writer, chat string) error {
 	return c.ask(ctx, http.MethodGet, "/export?"+url.Values{"chat": {chat}}.Encode(), w)
 }
@@ -90,8 +89,7 @@ func (c *Client) ask(ctx context.Context, method, target string, w io.Writer) er
 	return nil
 }
 
-// destination remembers the error of a write, which is nothing that the
-// server did.
+// destination remembers the error of a write. Such an error is not the server's.
 type destination struct {
 	w   io.Writer
 	err error

@@ -1,18 +1,20 @@
-// Package control lets operators reach a server that runs: it holds the lock
-// of its data file, so whoever wants a copy has to ask it.
+// Package control lets operators reach a running server. The server holds the
+// lock of its data file, so a command that wants a copy has to ask the server.
 //
 //	parlor backup, export, release → [Client] ─ HTTP over a Unix-domain socket → [Server] → [Options]
 //
-// The socket is a file beside the data file that only its owner can open, and
-// that is all there is to signing in. Its name is [Path].
+// The socket is a file beside the data file; [Path] returns its name. Only its
+// owner can open it, and there is no other authentication.
 //
 // # Outcome
 //
 // An answer is streamed, and may fail when half of it has been sent. Its
-// trailer says how it ended; an answer without one was cut off.
+// trailer says how it ended; an answer without one was cut off, as it is when
+// the server panics.
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,24 +44,25 @@ type Backup interface {
 // Options configure a [Server]. The functions have no default, and may be
 // called from any goroutine.
 type Options struct {
-	// Backup begins a copy, which the server closes.
+	// Backup begins a copy. The server closes it.
 	Backup func() (Backup, error)
 
-	// Export writes one chat, or with "" all.
+	// Export writes the chat of that id, or all chats if chat is empty.
 	Export func(ctx context.Context, w io.Writer, chat string) error
 
 	// Release ends the quarantine of a room, and reports whether it was in one.
 	Release func(ctx context.Context, room string) (was bool, err error)
 
-	// Logger learns of requests. Nil discards the records.
+	// Logger gets a record of each request. Nil discards the records.
 	Logger *slog.Logger
 
-	// WriteTimeout is how long an operator may leave a piece of an answer
-	// unread: a backup keeps the file from reusing space. Zero means 1 minute.
+	// WriteTimeout limits how long a client may take to read a piece of an
+	// answer: while a backup is open the file cannot reuse space. Zero means
+	// 1 minute.
 	WriteTimeout time.Duration
 }
 
-// A Server answers on a socket. Whoever has it listen closes it.
+// A Server answers on a socket. Who called [Listen] closes it.
 type Server struct {
 	Options
 	path string
@@ -67,17 +70,13 @@ type Server struct {
 	done chan struct{}
 }
 
-// Listen answers on the socket at path. A socket that is there is replaced:
-// the caller holds the lock of the data file, so nobody answers on it. It
-// fails if path is longer than the system allows for sockets, which is about
+// Listen serves on the socket at path. It replaces a socket that is there: the
+// caller holds the lock of the data file, so no other server uses that socket.
+// It fails if path is longer than the system allows for sockets, which is about
 // 100 bytes.
 func Listen(path string, o Options) (*Server, error) {
-	if o.WriteTimeout == 0 {
-		o.WriteTimeout = time.Minute
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, time.Minute)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	l, err := listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("listen for operators on %s: %w", path, err)
@@ -87,7 +86,7 @@ func Listen(path string, o Options) (*Server, error) {
 	mux.HandleFunc("GET /backup", s.backup)
 	mux.HandleFunc("GET /export", s.export)
 	mux.HandleFunc("POST /release", s.release)
-	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: o.WriteTimeout, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)}
+	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: o.WriteTimeout, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelError)}
 	go func() {
 		defer close(s.done)
 		s.http.Serve(l) // until Close
@@ -95,9 +94,9 @@ func Listen(path string, o Options) (*Server, error) {
 	return s, nil
 }
 
-// listen makes the socket in a directory that nobody else can enter and then
-// moves it to its place: there is no moment at which others could open it, or
-// at which there is none.
+// listen makes the socket in a directory that nobody else can enter, and then
+// moves it to its place. So nobody else can open it at any moment, and an old
+// socket is replaced without a gap.
 func listen(path string) (net.Listener, error) {
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".ctl")
 	if err != nil {
@@ -120,8 +119,8 @@ func listen(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// Close removes the socket, cuts off what is under way, and waits until
-// nothing more is accepted.
+// Close removes the socket, cuts off requests that are being answered, and waits
+// until no more connections are accepted.
 func (s *Server) Close() error {
 	err := errors.Join(os.Remove(s.path), s.http.Close())
 	<-s.done
@@ -156,7 +155,7 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// answer streams what write puts out, and then says how it ended.
+// answer streams what write writes, and then sends the outcome as a trailer.
 func (s *Server) answer(w http.ResponseWriter, name string, write func(io.Writer) error) {
 	begun := time.Now()
 	w.Header().Set("Trailer", outcome)
@@ -171,7 +170,8 @@ func (s *Server) answer(w http.ResponseWriter, name string, write func(io.Writer
 	w.Header().Set(outcome, succeeded)
 }
 
-// oneLine makes an error fit a header.
+// oneLine returns the text of an error without line breaks, which a header
+// cannot hold.
 func oneLine(err error) string {
 	text := []rune(err.Error())
 	for i, r := range text {
@@ -182,7 +182,7 @@ func oneLine(err error) string {
 	return string(text)
 }
 
-// timely is a response each piece of which has its own time limit.
+// timely is a response that sets a new deadline before each write.
 type timely struct {
 	w       io.Writer
 	control *http.ResponseController

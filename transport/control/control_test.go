@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -113,6 +114,33 @@ func TestFailureInTheMiddle(t *testing.T) {
 	if got.String() != `chat "a b&c"` || err == nil || !strings.Contains(err.Error(), "first line second line") {
 		t.Errorf("got %q, %v", got.String(), err)
 	}
+}
+
+// An answer in whose middle the server panics is an error too, and the panic
+// is in the log.
+func TestPanicInTheMiddle(t *testing.T) {
+	log := make(lines, 1)
+	path := start(t, Options{
+		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError})),
+		Export: func(_ context.Context, w io.Writer, _ string) error {
+			_, _ = w.Write(make([]byte, 1<<20))
+			panic("a bug")
+		},
+	})
+	if err := dial(t, path).Export(t.Context(), io.Discard, ""); err == nil || !strings.Contains(err.Error(), "ended in the middle") {
+		t.Errorf("got %v, want that the server ended in the middle", err)
+	}
+	if line := <-log; !strings.Contains(line, "a bug") {
+		t.Errorf("logged %q, want the panic", line)
+	}
+}
+
+// lines receives what is logged.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
 }
 
 // A failing destination is told as that.

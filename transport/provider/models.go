@@ -156,9 +156,7 @@ func New(o Options) (*Models, error) {
 	if err := Validate(o.Models, o.Providers); err != nil {
 		return nil, err
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	m := &Models{
 		opts: o, entries: make(map[chat.ModelID]entry), names: make(map[string]chat.ModelID), hosts: make(map[string]host),
 		clients: make(map[endpoint]client), guards: make(map[string]*guard.Guard),

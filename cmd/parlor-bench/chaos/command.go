@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -29,9 +30,7 @@ func (*Command) Help() string {
 
 // Run prints the report.
 func (c *Command) Run(ctx context.Context) error {
-	if c.Seed == 0 {
-		c.Seed = rand.Uint64N(1e9)
-	}
+	c.Seed = cmp.Or(c.Seed, rand.Uint64N(1e9))
 	fmt.Fprintf(os.Stderr, "seed %d\n", c.Seed)
 	report, err := Run(ctx, Options{
 		Parlor: c.Parlor, Duration: c.Duration, Settle: c.Settle, Seed: c.Seed, Clients: c.Clients, Rooms: c.Rooms,

@@ -47,7 +47,7 @@ const model = "aisuite.openai:words";
 
 /** Serves with a configuration file. */
 async function configured(t, settings, args = []) {
-  const dir = folder(t);
+  const dir = folder();
   writeFileSync(join(dir, "parlor.yaml"), settings);
   const llm = await provider(t);
   const options = { dir, args, env: { OPENAI_BASE_URL: llm.url } };

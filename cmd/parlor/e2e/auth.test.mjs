@@ -8,7 +8,7 @@ import { ask, client, connect, enter, event, folder, messages, newChat, serve } 
 const binary = process.env.PARLOR ?? new URL("../../../bin/parlor", import.meta.url).pathname;
 const secret = "0123456789abcdef0123456789abcdef";
 const token = (user, ...more) =>
-  execFileSync(binary, ["token", "--user", user, ...more], { env: { PARLOR_JWT_SECRET: secret } }).toString().trim();
+  execFileSync(binary, ["token", "--user", user, ...more], { env: { GORACE: "atexit_sleep_ms=0", PARLOR_JWT_SECRET: secret } }).toString().trim();
 
 test("a bad or missing credential is refused", async (t) => {
   const server = await serve(t, { env: { PARLOR_JWT_SECRET: secret } });
@@ -81,5 +81,5 @@ test("someone else's chat does not open, by any door", async (t) => {
 });
 
 test("without a secret the server refuses to be reachable from outside", async (t) => {
-  await assert.rejects(serve(t, { listen: "0.0.0.0:0", dir: folder(t) }), /exited with [1-9]/);
+  await assert.rejects(serve(t, { listen: "0.0.0.0:0", dir: folder() }), /exited with [1-9]/);
 });

@@ -3,20 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ask, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { long, seeded } from "./lib/random.mjs";
 
-const rounds = Number(process.env.CRASH_ROUNDS ?? 10);
+const rounds = long ? 20 : 2;
 const clients = 20;
 const chats = 4;
-
-/** A small generator of random numbers, so that a seed repeats a run. */
-function random(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let x = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Sends until the connection is gone; an unanswered send is repeated under its id in the next round. */
 async function chatter(socket, room, user, state) {
@@ -40,11 +31,9 @@ async function chatter(socket, room, user, state) {
   }
 }
 
-test(`kill -9 while ${clients} clients send, ${rounds} rounds`, { timeout: 280_000 }, async (t) => {
-  const seed = Number(process.env.SEED ?? Date.now() % 1e9);
-  t.diagnostic(`SEED=${seed}`);
-  const next = random(seed);
-  const dir = folder(t);
+test(`kill -9 while ${clients} clients send, ${rounds} rounds`, { timeout: 600_000 }, async (t) => {
+  const random = seeded(t);
+  const dir = folder();
   const ids = Array.from({ length: chats }, newChat);
   const states = Array.from({ length: clients }, () => ({ sent: 0, acked: new Map() }));
   let rooms;
@@ -56,7 +45,7 @@ test(`kill -9 while ${clients} clients send, ${rounds} rounds`, { timeout: 280_0
     if (rooms) assert.deepEqual(now, rooms, "room ids are the same");
     rooms = now;
     const senders = sockets.map((s, i) => chatter(s, rooms[i], `user-${i}`, states[i]));
-    await sleep(100 + next() * 900);
+    await sleep(100 + random.below(900));
     await server.kill();
     for (const s of sockets) s.disconnect();
     await Promise.all(senders);
@@ -110,7 +99,7 @@ async function settled(server, watcher, room, chat) {
 }
 
 test("a turn that kill -9 cuts is answered after the restart, once", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const chat = newChat();
   const first = await serve(t, { dir, args: ["--eliza-word-delay", "200ms"] });
   const alice = await connect(t, first);
@@ -130,7 +119,7 @@ test("a turn that kill -9 cuts is answered after the restart, once", async (t) =
 });
 
 test("seq has no gap over restarts", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const chat = newChat();
   let last = 0;
   for (let round = 0; round < 3; round++) {
@@ -151,7 +140,7 @@ test("seq has no gap over restarts", async (t) => {
 });
 
 test("a second process is refused and names the file", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   await serve(t, { dir });
   await assert.rejects(serve(t, { dir }), /parlor\.db/);
 });

@@ -1,19 +1,20 @@
 // Our codecs against the official ones, engine.io-parser and socket.io-parser:
 // the same bytes have to mean the same, but for the differences that are
-// listed here by name. SEED=n tries another corpus.
+// listed here by name. Another SEED tries another corpus.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { decodePacket, decodePayload, encodePacket, encodePayload } from "engine.io-parser";
 import { Decoder, Encoder } from "socket.io-parser";
 import { codec, fuzzCorpus } from "./lib/codec.mjs";
-import { Random, bytes, cases, engineCases, mutate, packet } from "./lib/corpus.mjs";
+import { bytes, cases, engineCases, mutate, packet } from "./lib/corpus.mjs";
+import { long, seeded } from "./lib/random.mjs";
 
 const base64 = (data) => Buffer.from(data).toString("base64");
 const unbase64 = (data) => Buffer.from(data ?? "", "base64");
 const types = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
 const BINARY_EVENT = 5;
-const seed = Number(process.env.SEED ?? 0) * 10;
+const size = long ? 20_000 : 2_000; // of a corpus
 
 /**
  * Compares what the two made of each case. A difference must be explained by
@@ -58,9 +59,9 @@ const ourPackets = (answer) => ({ packets: (answer.engine ?? []).map((p) => ({ .
 
 test("Engine.IO packets and payloads", async (t) => {
   const ask = await codec(t);
-  const random = new Random(seed + 1);
+  const random = seeded(t);
   const texts = [...engineCases, ...wellFormed(await fuzzCorpus(ask))];
-  for (let i = 0; i < 5_000; i++) texts.push(mutate(random, random.pick(engineCases), engineCases));
+  for (let i = 0; i < size; i++) texts.push(mutate(random, random.pick(engineCases), engineCases));
 
   const question = (op) => texts.map((text) => ({ op, messages: [{ data: base64(text) }] }));
   compare(texts, texts.map((text) => theirPackets([decodePacket(text)])), (await ask(question("engine decode"))).map(ourPackets), engineDifferences);
@@ -69,8 +70,8 @@ test("Engine.IO packets and payloads", async (t) => {
 
 test("Engine.IO encodings", async (t) => {
   const ask = await codec(t);
-  const random = new Random(seed + 2);
-  const payloads = Array.from({ length: 2_000 }, () => [0, ...random.list(4, () => 0)].map(() => enginePacketToSend(random)));
+  const random = seeded(t);
+  const payloads = Array.from({ length: size }, () => [0, ...random.list(4, () => 0)].map(() => enginePacketToSend(random)));
   const answers = await ask(payloads.map((packets) => ({ op: "payload encode", engine: packets.map(enginePacket) })));
   payloads.forEach((packets, i) => {
     encodePayload(packets, (theirs) => assert.equal(unbase64(answers[i].bytes).toString(), theirs));
@@ -235,11 +236,11 @@ const wellFormed = (corpus) => corpus.map((data) => data.toString()).filter((tex
 
 test("Socket.IO packets, decoded", async (t) => {
   const ask = await codec(t);
-  const random = new Random(seed + 3);
-  const valid = Array.from({ length: 3_000 }, () => new Encoder().encode(packet(random)));
+  const random = seeded(t);
+  const valid = Array.from({ length: size }, () => new Encoder().encode(packet(random)));
   const texts = [...cases, ...valid.map(([text]) => text), ...wellFormed(await fuzzCorpus(ask))];
   const short = texts.filter((text) => text.length < 300);
-  for (let i = 0; i < 30_000; i++) texts.push(mutate(random, random.pick(short), short));
+  for (let i = 0; i < 5 * size; i++) texts.push(mutate(random, random.pick(short), short));
   // With no attachments, with those that were announced, and with one more.
   const inputs = texts.flatMap((text) => {
     const due = count(text) || 0;
@@ -253,8 +254,8 @@ test("Socket.IO packets, decoded", async (t) => {
 
 test("Socket.IO packets, encoded", async (t) => {
   const ask = await codec(t);
-  const random = new Random(seed + 4);
-  const packets = Array.from({ length: 10_000 }, () => packet(random));
+  const random = seeded(t);
+  const packets = Array.from({ length: size }, () => packet(random));
   const answers = await ask(packets.map(({ type, nsp, id, data }) => {
     const attachments = [];
     const json = data === undefined ? undefined : base64(JSON.stringify(empty(data, attachments)));

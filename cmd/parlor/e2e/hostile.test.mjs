@@ -5,11 +5,12 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ask, connect, enter, event, events, newChat, serve, sleep, until } from "./lib/parlor.mjs";
-import { Raw, binary, frame, frameHead, handshake, path, polling, request, text, websocket } from "./lib/raw.mjs";
+import { longOnly } from "./lib/random.mjs";
+import { Raw, binary, frame, frameHead, handshake, path, polling, request, reset, text, websocket } from "./lib/raw.mjs";
 
 const executable = process.env.PARLOR ?? new URL("../../../bin/parlor", import.meta.url).pathname;
 const secret = "0123456789abcdef0123456789abcdef";
-const token = (user) => execFileSync(executable, ["token", "--user", user], { env: { PARLOR_JWT_SECRET: secret } }).toString().trim();
+const token = (user) => execFileSync(executable, ["token", "--user", user], { env: { GORACE: "atexit_sleep_ms=0", PARLOR_JWT_SECRET: secret } }).toString().trim();
 const namespace = "/assistant/realtime,";
 const limits = ["--ping-interval", "1s", "--ping-timeout", "2s", "--connect-timeout", "2s", "--log-level", "debug"];
 
@@ -68,9 +69,9 @@ async function site(t, ...more) {
 }
 
 /** Subtests of hostile input, after each of which the bystander is served. */
-function attacks(t, s) {
+function attacks(t, s, options = {}) {
   return (name, attack) =>
-    t.test(name, async (t) => {
+    t.test(name, options, async (t) => {
       await attack(t);
       await s.served();
     });
@@ -166,7 +167,7 @@ const handshakes = {
 
 test("packets that are none", async (t) => {
   const s = await site(t);
-  const attack = attacks(t, s);
+  const [attack, slowAttack] = [attacks(t, s), attacks(t, s, longOnly)];
   for (const [name, bytes] of Object.entries(violations)) {
     await attack(name, async (t) => {
       const before = s.ended("parse error");
@@ -193,7 +194,7 @@ test("packets that are none", async (t) => {
       await s.member(t, text(`459-${namespace}["e"${',{"_placeholder":true,"num":0}'.repeat(9)}]`), binary("x".repeat(100_000)));
     }
   });
-  await attack("connections that never CONNECT", async (t) => {
+  await slowAttack("connections that never CONNECT", async (t) => {
     const all = await Promise.all(Array.from({ length: 100 }, () => websocket(t, s.server)));
     await Promise.all(all.map((raw) => raw.closed({ timeout: 20_000 }).catch(() => raw.closeCode())));
   });
@@ -202,7 +203,7 @@ test("packets that are none", async (t) => {
 
 test("bytes that are no WebSocket", async (t) => {
   const s = await site(t);
-  const attack = attacks(t, s);
+  const [attack, slowAttack] = [attacks(t, s), attacks(t, s, longOnly)];
   for (const [name, [bytes, code]] of Object.entries(frames)) {
     await attack(name, async (t) => assert.equal(await (await websocket(t, s.server, { bytes })).closeCode(), code));
   }
@@ -219,7 +220,7 @@ test("bytes that are no WebSocket", async (t) => {
       const raw = new Raw(t, s.server, handshake(more));
       if (i % 5 !== 0) await raw.status();
       if (i % 3 !== 0) raw.write(text("2probe"), frame(0x01, "4"));
-      raw.socket.resetAndDestroy();
+      reset(raw.socket);
     }
   });
   await attack("a storm of pings and pongs (CVE-2026-48802)", async (t) => {
@@ -229,11 +230,11 @@ test("bytes that are no WebSocket", async (t) => {
     await raw.text(`43${namespace}7[`);
   });
   for (const [name, fragment] of [["one byte each (CVE-2026-48779)", "x"], ["empty", ""]]) {
-    await attack(`fragments without end, ${name}`, async (t) => {
+    await slowAttack(`fragments without end, ${name}`, async (t) => {
       const raw = await websocket(t, s.server, { bytes: frame(0x01, "4") });
       await raw.flood(Buffer.concat(Array(1000).fill(frame(0x00, fragment)))); // ends
     });
-    await attack(`fragments without end, slowly, ${name}`, async (t) => {
+    await slowAttack(`fragments without end, slowly, ${name}`, async (t) => {
       const raw = await websocket(t, s.server, { bytes: frame(0x01, "4") });
       for (; !raw.ended; await sleep(20)) raw.write(frame(0x00, fragment));
     });
@@ -243,7 +244,7 @@ test("bytes that are no WebSocket", async (t) => {
 
 test("polling that is none", async (t) => {
   const s = await site(t);
-  const attack = attacks(t, s);
+  const [attack, slowAttack] = [attacks(t, s), attacks(t, s, longOnly)];
   /** The session is over; where nobody polled, the next poll is told so. */
   const gone = async (session) => {
     const last = await session.get();
@@ -278,7 +279,7 @@ test("polling that is none", async (t) => {
     assert.equal(await raw.status(), 413);
     await raw.closed();
   });
-  await attack("a body that never ends", async (t) => {
+  await slowAttack("a body that never ends", async (t) => {
     const session = await polling(t, s.server);
     await session.post(`40${namespace}${JSON.stringify({ token: s.jwt })}`);
     const before = s.ended("ping timeout");
@@ -287,7 +288,7 @@ test("polling that is none", async (t) => {
     assert.ok(s.ended("ping timeout") > before);
     await gone(session);
   });
-  await attack("chunks past the limit", async (t) => {
+  await slowAttack("chunks past the limit", async (t) => {
     const session = await polling(t, s.server);
     const raw = session.raw("POST", "Transfer-Encoding: chunked\r\n", "4");
     await raw.write("").status().catch(() => {});
@@ -322,7 +323,7 @@ test("polling that is none", async (t) => {
     assert.equal((await session.post("3")).status, 400);
     await gone(session);
   });
-  await attack("300 sessions abandoned", async (t) => {
+  await slowAttack("300 sessions abandoned", async (t) => {
     const sessions = await Promise.all(Array.from({ length: 300 }, () => polling(t, s.server)));
     await until(() => usage(s.server.pid).files, (n) => n < 100);
     await sleep(3500); // what would have been the ping timeout of any
@@ -389,7 +390,7 @@ test("upgrades that are none", async (t) => {
   await s.unharmed(t);
 });
 
-test("what never comes, and what is never read", async (t) => {
+test("what never comes, and what is never read", longOnly, async (t) => {
   const s = await site(t, "--ping-timeout", "60s"); // which is not what is to end them
   const attack = attacks(t, s);
   await attack("100 sockets that say nothing, or never come to an end", async (t) => {

@@ -27,7 +27,7 @@ const picture = async (page, name) => {
 };
 
 test("two tabs talk, see the stream and stop it, and outlive the server", { skip: noBrowser }, async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const server = await serve(t, { dir, args: ["--eliza-word-delay", "60ms"] });
   const b = await browser(t);
   const alice = await tab(t, b, server.url);

@@ -151,7 +151,7 @@ test("the connection to the provider breaks", async (t) => {
 
 test("a server that is killed in an answer gives it again", async (t) => {
   const provider = await realtime(t, [(p) => p.say("cut he"), (p) => (p.say("whole"), p.done())]);
-  const dir = folder(t);
+  const dir = folder();
   const server = await start(t, provider.url, { dir });
   const listen = new URL(server.url).host;
   const alice = client(t, server, { auth: { user_id: "alice" } });

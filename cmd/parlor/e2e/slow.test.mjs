@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import { ask, connect, enter, events, newChat, serve, until } from "./lib/parlor.mjs";
+import { longOnly } from "./lib/random.mjs";
 import { polling, text, websocket } from "./lib/raw.mjs";
 
 const namespace = "/assistant/realtime,";
@@ -74,7 +75,7 @@ function checkJoined(t, texts, room, sent) {
   assert.ok(got.deltas < sent, "nothing was joined");
 }
 
-test("a WebSocket that reads again gets the deltas joined, and one that stays away is cut off", async (t) => {
+test("a WebSocket that reads again gets the deltas joined, and one that stays away is cut off", longOnly, async (t) => {
   const deltas = 30_000;
   const { server, alice, room, answer, cut } = await site(t);
   const [late, away] = [await websocket(t, server), await websocket(t, server)];

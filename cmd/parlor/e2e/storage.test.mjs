@@ -25,7 +25,7 @@ async function say(socket, chat, words) {
 }
 
 test("a backup of a server under load is whole, and serves", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const chats = [newChat(), newChat()];
   const { server, alice } = await talk(t, dir, chats);
   const data = join(dir, "parlor.db");
@@ -68,13 +68,13 @@ test("a backup of a server under load is whole, and serves", async (t) => {
 
   await server.kill("SIGTERM");
   assert.ok(!existsSync(`${data}.ctl`), "the socket is gone");
-  const other = await serve(t, { dir: folder(t), args: ["--data", copy] });
+  const other = await serve(t, { dir: folder(), args: ["--data", copy] });
   const history = await messages(other, chats[0]);
   for (const seq of acked.slice(0, before)) assert.ok(history.some((m) => m.seq === seq), `seq ${seq} was acknowledged before the backup`);
 });
 
 test("export and import: byte for byte the same, also of a server that runs", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const chats = [newChat(), newChat(), newChat()];
   const data = join(dir, "parlor.db");
   const { server } = await talk(t, dir, chats, "<b>&\u2028 \u0000 I am sad");
@@ -116,7 +116,7 @@ test("export and import: byte for byte the same, also of a server that runs", as
 });
 
 test("what was deleted is in no backup, and not in a compacted file", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const [kept, gone] = [newChat(), newChat()];
   const data = join(dir, "parlor.db");
   const secret = "the-secret-that-was-deleted";
@@ -137,7 +137,7 @@ test("what was deleted is in no backup, and not in a compacted file", async (t) 
 });
 
 test("a damaged file: a clear error, or everything that is not damaged", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const chats = [newChat(), newChat()];
   const data = join(dir, "parlor.db");
   const words = "words that a bit will flip in";
@@ -238,7 +238,7 @@ test("a full disk: sends are refused, reads go on, and service resumes by itself
 });
 
 test("a limit of the file's size is met like a full disk", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const chat = newChat();
   const { server, alice } = await talk(t, dir, [chat]);
   const limit = (bytes) => spawnSync("prlimit", ["--pid", server.pid, `--fsize=${bytes}:`]).status === 0;
@@ -247,7 +247,7 @@ test("a limit of the file's size is met like a full disk", async (t) => {
 });
 
 test("chats that are idle too long are deleted", async (t) => {
-  const dir = folder(t);
+  const dir = folder();
   const chat = newChat();
   const { server } = await talk(t, dir, [chat]);
   await server.kill("SIGTERM");

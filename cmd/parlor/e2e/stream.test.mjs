@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { ask, client, enter, event, events, folder, messages, newChat, serve, until } from "./lib/parlor.mjs";
+import { long, seeded } from "./lib/random.mjs";
 
-const rounds = 20;
+const rounds = long ? 60 : 5;
 const words = ["--eliza-word-delay", "30ms"];
 
 /** A client that keeps the text of each answer as the documented events say. */
@@ -30,7 +31,8 @@ async function reader(t, server, user, chat, transports) {
 }
 
 test(`a stream is cut at a random token by kill -9, ${rounds} times`, { timeout: 240_000 }, async (t) => {
-  const dir = folder(t);
+  const random = seeded(t);
+  const dir = folder();
   let server = await serve(t, { dir, args: words });
   const listen = new URL(server.url).host;
   const chat = newChat();
@@ -42,7 +44,7 @@ test(`a stream is cut at a random token by kill -9, ${rounds} times`, { timeout:
     const ack = await ask(alice.socket, "send_message", { room_id: room, message: `I remember my father ${round}` });
     assert.ok(ack.ok, JSON.stringify(ack));
     const { message_id } = await event(alice.socket, `stream_start ${room}`, (e) => alice.attempts.size === round + 1 && e.message_id === [...alice.attempts.keys()].at(-1));
-    const tokens = Math.floor(Math.random() * 5);
+    const tokens = random.below(5);
     const pieces = () => events(alice.socket, `stream_chunk ${room}`).filter((e) => e.message_id === message_id).length;
     await until(pieces, (n) => n >= tokens);
     await server.kill();

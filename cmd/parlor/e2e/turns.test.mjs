@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ask, command, connect, enter, event, events, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { long, seeded } from "./lib/random.mjs";
 
 const models = JSON.stringify(["ada", "bert"].map((name) => ({ model_id: name, provider: "eliza", name })));
 const slow = ["--models", models, "--eliza-word-delay", "100ms"];
@@ -132,18 +133,11 @@ class View {
   }
 }
 
-/** Numbers that look random, the same for the same seed. */
-function random(seed) {
-  return (n) => {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return Math.floor((seed / 2 ** 32) * n);
-  };
-}
+const many = long ? 500 : 50;
 
-test("two hundred turns with stops, interrupts, steers and edits: history, usage and views agree", { timeout: 240_000 }, async (t) => {
-  const seed = Number(process.env.SEED ?? 7);
-  t.diagnostic(`SEED=${seed}`);
-  const pick = random(seed);
+test(`${many} turns with stops, interrupts, steers and edits: history, usage and views agree`, { timeout: 240_000 }, async (t) => {
+  const random = seeded(t);
+  const pick = (n) => random.below(n);
   const server = await serve(t, { args: ["--models", models, "--eliza-word-delay", "8ms", "--queue-bytes", "16MiB"] });
   const chat = newChat();
   const sockets = [await connect(t, server), await connect(t, server), await connect(t, server, { user: "bob" })];
@@ -161,7 +155,7 @@ test("two hundred turns with stops, interrupts, steers and edits: history, usage
     const replaces = replaced ? { replaces: replaced.message_id, replaces_seq: replaced.seq } : {};
     return { message_id: ack.message_id, seq: ack.seq, ...replaces };
   };
-  for (let i = 0; turns(sockets[0], room).length < 200; i++) {
+  for (let i = 0; turns(sockets[0], room).length < many; i++) {
     const k = pick(3);
     switch (pick(10)) {
       case 0:

@@ -3,9 +3,9 @@
 //
 //	Prompt → what the user said → talk (keyword → pattern → answer, memory) → words → Delta, Delta, … Usage
 //
-// An answer is a pure function of the seed and the prompt's messages. Nothing
-// is kept between calls: every call listens to the whole conversation again,
-// which is how answers take turns and earlier remarks come back.
+// An answer is a pure function of the seed and the prompt's newest messages.
+// Nothing is kept between calls: every call listens to them again, which is how
+// answers take turns and earlier remarks come back.
 package eliza
 
 import (
@@ -18,6 +18,10 @@ import (
 
 	"parlor/protocol/chat"
 )
+
+// maxHeard is how many messages of a prompt are listened to, and counted: an
+// answer costs no more behind a long conversation.
+const maxHeard = 200
 
 // DefaultDelay is what [Options] hold when Delay is zero.
 const DefaultDelay = 40 * time.Millisecond
@@ -55,6 +59,7 @@ func New(o Options) *Eliza {
 //
 // It ends after that, or with the cause of ctx as soon as ctx ends.
 func (e *Eliza) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
+	p.Messages = p.Messages[max(0, len(p.Messages)-maxHeard):]
 	return func(yield func(chat.Delta, error) bool) {
 		words := strings.SplitAfter(e.answer(p), " ")
 		for _, word := range words {

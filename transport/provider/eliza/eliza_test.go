@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"iter"
 	"os"
 	"strings"
@@ -213,5 +214,34 @@ func TestCancelledBeforeTheFirstWord(t *testing.T) {
 func TestConsumerMayLeave(t *testing.T) {
 	for range New(Options{Delay: -1}).Stream(t.Context(), said("the sky")) {
 		break
+	}
+}
+
+// What was said long ago is not listened to any more: an answer costs the same
+// behind any conversation.
+func TestLongAgoIsNotHeard(t *testing.T) {
+	prompt := func(n int) (p chat.Prompt) {
+		for i := range n {
+			p.Messages = append(p.Messages,
+				chat.PromptMessage{Role: chat.RoleUser, Content: fmt.Sprintf("my %d sisters", i%7)},
+				chat.PromptMessage{Role: chat.RoleAssistant, Content: "Go on."})
+		}
+		p.Messages = append(p.Messages, chat.PromptMessage{Role: chat.RoleUser, Content: "well"})
+		return p
+	}
+	usage := func(p chat.Prompt) (u *chat.Usage) {
+		for d, err := range New(Options{Delay: -1}).Stream(t.Context(), p) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Usage != nil {
+				u = d.Usage
+			}
+		}
+		return u
+	}
+	long, longer := usage(prompt(1000)), usage(prompt(7*1000))
+	if long.PromptTokens > 3*maxHeard || long.PromptTokens != longer.PromptTokens {
+		t.Errorf("counted %d words of a long prompt, and %d of a longer one", long.PromptTokens, longer.PromptTokens)
 	}
 }

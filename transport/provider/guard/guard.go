@@ -48,8 +48,6 @@ const (
 	DefaultFailureSpan = 5 * time.Minute
 	DefaultCoolDown    = 30 * time.Second
 	maxRetryDelay      = 10 * time.Second
-	retryDelayGrowth   = 2
-	smallestJitter     = 0.5
 )
 
 // Options configure a [Guard]. The zero value is ready to use.
@@ -101,12 +99,8 @@ func (o Options) withDefaults() Options {
 	o.Failures = cmp.Or(o.Failures, DefaultFailures)
 	o.FailureSpan = cmp.Or(o.FailureSpan, DefaultFailureSpan)
 	o.CoolDown = cmp.Or(o.CoolDown, DefaultCoolDown)
-	if o.Metrics == nil {
-		o.Metrics = NewMetrics()
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Metrics = cmp.Or(o.Metrics, NewMetrics())
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
 }
 

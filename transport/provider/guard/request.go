@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -158,20 +157,10 @@ func (r *request) pause(err error, retries int) (d time.Duration, again bool) {
 		f.RetryAfter > r.opts.RetryBudget { // also centuries, which would overflow what follows
 		return 0, false
 	}
-	d = f.RetryAfter + backoff(r.opts.RetryDelay, retries)
+	d = f.Pause(retries, r.opts.RetryDelay, maxRetryDelay)
 	h := r.Health()
 	stays := h.State == chat.ProviderOpen && h.RetryAt.After(time.Now().Add(d))
 	return d, !stays && time.Since(r.start)+d <= r.opts.RetryBudget
-}
-
-// backoff returns a pause around base·2^retries, never twice the same: callers
-// that were refused together must not come back together.
-func backoff(base time.Duration, retries int) time.Duration {
-	d := base
-	for range retries {
-		d = min(d*retryDelayGrowth, maxRetryDelay)
-	}
-	return time.Duration(float64(d) * (smallestJitter + rand.Float64()*(1-smallestJitter)))
 }
 
 // final is err as the caller gets it: with the time that the provider wants to

@@ -10,15 +10,19 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// maxRefusal is how much of a refusal is read.
-const maxRefusal = 8 << 10
+const (
+	// maxRefusal is how much of a refusal is read.
+	maxRefusal = 8 << 10
+
+	// writeTimeout limits each write to the provider.
+	writeTimeout = 5 * time.Second
+)
 
 // A conn is one connection. Its own goroutine reads it into events, of which
 // the last one has an error; everything else is done by the session.
 type conn struct {
 	ws     *websocket.Conn
 	opened time.Time
-	write  time.Duration
 	events chan received
 	closed chan struct{}
 	ended  chan struct{}
@@ -54,7 +58,7 @@ func (c *Client) dial(ctx context.Context, model string) (*conn, error) {
 		return nil, c.explain.Unreachable(err)
 	}
 	conn := &conn{
-		ws: ws, opened: time.Now(), write: c.opts.Write,
+		ws: ws, opened: time.Now(),
 		events: make(chan received), closed: make(chan struct{}), ended: make(chan struct{}),
 	}
 	ws.SetReadLimit(c.opts.MaxEvent)
@@ -96,14 +100,14 @@ func (c *conn) next(alive func() error) (r received) {
 // send writes an event. An error is also an end of the connection, which the
 // reader will find.
 func (c *conn) send(e clientEvent) {
-	if c.ws.SetWriteDeadline(time.Now().Add(c.write)) != nil || c.ws.WriteJSON(e) != nil {
+	if c.ws.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil || c.ws.WriteJSON(e) != nil {
 		c.ws.Close()
 	}
 }
 
 // ping asks for a sign of life.
 func (c *conn) ping() {
-	if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.write)) != nil {
+	if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
 		c.ws.Close()
 	}
 }

@@ -55,8 +55,8 @@ const DefaultBaseURL = "https://api.openai.com/v1"
 // Options configure a [Client]. The zero value is ready to use.
 type Options struct {
 	// Connect limits opening a connection, with its TLS and WebSocket
-	// handshakes, and Write each write to it. Zero means 10 s and 5 s.
-	Connect, Write time.Duration
+	// handshakes. Zero means 10 s.
+	Connect time.Duration
 
 	// FirstToken limits the time until the first piece of an answer, and Silence
 	// the time between two. Zero means 60 s and 30 s.
@@ -107,7 +107,6 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.Connect = cmp.Or(o.Connect, 10*time.Second)
-	o.Write = cmp.Or(o.Write, 5*time.Second)
 	o.FirstToken = cmp.Or(o.FirstToken, 60*time.Second)
 	o.Silence = cmp.Or(o.Silence, 30*time.Second)
 	o.Cancel = cmp.Or(o.Cancel, 3*time.Second)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"parlor/protocol/chat"
@@ -246,13 +245,10 @@ func (s *session) lost(f *upstream.Failure) {
 	}
 }
 
-// wait waits before the next try: for as long as the provider asked, and then
-// longer each time, but never twice the same: a provider that comes back must
-// not get all sessions at once.
+// wait waits before the next try.
 func (s *session) wait(tries int, f *upstream.Failure) {
 	s.waiting = true
-	longest := min(s.opts.Backoff<<(tries-1), s.opts.MaxBackoff)
-	s.retry.Reset(f.RetryAfter + longest/2 + rand.N(longest/2+1))
+	s.retry.Reset(f.Pause(tries-1, s.opts.Backoff, s.opts.MaxBackoff))
 }
 
 // drop closes the connection, if there is one, and forgets what went with it:

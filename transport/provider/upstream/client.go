@@ -61,10 +61,6 @@ type Options struct {
 	// means [DefaultConnect].
 	Connect time.Duration
 
-	// Header limits the wait for the response header after the request was
-	// written. Zero means FirstToken.
-	Header time.Duration
-
 	// FirstToken limits the time without any event, counted from the start of
 	// the request, until the first text has come. Providers think, queue and
 	// load models in it. Zero means [DefaultFirstToken].
@@ -91,7 +87,6 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Connect = cmp.Or(o.Connect, DefaultConnect)
 	o.FirstToken = cmp.Or(o.FirstToken, DefaultFirstToken)
-	o.Header = cmp.Or(o.Header, o.FirstToken)
 	o.Silence = cmp.Or(o.Silence, DefaultSilence)
 	o.MaxEvent = cmp.Or(o.MaxEvent, DefaultMaxEvent)
 	if o.DialContext == nil {
@@ -175,7 +170,7 @@ func newTransport(o Options) *http.Transport {
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           o.DialContext,
 		TLSHandshakeTimeout:   o.Connect,
-		ResponseHeaderTimeout: o.Header,
+		ResponseHeaderTimeout: o.FirstToken,
 		MaxIdleConnsPerHost:   maxIdleConns,
 		IdleConnTimeout:       idleConnTime,
 		ForceAttemptHTTP2:     true,

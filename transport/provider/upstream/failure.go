@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -44,6 +45,18 @@ func (f *Failure) Unwrap() []error {
 		return []error{f.Err}
 	}
 	return []error{f.Err, f.Cause}
+}
+
+// Pause returns how long to wait before the request is made again, when it has
+// been so retries times: as long as the provider asked for, and then about base,
+// which doubles with each retry, up to longest. Of that a random part, at most
+// half, is left out: callers that were refused together must not come back
+// together.
+func (f *Failure) Pause(retries int, base, longest time.Duration) time.Duration {
+	for range retries {
+		base = min(2*base, longest)
+	}
+	return f.RetryAfter + base - rand.N(base/2+1)
 }
 
 // broken is a failure after which asking again can help.

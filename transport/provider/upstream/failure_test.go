@@ -1,24 +1,25 @@
 package upstream
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"testing"
-
-	"parlor/protocol/chat"
+	"time"
 )
 
-func TestFailureIsWhatClientsAreTold(t *testing.T) {
-	told := chat.Refuse(chat.CodeProviderError, "the provider failed")
-	err := fmt.Errorf("ask: %w", &Failure{Err: told, Cause: io.ErrUnexpectedEOF})
-	if got := chat.AsError(err); got != told {
-		t.Errorf("AsError is %v, want %v", got, told)
-	}
-	if !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("%v does not wrap its cause", err)
-	}
-	if got, want := err.Error(), "ask: provider_error: the provider failed (unexpected EOF)"; got != want {
-		t.Errorf("the log shows %q, want %q", got, want)
+// A pause doubles up to the longest, and up to half of it is left out at
+// random; what the provider asked for is added whole.
+func TestPause(t *testing.T) {
+	f := &Failure{RetryAfter: time.Minute}
+	for retries, longest := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 3: 8 * time.Second, 4: 10 * time.Second, 100: 10 * time.Second} {
+		seen := make(map[time.Duration]bool)
+		for range 100 {
+			got := f.Pause(retries, time.Second, 10*time.Second)
+			seen[got] = true
+			if got < time.Minute+longest/2 || got > time.Minute+longest {
+				t.Errorf("after %d retries: %v, want a minute and %v to %v", retries, got, longest/2, longest)
+			}
+		}
+		if len(seen) < 50 {
+			t.Errorf("after %d retries: %d different pauses of 100", retries, len(seen))
+		}
 	}
 }

@@ -1,25 +1,5 @@
 // A large corpus of packets, the same for the same seed.
 
-/** A generator of numbers (mulberry32). */
-export class Random {
-  constructor(seed) {
-    this.state = seed >>> 0;
-  }
-  /** A number from 0 to n - 1. */
-  below(n) {
-    this.state = (this.state + 0x6d2b79f5) | 0;
-    let x = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) % n;
-  }
-  pick(list) {
-    return list[this.below(list.length)];
-  }
-  list(max, make) {
-    return Array.from({ length: this.below(max + 1) }, make);
-  }
-}
-
 const words = [
   "message", "e", "", "a b", "héllo", "🙂\u2028", '"\\/\b\f\n\r\t\u0000\u001f\u007f', "<&>'", "__proto__", "constructor", "toString",
   "_placeholder", "num", "error", "1", "[", "{}", ",", "b64", "connected", "\ufeff", "\u001e",

@@ -12,15 +12,17 @@ const built = (name) => new URL(`../../../../bin/${name}`, import.meta.url).path
 const binary = process.env.PARLOR ?? built("parlor");
 const echoBinary = process.env.PARLOR_ECHO ?? built("parlor-echo");
 
-/** A folder for a database, removed after the test. */
-export function folder(t) {
-  const dir = mkdtempSync(join(tmpdir(), "parlor-e2e-"));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
+const folders = [];
+process.on("exit", () => folders.forEach((dir) => rmSync(dir, { recursive: true, force: true })));
+
+/** A folder for a database, removed at the end, when no server of any test is left to write to it. */
+export function folder() {
+  folders.push(mkdtempSync(join(tmpdir(), "parlor-e2e-")));
+  return folders.at(-1);
 }
 
 /** Starts `parlor serve` on a free port and waits until it listens. */
-export async function serve(t, { args = [], env = {}, dir = folder(t), listen = "127.0.0.1:0" } = {}) {
+export async function serve(t, { args = [], env = {}, dir = folder(), listen = "127.0.0.1:0" } = {}) {
   const all = ["serve", "--listen", listen, "--data", join(dir, "parlor.db"), "--eliza-word-delay", "1ms", "--titles", "off", ...args];
   return { dir, ...(await start(t, binary, all, { cwd: dir, env })) };
 }
@@ -57,7 +59,9 @@ async function start(t, program, args, { cwd, env = {} } = {}) {
   t.after(async () => {
     if (child.exitCode === null && child.signalCode === null) await server.kill("SIGTERM");
     const panics = log.filter((line) => /DATA RACE|panic:|actor failed/.test(line));
-    if (panics.length > 0) throw new Error(log.join("\n"));
+    if (panics.length === 0) return;
+    console.error(log.join("\n")); // of a test that has failed already, the error that follows is not shown
+    throw new Error(panics[0]);
   });
   return server;
 }

@@ -1,6 +1,7 @@
 // A network that can fail: a TCP proxy in front of a server.
 import { once } from "node:events";
 import net from "node:net";
+import { reset } from "./raw.mjs";
 
 /**
  * Forwards to the server behind url until the end of the test.
@@ -52,10 +53,10 @@ export async function proxy(t, url) {
     url: `http://127.0.0.1:${server.address().port}`,
     async cut({ refuse = false } = {}) {
       refusing = refuse;
-      const gone = [...links].map(({ client }) => client.closed || new Promise((gone) => client.once("close", gone).once("error", gone)));
+      const gone = [...links].map(({ client }) => client.closed || new Promise((gone) => client.once("close", gone)));
       for (const { client, upstream } of links) {
-        client.resetAndDestroy();
-        upstream.resetAndDestroy();
+        reset(client);
+        reset(upstream);
       }
       await Promise.all(gone);
     },

@@ -143,6 +143,16 @@ export class Raw {
   }
 }
 
+/**
+ * Resets a connection. resetAndDestroy() ends it first; if that has not happened when anything else destroys the socket,
+ * the reset fails, Node never closes the socket, and the process spins at its end.
+ */
+export function reset(socket) {
+  if (socket.connecting) return socket.once("connect", () => reset(socket));
+  socket.resetAndClosing = !socket.writableEnded;
+  socket.destroy();
+}
+
 /** A WebSocket on which nothing has been sent but bytes, behind the handshake. */
 export async function websocket(t, server, { more = "", bytes = "" } = {}) {
   const raw = new Raw(t, server, handshake(more));
