@@ -2,6 +2,7 @@ package transport
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -167,6 +168,26 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 	c.out.push(frames...)
 	c.carrier.wakeLocked()
 	return nil
+}
+
+// Drain waits until no more than half of QueueBytes waits for the client, the
+// connection has ended, or ctx has, whose error it then returns. It looks now and
+// then: only work that can wait long asks for it.
+func (c *Conn) Drain(ctx context.Context) error {
+	for pause := time.Millisecond; !c.drained(); pause = min(2*pause, 50*time.Millisecond) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (c *Conn) drained() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end.reason != "" || c.out.bytes <= c.server.opts.QueueBytes/2
 }
 
 // roomLocked reports whether frames that cost size may be queued, and makes room

@@ -2,11 +2,14 @@ package transport
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"parlor/protocol/assistant"
@@ -171,4 +174,29 @@ func (c *crowd) cutOff(start used) {
 	}
 	c.t.Logf("after the end of the slow ones: %.0f KB more than before", (heap+stack)/1024)
 	c.say(text("still here"))
+}
+
+// Drain waits as long as much is queued for a client that does not read.
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{QueueBytes: 100})
+		c := &Conn{server: s}
+		if err := c.Drain(t.Context()); err != nil {
+			t.Errorf("nothing is queued: %v", err)
+		}
+		c.out.push(engineio.Frame{Data: make([]byte, 1000)})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := c.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("much is queued: %v", err)
+		}
+		time.AfterFunc(time.Second, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.out = outbox{}
+		})
+		if err := c.Drain(t.Context()); err != nil {
+			t.Errorf("the client has read: %v", err)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package actortest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -92,6 +93,9 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 
 // TrySend implements session.Conn.
 func (c *Conn) TrySend(frames ...engineio.Frame) { _ = c.Send(frames...) }
+
+// Drain implements session.Conn: the client takes everything at once.
+func (*Conn) Drain(context.Context) error { return nil }
 
 // Close implements session.Conn.
 func (c *Conn) Close(reason string) {

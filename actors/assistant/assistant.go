@@ -323,10 +323,23 @@ func (c *client) usage(e *session.Event, r wire.Usage) {
 	})
 }
 
+// history reads a page when the client has taken the pages before: many of them at
+// once would be more than may be queued for it.
 func (c *client) history(e *session.Event, r wire.History) {
-	c.socket.Go(func(ctx context.Context) func() {
-		messages, more, err := c.Rooms.History(ctx, c.user, r.Room, r.Before, r.Limit)
-		return func() { c.answerQuery(e, r, page(messages, more), err) }
+	c.queues.inOrder(behindHistory, func() {
+		c.queues.hold(behindHistory)
+		c.socket.Go(func(ctx context.Context) func() {
+			var messages []chat.Message
+			var more bool
+			err := c.socket.Drain(ctx)
+			if err == nil {
+				messages, more, err = c.Rooms.History(ctx, c.user, r.Room, r.Before, r.Limit)
+			}
+			return func() {
+				c.answerQuery(e, r, page(messages, more), err)
+				c.queues.proceed(behindHistory)
+			}
+		})
 	})
 }
 

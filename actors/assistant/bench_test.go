@@ -182,6 +182,9 @@ func (c *conn) Send(frames ...engineio.Frame) error {
 // TrySend implements session.Conn.
 func (c *conn) TrySend(frames ...engineio.Frame) { _ = c.Send(frames...) }
 
+// Drain implements session.Conn: the client takes everything at once.
+func (*conn) Drain(context.Context) error { return nil }
+
 // Close implements session.Conn.
 func (c *conn) Close(reason string) {
 	c.mu.Lock()

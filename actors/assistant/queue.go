@@ -10,6 +10,10 @@ import (
 // find_chat: one of them may be a join of the chat that is found. No room has this id.
 const behindFind chat.RoomID = ""
 
+// behindHistory is the key of the queue in which calls of history wait for the one
+// before. No room has this id either.
+const behindHistory chat.RoomID = "history"
+
 // queues keep what a client cannot be told yet, in order, for each room by itself.
 // The zero value is empty.
 type queues struct {

@@ -94,6 +94,8 @@ func (r *Room) receive(m Message) {
 		r.passivation.drain()
 	case *idleTick:
 		r.passivation.ask()
+	case *tailTick:
+		r.records.forgetTail()
 	case *retryTick:
 		r.tryAgain()
 	case *attemptEvent:

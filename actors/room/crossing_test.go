@@ -51,6 +51,27 @@ func TestDeletionCrossesAStart(t *testing.T) {
 	})
 }
 
+// A deletion that the disk refuses takes nothing back of the answer that
+// listeners were told: stopped then, the turn keeps it.
+func TestRefusedDeletionKeepsTheAnswer(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		s.Assistant.On("wait", actortest.Hang("so ", "far"))
+		alice.Send(theChat, "wait")
+		s.Log.Fault(func(persistence.Commit) error { return persistence.ErrUnavailable })
+		if got := alice.Refused(theChat, &room.Delete{}); got != chat.CodeStorageUnavailable {
+			t.Errorf("refused as %s", got)
+		}
+		s.Log.Fault(nil)
+		alice.Stop(theChat, "")
+		if got := onlyEnd(t, s).Content; got != "so far" {
+			t.Errorf("recorded %q, want %q", got, "so far")
+		}
+	})
+}
+
 // A room that panics after it has handed a command to the log leaves the
 // answer to the log: refused and yet done would make its sender send it twice.
 func TestHandedOverCommandIsAnsweredOnce(t *testing.T) {

@@ -37,6 +37,11 @@ type committed struct {
 
 func (*committed) roomMessage() {}
 
+// tailTick comes when no turn has run for IdleTimeout.
+type tailTick struct{}
+
+func (*tailTick) roomMessage() {}
+
 // retryTick comes when the room may try again what the disk has refused.
 type retryTick struct{}
 
@@ -55,7 +60,8 @@ type recorder struct {
 	shown      conversation.State   // what the log has confirmed
 	head       conversation.State   // shown, and what has been handed to the log
 	generation int                  // of head: counts up when that falls back to shown
-	tail       conversation.Tail    // of shown, for prompts
+	tail       conversation.Tail    // of shown, for prompts; empty unless turns run
+	tailTimer  *time.Timer          // runs while the tail is kept
 	pending    map[string]*proposal // those with an idempotency key that wait for the disk
 	latest     Caller               // of the last command that was handed to the log
 	retry      *time.Timer          // runs after a failed commit
@@ -229,7 +235,11 @@ func (r *recorder) confirm(record chat.Record) error {
 	if err := r.shown.Apply(record); err != nil {
 		return err
 	}
-	r.tail.Add(record)
+	if r.tailTimer != nil {
+		r.tail.Add(record)
+	} else {
+		r.forgetTail()
+	}
 	r.replyUpTo(record.Seq)
 	if r.lastPublished != unknown && record.Seq > r.lastPublished {
 		r.publish(record)
@@ -301,9 +311,23 @@ func (r *recorder) retryLater() {
 	}
 }
 
+// remember keeps what a prompt was made of for the prompts of the next turns.
+func (r *recorder) remember(p conversation.Composed) {
+	r.tail.Use(p)
+	if r.tailTimer != nil {
+		r.tailTimer.Stop()
+	}
+	r.tailTimer = r.self.After(r.IdleTimeout, &tailTick{})
+}
+
+// forgetTail gives back the memory of the tail. The next prompt is read from the log.
+func (r *recorder) forgetTail() { r.tailTimer, r.tail = nil, conversation.NewTail(r.shown.Seq) }
+
 // stop ends what the recorder has started.
 func (r *recorder) stop() {
-	if r.retry != nil {
-		r.retry.Stop()
+	for _, t := range []*time.Timer{r.retry, r.tailTimer} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 }

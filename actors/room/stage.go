@@ -65,7 +65,7 @@ func (s *stage) TakeIn(answer chan<- []conversation.Steering) {
 }
 
 // Remember implements turn.Room.
-func (s *stage) Remember(p conversation.Composed) { s.r.records.tail.Use(p) }
+func (s *stage) Remember(p conversation.Composed) { s.r.records.remember(p) }
 
 // runs reports whether there is an attempt at the turn.
 func (s *stage) runs(id chat.TurnID) bool { return s.attempt != nil && s.attempt.Turn().ID == id }
@@ -101,9 +101,13 @@ func (s *stage) finish(e chat.TurnEnded) {
 	}
 }
 
-// letGo ends the attempt, if there is one.
+// letGo ends the attempt, if there is one. If its turn is still open, whoever goes
+// on with that has to know what listeners were told.
 func (s *stage) letGo() {
 	if s.attempt != nil {
+		if s.r.announcedTurn.TurnID == s.attempt.Turn().ID {
+			s.r.announcedText = s.attempt.Text()
+		}
 		s.attempt.Cancel()
 		s.attempt.Release()
 		s.attempt = nil
@@ -143,9 +147,6 @@ func (s *stage) restore() {
 // close ends everything on the stage, and keeps for the next instance the text that
 // the listeners were told.
 func (s *stage) close() {
-	if s.attempt != nil {
-		s.r.announcedText = s.attempt.Text()
-	}
 	s.letGo()
 	s.voice.Silence()
 }

@@ -207,6 +207,30 @@ func TestTurnsReadNothingBack(t *testing.T) {
 	})
 }
 
+// A room in which no turn has run for long gives back what it has kept for prompts,
+// also while somebody listens.
+func TestPromptsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, stop := newSite(t, 400, strings.Repeat("x", 1<<10), rooms.Reads{})
+		defer stop()
+		s.do(func(c room.Caller) room.Message { return &room.Join{Caller: c, Encoder: assistant.Documented.String()} })
+		turn := func() (read int64) {
+			before := s.log.entries.Load()
+			s.do(func(c room.Caller) room.Message { return &room.Send{Caller: c, Content: "hello"} })
+			synctest.Wait()
+			return s.log.entries.Load() - before
+		}
+		turn()
+		if n := turn(); n > 0 {
+			t.Errorf("a turn reads %d records", n)
+		}
+		time.Sleep(6 * time.Minute)
+		if n := turn(); n == 0 {
+			t.Error("a turn behind a long pause reads nothing: the room has kept all")
+		}
+	})
+}
+
 // BenchmarkCommand measures each command at the limits of its input, in a room
 // with 2,000 records of 8 KiB.
 func BenchmarkCommand(b *testing.B) {

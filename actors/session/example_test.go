@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -45,6 +46,9 @@ func (printer) Send(frames ...engineio.Frame) error {
 }
 
 func (p printer) TrySend(frames ...engineio.Frame) { _ = p.Send(frames...) }
+
+// Drain implements session.Conn: the client takes everything at once.
+func (printer) Drain(context.Context) error { return nil }
 
 func (p printer) Close(string) { close(p.closed) }
 

@@ -233,6 +233,9 @@ func (r *fuzzRun) Send(frames ...engineio.Frame) error {
 // TrySend implements Conn.
 func (r *fuzzRun) TrySend(frames ...engineio.Frame) { _ = r.Send(frames...) }
 
+// Drain implements session.Conn: the client takes everything at once.
+func (*fuzzRun) Drain(context.Context) error { return nil }
+
 // Close implements Conn. The session may call it on the goroutine that feeds
 // it, but then it is idle.
 func (r *fuzzRun) Close(string) { r.closed = true }

@@ -26,6 +26,7 @@ package session
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -48,6 +49,10 @@ type Conn interface {
 	// TrySend queues the frames if they can be written at once, and otherwise
 	// drops all of them.
 	TrySend(frames ...engineio.Frame)
+
+	// Drain waits until the client has taken most of what is queued, the
+	// connection has ended, or ctx has, whose error it then returns.
+	Drain(ctx context.Context) error
 
 	// Close closes the connection when the queued frames have been sent. It
 	// does not wait for that.

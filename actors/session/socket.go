@@ -129,6 +129,10 @@ func (s *Socket) fail() {
 	}
 }
 
+// Drain waits until the client has taken most of what was sent to it. It may be
+// called from any goroutine but the session's, which must not wait.
+func (s *Socket) Drain(ctx context.Context) error { return s.session.conn.Drain(ctx) }
+
 // Send sends encoded packets to the client. It may be called from any
 // goroutine.
 func (s *Socket) Send(frames ...engineio.Frame) {
