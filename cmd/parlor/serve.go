@@ -68,11 +68,11 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	parts.add("event log", func(context.Context) error { return store.Close() })
 
-	sessions, err := openRecovery(s, store, log)
+	seats, err := openRecovery(s, store, log)
 	if err != nil {
 		return err
 	}
-	parts.add("recovery", func(context.Context) error { sessions.Close(); return nil })
+	parts.add("recovery", func(context.Context) error { seats.Close(); return nil })
 
 	numbers := guard.NewMetrics()
 	models, err := openModels(s, numbers, log)
@@ -80,17 +80,10 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	parts.add("providers", func(context.Context) error { return models.Close() })
-	if why := models.Refusal(s.TitleModel); s.TitleModel != "" && why != nil {
-		log.Warn("title-model: "+why.Message+"; chats get their first words as title", "model", s.TitleModel)
-	}
 
-	budgets, err := ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), provider.OneName)
-	if err != nil {
-		return err
-	}
 	actors := system.New(log)
 	verifier := auth.New(auth.Options{Secret: string(s.JWTSecret)})
-	rooms, err := rooms.Start(actors, store, roomOptions(s, models, budgets, verifier.Development(), log), readLimits(s))
+	rooms, err := startRooms(s, actors, store, models, verifier.Development(), log)
 	if err != nil {
 		return err
 	}
@@ -101,7 +94,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	parts.add("retention", func(context.Context) error { keeper.Close(); return nil })
 
 	connections := openConnections(s, actors, &assistant.Namespace{
-		Auth: verifier, Rooms: rooms, Recovery: sessions,
+		Auth: verifier, Rooms: rooms, Recovery: seats,
 		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
 	}, log)
 	endpoints, err := api.New(rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, Logger: log})
@@ -229,6 +222,19 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 	return recovery.Open(recovery.Options{Store: store, Logger: log, Window: s.RecoveryWindow, MaxSeats: s.MaxSessions})
 }
 
+// startRooms starts the rooms, with the budgets that are left to their users.
+func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
+	if why := models.Refusal(s.TitleModel); s.TitleModel != "" && why != nil {
+		log.Warn("title-model: "+why.Message+"; chats get their first words as title", "model", s.TitleModel)
+	}
+	budgets, err := ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), provider.OneName)
+	if err != nil {
+		return nil, err
+	}
+	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
+	return rooms.Start(actors, store, roomOptions(s, models, budgets, shared, log), reads)
+}
+
 func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, shared bool, log *slog.Logger) room.Options {
 	encoders := make(room.Encoders)
 	for _, d := range wire.Dialects {
@@ -246,10 +252,6 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 	}
-}
-
-func readLimits(s Settings) rooms.Reads {
-	return rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
 }
 
 // openConnections connects transport and sessions: a session gets what transport

@@ -169,10 +169,25 @@ func (s *Settings) row(name string) row {
 // source of the setting.
 func (s *Settings) check() error {
 	var faults []error
-	for _, c := range []struct {
-		name string
-		why  error
-	}{
+	for _, c := range slices.Concat(s.checksOfServer(), s.checksOfLimits()) {
+		if c.why == nil {
+			continue
+		}
+		for _, why := range split(c.why) {
+			faults = append(faults, s.row(c.name).fault(why))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// A checked setting is right unless there is a reason why not.
+type checked struct {
+	name string
+	why  error
+}
+
+func (s *Settings) checksOfServer() []checked {
+	return []checked{
 		{"listen", checkListen(s.Listen)},
 		{"base-path", checkBasePath(s.BasePath)},
 		{"data", wantText(s.Data)},
@@ -200,6 +215,11 @@ func (s *Settings) check() error {
 		{"realtime-max-age", positive(s.RealtimeMaxAge)},
 		{"realtime-idle-timeout", positive(s.RealtimeIdleTimeout)},
 		{"transcript-timeout", positive(s.TranscriptTimeout)},
+	}
+}
+
+func (s *Settings) checksOfLimits() []checked {
+	return []checked{
 		{"turn-policy", oneOf(s.TurnPolicy, "queue", "steer", "interrupt", "reject")},
 		{"max-attempts", positive(s.MaxAttempts)},
 		{"checkpoint-every", positive(s.CheckpointEvery)},
@@ -222,15 +242,7 @@ func (s *Settings) check() error {
 		{"connect-timeout", positive(s.ConnectTimeout)},
 		{"room-idle-timeout", positive(s.RoomIdleTimeout)},
 		{"log-format", oneOf(s.LogFormat, "text", "json")},
-	} {
-		if c.why == nil {
-			continue
-		}
-		for _, why := range split(c.why) {
-			faults = append(faults, s.row(c.name).fault(why))
-		}
 	}
-	return errors.Join(faults...)
 }
 
 func (r row) fault(why error) error {
