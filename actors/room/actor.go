@@ -172,6 +172,18 @@ func (r *Room) committed(m *committed) {
 	}
 }
 
+// noteAuthor remembers who says a message until it is published, if the caller can
+// be told. Most rooms have nobody to remember most of the time.
+func (r *Room) noteAuthor(id chat.MessageID, c Caller) {
+	if c.Address.IsZero() {
+		return
+	}
+	if r.authors == nil {
+		r.authors = make(map[chat.MessageID]Address)
+	}
+	r.authors[id] = c.Address
+}
+
 // forgetAuthors forgets the authors of messages whose commit has failed. A spoken
 // message is proposed again, so its author stays.
 func (r *Room) forgetAuthors(records []chat.Record) {

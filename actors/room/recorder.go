@@ -70,7 +70,7 @@ type recorder struct {
 func newRecorder(r *Room) recorder {
 	return recorder{
 		Options: r.Options, lasting: r.lasting, self: r.self, log: r.log, publish: r.publish, written: r.afterAppend,
-		generation: 1, pending: make(map[string]*proposal),
+		generation: 1,
 	}
 }
 
@@ -173,7 +173,12 @@ func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event)
 
 // await notes a proposal under its key while it waits for the disk. join adds a
 // caller to the proposal with the key, and reports whether there is one.
-func (r *recorder) await(key string, p *proposal) { p.key, r.pending[key] = key, p }
+func (r *recorder) await(key string, p *proposal) {
+	if r.pending == nil {
+		r.pending = make(map[string]*proposal)
+	}
+	p.key, r.pending[key] = key, p
+}
 
 func (r *recorder) join(key string, c Caller) bool {
 	p, ok := r.pending[key]

@@ -242,7 +242,7 @@ type Pulse struct{ atomic.Uint64 }
 
 // Spec describes the room id to the actor system; name is the actor's.
 func Spec(id chat.RoomID, name string, o *Options, p *Pulse) system.Spec[Message] {
-	l := &lasting{id: id, lastPublished: unknown, authors: make(map[chat.MessageID]Address), pulse: p}
+	l := &lasting{id: id, lastPublished: unknown, pulse: p}
 	instances := 0
 	return system.Spec[Message]{
 		Name: name,

@@ -69,9 +69,7 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, plan func(conver
 	if p.Quiet() {
 		r.lastQuiet = p
 	}
-	if !c.Address.IsZero() {
-		r.authors[p.MessageID] = c.Address
-	}
+	r.noteAuthor(p.MessageID, c)
 	events, seq := moment.Message(p, c.User.ID)
 	r.stage.stop(p.Ends())
 	r.records.propose(c, key, Sent{p.MessageID, p.ClientID, seq}, events...)
@@ -184,8 +182,8 @@ func (c *CommitAudio) do(r *Room) {
 	id := chat.MessageID(newID())
 	r.speak(c.Caller, id, func(model chat.ModelID) *chat.Error {
 		refusal := r.stage.voice.Commit(c.User, model, id, r.records.head.Seq)
-		if refusal == nil && !c.Address.IsZero() {
-			r.authors[id] = c.Address
+		if refusal == nil {
+			r.noteAuthor(id, c.Caller)
 		}
 		return refusal
 	})
