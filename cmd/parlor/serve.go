@@ -80,7 +80,6 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	parts.add("providers", func(context.Context) error { return models.Close() })
-
 	actors := system.New(log)
 	verifier := auth.New(auth.Options{Secret: string(s.JWTSecret)})
 	rooms, err := startRooms(s, actors, store, models, verifier.Development(), log)
