@@ -6,8 +6,8 @@
 // Rooms and queries ask here and nowhere else. They pass on what they know of the chat
 // and of the user. From that follows the role of the user in the chat.
 //
-// What the server and its operator do needs no permission: a chat expires, and a
-// quarantine ends. Nor does it need one to leave a room.
+// The server and its operator need no permission, as when a chat expires or a
+// quarantine ends. Nobody needs one to leave a room.
 package access
 
 import "parlor/protocol/chat"

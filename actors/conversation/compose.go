@@ -11,7 +11,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// What a prompt may hold if the model does not say, in tokens.
+// Limits of a prompt, in tokens, for a model that does not state its own.
 const (
 	DefaultContextWindow = 32 << 10
 	defaultAnswerTokens  = 4 << 10 // are kept free for the answer

@@ -154,7 +154,7 @@ func (s *site) commands() map[string]func(room.Caller) room.Message {
 	}
 }
 
-// What one command may cost, besides the commit that it leads to: reads of the
+// Besides the commit that it leads to, a command costs at most so many reads of the
 // log by key, records that are read, and looks at the list of models. None grows
 // with the history, and only names in the message with its length.
 func TestCommandsHaveANamedCost(t *testing.T) {

@@ -33,7 +33,7 @@ var escapeLen = func() (more [utf8.RuneSelf]uint8) {
 	return more
 }()
 
-// What a message takes as JSON besides its texts, in bytes and generously: the
+// Sizes of a message as JSON besides its texts, in bytes and generously: the
 // fields that it always has, one that is there if it says something, an author,
 // a usage and an error.
 const (
