@@ -225,7 +225,7 @@ func (u *User) publication(p *room.Publication) error {
 		return nil // the edge leaves it out
 	}
 	frames, _ := p.Encoded.([]engineio.Frame)
-	if record, ok := p.Notice.(chat.Record); ok && p.Author == u.address && spoken(record) {
+	if record, ok := p.Notice.(chat.Record); ok && p.Author == u.address && record.Spoken() {
 		frames = assistant.NewEncoder(u.dialect(p.Room)).Frames(p.Room, chat.Transcribed{Record: record})
 	}
 	events, err := decode(frames)
@@ -264,12 +264,6 @@ func (u *User) View(id chat.ID) *View {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.views[id.Room()]
-}
-
-// spoken reports whether the record is a message that was spoken.
-func spoken(r chat.Record) bool {
-	m, said := r.Event.(chat.MessageAdded)
-	return said && m.Modality == chat.ModalityAudio
 }
 
 // dialect returns the one in which the user is told of the room.

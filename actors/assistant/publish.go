@@ -21,11 +21,12 @@ func (c *client) publish(p *room.Publication) {
 		return
 	}
 	frames, _ := p.Encoded.([]engineio.Frame)
+	record, _ := p.Notice.(chat.Record)
 	switch {
 	case m.knows(p.Seq):
 		return
-	case p.Author == c.address && isSpeech(p.Notice): // the SPA fills the bubble that waits for it
-		frames = wire.NewEncoder(m.dialect).Frames(p.Room, chat.Transcribed{Record: p.Notice.(chat.Record)})
+	case p.Author == c.address && record.Spoken(): // the SPA fills the bubble that waits for it
+		frames = wire.NewEncoder(m.dialect).Frames(p.Room, chat.Transcribed{Record: record})
 	case isRemoval(p.Notice):
 		c.forget(p.Room)
 		c.send(c.allWithOffset(frames)...)
@@ -47,13 +48,6 @@ func (m *membership) knows(seq uint64) bool {
 func isRemoval(n chat.Notice) bool {
 	_, removal := n.(chat.Removal)
 	return removal
-}
-
-// isSpeech reports whether the notice is a message that was spoken.
-func isSpeech(n chat.Notice) bool {
-	record, _ := n.(chat.Record)
-	m, said := record.Event.(chat.MessageAdded)
-	return said && m.Modality == chat.ModalityAudio
 }
 
 // send sends what a room tells. While the client comes back, that is collected behind

@@ -131,6 +131,12 @@ type Record struct {
 	Event Event
 }
 
+// Spoken reports whether the record is a message that was spoken.
+func (r Record) Spoken() bool {
+	m, said := r.Event.(MessageAdded)
+	return said && m.Modality == ModalityAudio
+}
+
 // Message returns the utterance that the record holds, if it holds one.
 func (r Record) Message() (Message, bool) {
 	switch e := r.Event.(type) {
