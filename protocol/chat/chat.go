@@ -183,6 +183,21 @@ const (
 	StateInterrupted State = "interrupted"
 )
 
+// A Finish says why a model ended an answer.
+type Finish string
+
+// The reasons. Providers have more words for them, and each client of a provider
+// knows which of these its words mean.
+const (
+	FinishStop      Finish = "stop"           // the answer is complete
+	FinishLength    Finish = "length"         // it has reached its limit of tokens
+	FinishFilter    Finish = "content_filter" // a filter has cut it
+	FinishRefusal   Finish = "refusal"        // the model did not want to answer
+	FinishToolCalls Finish = "tool_calls"     // it waits for tools
+	FinishContext   Finish = "context_full"   // the model's window is full
+	FinishPause     Finish = "pause"          // the provider has paused it, and would go on
+)
+
 // A Turn is one run of the assistant, from the moment it is wanted.
 type Turn struct {
 	ID        TurnID
@@ -251,6 +266,8 @@ type Message struct {
 	Prompt      MessageID `json:"prompt,omitempty"` // of an answer: the message that it answers
 	PromptSeq   uint64    `json:"prompt_seq,omitempty"`
 	State       State     `json:"state"`
+	Finish      Finish    `json:"finish,omitempty"`  // why the model ended the answer
+	Thought     string    `json:"thought,omitempty"` // what the model thought before it answered
 	Usage       *Usage    `json:"usage,omitempty"`
 	Error       *Error    `json:"error,omitempty"`  // of a failed turn's message
 	By          UserID    `json:"by,omitempty"`     // who stopped it

@@ -15,6 +15,8 @@ const (
 	CodeRateLimited        Code = "rate_limited"        // too many commands
 	CodeBusy               Code = "busy"                // a bounded queue is full
 	CodeBudgetExceeded     Code = "budget_exceeded"     // no tokens are left for this period
+	CodeQuotaExceeded      Code = "quota_exceeded"      // no more chats or bytes may be kept for this user
+	CodeConflict           Code = "conflict"            // the same client id came before with other content
 	CodeProviderError      Code = "provider_error"      // the assistant's provider failed
 	CodeProviderTimeout    Code = "provider_timeout"    // the assistant's provider did not answer in time
 	CodeStorageUnavailable Code = "storage_unavailable" // the disk refused; nothing was recorded

@@ -106,7 +106,9 @@ type TurnEnded struct {
 	ModelID     ModelID   `json:"model_id"`
 	Name        string    `json:"name,omitempty"` // of the model, see [Model]
 	State       State     `json:"state"`
+	Finish      Finish    `json:"finish,omitempty"` // why the model ended the answer, if it did
 	Content     string    `json:"content"`
+	Thought     string    `json:"thought,omitempty"` // what the model thought before; no part of the answer
 	Usage       *Usage    `json:"usage,omitempty"`
 	Error       *Error    `json:"error,omitempty"`
 	By          UserID    `json:"by,omitempty"`     // who stopped it
@@ -149,7 +151,8 @@ func (r Record) Message() (Message, bool) {
 	case TurnEnded:
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleAssistant, Content: e.Content,
-			ModelID: e.ModelID, Name: e.Name, Prompt: e.Prompt, PromptSeq: e.PromptSeq, State: e.State, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
+			ModelID: e.ModelID, Name: e.Name, Prompt: e.Prompt, PromptSeq: e.PromptSeq, State: e.State, Finish: e.Finish,
+			Thought: e.Thought, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
 			Modality: e.Modality,
 		}, e.MessageID != ""
 	}

@@ -26,6 +26,15 @@ type (
 		Spoken bool // the answer has been spoken, in this piece or before
 	}
 
+	// Thought is the next piece of what the model thinks before a running answer.
+	// Before is the thought that it follows; nobody may change it. Thought is
+	// recorded with the end of the turn.
+	Thought struct {
+		Turn   Turn
+		Before []byte
+		Piece  string
+	}
+
 	// TextSoFar is all of a running answer, for a client that may have some of it.
 	TextSoFar struct {
 		Turn Turn
@@ -64,6 +73,7 @@ func (Record) notice()      {}
 func (Missed) notice()      {}
 func (Transcribed) notice() {}
 func (Text) notice()        {}
+func (Thought) notice()     {}
 func (TextSoFar) notice()   {}
 func (Speech) notice()      {}
 func (Progress) notice()    {}

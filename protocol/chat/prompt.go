@@ -24,11 +24,14 @@ type PromptMessage struct {
 
 // A Delta is a piece of an answer as a provider streams it, or word of how it
 // fares. Text may be empty; Usage comes at most once for an answer, usually last.
+// Finish says why the answer ends. A later Finish takes the place of an earlier one.
 type Delta struct {
-	Text  string
-	Audio string // spoken, see [AudioAppend]; Text is then what is spoken
-	Usage *Usage
-	Tool  *ToolCall // that the provider has begun to run
+	Text    string
+	Thought string // what the model thinks before it answers; no part of the answer
+	Audio   string // spoken, see [AudioAppend]; Text is then what is spoken
+	Usage   *Usage
+	Finish  Finish
+	Tool    *ToolCall // that the provider has begun to run
 
 	// Retrying is a failure after which the provider is asked again, and Model
 	// who answers in place of the model that was asked. They come before the text.
@@ -45,7 +48,7 @@ type Delta struct {
 }
 
 // Answers reports whether d is a piece of the answer: from the first one on
-// nobody is asked for it again.
+// nobody is asked for it again. Thought is none.
 func (d Delta) Answers() bool { return d.Text != "" || d.Audio != "" || d.Tool != nil }
 
 // A ToolCall is a request of the assistant to run a tool.
