@@ -74,6 +74,9 @@ func (c *Conn) Break() {
 // Header implements session.Conn.
 func (c *Conn) Header() http.Header { return http.Header{"X-Test": {"yes"}} }
 
+// RemoteAddr implements session.Conn.
+func (c *Conn) RemoteAddr() string { return "192.0.2.1:1" }
+
 // Send implements session.Conn.
 func (c *Conn) Send(frames ...engineio.Frame) error {
 	c.mu.Lock()

@@ -36,7 +36,7 @@ import (
 
 // An Authenticator says who opened a connection. Its errors are *chat.Errors.
 type Authenticator interface {
-	Socket(header http.Header, auth json.RawMessage) (chat.User, error)
+	Socket(remote string, header http.Header, auth json.RawMessage) (chat.User, error)
 }
 
 // Rooms is the part of the rooms that a client needs.
@@ -70,7 +70,7 @@ func (n *Namespace) maxReplayBytes() int { return cmp.Or(n.MaxReplayBytes, 512<<
 // Connect implements session.Namespace. The Authenticator alone decides who the
 // client is.
 func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
-	user, err := n.Auth.Socket(s.Header(), auth)
+	user, err := n.Auth.Socket(s.RemoteAddr(), s.Header(), auth)
 	if err != nil {
 		e := chat.AsError(err)
 		return nil, &session.Refusal{Message: e.Message, Data: wire.Encode(map[string]chat.Code{"code": e.Code})}

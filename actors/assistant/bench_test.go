@@ -162,6 +162,7 @@ func (c *conn) auth(b *testing.B) string {
 
 // Header implements session.Conn.
 func (c *conn) Header() http.Header { return nil }
+func (c *conn) RemoteAddr() string  { return "" }
 
 // Send implements session.Conn.
 func (c *conn) Send(frames ...engineio.Frame) error {

@@ -35,7 +35,7 @@ const (
 // believer takes everybody for who they say they are.
 type believer struct{}
 
-func (believer) Socket(_ http.Header, auth json.RawMessage) (chat.User, error) {
+func (believer) Socket(_ string, _ http.Header, auth json.RawMessage) (chat.User, error) {
 	var user chat.User
 	if json.Unmarshal(auth, &user) != nil || user.ID == "" {
 		return chat.User{}, chat.Refuse(chat.CodeUnauthenticated, "say who you are")

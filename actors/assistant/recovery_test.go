@@ -69,8 +69,8 @@ func (s *recoverable) crash() {
 // guestbook makes up a name for whoever has none.
 type guestbook struct{ believer }
 
-func (g guestbook) Socket(h http.Header, auth json.RawMessage) (chat.User, error) {
-	if user, err := g.believer.Socket(h, auth); err == nil {
+func (g guestbook) Socket(_ string, h http.Header, auth json.RawMessage) (chat.User, error) {
+	if user, err := g.believer.Socket("", h, auth); err == nil {
 		return user, nil
 	}
 	return chat.User{ID: chat.UserID("guest-" + recovery.NewID()), Guest: true}, nil

@@ -37,6 +37,7 @@ func (g *guest) Disconnected(reason string) { fmt.Println("guest left:", reason)
 type printer struct{ closed chan struct{} }
 
 func (printer) Header() http.Header { return nil }
+func (printer) RemoteAddr() string  { return "" }
 
 func (printer) Send(frames ...engineio.Frame) error {
 	for _, f := range frames {

@@ -222,6 +222,7 @@ func (r *fuzzRun) answers(t *testing.T) {
 
 // Header implements Conn.
 func (r *fuzzRun) Header() http.Header { return nil }
+func (r *fuzzRun) RemoteAddr() string  { return "" }
 
 // Send implements Conn. What is sent after a close is noted until the session
 // has been told of it: it may be on its way.

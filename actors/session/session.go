@@ -42,6 +42,9 @@ type Conn interface {
 	// Header returns the header of the request that opened the connection.
 	Header() http.Header
 
+	// RemoteAddr returns the address that the connection was opened from.
+	RemoteAddr() string
+
 	// Send queues frames and never blocks. After an error the connection
 	// closes by itself.
 	Send(frames ...engineio.Frame) error

@@ -76,6 +76,9 @@ func (s *Socket) ID() string { return s.id }
 // Header returns the header of the request that opened the connection.
 func (s *Socket) Header() http.Header { return s.session.conn.Header() }
 
+// RemoteAddr returns the address that the connection was opened from.
+func (s *Socket) RemoteAddr() string { return s.session.conn.RemoteAddr() }
+
 // Identify sets the id and the private id that the confirmation tells the client.
 // With the private id the client can ask for its connection state to be recovered.
 // Identify must not be called once the client is confirmed.

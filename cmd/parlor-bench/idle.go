@@ -189,7 +189,7 @@ func each(n int, f func(i int)) {
 }
 
 func (c *crowd) dial(ctx context.Context, user string) error {
-	token, err := auth.Sign(c.secret, chat.User{ID: chat.UserID(user)}, time.Hour, time.Now())
+	token, err := auth.Sign(auth.Options{Secret: c.secret}, chat.User{ID: chat.UserID(user)}, time.Hour)
 	if err != nil {
 		return err
 	}

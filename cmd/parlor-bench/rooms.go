@@ -196,7 +196,7 @@ func (b *roomsBench) run(ctx context.Context, data string) error {
 }
 
 func (b *roomsBench) connect(ctx context.Context, url string) (clients []*client.Client, err error) {
-	token, err := auth.Sign(b.secret, chat.User{ID: owner}, time.Hour, time.Now())
+	token, err := auth.Sign(auth.Options{Secret: b.secret}, chat.User{ID: owner}, time.Hour)
 	if err != nil {
 		return nil, err
 	}

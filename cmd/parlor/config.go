@@ -69,8 +69,10 @@ func cell(value string) string {
 // file, or an error that lists all that is wrong with them.
 func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*Settings, error) {
 	s, flags := &Settings{Values: *v}, settingsOf(ctx)
-	for i, origin := range s.CORSOrigins {
-		s.CORSOrigins[i] = strings.TrimSpace(origin) // people write "a, b"
+	for _, list := range [][]string{s.CORSOrigins, s.JWTAudience} {
+		for i, entry := range list {
+			list[i] = strings.TrimSpace(entry) // people write "a, b"
+		}
 	}
 	for _, flag := range flags {
 		s.rows = append(s.rows, row{

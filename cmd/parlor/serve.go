@@ -81,7 +81,9 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	parts.add("providers", func(context.Context) error { return models.Close() })
 	actors := system.New(log)
-	verifier := auth.New(auth.Options{Secret: string(s.JWTSecret)})
+	credentials := s.auth()
+	credentials.Logger = log
+	verifier := auth.New(credentials)
 	rooms, err := startRooms(s, actors, store, models, verifier.Development(), log)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 
 	"parlor/actors/ledger"
 	"parlor/protocol/chat"
+	"parlor/transport/auth"
 	"parlor/transport/provider"
 	"parlor/transport/provider/upstream"
 )
@@ -36,9 +37,12 @@ type Values struct {
 
 	Metrics bool `group:"server" help:"Serve numbers for Prometheus at /metrics, to whoever can reach the server."`
 
-	JWTSecret     Secret   `name:"jwt-secret" group:"access" placeholder:"SECRET" help:"What users' tokens are signed with (HS256). Better not given as a flag: other users of this computer can see those."`
-	JWTSecretFile string   `name:"jwt-secret-file" group:"access" placeholder:"FILE" help:"A file that holds the secret instead."`
-	CORSOrigins   []string `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
+	JWTSecret     Secret        `name:"jwt-secret" group:"access" placeholder:"SECRET" help:"What users' tokens are signed with (HS256). Better not given as a flag: other users of this computer can see those."`
+	JWTSecretFile string        `name:"jwt-secret-file" group:"access" placeholder:"FILE" help:"A file that holds the secret instead."`
+	JWTIssuer     string        `name:"jwt-issuer" group:"access" placeholder:"NAME" help:"What tokens must have in iss. If it is not given nobody looks at iss."`
+	JWTAudience   []string      `name:"jwt-audience" group:"access" placeholder:"NAME" help:"What tokens must have in aud, one of these. If none is given nobody looks at aud."`
+	JWTLeeway     time.Duration `name:"jwt-leeway" group:"access" default:"10s" help:"How much the clocks of this server and of the one that signs tokens may differ."`
+	CORSOrigins   []string      `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
 
 	Models            []provider.Config `group:"assistants" sep:"none" placeholder:"JSON" help:"Models to offer, a list of {\"model_id\", \"provider\", …}. Easier to write in the file."`
 	Providers         providers         `group:"assistants" mapsep:"none" placeholder:"JSON" help:"Providers to add or to change, by name: {\"base_url\", \"key_var\", \"key_header\", \"api\", \"discover\", …}. Easier to write in the file."`
@@ -130,6 +134,11 @@ type row struct {
 // has no secret.
 func (s *Settings) Development() bool { return s.JWTSecret == "" }
 
+// auth are the settings about tokens.
+func (s *Settings) auth() auth.Options {
+	return auth.Options{Secret: string(s.JWTSecret), Leeway: s.JWTLeeway, Issuer: s.JWTIssuer, Audience: s.JWTAudience}
+}
+
 // Validate returns an error if no server may run with the settings: without a
 // secret a server must not be reachable from other computers.
 func (s *Settings) Validate() error {
@@ -192,6 +201,8 @@ func (s *Settings) checksOfServer() []checked {
 		{"base-path", checkBasePath(s.BasePath)},
 		{"data", wantText(s.Data)},
 		{"retain-for", notNegative(s.RetainFor)},
+		{"jwt-leeway", notNegative(s.JWTLeeway)},
+		{"jwt-audience", noneEmpty(s.JWTAudience)},
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
 		{"providers", provider.Validate(nil, s.Providers)},
 		{"models", s.checkModels()},
@@ -372,6 +383,13 @@ func checkJoinedRooms(n int) error {
 func wantText(s string) error {
 	if s == "" {
 		return errors.New("must not be empty")
+	}
+	return nil
+}
+
+func noneEmpty(list []string) error {
+	if slices.Contains(list, "") {
+		return errors.New("has an empty entry")
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ type tokenCmd struct {
 }
 
 // tokenSettings are the settings that the command uses.
-var tokenSettings = []string{"config", "jwt-secret", "jwt-secret-file"}
+var tokenSettings = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-issuer", "jwt-audience"}
 
 // Help implements [kong.HelpProvider].
 func (*tokenCmd) Help() string {
@@ -36,7 +36,7 @@ func (c *tokenCmd) Run(s *Settings, out *streams) error {
     export PARLOR_JWT_SECRET="$(openssl rand -hex 32)"
 or name the file that holds it with --jwt-secret-file; without a secret the server takes users at their word and needs no tokens`)}
 	}
-	token, err := auth.Sign(string(s.JWTSecret), chat.User{ID: chat.UserID(c.User), Name: c.Name}, c.TTL, time.Now())
+	token, err := auth.Sign(s.auth(), chat.User{ID: chat.UserID(c.User), Name: c.Name}, c.TTL)
 	if err != nil {
 		return usageError{err}
 	}

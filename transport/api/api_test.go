@@ -173,7 +173,7 @@ func TestOnlyProvenUsers(t *testing.T) {
 			t.Errorf("%s: status %d, code %q, header %v, want 401", route, w.Code, code, w.Header())
 		}
 	}
-	token, err := auth.Sign(secret, chat.User{ID: "alice", Name: "Alice", Email: "a@example.com"}, time.Hour, time.Now())
+	token, err := auth.Sign(auth.Options{Secret: secret}, chat.User{ID: "alice", Name: "Alice", Email: "a@example.com"}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

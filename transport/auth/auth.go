@@ -5,7 +5,11 @@
 //
 // The first credential that is present decides. If it is bad the client is
 // refused, and the next one is not tried: a client that sends a token must not
-// be taken for the user of its cookie.
+// be taken for the user of its cookie. Cookies are the exception: several may
+// have the same name, and a page of a sibling domain can put its own before ours.
+// The first valid one counts.
+//
+// Sign-ins that fail are logged, see [Options.Logger].
 //
 // # Development mode
 //
@@ -20,9 +24,11 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -47,7 +53,12 @@ const (
 // MaxUserIDLen limits a user id, in bytes.
 const MaxUserIDLen = 128
 
+// MaxCookies limits how many cookies of the name [Cookie] are tried.
+const MaxCookies = 8
+
 const guestSuffixLen = 6 // of 5 bits each
+
+var errNoCredential = chat.Refuse(chat.CodeUnauthenticated, "not signed in: no token in auth.token, the Authorization header or the cookie "+Cookie)
 
 // Options configure a [Verifier]. The zero value means development mode.
 type Options struct {
@@ -55,37 +66,62 @@ type Options struct {
 	// development mode.
 	Secret string
 
+	// Leeway is how much the clocks of this server and of the one that signs
+	// tokens may differ. It holds for exp, nbf and iat.
+	Leeway time.Duration
+
+	// Issuer and Audience are what tokens must have in iss, and one of them in
+	// aud. Empty means that the claim is not looked at.
+	Issuer   string
+	Audience []string
+
+	// Logger gets records of failed sign-ins, with the client's address, why,
+	// and no part of the credential. In a minute there is one record for an
+	// address and a reason, and [MaxFailuresLogged] in all. Nil discards them.
+	Logger *slog.Logger
+
 	// Now is the clock that token lifetimes are measured by. Nil means
 	// time.Now.
 	Now func() time.Time
 }
 
-// A Verifier turns credentials into users. It does not change after [New] and
-// may be used from any goroutine.
+// A Verifier turns credentials into users. It may be used from any goroutine.
 type Verifier struct {
-	key    []byte // empty in development mode
-	parser *jwt.Parser
+	key      []byte // empty in development mode
+	parser   *jwt.Parser
+	failures failures
 }
 
 // New returns a Verifier.
 func New(o Options) *Verifier {
-	now := o.Now
-	if now == nil {
-		now = time.Now
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	return &Verifier{key: []byte(o.Secret), parser: newParser(now)}
+	return &Verifier{
+		key: []byte(o.Secret), parser: newParser(o),
+		failures: failures{log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), now: o.Now},
+	}
 }
 
 // Development reports whether the server is in development mode, in which users
 // are believed without proof.
 func (v *Verifier) Development() bool { return len(v.key) == 0 }
 
-// Socket returns the user behind a Socket.IO CONNECT: h are the headers of the
-// handshake request, auth is the payload of the CONNECT, nil if it had none.
+// Socket returns the user behind a Socket.IO CONNECT: remote is the client's
+// address, h are the headers of the handshake request, auth is the payload of the
+// CONNECT, nil if it had none.
 //
 // Its errors are a [*chat.Error]: [chat.CodeUnauthenticated], or
 // [chat.CodeInvalid] for a payload or user id that is malformed.
-func (v *Verifier) Socket(h http.Header, auth json.RawMessage) (chat.User, error) {
+func (v *Verifier) Socket(remote string, h http.Header, auth json.RawMessage) (chat.User, error) {
+	u, err := v.socket(h, auth)
+	if err != nil {
+		v.failures.add(remote, err)
+	}
+	return u, err
+}
+
+func (v *Verifier) socket(h http.Header, auth json.RawMessage) (chat.User, error) {
 	fields, err := connectFields(auth)
 	if err != nil {
 		return chat.User{}, err
@@ -102,6 +138,14 @@ func (v *Verifier) Socket(h http.Header, auth json.RawMessage) (chat.User, error
 // Request returns the user behind an HTTP request, with the errors of
 // [Verifier.Socket].
 func (v *Verifier) Request(r *http.Request) (chat.User, error) {
+	u, err := v.request(r)
+	if err != nil {
+		v.failures.add(r.RemoteAddr, err)
+	}
+	return u, err
+}
+
+func (v *Verifier) request(r *http.Request) (chat.User, error) {
 	if !v.Development() {
 		return v.fromHeaders(r.Header)
 	}
@@ -148,10 +192,25 @@ func (v *Verifier) fromHeaders(h http.Header) (chat.User, error) {
 		}
 		return v.verify("Authorization header", token)
 	}
-	if c, err := (&http.Request{Header: h}).Cookie(Cookie); err == nil {
-		return v.verify("cookie "+Cookie, c.Value)
+	cookies := (&http.Request{Header: h}).CookiesNamed(Cookie)
+	if len(cookies) == 0 {
+		return chat.User{}, errNoCredential
 	}
-	return chat.User{}, chat.Refuse(chat.CodeUnauthenticated, "not signed in: no token in auth.token, the Authorization header or the cookie "+Cookie)
+	return v.fromCookies(cookies[:min(len(cookies), MaxCookies)])
+}
+
+// fromCookies returns the user of the first cookie that is valid, or what is wrong
+// with the first.
+func (v *Verifier) fromCookies(cookies []*http.Cookie) (chat.User, error) {
+	var first error
+	for _, c := range cookies {
+		u, err := v.verify("cookie "+Cookie, c.Value)
+		if err == nil {
+			return u, nil
+		}
+		first = cmp.Or(first, err)
+	}
+	return chat.User{}, first
 }
 
 // bearer returns the token of an Authorization header (RFC 6750 §2.1).

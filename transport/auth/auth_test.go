@@ -1,8 +1,11 @@
 package auth_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,7 +19,10 @@ import (
 	"parlor/transport/auth"
 )
 
-const secret = "a secret of the tests, 32 bytes!"
+const (
+	secret = "a secret of the tests, 32 bytes!"
+	remote = "192.0.2.7:1234"
+)
 
 var (
 	now   = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -24,13 +30,15 @@ var (
 	bob   = chat.User{ID: "bob"}
 )
 
-func verifier() *auth.Verifier {
-	return auth.New(auth.Options{Secret: secret, Now: func() time.Time { return now }})
+func options() auth.Options {
+	return auth.Options{Secret: secret, Leeway: 10 * time.Second, Now: func() time.Time { return now }}
 }
+
+func verifier() *auth.Verifier { return auth.New(options()) }
 
 func sign(t *testing.T, u chat.User) string {
 	t.Helper()
-	token, err := auth.Sign(secret, u, time.Hour, now)
+	token, err := auth.Sign(options(), u, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +102,7 @@ func TestSocketTakesTheFirstCredential(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := verifier().Socket(tt.headers, json.RawMessage(tt.connect))
+			got, err := verifier().Socket(remote, tt.headers, json.RawMessage(tt.connect))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +137,7 @@ func TestSocketRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := verifier().Socket(tt.headers, json.RawMessage(tt.connect))
+			_, err := verifier().Socket(remote, tt.headers, json.RawMessage(tt.connect))
 			wantCode(t, err, tt.want)
 		})
 	}
@@ -157,10 +165,18 @@ func TestTokens(t *testing.T) {
 		{"unprintable name", signClaims(t, hs, key, nil, claims("name", "A\x00l\u202e")), chat.User{ID: "alice", Name: "Al"}, ""},
 		{"name is no text", signClaims(t, hs, key, nil, claims("name", 7)), chat.User{ID: "alice"}, ""},
 
-		{"expired", signClaims(t, hs, key, nil, claims("exp", now.Unix())), chat.User{}, "expired"},
+		{"a clock that is behind: exp", signClaims(t, hs, key, nil, claims("exp", now.Add(-9*time.Second).Unix())), chat.User{ID: "alice"}, ""},
+		{"a clock that is ahead: nbf", signClaims(t, hs, key, nil, claims("nbf", now.Add(10*time.Second).Unix())), chat.User{ID: "alice"}, ""},
+		{"a clock that is ahead: iat", signClaims(t, hs, key, nil, claims("iat", now.Add(10*time.Second).Unix())), chat.User{ID: "alice"}, ""},
+		{"issued long ago", signClaims(t, hs, key, nil, claims("iat", 1)), chat.User{ID: "alice"}, ""},
+		{"audience and issuer when none are expected", signClaims(t, hs, key, nil, claims("aud", "x", "iss", "y")), chat.User{ID: "alice"}, ""},
+
+		{"issued in the future", signClaims(t, hs, key, nil, claims("iat", now.Add(11*time.Second).Unix())), chat.User{}, "future"},
+		{"issued at no time", signClaims(t, hs, key, nil, claims("iat", "now")), chat.User{}, "not a valid token"},
+		{"expired", signClaims(t, hs, key, nil, claims("exp", now.Add(-10*time.Second).Unix())), chat.User{}, "expired"},
 		{"expired in 1970", signClaims(t, hs, key, nil, claims("exp", 0)), chat.User{}, "expired"},
 		{"expiry is no number", signClaims(t, hs, key, nil, claims("exp", "tomorrow")), chat.User{}, "not a valid token"},
-		{"not valid yet", signClaims(t, hs, key, nil, claims("nbf", now.Add(time.Minute).Unix())), chat.User{}, "not valid yet"},
+		{"not valid yet", signClaims(t, hs, key, nil, claims("nbf", now.Add(11*time.Second).Unix())), chat.User{}, "not valid yet"},
 		{"refresh token", signClaims(t, hs, key, nil, claims("token_type", "refresh")), chat.User{}, "access token"},
 		{"hand-off token", signClaims(t, hs, key, nil, claims("token_type", "temp")), chat.User{}, "access token"},
 		{"type is null", signClaims(t, hs, key, nil, claims("token_type", nil)), chat.User{}, "access token"},
@@ -200,23 +216,141 @@ func TestTokens(t *testing.T) {
 
 func TestSignExpires(t *testing.T) {
 	token := sign(t, alice)
-	for offset, want := range map[time.Duration]bool{0: true, time.Hour - time.Second: true, time.Hour: false} {
-		v := auth.New(auth.Options{Secret: secret, Now: func() time.Time { return now.Add(offset) }})
-		got, err := v.Socket(headers("Authorization", "Bearer "+token), nil)
+	for offset, want := range map[time.Duration]bool{0: true, time.Hour + 9*time.Second: true, time.Hour + 10*time.Second: false} {
+		o := options()
+		o.Now = func() time.Time { return now.Add(offset) }
+		v := auth.New(o)
+		got, err := v.Socket(remote, headers("Authorization", "Bearer "+token), nil)
 		if ok := err == nil && got == alice; ok != want {
 			t.Errorf("after %v: user %v, error %v, want accepted = %v", offset, got, err, want)
 		}
 	}
 }
 
+func TestAudienceAndIssuer(t *testing.T) {
+	o := options()
+	o.Issuer, o.Audience = "https://login.example.com", []string{"parlor", "chat"}
+	v := auth.New(o)
+	own, err := auth.Sign(o, alice, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := v.Socket(remote, headers("Authorization", "Bearer "+own), nil); err != nil || got != alice {
+		t.Errorf("a token of Sign: user %v, %v", got, err)
+	}
+	for _, tt := range []struct {
+		iss, aud any
+		says     string // empty: accepted
+	}{
+		{o.Issuer, "parlor", ""},
+		{o.Issuer, []string{"other", "chat"}, ""},
+		{o.Issuer, "Parlor", "(aud)"},
+		{o.Issuer, []string{}, "(aud, iss)"},
+		{o.Issuer, nil, "(aud, iss)"},
+		{o.Issuer + "/", "parlor", "(iss)"},
+		{nil, "parlor", "(aud, iss)"},
+		{7, "parlor", "not a valid token"},
+	} {
+		claims := jwt.MapClaims{"sub": "alice"}
+		for name, value := range map[string]any{"iss": tt.iss, "aud": tt.aud} {
+			if value != nil {
+				claims[name] = value
+			}
+		}
+		token := signClaims(t, jwt.SigningMethodHS256, []byte(secret), nil, claims)
+		_, err := v.Socket(remote, headers("Authorization", "Bearer "+token), nil)
+		if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("iss %v, aud %v: error %v, want %q", tt.iss, tt.aud, err, tt.says)
+		}
+	}
+}
+
+// A page of a sibling domain can set a cookie of the same name, and browsers may
+// send it before ours.
+func TestAnyValidCookieCounts(t *testing.T) {
+	good := "access_token=" + sign(t, alice)
+	bad := func(n int) string { return strings.Repeat("access_token=x; ", n) }
+	for _, tt := range []struct {
+		cookies []string // headers
+		ok      bool
+	}{
+		{[]string{bad(1) + good}, true},
+		{[]string{"access_token=; " + good}, true},
+		{[]string{good + "; access_token=x"}, true},
+		{[]string{bad(1), good}, true},
+		{[]string{bad(auth.MaxCookies-1) + good}, true},
+		{[]string{bad(auth.MaxCookies) + good}, false},
+		{[]string{bad(2)}, false},
+	} {
+		h := http.Header{"Cookie": tt.cookies}
+		got, err := verifier().Socket(remote, h, nil)
+		if ok := err == nil && got == alice; ok != tt.ok {
+			t.Errorf("%.80q: user %v, %v, want accepted = %v", tt.cookies, got, err, tt.ok)
+		}
+		if !tt.ok {
+			wantCode(t, err, chat.CodeUnauthenticated)
+		}
+	}
+}
+
+// Each address and reason is logged once a minute, not more than so many in all,
+// and nothing of the credential is.
+func TestFailuresAreLogged(t *testing.T) {
+	var text bytes.Buffer
+	clock, o := now, options()
+	o.Now = func() time.Time { return clock }
+	o.Logger = slog.New(slog.NewTextHandler(&text, nil))
+	v := auth.New(o)
+	fail := func(address, token string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = address + ":1"
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		if _, err := v.Request(r); err == nil {
+			t.Fatal("accepted")
+		}
+	}
+	lines := func() []string {
+		defer text.Reset()
+		return strings.Split(strings.TrimSpace(text.String()), "\n")
+	}
+
+	forged := signClaims(t, jwt.SigningMethodHS256, []byte("another"), nil, jwt.MapClaims{"sub": "mallory"})
+	for range 3 {
+		fail("192.0.2.1", forged)
+		fail("192.0.2.1", "")
+		if _, err := v.Socket("[2001:db8::1]:5", nil, json.RawMessage(`{"token":"`+forged+`"}`)); err == nil {
+			t.Fatal("accepted")
+		}
+	}
+	got := lines()
+	if len(got) != 3 || !strings.Contains(got[0], `level=WARN msg="sign-in failed" remote=192.0.2.1 why=`) ||
+		!strings.Contains(got[1], "level=INFO") || !strings.Contains(got[2], "remote=2001:db8::1 why=") {
+		t.Errorf("logged\n%s", strings.Join(got, "\n"))
+	}
+	if all := strings.Join(got, ""); strings.Contains(all, forged[:8]) || strings.Contains(all, "mallory") {
+		t.Errorf("the log shows the token: %s", all)
+	}
+
+	clock = clock.Add(time.Minute)
+	for i := range 10 * auth.MaxFailuresLogged {
+		fail(fmt.Sprintf("10.0.0.%d", i), "x")
+	}
+	got = lines()
+	if !strings.Contains(got[0], `msg="more sign-ins failed" count=6`) || len(got) != 1+auth.MaxFailuresLogged {
+		t.Errorf("%d records, the first is %s", len(got), got[0])
+	}
+}
+
 func TestSignRefuses(t *testing.T) {
-	if _, err := auth.Sign("", alice, time.Hour, now); !errors.Is(err, auth.ErrNoSecret) {
+	if _, err := auth.Sign(auth.Options{}, alice, time.Hour); !errors.Is(err, auth.ErrNoSecret) {
 		t.Errorf("without a secret: error %v, want %v", err, auth.ErrNoSecret)
 	}
-	if token, err := auth.Sign(secret, chat.User{ID: "a\tb"}, time.Hour, now); err == nil {
+	if token, err := auth.Sign(options(), chat.User{ID: "a\tb"}, time.Hour); err == nil {
 		t.Errorf("for an unprintable user: token %q, want an error", token)
 	}
-	if token, err := auth.Sign(secret, alice, 0, now); err == nil {
+	if token, err := auth.Sign(options(), alice, 0); err == nil {
 		t.Errorf("for no time at all: token %q, want an error", token)
 	}
 }
@@ -243,7 +377,7 @@ func TestDevelopmentSocket(t *testing.T) {
 		{`"alice"`, "", chat.CodeInvalid},
 	}
 	for _, tt := range tests {
-		got, err := v.Socket(headers("Authorization", "Bearer ignored"), json.RawMessage(tt.connect))
+		got, err := v.Socket(remote, headers("Authorization", "Bearer ignored"), json.RawMessage(tt.connect))
 		if tt.code != "" {
 			wantCode(t, err, tt.code)
 			continue
@@ -257,7 +391,7 @@ func TestDevelopmentSocket(t *testing.T) {
 func TestDevelopmentGuestsDiffer(t *testing.T) {
 	v, seen := auth.New(auth.Options{}), map[chat.UserID]bool{}
 	for _, connect := range []string{``, `null`, `{}`, `{"user_id":null}`} {
-		u, err := v.Socket(nil, json.RawMessage(connect))
+		u, err := v.Socket(remote, nil, json.RawMessage(connect))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +426,7 @@ func TestDevelopmentRequest(t *testing.T) {
 // FuzzToken checks that nothing but the token that was signed is accepted, not
 // even a variation of it, and that nothing makes the verifier panic.
 func FuzzToken(f *testing.F) {
-	good, err := auth.Sign(secret, alice, time.Hour, now)
+	good, err := auth.Sign(options(), alice, time.Hour)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -329,7 +463,7 @@ func FuzzToken(f *testing.F) {
 			{headers("Cookie", "access_token="+token), nil},
 			{nil, json.RawMessage(token)},
 		} {
-			if u, err := v.Socket(try.h, try.connect); err == nil {
+			if u, err := v.Socket(remote, try.h, try.connect); err == nil {
 				t.Fatalf("accepted %q in %v %s as %q", token, try.h, try.connect, u.ID)
 			}
 		}

@@ -32,17 +32,27 @@ var errCritical = errors.New("unknown critical header")
 // ErrNoSecret is returned by [Sign] when there is nothing to sign with.
 var ErrNoSecret = errors.New("auth: no secret to sign with")
 
-func newParser(now func() time.Time) *jwt.Parser {
-	return jwt.NewParser(
+func newParser(o Options) *jwt.Parser {
+	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
-		jwt.WithTimeFunc(now),
+		jwt.WithTimeFunc(o.Now),
+		jwt.WithLeeway(o.Leeway),
+		jwt.WithIssuedAt(), // refuses an iat in the future
 		jwt.WithStrictDecoding(),
-	)
+	}
+	if o.Issuer != "" {
+		options = append(options, jwt.WithIssuer(o.Issuer))
+	}
+	if len(o.Audience) > 0 {
+		options = append(options, jwt.WithAudience(o.Audience...))
+	}
+	return jwt.NewParser(options...)
 }
 
-// Sign returns an access token for u that is valid for ttl from now on.
-func Sign(secret string, u chat.User, ttl time.Duration, now time.Time) (string, error) {
-	if secret == "" {
+// Sign returns an access token for u that is valid for ttl from now on, for a
+// [Verifier] with the same Options.
+func Sign(o Options, u chat.User, ttl time.Duration) (string, error) {
+	if o.Secret == "" {
 		return "", ErrNoSecret
 	}
 	if fault := userIDFault(string(u.ID)); fault != "" {
@@ -51,18 +61,25 @@ func Sign(secret string, u chat.User, ttl time.Duration, now time.Time) (string,
 	if ttl <= 0 {
 		return "", fmt.Errorf("auth: a token cannot be valid for %v", ttl)
 	}
+	now := time.Now()
+	if o.Now != nil {
+		now = o.Now()
+	}
 	claims := jwt.MapClaims{
 		"sub":        string(u.ID),
 		"token_type": tokenType,
 		"iat":        now.Unix(),
 		"exp":        now.Add(ttl).Unix(),
 	}
-	for claim, value := range map[string]string{"name": u.Name, "email": u.Email, "picture": u.Picture} {
+	if len(o.Audience) > 0 {
+		claims["aud"] = o.Audience[0] // one that is accepted is enough
+	}
+	for claim, value := range map[string]string{"iss": o.Issuer, "name": u.Name, "email": u.Email, "picture": u.Picture} {
 		if value != "" {
 			claims[claim] = value
 		}
 	}
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(o.Secret))
 }
 
 // verify returns the user that token names. Errors use where to say which of the
@@ -99,6 +116,14 @@ func complaint(err error) string {
 		return "the token has expired"
 	case errors.Is(err, jwt.ErrTokenNotValidYet):
 		return "the token is not valid yet"
+	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
+		return "the token is from the future (iat): one of the clocks is wrong"
+	case errors.Is(err, jwt.ErrTokenInvalidAudience):
+		return "the token is for another audience (aud)"
+	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
+		return "the token is from another issuer (iss)"
+	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+		return "the token does not say for whom it is or where it is from (aud, iss), and this server wants to know"
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return "the token was not signed with this server's secret (HS256)"
 	}
