@@ -142,7 +142,7 @@ func (a *admission) admit() {
 		c.ok(a.event, joined)
 		switch {
 		case a.late:
-			c.socket.Send(wire.NewEncoder(wire.SPA).Frames(id, chat.TextSoFar{Turn: j.Turn.Turn, Text: j.Turn.Content})...)
+			c.socket.Send(wire.NewEncoder(wire.SPA).Frames(id, j.Turn.SoFar())...)
 		case r.After != nil && a.snapshot == nil:
 			to := backlog{limit: math.MaxInt} // room_joined has promised all of it
 			c.catchUp(&to, p, r.Dialect, a.missed, j)

@@ -76,7 +76,7 @@ func roomJoined(j room.Joined) wire.RoomJoined {
 	if t := j.Turn; t != nil {
 		joined.Turn = &wire.Turn{
 			TurnID: t.ID, MessageID: t.MessageID, ModelID: t.ModelID, Attempt: t.Attempt,
-			State: t.State(), Content: t.Content,
+			State: t.State(), Content: t.Content, Thought: t.Thought,
 		}
 	}
 	return joined

@@ -95,8 +95,8 @@ func (c *client) catchUp(to *backlog, p *resume.Place, d wire.Dialect, missed []
 	}
 	to.frames = append(to.frames[:before], atSeam(to.frames[before:])...)
 	p.MoveTo(j.Seq)
-	if j.Turn == nil || j.Turn.Content == "" {
+	if j.Turn == nil || j.Turn.Content+j.Turn.Thought == "" {
 		return true
 	}
-	return to.add(wire.NewEncoder(d).Frames(j.Chat.Room, chat.TextSoFar{Turn: j.Turn.Turn, Text: j.Turn.Content})...)
+	return to.add(wire.NewEncoder(d).Frames(j.Chat.Room, j.Turn.SoFar())...)
 }

@@ -323,6 +323,34 @@ func TestRecoveryDuringAStream(t *testing.T) {
 	})
 }
 
+// A client that comes back while the model thinks gets the thought so far, and one that
+// joins then finds it in the running turn. It is kept with the answer.
+func TestRecoveryDuringThought(t *testing.T) {
+	runRecoverable(t, func(t *testing.T, s *recoverable) {
+		bob := s.User("bob")
+		bob.Create(theChat)
+		v := s.visit("alice")
+		v.join(theChat)
+		s.Assistant.Tell("?", chat.Delta{Thought: "hm, "}, chat.Delta{Thought: "so"}, chat.Delta{Finish: chat.FinishLength})
+		s.Assistant.On("?", actortest.Slowly(time.Second, "one"))
+		bob.Do(theChat, &room.Send{Content: "?"})
+		synctest.Wait()
+		v.want("connect", "room_joined A", "message A ?", "turn A queued", "turn A running", "stream_start A", "stream_thought A hm,  @0", "stream_thought A so @4")
+		v.cut()
+		v.connect()
+		v.want("connect", "stream_thought A hm, so @0")
+		if turn := bob.Join(theChat).Turn; turn == nil || turn.Thought != "hm, so" {
+			t.Errorf("the running turn is %+v", turn)
+		}
+		time.Sleep(time.Second)
+		v.want("stream_chunk A one @0", "stream_chunk A @3", "message A one", "stream_end A completed", "turn A completed")
+		answer := s.Messages(theChat)[1]
+		if answer.Thought != "hm, so" || answer.Finish != chat.FinishLength {
+			t.Errorf("the answer is %+v", answer)
+		}
+	})
+}
+
 // A client learns of its own message once: by the acknowledgement, or, if it was gone by
 // then, when it comes back.
 func TestRecoveryOfOwnMessages(t *testing.T) {

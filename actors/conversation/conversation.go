@@ -65,6 +65,7 @@ type Rules struct {
 type Answer struct {
 	ModelID  chat.ModelID // who answers; empty: who was asked
 	Content  string
+	Thought  string
 	Usage    *chat.Usage
 	Modality string
 }

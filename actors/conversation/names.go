@@ -60,21 +60,21 @@ func fold(text string) string {
 	}, text)
 }
 
-// maxSpeakerRunes limits the part of a name that goes before each message.
-const maxSpeakerRunes = 40
+// maxSpeaker limits the part of a name that goes before each message.
+const maxSpeaker = 40
 
 // speakerName returns the user's name, or else the id, without what has a meaning in
 // prompts: colons and brackets.
 func speakerName(u chat.User) string {
 	for _, name := range []string{u.Name, string(u.ID)} {
-		clean := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
+		clean := strings.TrimSpace(strings.Map(func(r rune) rune {
 			if strings.ContainsRune(":[]", r) {
 				return -1
 			}
 			return r
-		}, chat.OneLine(name))))
-		if len(clean) > 0 {
-			return string(clean[:min(len(clean), maxSpeakerRunes)])
+		}, chat.OneLine(name)))
+		if clean != "" {
+			return chat.Cut(clean, maxSpeaker)
 		}
 	}
 	return "somebody"

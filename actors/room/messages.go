@@ -108,8 +108,14 @@ type (
 	Released struct{ WasQuarantined bool }
 )
 
-// Running is the turn that runs, with the text of its answer so far.
+// Running is the turn that runs, with the text of its answer and the thought so far.
 type Running struct {
 	chat.Turn
 	Content string
+	Thought string
+}
+
+// SoFar returns the notice that tells the text and the thought.
+func (r Running) SoFar() chat.Notice {
+	return chat.TextSoFar{Turn: r.Turn, Text: r.Content, Thought: r.Thought}
 }

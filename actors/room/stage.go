@@ -166,9 +166,9 @@ func (s *stage) answer(t chat.Turn) conversation.Answer {
 // show returns the running turn as listeners see it.
 func (s *stage) show(t chat.Turn) *Running {
 	if s.runs(t.ID) {
-		return &Running{s.attempt.Turn(), string(s.attempt.Text())}
+		return &Running{Turn: s.attempt.Turn(), Content: string(s.attempt.Text()), Thought: string(s.attempt.Thought())}
 	}
-	return &Running{t, string(s.cutText)}
+	return &Running{Turn: t, Content: string(s.cutText)}
 }
 
 // running returns what the state does not say of the first open turn.

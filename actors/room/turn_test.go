@@ -47,7 +47,7 @@ func TestStopHangingTurn(t *testing.T) {
 		want := chat.TurnEnded{
 			TurnID: end.TurnID, MessageID: end.MessageID, Prompt: s.Messages(theChat)[0].ID, PromptSeq: 2,
 			ModelID: actortest.Model, Name: actortest.Name, State: chat.StateStopped, By: "bob", Reason: "enough",
-			Usage: chat.EstimateUsage(s.Assistant.Prompts()[0].Tokens(), ""),
+			Usage: chat.EstimateUsage(s.Assistant.Prompts()[0].Tokens(), 0),
 		}
 		if diff := cmp.Diff(want, end); diff != "" {
 			t.Errorf("end (-want +got):\n%s", diff)

@@ -58,8 +58,7 @@ const (
 
 const (
 	instructions = "Write a title for the conversation below: at most six words, in its language. Answer with the title alone."
-	quotes       = "\"'“”„«»`*#. " // that models put around it
-	untitled     = "…"             // is the title where nothing was written
+	untitled     = "…" // is the title where nothing was written
 )
 
 // Made is the result of making a title: the record, and the error of the model if it
@@ -128,11 +127,12 @@ func (m maker) make(ctx context.Context) (made chat.Configured, err error) {
 	}
 	made.ModelID = model
 	p := prompt(model, question, answer)
-	text, usage, err := m.ask(ctx, p)
-	if made.Usage = usage; usage == nil && text != "" {
-		made.Usage = chat.EstimateUsage(p.Tokens(), text)
+	said, err := m.ask(ctx, p)
+	made.Usage = said.usage
+	if said.usage == nil && said.estimate > 0 {
+		made.Usage = chat.EstimateUsage(p.Tokens(), said.estimate.Tokens())
 	}
-	if title := chat.Title(strings.Trim(chat.OneLine(text), quotes)); title != "" && err == nil {
+	if title := chat.Title(clean(said.text)); title != "" && err == nil && !said.cut {
 		made.Settings.Title = title
 	}
 	return made, err
@@ -175,20 +175,32 @@ func prompt(model chat.ModelID, question, answer string) chat.Prompt {
 	}}
 }
 
-// ask returns what the model says, up to a length that no title has.
-func (m maker) ask(ctx context.Context, p chat.Prompt) (text string, usage *chat.Usage, err error) {
-	var b strings.Builder
+// An answer is what a model has said when it was asked for a title.
+type answer struct {
+	text     string
+	cut      bool // it is longer than a title, or than the model may answer
+	estimate chat.Estimate
+	usage    *chat.Usage
+}
+
+// ask returns what the model says, up to a length that no title has. What it thinks
+// costs tokens, and is no part of the title.
+func (m maker) ask(ctx context.Context, p chat.Prompt) (a answer, err error) {
 	for d, err := range m.Provider.Stream(ctx, p) {
 		if err != nil {
-			return b.String(), usage, err
+			return a, err
 		}
-		b.WriteString(d.Text)
+		a.text += d.Text
+		a.estimate.Add(d.Text)
+		a.estimate.Add(d.Thought)
 		if d.Usage.Credible() {
-			usage = d.Usage
+			a.usage = d.Usage
 		}
-		if b.Len() > maxBytes {
+		a.cut = a.cut || d.Finish == chat.FinishLength
+		if len(a.text) > maxBytes {
+			a.cut = true
 			break
 		}
 	}
-	return b.String(), usage, nil
+	return a, nil
 }

@@ -134,6 +134,26 @@ func TestMake(t *testing.T) {
 		fails  bool
 	}{
 		{"the model's", says("\"A fine\n", "title.\"\n"), nil, "A fine title", "m", true, false},
+		{"a heading", says("# **Learning C#**"), nil, "Learning C#", "m", true, false},
+		{"the word itself", says("**Title:** \"Tea\""), nil, "Tea", "m", true, false},
+		{"an announcement", says("Here is a title:\n\n", "*Tea*\n\nI chose it since you asked."), nil, "Tea", "m", true, false},
+		{"JSON", says(`{"title": "Tea, \u00e0 la carte"}`), nil, "Tea, à la carte", "m", true, false},
+		{"JSON in a fence", says("```json\n{\"title\": \"Tea\"}\n```"), nil, "Tea", "m", true, false},
+		{"JSON that was cut", says(`{"title": "Te`), nil, words, "m", true, false},
+		{"an apostrophe", says("'90s music"), nil, "'90s music", "m", true, false},
+		{"a title with its thought", func(_ context.Context, say func(chat.Delta) bool) error {
+			say(chat.Delta{Thought: "hm"})
+			say(chat.Delta{Text: "Tea"})
+			return nil
+		}, nil, "Tea", "m", true, false},
+		{"a title that was cut", func(_ context.Context, say func(chat.Delta) bool) error {
+			say(chat.Delta{Text: "Tea and", Finish: chat.FinishLength})
+			return nil
+		}, nil, words, "m", true, false},
+		{"thought alone", func(_ context.Context, say func(chat.Delta) bool) error {
+			say(chat.Delta{Thought: "hm", Finish: chat.FinishLength})
+			return nil
+		}, nil, words, "m", true, false},
 		{"another model's", says("title"), func(o *title.Options) { o.Policy.Model = "n" }, "title", "n", true, false},
 		{"nothing but quotes", says("\"**\""), nil, words, "m", true, false},
 		{"nothing at all", says(), nil, words, "m", false, false},
@@ -189,7 +209,7 @@ func TestLongTitle(t *testing.T) {
 		return nil
 	}}
 	made := give(t, func(o *title.Options) { o.Provider = p }, nil)
-	if n := len([]rune(made.Record.Settings.Title)); n > chat.MaxTitleRunes || said > 100 {
+	if n := len([]rune(made.Record.Settings.Title)); n > chat.MaxTitleLen || said > 100 {
 		t.Errorf("a title of %d characters, after %d pieces", n, said)
 	}
 }

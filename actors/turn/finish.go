@@ -9,10 +9,15 @@ func (a *Attempt) finishOnce(err error) {
 	}
 }
 
-// Finish ends the turn, as failed if err is not nil.
+// Finish ends the turn, as failed if err is not nil or nothing was said.
 func (a *Attempt) Finish(err error) {
 	end := a.room.End(a.turn)
-	end.State = chat.StateCompleted
+	if err == nil {
+		end.State, end.Finish = chat.StateCompleted, a.finish
+		if a.silent() {
+			err = a.noWords()
+		}
+	}
 	if err != nil {
 		end.State, end.Error = chat.StateFailed, chat.AsError(err)
 		if a.unanswered(end.Error) {

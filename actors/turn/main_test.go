@@ -57,6 +57,8 @@ func (r *room) Tell(n chat.Notice) {
 	switch n := n.(type) {
 	case chat.Text:
 		r.note("text %q behind %d bytes", n.Piece, len(n.Before))
+	case chat.Thought:
+		r.note("thought %q behind %d bytes", n.Piece, len(n.Before))
 	case chat.Progress:
 		r.note("progress: retrying %v, model %q", n.Retrying, n.Model)
 	default:
@@ -72,7 +74,7 @@ func (r *room) Advance() {
 
 func (r *room) End(t chat.Turn) chat.TurnEnded {
 	a := r.attempt.Answer()
-	return chat.TurnEnded{TurnID: t.ID, ModelID: a.ModelID, Content: a.Content, Usage: a.Usage, Modality: a.Modality}
+	return chat.TurnEnded{TurnID: t.ID, ModelID: a.ModelID, Content: a.Content, Thought: a.Thought, Usage: a.Usage, Modality: a.Modality}
 }
 
 func (r *room) Save(text []byte, behind int, done func(error) turn.Event) {

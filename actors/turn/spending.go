@@ -27,7 +27,7 @@ func (s *spending) ask(tokens int) *chat.Error {
 	return nil
 }
 
-// say counts a piece of the answer, and returns why it has to be the last.
+// say counts a piece of the answer or of thought, and returns why it has to be the last.
 func (s *spending) say(text string) *chat.Error {
 	s.answer.Add(text)
 	more := s.answer.Tokens() - s.answerTokens
@@ -59,13 +59,13 @@ func (a *Attempt) used() *chat.Usage {
 	if a.usage != nil || prompt == 0 {
 		return a.usage
 	}
-	return chat.EstimateUsage(prompt, string(a.text))
+	return chat.EstimateUsage(prompt, a.spent.answerTokens)
 }
 
 // unanswered reports whether an attempt that failed is not known to have cost
 // anything: its provider gave no answer.
 func (a *Attempt) unanswered(e *chat.Error) bool {
-	return len(a.text) == 0 && e.Code != chat.CodeBudgetExceeded
+	return len(a.text) == 0 && len(a.thought.text) == 0 && e.Code != chat.CodeBudgetExceeded
 }
 
 // Release ends the counting: what was used is recorded. It may be called again.

@@ -20,6 +20,7 @@
 package turn
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -60,7 +61,7 @@ type Options struct {
 	SystemPrompt string
 
 	ContextWindow   int           // tokens, of models that do not say
-	MaxAnswerBytes  int           // past it the turn fails
+	MaxAnswerBytes  int           // with the thought; past it the turn fails
 	Timeout         time.Duration // of an attempt
 	CheckpointEvery time.Duration // the text so far is saved
 	CheckpointBytes int           // of text are saved sooner
@@ -167,13 +168,15 @@ type Attempt struct {
 	window chan struct{} // one element for each piece in the room's mailbox
 	expiry *time.Timer   // ends the attempt even if the provider ignores its context
 
-	text   []byte
-	spoken bool // some of the answer was
-	usage  *chat.Usage
-	tools  []chat.ToolCall // that the provider has begun to run
-	end    *chat.TurnEnded // nil while the answer goes on
-	saving saving
-	spent  *spending
+	text    []byte
+	thought thought // before the text
+	spoken  bool    // some of the answer was
+	finish  chat.Finish
+	usage   *chat.Usage
+	tools   []chat.ToolCall // that the provider has begun to run
+	end     *chat.TurnEnded // nil while the answer goes on
+	saving  saving
+	spent   *spending
 }
 
 // A Request is what an attempt is to answer.
@@ -228,6 +231,9 @@ func (a *Attempt) Turn() chat.Turn { return a.turn }
 // Text returns the answer so far. It must not be changed.
 func (a *Attempt) Text() []byte { return a.text }
 
+// Thought returns what was thought so far. It must not be changed.
+func (a *Attempt) Thought() []byte { return a.thought.text }
+
 // Ended reports whether the answer has ended, on disk or not.
 func (a *Attempt) Ended() bool { return a.end != nil }
 
@@ -244,7 +250,9 @@ func (a *Attempt) State() conversation.Running {
 
 // Answer returns what was answered so far.
 func (a *Attempt) Answer() conversation.Answer {
-	answer := conversation.Answer{ModelID: a.turn.ModelID, Content: string(a.text), Usage: a.used()}
+	answer := conversation.Answer{
+		ModelID: a.turn.ModelID, Content: string(a.text), Thought: string(a.thought.text), Usage: a.used(),
+	}
 	if a.spoken {
 		answer.Modality = chat.ModalityAudio
 	}
@@ -300,6 +308,7 @@ func (a *Attempt) Take(d chat.Delta) {
 		return
 	}
 	a.progress(d)
+	a.finish = cmp.Or(d.Finish, a.finish)
 	if d.Usage.Credible() {
 		a.usage = d.Usage
 	}
@@ -317,7 +326,10 @@ func (a *Attempt) Take(d chat.Delta) {
 		a.spoken = true
 		a.room.Tell(chat.Speech{MessageID: a.turn.MessageID, Audio: d.Audio})
 	}
-	if text := strings.ToValidUTF8(d.Text, "\uFFFD"); text != "" {
+	if text := strings.ToValidUTF8(d.Thought, "\uFFFD"); text != "" {
+		a.think(text)
+	}
+	if text := strings.ToValidUTF8(d.Text, "\uFFFD"); text != "" && a.end == nil {
 		a.say(text)
 	}
 }
@@ -332,6 +344,7 @@ func (a *Attempt) progress(d chat.Delta) {
 		return
 	}
 	if d.Retrying != nil {
+		a.thought = thought{} // it begins anew
 		a.o.Logger.Info("provider failed, asking again", "room", a.q.Room, "turn", a.turn.ID, "model", a.turn.ModelID, "err", d.Retrying)
 	}
 	a.room.Tell(chat.Progress{MessageID: a.turn.MessageID, Retrying: d.Retrying, Model: d.Model, Health: d.Health})
@@ -340,7 +353,7 @@ func (a *Attempt) progress(d chat.Delta) {
 // say tells the listeners a piece of the text at once. The text is recorded with the
 // end of the turn.
 func (a *Attempt) say(text string) {
-	if len(a.text)+len(text) > a.o.MaxAnswerBytes {
+	if len(a.thought.text)+len(a.text)+len(text) > a.o.MaxAnswerBytes {
 		a.Finish(chat.Refuse(chat.CodeProviderError, "the answer is longer than this server allows"))
 		return
 	}

@@ -66,6 +66,66 @@ func TestAnswer(t *testing.T) {
 	})
 }
 
+// Thought is told as it comes, and recorded with the end: no more of it than half of the
+// longest answer. If the model is asked again it thinks anew.
+func TestThought(t *testing.T) {
+	p := func(_ context.Context, _ chat.Prompt, say func(chat.Delta) bool) error {
+		say(chat.Delta{Thought: "in vain"})
+		say(chat.Delta{Retrying: chat.Refuse(chat.CodeProviderError, "once more")})
+		say(chat.Delta{Thought: "so "})
+		say(chat.Delta{Thought: "then\xff"})
+		say(chat.Delta{Thought: strings.Repeat("x", 50)})
+		say(chat.Delta{Thought: "y"})
+		say(chat.Delta{Text: "answer", Finish: chat.FinishStop})
+		say(chat.Delta{Finish: chat.FinishLength})
+		return nil
+	}
+	attempt(t, p, nil, func(r *room) {
+		r.start(nil)
+		wantNotes(t, r, "remember 20 tokens",
+			`thought "in vain" behind 0 bytes`, `progress: retrying provider_error: once more, model ""`,
+			`thought "so " behind 0 bytes`, "thought \"then\uFFFD\" behind 3 bytes", `text "answer" behind 0 bytes`, "advance, with 0 tools, ended true")
+		wantEnd(t, r, chat.StateCompleted, "", "answer")
+		if e := r.end(); e.Thought != "so then\uFFFD" || e.Finish != chat.FinishLength || e.Usage.CompletionTokens < 15 {
+			t.Errorf("ended %+v, usage %+v", e, e.Usage)
+		}
+	})
+}
+
+// An answer without words is none: the turn fails, and says why.
+func TestNoWords(t *testing.T) {
+	for _, test := range []struct {
+		deltas []chat.Delta
+		text   string
+		why    string
+	}{
+		{nil, "", "sent no text"},
+		{[]chat.Delta{{Text: " \n"}, {Finish: chat.FinishStop}}, " \n", "sent no text"},
+		{[]chat.Delta{{Thought: "hm"}, {Finish: chat.FinishStop}}, "", "only thought"},
+		{[]chat.Delta{{Thought: "hm"}, {Finish: chat.FinishLength}}, "", "thought until it reached its limit of tokens"},
+		{[]chat.Delta{{Finish: chat.FinishLength}}, "", "limit of tokens before the first word"},
+		{[]chat.Delta{{Finish: chat.FinishFilter}}, "", "filter"},
+		{[]chat.Delta{{Finish: chat.FinishRefusal}}, "", "refused"},
+		{[]chat.Delta{{Finish: chat.FinishToolCalls}}, "", "tool"},
+		{[]chat.Delta{{Finish: chat.FinishContext}}, "", "longer than it can read"},
+		{[]chat.Delta{{Finish: chat.FinishPause}}, "", "paused"},
+	} {
+		p := func(_ context.Context, _ chat.Prompt, say func(chat.Delta) bool) error {
+			for _, d := range test.deltas {
+				say(d)
+			}
+			return nil
+		}
+		attempt(t, p, nil, func(r *room) {
+			r.start(nil)
+			wantEnd(t, r, chat.StateFailed, chat.CodeProviderError, test.text)
+			if e := r.end(); !strings.Contains(e.Error.Message, test.why) {
+				t.Errorf("%+v: failed with %q, want %q", test.deltas, e.Error.Message, test.why)
+			}
+		})
+	}
+}
+
 // An attempt ends in its own time, whatever its provider does; and once.
 func TestEnds(t *testing.T) {
 	hangs := func(ctx context.Context, _ chat.Prompt, say func(chat.Delta) bool) error {

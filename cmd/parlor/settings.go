@@ -80,7 +80,7 @@ type Values struct {
 
 	MaxConnections  int           `group:"limits" default:"100000" help:"Most clients connected at once; others are told to come back later."`
 	MaxMessageBytes Size          `group:"limits" default:"64KiB" help:"Longest message."`
-	MaxAnswerBytes  Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant; past it the turn fails."`
+	MaxAnswerBytes  Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant with its thought; past it the turn fails."`
 	MaxPayload      Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`
 	Window          int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once."`
 	QueueBytes      Size          `group:"limits" default:"1MiB" help:"Bytes that may wait for a slow client, pieces of answers joined, before it is cut off; it reconnects."`

@@ -93,6 +93,7 @@ type Turn struct {
 	Attempt   int            `json:"attempt"`
 	State     chat.State     `json:"state"`
 	Content   string         `json:"content"`
+	Thought   string         `json:"thought,omitempty"`
 }
 
 // Queued is a turn that waits for those before it.

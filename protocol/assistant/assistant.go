@@ -99,10 +99,25 @@ func Delta(d Dialect, room chat.RoomID, messageID chat.MessageID, offset int, te
 	if d == SPA {
 		return nil
 	}
-	return frames{chunk(room, messageID, offset, text, false)}
+	return frames{chunk(streamChunk, room, messageID, offset, text, false)}
 }
 
-func chunk(room chat.RoomID, messageID chat.MessageID, offset int, text string, done bool) engineio.Frame {
+// thought is Delta for what the model thinks. The SPA's dialect has no event for it.
+func thought(d Dialect, room chat.RoomID, messageID chat.MessageID, offset int, text string) []engineio.Frame {
+	if d == SPA {
+		return nil
+	}
+	return frames{chunk(streamThought, room, messageID, offset, text, false)}
+}
+
+// The events that tell an answer and its thought piece by piece.
+const (
+	streamChunk   = "stream_chunk"
+	streamThought = "stream_thought"
+)
+
+// chunk is written by hand, since there are many.
+func chunk(event string, room chat.RoomID, messageID chat.MessageID, offset int, text string, done bool) engineio.Frame {
 	arg := make([]byte, 0, 96+len(text)+len(text)/8)
 	arg = append(arg, `{"message_id":`...)
 	arg = socketio.AppendString(arg, string(messageID))
@@ -113,7 +128,7 @@ func chunk(room chat.RoomID, messageID chat.MessageID, offset int, text string, 
 	arg = append(arg, `,"offset":`...)
 	arg = strconv.AppendInt(arg, int64(offset), 10)
 	arg = append(arg, '}')
-	return socketio.EventFrame(Namespace, name("stream_chunk", string(room)), arg)
+	return socketio.EventFrame(Namespace, name(event, string(room)), arg)
 }
 
 // recorded encodes what members are told of r.
@@ -143,7 +158,7 @@ func trouble(d Dialect, room chat.RoomID, n chat.Failure) []engineio.Frame {
 	if d != SPA {
 		if running {
 			f.emit("stream_error", string(room), streamError{MessageID: turn.MessageID, Error: err.Message, Code: err.Code})
-			f.emit("stream_end", string(room), streamEnd{turn.MessageID, 0, chat.StateInterrupted, nil})
+			f.emit("stream_end", string(room), streamEnd{MessageID: turn.MessageID, State: chat.StateInterrupted})
 			f.emit("turn", string(room), turnEvent{TurnID: turn.TurnID, State: chat.StateInterrupted, Reason: err.Message})
 		}
 		f.emit("error", string(room), Refusal{Error: err.Message, Code: err.Code})

@@ -7,8 +7,12 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// chunkHead begins every delta. The name of the room follows.
-const chunkHead = `42` + Namespace + `,["stream_chunk `
+// chunkHead begins every delta, and thoughtHead every piece of thought. The name of the
+// room follows.
+const (
+	chunkHead   = `42` + Namespace + `,["` + streamChunk + ` `
+	thoughtHead = `42` + Namespace + `,["` + streamThought + ` `
+)
 
 // Coalesce returns the frames with the deltas of an answer that follow one
 // another made one, in the place of the first: fewer bytes for a client that is
@@ -136,9 +140,13 @@ func parsePiece(f engineio.Frame, known []byte) (p piece, ok bool) {
 	return p, ok
 }
 
-// headSize returns where the content begins, in what may be a delta.
+// headSize returns where the content begins, in what may be a delta or a thought.
 func headSize(data []byte) (size int, ok bool) {
-	return skip(data, chunkHead, `",{"message_id":"`, `","content":"`)
+	first := chunkHead
+	if bytes.HasPrefix(data, []byte(thoughtHead)) {
+		first = thoughtHead
+	}
+	return skip(data, first, `",{"message_id":"`, `","content":"`)
 }
 
 // liveHeadSize does the same for what may be a delta of a live answer.

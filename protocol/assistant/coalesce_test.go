@@ -18,7 +18,7 @@ import (
 
 // delta is a delta of an answer in the room "ROOM".
 func delta(message chat.MessageID, offset int, text string) engineio.Frame {
-	return chunk("ROOM", message, offset, text, false)
+	return chunk(streamChunk, "ROOM", message, offset, text, false)
 }
 
 // bothLive is a delta of a live answer, in both dialects, and liveDelta in the SPA's.
@@ -47,7 +47,7 @@ func TestCoalesce(t *testing.T) {
 		{"an overlap", []engineio.Frame{delta("a", 0, "xy"), delta("a", 1, "y")}, []engineio.Frame{delta("a", 0, "xy"), delta("a", 1, "y")}},
 		{"two answers", []engineio.Frame{delta("a", 0, "x"), delta("b", 0, "1"), delta("a", 1, "y"), delta("b", 1, "2")},
 			[]engineio.Frame{delta("a", 0, "xy"), delta("b", 0, "12")}},
-		{"two rooms", []engineio.Frame{delta("a", 0, "x"), chunk("R2", "a", 1, "y", false)}, []engineio.Frame{delta("a", 0, "x"), chunk("R2", "a", 1, "y", false)}},
+		{"two rooms", []engineio.Frame{delta("a", 0, "x"), chunk(streamChunk, "R2", "a", 1, "y", false)}, []engineio.Frame{delta("a", 0, "x"), chunk(streamChunk, "R2", "a", 1, "y", false)}},
 		{"a new attempt", []engineio.Frame{delta("a", 0, "x"), delta("a", 1, "y"), delta("a", 0, "x"), delta("a", 1, "z")},
 			[]engineio.Frame{delta("a", 0, "xy"), delta("a", 0, "xz")}},
 		{"a new attempt after nothing", []engineio.Frame{delta("a", 0, ""), delta("a", 0, "x")}, []engineio.Frame{delta("a", 0, ""), delta("a", 0, "x")}},
@@ -58,7 +58,7 @@ func TestCoalesce(t *testing.T) {
 			[]engineio.Frame{liveDelta("a", "x", false), other, liveDelta("a", "y", false)}},
 		{"live, two answers", []engineio.Frame{liveDelta("a", "x", false), liveDelta("b", "1", false), liveDelta("a", "\"y", false)},
 			[]engineio.Frame{liveDelta("a", "x\"y", false), liveDelta("b", "1", false)}},
-		{"the end", []engineio.Frame{delta("a", 0, "x"), chunk("ROOM", "a", 1, "", true)}, []engineio.Frame{delta("a", 0, "x"), chunk("ROOM", "a", 1, "", true)}},
+		{"the end", []engineio.Frame{delta("a", 0, "x"), chunk(streamChunk, "ROOM", "a", 1, "", true)}, []engineio.Frame{delta("a", 0, "x"), chunk(streamChunk, "ROOM", "a", 1, "", true)}},
 		{"attachments", []engineio.Frame{delta("a", 0, "x"), header, binary, delta("a", 1, "y")}, []engineio.Frame{delta("a", 0, "x"), header, binary, delta("a", 1, "y")}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -160,7 +160,7 @@ func readDelta(f engineio.Frame) (id, text string, offset int, ok bool) {
 	if strings.HasPrefix(name, "receive_message ") && (body.Type == textDelta || body.Type == transcriptDelta) {
 		return name + "\x00" + body.Type + "\x00" + string(body.Item), body.Delta, -1, true
 	}
-	if !strings.HasPrefix(name, "stream_chunk ") {
+	if !strings.HasPrefix(name, "stream_chunk ") && !strings.HasPrefix(name, "stream_thought ") {
 		return "", "", 0, false
 	}
 	if body.MessageID == nil || body.Content == nil || body.Done == nil || *body.Done || body.Offset == nil {
@@ -199,13 +199,14 @@ func TestCoalescedSaysTheSame(t *testing.T) {
 			room := rapid.SampledFrom([]chat.RoomID{"R", `"`}).Draw(rt, "room")
 			message := rapid.SampledFrom([]chat.MessageID{"a", "ü\\"}).Draw(rt, "message")
 			text := rapid.String().Draw(rt, "text")
-			key := string(room) + string(message)
+			part := rapid.SampledFrom([]string{streamChunk, streamThought}).Draw(rt, "part")
+			key := part + string(room) + string(message)
 			switch rapid.IntRange(0, 19).Draw(rt, "what") {
 			case 0:
 				frames = append(frames, Event("message", string(room), text))
 				continue
 			case 1:
-				frames = append(frames, engineio.Frame{Data: chunk(room, message, ends[key], text, false).Data, Binary: true})
+				frames = append(frames, engineio.Frame{Data: chunk(part, room, message, ends[key], text, false).Data, Binary: true})
 				continue
 			case 2:
 				ends[key] = 0 // an attempt
@@ -213,13 +214,13 @@ func TestCoalescedSaysTheSame(t *testing.T) {
 				ends[key] += rapid.IntRange(-3, 3).Draw(rt, "gap")
 				ends[key] = max(ends[key], 0)
 			case 4:
-				frames = append(frames, chunk(room, message, ends[key], text, true))
+				frames = append(frames, chunk(streamChunk, room, message, ends[key], text, true))
 				continue
 			case 5, 6, 7:
 				frames = append(frames, livePieces(SPA, room, message, 0, text, rapid.Bool().Draw(rt, "spoken"))...)
 				continue
 			}
-			frames = append(frames, chunk(room, message, ends[key], text, false))
+			frames = append(frames, chunk(part, room, message, ends[key], text, false))
 			ends[key] += Length(text)
 		}
 		checkCoalesced(rt, frames)

@@ -18,6 +18,7 @@ type turnEvent struct {
 	By     chat.UserID `json:"by,omitempty"`
 	Reason string      `json:"reason,omitempty"`
 	Code   chat.Code   `json:"code,omitempty"`   // of a failed one
+	Finish chat.Finish `json:"finish,omitempty"` // why the model ended the answer
 	Before chat.TurnID `json:"before,omitempty"` // the waiting turn that a queued one runs before
 }
 
@@ -55,6 +56,7 @@ type streamEnd struct {
 	MessageID chat.MessageID `json:"message_id"`
 	Seq       uint64         `json:"seq"`
 	State     chat.State     `json:"state"`
+	Finish    chat.Finish    `json:"finish,omitempty"`
 	Usage     *chat.Usage    `json:"usage"`
 }
 
@@ -90,18 +92,18 @@ func (f *frames) documented(room string, r chat.Record) {
 
 func (f *frames) documentedEnd(room string, r chat.Record, e chat.TurnEnded) {
 	if e.MessageID != "" {
-		*f = append(*f, chunk(chat.RoomID(room), e.MessageID, Length(e.Content), "", true))
+		*f = append(*f, chunk(streamChunk, chat.RoomID(room), e.MessageID, Length(e.Content), "", true))
 		if e.Error != nil {
 			f.emit("stream_error", room, streamError{MessageID: e.MessageID, Error: e.Error.Message, Code: e.Error.Code})
 		}
 		f.message(room, r)
-		f.emit("stream_end", room, streamEnd{e.MessageID, r.Seq, e.State, e.Usage})
+		f.emit("stream_end", room, streamEnd{e.MessageID, r.Seq, e.State, e.Finish, e.Usage})
 	}
 	reason := e.Reason
 	if e.Error != nil {
 		reason = e.Error.Message
 	}
-	end := turnEvent{TurnID: e.TurnID, State: e.State, Seq: r.Seq, By: e.By, Reason: reason}
+	end := turnEvent{TurnID: e.TurnID, State: e.State, Seq: r.Seq, By: e.By, Reason: reason, Finish: e.Finish}
 	if e.Error != nil {
 		end.Code = e.Error.Code
 	}

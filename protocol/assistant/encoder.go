@@ -6,15 +6,32 @@ import (
 )
 
 // An Encoder gives the notices of one room their form in one dialect. It
-// remembers how long the running answer is in UTF-16 code units, so that it
-// need not count the whole text for each piece. It is not safe for concurrent use.
+// remembers how long the running answer and its thought are in UTF-16 code units, so
+// that it need not count all of it for each piece. It is not safe for concurrent use.
 type Encoder struct {
 	dialect Dialect
+	answer  ruler
+	thought ruler
+}
 
+// A ruler measures a text that grows.
+type ruler struct {
 	answer  chat.MessageID
 	attempt int
-	bytes   int // of answer
+	bytes   int
 	units   int // the same in UTF-16 code units
+}
+
+// offset returns the length of before, in UTF-16 code units, and goes on to what
+// follows piece.
+func (r *ruler) offset(t chat.Turn, before []byte, piece string) int {
+	if r.answer != t.MessageID || r.attempt != t.Attempt || r.bytes != len(before) {
+		*r = ruler{t.MessageID, t.Attempt, len(before), Length(string(before))}
+	}
+	offset := r.units
+	r.bytes += len(piece)
+	r.units += Length(piece)
+	return offset
 }
 
 // NewEncoder returns an encoder of the dialect.
@@ -40,8 +57,10 @@ func (e *Encoder) Frames(room chat.RoomID, n chat.Notice) []engineio.Frame {
 		return heard(e.dialect, room, n.Record)
 	case chat.Text:
 		return e.text(room, n)
+	case chat.Thought:
+		return thought(e.dialect, room, n.Turn.MessageID, e.thought.offset(n.Turn, n.Before, n.Piece), n.Piece)
 	case chat.TextSoFar:
-		return soFar(e.dialect, room, n.Turn.MessageID, n.Text, Live(n.Turn))
+		return soFar(e.dialect, room, n)
 	case chat.Speech:
 		return Audio(e.dialect, room, n.MessageID, n.Audio)
 	case chat.Progress:
@@ -55,12 +74,7 @@ func (e *Encoder) Frames(room chat.RoomID, n chat.Notice) []engineio.Frame {
 }
 
 func (e *Encoder) text(room chat.RoomID, n chat.Text) []engineio.Frame {
-	if e.answer != n.Turn.MessageID || e.attempt != n.Turn.Attempt || e.bytes != len(n.Before) {
-		e.answer, e.attempt, e.bytes, e.units = n.Turn.MessageID, n.Turn.Attempt, len(n.Before), Length(string(n.Before))
-	}
-	offset := e.units
-	e.bytes += len(n.Piece)
-	e.units += Length(n.Piece)
+	offset := e.answer.offset(n.Turn, n.Before, n.Piece)
 	if Live(n.Turn) {
 		return livePieces(e.dialect, room, n.Turn.MessageID, offset, n.Piece, n.Spoken)
 	}

@@ -43,8 +43,10 @@ func TestEncoderCountsText(t *testing.T) {
 				before = append(before, rapid.String().Draw(rt, "unheard")...)
 			}
 			piece := rapid.String().Draw(rt, "piece")
-			want := Delta(Documented, "ROOM", turn.MessageID, Length(string(before)), piece)
-			got := e.Frames("ROOM", chat.Text{Turn: turn, Before: before, Piece: piece})
+			offset := Length(string(before))
+			want := append(Delta(Documented, "ROOM", turn.MessageID, offset, piece), thought(Documented, "ROOM", turn.MessageID, offset, piece)...)
+			got := append(e.Frames("ROOM", chat.Text{Turn: turn, Before: before, Piece: piece}),
+				e.Frames("ROOM", chat.Thought{Turn: turn, Before: before, Piece: piece})...)
 			if diff := cmp.Diff(lines(want), lines(got)); diff != "" {
 				rt.Fatalf("(-want +got):\n%s", diff)
 			}
@@ -59,14 +61,14 @@ func TestEncoderKnowsEveryNotice(t *testing.T) {
 	record := chat.Record{Seq: 1, Event: chat.MessageAdded{MessageID: "q", Content: "hi", Modality: chat.ModalityAudio}}
 	for name, n := range map[string]chat.Notice{
 		"record": record, "missed": chat.Missed{Record: record}, "transcribed": chat.Transcribed{Record: record},
-		"text": chat.Text{Piece: "x"}, "text so far": chat.TextSoFar{Text: "x"}, "speech": chat.Speech{Audio: "AAAA"},
+		"text": chat.Text{Piece: "x"}, "text so far": chat.TextSoFar{Text: "x"}, "thought": chat.Thought{Piece: "x"}, "speech": chat.Speech{Audio: "AAAA"},
 		"progress": chat.Progress{Retrying: chat.Refuse(chat.CodeBusy, "busy")}, "removal": chat.Removal{},
 		"failure": chat.Failure{Error: chat.Refuse(chat.CodeQuarantined, "failed"), Turn: chat.TurnStarted{TurnID: "t", MessageID: "a"}},
 	} {
 		if NewEncoder(Documented).Encode("ROOM", n) == nil {
 			t.Errorf("%s: nothing is told", name)
 		}
-		silent := strings.Contains("text, text so far, progress", name)
+		silent := strings.Contains("text, text so far, thought, progress", name)
 		if got := NewEncoder(SPA).Encode("ROOM", n); (got == nil) != silent {
 			t.Errorf("%s: the SPA is told %v", name, got)
 		}

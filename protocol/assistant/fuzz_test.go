@@ -13,7 +13,7 @@ import (
 
 // told are the words that members are told of, besides answers.
 var told = map[string]bool{
-	"message": true, "turn": true, "stream_start": true, "stream_chunk": true, "stream_end": true, "stream_error": true, "assistant": true, "audio": true, // documented
+	"message": true, "turn": true, "stream_start": true, "stream_chunk": true, "stream_thought": true, "stream_end": true, "stream_error": true, "assistant": true, "audio": true, // documented
 	"receive_message": true, "message_error": true, // the SPA's
 	"error": true, // both
 }
@@ -53,7 +53,7 @@ func FuzzFrames(f *testing.F) {
 func checkLive(t *testing.T, room chat.RoomID, id chat.MessageID, offset int, text string) {
 	t.Helper()
 	speech := Audio(Both, room, id, text)
-	words := append(livePieces(Both, room, id, offset, text, true), soFar(Both, room, id, text, true)...)
+	words := append(livePieces(Both, room, id, offset, text, true), soFar(Both, room, chat.TextSoFar{Turn: chat.Turn{MessageID: id, Duplex: true}, Text: text})...)
 	for _, e := range fuzzEvents(text, string(id), text) {
 		r := chat.Record{Seq: 1, Event: e}
 		words = append(append(words, replay(Both, room, r)...), heard(Both, room, r)...)

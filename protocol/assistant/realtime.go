@@ -136,12 +136,18 @@ func heard(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 // soFar encodes the text so far of a running answer, for a client that may have
 // some of it. The SPA can only begin anew, in another bubble, and only with a
 // live answer.
-func soFar(d Dialect, room chat.RoomID, messageID chat.MessageID, text string, isLive bool) []engineio.Frame {
-	if !isLive || d == Documented {
-		return Delta(d, room, messageID, 0, text)
+func soFar(d Dialect, room chat.RoomID, n chat.TextSoFar) []engineio.Frame {
+	var f frames
+	if n.Thought != "" {
+		f = append(f, thought(d, room, n.Turn.MessageID, 0, n.Thought)...)
 	}
-	f := frames(Delta(d, room, messageID, 0, text))
-	f.restart(string(room), messageID, text)
+	if n.Text == "" {
+		return f
+	}
+	f = append(f, Delta(d, room, n.Turn.MessageID, 0, n.Text)...)
+	if Live(n.Turn) && d != Documented {
+		f.restart(string(room), n.Turn.MessageID, n.Text)
+	}
 	return f
 }
 

@@ -43,10 +43,11 @@ func TestLiveAnswer(t *testing.T) {
 
 // A client that was away is told what it missed: of the SPA's, in a new bubble.
 func TestLiveAnswerToWhoWasAway(t *testing.T) {
-	wantLines(t, "so far", soFar(SPA, "ROOM", "a", "hi", true), closed, textOfA)
-	wantLines(t, "so far, both", soFar(Both, "ROOM", "a", "hi", true), chunk0, closed, textOfA)
-	wantLines(t, "so far, documented", soFar(Documented, "ROOM", "a", "hi", true), chunk0)
-	wantLines(t, "so far of an answer that is not live", soFar(SPA, "ROOM", "a", "hi", false))
+	text := chat.TextSoFar{Turn: chat.Turn{MessageID: "a", Duplex: true}, Text: "hi"}
+	wantLines(t, "so far", soFar(SPA, "ROOM", text), closed, textOfA)
+	wantLines(t, "so far, both", soFar(Both, "ROOM", text), chunk0, closed, textOfA)
+	wantLines(t, "so far, documented", soFar(Documented, "ROOM", text), chunk0)
+	wantLines(t, "so far of an answer that is not live", soFar(SPA, "ROOM", chat.TextSoFar{Turn: chat.Turn{MessageID: "a"}, Text: "hi"}))
 
 	ended := chat.Record{Seq: 1, Event: chat.TurnEnded{
 		TurnID: "t", MessageID: "a", State: chat.StateCompleted, Content: "hi", Duplex: true,

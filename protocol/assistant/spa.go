@@ -1,6 +1,11 @@
 package assistant
 
-import "parlor/protocol/chat"
+import (
+	"cmp"
+	"strings"
+
+	"parlor/protocol/chat"
+)
 
 // typed is the body of receive_message: WIRE-ASSISTANT §8, the sbaw family.
 type typed struct {
@@ -66,7 +71,7 @@ func (f *frames) spa(room string, r chat.Record) {
 		r.Event = e
 		// The only event that frees the page's spinner, so it follows an error too (§9.4).
 		f.emit("receive_message", room, typed{
-			"sbaw.text_message.assistant", spaAnswer{spaShow(r), e.Usage, stopReason(e.State)},
+			"sbaw.text_message.assistant", spaAnswer{spaShow(r), e.Usage, stopReason(e)},
 		})
 	}
 }
@@ -85,7 +90,7 @@ func Visible(m chat.Message) string {
 	switch {
 	case m.Content == "" && m.Modality == chat.ModalityAudio && m.Role == chat.RoleUser:
 		return "(inaudible)"
-	case m.Content != "" || m.Role != chat.RoleAssistant:
+	case strings.TrimSpace(m.Content) != "" || m.Role != chat.RoleAssistant:
 		return m.Content
 	case m.Error != nil:
 		return m.Error.Message
@@ -112,10 +117,10 @@ func because(what, reason string) string {
 	return what + ": " + reason
 }
 
-func stopReason(s chat.State) string {
-	switch s {
+func stopReason(e chat.TurnEnded) string {
+	switch e.State {
 	case chat.StateCompleted:
-		return "stop"
+		return string(cmp.Or(e.Finish, chat.FinishStop))
 	case chat.StateFailed:
 		return "error"
 	}

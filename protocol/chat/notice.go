@@ -35,10 +35,12 @@ type (
 		Piece  string
 	}
 
-	// TextSoFar is all of a running answer, for a client that may have some of it.
+	// TextSoFar is all of a running answer, and of the thought before it, for a
+	// client that may have some of it.
 	TextSoFar struct {
-		Turn Turn
-		Text string
+		Turn    Turn
+		Text    string
+		Thought string
 	}
 
 	// Speech is a spoken piece of a running answer, see [AudioAppend]. It is

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
 )
 
-// Limits of what members may set.
+// Limits of what members may set. MaxTitleLen counts characters as [Cut] does.
 const (
-	MaxTitleRunes        = 80
+	MaxTitleLen          = 80
 	MaxSystemPromptBytes = 16 << 10
 )
 
@@ -35,8 +36,8 @@ func (c Changes) Apply(s Settings) (Settings, *Error) {
 	switch {
 	case c.Title == nil && c.SystemPrompt == nil && c.Policy == nil:
 		return s, Refuse(CodeInvalid, "there is nothing to change: title, system_prompt or turn_policy is missing")
-	case utf8.RuneCountInString(s.Title) > MaxTitleRunes:
-		return s, Refuse(CodeTooLarge, fmt.Sprintf("title must have at most %d characters", MaxTitleRunes))
+	case Cut(s.Title, MaxTitleLen) != s.Title:
+		return s, Refuse(CodeTooLarge, fmt.Sprintf("title must have at most %d characters", MaxTitleLen))
 	case len(s.SystemPrompt) > MaxSystemPromptBytes:
 		return s, Refuse(CodeTooLarge, fmt.Sprintf("system_prompt must have at most %d bytes", MaxSystemPromptBytes))
 	case s.Policy != "" && !s.Policy.Valid():
@@ -63,13 +64,33 @@ func OneLine(text string) string {
 // Title makes a title of text: one line, no longer than titles may be, cut
 // behind a word if possible.
 func Title(text string) string {
-	line := []rune(OneLine(text))
-	if len(line) <= MaxTitleRunes {
-		return string(line)
+	line := OneLine(text)
+	if Cut(line, MaxTitleLen) == line {
+		return line
 	}
-	cut := string(line[:MaxTitleRunes-1])
+	cut := Cut(line, MaxTitleLen-1)
 	if i := strings.LastIndexByte(cut, ' '); i > len(cut)/2 {
 		cut = cut[:i]
 	}
 	return strings.TrimRight(cut, " ,.;:") + "…"
+}
+
+// maxCharacter is how many bytes a character may have on average. An emoji has up to 40,
+// but nothing keeps people from putting a thousand accents on a letter.
+const maxCharacter = 64
+
+// Cut returns the first n characters of text as people count them: an emoji of several
+// code points is one, and so is a letter with its accents (UAX #29, grapheme clusters).
+// It returns fewer if they have more than 64 bytes on average.
+func Cut(text string, n int) string {
+	end, state := 0, -1
+	for rest, bytes := text, n*maxCharacter; n > 0 && rest != ""; n-- {
+		var character string
+		character, rest, _, state = uniseg.FirstGraphemeClusterInString(rest, state)
+		if end+len(character) > bytes {
+			break
+		}
+		end += len(character)
+	}
+	return text[:end]
 }

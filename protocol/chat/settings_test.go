@@ -3,7 +3,6 @@ package chat_test
 import (
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"parlor/protocol/chat"
 )
@@ -22,7 +21,8 @@ func TestApplyChanges(t *testing.T) {
 		{chat.Changes{Policy: policy(chat.PolicyReject)}, chat.Settings{Title: "old", SystemPrompt: "Be brief.", Policy: chat.PolicyReject}, ""},
 		{chat.Changes{}, was, chat.CodeInvalid},
 		{chat.Changes{Policy: policy("shout")}, was, chat.CodeInvalid},
-		{chat.Changes{Title: ptr(strings.Repeat("ä", chat.MaxTitleRunes+1))}, was, chat.CodeTooLarge},
+		{chat.Changes{Title: ptr(strings.Repeat("ä", chat.MaxTitleLen+1))}, was, chat.CodeTooLarge},
+		{chat.Changes{Title: ptr("a" + strings.Repeat("\u0301", 64*chat.MaxTitleLen))}, was, chat.CodeTooLarge},
 		{chat.Changes{SystemPrompt: ptr(strings.Repeat("x", chat.MaxSystemPromptBytes+1))}, was, chat.CodeTooLarge},
 	} {
 		got, err := c.changes.Apply(was)
@@ -35,6 +35,31 @@ func TestApplyChanges(t *testing.T) {
 	}
 }
 
+// family is one character to people, and seven to a program.
+const family = "👨\u200d👩\u200d👧\u200d👦"
+
+// TestCut checks that a character is never cut, and counts once.
+func TestCut(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		n    int
+		want string
+	}{
+		{"abc", 2, "ab"},
+		{"abc", 5, "abc"},
+		{"", 1, ""},
+		{"abc", 0, ""},
+		{"a" + family + "b", 2, "a" + family},
+		{"e\u0301a", 1, "e\u0301"},
+		{"🇩🇪🇫🇷", 1, "🇩🇪"},
+		{"a" + strings.Repeat("\u0301", 64), 1, ""},
+	} {
+		if got := chat.Cut(test.text, test.n); got != test.want {
+			t.Errorf("Cut(%q, %d) = %q, want %q", test.text, test.n, got, test.want)
+		}
+	}
+}
+
 func TestTitle(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "",
@@ -42,10 +67,13 @@ func TestTitle(t *testing.T) {
 		"a\u202eb\x07\xff":          "ab",
 		"👩\u200d👩":                  "👩\u200d👩",
 		strings.Repeat("word ", 30): strings.TrimSpace(strings.Repeat("word ", 15)) + "…",
-		strings.Repeat("字", 200):    strings.Repeat("字", chat.MaxTitleRunes-1) + "…",
+		strings.Repeat("字", 200):    strings.Repeat("字", chat.MaxTitleLen-1) + "…",
+		strings.Repeat(family, 80):  strings.Repeat(family, 80),
+		strings.Repeat(family, 81):  strings.Repeat(family, 79) + "…",
+		"x" + strings.Repeat("a"+strings.Repeat("\u0301", 1000), 3): "xa" + strings.Repeat("\u0301", 1000) + "a" + strings.Repeat("\u0301", 1000) + "…",
 	} {
 		got := chat.Title(text)
-		if got != want || utf8.RuneCountInString(got) > chat.MaxTitleRunes {
+		if got != want || chat.Cut(got, chat.MaxTitleLen) != got {
 			t.Errorf("%.20q: %q, want %q", text, got, want)
 		}
 	}

@@ -55,8 +55,7 @@ func (p Prompt) Tokens() (n int) {
 	return n
 }
 
-// EstimateUsage is the usage of a turn whose provider told none.
-func EstimateUsage(promptTokens int, answer string) *Usage {
-	completion := Tokens(answer)
-	return &Usage{PromptTokens: promptTokens, CompletionTokens: completion, TotalTokens: promptTokens + completion, Estimated: true}
+// EstimateUsage is the usage of a turn whose provider told none, in estimated tokens.
+func EstimateUsage(prompt, completion int) *Usage {
+	return &Usage{PromptTokens: prompt, CompletionTokens: completion, TotalTokens: prompt + completion, Estimated: true}
 }

@@ -60,7 +60,7 @@ func TestPromptTokens(t *testing.T) {
 		t.Errorf("%d tokens, want %d", got, want)
 	}
 	want := chat.Usage{PromptTokens: 9, CompletionTokens: 2, TotalTokens: 11, Estimated: true}
-	if got := *chat.EstimateUsage(9, "12345"); got != want {
+	if got := *chat.EstimateUsage(9, 2); got != want {
 		t.Errorf("usage %+v, want %+v", got, want)
 	}
 }

@@ -82,6 +82,8 @@ type (
 		Name      string         `json:"name,omitempty"`
 		Prompt    chat.MessageID `json:"prompt,omitempty"`
 		PromptSeq uint64         `json:"prompt_seq,omitempty"`
+		Finish    chat.Finish    `json:"finish,omitempty"`
+		Thought   string         `json:"thought,omitempty"`
 		By        chat.UserID    `json:"by,omitempty"`
 		Reason    string         `json:"reason,omitempty"`
 	}
@@ -109,7 +111,8 @@ func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 		return w
 	}
 	return wireAnswer{
-		wireMessage: w, Usage: m.Usage, Name: m.Name, Prompt: m.Prompt, PromptSeq: m.PromptSeq, By: m.By, Reason: m.Reason,
+		wireMessage: w, Usage: m.Usage, Name: m.Name, Prompt: m.Prompt, PromptSeq: m.PromptSeq,
+		Finish: m.Finish, Thought: m.Thought, By: m.By, Reason: m.Reason,
 	}
 }
 

@@ -166,6 +166,10 @@ function send() {
   if (!text || room.phase === "refused") return;
   $("text").value = "";
   fitText();
+  say(text);
+}
+
+function say(text) {
   room.say(text, model(room.items()) || undefined);
   render();
   view.toEnd();
@@ -179,6 +183,7 @@ function fitText() {
 const itemActions = {
   retry: (key) => room.retry(key),
   cancel: (key) => room.stop(key),
+  continue: () => say("Continue"),
   edit(key) {
     $("text").value = [room.take(key), $("text").value].filter(Boolean).join("\n");
     fitText();

@@ -54,7 +54,8 @@ export class Transcript {
     message: ({ message }) => { this.record(message); },
     turn: (t) => { this.#turn(t); },
     stream_start: (s) => { this.running = answer(s); },
-    stream_chunk: (c) => this.#append(c),
+    stream_chunk: (c) => this.#append("content", c),
+    stream_thought: (c) => this.#append("thought", c),
     stream_error: (e) => { this.#failed(e); },
     stream_end: (e) => { this.#end(e); },
   };
@@ -66,13 +67,15 @@ export class Transcript {
     else if (turn) this.#waiting.set(turn_id, { ...turn, seq, state, by, reason }); // it has no message
   }
 
-  // #append adds a piece of the answer if it is the one that comes next:
-  // offset counts UTF-16 code units, as length does.
-  #append({ message_id, content, offset, done }) {
+  // #append adds a piece of the answer, or of the thought before it, if it is the one
+  // that comes next: offset counts UTF-16 code units, as length does. Thought may begin
+  // anew at 0, when the model is asked again.
+  #append(part, { message_id, content, offset, done }) {
     if (done || this.messages.has(message_id)) return true;
     const r = this.running;
-    if (r?.message_id !== message_id || r.content.length !== offset) return false;
-    this.running = { ...r, content: r.content + content };
+    const anew = part === "thought" && offset === 0;
+    if (r?.message_id !== message_id || (r[part].length !== offset && !anew)) return false;
+    this.running = { ...r, [part]: anew ? content : r[part] + content };
     return true;
   }
 
@@ -80,9 +83,9 @@ export class Transcript {
     if (this.running?.message_id === message_id) this.running = { ...this.running, error: { code, message: error } };
   }
 
-  #end({ message_id, seq, state, usage }) {
+  #end({ message_id, seq, state, finish, usage }) {
     if (this.running?.message_id !== message_id) return; // its message has come, as it should
-    this.record({ ...this.running, seq, state, usage, timestamp: new Date().toISOString() });
+    this.record({ ...this.running, seq, state, finish, usage, timestamp: new Date().toISOString() });
   }
 
   // items lists all that is to be shown, in order; outgoing are messages that
@@ -101,8 +104,8 @@ export class Transcript {
 }
 
 // answer is a running turn as an item.
-function answer({ message_id, turn_id, model_id, content = "" }) {
-  return { key: message_id, message_id, turn_id, model_id, content, role: "assistant", state: "running" };
+function answer({ message_id, turn_id, model_id, content = "", thought = "" }) {
+  return { key: message_id, message_id, turn_id, model_id, content, thought, role: "assistant", state: "running" };
 }
 
 // waiting is a turn that has not started as an item.

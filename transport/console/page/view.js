@@ -9,8 +9,12 @@ const template = document.getElementById("item").content.firstElementChild;
 const sameDay = new Intl.DateTimeFormat([], { timeStyle: "short" });
 const otherDay = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
 
-// What is said of an item's state, in a chip and after it.
-const chips = { unsent: "not sent", stopped: "stopped", failed: "failed", interrupted: "interrupted" };
+// What is said of an item's state, in a chip and after it. An answer that is complete
+// may have ended for a reason that people want to know.
+const chips = {
+  unsent: "not sent", stopped: "stopped", failed: "failed", interrupted: "interrupted",
+  length: "cut", context_full: "cut", pause: "paused", content_filter: "filtered", refusal: "refused", tool_calls: "incomplete",
+};
 const notes = {
   held: () => "will be sent when the connection is back",
   unsent: (m) => m.error.message,
@@ -19,8 +23,16 @@ const notes = {
   stopped: (m, names) => [m.by && `by ${names.user(m.by)}`, m.reason].filter(Boolean).join(": "),
   failed: (m) => m.error?.message ?? "",
   interrupted: (m) => m.reason ?? "",
+  length: ({ usage }) => `the answer reached its limit of ${usage && !usage.estimated ? `${usage.completion_tokens} ` : ""}tokens`,
+  context_full: () => "the conversation is as long as the model can read",
+  pause: () => "the provider paused this answer",
+  content_filter: () => "the provider's filter cut this answer",
+  refusal: () => "the model refused to answer",
+  tool_calls: () => "the model wants a tool that it does not have here",
 };
-const actions = { unsent: ["retry", "edit"], queued: ["cancel"] };
+const actions = { unsent: ["retry", "edit"], queued: ["cancel"], length: ["continue"], pause: ["continue"] };
+
+const outcome = ({ state, finish }) => (state === "completed" && chips[finish] ? finish : state);
 
 let elements = new Map(); // by key
 const shown = new WeakMap(); // element → item
@@ -77,10 +89,13 @@ function fill(li, item, names) {
   li.dataset.state = item.state;
   li.querySelector("b").textContent = names.of(item);
   fillTime(li.querySelector("time"), item, mine);
+  li.querySelector(".thought").hidden = !item.thought;
+  fillText(li.querySelector(".thought div"), item.thought ?? "");
   fillText(li.querySelector(".text"), item.content ?? "");
-  li.querySelector(".chip").textContent = chips[item.state] ?? "";
-  li.querySelector(".why").textContent = notes[item.state]?.(item, names) ?? "";
-  for (const b of li.querySelectorAll("button")) b.hidden = !actions[item.state]?.includes(b.dataset.action);
+  const how = outcome(item);
+  li.querySelector(".chip").textContent = chips[how] ?? "";
+  li.querySelector(".why").textContent = notes[how]?.(item, names) ?? "";
+  for (const b of li.querySelectorAll("button")) b.hidden = !actions[how]?.includes(b.dataset.action);
 }
 
 function fillTime(time, { timestamp, state }, mine) {
