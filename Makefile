@@ -1,6 +1,7 @@
 # Everything here runs on a fresh machine with Go and Node; what else is
 # needed is installed by a target or asked for in plain words.
 
+BIN       ?= bin
 E2E       := cmd/parlor/e2e
 FUZZTIME  ?= 30s
 MODELCHECKS ?= 500
@@ -17,9 +18,10 @@ help: ## show this list
 run: build ## build and serve the page on http://127.0.0.1:8080 (no key, no network)
 	./bin/parlor serve
 
+# Without cgo the programs are static: they run where there is no C library, in an empty container too.
 .PHONY: build
-build: need-go ## build bin/parlor, bin/parlor-echo and bin/parlor-bench
-	go build -trimpath -o bin/ ./cmd/parlor ./cmd/parlor-echo ./cmd/parlor-bench
+build: need-go ## build bin/parlor, bin/parlor-echo and bin/parlor-bench, static
+	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/parlor ./cmd/parlor-echo ./cmd/parlor-bench
 
 .PHONY: test
 test: lint race e2e ## lint, unit tests with the race detector, end-to-end tests, always from the same SEED

@@ -151,9 +151,37 @@ func TestPasswordsInURLsAreHidden(t *testing.T) {
 			t.Errorf("%s: status %d, stdout %q, stderr %q", value, status, out, errs)
 		}
 	}
-	for _, value := range []string{"Mail a@b.c.", "http://x/a@b", "http://x"} {
-		if got := withoutPassword(value); got != value {
-			t.Errorf("%q is shown as %q", value, got)
+	for value, want := range map[string]string{
+		"Mail a@b.c.": "Mail a@b.c.", "http://x/a@b": "http://x/a@b", "http://x": "http://x", "a?b=c#d": "a?b=c#d", "http://x?": "http://x",
+		"http://x/v1?key=sesame":                "http://x/v1?key=********",
+		"http://x/v1?sesame":                    "http://x/v1?********",
+		"http://x/v1?a=sesame&b=sesame=&sesame": "http://x/v1?a=********&b=********&********",
+		"http://x/v1#sesame":                    "http://x/v1#********",
+		"see http://me:sesame@x?k=sesame. And":  "see http://********@x?k=******** And",
+		"http://x/%zz?k=sesame":                 "http://x/%zz?k=********",
+	} {
+		if got := withoutSecrets(value); got != want {
+			t.Errorf("%q is shown as %q, want %q", value, got, want)
+		}
+	}
+}
+
+// Wherever a setting may hold a URL, what is secret in it is not printed.
+func TestSecretsInURLsAreHidden(t *testing.T) {
+	for _, args := range [][]string{
+		{"--openai-base-url=http://h/v1?key=sesame"},
+		{"--openai-base-url=h/v1?key=sesame http://x?key=sesame"},
+		{"--cors-origins=https://me:sesame@h"},
+		{"--cors-origins=https://h?sesame"},
+		{"--listen=http://me:sesame@h"},
+		{"--system-prompt=Ask http://h?key=sesame"},
+		{`--models=[{"model_id":"a","provider":"openai","base_url":"http://h?key=sesame","key_var":"X"}]`},
+		{`--models=[{"model_id":"a","provider":"openai","base_url":"ftp://h?key=sesame"}]`},
+		{`--providers={"a":{"base_url":"http://h?key=sesame"}}`},
+		{`--providers={"a":{"base_url":"http://me:sesame@h"}}`},
+	} {
+		if _, out, errs := runIn(t, nil, append([]string{"config"}, args...)...); strings.Contains(out+errs, "sesame") || out+errs == "" {
+			t.Errorf("%s: stdout %q, stderr %q", args, out, errs)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,7 +149,7 @@ func (s *Settings) readSecretFile() error {
 func show(flag *kong.Flag) string {
 	switch v := flag.Target.Interface().(type) {
 	case []string:
-		return strings.Join(v, ", ")
+		return withoutSecrets(strings.Join(v, ", "))
 	case []provider.Config:
 		var ids []string
 		for _, m := range v {
@@ -168,10 +169,10 @@ func show(flag *kong.Flag) string {
 	case slog.Level:
 		return strings.ToLower(v.String())
 	case string:
-		if strings.HasSuffix(flag.Name, "-url") {
-			return withoutPassword(v)
+		if strings.HasSuffix(flag.Name, "-url") && strings.Contains(v, "://") {
+			return hideSecrets(v) // all of it, with its spaces
 		}
-		return v
+		return withoutSecrets(v)
 	default:
 		return fmt.Sprint(v)
 	}
@@ -189,12 +190,37 @@ func showDuration(d time.Duration) string {
 	return s
 }
 
-// withoutPassword hides the user and password of a URL. It searches the text for
-// them, since they must be hidden in a URL that cannot be parsed too.
+// urlPattern finds the URLs in a text.
+var urlPattern = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://\S*`)
+
+// withoutSecrets hides what may be secret in the URLs of a text: the user and
+// password, the values of the query, and the fragment. It looks for them in the
+// text, since they must be hidden in a URL that cannot be parsed too.
+func withoutSecrets(s string) string { return urlPattern.ReplaceAllStringFunc(s, hideSecrets) }
+
+func hideSecrets(s string) string {
+	s, fragment, cut := strings.Cut(s, "#")
+	if cut && fragment != "" {
+		fragment = "#" + hiddenSecret
+	}
+	s, query, _ := strings.Cut(s, "?")
+	if query != "" {
+		parameters := strings.Split(query, "&")
+		for i, p := range parameters {
+			name, _, named := strings.Cut(p, "=")
+			if parameters[i] = hiddenSecret; named {
+				parameters[i] = name + "=" + hiddenSecret
+			}
+		}
+		query = "?" + strings.Join(parameters, "&")
+	}
+	return withoutPassword(s) + query + fragment
+}
+
 func withoutPassword(s string) string {
-	scheme, rest, isURL := strings.Cut(s, "://")
+	scheme, rest, _ := strings.Cut(s, "://")
 	at := strings.LastIndex(rest, "@")
-	if !isURL || at < 0 {
+	if at < 0 {
 		return s
 	}
 	if u, err := url.Parse(s); err == nil && u.User == nil {

@@ -72,6 +72,7 @@ var owners = map[string]string{
 	"github.com/rs/cors":                  "transport",
 	"github.com/prometheus/client_golang": "transport",
 	"github.com/alecthomas/kong":          "cmd",
+	"golang.org/x/crypto":                 "cmd",
 	"github.com/modelcontextprotocol/go":  "transport",
 }
 

@@ -126,11 +126,16 @@ func (*serveCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	if err := s.Validate(); err != nil {
 		return usageError{err}
 	}
-	return serve(ctx, *s, newLogger(out.stderr, s))
+	level := new(slog.LevelVar)
+	level.Set(s.LogLevel)
+	log := newLogger(out.stderr, s, level)
+	settings := *s
+	defer reloadOnHangup(s, level, log)()
+	return serve(ctx, settings, log)
 }
 
-func newLogger(w io.Writer, s *Settings) *slog.Logger {
-	o := &slog.HandlerOptions{Level: s.LogLevel}
+func newLogger(w io.Writer, s *Settings, level slog.Leveler) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
 	if s.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
@@ -148,6 +153,10 @@ func run(ctx context.Context, args, environ []string, out *streams) int {
 		return report(out, err)
 	case command == nil:
 		return 0
+	}
+	s.reload = func() (*Settings, error) {
+		_, fresh, err := load(args, environ, out)
+		return fresh, err
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	return report(out, command.Run(s, out))

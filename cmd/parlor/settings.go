@@ -4,12 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
-	"path"
-	"regexp"
+	"os"
+	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +14,6 @@ import (
 	"parlor/protocol/chat"
 	"parlor/transport/auth"
 	"parlor/transport/provider"
-	"parlor/transport/provider/upstream"
 )
 
 // Values are the settings, which are defined only here. A field is a flag, the
@@ -119,7 +115,8 @@ const minSecretLen = 32
 // Settings are the effective values and where they came from.
 type Settings struct {
 	Values
-	rows []row // in the order of the fields of Values
+	rows   []row                     // in the order of the fields of Values
+	reload func() (*Settings, error) // reads the same sources again
 }
 
 // A row is a setting as people see it.
@@ -140,16 +137,30 @@ func (s *Settings) auth() auth.Options {
 }
 
 // Validate returns an error if no server may run with the settings: without a
-// secret a server must not be reachable from other computers.
+// secret, or with one that can be guessed, a server must not be reachable from
+// other computers.
 func (s *Settings) Validate() error {
-	if !s.Development() || loopback(s.Listen) {
+	switch {
+	case loopback(s.Listen):
 		return nil
-	}
-	return fmt.Errorf(`listen: %q can be reached from other computers, but there is no secret: anyone could read every chat (from %s)
+	case s.Development():
+		return fmt.Errorf(`listen: %q can be reached from other computers, but there is no secret: anyone could read every chat (from %s)
 Either set a secret, for example
     export PARLOR_JWT_SECRET="$(openssl rand -hex 32)"
 and give people a token each (parlor token --user NAME), or listen on this computer only:
     parlor serve --listen 127.0.0.1:8080`, s.Listen, s.row("listen").source)
+	case len(s.JWTSecret) < minSecretLen:
+		return fmt.Errorf(`%s, and %q can be reached from other computers
+Either set a secret of %d bytes or more, for example
+    export PARLOR_JWT_SECRET="$(openssl rand -hex 32)"
+or listen on this computer only:
+    parlor serve --listen 127.0.0.1:8080`, s.shortSecret(), s.Listen, minSecretLen)
+	}
+	return nil
+}
+
+func (s *Settings) shortSecret() string {
+	return fmt.Sprintf("jwt-secret: %d bytes can be guessed from a token, use %d or more (from %s)", len(s.JWTSecret), minSecretLen, s.row("jwt-secret").source)
 }
 
 // Warnings are about settings that are allowed but unwise, or with which serve
@@ -158,9 +169,28 @@ func (s *Settings) Warnings() []string {
 	var warnings []string
 	if err := s.Validate(); err != nil {
 		warnings = append(warnings, "serve will not start: "+err.Error())
+	} else if n := len(s.JWTSecret); n > 0 && n < minSecretLen {
+		warnings = append(warnings, s.shortSecret())
 	}
-	if n := len(s.JWTSecret); n > 0 && n < minSecretLen {
-		warnings = append(warnings, fmt.Sprintf("jwt-secret: %d bytes can be guessed from a token, use %d or more (from %s)", n, minSecretLen, s.row("jwt-secret").source))
+	return append(warnings, s.readableByOthers()...)
+}
+
+// readableByOthers returns a warning for each file with a secret, or with what
+// people said, that other users of this computer may read.
+func (s *Settings) readableByOthers() (warnings []string) {
+	const others = 0o044 // also those of the same group
+	files := []struct{ setting, path string }{{"jwt-secret-file", s.JWTSecretFile}, {"data", s.Data}}
+	for _, secret := range []string{"jwt-secret", "openai-api-key"} {
+		if strings.HasPrefix(s.row(secret).source, "file "+s.Config+":") {
+			files = append(files, struct{ setting, path string }{"config", s.Config})
+			break
+		}
+	}
+	for _, f := range files {
+		info, err := os.Stat(f.path)
+		if err == nil && info.Mode()&others != 0 && runtime.GOOS != "windows" {
+			warnings = append(warnings, fmt.Sprintf("%s: other users of this computer can read %s: chmod 600 %s", f.setting, f.path, f.path))
+		}
 	}
 	return warnings
 }
@@ -261,158 +291,4 @@ func (r row) fault(why error) error {
 		return fmt.Errorf("%s: %w (from %s)", r.name, why, r.source)
 	}
 	return fmt.Errorf("%s: %q %w (from %s)", r.name, r.value, why, r.source)
-}
-
-func checkListen(address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return errors.New("is not HOST:PORT")
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return errors.New("has no port from 0 to 65535")
-	}
-	return nil
-}
-
-// loopback reports whether only this computer can reach address, which is valid.
-func loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
-}
-
-// basePathPattern allows no characters that have a meaning in URLs or in the
-// patterns of an http.ServeMux.
-var basePathPattern = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
-
-// ownPaths are the first segments of paths that are served at the top.
-var ownPaths = []string{"api", "healthz", "internal", "metrics", "socket.io"}
-
-func checkBasePath(p string) error {
-	switch {
-	case p == "":
-		return nil
-	case p == "/":
-		return errors.New("must be left out to serve at the top")
-	case !strings.HasPrefix(p, "/"):
-		return errors.New("must start with a slash")
-	case strings.HasSuffix(p, "/"):
-		return errors.New("must not end with a slash")
-	case path.Clean(p) != p || !basePathPattern.MatchString(p):
-		return errors.New("must be made of segments of letters, digits and ._~- with single slashes between them")
-	}
-	if first, _, _ := strings.Cut(p[1:], "/"); slices.Contains(ownPaths, first) {
-		return fmt.Errorf("must not begin with /%s, which is served at the top", first)
-	}
-	return nil
-}
-
-func checkOrigins(origins []string) error {
-	for _, origin := range origins {
-		if !validOrigin(origin) {
-			return fmt.Errorf("has %q, which is not an origin as browsers send it, such as https://app.example.com (lower case, no path, no wildcard, no port that goes without saying)", origin)
-		}
-	}
-	return nil
-}
-
-// validOrigin reports whether a browser could send origin (RFC 6454 §6.2). An
-// origin that no browser sends would never match, and nobody would notice.
-func validOrigin(origin string) bool {
-	usualPort := map[string]string{"http": "80", "https": "443"}
-	u, err := url.Parse(origin)
-	switch {
-	case err != nil, usualPort[u.Scheme] == "", u.Host == "", u.Port() == usualPort[u.Scheme]:
-		return false
-	}
-	return u.Scheme+"://"+u.Host == origin && strings.ToLower(origin) == origin && !strings.Contains(origin, "*")
-}
-
-// checkModels returns what is wrong with the models, but not what is wrong with
-// the providers.
-func (s *Settings) checkModels() error {
-	if provider.Validate(nil, s.Providers) != nil {
-		return nil // models that use a wrong provider would be reported too
-	}
-	return provider.Validate(s.Models, s.Providers)
-}
-
-func checkURL(s string) error {
-	if s == "" {
-		return nil
-	}
-	if _, err := upstream.ParseBaseURL(s); err != nil {
-		return errors.New("is not an absolute http or https URL without user and fragment")
-	}
-	return nil
-}
-
-func (s *Settings) checkMessageBytes() error {
-	switch m := s.MaxMessageBytes; {
-	case m > s.MaxPayload:
-		return fmt.Errorf("must not be more than max-payload (%v), or no client could send such a message", s.MaxPayload)
-	case m > s.QueueBytes:
-		return fmt.Errorf("must not be more than queue-bytes (%v), or no client could receive such a message", s.QueueBytes)
-	}
-	return positive(s.MaxMessageBytes)
-}
-
-// maxAnswerBytes is so small that each answer fits into one commit of the event
-// log, even one of control characters only, each of which takes six bytes in JSON.
-const maxAnswerBytes Size = 2 << 20
-
-func (s *Settings) checkAnswerBytes() error {
-	if s.MaxAnswerBytes > maxAnswerBytes {
-		return fmt.Errorf("must not be more than %v", maxAnswerBytes)
-	}
-	return positive(s.MaxAnswerBytes)
-}
-
-// mostJoinedRooms is how many rooms the record of a session on disk has space for.
-const mostJoinedRooms = 1000
-
-func checkJoinedRooms(n int) error {
-	if n > mostJoinedRooms {
-		return fmt.Errorf("must not be more than %d", mostJoinedRooms)
-	}
-	return positive(n)
-}
-
-func wantText(s string) error {
-	if s == "" {
-		return errors.New("must not be empty")
-	}
-	return nil
-}
-
-func noneEmpty(list []string) error {
-	if slices.Contains(list, "") {
-		return errors.New("has an empty entry")
-	}
-	return nil
-}
-
-func positive[N ~int | ~int64](n N) error {
-	if n <= 0 {
-		return errors.New("must be more than 0")
-	}
-	return nil
-}
-
-func notNegative[N ~int | ~int64](n N) error {
-	if n < 0 {
-		return errors.New("must not be less than 0")
-	}
-	return nil
-}
-
-func oneOf(s string, choices ...string) error {
-	for _, c := range choices {
-		if s == c {
-			return nil
-		}
-	}
-	return errors.New("must be " + strings.Join(choices, " or "))
 }

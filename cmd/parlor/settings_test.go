@@ -379,7 +379,8 @@ func TestValidate(t *testing.T) {
 		{"192.168.1.2:8080", "", false, 1},
 		{"localhost.example.com:8080", "", false, 1},
 		{"0.0.0.0:8080", long, true, 0},
-		{"0.0.0.0:8080", long[1:], true, 1},
+		{"0.0.0.0:8080", long[1:], false, 1},
+		{"localhost:8080", long[1:], true, 1},
 		{"127.0.0.1:8080", "short", true, 1},
 	}
 	for _, tt := range tests {

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"parlor/transport/provider"
+	"parlor/transport/provider/upstream"
+)
+
+// checkModels returns what is wrong with the models, but not what is wrong with
+// the providers.
+func (s *Settings) checkModels() error {
+	if provider.Validate(nil, s.Providers) != nil {
+		return nil // models that use a wrong provider would be reported too
+	}
+	return provider.Validate(s.Models, s.Providers)
+}
+
+func (s *Settings) checkMessageBytes() error {
+	switch m := s.MaxMessageBytes; {
+	case m > s.MaxPayload:
+		return fmt.Errorf("must not be more than max-payload (%v), or no client could send such a message", s.MaxPayload)
+	case m > s.QueueBytes:
+		return fmt.Errorf("must not be more than queue-bytes (%v), or no client could receive such a message", s.QueueBytes)
+	}
+	return positive(s.MaxMessageBytes)
+}
+
+func (s *Settings) checkAnswerBytes() error {
+	if s.MaxAnswerBytes > maxAnswerBytes {
+		return fmt.Errorf("must not be more than %v", maxAnswerBytes)
+	}
+	return positive(s.MaxAnswerBytes)
+}
+
+func checkListen(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("is not HOST:PORT")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("has no port from 0 to 65535")
+	}
+	return nil
+}
+
+// loopback reports whether only this computer can reach address, which is valid.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// basePathPattern allows no characters that have a meaning in URLs or in the
+// patterns of an http.ServeMux.
+var basePathPattern = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
+
+// ownPaths are the first segments of paths that are served at the top.
+var ownPaths = []string{"api", "healthz", "internal", "metrics", "socket.io"}
+
+func checkBasePath(p string) error {
+	switch {
+	case p == "":
+		return nil
+	case p == "/":
+		return errors.New("must be left out to serve at the top")
+	case !strings.HasPrefix(p, "/"):
+		return errors.New("must start with a slash")
+	case strings.HasSuffix(p, "/"):
+		return errors.New("must not end with a slash")
+	case path.Clean(p) != p || !basePathPattern.MatchString(p):
+		return errors.New("must be made of segments of letters, digits and ._~- with single slashes between them")
+	}
+	if first, _, _ := strings.Cut(p[1:], "/"); slices.Contains(ownPaths, first) {
+		return fmt.Errorf("must not begin with /%s, which is served at the top", first)
+	}
+	return nil
+}
+
+func checkOrigins(origins []string) error {
+	for _, origin := range origins {
+		if !validOrigin(origin) {
+			return fmt.Errorf("has %q, which is not an origin as browsers send it, such as https://app.example.com (lower case, no path, no wildcard, no port that goes without saying)", withoutSecrets(origin))
+		}
+	}
+	return nil
+}
+
+// validOrigin reports whether a browser could send origin (RFC 6454 §6.2). An
+// origin that no browser sends would never match, and nobody would notice.
+func validOrigin(origin string) bool {
+	usualPort := map[string]string{"http": "80", "https": "443"}
+	u, err := url.Parse(origin)
+	switch {
+	case err != nil, usualPort[u.Scheme] == "", u.Host == "", u.Port() == usualPort[u.Scheme]:
+		return false
+	}
+	return u.Scheme+"://"+u.Host == origin && strings.ToLower(origin) == origin && !strings.Contains(origin, "*")
+}
+
+func checkURL(s string) error {
+	if s == "" {
+		return nil
+	}
+	if _, err := upstream.ParseBaseURL(s); err != nil {
+		return errors.New("is not an absolute http or https URL without user and fragment")
+	}
+	return nil
+}
+
+// maxAnswerBytes is so small that each answer fits into one commit of the event
+// log, even one of control characters only, each of which takes six bytes in JSON.
+const maxAnswerBytes Size = 2 << 20
+
+// mostJoinedRooms is how many rooms the record of a session on disk has space for.
+const mostJoinedRooms = 1000
+
+func checkJoinedRooms(n int) error {
+	if n > mostJoinedRooms {
+		return fmt.Errorf("must not be more than %d", mostJoinedRooms)
+	}
+	return positive(n)
+}
+
+func wantText(s string) error {
+	if s == "" {
+		return errors.New("must not be empty")
+	}
+	return nil
+}
+
+func noneEmpty(list []string) error {
+	if slices.Contains(list, "") {
+		return errors.New("has an empty entry")
+	}
+	return nil
+}
+
+func positive[N ~int | ~int64](n N) error {
+	if n <= 0 {
+		return errors.New("must be more than 0")
+	}
+	return nil
+}
+
+func notNegative[N ~int | ~int64](n N) error {
+	if n < 0 {
+		return errors.New("must not be less than 0")
+	}
+	return nil
+}
+
+func oneOf(s string, choices ...string) error {
+	for _, c := range choices {
+		if s == c {
+			return nil
+		}
+	}
+	return errors.New("must be " + strings.Join(choices, " or "))
+}
