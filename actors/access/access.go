@@ -6,6 +6,9 @@
 // Rooms and queries ask here and nowhere else. They pass on what they know of the chat
 // and of the user. From that follows the role of the user in the chat.
 //
+// A user who may not read a chat is told the same as if there were no such chat:
+// [ErrNoChat]. A refusal as forbidden is for members only.
+//
 // The server and its operator need no permission, as when a chat expires or a
 // quarantine ends. Nobody needs one to leave a room.
 package access
@@ -56,8 +59,12 @@ var least = map[Action]role{
 	Usage:      member,
 }
 
+// ErrNoChat refuses a user who may not read a chat. Rooms and queries use it for chats
+// that do not exist too, so that nobody learns which there are.
+var ErrNoChat = chat.Refuse(chat.CodeNotFound, "there is no such chat")
+
 var (
-	errForbidden = chat.Refuse(chat.CodeForbidden, "you are not a member of this chat")
+	errForbidden = chat.Refuse(chat.CodeForbidden, "you may not do this in this chat")
 	errNobody    = chat.Refuse(chat.CodeUnauthenticated, "this is for users only, and it is not known who you are")
 )
 
@@ -67,13 +74,23 @@ type Policy struct {
 	Shared bool
 }
 
-// Check returns why the user may not do that with the chat, or nil. A chat that
-// is yet to be created is the zero Info.
+// Check returns why the user may not do that with the chat, or nil. Of a chat that is
+// yet to be created, info holds the ID alone. Nobody may create a chat under an id
+// that the server has made for somebody else.
 func (p Policy) Check(info chat.Info, u chat.User, a Action) *chat.Error {
-	if needed, known := least[a]; !known || p.roleOf(info, u) < needed {
-		return errForbidden
+	role := p.roleOf(info, u)
+	needed, known := least[a]
+	switch {
+	case a == Create && !p.Shared && info.ID.MadeForOther(u.ID):
+		return ErrNoChat
+	case known && role >= needed:
+		return nil
+	case a == Create:
+		return errNobody
+	case role < least[Read]:
+		return ErrNoChat
 	}
-	return nil
+	return errForbidden
 }
 
 func (p Policy) roleOf(info chat.Info, u chat.User) role {

@@ -37,8 +37,11 @@ func TestCheck(t *testing.T) {
 	} {
 		for name, u := range users {
 			for shared, want := range map[bool]bool{false: test.private[name], true: everybody[name]} {
-				refusal := Policy{Shared: shared}.Check(test.of, u, test.action)
-				if got := refusal == nil; got != want || !got && refusal.Code != chat.CodeForbidden {
+				refusal, code := Policy{Shared: shared}.Check(test.of, u, test.action), chat.CodeNotFound
+				if test.action == Create {
+					code = chat.CodeUnauthenticated
+				}
+				if got := refusal == nil; got != want || !got && refusal.Code != code {
 					t.Errorf("%s, by %s, shared %v: got %v, want allowed %v", test.action, name, shared, refusal, want)
 				}
 			}
@@ -54,8 +57,11 @@ func TestCheck(t *testing.T) {
 
 func TestUnknownActionIsRefused(t *testing.T) {
 	p, alice := Policy{Shared: true}, chat.User{ID: "alice"}
-	if p.Check(chat.Info{Owner: "alice"}, alice, "fly") == nil {
-		t.Error("the owner may do anything")
+	if refusal := p.Check(chat.Info{Owner: "alice"}, alice, "fly"); refusal == nil || refusal.Code != chat.CodeForbidden {
+		t.Errorf("the owner: %v, want forbidden", refusal)
+	}
+	if refusal := (Policy{}).Check(chat.Info{Owner: "bob"}, alice, "fly"); refusal != ErrNoChat {
+		t.Errorf("a stranger: %v, want %v", refusal, ErrNoChat)
 	}
 	if _, refusal := p.Scope(alice, "fly"); refusal == nil {
 		t.Error("anything may be done with all chats")

@@ -250,7 +250,7 @@ func TestRegenerate(t *testing.T) {
 				t.Errorf("regenerate %s: %s", id, ack)
 			}
 		}
-		if _, ack := connect(t, sessions, "mallory").emit("regenerate "+theRoom, fmt.Sprintf(`{"message_id":%q}`, second.ID)); !strings.Contains(string(ack), "forbidden") {
+		if _, ack := connect(t, sessions, "mallory").emit("regenerate "+theRoom, fmt.Sprintf(`{"message_id":%q}`, second.ID)); !strings.Contains(string(ack), "not_found") {
 			t.Errorf("another user: %s", ack)
 		}
 	})

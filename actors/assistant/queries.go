@@ -27,22 +27,13 @@ func (c *client) find(e *session.Event, r wire.FindChat) {
 
 func (c *client) answerFind(e *session.Event, r wire.FindChat, info chat.Info, err error) {
 	if err != nil {
-		c.refuse(e, r, hidden(chat.AsError(err)))
+		c.refuse(e, r, chat.AsError(err))
 		return
 	}
 	c.lastRoom = info.Room
 	found := wire.RoomFound{Room: info.Room, Chat: r.Chat}
 	c.emit("room_found", string(r.Chat), found)
 	c.ok(e, found)
-}
-
-// hidden says of somebody else's chat that it does not exist. Otherwise a client
-// could learn by find_chat which chats there are.
-func hidden(err *chat.Error) *chat.Error {
-	if err.Code == chat.CodeForbidden {
-		return chat.Refuse(chat.CodeNotFound, "there is no such chat")
-	}
-	return err
 }
 
 func (c *client) usage(e *session.Event, r wire.Usage) {

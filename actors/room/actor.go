@@ -24,8 +24,9 @@ type (
 func (*attemptEvent) roomMessage() {}
 func (*voiceEvent) roomMessage()   {}
 
-// Started implements system.Actor. If the log has not answered all commits of the
-// instance before, load waits until it has: only then the log can be read.
+// Started implements system.Actor. The first instance loads when a command needs it to.
+// If the log has not answered all commits of the instance before, load waits until it
+// has: only then the log can be read.
 func (r *Room) Started(self *system.Self[Message]) {
 	r.self = self
 	r.records = newRecorder(r)
@@ -35,7 +36,7 @@ func (r *Room) Started(self *system.Self[Message]) {
 	case r.quarantined:
 		r.records.replyUpTo(math.MaxUint64)
 		r.isolate()
-	case r.inFlight == 0:
+	case !r.asleep && r.inFlight == 0:
 		r.load()
 	}
 }
@@ -43,6 +44,7 @@ func (r *Room) Started(self *system.Self[Message]) {
 // load reads the room from the log, and tells the listeners of the records that no
 // instance has told them of. Then it handles the commands that have waited.
 func (r *Room) load() {
+	r.asleep = false
 	if r.quarantined {
 		r.records.replyUpTo(math.MaxUint64)
 		return
@@ -52,6 +54,9 @@ func (r *Room) load() {
 		r.log.Error("room cannot be read", "err", err)
 		r.records.retryLater()
 		r.broken = errUnreadable
+	}
+	if r.broken == nil {
+		r.pulse.know(&r.records.shown)
 	}
 	r.records.replyUpTo(math.MaxUint64)
 	if r.lastPublished == unknown {
@@ -86,6 +91,7 @@ func (r *Room) count(m Message) {
 func (r *Room) receive(m Message) {
 	switch m := m.(type) {
 	case *Wake:
+		r.awake()
 	case *committed:
 		r.committed(m)
 	case *deleted:
@@ -113,12 +119,26 @@ func (r *Room) receive(m Message) {
 	}
 }
 
+// awake loads a room of which nobody has needed the state yet.
+func (r *Room) awake() {
+	if r.asleep {
+		r.load()
+	}
+}
+
 func (r *Room) command(c Command) {
 	_, releases := c.(*Release)
 	_, leaves := c.(*Leave)
 	switch {
-	case releases, leaves && (r.loaded || r.quarantined):
+	case releases, leaves && (r.asleep || r.loaded || r.quarantined):
 		c.do(r)
+		return
+	case r.keptOut(c):
+		r.refuse(c.caller(), r.noChat(c))
+		return
+	}
+	r.awake()
+	switch {
 	case r.quarantined:
 		r.refuse(c.caller(), errQuarantined)
 	case !r.loaded:
@@ -208,6 +228,8 @@ func (r *Room) book(p *proposal) {
 // happened does what a record leads to, besides the change of the state.
 func (r *Room) happened(e chat.Event) {
 	switch e := e.(type) {
+	case chat.Created:
+		r.pulse.know(&r.records.shown)
 	case chat.MessageAdded:
 		r.stage.voice.Recorded(e.MessageID)
 	case chat.TurnStarted:

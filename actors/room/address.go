@@ -3,6 +3,7 @@ package room
 import (
 	"sync"
 
+	"parlor/actors/access"
 	"parlor/protocol/chat"
 )
 
@@ -71,11 +72,10 @@ func (d *Directory) answer(c Caller, r Reply) {
 }
 
 // The supervisor refuses a message in place of its room: with NoRoom if the room
-// cannot exist, with Lost if the supervisor failed on the message, and with Hung if
-// the room handles nothing any more.
-func (d *Directory) NoRoom(m Message) { d.turnAway(m, errNoRoom) }
+// cannot exist, with Lost if the supervisor failed on the message, and with
+// [Pulse.Hung] if the room handles nothing any more.
+func (d *Directory) NoRoom(m Message) { d.turnAway(m, access.ErrNoChat) }
 func (d *Directory) Lost(m Message)   { d.turnAway(m, errLost) }
-func (d *Directory) Hung(m Message)   { d.turnAway(m, errHung) }
 
 func (d *Directory) turnAway(m Message, e *chat.Error) {
 	if c, ok := m.(Command); ok {

@@ -41,8 +41,8 @@ func TestCreateWhileItIsBeingCreated(t *testing.T) {
 			return u.Tell(theChat, &room.Create{Chat: theChat, ModelID: actortest.Model})
 		}
 		refs := []uint64{create(alice), create(tab)}
-		if got := bob.Refused(theChat, &room.Create{Chat: theChat, ModelID: actortest.Model}); got != chat.CodeForbidden {
-			t.Errorf("another user's create: got %s, want %s", got, chat.CodeForbidden)
+		if got := bob.Refused(theChat, &room.Create{Chat: theChat, ModelID: actortest.Model}); got != chat.CodeNotFound {
+			t.Errorf("another user's create: got %s, want %s", got, chat.CodeNotFound)
 		}
 		// Nobody is let in before the chat exists: it might become another's.
 		if got := alice.Refused(theChat, &room.Join{}); got != chat.CodeNotFound {
@@ -94,8 +94,8 @@ func TestForeignUserIsRefused(t *testing.T) {
 			&room.Create{Chat: theChat, ModelID: actortest.Model}, &room.Join{}, &room.Send{Content: "hi"},
 			&room.Send{Content: "hi", Quiet: true}, &room.Respond{}, &room.StopTurn{}, &room.Delete{},
 		} {
-			if got := mallory.Refused(theChat, c); got != chat.CodeForbidden {
-				t.Errorf("%T: got %s, want %s", c, got, chat.CodeForbidden)
+			if got := mallory.Refused(theChat, c); got != chat.CodeNotFound {
+				t.Errorf("%T: got %s, want %s", c, got, chat.CodeNotFound)
 			}
 		}
 		mallory.Do(theChat, &room.Leave{}) // has nothing to leave

@@ -6,7 +6,6 @@ import (
 )
 
 var (
-	errNoRoom     = chat.Refuse(chat.CodeNotFound, "there is no such room")
 	errLost       = chat.Refuse(chat.CodeInternal, "the server failed on this command")
 	errHung       = chat.Refuse(chat.CodeBusy, "the room does not answer")
 	errNoEncoder  = chat.Refuse(chat.CodeInvalid, "the server does not know the wire that you speak")
@@ -18,7 +17,7 @@ var (
 // admit returns why the caller may not do a in this room, or nil.
 func (r *Room) admit(c Caller, a access.Action) *chat.Error {
 	if !r.records.head.Exists() || r.deleting {
-		return errNoRoom
+		return access.ErrNoChat
 	}
 	return r.Access.Check(r.records.head.Chat, c.User, a)
 }
@@ -37,16 +36,18 @@ const creation = "created"
 func (c *Create) do(r *Room) {
 	head, shown := &r.records.head, &r.records.shown
 	model, ok := r.Models.Model(c.ModelID)
-	action := access.Create
+	info, action := chat.Info{ID: c.Chat}, access.Create
 	if head.Exists() {
-		action = access.Read // the caller is only told what is there
+		info, action = head.Chat, access.Read // the caller is only told what is there
 	}
-	refusal := r.Access.Check(head.Chat, c.User, action)
+	refusal := r.Access.Check(info, c.User, action)
 	switch {
-	case r.deleting:
-		r.refuse(c.Caller, errDeleting)
+	case refusal == access.ErrNoChat:
+		r.refuse(c.Caller, r.noChat(c))
 	case refusal != nil:
 		r.refuse(c.Caller, refusal)
+	case r.deleting:
+		r.refuse(c.Caller, errDeleting)
 	case shown.Exists():
 		r.reply(c.Caller, Created{shown.Chat})
 	case head.Exists(): // on its way to the disk: answered together with that
@@ -77,7 +78,7 @@ func (c *Join) do(r *Room) {
 	switch {
 	case refusal != nil:
 	case !shown.Exists():
-		refusal = errNoRoom // not yet
+		refusal = access.ErrNoChat // not yet
 	case r.Encoders[c.Encoder] == nil:
 		refusal = errNoEncoder
 	}

@@ -33,7 +33,7 @@ type Expire struct {
 func (c *Expire) do(r *Room) {
 	switch {
 	case !r.records.head.Exists() || r.deleting:
-		r.refuse(c.Caller, errNoRoom)
+		r.refuse(c.Caller, access.ErrNoChat)
 		return
 	case r.inFlight > 0, c.Unused && r.busy():
 		r.reply(c.Caller, Kept{})

@@ -33,7 +33,6 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,6 +66,9 @@ type Log interface {
 	// that of the entry with a message.
 	Lookup(room, key string) (seq uint64, ok bool, err error)
 	Message(room, id string) (seq uint64, ok bool, err error)
+
+	// Chat returns the room's row among the chats, or [persistence.ErrNotFound].
+	Chat(room string) (persistence.Chat, error)
 
 	// Snapshot returns the last state that a commit carried, and the number of the
 	// entry that it was made at, or zero if there is none. Text returns the text
@@ -203,6 +205,7 @@ type Room struct {
 	self *system.Self[Message]
 	log  *slog.Logger
 
+	asleep  bool        // it is the first instance, and nobody has needed its state yet
 	loaded  bool        // the recorder's states are what the log says
 	broken  *chat.Error // why the log cannot be read; every command is refused with it
 	waiting []Message   // commands that came before the room was loaded
@@ -237,9 +240,6 @@ type lasting struct {
 // unknown is lasting.lastPublished before the first instance has read the log.
 const unknown = ^uint64(0)
 
-// A Pulse counts the messages from the supervisor that a room has handled.
-type Pulse struct{ atomic.Uint64 }
-
 // Spec describes the room id to the actor system; name is the actor's.
 func Spec(id chat.RoomID, name string, o *Options, p *Pulse) system.Spec[Message] {
 	l := &lasting{id: id, lastPublished: unknown, pulse: p}
@@ -250,7 +250,7 @@ func Spec(id chat.RoomID, name string, o *Options, p *Pulse) system.Spec[Message
 			if instances++; instances > 1 {
 				l.restarted(o.MaxRestarts)
 			}
-			return &Room{Options: o, lasting: l, log: o.Logger.With("room", l.id)}
+			return &Room{Options: o, lasting: l, log: o.Logger.With("room", l.id), asleep: instances == 1}
 		},
 		Children: system.Stop,
 	}

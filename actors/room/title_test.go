@@ -177,7 +177,7 @@ func TestConfigure(t *testing.T) {
 		if got := alice.Refused(theChat, &room.Configure{}); got != chat.CodeInvalid {
 			t.Errorf("nothing to change: %s", got)
 		}
-		if got := s.User("mallory").Refused(theChat, &room.Configure{Changes: chat.Changes{Title: &title}}); got != chat.CodeForbidden {
+		if got := s.User("mallory").Refused(theChat, &room.Configure{Changes: chat.Changes{Title: &title}}); got != chat.CodeNotFound {
 			t.Errorf("another user: %s", got)
 		}
 	})

@@ -377,7 +377,7 @@ func TestSpeechIsRefused(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice, mallory := s.User("alice"), s.User("mallory")
 		alice.Do(theChat, &room.Create{Chat: theChat, ModelID: actortest.ListeningModel})
-		if got := mallory.Refused(theChat, &room.AppendAudio{Audio: "AAAA"}); got != chat.CodeForbidden {
+		if got := mallory.Refused(theChat, &room.AppendAudio{Audio: "AAAA"}); got != chat.CodeNotFound {
 			t.Errorf("a stranger's speech was refused as %s", got)
 		}
 		if len(s.Assistant.Sessions()) > 0 {

@@ -10,12 +10,11 @@ package rooms
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
 	"sync"
-
-	"github.com/google/uuid"
 
 	"parlor/actors/access"
 	"parlor/actors/conversation"
@@ -29,7 +28,6 @@ import (
 // [persistence.Store].
 type Log interface {
 	room.Log
-	Chat(room string) (persistence.Chat, error)
 	Chats(owner string, offset, limit int) ([]persistence.Chat, int, error)
 	Charges(from, to persistence.Hour) iter.Seq2[persistence.Charge, error]
 	ChargesOf(user string, from, to persistence.Hour) iter.Seq2[persistence.Charge, error]
@@ -152,9 +150,11 @@ func (a answer) Deliver(d room.Delivery) {
 	}
 }
 
-// Create makes a chat, and chooses its id.
+// Create makes a chat, and its id.
 func (r *Rooms) Create(ctx context.Context, u chat.User, model chat.ModelID) (chat.Info, error) {
-	id := chat.ID(uuid.NewString())
+	var random [8]byte
+	rand.Read(random[:])
+	id := chat.MakeID(u.ID, random)
 	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
 		return &room.Create{Caller: c, Chat: id, ModelID: model}
 	})
@@ -191,8 +191,7 @@ func (r *Rooms) Release(ctx context.Context, id chat.RoomID) (was bool, err erro
 	return reply.Body.(room.Released).WasQuarantined, nil
 }
 
-// Get returns a chat that the user may read. It fails with [chat.CodeNotFound]
-// or [chat.CodeForbidden].
+// Get returns a chat that the user may read, or [access.ErrNoChat].
 func (r *Rooms) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, error) {
 	return r.info(u, id.Room())
 }
@@ -201,7 +200,7 @@ func (r *Rooms) info(u chat.User, id chat.RoomID) (chat.Info, error) {
 	row, err := r.log.Chat(string(id))
 	switch {
 	case !id.Valid(), errors.Is(err, persistence.ErrNotFound):
-		return chat.Info{}, chat.Refuse(chat.CodeNotFound, "there is no such chat")
+		return chat.Info{}, access.ErrNoChat
 	case err != nil:
 		return chat.Info{}, r.unreadable(err)
 	}

@@ -90,7 +90,7 @@ func (s *supervisor) forward(id chat.RoomID, m room.Message) {
 	case !ok:
 		s.wake(id).tell(m)
 	case r.hung && !leaves(m): // a Leave is not repeated, so it waits for the room
-		s.options.Directory.Hung(m)
+		r.pulse.Hung(s.options, m)
 	case r.draining:
 		r.backlog = append(r.backlog, m)
 	default:

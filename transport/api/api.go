@@ -10,9 +10,9 @@
 //
 // # Whose chat
 //
-// To a user, somebody else's chat does not exist. Refusals with
-// [chat.CodeForbidden] become 404 here, so that nobody learns which ids are in
-// use.
+// To a user, somebody else's chat does not exist: [Chats] refuses both with
+// [chat.CodeNotFound], and the answer has the same words, so that nobody learns
+// which ids are in use.
 package api
 
 import (
@@ -55,7 +55,8 @@ type Chats interface {
 	// List returns u's own chats, newest first, and how many there are in all.
 	List(ctx context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error)
 
-	// Get returns a chat, or [chat.CodeNotFound], or [chat.CodeForbidden].
+	// Get returns a chat, or [chat.CodeNotFound] if u may not read it. Another method
+	// may refuse a user who may read the chat with [chat.CodeForbidden].
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
 
 	// Configure changes a chat's settings, with the errors of Get, and
@@ -232,15 +233,9 @@ func (a *API) refuseCrossOrigin(w http.ResponseWriter, r *http.Request) {
 // errNoChat is also the answer for somebody else's chat.
 var errNoChat = chat.Refuse(chat.CodeNotFound, "Chat not found")
 
-// hidden makes "forbidden" and "not found" the same error: the difference would
-// tell that the chat exists.
-func hidden(err error) error {
-	var refusal *chat.Error
-	if !errors.As(err, &refusal) {
-		return err
-	}
-	switch refusal.Code {
-	case chat.CodeForbidden, chat.CodeNotFound:
+// worded gives "not_found" the words that the assistant SPA knows.
+func worded(err error) error {
+	if refusal, ok := errors.AsType[*chat.Error](err); ok && refusal.Code == chat.CodeNotFound {
 		return errNoChat
 	}
 	return err

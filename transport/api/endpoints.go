@@ -107,7 +107,7 @@ func (a *API) configureChat(r *http.Request, u chat.User) (any, error) {
 	}
 	c, err := a.chats.Configure(r.Context(), u, id, changes)
 	if err != nil {
-		return nil, hidden(err)
+		return nil, worded(err)
 	}
 	return a.toWireDetails(c), nil
 }
@@ -140,7 +140,7 @@ func (a *API) deleteChat(r *http.Request, u chat.User) (any, error) {
 		return nil, err
 	}
 	if err := a.chats.Delete(r.Context(), u, id); err != nil {
-		return nil, hidden(err)
+		return nil, worded(err)
 	}
 	return map[string]string{"message": "Chat deleted successfully"}, nil
 }
@@ -162,7 +162,7 @@ func (a *API) listMessages(r *http.Request, u chat.User) (any, error) {
 	messages := a.chats.Messages(r.Context(), u, c.ID, before, limit)
 	return array(func(yield func(any, error) bool) {
 		for m, err := range messages {
-			if !yield(a.toWireMessage(c, m), hidden(err)) {
+			if !yield(a.toWireMessage(c, m), worded(err)) {
 				return
 			}
 		}
@@ -176,7 +176,7 @@ func (a *API) chat(r *http.Request, u chat.User) (chat.Info, error) {
 		return chat.Info{}, err
 	}
 	c, err := a.chats.Get(r.Context(), u, id)
-	return c, hidden(err)
+	return c, worded(err)
 }
 
 func chatID(r *http.Request) (chat.ID, error) {

@@ -58,7 +58,7 @@ func (c *chats) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, erro
 		switch {
 		case info.ID != id:
 		case info.Owner != u.ID:
-			return chat.Info{}, chat.Refuse(chat.CodeForbidden, "you are not a member")
+			return chat.Info{}, chat.Refuse(chat.CodeNotFound, "not yours")
 		default:
 			return info, nil
 		}

@@ -57,23 +57,33 @@ test("someone else's chat does not open, by any door", async (t) => {
   await ask(alice, "send_message", { room_id: room, message: "a secret" });
 
   const mallory = await connect(t, server, { auth: { token: token("mallory") } });
-  const refused = async (name, body, ...codes) => {
-    const ack = await ask(mallory, name, body);
-    assert.equal(ack.ok, false, name);
-    assert.ok(codes.includes(ack.error.code), `${name}: ${JSON.stringify(ack)}`);
+  const missing = room.replace(/.$/, (c) => (c === "a" ? "b" : "a"));
+  const refused = async (event, body) => {
+    const acks = [];
+    for (const [r, c] of [[room, chat], [missing, newChat()]]) acks.push(await ask(mallory, event(r), body(r, c)));
+    assert.equal(acks[0].error.code, "not_found", event(room));
+    if (!body(room, chat).model_id) assert.deepEqual(acks[0], acks[1], `${event(room)}: a chat of others and none`);
   };
-  await refused("find_chat", { chat_id: chat }, "forbidden", "not_found");
+  await refused(() => "find_chat", (_, chat_id) => ({ chat_id }));
   await event(mallory, `room_not_found ${chat}`);
-  await refused("create_room", { chat_id: chat, model_api_source: "aisuite", model_id: "eliza" }, "forbidden");
-  await refused("join_room", { room_id: room }, "forbidden");
-  await refused("send_message", { room_id: room, message: "hi" }, "forbidden");
-  await refused(`stop ${room}`, {}, "forbidden");
-  await refused("history", { room_id: room }, "forbidden");
-  await refused("event", { room_id: room, event: { type: "sbaw.assistant.stop_processing", id: "1" } }, "forbidden");
-  const headers = { Authorization: `Bearer ${token("mallory")}` };
-  for (const [path, method] of [["", "GET"], ["/messages", "GET"], ["", "DELETE"]]) {
-    const response = await fetch(`${server.url}/api/v1/chat/${chat}${path}`, { method, headers });
-    assert.equal(response.status, 404);
+  await refused(() => "create_room", (_, chat_id) => ({ chat_id, model_api_source: "aisuite", model_id: "eliza" }));
+  await refused(() => "join_room", (room_id) => ({ room_id }));
+  await refused(() => "send_message", (room_id) => ({ room_id, message: "hi" }));
+  await refused((r) => `stop ${r}`, () => ({}));
+  await refused((r) => `regenerate ${r}`, () => ({ message_id: "m" }));
+  await refused((r) => `edit ${r}`, () => ({ message_id: "m", content: "hi" }));
+  await refused((r) => `configure ${r}`, () => ({ title: "mine" }));
+  await refused(() => "history", (room_id) => ({ room_id }));
+  await refused(() => "event", (room_id) => ({ room_id, event: { type: "sbaw.assistant.stop_processing", id: "1" } }));
+  const headers = { Authorization: `Bearer ${token("mallory")}`, "Content-Type": "application/json" };
+  for (const [path, method, body] of [["", "GET"], ["/messages", "GET"], ["", "DELETE"], ["", "PATCH", '{"title":"mine"}']]) {
+    const answers = [];
+    for (const c of [chat, newChat()]) {
+      const response = await fetch(`${server.url}/api/v1/chat/${c}${path}`, { method, headers, body });
+      answers.push([response.status, await response.text()]);
+    }
+    assert.equal(answers[0][0], 404);
+    assert.deepEqual(answers[0], answers[1], `${method} ${path}`);
   }
   const seen = JSON.stringify(mallory.seen);
   assert.ok(!seen.includes("a secret"));
