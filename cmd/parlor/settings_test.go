@@ -203,6 +203,7 @@ models:
     max_tokens: 500
     system_prompt: Be brief.
     fallbacks: [mine:small, eliza]
+    usage: false
 providers:
   mine:
     base_url: http://127.0.0.1:4000/v1
@@ -213,6 +214,8 @@ providers:
     max_streams: 3
     first_token_timeout: 2m
     silence_timeout: 10s
+    system: fold
+    finish: lenient
 `
 	s, err := loadIn(t, file, []string{"PARLOR_LLAMA_KEY=x", "PARLOR_MY_KEY=y", "PARLOR_PING_INTERVAL=7s"}, "--window=9")
 	if err != nil {

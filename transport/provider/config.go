@@ -74,6 +74,10 @@ type Config struct {
 	// Fallbacks are the models that are asked in its place, in this order, when
 	// it fails before the first word. Theirs are not.
 	Fallbacks []string `yaml:"fallbacks" json:"fallbacks,omitempty"`
+
+	// Dialect is the model's own; what it leaves out is the provider's, unless
+	// BaseURL names another server.
+	Dialect `yaml:",inline"`
 }
 
 // model is what clients are shown of c.
@@ -158,6 +162,7 @@ func (c Config) validate(providers map[string]ProviderConfig, refuse func(field,
 	if c.Name != "" && (!namePattern.MatchString(c.Name) || c.Name == ProviderEliza) {
 		refuse("name", "must be made of a-z, 0-9, _ and -, begin with a letter or digit, and not be eliza, who is built in")
 	}
+	c.Dialect.validate(refuse)
 	if c.ContextWindow < 0 {
 		refuse("context_window", "must not be less than 0")
 	}

@@ -107,11 +107,12 @@ var apis = map[string]func(at endpoint, o Options) (client, error){
 type endpoint struct {
 	api, baseURL, key, keyHeader string
 	firstToken, silence          time.Duration // zero means as for all
+	dialect                      upstream.Dialect
 }
 
 // limits returns those of all providers, with what is the endpoint's own.
 func (at endpoint) limits(o upstream.Options) upstream.Options {
-	o.KeyHeader = at.keyHeader
+	o.KeyHeader, o.Dialect = at.keyHeader, at.dialect
 	o.FirstToken, o.Silence = cmp.Or(at.firstToken, o.FirstToken), cmp.Or(at.silence, o.Silence)
 	return o
 }
@@ -157,6 +158,7 @@ func New(o Options) (*Models, error) {
 		return nil, err
 	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Upstream.Logger = cmp.Or(o.Upstream.Logger, o.Logger)
 	m := &Models{
 		opts: o, entries: make(map[chat.ModelID]entry), names: make(map[string]chat.ModelID), hosts: make(map[string]host),
 		clients: make(map[endpoint]client), guards: make(map[string]*guard.Guard),
@@ -278,8 +280,9 @@ func (m *Models) hostFor(c Config) (host, error) {
 	}
 	if c.BaseURL != "" {
 		h.name += "@" + hostOf(c.BaseURL)
-		h.at.baseURL, h.at.key = c.BaseURL, ""
+		h.at.baseURL, h.at.key, h.dialect = c.BaseURL, "", Dialect{}
 	}
+	h.at.dialect = c.Dialect.or(h.dialect).upstream()
 	if c.KeyVar != "" {
 		h.at.key = key
 	}

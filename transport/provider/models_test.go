@@ -190,8 +190,9 @@ func TestNewRefuses(t *testing.T) {
 // in both formats.
 func TestConfigTags(t *testing.T) {
 	const file = `{model_id: a, model_api_source: b, provider: c, display_name: d, full_name: e, description: f,
-		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, system_prompt: k, fallbacks: [l]}`
-	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, "k", []string{"l"}}
+		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, system_prompt: k, fallbacks: [l],
+		system: fold, usage: false, max_tokens_field: max_tokens, finish: lenient}`
+	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, "k", []string{"l"}, Dialect{"fold", new(false), "max_tokens", "lenient"}}
 	var got Config
 	if err := yaml.Unmarshal([]byte(file), &got); err != nil {
 		t.Fatal(err)
@@ -199,7 +200,10 @@ func TestConfigTags(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("yaml (-want +got):\n%s", diff)
 	}
-	for f := range reflect.TypeFor[Config]().Fields() {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if f.Anonymous {
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name != f.Tag.Get("yaml") || name == "" {
 			t.Errorf("%s is %q in JSON and %q in YAML", f.Name, name, f.Tag.Get("yaml"))

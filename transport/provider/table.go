@@ -49,6 +49,8 @@ type ProviderConfig struct {
 	MaxStreams        int      `yaml:"max_streams" json:"max_streams,omitempty"`
 	FirstTokenTimeout Duration `yaml:"first_token_timeout" json:"first_token_timeout,omitzero"`
 	SilenceTimeout    Duration `yaml:"silence_timeout" json:"silence_timeout,omitzero"`
+
+	Dialect `yaml:",inline"`
 }
 
 // A Duration is written as in "90s".
@@ -74,7 +76,13 @@ type known struct {
 
 // table has the addresses and variables that the providers document.
 var table = map[string]known{
-	ProviderOpenAI: {ProviderConfig: ProviderConfig{BaseURL: openai.DefaultBaseURL, KeyVar: "OPENAI_API_KEY"}, baseURLVar: "OPENAI_BASE_URL"},
+	// At OpenAI max_tokens is out of date, and refused by newer models.
+	ProviderOpenAI: {
+		ProviderConfig: ProviderConfig{
+			BaseURL: openai.DefaultBaseURL, KeyVar: "OPENAI_API_KEY", Dialect: Dialect{MaxTokensField: upstream.MaxCompletionTokens},
+		},
+		baseURLVar: "OPENAI_BASE_URL",
+	},
 	"anthropic": {
 		ProviderConfig: ProviderConfig{BaseURL: anthropic.DefaultBaseURL, KeyVar: "ANTHROPIC_API_KEY", API: APIAnthropic},
 		baseURLVar:     "ANTHROPIC_BASE_URL",
@@ -82,7 +90,7 @@ var table = map[string]known{
 	"gemini":     {ProviderConfig: ProviderConfig{BaseURL: "https://generativelanguage.googleapis.com/v1beta/openai", KeyVar: "GEMINI_API_KEY"}},
 	"groq":       {ProviderConfig: ProviderConfig{BaseURL: "https://api.groq.com/openai/v1", KeyVar: "GROQ_API_KEY"}},
 	"xai":        {ProviderConfig: ProviderConfig{BaseURL: "https://api.x.ai/v1", KeyVar: "XAI_API_KEY"}},
-	"mistral":    {ProviderConfig: ProviderConfig{BaseURL: "https://api.mistral.ai/v1", KeyVar: "MISTRAL_API_KEY"}},
+	"mistral":    {ProviderConfig: ProviderConfig{BaseURL: "https://api.mistral.ai/v1", KeyVar: "MISTRAL_API_KEY", Dialect: Dialect{Usage: new(false)}}}, // it tells the usage unasked
 	"deepseek":   {ProviderConfig: ProviderConfig{BaseURL: "https://api.deepseek.com/v1", KeyVar: "DEEPSEEK_API_KEY"}},
 	"openrouter": {ProviderConfig: ProviderConfig{BaseURL: "https://openrouter.ai/api/v1", KeyVar: "OPENROUTER_API_KEY"}},
 
@@ -147,6 +155,7 @@ func validateProvider(name string, c ProviderConfig) error {
 	if c.Discover != nil && *c.Discover && api != APIOpenAI {
 		refuse("discover: ", "is possible with the API "+APIOpenAI+" only")
 	}
+	c.Dialect.validate(func(field, reason string) { refuse(field+": ", reason) })
 	if c.KeyHeader != "" && !headerPattern.MatchString(c.KeyHeader) {
 		refuse("key_header: ", "must be the name of an HTTP header")
 	}
@@ -169,13 +178,14 @@ type host struct {
 	local    bool   // of the table, and need not be there
 	explicit bool   // the operator has named it
 	discover *bool
+	dialect  Dialect
 }
 
 // newHost returns the provider name, with what is configured for it.
 func newHost(name string, o Options) (host, error) {
 	c, explicit := o.Providers[name]
 	at := table[name]
-	h := host{name: name, local: at.local, explicit: explicit, discover: c.Discover, streams: c.MaxStreams}
+	h := host{name: name, local: at.local, explicit: explicit, discover: c.Discover, streams: c.MaxStreams, dialect: c.Dialect}
 	h.at = endpoint{
 		api:        cmp.Or(c.API, at.API, APIOpenAI),
 		baseURL:    c.BaseURL,
@@ -190,8 +200,12 @@ func newHost(name string, o Options) (host, error) {
 		}
 		h.at.baseURL, h.at.keyHeader = cmp.Or(given, at.BaseURL), cmp.Or(c.KeyHeader, at.KeyHeader)
 		keyVar = cmp.Or(c.KeyVar, at.KeyVar)
+		if given == "" {
+			h.dialect = c.Dialect.or(at.Dialect)
+		}
 		optional = c.KeyVar == "" && given != "" && at.BaseURL != ""
 	}
+	h.at.dialect = h.dialect.upstream()
 	h.at.key = o.env(keyVar)
 	switch {
 	case h.at.baseURL == "":

@@ -175,6 +175,9 @@ func TestProvidersRefused(t *testing.T) {
 		{"mine", ProviderConfig{BaseURL: "http://h", KeyHeader: "a: b"}, `providers["mine"]: key_header: must be`},
 		{"mine", ProviderConfig{BaseURL: "http://h", MaxStreams: -1}, `providers["mine"]: max_streams: must not`},
 		{"mine", ProviderConfig{BaseURL: "http://h", SilenceTimeout: -1}, `providers["mine"]: silence_timeout: must not`},
+		{"mine", ProviderConfig{BaseURL: "http://h", Dialect: Dialect{System: "bend"}}, `providers["mine"]: system: must be one of send, fold, none`},
+		{"mine", ProviderConfig{BaseURL: "http://h", Dialect: Dialect{MaxTokensField: "limit"}}, `providers["mine"]: max_tokens_field: must be one of max_tokens, `},
+		{"mine", ProviderConfig{BaseURL: "http://h", Dialect: Dialect{Finish: "maybe"}}, `providers["mine"]: finish: must be one of strict, lenient`},
 		{"anthropic", ProviderConfig{Discover: new(true)}, `providers["anthropic"]: discover: is possible with`},
 		{"Mine", ProviderConfig{BaseURL: "http://h"}, `providers["Mine"]: is a name that no model`},
 		{"eliza", ProviderConfig{BaseURL: "http://h"}, `providers["eliza"]: is built in`},
@@ -195,9 +198,10 @@ func TestProvidersRefused(t *testing.T) {
 }
 
 func TestProviderTags(t *testing.T) {
-	const file = `{base_url: a, key_var: b, key_header: c, api: d, discover: true, max_streams: 1, first_token_timeout: 2m, silence_timeout: 3s}`
+	const file = `{base_url: a, key_var: b, key_header: c, api: d, discover: true, max_streams: 1, first_token_timeout: 2m, silence_timeout: 3s,
+		system: fold, usage: true, max_tokens_field: max_tokens, finish: lenient}`
 	yes := true
-	want := ProviderConfig{"a", "b", "c", "d", &yes, 1, Duration(120e9), Duration(3e9)}
+	want := ProviderConfig{"a", "b", "c", "d", &yes, 1, Duration(120e9), Duration(3e9), Dialect{"fold", &yes, "max_tokens", "lenient"}}
 	var got ProviderConfig
 	if err := yaml.Unmarshal([]byte(file), &got); err != nil {
 		t.Fatal(err)

@@ -57,5 +57,5 @@ func (c *Client) Close() error { return c.upstream.Close() }
 // Stream asks the model p.Model and yields the answer as
 // [upstream.Client.Stream] does.
 func (c *Client) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
-	return c.upstream.Stream(ctx, newRequest(p), func() upstream.Decoder { return new(decoder) })
+	return c.upstream.Stream(ctx, p, newRequest, func() upstream.Decoder { return new(decoder) })
 }

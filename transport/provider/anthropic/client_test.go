@@ -1,7 +1,6 @@
 package anthropic
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -77,10 +76,14 @@ func TestConversations(t *testing.T) {
 		{"none", nil, `{"messages":[]}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			body, err := json.Marshal(newRequest(chat.Prompt{Model: "claude", Messages: test.messages}))
-			if err != nil {
-				t.Fatal(err)
-			}
+			var body []byte
+			synctest.Test(t, func(t *testing.T) {
+				c := newClient(t, "http://provider.example", Options{DialContext: providertest.Pipe(t, func(conn net.Conn) {
+					body, _ = providertest.ReadRequest(conn)
+					io.WriteString(conn, providertest.EventStream+begun+ended+stopped)
+				})})
+				providertest.Collect(t, c.Stream(t.Context(), chat.Prompt{Model: "claude", Messages: test.messages})).Check(t, "", "", "")
+			})
 			want := strings.Replace(test.want, "{", `{"model":"claude","max_tokens":8192,"stream":true,`, 1)
 			if diff := cmp.Diff(want, string(body)); diff != "" {
 				t.Errorf("request differs (-want +got):\n%s", diff)

@@ -28,24 +28,19 @@ type Options = upstream.Options
 //
 // All methods may be called from any goroutine; streams run side by side and
 // share the connections. Who called [New] calls Close.
-type Client struct {
-	upstream *upstream.Client
-	openAI   bool // see isAt
-	mistral  bool
-}
+type Client struct{ upstream *upstream.Client }
 
 // New returns a client of the API at baseURL ([DefaultBaseURL] if empty). An
 // empty key sends none, as local servers like it. It connects to nothing yet.
 // Errors wrap [upstream.ErrBaseURL] or [upstream.ErrKey].
 func New(baseURL, key string, o Options) (*Client, error) {
-	baseURL = cmp.Or(baseURL, DefaultBaseURL)
 	header := make(http.Header)
 	o.SetKey(header, "Authorization", "Bearer ", key)
-	up, err := upstream.New(upstream.API{BaseURL: baseURL, Path: "chat/completions", Header: header, Key: key}, o)
+	up, err := upstream.New(upstream.API{BaseURL: cmp.Or(baseURL, DefaultBaseURL), Path: "chat/completions", Header: header, Key: key}, o)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{up, isAt(baseURL, "openai.com"), isAt(baseURL, "mistral.ai")}, nil
+	return &Client{up}, nil
 }
 
 // Close closes the connections that no stream uses. Streams that run go on.
@@ -54,5 +49,5 @@ func (c *Client) Close() error { return c.upstream.Close() }
 // Stream asks the model p.Model, by the provider's own name for it, and
 // yields the answer as [upstream.Client.Stream] does.
 func (c *Client) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
-	return c.upstream.Stream(ctx, c.completion(p), func() upstream.Decoder { return decoder{} })
+	return c.upstream.Stream(ctx, p, completion, func() upstream.Decoder { return decoder{} })
 }

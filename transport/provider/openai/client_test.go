@@ -64,7 +64,7 @@ func TestRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	json.Unmarshal([]byte(`{"model":"llama3","stream":true,"stream_options":{"include_usage":true},"max_tokens":7,"messages":[
-		{"role":"system","content":"be short"},{"role":"user","content":"Grüße <b>"},{"role":"user","content":"?"}]}`), &want)
+		{"role":"system","content":"be short"},{"role":"user","content":"Grüße <b>\n\n?"}]}`), &want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("body differs (-want +got):\n%s", diff)
 	}
@@ -73,21 +73,20 @@ func TestRequest(t *testing.T) {
 // TestMaxTokens checks the name under which the limit is sent.
 func TestMaxTokens(t *testing.T) {
 	for _, test := range []struct {
-		url   string
-		model chat.ModelID
-		want  string
+		dialect upstream.Dialect
+		model   chat.ModelID
+		want    string
 	}{
-		{"", "gpt-4o", "max_completion_tokens"},
-		{"https://eu.api.openai.com/v1", "gpt-4o", "max_completion_tokens"},
-		{"https://notopenai.com/v1", "gpt-4o", "max_tokens"},
-		{"https://me.openai.azure.com/openai/v1", "gpt-4o", "max_tokens"},
-		{"https://me.openai.azure.com/openai/v1", "o3-mini", "max_completion_tokens"},
-		{"https://me.openai.azure.com/openai/v1", "gpt-5.1", "max_completion_tokens"},
-		{"https://gateway.example/v1", "openai/gpt-5-mini", "max_completion_tokens"},
-		{"http://127.0.0.1:11434/v1", "gpt-oss:20b", "max_tokens"},
-		{"http://127.0.0.1:11434/v1", "olmo2", "max_tokens"},
+		{upstream.Dialect{}, "gpt-4o", "max_tokens"},
+		{upstream.Dialect{}, "o3-mini", "max_completion_tokens"},
+		{upstream.Dialect{}, "gpt-5.1", "max_completion_tokens"},
+		{upstream.Dialect{}, "openai/gpt-5-mini", "max_completion_tokens"},
+		{upstream.Dialect{}, "gpt-oss:20b", "max_tokens"},
+		{upstream.Dialect{}, "olmo2", "max_tokens"},
+		{upstream.Dialect{MaxTokensField: "max_completion_tokens"}, "gpt-4o", "max_completion_tokens"},
+		{upstream.Dialect{MaxTokensField: "max_tokens"}, "o3-mini", "max_tokens"},
 	} {
-		body, err := json.Marshal(newClient(t, test.url, Options{}).completion(chat.Prompt{Model: test.model, MaxTokens: 7}))
+		body, err := json.Marshal(completion(chat.Prompt{Model: test.model, MaxTokens: 7}, test.dialect))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,22 +94,8 @@ func TestMaxTokens(t *testing.T) {
 		json.Unmarshal(body, &got)
 		for _, name := range []string{"max_tokens", "max_completion_tokens"} {
 			if _, sent := got[name]; sent != (name == test.want) {
-				t.Errorf("%s of %s: %s sent: %v", test.model, test.url, name, sent)
+				t.Errorf("%s as %+v: %s sent: %v", test.model, test.dialect, name, sent)
 			}
-		}
-	}
-}
-
-// TestUsageIsAskedFor checks that it is of all but who refuses such a request.
-func TestUsageIsAskedFor(t *testing.T) {
-	for url, want := range map[string]bool{
-		"":                               true,
-		"https://api.groq.com/openai/v1": true,
-		"https://notmistral.ai/v1":       true,
-		"https://api.mistral.ai/v1":      false,
-	} {
-		if got := newClient(t, url, Options{}).completion(hello).StreamOptions != nil; got != want {
-			t.Errorf("%q is asked for the usage: %v", url, got)
 		}
 	}
 }

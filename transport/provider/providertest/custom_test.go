@@ -30,8 +30,11 @@ func NewCustom(baseURL, key string, o upstream.Options) (*Custom, error) {
 
 // Stream implements room.Provider.
 func (c *Custom) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
-	request := map[string]any{"model": p.Model, "conversation": p.Messages, "limit": p.MaxTokens}
-	return c.api.Stream(ctx, request, func() upstream.Decoder { return customDecoder{} })
+	return c.api.Stream(ctx, p, customRequest, func() upstream.Decoder { return customDecoder{} })
+}
+
+func customRequest(p chat.Prompt, _ upstream.Dialect) any {
+	return map[string]any{"model": p.Model, "conversation": p.Messages, "limit": p.MaxTokens}
 }
 
 // Close closes the connections that no stream uses.

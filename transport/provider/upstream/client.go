@@ -1,8 +1,8 @@
 // Package upstream is what the clients of all providers behind HTTP share:
 // they differ in what they ask, and in the events of which an answer consists.
 //
-//	body → POST → header ─┬─ event stream → lines → sse.Read → Decoder → stream → Delta, Delta, … Usage
-//	          watchdog ───┘└─ anything else → Explainer → Failure
+//	Prompt → Dialect → body → POST → header ─┬─ event stream → lines → sse.Read → Decoder → stream → Delta, Delta, … Usage
+//	                    watchdog ───┘└─ anything else → Explainer → Failure
 //
 // # What counts as an answer
 //
@@ -23,15 +23,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 	"unicode"
-
-	"parlor/protocol/chat"
 )
 
 // What [Options] hold when they are zero.
@@ -79,6 +77,13 @@ type Options struct {
 	// Empty means as the API wants it.
 	KeyHeader string
 
+	// Dialect is how the server differs from its protocol, as far as that is
+	// known before it is asked.
+	Dialect Dialect
+
+	// Logger is told what a model was found not to take. Nil discards.
+	Logger *slog.Logger
+
 	// DialContext opens connections. Nil means the system's TCP with Connect
 	// as its limit.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
@@ -89,6 +94,7 @@ func (o Options) withDefaults() Options {
 	o.FirstToken = cmp.Or(o.FirstToken, DefaultFirstToken)
 	o.Silence = cmp.Or(o.Silence, DefaultSilence)
 	o.MaxEvent = cmp.Or(o.MaxEvent, DefaultMaxEvent)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.DialContext == nil {
 		o.DialContext = (&net.Dialer{Timeout: o.Connect}).DialContext
 	}
@@ -128,9 +134,11 @@ type API struct {
 type Client struct {
 	*Explainer
 	opts     Options
+	host     string // for the log
 	endpoint string
 	header   http.Header
 	http     *http.Client
+	dialects dialects
 }
 
 // New returns a client of api. It connects to nothing yet.
@@ -146,6 +154,7 @@ func New(api API, o Options) (*Client, error) {
 	return &Client{
 		Explainer: NewExplainer(api.Key),
 		opts:      o,
+		host:      base.Host,
 		endpoint:  base.JoinPath(api.Path).String(),
 		header:    api.Header,
 		http:      &http.Client{Transport: newTransport(o), CheckRedirect: refuseRedirect},
@@ -187,29 +196,4 @@ func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLa
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()
 	return nil
-}
-
-// Stream posts body, as JSON, and yields the answer piece by piece, as a
-// decoder of its own reads it; usage, if it was reported, comes last and
-// without text.
-//
-// It ends after the last piece or after one error: a [*Failure] for what the
-// provider did, or the cause of ctx. While the consumer holds a piece nothing
-// more is read from the connection. When it returns, the request is over and
-// its connection closed or back in the pool.
-func (c *Client) Stream(ctx context.Context, body any, decoder func() Decoder) iter.Seq2[chat.Delta, error] {
-	return func(yield func(chat.Delta, error) bool) {
-		w := newWatchdog(ctx, c.opts.FirstToken)
-		defer w.stop()
-
-		events, err := c.ask(w, body)
-		if err != nil {
-			yield(chat.Delta{}, err)
-			return
-		}
-		defer events.Close()
-
-		s := stream{client: c, decoder: decoder(), watchdog: w, yield: yield}
-		s.run(events)
-	}
 }

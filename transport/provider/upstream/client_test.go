@@ -40,6 +40,8 @@ func (plain) Event(_ string, data []byte) (upstream.Piece, error) {
 	return p, p.Text[0].UnmarshalJSON(data)
 }
 
+func sayHello(chat.Prompt, upstream.Dialect) any { return "hello" }
+
 // newClient returns a client that sends key in a header.
 func newClient(t *testing.T, url, key string, o upstream.Options) *upstream.Client {
 	t.Helper()
@@ -53,7 +55,7 @@ func newClient(t *testing.T, url, key string, o upstream.Options) *upstream.Clie
 
 func ask(t *testing.T, c *upstream.Client) providertest.Outcome {
 	t.Helper()
-	return providertest.Collect(t, c.Stream(t.Context(), "hello", func() upstream.Decoder { return plain{} }))
+	return providertest.Collect(t, c.Stream(t.Context(), chat.Prompt{}, sayHello, func() upstream.Decoder { return plain{} }))
 }
 
 // serve returns the URL of a server over real HTTP.
@@ -258,7 +260,7 @@ func TestReset(t *testing.T) {
 		conn.(*net.TCPConn).SetLinger(0)
 	})
 	var once sync.Once
-	answer := newClient(t, url, providertest.Key, upstream.Options{}).Stream(t.Context(), "hello", func() upstream.Decoder { return plain{} })
+	answer := newClient(t, url, providertest.Key, upstream.Options{}).Stream(t.Context(), chat.Prompt{}, sayHello, func() upstream.Decoder { return plain{} })
 	providertest.Collect(t, func(yield func(chat.Delta, error) bool) {
 		for d, err := range answer {
 			once.Do(func() { close(read) })

@@ -89,6 +89,9 @@ func (x *Explainer) Refused(resp *http.Response, body []byte) *Failure {
 	after, words := retryAfter(resp.Header)
 	f := wrong(text+words, nil)
 	f.Retryable, f.RetryAfter = retryable(resp, body), after
+	if complains(resp.StatusCode) {
+		f.complaint = complaintOf(body)
+	}
 	return f
 }
 
@@ -100,7 +103,7 @@ func (x *Explainer) Reported(data []byte) *Failure {
 		text += ": " + said
 	}
 	f := wrong(text, nil)
-	f.Retryable = retryableReport(data)
+	f.Retryable, f.complaint = retryableReport(data), complaintOf(data)
 	return f
 }
 

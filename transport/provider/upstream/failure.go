@@ -29,6 +29,8 @@ type Failure struct {
 	RetryAfter time.Duration
 
 	Cause error // for the log, without keys; may be nil
+
+	complaint complaint // what it refuses of the request
 }
 
 // Error implements error.

@@ -3,7 +3,6 @@ package upstream
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -20,7 +19,7 @@ const (
 
 // ask sends body and returns the event stream that answers it, which the
 // caller closes.
-func (c *Client) ask(w *watchdog, body any) (io.ReadCloser, error) {
+func (c *Client) ask(w *watchdog, body []byte) (io.ReadCloser, error) {
 	req, err := c.newRequest(w.ctx, body)
 	if err != nil {
 		return nil, err
@@ -41,12 +40,8 @@ func (c *Client) ask(w *watchdog, body any) (io.ReadCloser, error) {
 	return nil, c.Refused(resp, said)
 }
 
-func (c *Client) newRequest(ctx context.Context, body any) (*http.Request, error) {
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		return nil, fmt.Errorf("encode the prompt: %w", err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, bytes.NewReader(encoded))
+func (c *Client) newRequest(ctx context.Context, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
 	}

@@ -44,6 +44,7 @@ type stream struct {
 	watchdog *watchdog
 	yield    func(chat.Delta, error) bool
 
+	begun  bool // something was yielded
 	events bool // one has come
 	spoken bool // some text has come
 	whole  bool // all text has come
@@ -53,16 +54,34 @@ type stream struct {
 	pairs  Joiner
 }
 
-// run yields the answer in body, and at the end its usage or one error.
-func (s *stream) run(body io.Reader) {
-	err := s.read(body)
-	switch {
-	case s.left, !s.say(s.pairs.Rest()):
-	case err != nil:
-		s.yield(chat.Delta{}, err)
-	case s.usage != nil:
-		s.yield(chat.Delta{Usage: s.usage}, nil)
+// ask sends body and yields the answer to it, and at the end its usage. It
+// returns why the answer is not whole.
+func (s *stream) ask(ctx context.Context, body []byte) error {
+	s.watchdog = newWatchdog(ctx, s.client.opts.FirstToken)
+	defer s.watchdog.stop()
+
+	events, err := s.client.ask(s.watchdog, body)
+	if err != nil {
+		return err
 	}
+	defer events.Close()
+
+	err = s.read(events)
+	s.say(s.pairs.Rest())
+	if err == nil && s.usage != nil {
+		s.tell(chat.Delta{Usage: s.usage})
+	}
+	return err
+}
+
+// tell yields d and reports whether the consumer wants more.
+func (s *stream) tell(d chat.Delta) bool {
+	if s.left {
+		return false
+	}
+	s.begun = true
+	s.left = !s.yield(d, nil)
+	return !s.left
 }
 
 // read yields the pieces in body. It returns nil if they are a whole answer.
@@ -126,8 +145,7 @@ func (s *stream) piece(p Piece) (more bool) {
 		s.usage = p.Usage
 	}
 	s.whole = s.whole || p.Whole
-	if p.Tool != nil && !s.yield(chat.Delta{Tool: p.Tool}, nil) {
-		s.left = true
+	if p.Tool != nil && !s.tell(chat.Delta{Tool: p.Tool}) {
 		return false
 	}
 	text := ""
@@ -143,8 +161,7 @@ func (s *stream) say(text string) bool {
 		return true
 	}
 	s.spoken = true
-	s.left = !s.yield(chat.Delta{Text: text}, nil)
-	return !s.left
+	return s.tell(chat.Delta{Text: text})
 }
 
 // patience is how long the next event may take.
