@@ -149,7 +149,7 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 			c.emit("message_error", r.Envelope, refusal)
 		}
 	case wire.Stop:
-		room = string(r.Room)
+		room, refusal.ClientID = string(r.Room), r.ClientID
 		if r.Control != "" {
 			c.emit("event_error", r.Control, refusal)
 		}
@@ -159,13 +159,13 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 			c.emit("event_error", r.ID, refusal)
 		}
 	case wire.Configure:
-		room = string(r.Room)
+		room, refusal.ClientID = string(r.Room), r.ClientID
 	case wire.Usage:
 		room = string(r.Room)
 	case wire.History:
 		room = string(r.Room)
 	case wire.Regenerate:
-		room = string(r.Room)
+		room, refusal.ClientID = string(r.Room), r.ClientID
 	case wire.Edit:
 		room, refusal.ClientID = string(r.Room), r.ClientID
 	}

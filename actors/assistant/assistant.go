@@ -96,6 +96,7 @@ type client struct {
 	ref      uint64
 	comeback *comeback // nil unless the client has just come back
 	queues   queues
+	again    *again      // nil until the client asks for another answer without an id
 	lastRoom chat.RoomID // that was found or created last, for a join that names none
 	gone     bool        // the client has disconnected
 }
@@ -143,11 +144,12 @@ func (c *client) Event(e *session.Event) {
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return send(call, r) })
 	case wire.Stop:
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return &room.StopTurn{Caller: call, TurnID: r.TurnID, Reason: r.Reason}
+			return &room.StopTurn{Caller: call, TurnID: r.TurnID, Reason: r.Reason, ClientID: r.ClientID}
 		})
 	case wire.Regenerate:
+		id := c.idOf(r)
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return &room.Regenerate{Caller: call, Answer: r.MessageID, ModelID: r.ModelID}
+			return &room.Regenerate{Caller: call, Answer: r.MessageID, ModelID: r.ModelID, ClientID: id}
 		})
 	case wire.Edit:
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
@@ -157,7 +159,9 @@ func (c *client) Event(e *session.Event) {
 		c.emit("event_received", r.ID, wire.Success{Success: true})
 		c.ok(e, struct{}{})
 	case wire.Configure:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.Configure{Caller: call, Changes: r.Changes} })
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
+			return &room.Configure{Caller: call, Changes: r.Changes, ClientID: r.ClientID}
+		})
 	case wire.Usage:
 		c.usage(e, r)
 	case wire.History:
@@ -168,7 +172,7 @@ func (c *client) Event(e *session.Event) {
 func send(call room.Caller, r wire.SendMessage) room.Message {
 	switch {
 	case r.Respond:
-		return &room.Respond{Caller: call}
+		return &room.Respond{Caller: call, ClientID: r.ClientID}
 	case r.Speech == wire.Append:
 		return &room.AppendAudio{Caller: call, Audio: r.Audio}
 	case r.Speech == wire.Clear:

@@ -49,13 +49,37 @@ func (f *Fold) Add(e persistence.Entry) error {
 	if costs {
 		f.charge(charge)
 	}
-	if m, ok := record.Event.(chat.MessageAdded); ok && m.ClientID != "" {
-		bind(&f.keys, string(m.Author.ID)+"\x00"+string(m.ClientID), e.Seq)
+	if key := KeyOf(record.Event); key != "" {
+		bind(&f.keys, key, e.Seq)
 	}
 	if id, ok := IDOf(record); ok {
 		bind(&f.messages, id, e.Seq)
 	}
 	return nil
+}
+
+// Key returns the idempotency key of a user's command with the id, or "".
+func Key(user chat.UserID, id chat.ClientID) string {
+	if id == "" {
+		return ""
+	}
+	return string(user) + "\x00" + string(id)
+}
+
+// KeyOf returns the idempotency key of the command that led to the event, or "". If a
+// command leads to several events, one of them has its key.
+func KeyOf(e chat.Event) string {
+	switch e := e.(type) {
+	case chat.MessageAdded:
+		return Key(e.Author.ID, e.ClientID)
+	case chat.Configured:
+		return Key(e.By, e.ClientID)
+	case chat.TurnQueued:
+		return Key(e.By, e.ClientID)
+	case chat.TurnEnded:
+		return Key(e.By, e.ClientID)
+	}
+	return ""
 }
 
 func bind(names *map[string]uint64, name string, seq uint64) {

@@ -1,6 +1,10 @@
 package conversation
 
-import "parlor/protocol/chat"
+import (
+	"cmp"
+
+	"parlor/protocol/chat"
+)
 
 // Running is what a room knows of the first open turn besides its records.
 type Running struct {
@@ -98,7 +102,7 @@ func (m Moment) stopped(turn chat.Turn, by chat.UserID, reason string) chat.Turn
 
 // Stop ends a turn, running or queued; without an id the one that runs or runs
 // next. There may be nothing to stop, which is no refusal if no id was named.
-func (m Moment) Stop(id chat.TurnID, by chat.UserID, reason string) (events []chat.Event, stopped chat.TurnID, refusal *chat.Error) {
+func (m Moment) Stop(id chat.TurnID, by chat.UserID, reason string, client chat.ClientID) (events []chat.Event, stopped chat.TurnID, refusal *chat.Error) {
 	i := 0
 	if id != "" {
 		i = m.Find(id)
@@ -110,6 +114,7 @@ func (m Moment) Stop(id chat.TurnID, by chat.UserID, reason string) (events []ch
 		return nil, "", nil
 	}
 	end := m.stopped(m.Turns[i], by, reason)
+	end.ClientID = client
 	return m.ending(end), end.TurnID, nil
 }
 
@@ -121,18 +126,21 @@ func (m Moment) StopAll(by chat.UserID) (ends []chat.Event) {
 	return ends
 }
 
-// Regenerate plans another answer to a message that is record seq, from the model.
-func (m Moment) Regenerate(by chat.UserID, prompt chat.MessageID, seq uint64, model chat.ModelID) (chat.TurnQueued, *chat.Error) {
+// Regenerate plans another answer to the message that a given one answers. It is to come
+// from the model, or from the one that gave the old answer if none is named.
+func (m Moment) Regenerate(by chat.UserID, old chat.Message, model chat.ModelID, client chat.ClientID) (chat.TurnQueued, *chat.Error) {
+	model = cmp.Or(model, old.ModelID)
 	_, known := m.Models.Model(model)
 	switch {
 	case !known:
 		return chat.TurnQueued{}, m.NoModel(model)
-	case m.Superseded.Has(seq):
+	case m.Superseded.Has(old.PromptSeq):
 		return chat.TurnQueued{}, ErrSuperseded
 	case len(m.Turns) >= m.MaxQueuedTurns:
 		return chat.TurnQueued{}, ErrBusy
 	}
 	return chat.TurnQueued{
-		TurnID: chat.TurnID(m.NewID()), Prompt: prompt, PromptSeq: seq, ModelID: model, By: by,
+		TurnID: chat.TurnID(m.NewID()), Prompt: old.Prompt, PromptSeq: old.PromptSeq, ModelID: model, By: by,
+		Again: old.ID, ClientID: client,
 	}, m.Afford(m.Chat.Room, by, model)
 }

@@ -209,7 +209,7 @@ func TestEndOfATurn(t *testing.T) {
 func TestStop(t *testing.T) {
 	events := []chat.Event{says("alice", "m"), wants("t", "m", 2), begins("t", 1), wants("u", "m", 2), steers("bob", "s", "t")}
 	stopped := func(id chat.TurnID) chat.Event {
-		return chat.TurnEnded{TurnID: id, PromptSeq: 2, State: chat.StateStopped, By: "carol", Reason: "enough"}
+		return chat.TurnEnded{TurnID: id, PromptSeq: 2, State: chat.StateStopped, By: "carol", Reason: "enough", ClientID: "once"}
 	}
 	next := chat.TurnQueued{Prompt: "s", PromptSeq: 6, ModelID: "a", By: "bob", Before: "u"}
 	for _, test := range []struct {
@@ -229,7 +229,7 @@ func TestStop(t *testing.T) {
 		{"the one that runs next", events[:2], "", []chat.Event{stopped("t")}, "t", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, id, refusal := scene(t, test.events...).moment().Stop(test.id, "carol", "enough")
+			got, id, refusal := scene(t, test.events...).moment().Stop(test.id, "carol", "enough", "once")
 			wantEvents(t, got, test.want...)
 			if id != test.stopped || refusal != test.refusal {
 				t.Errorf("stopped %q, %v", id, refusal)
@@ -259,6 +259,7 @@ func TestRegenerate(t *testing.T) {
 		refusal *chat.Error
 	}{
 		{name: "while a turn waits", events: asked, model: "b"},
+		{name: "by the model that gave the old answer", events: asked},
 		{name: "by no model", events: asked, model: "x", refusal: chat.Refuse(chat.CodeNotFound, "there is no x")},
 		{name: "what was edited", events: []chat.Event{says("alice", "m"), edit}, model: "a", refusal: conversation.ErrSuperseded},
 		{name: "while the queue is full", events: full, model: "a", refusal: conversation.ErrBusy},
@@ -269,12 +270,18 @@ func TestRegenerate(t *testing.T) {
 			if test.change != nil {
 				test.change(&w.rules)
 			}
-			got, refusal := w.moment().Regenerate("carol", "m", 2, test.model)
+			got, refusal := w.moment().Regenerate("carol", chat.Message{ID: "old", Prompt: "m", PromptSeq: 2, ModelID: "a"}, test.model, "once")
 			if diff := cmp.Diff(test.refusal, refusal); diff != "" {
 				t.Errorf("refusal (-want +got):\n%s", diff)
 			}
+			model := test.model
+			if model == "" {
+				model = "a"
+			}
 			if refusal == nil {
-				wantEvents(t, []chat.Event{got}, chat.TurnQueued{Prompt: "m", PromptSeq: 2, ModelID: test.model, By: "carol"})
+				wantEvents(t, []chat.Event{got}, chat.TurnQueued{
+					Prompt: "m", PromptSeq: 2, ModelID: model, By: "carol", Again: "old", ClientID: "once",
+				})
 			}
 		})
 	}

@@ -186,9 +186,16 @@ func (m Moment) Message(p *Plan, by chat.UserID) (events []chat.Event, seq uint6
 }
 
 // Response returns the events of a plan to answer the message that is record seq.
-// A seq of 0 means that it is not recorded yet.
-func (m Moment) Response(p *Plan, seq uint64, by chat.UserID) []chat.Event {
-	return append(slices.Clip(p.ends), m.turns(p, seq, by)...)
+// A seq of 0 means that it is not recorded yet. The first of the turns has the id of the
+// command.
+func (m Moment) Response(p *Plan, seq uint64, by chat.UserID, client chat.ClientID) []chat.Event {
+	turns := m.turns(p, seq, by)
+	if len(turns) > 0 {
+		first := turns[0].(chat.TurnQueued)
+		first.ClientID = client
+		turns[0] = first
+	}
+	return append(slices.Clip(p.ends), turns...)
 }
 
 // turns are those that answer the message, which is record seq.

@@ -209,7 +209,9 @@ func (w *world) anyMessage(t *rapid.T) (m chat.Message, ok bool) {
 // regenerate is an action: somebody wants another answer.
 func (w *world) regenerate(t *rapid.T) {
 	if m, ok := w.anyMessage(t); ok {
-		turn, refusal := w.moment().Regenerate("alice", m.ID, m.Seq, rapid.SampledFrom([]chat.ModelID{"a", "b"}).Draw(t, "model"))
+		turn, refusal := w.moment().Regenerate(
+			"alice", chat.Message{Prompt: m.ID, PromptSeq: m.Seq}, rapid.SampledFrom([]chat.ModelID{"a", "b"}).Draw(t, "model"), "",
+		)
 		if refusal == nil {
 			w.record(turn)
 		}
@@ -225,7 +227,7 @@ func (w *world) respond(*rapid.T) {
 	said, _ := w.log[m.Last.Seq-1].Message()
 	if p, refusal := m.Respond("bob", m.Last, said.Content, false, false); refusal == nil {
 		w.stop(p.Ends())
-		w.record(m.Response(p, m.Last.Seq, "bob")...)
+		w.record(m.Response(p, m.Last.Seq, "bob", chat.ClientID(w.id()))...)
 	}
 }
 
@@ -240,7 +242,7 @@ func (w *world) speak(*rapid.T) {
 	w.unheard = append(w.unheard, said.MessageID)
 	if p, refusal := m.Respond("alice", said, "", true, false); refusal == nil {
 		w.stop(p.Ends())
-		w.record(m.Response(p, 0, "alice")...)
+		w.record(m.Response(p, 0, "alice", "")...)
 	}
 }
 
@@ -263,7 +265,7 @@ func (w *world) stopTurn(t *rapid.T) {
 	if n := len(w.head.Turns); n > 0 {
 		id = w.head.Turns[rapid.IntRange(0, n-1).Draw(t, "turn")].ID
 	}
-	events, _, _ := w.moment().Stop(id, "bob", "enough")
+	events, _, _ := w.moment().Stop(id, "bob", "enough", chat.ClientID(w.id()))
 	w.stop(events)
 	w.record(events...)
 }

@@ -112,11 +112,16 @@ func (c *Leave) do(r *Room) {
 // Configure changes the chat's settings, and is answered with a [Configured].
 type Configure struct {
 	Caller
-	Changes chat.Changes
+	Changes  chat.Changes
+	ClientID chat.ClientID // empty: not idempotent
 }
 
 func (c *Configure) do(r *Room) {
 	refusal := r.admit(c.Caller, access.Configure)
+	key := idempotencyKey(c.Caller, c.ClientID)
+	if refusal == nil && r.repeated(c.Caller, key, c.recall(r)) {
+		return
+	}
 	info := r.records.head.Chat
 	if refusal == nil {
 		info.Settings, refusal = c.Changes.Apply(info.Settings)
@@ -125,5 +130,17 @@ func (c *Configure) do(r *Room) {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	r.records.propose(c.Caller, "", Configured{info}, chat.Configured{Settings: info.Settings, By: c.User.ID})
+	r.records.propose(c.Caller, key, Configured{info}, chat.Configured{Settings: info.Settings, By: c.User.ID, ClientID: c.ClientID})
+}
+
+// recall recalls changes that have led to the recorded settings: to make them once more
+// changes nothing.
+func (c *Configure) recall(r *Room) recall {
+	return func(record chat.Record) (any, bool) {
+		e, configured := record.Event.(chat.Configured)
+		info := r.records.head.Chat
+		info.Settings = e.Settings
+		again, refusal := c.Changes.Apply(e.Settings)
+		return Configured{info}, configured && refusal == nil && again == e.Settings
+	}
 }

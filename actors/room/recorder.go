@@ -19,7 +19,7 @@ type proposal struct {
 	records    []chat.Record
 	at         int                       // index of the record that the reply is about
 	generation int                       // of head when it was made
-	key        string                    // idempotency key, if it is a send with one
+	key        string                    // idempotency key, if it is a command with one
 	body       any                       // of the replies
 	callers    []Caller                  // more than one if the command was repeated
 	done       func(refusal *chat.Error) // nil, or called once, if no caller waits
@@ -134,7 +134,7 @@ func (r *recorder) find(id chat.MessageID) (m chat.Message, refusal *chat.Error)
 func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event) *proposal {
 	before := r.head.Clone()
 	p := &proposal{generation: r.generation, key: key, body: body, callers: []Caller{c}}
-	p.at = max(0, slices.IndexFunc(events, isMessage))
+	p.at = max(0, slices.IndexFunc(events, func(e chat.Event) bool { return isMessage(e) || key != "" && conversation.KeyOf(e) == key }))
 	commit := persistence.Commit{Room: string(r.id), After: before.Seq}
 	for _, e := range events {
 		record := chat.Record{Seq: r.head.Seq + 1, At: now(), Event: e}

@@ -227,6 +227,7 @@ type lasting struct {
 
 	lastPublished uint64      // the last record that the listeners were told
 	unreplied     []*proposal // are on disk, and their callers have no reply yet
+	emptyStops    []string    // idempotency keys of the last stops that found nothing to stop
 	inFlight      int         // commits and deletions that the log has not answered
 	deleting      bool
 

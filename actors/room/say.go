@@ -20,7 +20,7 @@ type Send struct {
 
 func (c *Send) do(r *Room) {
 	r.beforeSend(c)
-	r.say(c.Caller, access.Send, c.ClientID, func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
+	r.say(c.Caller, access.Send, c.ClientID, r.recallMessage(c.Content, c.ModelID, ""), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
 		return m.Say(conversation.Utterance{
 			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID,
 			Correlation: c.Correlation, Policy: c.Policy, Quiet: c.Quiet,
@@ -40,7 +40,7 @@ type Edit struct {
 }
 
 func (c *Edit) do(r *Room) {
-	r.say(c.Caller, access.Edit, c.ClientID, func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
+	r.say(c.Caller, access.Edit, c.ClientID, r.recallMessage(c.Content, c.ModelID, c.Replaces), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
 		old, refusal := r.records.find(c.Replaces)
 		if refusal != nil {
 			return nil, refusal
@@ -49,15 +49,18 @@ func (c *Edit) do(r *Room) {
 	})
 }
 
+// A planner places a message, or refuses it.
+type planner func(conversation.Moment) (*conversation.Plan, *chat.Error)
+
 // say records a message as plan places it, or refuses it. A message that was recorded
 // before is not recorded again.
-func (r *Room) say(c Caller, a access.Action, id chat.ClientID, plan func(conversation.Moment) (*conversation.Plan, *chat.Error)) {
+func (r *Room) say(c Caller, a access.Action, id chat.ClientID, recall recall, plan planner) {
 	if refusal := r.admit(c, a); refusal != nil {
 		r.refuse(c, refusal)
 		return
 	}
-	key := idempotencyKey(c.User, id)
-	if r.repeated(c, key) {
+	key := idempotencyKey(c, id)
+	if r.repeated(c, key, recall) {
 		return
 	}
 	moment := r.moment()
@@ -76,46 +79,20 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, plan func(conver
 	r.advance()
 }
 
-// idempotencyKey returns the key by which the log finds a repeated message, or "".
-func idempotencyKey(u chat.User, id chat.ClientID) string {
-	if id == "" || skipsDedup() {
-		return ""
-	}
-	return string(u.ID) + "\x00" + string(id)
-}
-
-// repeated replies to a message whose idempotency key was used before, with the reply
-// to the first one. If the first one still waits for the disk, both get their replies
-// together. It reports whether the key was used, or could not be looked up.
-func (r *Room) repeated(c Caller, key string) bool {
-	if key == "" {
-		return false
-	}
-	if r.records.join(key, c) {
-		return true
-	}
-	seq, ok, err := r.Log.Lookup(string(r.id), key)
-	if err == nil && ok {
-		var m chat.Message
-		if m, err = r.records.message(seq); err == nil {
-			r.reply(c, Sent{m.ID, m.ClientID, m.Seq})
-		}
-	}
-	if err != nil {
-		r.log.Error("look up an idempotency key", "err", err)
-		r.refuse(c, errUnreadable)
-		return true
-	}
-	return ok
-}
-
 // Respond asks for an answer to the last message, which was sent Quiet or spoken. The
 // reply is a [Sent] of that message, whose Seq is 0 if it is not recorded yet.
-type Respond struct{ Caller }
+type Respond struct {
+	Caller
+	ClientID chat.ClientID // empty: not idempotent
+}
 
 func (c *Respond) do(r *Room) {
 	if refusal := r.admit(c.Caller, access.Send); refusal != nil {
 		r.refuse(c.Caller, refusal)
+		return
+	}
+	key := idempotencyKey(c.Caller, c.ClientID)
+	if r.repeated(c.Caller, key, r.recallResponse) {
 		return
 	}
 	last := r.records.head.Last
@@ -138,8 +115,18 @@ func (c *Respond) do(r *Room) {
 		return
 	}
 	r.stage.stop(p.Ends())
-	r.records.propose(c.Caller, "", Sent(last), moment.Response(p, last.Seq, c.User.ID)...)
+	r.records.propose(c.Caller, key, Sent(last), moment.Response(p, last.Seq, c.User.ID, c.ClientID)...)
 	r.advance()
+}
+
+// recallResponse recalls that somebody asked for an answer to the last message.
+func (r *Room) recallResponse(record chat.Record) (any, bool) {
+	turn, asked := record.Event.(chat.TurnQueued)
+	sent := Sent{MessageID: turn.Prompt, Seq: turn.PromptSeq}
+	if m, refusal := r.records.find(turn.Prompt); asked && refusal == nil {
+		sent = Sent{turn.Prompt, m.ClientID, m.Seq}
+	}
+	return sent, asked && turn.Again == ""
 }
 
 // contentOf returns the content of the last message, which may not be on disk yet.

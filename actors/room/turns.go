@@ -1,8 +1,6 @@
 package room
 
 import (
-	"cmp"
-
 	"parlor/actors/access"
 	"parlor/protocol/chat"
 )
@@ -11,26 +9,38 @@ import (
 // reply is a [Queued].
 type Regenerate struct {
 	Caller
-	Answer  chat.MessageID
-	ModelID chat.ModelID // empty: the one that gave the answer
+	Answer   chat.MessageID
+	ModelID  chat.ModelID  // empty: the one that gave the answer
+	ClientID chat.ClientID // empty: not idempotent
 }
 
 func (c *Regenerate) do(r *Room) {
 	refusal := r.admit(c.Caller, access.Regenerate)
+	key := idempotencyKey(c.Caller, c.ClientID)
+	if refusal == nil && r.repeated(c.Caller, key, c.recall(r)) {
+		return
+	}
 	var turn chat.TurnQueued
 	var answer chat.Message
 	if refusal == nil {
 		answer, refusal = r.answerOf(c.Answer)
 	}
 	if refusal == nil {
-		turn, refusal = r.moment().Regenerate(c.User.ID, answer.Prompt, answer.PromptSeq, cmp.Or(c.ModelID, answer.ModelID))
+		turn, refusal = r.moment().Regenerate(c.User.ID, answer, c.ModelID, c.ClientID)
 	}
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	r.records.propose(c.Caller, "", Queued{turn.TurnID}, turn)
+	r.records.propose(c.Caller, key, Queued{turn.TurnID}, turn)
 	r.advance()
+}
+
+func (c *Regenerate) recall(r *Room) recall {
+	return func(record chat.Record) (any, bool) {
+		turn, queued := record.Event.(chat.TurnQueued)
+		return Queued{turn.TurnID}, queued && turn.Again == c.Answer && r.names(c.ModelID, turn.ModelID)
+	}
 }
 
 // answerOf returns an answer that is on disk. Old records do not hold the number of
@@ -57,28 +67,42 @@ func (r *Room) answerOf(id chat.MessageID) (chat.Message, *chat.Error) {
 // runs, or else the next one. The reply is a [Stopped].
 type StopTurn struct {
 	Caller
-	TurnID chat.TurnID
-	Reason string
+	TurnID   chat.TurnID
+	Reason   string
+	ClientID chat.ClientID // empty: not idempotent
 }
 
 // do ends the turn at once and does not wait for the provider. Pieces of the answer
 // that come later are dropped.
 func (c *StopTurn) do(r *Room) {
 	refusal := r.admit(c.Caller, access.Stop)
+	key := idempotencyKey(c.Caller, c.ClientID)
+	if refusal == nil && r.repeated(c.Caller, key, c.recall) {
+		return
+	}
 	var events []chat.Event
 	var stopped chat.TurnID
 	if refusal == nil {
-		events, stopped, refusal = r.moment().Stop(c.TurnID, c.User.ID, c.Reason)
+		events, stopped, refusal = r.moment().Stop(c.TurnID, c.User.ID, c.Reason, c.ClientID)
 	}
 	switch {
 	case refusal != nil:
 		r.refuse(c.Caller, refusal)
 		return
 	case len(events) == 0:
+		r.stopsNothing(key)
 		r.reply(c.Caller, Stopped{})
 		return
 	}
 	r.stage.stop(events)
-	r.records.propose(c.Caller, "", Stopped{stopped}, events...)
+	r.records.propose(c.Caller, key, Stopped{stopped}, events...)
 	r.advance()
+}
+
+func (c *StopTurn) recall(record chat.Record) (any, bool) {
+	end, stopped := record.Event.(chat.TurnEnded)
+	if record.Event == nil {
+		return Stopped{}, c.TurnID == ""
+	}
+	return Stopped{end.TurnID}, stopped && (c.TurnID == "" || c.TurnID == end.TurnID) && c.Reason == end.Reason
 }

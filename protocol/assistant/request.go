@@ -43,15 +43,17 @@ type (
 		Audio    string // to append
 	}
 	Stop struct {
-		Room    chat.RoomID
-		TurnID  chat.TurnID
-		Reason  string
-		Control string // the SPA's id of the control event, if it is one
+		Room     chat.RoomID
+		TurnID   chat.TurnID
+		Reason   string
+		ClientID chat.ClientID
+		Control  string // the SPA's id of the control event, if it is one
 	}
 	Regenerate struct {
 		Room      chat.RoomID
 		MessageID chat.MessageID // of the answer that is not good enough
 		ModelID   chat.ModelID   // empty: the one that gave it
+		ClientID  chat.ClientID
 	}
 	Edit struct {
 		Room      chat.RoomID
@@ -67,8 +69,9 @@ type (
 	}
 	// Configure changes a chat's settings.
 	Configure struct {
-		Room    chat.RoomID
-		Changes chat.Changes
+		Room     chat.RoomID
+		Changes  chat.Changes
+		ClientID chat.ClientID
 	}
 	// Usage asks what the client's user has used, in one chat if there is a Room.
 	Usage struct {
@@ -237,6 +240,15 @@ func (p payload) model() (chat.ModelID, *chat.Error) {
 	return chat.ModelID(p.ModelID), nil
 }
 
+// clientID returns the idempotency key of a command, if it has a valid one.
+func clientID(text string) (chat.ClientID, *chat.Error) {
+	id := chat.ClientID(text)
+	if id == "" || id.Valid() {
+		return id, nil
+	}
+	return "", invalid("client_message_id must be 1 to 128 printable characters without spaces")
+}
+
 func decodeFind(p payload) (Request, *chat.Error) {
 	id, err := p.chat()
 	return FindChat{id}, err
@@ -281,9 +293,11 @@ func decodeStop(p payload) (Request, *chat.Error) {
 	room, err := p.room()
 	r := Stop{Room: room, TurnID: chat.TurnID(p.TurnID), Reason: p.Reason}
 	if err == nil && (len(p.Reason) > maxReasonLen || len(p.TurnID) > maxEnvelopeLen) {
-		return r, invalid("reason or turn_id is too long")
+		err = invalid("reason or turn_id is too long")
 	}
-	return r, err
+	var bad *chat.Error
+	r.ClientID, bad = clientID(p.ClientID)
+	return r, cmp.Or(err, bad)
 }
 
 func decodeHistory(p payload) (Request, *chat.Error) {
@@ -314,7 +328,9 @@ func decodeRegenerate(p payload) (Request, *chat.Error) {
 	default:
 		r.ModelID, err = p.model()
 	}
-	return r, err
+	var bad *chat.Error
+	r.ClientID, bad = clientID(p.ClientID)
+	return r, cmp.Or(err, bad)
 }
 
 func decodeControl(p payload) (Request, *chat.Error) {
@@ -338,7 +354,8 @@ func decodeControl(p payload) (Request, *chat.Error) {
 
 func decodeConfigure(p payload) (Request, *chat.Error) {
 	room, err := p.room()
-	return Configure{room, p.Changes}, err
+	id, bad := clientID(p.ClientID)
+	return Configure{room, p.Changes, id}, cmp.Or(err, bad)
 }
 
 // decodeUsage takes what has no room for a question about all chats, by day.

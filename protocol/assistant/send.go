@@ -70,13 +70,16 @@ func isNull(b json.RawMessage) bool { return string(b) == "null" }
 
 func (r *SendMessage) fill(e envelope) *chat.Error {
 	item := e.Data.Item
+	var bad *chat.Error
+	if r.ClientID, bad = clientID(e.ClientID); bad != nil {
+		return bad
+	}
 	switch e.Type {
 	case "":
 		if e.Content == nil {
 			return invalid("message.content is missing")
 		}
 		r.Content = *e.Content
-		r.ClientID = chat.ClientID(e.ClientID)
 	case "sbaw.incoming.text_message.user":
 		if json.Unmarshal(item.Content, &r.Content) != nil {
 			return invalid("message.data.item.content must be text")
@@ -135,13 +138,6 @@ func (r *SendMessage) checkIDs(e envelope) *chat.Error {
 	if len(e.ID) > maxEnvelopeLen || len(r.LocalID) > maxEnvelopeLen {
 		return invalid("an id of the message is too long")
 	}
-	return checkClientID(r.ClientID)
-}
-
-func checkClientID(id chat.ClientID) *chat.Error {
-	if id != "" && !id.Valid() {
-		return invalid("client_message_id must be 1 to 128 printable characters without spaces")
-	}
 	return nil
 }
 
@@ -156,10 +152,9 @@ func checkContent(text string) *chat.Error {
 
 func decodeEdit(p payload) (Request, *chat.Error) {
 	room, refused := p.room()
-	r := Edit{Room: room, MessageID: chat.MessageID(p.MessageID), Content: p.Content, ClientID: chat.ClientID(p.ClientID)}
-	if bad := checkClientID(r.ClientID); bad != nil {
-		r.ClientID, refused = "", cmp.Or(refused, bad)
-	}
+	r := Edit{Room: room, MessageID: chat.MessageID(p.MessageID), Content: p.Content}
+	id, bad := clientID(p.ClientID)
+	r.ClientID, refused = id, cmp.Or(refused, bad)
 	if p.MessageID == "" || len(p.MessageID) > maxEnvelopeLen {
 		r.MessageID, refused = "", cmp.Or(refused, invalid("message_id must be that of a message of yours"))
 	}

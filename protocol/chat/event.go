@@ -44,6 +44,7 @@ type MessageAdded struct {
 type Configured struct {
 	Settings Settings `json:"settings"`
 	By       UserID   `json:"by,omitempty"`
+	ClientID ClientID `json:"client_message_id,omitempty"`
 
 	// ModelID is who was asked for the title, if parlor did that, and Usage
 	// what it cost.
@@ -66,6 +67,12 @@ type TurnQueued struct {
 	ModelID   ModelID   `json:"model_id"`
 	By        UserID    `json:"by"`
 	Before    TurnID    `json:"before,omitempty"` // the waiting turn that it runs before; empty: it runs last
+	Again     MessageID `json:"again,omitempty"`  // the answer that somebody wanted another one for
+
+	// ClientID is the idempotency key of the command that wanted only this turn. A turn
+	// that a message wanted has none: the message has it.
+	ClientID ClientID `json:"client_message_id,omitempty"`
+
 	// Correlation belongs to the wire on which the prompt came: parlor keeps it,
 	// and gives it back with the end of the turn.
 	Correlation string `json:"local_id,omitempty"`
@@ -111,9 +118,10 @@ type TurnEnded struct {
 	Thought     string    `json:"thought,omitempty"` // what the model thought before; no part of the answer
 	Usage       *Usage    `json:"usage,omitempty"`
 	Error       *Error    `json:"error,omitempty"`
-	By          UserID    `json:"by,omitempty"`     // who stopped it
-	Reason      string    `json:"reason,omitempty"` // why, in their words
-	Duplex      bool      `json:"duplex,omitempty"` // of the model, see [Model]
+	By          UserID    `json:"by,omitempty"`                // who stopped it
+	ClientID    ClientID  `json:"client_message_id,omitempty"` // idempotency key of the command that stopped it
+	Reason      string    `json:"reason,omitempty"`            // why, in their words
+	Duplex      bool      `json:"duplex,omitempty"`            // of the model, see [Model]
 	Modality    string    `json:"modality,omitempty"`
 }
 

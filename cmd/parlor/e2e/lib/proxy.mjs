@@ -8,13 +8,15 @@ import { reset } from "./raw.mjs";
  *
  * cut() ends all connections without a word (refuse: and those that come, until accept()); stall() keeps them open and
  * forwards nothing more in either direction, which neither end can tell from a slow network. limit(n) cuts the next
- * connection off once it has brought n bytes.
+ * connection off once it has brought n bytes. lag(ms) brings clients what the server says so much later, on connections
+ * that begin from now on.
  */
 export async function proxy(t, url) {
   const { hostname, port } = new URL(url);
   const links = new Set();
   let refusing = false;
   let limit = Infinity;
+  let lag = 0;
 
   const server = net.createServer((client) => {
     if (refusing) {
@@ -34,6 +36,11 @@ export async function proxy(t, url) {
       });
     }
     client.pipe(upstream);
+    if (lag > 0) {
+      const late = lag;
+      upstream.on("data", (data) => setTimeout(() => client.write(data), late));
+      return;
+    }
     if (limit === Infinity) {
       upstream.pipe(client);
       return;
@@ -65,6 +72,9 @@ export async function proxy(t, url) {
     },
     limit(bytes) {
       limit = bytes;
+    },
+    lag(ms) {
+      lag = ms;
     },
     stall() {
       for (const { client, upstream } of links) {

@@ -1,0 +1,108 @@
+package room
+
+import (
+	"context"
+	"slices"
+
+	"parlor/actors/conversation"
+	"parlor/protocol/chat"
+)
+
+var errConflict = chat.Refuse(chat.CodeConflict, "this client_message_id came before with another command or other content")
+
+// maxEmptyStops is how many stops that found nothing to stop a room remembers.
+const maxEmptyStops = 64
+
+// A recall says whether a record is of the same command as one that comes now with the
+// same idempotency key, and returns the reply that the first one got. The zero record is
+// that of a stop that found nothing to stop.
+type recall func(chat.Record) (body any, same bool)
+
+// idempotencyKey returns the key by which the log finds a repeated command, or "".
+func idempotencyKey(c Caller, id chat.ClientID) string {
+	if skipsDedup() {
+		return ""
+	}
+	return conversation.Key(c.User.ID, id)
+}
+
+// repeated replies to a command whose idempotency key was used before: with the reply to
+// the first one, or with a refusal if that was another command. If the first one still
+// waits for the disk, both get their replies together. It reports whether the key was
+// used, or could not be looked up.
+func (r *Room) repeated(c Caller, key string, recall recall) bool {
+	if key == "" {
+		return false
+	}
+	if p, waits := r.records.pending[key]; waits {
+		if _, same := recall(p.records[p.at]); same {
+			p.callers = append(p.callers, c)
+		} else {
+			r.refuse(c, errConflict)
+		}
+		return true
+	}
+	var first chat.Record
+	known := slices.Contains(r.emptyStops, key)
+	if !known {
+		var err error
+		if first, known, err = r.records.lookup(key); err != nil {
+			r.log.Error("look up an idempotency key", "err", err)
+			r.refuse(c, errUnreadable)
+			return true
+		}
+	}
+	if !known {
+		return false
+	}
+	if body, same := recall(first); same {
+		r.reply(c, body)
+	} else {
+		r.refuse(c, errConflict)
+	}
+	return true
+}
+
+// lookup returns the record that an idempotency key leads to.
+func (r *recorder) lookup(key string) (record chat.Record, ok bool, err error) {
+	seq, ok, err := r.Log.Lookup(string(r.id), key)
+	if err != nil || !ok {
+		return record, false, err
+	}
+	for record, err := range conversation.Records(context.Background(), r.Log.Read(string(r.id), seq-1)) {
+		return record, true, err
+	}
+	return record, false, nil
+}
+
+// stopsNothing remembers a stop that found nothing to stop, of which nothing is
+// recorded. Its repetition must not stop a turn that began since.
+func (r *Room) stopsNothing(key string) {
+	if key == "" {
+		return
+	}
+	r.emptyStops = append(r.emptyStops, key)
+	if n := len(r.emptyStops) - maxEmptyStops; n > 0 {
+		r.emptyStops = slices.Delete(r.emptyStops, 0, n)
+	}
+}
+
+// names reports whether the model that somebody asks for is the recorded one. Nobody
+// has to name a model.
+func (r *Room) names(asked, recorded chat.ModelID) bool {
+	if asked == "" || asked == recorded {
+		return true
+	}
+	model, known := r.Models.Model(asked)
+	return known && model.ID == recorded
+}
+
+// recallMessage recalls a message with this content that replaces another one, if that
+// is not empty.
+func (r *Room) recallMessage(content string, model chat.ModelID, replaces chat.MessageID) recall {
+	return func(record chat.Record) (any, bool) {
+		m, said := record.Event.(chat.MessageAdded)
+		same := said && m.Content == content && m.Replaces == replaces && r.names(model, m.ModelID)
+		return Sent{m.MessageID, m.ClientID, record.Seq}, same
+	}
+}
