@@ -22,6 +22,14 @@
 // first. So no message is lost, doubled or reordered. If the client does anything
 // else on that WebSocket, the server closes the WebSocket and keeps the connection.
 //
+// # Requests that overtake each other
+//
+// A client's requests come over several network connections, so the server may read
+// them in another order than they were sent in. For a moment it waits for the one that
+// may be missing: for the poll before it obeys a close packet, and for the upgrade
+// packet before it answers a poll that came during an upgrade. So a client that closes
+// has its poll answered, and one that has moved to a WebSocket cannot poll.
+//
 // # Goroutines
 //
 // An idle WebSocket has one goroutine, which waits on a small stack. When bytes

@@ -16,9 +16,10 @@ import (
 const refusedBodyTimeout = time.Second
 
 // verify decides whether r is accepted. If r belongs to a connection, verify
-// returns that; if not, r may open one. The order of the checks is the reference
-// implementation's, so a request with several faults gets the same code.
-func (s *Server) verify(r *http.Request) (*polling, *engineio.Error) {
+// returns what serves it there; if not, r may open one. The order of the checks is
+// the reference implementation's, so a request with several faults gets the same
+// code.
+func (s *Server) verify(r *http.Request) (http.HandlerFunc, *engineio.Error) {
 	query := r.URL.Query()
 	transport := query.Get("transport")
 	if !s.opts.allows(transport) {
@@ -27,9 +28,10 @@ func (s *Server) verify(r *http.Request) (*polling, *engineio.Error) {
 	if refusal := s.verifyOrigin(r); refusal != nil {
 		return nil, refusal
 	}
-	matches := websocket.IsWebSocketUpgrade(r) == (transport == TransportWebSocket)
+	upgrade := websocket.IsWebSocketUpgrade(r)
+	matches := upgrade == (transport == TransportWebSocket)
 	if sid := query.Get("sid"); sid != "" {
-		return s.verifySID(sid, matches)
+		return s.verifySID(sid, upgrade, matches)
 	}
 	switch {
 	case r.Method != http.MethodGet:
@@ -45,9 +47,10 @@ func (s *Server) verify(r *http.Request) (*polling, *engineio.Error) {
 	return nil, nil
 }
 
-// verifySID finds the connection that a request belongs to. A connection that a
-// WebSocket carries accepts no requests.
-func (s *Server) verifySID(sid string, matches bool) (*polling, *engineio.Error) {
+// verifySID finds the connection that a request belongs to, and returns what serves
+// it. A connection that a WebSocket carries accepts no requests. It answers another
+// WebSocket as the reference implementation does, see [Conn.turnAway].
+func (s *Server) verifySID(sid string, upgrade, matches bool) (http.HandlerFunc, *engineio.Error) {
 	c := s.find(sid)
 	if c == nil {
 		return nil, engineio.ErrUnknownSID
@@ -55,14 +58,18 @@ func (s *Server) verifySID(sid string, matches bool) (*polling, *engineio.Error)
 	c.tick() // its timer may be late
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p, ok := c.carrier.(*polling)
-	if !ok {
+	p, polls := c.carrier.(*polling)
+	switch {
+	case !matches, upgrade && s.opts.DisableUpgrades:
+		return nil, engineio.ErrBadRequest
+	case upgrade && polls:
+		return p.serveProbe, nil
+	case upgrade:
+		return c.turnAway, nil
+	case !polls:
 		return nil, engineio.ErrBadRequest
 	}
-	if refusal := p.refusalLocked(); refusal != nil || matches {
-		return p, refusal
-	}
-	return nil, engineio.ErrBadRequest
+	return p.serve, p.refusalLocked()
 }
 
 // cookie returns the header that sets the cookie of c, nil if there is none.

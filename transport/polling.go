@@ -18,17 +18,35 @@ type polling struct {
 	started bool // the Conn has a Receiver
 	gone    bool // no request is accepted any more
 
-	waitingGet chan struct{}            // closed when that GET's turn comes, nil if none waits
-	answering  bool                     // a GET's turn has come and is not over
-	writer     *http.ResponseController // of that GET while it writes
-	unpolled   bool                     // no GET waited when the connection began to end
+	waiting   *poll                    // the GET that waits, nil if there is none
+	expected  chan struct{}            // closed when the next GET comes, nil if nothing waits for that
+	answering bool                     // a GET's turn has come and is not over
+	writer    *http.ResponseController // of that GET while it writes
+	unpolled  bool                     // no GET waited when the connection began to end
 
 	currentPost chan struct{}            // closed when that POST ends, nil if there is none
 	body        *http.ResponseController // of that POST while its body is read
 
 	claimed bool    // a WebSocket takes over, or has taken over
 	probe   *socket // that WebSocket
-	probed  bool    // the probe was answered: GETs end at once, so that the client can go on
+	probed  bool    // the probe was answered: GETs end soon, so that the client can go on
+}
+
+// overtaking is how much later than it was sent a request may be noticed. Requests of
+// one client come over several network connections, whose goroutines can run in
+// another order than the bytes arrived in. The reference implementation has one
+// thread and reads them in order.
+//
+// A poll may have been sent before the close packet that was read first: the packet
+// waits so long for a poll. A poll that is read during an upgrade may have been sent
+// after the packet that completes it: the poll waits so long for that packet.
+const overtaking = 100 * time.Millisecond
+
+// A poll is a GET that waits.
+type poll struct {
+	turn    chan struct{} // closed when its turn comes, or it is refused
+	held    bool          // it came while a WebSocket was taking over, less than overtaking ago
+	refused bool          // the WebSocket has taken over
 }
 
 // openPolling opens a connection, and answers with the open packet alone.
@@ -79,7 +97,7 @@ func (p *polling) serve(w http.ResponseWriter, r *http.Request) {
 
 // get answers a GET as soon as a frame is queued.
 func (p *polling) get(w http.ResponseWriter, r *http.Request) {
-	turn, refusal := p.enter()
+	waiting, refusal := p.enter()
 	if refusal != nil {
 		refuse(w, r, refusal)
 		return
@@ -87,11 +105,15 @@ func (p *polling) get(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Time{}) // the HTTP server's own would end a long poll
 	select {
-	case <-turn:
+	case <-waiting.turn:
 	case <-r.Context().Done():
-		if p.leave(turn) {
+		if p.leave(waiting) {
 			return
 		}
+	}
+	if waiting.refused {
+		refuse(w, r, engineio.ErrBadRequest)
+		return
 	}
 	a := p.answer(w)
 	p.answered(a, a.write(w, r))
@@ -99,21 +121,37 @@ func (p *polling) get(w http.ResponseWriter, r *http.Request) {
 
 // enter makes a GET the one that waits. A second GET at the same time ends the
 // connection.
-func (p *polling) enter() (turn <-chan struct{}, refusal *engineio.Error) {
+func (p *polling) enter() (*poll, *engineio.Error) {
 	c := p.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if refusal := p.refusalLocked(); refusal != nil {
 		return nil, refusal
 	}
-	if p.waitingGet != nil {
+	if p.waiting != nil {
 		p.violatedLocked()
 		return nil, engineio.ErrBadRequest
 	}
-	waiting := make(chan struct{})
-	p.waitingGet = waiting
+	waiting := &poll{turn: make(chan struct{}), held: p.claimed}
+	if waiting.held {
+		time.AfterFunc(overtaking, func() { p.unhold(waiting) })
+	}
+	if p.expected != nil {
+		close(p.expected)
+		p.expected = nil
+	}
+	p.waiting = waiting
 	p.wakeLocked()
 	return waiting, nil
+}
+
+// unhold gives a GET that came during an upgrade its turn, since the upgrade was not
+// completed.
+func (p *polling) unhold(waiting *poll) {
+	p.conn.mu.Lock()
+	defer p.conn.mu.Unlock()
+	waiting.held = false
+	p.wakeLocked()
 }
 
 // refusalLocked returns the reason if no request is accepted, else nil.
@@ -136,14 +174,14 @@ func (p *polling) violatedLocked() {
 
 // leave is called when the client has broken off its GET, and ends the
 // connection. It reports false if the GET's turn has come meanwhile.
-func (p *polling) leave(turn <-chan struct{}) bool {
+func (p *polling) leave(waiting *poll) bool {
 	c := p.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.waitingGet == nil || p.waitingGet != turn {
+	if p.waiting != waiting {
 		return false
 	}
-	p.waitingGet = nil
+	p.waiting = nil
 	switch {
 	case c.end.reason != "":
 		p.saidLocked()
@@ -211,34 +249,36 @@ func (p *polling) answered(a *answer, err error) {
 // they are written. This also limits the memory of a client that does not read.
 func (p *polling) wakeLocked() {
 	c := p.conn
-	if p.waitingGet == nil || p.answering {
+	if p.waiting == nil || p.answering {
 		return
 	}
-	if c.out.empty() && !p.probed && c.end.reason == "" && c.carrier == p {
+	moved := c.carrier != p
+	if !moved && c.end.reason == "" && (p.waiting.held || c.out.empty() && !p.probed) {
 		return
 	}
-	close(p.waitingGet)
-	p.waitingGet, p.answering = nil, true
+	p.waiting.refused = moved
+	close(p.waiting.turn)
+	p.waiting, p.answering = nil, !moved
 }
 
 // readyLocked implements [carrier].
-func (p *polling) readyLocked() bool { return p.waitingGet != nil && !p.answering }
+func (p *polling) readyLocked() bool { return p.waiting != nil && !p.answering }
 
 // endLocked implements [carrier]. If no GET waits now, only an ending that
 // flushes waits for the next one.
 func (p *polling) endLocked() {
 	c := p.conn
-	p.unpolled = p.waitingGet == nil
+	p.unpolled = p.waiting == nil
 	if p.body != nil {
 		_ = p.body.SetReadDeadline(past)
 	}
 	if p.probe != nil {
 		_ = p.probe.wire.SetReadDeadline(past)
 	}
-	if p.waitingGet != nil || !c.end.flushes {
+	if p.waiting != nil || !c.end.flushes {
 		p.gone = true
 	}
-	if p.waitingGet == nil && !c.end.flushes {
+	if p.waiting == nil && !c.end.flushes {
 		p.saidLocked()
 	}
 	p.wakeLocked()

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -21,6 +22,9 @@ func (p *polling) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	end, err := p.receive(w, r)
+	if end.reason == ReasonTransportClose {
+		p.awaitPoll()
+	}
 	if end.reason != "" {
 		p.conn.shut(end)
 	}
@@ -62,6 +66,30 @@ func (p *polling) leavePost() {
 	defer p.conn.mu.Unlock()
 	close(p.currentPost)
 	p.currentPost, p.body = nil, nil
+}
+
+// awaitPoll waits until a GET waits, or none can have been sent before the POST whose
+// packets were just received, see overtaking.
+func (p *polling) awaitPoll() {
+	came := p.expectPoll()
+	if came == nil {
+		return
+	}
+	select {
+	case <-came:
+	case <-time.After(overtaking):
+	}
+}
+
+// expectPoll returns what is closed when the next GET comes, or nil if none is needed.
+func (p *polling) expectPoll() <-chan struct{} {
+	p.conn.mu.Lock()
+	defer p.conn.mu.Unlock()
+	if p.waiting != nil || p.conn.end.reason != "" {
+		return nil
+	}
+	p.expected = make(chan struct{})
+	return p.expected
 }
 
 // posted waits until there is no current POST.

@@ -48,29 +48,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	known, refusal := s.verify(r)
-	upgrade := websocket.IsWebSocketUpgrade(r)
 	switch {
 	case refusal != nil:
 		s.opts.Logger.Debug("request refused", "remote", r.RemoteAddr, "err", refusal)
 		s.opts.Refused(r, refusal)
 		refuse(w, r, refusal)
-	case known != nil && upgrade:
-		known.serveProbe(w, r)
 	case known != nil:
-		known.serve(w, r)
+		known(w, r)
 	default:
-		s.serveNew(w, r, upgrade)
+		s.serveNew(w, r)
 	}
 }
 
 // serveNew opens a connection unless the server is full or closes.
-func (s *Server) serveNew(w http.ResponseWriter, r *http.Request, upgrade bool) {
+func (s *Server) serveNew(w http.ResponseWriter, r *http.Request) {
 	err := s.admit()
 	switch {
 	case err != nil:
 		s.opts.Logger.Debug("request refused", "remote", r.RemoteAddr, "err", err)
 		unavailable(w, err)
-	case upgrade:
+	case websocket.IsWebSocketUpgrade(r):
 		s.openWebSocket(w, r)
 	default:
 		s.openPolling(w, r)

@@ -23,8 +23,8 @@ var (
 // not wait until the client has moved.
 func (p *polling) serveProbe(w http.ResponseWriter, r *http.Request) {
 	s := p.conn.server
-	if refusal := p.claim(); refusal != nil {
-		refuse(w, r, refusal)
+	if !p.claim() {
+		p.conn.turnAway(w, r)
 		return
 	}
 	if err := s.admitMove(); err != nil {
@@ -44,20 +44,33 @@ func (p *polling) serveProbe(w http.ResponseWriter, r *http.Request) {
 	}()
 }
 
-// claim reserves the right to take over for one WebSocket.
-func (p *polling) claim() *engineio.Error {
+// turnAway opens a WebSocket and closes it at once. It answers a client that names
+// the sid of a connection which has moved to a WebSocket, is moving, or ends. The
+// reference implementation does so, and its clients expect a close rather than a
+// failed handshake. The connection itself goes on.
+func (c *Conn) turnAway(w http.ResponseWriter, r *http.Request) {
+	if sock, err := c.server.upgrade(w, r, c, nil); err == nil {
+		sock.dismiss(websocket.CloseNoStatusReceived)
+	}
+}
+
+// dismiss closes a WebSocket that carries nothing.
+func (s *socket) dismiss(code int) {
+	_ = s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Time{})
+	_ = s.wire.Close()
+}
+
+// claim reserves the right to take over for one WebSocket. It reports false if
+// another one has it, or the connection ends.
+func (p *polling) claim() bool {
 	c := p.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	refusal := p.refusalLocked()
-	switch {
-	case refusal != nil:
-		return refusal
-	case p.claimed || c.server.opts.DisableUpgrades || c.end.reason != "":
-		return engineio.ErrBadRequest
+	if p.refusalLocked() != nil || p.claimed || c.end.reason != "" {
+		return false
 	}
 	p.claimed = true
-	return nil
+	return true
 }
 
 // unclaim lets another WebSocket take over.
@@ -74,9 +87,7 @@ func (p *polling) move(sock *socket) {
 	if err := p.upgrade(sock); err != nil {
 		p.unclaim()
 		p.conn.server.opts.Logger.Debug("upgrade abandoned", "remote", p.conn.remote, "err", err)
-		goodbye := websocket.FormatCloseMessage(websocket.CloseProtocolError, "")
-		_ = sock.ws.WriteControl(websocket.CloseMessage, goodbye, time.Time{})
-		_ = sock.wire.Close()
+		sock.dismiss(websocket.CloseProtocolError)
 		return
 	}
 	go sock.wait()
@@ -117,8 +128,8 @@ func (p *polling) try(sock *socket) error {
 	return sock.wire.SetReadDeadline(time.Now().Add(c.server.opts.UpgradeTimeout))
 }
 
-// endPolls answers the waiting GET, and any later one, at once: the client does
-// not move before its GET has ended.
+// endPolls answers the waiting GET, and any later one unless it is held: the client
+// does not move before its GET has ended.
 func (p *polling) endPolls() {
 	p.conn.mu.Lock()
 	defer p.conn.mu.Unlock()

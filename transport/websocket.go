@@ -2,9 +2,11 @@ package transport
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,6 +72,11 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 // upgrade turns the request into a WebSocket for c. If it fails, it has answered
 // the request or closed its network connection.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn, header http.Header) (*socket, error) {
+	header, ok := withSubprotocol(r, header)
+	if !ok {
+		refuse(w, r, engineio.ErrBadRequest)
+		return nil, errSubprotocol
+	}
 	sock := &socket{conn: c, wire: wire{timeout: s.opts.WriteTimeout}}
 	ws, err := s.upgrader.Upgrade(hijacker{w, sock}, r, header)
 	if err != nil {
@@ -81,6 +88,37 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn, header
 	ws.SetCloseHandler(func(int, string) error { return nil }) // the writer answers, see farewell
 	sock.ws = ws
 	return sock, nil
+}
+
+var errSubprotocol = errors.New("transport: malformed Sec-WebSocket-Protocol")
+
+// withSubprotocol adds the subprotocol that is chosen to the header of the answer, as
+// the reference implementation does: the first that the client offers. A browser fails
+// a WebSocket whose subprotocols the server ignores. It reports false if what the client
+// offers is malformed (RFC 6455, section 4.1).
+func withSubprotocol(r *http.Request, header http.Header) (http.Header, bool) {
+	const name = "Sec-Websocket-Protocol"
+	offered := r.Header.Values(name)
+	if len(offered) == 0 {
+		return header, true
+	}
+	first, _, _ := strings.Cut(offered[0], ",")
+	first = strings.Trim(first, " \t")
+	if first == "" || strings.ContainsFunc(first, noTokenChar) {
+		return nil, false
+	}
+	header = header.Clone()
+	if header == nil {
+		header = make(http.Header)
+	}
+	header.Set(name, first)
+	return header, true
+}
+
+// noTokenChar reports whether a token cannot contain c (RFC 9110, section 5.6.2).
+func noTokenChar(c rune) bool {
+	alphanumeric := '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+	return !alphanumeric && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
 }
 
 // wait waits for the first byte and then starts run. An idle connection has no

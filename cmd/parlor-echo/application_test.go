@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -136,6 +137,26 @@ func TestAsk(t *testing.T) {
 		time.Sleep(time.Second)
 		a.want(`43/assistant/realtime,2["` + session.ErrCallTimeout.Error() + `"]`)
 	})
+}
+
+// A head that is too long is not read, so that many of them take little memory.
+func TestLongHeads(t *testing.T) {
+	url := start(t)
+	for _, test := range []struct{ size, status int }{{maxHeaderBytes / 2, 200}, {3 * maxHeaderBytes, 431}} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", url+"/socket.io/?EIO=4&transport=polling", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Long", strings.Repeat("x", test.size))
+		resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != test.status {
+			t.Errorf("head of %d bytes: got status %d, want %d", test.size, resp.StatusCode, test.status)
+		}
+	}
 }
 
 func TestCommandLine(t *testing.T) {

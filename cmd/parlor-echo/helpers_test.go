@@ -171,11 +171,23 @@ func (s *site) dial(t *testing.T, query string) (*socket, error) {
 	return &socket{Conn: conn, t: t}, nil
 }
 
-// wantNoSocket checks that a WebSocket is refused, or closed at once.
+// wantNoSocket checks that a WebSocket is refused.
 func (s *site) wantNoSocket(t *testing.T, query string) {
 	t.Helper()
-	if ws, err := s.dial(t, query); err == nil {
-		ws.wantClosed()
+	if _, err := s.dial(t, query); !errors.Is(err, websocket.ErrBadHandshake) {
+		t.Errorf("got %v, want a refusal", err)
+	}
+}
+
+// wantTurnedAway checks that a WebSocket is opened and closed at once.
+func (s *site) wantTurnedAway(t *testing.T, query string) {
+	t.Helper()
+	ws, err := s.dial(t, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, text, err := ws.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+		t.Errorf("got %q, error %v, want a close", text, err)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 // Limits that cannot be set by flags.
 const (
 	readHeaderTimeout = 10 * time.Second
+	maxHeaderBytes    = 32 << 10
 	// requestTimeout is how long a request may take to arrive, and its answer to
 	// leave, besides the time that a poll is held.
 	requestTimeout = 30 * time.Second
@@ -53,7 +54,7 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 	timeout := f.PingInterval + f.PingTimeout + requestTimeout
 	server := &http.Server{
 		Handler:           routes(engine, sockets),
-		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: timeout, WriteTimeout: timeout,
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: timeout, WriteTimeout: timeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
