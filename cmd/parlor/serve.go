@@ -201,7 +201,8 @@ func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider
 			}
 			return os.LookupEnv(name)
 		},
-		Upstream: upstream.Options{Connect: s.ProviderTimeout, FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout},
+		Thinking: s.ThinkingTimeout,
+		Upstream: upstream.Options{Connect: s.ProviderTimeout, FirstToken: s.FirstTokenTimeout, KeptAlive: s.KeepAliveTimeout, Silence: s.SilenceTimeout},
 		Realtime: realtime.Options{
 			Connect: s.ProviderTimeout, FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout, MaxAge: s.RealtimeMaxAge, Transcription: s.RealtimeTranscription, Voice: s.RealtimeVoice,
 		},

@@ -53,11 +53,13 @@ type Values struct {
 	ElizaWordDelay    time.Duration     `group:"assistants" default:"40ms" help:"Pause between the words of eliza, the embedded assistant; 0s for none."`
 	TurnTimeout       time.Duration     `group:"assistants" default:"10m" help:"Longest time for a whole answer."`
 	ProviderTimeout   time.Duration     `group:"assistants" default:"10s" help:"Longest time to open a connection to a provider."`
-	FirstTokenTimeout time.Duration     `group:"assistants" default:"60s" help:"Longest wait for an answer's first word."`
+	FirstTokenTimeout time.Duration     `group:"assistants" default:"60s" help:"Longest wait for an answer's first word, and for a provider that says it is busy."`
+	ThinkingTimeout   time.Duration     `group:"assistants" default:"5m" help:"Longest wait for the first word of models that are known to think in silence, such as o3, and of all models of DeepSeek and OpenRouter."`
+	KeepAliveTimeout  time.Duration     `group:"assistants" default:"5m" help:"Longest wait for a first word while the provider goes on showing that it is there, by comments in its stream."`
 	SilenceTimeout    time.Duration     `group:"assistants" default:"60s" help:"Longest pause within an answer."`
 	TurnPolicy        string            `group:"assistants" default:"queue" help:"What becomes of a message while an answer is being given, unless its chat or its sender says otherwise: queue, steer (it joins the answer where that pauses), interrupt or reject."`
 	MaxStreams        int               `group:"assistants" default:"1000" help:"Answers of one provider at once; others wait, as long as for a first word."`
-	Retries           int               `group:"assistants" default:"2" help:"Times that a provider is asked again when it failed before the first word."`
+	Retries           int               `group:"assistants" default:"2" help:"Times that a provider is asked again when it failed before the first word. One that says it is busy (429) is waited for instead, unless the model has fallbacks."`
 	RetryDelay        time.Duration     `group:"assistants" default:"500ms" help:"Pause before the first of those, after what the provider asks for; each is about twice the one before."`
 	RetryBudget       time.Duration     `group:"assistants" default:"30s" help:"Longest time from the first question to the last of those."`
 	BreakerFailures   int               `group:"assistants" default:"5" help:"Failures in a row after which a provider is left alone for a while; 0 for never."`
@@ -244,6 +246,8 @@ func (s *Settings) checksOfServer() []checked {
 		{"turn-timeout", positive(s.TurnTimeout)},
 		{"provider-timeout", positive(s.ProviderTimeout)},
 		{"first-token-timeout", positive(s.FirstTokenTimeout)},
+		{"thinking-timeout", positive(s.ThinkingTimeout)},
+		{"keep-alive-timeout", positive(s.KeepAliveTimeout)},
 		{"silence-timeout", positive(s.SilenceTimeout)},
 		{"max-streams", positive(s.MaxStreams)},
 		{"retries", notNegative(s.Retries)},

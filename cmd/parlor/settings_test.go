@@ -70,6 +70,8 @@ var samples = map[string][3]string{
 	"turn-timeout":           {"1m", "2m", "3m"},
 	"provider-timeout":       {"1s", "2s", "3s"},
 	"first-token-timeout":    {"1s", "2s", "3s"},
+	"thinking-timeout":       {"1s", "2s", "3s"},
+	"keep-alive-timeout":     {"1s", "2s", "3s"},
 	"silence-timeout":        {"1s", "2s", "3s"},
 	"realtime-voice":         {"alloy", "marin", "cedar"},
 	"realtime-transcription": {"whisper-1", "whisper-2", "whisper-3"},

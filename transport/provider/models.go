@@ -63,6 +63,10 @@ type Options struct {
 	// Listen is our own address, which is not asked.
 	Listen string
 
+	// Thinking takes the place of Upstream.FirstToken for models that are known to
+	// think in silence, if it is longer. Zero means [DefaultThinking].
+	Thinking time.Duration
+
 	// Upstream, Realtime and Guard are the limits of every provider, Eliza the
 	// manner of the embedded assistant.
 	Upstream upstream.Options
@@ -120,16 +124,17 @@ func (at endpoint) limits(o upstream.Options) upstream.Options {
 // An entry is a model and who answers for it.
 type entry struct {
 	model     chat.Model
-	backend   guard.Provider
-	upstream  chat.ModelID // the backend's own name for the model
-	guard     *guard.Guard // nil for one that cannot fail
+	backend   guard.Provider // nil in one that was found by provider:model, see [Models.asked]
+	at        endpoint       // where it is then
+	upstream  chat.ModelID   // the backend's own name for the model
+	guard     *guard.Guard   // nil for one that cannot fail
 	fallbacks []chat.ModelID
 }
 
 // shown is the model as clients see it now.
 func (e entry) shown() chat.Model {
 	if e.guard != nil {
-		e.model.State = e.guard.Health().State
+		e.model.State = e.guard.HealthOf(e.upstream).State
 	}
 	return e.model
 }
@@ -203,6 +208,9 @@ func (m *Models) reach() error {
 		if err == nil && h.unset == "" {
 			_, err = m.client(h.at)
 		}
+		if err == nil && h.unset == "" {
+			_, err = m.client(h.at.patient(m.opts))
+		}
 		if err != nil {
 			wrong = append(wrong, m.blame(name, err))
 		}
@@ -244,7 +252,7 @@ func (m *Models) add(c Config, doctor *eliza.Eliza) error {
 			}
 			h.at.api = APIRealtime
 		}
-		if e.backend, err = m.client(h.at); err != nil {
+		if e.backend, err = m.client(h.at.forModel(e.upstream, m.opts)); err != nil {
 			return fmt.Errorf("key_var: %w", err)
 		}
 		e.guard = m.guard(h)
@@ -372,9 +380,18 @@ func (m *Models) find(id chat.ModelID) (entry, *chat.Error) {
 		return entry{}, chat.Refuse(chat.CodeNotFound, fmt.Sprintf("the provider %s was not found on the server's computer", name))
 	}
 	c := Config{ModelID: string(id), Provider: name, UpstreamModel: model}
-	e := entry{model: c.model(), backend: m.clients[h.at], upstream: chat.ModelID(model), guard: m.guard(h)}
+	e := entry{model: c.model(), at: h.at, upstream: chat.ModelID(model), guard: m.guard(h)}
 	e.model.ContextWindow = m.local.window(OneName(id))
 	return e, nil
+}
+
+// asked returns who answers for id, with its backend.
+func (m *Models) asked(id chat.ModelID) (entry, *chat.Error) {
+	e, refusal := m.find(id)
+	if refusal == nil && e.backend == nil {
+		e.backend = m.clients[e.at.forModel(e.upstream, m.opts)]
+	}
+	return e, refusal
 }
 
 // Close stops looking for models, and closes the connections that no stream

@@ -23,7 +23,7 @@ type sessions interface {
 // ctx when that ended. It blocks in the yield for as long as the consumer
 // does, and reads no further meanwhile.
 func (m *Models) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
-	e, refusal := m.find(p.Model)
+	e, refusal := m.asked(p.Model)
 	switch {
 	case refusal != nil:
 		return func(yield func(chat.Delta, error) bool) { yield(chat.Delta{}, refusal) }
@@ -41,11 +41,11 @@ func (m *Models) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta
 func (m *Models) stream(ctx context.Context, e entry, p chat.Prompt, yield func(chat.Delta, error) bool) {
 	rest := e.fallbacks
 	for {
-		begun, left, err := e.pass(ctx, p, yield)
+		next, behind := m.next(rest)
+		begun, left, err := e.pass(ctx, p, next != nil, yield)
 		if left || err == nil {
 			return
 		}
-		next, behind := m.next(rest)
 		if begun || ctx.Err() != nil || next == nil {
 			yield(chat.Delta{}, err)
 			return
@@ -60,15 +60,16 @@ func (m *Models) stream(ctx context.Context, e entry, p chat.Prompt, yield func(
 // next returns the first of the fallbacks that can be asked, and those behind it.
 func (m *Models) next(fallbacks []chat.ModelID) (next *entry, behind []chat.ModelID) {
 	for i, id := range fallbacks {
-		if e, refusal := m.find(id); refusal == nil {
+		if e, refusal := m.asked(id); refusal == nil {
 			return &e, fallbacks[i+1:]
 		}
 	}
 	return nil, nil
 }
 
-// pass yields the answer of one model, but for its error.
-func (e entry) pass(ctx context.Context, p chat.Prompt, yield func(chat.Delta, error) bool) (begun, left bool, err error) {
+// pass yields the answer of one model, but for its error. With a substitute it
+// does not wait while the model is busy.
+func (e entry) pass(ctx context.Context, p chat.Prompt, substitute bool, yield func(chat.Delta, error) bool) (begun, left bool, err error) {
 	p.Model = e.upstream
 	if limit := e.model.MaxTokens; limit > 0 && (p.MaxTokens == 0 || limit < p.MaxTokens) {
 		p.MaxTokens = limit
@@ -76,7 +77,7 @@ func (e entry) pass(ctx context.Context, p chat.Prompt, yield func(chat.Delta, e
 	answer := e.backend.Stream
 	if e.guard != nil {
 		answer = func(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
-			return e.guard.Stream(ctx, e.backend, p)
+			return e.guard.Stream(ctx, e.backend, p, substitute)
 		}
 	}
 	for d, err := range answer(ctx, p) {

@@ -14,7 +14,20 @@ const (
 	none verdict = iota // nothing: the caller left before it was known
 	good                // it answers, if only to refuse
 	bad                 // it is out of order
+	slow                // the model that was asked did not say a word in time
 )
+
+// ofModel is what the verdict says about the model that was asked, for the
+// breaker of that model alone.
+func (v verdict) ofModel() verdict {
+	switch v {
+	case slow:
+		return bad
+	case good:
+		return good
+	}
+	return none
+}
 
 // A permit lets one request through. It means nothing any more once the
 // breaker has changed its state.
@@ -42,6 +55,17 @@ type breaker struct {
 	open     bool        // or half-open
 	probing  bool        // the one request of half-open is under way
 	retryAt  time.Time   // the end of the cool-down
+}
+
+func newBreaker(o *Options) breaker {
+	return breaker{limit: o.Failures, window: o.FailureSpan, coolDown: o.CoolDown}
+}
+
+// blameless reports whether there is nothing to remember.
+func (b *breaker) blameless() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.open && len(b.failures) == 0
 }
 
 // state returns how the provider fares.
@@ -92,14 +116,15 @@ func (b *breaker) answers(p permit) (changed bool) {
 	return true
 }
 
-// report says how a request went. It returns whether the state has changed.
+// report says how a request went. It returns whether the state has changed. One
+// slow model does not open the breaker of its provider, but nor does it close it.
 func (b *breaker) report(p permit, v verdict) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	era := b.era
 	switch {
 	case p.era != b.era: // it was let through in another state
-	case v == none:
+	case v == none, v == slow && !b.open:
 		b.probing = false
 	case v == good && b.open:
 		b.close()

@@ -3,6 +3,7 @@ package guard
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -41,8 +42,8 @@ func TestBreakerOpens(t *testing.T) {
 			}
 		}
 		wantState(t, g, chat.ProviderClosed)
-		h := listen(t.Context(), g, provides(fails(late)))
-		wantMessage(t, h.err, "it is late")
+		h := listen(t.Context(), g, provides(fails(broken)))
+		wantMessage(t, h.err, "it is broken")
 		if diff := cmp.Diff([]chat.ProviderState{chat.ProviderOpen}, h.states); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
 		}
@@ -146,11 +147,71 @@ func TestBreakerStaysClosed(t *testing.T) {
 	}
 }
 
-// Timeouts one after another open it too, though each takes long.
-func TestBreakerCountsTimeouts(t *testing.T) {
+// A model that is too slow is left alone, and its provider's other models are not.
+func TestSlowModelIsLeftAlone(t *testing.T) {
 	bubble(t, Options{Retries: -1}, func(t *testing.T, g *Guard) {
+		ask := func(model chat.ModelID, p Provider) heard {
+			return hear(t.Context(), g, p, chat.Prompt{Model: model}, false)
+		}
+		var h heard
 		for range DefaultFailures {
-			listen(t.Context(), g, provides(failsAfter(time.Minute, late)))
+			h = ask("slow", provides(failsAfter(time.Minute, late)))
+		}
+		if diff := cmp.Diff([]chat.ProviderState{chat.ProviderOpen}, h.states); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		wantState(t, g, chat.ProviderClosed)
+		if slow, quick := g.HealthOf("slow").State, g.HealthOf("quick").State; slow != chat.ProviderOpen || quick != chat.ProviderClosed {
+			t.Errorf("the slow model is %s, the other %s", slow, quick)
+		}
+		if h := ask("quick", provides(says(0, "a"))); h.text != "a" || h.err != nil || h.states != nil {
+			t.Errorf("another model: %+v", h)
+		}
+		p := provides(says(0, "a"))
+		if h := ask("slow", p); p.times() != 0 || !strings.HasPrefix(chat.AsError(h.err).Message, "this model of test did not answer in time too often; it will be asked again in 30s") {
+			t.Errorf("the slow model: asked %d times, %+v", p.times(), h)
+		}
+		time.Sleep(DefaultCoolDown)
+		if h := ask("slow", p); h.text != "a" || g.HealthOf("slow").State != chat.ProviderClosed {
+			t.Errorf("later: %+v", h)
+		}
+	})
+}
+
+// A provider that has failed and then says nothing at all does not answer again.
+func TestSilentProbe(t *testing.T) {
+	bubble(t, once, func(t *testing.T, g *Guard) {
+		open(t, g)
+		time.Sleep(DefaultCoolDown)
+		listen(t.Context(), g, provides(fails(late)))
+		wantState(t, g, chat.ProviderOpen)
+	})
+}
+
+// Only so many models are remembered, and none that fares well.
+func TestModelsAreForgotten(t *testing.T) {
+	bubble(t, Options{Retries: -1}, func(t *testing.T, g *Guard) {
+		for i := range 3 * maxRemembered {
+			model := chat.ModelID(fmt.Sprint(i))
+			hear(t.Context(), g, provides(says(0, "a")), chat.Prompt{Model: model}, false)
+			if g.models.find(model) != nil {
+				t.Errorf("%s is remembered", model)
+			}
+		}
+		for i := range 3 * maxRemembered {
+			hear(t.Context(), g, provides(fails(late)), chat.Prompt{Model: chat.ModelID(fmt.Sprint(i))}, false)
+		}
+		if got := len(g.models.byID); got > maxRemembered+1 {
+			t.Errorf("%d models are remembered", got)
+		}
+	})
+}
+
+// An answer that falls silent in the middle is a failure of its provider.
+func TestBreakerCountsSilence(t *testing.T) {
+	bubble(t, once, func(t *testing.T, g *Guard) {
+		for range 3 {
+			listen(t.Context(), g, provides(fails(late, "a")))
 		}
 		wantState(t, g, chat.ProviderOpen)
 	})

@@ -1,9 +1,10 @@
 // Package guard keeps the failures of one provider from becoming anybody
 // else's, and asks it again where that can help.
 //
-//	Prompt → breaker → place ─→ Provider.Stream ─────────→ Delta, Delta, …
+//	Prompt → breakers → place ─→ Provider.Stream ─────────→ Delta, Delta, …
 //	   ↑                             │ failed before the first word
-//	   └── backoff ── {Retrying} ────┘
+//	   ├── backoff ── {Retrying} ────┤
+//	   └── line ───── {Retrying} ────┘ it is busy
 //
 // # What is asked again
 //
@@ -14,10 +15,21 @@
 //
 // # What opens the breaker
 //
-// So many failures in a row that are the provider's own, timeouts among them.
-// A refusal of what was asked proves that it works; a caller who left proves
-// nothing. While the breaker is open requests fail at once; after a cool-down
-// one is let through, and with its first word the breaker closes.
+// So many failures in a row that are the provider's own. A refusal of what was
+// asked proves that it works; a caller who left proves nothing. While the
+// breaker is open requests fail at once; after a cool-down one is let through,
+// and with its first word the breaker closes.
+//
+// A model that does not say a word in time says nothing of the provider's other
+// models: it has a breaker of its own, for such timeouts.
+//
+// # A provider that is busy
+//
+// A provider that says so (429) is not broken. Those whom it refused, and those
+// who come after them, wait in a line, and the first tries again: when the
+// provider said, when an answer has ended, or after a pause. How long they wait
+// is limited as for a place. Tries are counted only while it gives no answers
+// to us, since it may then be busy for good.
 //
 // # Latency
 //
@@ -56,7 +68,8 @@ type Options struct {
 	// wait, first come first served. Zero means [DefaultStreams].
 	Streams int
 
-	// Wait limits how long. Zero means [DefaultWait].
+	// Wait limits how long, and also how long a request waits for a provider
+	// that says it is busy. Zero means [DefaultWait].
 	Wait time.Duration
 
 	// Retries is how often a request is made again. Zero means
@@ -117,6 +130,7 @@ type Guard struct {
 	name     string
 	opts     Options
 	breaker  breaker
+	models   models
 	places   chan struct{} // a channel serves those who wait in their order
 	inFlight atomic.Int64
 }
@@ -125,11 +139,8 @@ type Guard struct {
 func New(name string, o Options) *Guard {
 	o = o.withDefaults()
 	o.Shown = cmp.Or(o.Shown, name)
-	g := &Guard{
-		name: name, opts: o,
-		places:  make(chan struct{}, o.Streams),
-		breaker: breaker{limit: o.Failures, window: o.FailureSpan, coolDown: o.CoolDown},
-	}
+	g := &Guard{name: name, opts: o, places: make(chan struct{}, o.Streams), breaker: newBreaker(&o)}
+	g.models = models{opts: &g.opts, byID: make(map[chat.ModelID]*model)}
 	o.Metrics.add(g)
 	return g
 }
@@ -140,17 +151,33 @@ func (g *Guard) Health() chat.Health {
 	return chat.Health{Provider: g.opts.Shown, State: state, RetryAt: retryAt}
 }
 
-// Stream asks provider and yields its answer, as [Provider] does.
+// HealthOf returns how one model fares, by the provider's own name for it.
+func (g *Guard) HealthOf(id chat.ModelID) chat.Health { return g.health(g.models.find(id)) }
+
+// health is that of the provider, unless that is well and the model is left
+// alone. The model may be nil.
+func (g *Guard) health(m *model) chat.Health {
+	h := g.Health()
+	if m != nil && h.State == chat.ProviderClosed {
+		h.State, h.RetryAt = m.breaker.state()
+	}
+	return h
+}
+
+// Stream asks provider and yields its answer, as [Provider] does. Hurried is
+// for those who would rather ask another model than wait for one that is busy.
 //
 // Deltas without text may come before the answer: with Retrying when the
 // request is made again, and with Health when that is not [chat.ProviderClosed]
 // or has changed meanwhile. The last one may come before an error.
-func (g *Guard) Stream(ctx context.Context, provider Provider, p chat.Prompt) iter.Seq2[chat.Delta, error] {
+func (g *Guard) Stream(ctx context.Context, provider Provider, p chat.Prompt, hurried bool) iter.Seq2[chat.Delta, error] {
 	return func(yield func(chat.Delta, error) bool) {
 		r := request{
-			Guard: g, ctx: ctx, provider: provider, prompt: p, yield: yield,
+			Guard: g, model: g.models.use(p.Model), ctx: ctx, provider: provider, prompt: p, yield: yield, hurried: hurried,
 			start: time.Now(), told: chat.ProviderClosed,
 		}
+		defer g.models.release(r.model)
+		defer r.leaveLine()
 		if err := r.run(); err != nil && !r.left {
 			yield(chat.Delta{}, err)
 		}
@@ -174,13 +201,16 @@ func (g *Guard) place(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// refusal says why the breaker lets nothing through.
-func (g *Guard) refusal() error {
+// refusal says why a breaker lets nothing through to a model.
+func (g *Guard) refusal(m *model) error {
 	g.opts.Metrics.request(g.name, outcomeRefused)
-	h := g.Health()
-	if h.State != chat.ProviderOpen {
-		return chat.Refuse(chat.CodeProviderError, g.opts.Shown+" has failed too often; whether it answers again is being tried")
+	h, who := g.Health(), g.opts.Shown+" has failed"
+	if m != nil && h.State == chat.ProviderClosed {
+		h, who = g.health(m), "this model of "+g.opts.Shown+" did not answer in time"
 	}
-	return chat.Refuse(chat.CodeProviderError, fmt.Sprintf("%s has failed too often; it will be asked again in %s, at %s",
-		g.opts.Shown, time.Until(h.RetryAt).Round(time.Second), chat.Timestamp(h.RetryAt)))
+	if h.State != chat.ProviderOpen {
+		return chat.Refuse(chat.CodeProviderError, who+" too often; whether it answers again is being tried")
+	}
+	return chat.Refuse(chat.CodeProviderError, fmt.Sprintf("%s too often; it will be asked again in %s, at %s",
+		who, time.Until(h.RetryAt).Round(time.Second), chat.Timestamp(h.RetryAt)))
 }

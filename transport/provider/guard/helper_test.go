@@ -121,9 +121,13 @@ type heard struct {
 	took     time.Duration
 }
 
-func listen(ctx context.Context, g *Guard, p Provider) (h heard) {
+func listen(ctx context.Context, g *Guard, p Provider) heard {
+	return hear(ctx, g, p, chat.Prompt{}, false)
+}
+
+func hear(ctx context.Context, g *Guard, p Provider, prompt chat.Prompt, hurried bool) (h heard) {
 	start := time.Now()
-	for d, err := range g.Stream(ctx, p, chat.Prompt{}) {
+	for d, err := range g.Stream(ctx, p, prompt, hurried) {
 		h.text += d.Text
 		if d.Retrying != nil {
 			h.retrying = append(h.retrying, d.Retrying.Message)

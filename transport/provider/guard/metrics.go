@@ -15,6 +15,7 @@ type outcome = string
 const (
 	outcomeCompleted outcome = "completed"
 	outcomeFailed    outcome = "failed"
+	outcomeBusy      outcome = "busy" // as the provider said (429)
 	outcomeTimeout   outcome = "timeout"
 	outcomeStopped   outcome = "stopped" // by the caller
 	outcomeRefused   outcome = "refused" // by the breaker; the provider was not asked

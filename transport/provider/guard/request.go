@@ -14,29 +14,46 @@ import (
 // A request is one prompt on its way through a guard.
 type request struct {
 	*Guard
+	model    *model
 	ctx      context.Context
 	provider Provider
 	prompt   chat.Prompt
 	yield    func(chat.Delta, error) bool
+	hurried  bool
 
 	start time.Time
 	begun bool               // some of the answer was yielded
 	left  bool               // the consumer has enough
 	told  chat.ProviderState // what the consumer knows of the provider
+
+	ticket *ticket // nil unless the request is in line
+	busy   error   // how the provider refused it last
+	vain   int     // refusals by a provider that was not busy with us
 }
 
 // run asks until the provider answers, or asking again cannot help.
 func (r *request) run() error {
-	for retries := 0; ; retries++ {
+	for retries := 0; ; {
+		if err := r.await(); err != nil || r.left {
+			return err
+		}
 		err := r.ask()
 		r.tell()
 		if err == nil || r.left {
 			return err
 		}
+		if r.isBusy(err) {
+			if r.queues(err) {
+				continue
+			}
+			return r.final(err)
+		}
+		r.leaveLine()
 		pause, again := r.pause(err, retries)
 		if !again {
 			return r.final(err)
 		}
+		retries++
 		r.opts.Metrics.retry(r.name)
 		if !r.say(chat.Delta{Retrying: chat.AsError(err)}) {
 			return nil
@@ -47,32 +64,52 @@ func (r *request) run() error {
 	}
 }
 
-// ask makes one request, if the breaker and the others let it.
+// ask makes one request, if the breakers and the others let it.
 func (r *request) ask() (err error) {
-	if r.breaker.refuses() {
-		return r.refusal()
+	if r.breaker.refuses() || r.model.breaker.refuses() {
+		return r.refusal(r.model)
 	}
 	leave, err := r.place(r.ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	permit, ok := r.breaker.allow()
+	r.model.inFlight.Add(1)
+	defer r.model.inFlight.Add(-1)
+	p, ok := r.allow()
 	if !ok {
-		return r.refusal()
+		return r.refusal(r.model)
 	}
 	v, outcome := none, outcomeStopped
 	defer func() { // also when the consumer panics
-		r.note(r.breaker.report(permit, v), err)
+		r.model.breaker.report(p.model, v.ofModel())
+		r.note(r.breaker.report(p.provider, v), err)
 		r.opts.Metrics.request(r.name, outcome)
+		if outcome != outcomeBusy {
+			r.model.line.ended()
+		}
 	}()
 	if !r.tell() {
 		return nil
 	}
-	if err = r.pass(permit); !r.left {
-		v, outcome = judge(r.ctx, err)
+	if err = r.pass(p); !r.left {
+		v, outcome = judge(r.ctx, err, r.begun)
 	}
 	return err
+}
+
+// permits let one request through both breakers.
+type permits struct{ provider, model permit }
+
+// allow lets a request through, which then has to be reported, or refuses it.
+func (r *request) allow() (p permits, ok bool) {
+	if p.provider, ok = r.breaker.allow(); !ok {
+		return p, false
+	}
+	if p.model, ok = r.model.breaker.allow(); !ok {
+		r.breaker.report(p.provider, none)
+	}
+	return p, ok
 }
 
 // note logs that the breaker has changed its state, because of err.
@@ -88,15 +125,18 @@ func (g *Guard) note(changed bool, err error) {
 }
 
 // pass yields the answer as it comes.
-func (r *request) pass(p permit) error {
+func (r *request) pass(p permits) error {
 	asked := time.Now()
+	defer r.try()()
 	for d, err := range r.provider.Stream(r.ctx, r.prompt) {
 		if err != nil {
 			return err
 		}
+		r.accepted()
 		if !r.begun && d.Answers() {
 			r.begun = true
-			if r.breaker.answers(p) {
+			r.model.breaker.answers(p.model)
+			if r.breaker.answers(p.provider) {
 				r.opts.Logger.Info("provider answers again", "provider", r.name)
 			}
 			r.opts.Metrics.firstToken(r.name, time.Since(asked))
@@ -119,7 +159,7 @@ func (r *request) say(d chat.Delta) bool {
 
 // tell yields how the provider fares, if that is news.
 func (r *request) tell() bool {
-	h := r.Health()
+	h := r.health(r.model)
 	if h.State == r.told || r.left {
 		return !r.left
 	}
@@ -127,8 +167,9 @@ func (r *request) tell() bool {
 	return r.say(chat.Delta{Health: &h})
 }
 
-// judge says what the end of a request says about the provider.
-func judge(ctx context.Context, err error) (verdict, outcome) {
+// judge says what the end of a request says about the provider. Begun means that
+// some of the answer had come.
+func judge(ctx context.Context, err error, begun bool) (verdict, outcome) {
 	if err == nil {
 		return good, outcomeCompleted
 	}
@@ -139,6 +180,10 @@ func judge(ctx context.Context, err error) (verdict, outcome) {
 	switch {
 	case !errors.As(err, &f):
 		return none, outcomeFailed // not the provider's
+	case f.Busy:
+		return good, outcomeBusy
+	case f.Err.Code == chat.CodeProviderTimeout && !begun && !f.Retryable:
+		return slow, outcomeTimeout
 	case f.Err.Code == chat.CodeProviderTimeout:
 		return bad, outcomeTimeout
 	case f.Retryable:
@@ -158,7 +203,7 @@ func (r *request) pause(err error, retries int) (d time.Duration, again bool) {
 		return 0, false
 	}
 	d = f.Pause(retries, r.opts.RetryDelay, maxRetryDelay)
-	h := r.Health()
+	h := r.health(r.model)
 	stays := h.State == chat.ProviderOpen && h.RetryAt.After(time.Now().Add(d))
 	return d, !stays && time.Since(r.start)+d <= r.opts.RetryBudget
 }

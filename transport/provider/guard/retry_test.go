@@ -177,7 +177,7 @@ func TestLeave(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, Options{Streams: 1}, func(t *testing.T, g *Guard) {
-				for d := range g.Stream(t.Context(), provides(test.answers...), chat.Prompt{}) {
+				for d := range g.Stream(t.Context(), provides(test.answers...), chat.Prompt{}, false) {
 					if test.leaves(d) {
 						break
 					}

@@ -14,7 +14,7 @@ import (
 // ended and, if it failed, why.
 func (g *Guard) Admit() (ended func(chat.State, *upstream.Failure), err error) {
 	if g.breaker.refuses() {
-		return nil, g.refusal()
+		return nil, g.refusal(nil)
 	}
 	select {
 	case g.places <- struct{}{}:
@@ -25,7 +25,7 @@ func (g *Guard) Admit() (ended func(chat.State, *upstream.Failure), err error) {
 	p, ok := g.breaker.allow()
 	if !ok {
 		<-g.places
-		return nil, g.refusal()
+		return nil, g.refusal(nil)
 	}
 	g.inFlight.Add(1)
 	return func(s chat.State, f *upstream.Failure) { g.ended(p, s, f) }, nil
@@ -37,7 +37,7 @@ func (g *Guard) ended(p permit, s chat.State, f *upstream.Failure) {
 	case s == chat.StateCompleted:
 		v, outcome = good, outcomeCompleted
 	case f != nil:
-		v, outcome = judge(context.Background(), f)
+		v, outcome = judge(context.Background(), f, true)
 	}
 	g.note(g.breaker.report(p, v), f)
 	g.opts.Metrics.request(g.name, outcome)

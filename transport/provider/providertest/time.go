@@ -17,6 +17,7 @@ import (
 // Limits of the providers under test.
 const (
 	firstToken = 20 * time.Second
+	keptAlive  = 50 * time.Second
 	silence    = 10 * time.Second
 )
 
@@ -39,7 +40,11 @@ func (w *Wire) times() []timeCase {
 	return []timeCase{
 		{"no header", say(), "", chat.CodeProviderTimeout, firstToken},
 		{"no event", say(EventStream), "", chat.CodeProviderTimeout, firstToken},
-		{"only comments", forever(EventStream, comment), "", chat.CodeProviderTimeout, firstToken},
+		{"only comments", forever(EventStream, comment), "", chat.CodeProviderTimeout, keptAlive},
+		{"only blank lines", forever(EventStream, "\r\n"), "", chat.CodeProviderTimeout, keptAlive},
+		{"only comments after the beginning", forever(EventStream+w.Begin, comment), "", chat.CodeProviderTimeout, keptAlive},
+		{"comments that end", say(EventStream, 15*time.Second, comment), "", chat.CodeProviderTimeout, 15*time.Second + firstToken},
+		{"comments, then the first token", say(EventStream, 15*time.Second, comment, 15*time.Second, comment, 15*time.Second, w.Begin+w.Text("Hel")+w.End), "Hel", "", 45 * time.Second},
 		{"no text", say(EventStream + w.Begin), "", chat.CodeProviderTimeout, firstToken},
 		{"late first token", say(EventStream+w.Begin, firstToken-time.Second, w.Text("Hel")+w.End), "Hel", "", firstToken - time.Second},
 		{"silence after text", say(hel), "Hel", chat.CodeProviderTimeout, silence},
@@ -86,7 +91,7 @@ func runTime(t *testing.T, h Harness) {
 	for _, test := range h.Wire.times() {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := h.piped(t, upstream.Options{FirstToken: firstToken, Silence: silence}, test.handle)
+				p := h.piped(t, upstream.Options{FirstToken: firstToken, KeptAlive: keptAlive, Silence: silence}, test.handle)
 				start := time.Now()
 				Collect(t, p.Stream(t.Context(), hello)).Check(t, test.text, test.code, "")
 				if got := time.Since(start); got != test.after {
@@ -180,7 +185,7 @@ const (
 // holds up the server, and is not held against it.
 func timeSlow(t *testing.T, h Harness) {
 	var written atomic.Int64
-	p := h.piped(t, upstream.Options{FirstToken: firstToken, Silence: silence}, func(conn net.Conn) {
+	p := h.piped(t, upstream.Options{FirstToken: firstToken, KeptAlive: keptAlive, Silence: silence}, func(conn net.Conn) {
 		if _, err := ReadRequest(conn); err != nil {
 			return
 		}

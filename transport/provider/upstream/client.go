@@ -36,6 +36,7 @@ import (
 const (
 	DefaultConnect    = 10 * time.Second
 	DefaultFirstToken = 120 * time.Second
+	DefaultKeptAlive  = 5 * time.Minute
 	DefaultSilence    = 60 * time.Second
 	DefaultMaxEvent   = 1 << 20
 )
@@ -64,8 +65,13 @@ type Options struct {
 	// load models in it. Zero means [DefaultFirstToken].
 	FirstToken time.Duration
 
+	// KeptAlive is how far FirstToken is extended by comments and events with
+	// which a provider shows that it is there though it has nothing to say. It is
+	// counted from the last event that says more. Zero means [DefaultKeptAlive].
+	KeptAlive time.Duration
+
 	// Silence limits the time without any event after the first text. Comments
-	// are not events: they prove that a proxy lives, not the model. Zero means
+	// do not extend it: they prove that a proxy lives, not the model. Zero means
 	// [DefaultSilence].
 	Silence time.Duration
 
@@ -92,6 +98,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Connect = cmp.Or(o.Connect, DefaultConnect)
 	o.FirstToken = cmp.Or(o.FirstToken, DefaultFirstToken)
+	o.KeptAlive = max(cmp.Or(o.KeptAlive, DefaultKeptAlive), o.FirstToken)
 	o.Silence = cmp.Or(o.Silence, DefaultSilence)
 	o.MaxEvent = cmp.Or(o.MaxEvent, DefaultMaxEvent)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
@@ -176,15 +183,14 @@ func ParseBaseURL(s string) (*url.URL, error) {
 
 func newTransport(o Options) *http.Transport {
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           o.DialContext,
-		TLSHandshakeTimeout:   o.Connect,
-		ResponseHeaderTimeout: o.FirstToken,
-		MaxIdleConnsPerHost:   maxIdleConns,
-		IdleConnTimeout:       idleConnTime,
-		ForceAttemptHTTP2:     true,
-		HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-		DisableCompression:    true, // a compressor holds pieces back
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         o.DialContext,
+		TLSHandshakeTimeout: o.Connect,
+		MaxIdleConnsPerHost: maxIdleConns,
+		IdleConnTimeout:     idleConnTime,
+		ForceAttemptHTTP2:   true,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		DisableCompression:  true, // a compressor holds pieces back
 	}
 }
 

@@ -86,9 +86,10 @@ func (x *Explainer) Refused(resp *http.Response, body []byte) *Failure {
 	if said := x.Clean(explanation(body)); said != "" {
 		text += ": " + said
 	}
-	after, words := retryAfter(resp.Header)
+	after, words := retryAfter(resp)
 	f := wrong(text+words, nil)
 	f.Retryable, f.RetryAfter = retryable(resp, body), after
+	f.Busy = f.Retryable && resp.StatusCode == http.StatusTooManyRequests
 	if complains(resp.StatusCode) {
 		f.complaint = complaintOf(body)
 	}
@@ -104,6 +105,7 @@ func (x *Explainer) Reported(data []byte) *Failure {
 	}
 	f := wrong(text, nil)
 	f.Retryable, f.complaint = retryableReport(data), complaintOf(data)
+	f.Busy = f.Retryable && busyReport(data)
 	return f
 }
 

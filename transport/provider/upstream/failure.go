@@ -20,6 +20,10 @@ type Failure struct {
 	// says nothing of text that came before; who asks again looks at that.
 	Retryable bool
 
+	// Busy means that the provider takes no more requests for now, though nothing
+	// is wrong with it. It is Retryable then.
+	Busy bool
+
 	// Unanswered means that no response came, which proves nothing of the
 	// provider if it is not Retryable: it may be our own network.
 	Unanswered bool
@@ -107,6 +111,15 @@ var lasting = map[string]bool{
 
 const noMoney = "insufficient_quota"
 
+// busyKinds are the types and codes with which a provider that is busy says so in
+// a stream.
+var busyKinds = []any{"rate_limit_error", "rate_limit_exceeded", "too_many_requests", "RESOURCE_EXHAUSTED", "429", float64(http.StatusTooManyRequests)}
+
+// busyReport reports whether what the provider says in a stream means that it is busy.
+func busyReport(data []byte) bool {
+	return slices.ContainsFunc(kinds(data), func(kind any) bool { return slices.Contains(busyKinds, kind) })
+}
+
 // retryableReport reports whether what the provider says in a stream may pass.
 // It began to answer, so it does unless it says why not.
 func retryableReport(data []byte) bool {
@@ -140,17 +153,4 @@ func kinds(data []byte) []any {
 	var inner kind
 	_ = json.Unmarshal(report.Error, &inner) // it may be mere words
 	return []any{report.Type, report.Code, inner.Type, inner.Code}
-}
-
-// retryAfter reads the header Retry-After, RFC 9110 §10.2.3, and puts it into
-// words. It returns nothing for one that is missing or malformed.
-func retryAfter(h http.Header) (time.Duration, string) {
-	v := h.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(v, 10, 32); err == nil {
-		return time.Duration(seconds) * time.Second, " (retry after " + strconv.FormatUint(seconds, 10) + " s)"
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return max(0, time.Until(at)), " (retry after " + at.UTC().Format(time.RFC3339) + ")"
-	}
-	return 0, ""
 }

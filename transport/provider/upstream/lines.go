@@ -10,10 +10,11 @@ import "io"
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 type lines struct {
 	r       io.Reader
-	cr      bool // the byte before was '\r'
-	comment bool // in a comment
-	line    bool // in a line that is kept
-	event   bool // in an event that no blank line has ended yet
+	alive   func() // is called for what is removed, unless it is nil
+	cr      bool   // the byte before was '\r'
+	comment bool   // in a comment
+	line    bool   // in a line that is kept
+	event   bool   // in an event that no blank line has ended yet
 }
 
 // Read implements [io.Reader]. It returns nothing only with an error.
@@ -22,8 +23,12 @@ func (l *lines) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		n, err := l.r.Read(p)
-		if n = l.strip(p[:n]); n > 0 || err != nil {
+		read, err := l.r.Read(p)
+		n := l.strip(p[:read])
+		if n == 0 && read > 0 && l.alive != nil {
+			l.alive()
+		}
+		if n > 0 || err != nil {
 			return n, err
 		}
 	}

@@ -86,7 +86,7 @@ func (s *stream) tell(d chat.Delta) bool {
 
 // read yields the pieces in body. It returns nil if they are a whole answer.
 func (s *stream) read(body io.Reader) error {
-	r := io.TeeReader(&lines{r: body}, &s.head)
+	r := io.TeeReader(&lines{r: body, alive: s.alive}, &s.head)
 	for ev, err := range sse.Read(r, &sse.ReadConfig{MaxEventSize: s.client.opts.MaxEvent}) {
 		if err != nil {
 			return s.end(err)
@@ -122,6 +122,7 @@ func (s *stream) event(ev sse.Event) (more bool, err error) {
 	case p.Report != nil:
 		return false, s.client.Reported(p.Report)
 	case p.Idle:
+		s.alive()
 		return true, nil
 	}
 	s.watchdog.rest()
@@ -173,6 +174,14 @@ func (s *stream) patience() time.Duration {
 		return s.client.opts.Silence
 	}
 	return s.client.opts.FirstToken
+}
+
+// alive notes that the provider shows that it is there, though it has nothing to
+// say. That counts until the first text: later, a model that says nothing hangs.
+func (s *stream) alive() {
+	if !s.spoken && !s.whole {
+		s.watchdog.extend(s.client.opts.FirstToken, s.client.opts.KeptAlive)
+	}
 }
 
 // end judges a stream of which nothing more comes, because of err or because

@@ -15,15 +15,26 @@ type watchdog struct {
 	ctx    context.Context // the request's
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
+	since  time.Time // the last allow
 }
 
 func newWatchdog(parent context.Context, d time.Duration) *watchdog {
 	ctx, cancel := context.WithCancelCause(parent)
-	return &watchdog{parent, ctx, cancel, time.AfterFunc(d, func() { cancel(errSilent) })}
+	return &watchdog{parent, ctx, cancel, time.AfterFunc(d, func() { cancel(errSilent) }), time.Now()}
 }
 
 // allow starts to wait anew, for d.
-func (w *watchdog) allow(d time.Duration) { w.timer.Reset(d) }
+func (w *watchdog) allow(d time.Duration) {
+	w.since = time.Now()
+	w.timer.Reset(d)
+}
+
+// extend waits for d from now, but in all, since the last allow, no longer than most.
+func (w *watchdog) extend(d, most time.Duration) {
+	if left := most - time.Since(w.since); left > 0 {
+		w.timer.Reset(min(d, left))
+	}
+}
 
 // rest waits for nothing until the next allow.
 func (w *watchdog) rest() { w.timer.Stop() }

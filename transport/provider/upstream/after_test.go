@@ -1,0 +1,66 @@
+package upstream
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Providers say in many ways how long they want to be left alone.
+func TestRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // at a known time
+		date := func(d time.Duration, layout string) string { return time.Now().Add(d).UTC().Format(layout) }
+		for _, test := range []struct {
+			name   string
+			status int
+			header map[string]string
+			want   time.Duration
+			words  string
+		}{
+			{"nothing", 429, nil, 0, ""},
+			{"seconds", 429, map[string]string{"Retry-After": "20"}, 20 * time.Second, " (retry after 20 s)"},
+			{"none", 429, map[string]string{"Retry-After": "0"}, 0, " (retry after 0 s)"},
+			{"a fraction", 503, map[string]string{"Retry-After": "1.5"}, 1500 * time.Millisecond, " (retry after 1.5 s)"},
+			{"milliseconds", 429, map[string]string{"Retry-After-Ms": "750", "Retry-After": "1"}, 750 * time.Millisecond, " (retry after 0.75 s)"},
+			{"a fraction of them", 429, map[string]string{"Retry-After-Ms": "1.5"}, 1500 * time.Microsecond, " (retry after 0.0015 s)"},
+			{"milliseconds that are none", 429, map[string]string{"Retry-After-Ms": "soon", "Retry-After": "1"}, time.Second, " (retry after 1 s)"},
+			{"a date", 503, map[string]string{"Retry-After": date(time.Minute, http.TimeFormat)}, time.Minute, " (retry after 2000-01-01T00:01:00Z)"},
+			{"a date of RFC 850", 503, map[string]string{"Retry-After": date(time.Minute, time.RFC850)}, time.Minute, ""},
+			{"a date of asctime", 503, map[string]string{"Retry-After": date(time.Minute, time.ANSIC)}, time.Minute, " (retry after 2000-01-01T00:01:00Z)"},
+			{"a date of RFC 3339", 503, map[string]string{"Retry-After": date(time.Minute, time.RFC3339)}, time.Minute, " (retry after 2000-01-01T00:01:00Z)"},
+			{"a date that is past", 503, map[string]string{"Retry-After": date(-time.Minute, http.TimeFormat)}, 0, " (retry after 1999-12-31T23:59:00Z)"},
+			{"spaces", 429, map[string]string{"Retry-After": " 2 "}, 2 * time.Second, " (retry after 2 s)"},
+			{"less than nothing", 429, map[string]string{"Retry-After": "-1"}, 0, ""},
+			{"no number", 429, map[string]string{"Retry-After": "NaN"}, 0, ""},
+			{"for ever", 429, map[string]string{"Retry-After": "Inf"}, 0, ""},
+			{"very long", 429, map[string]string{"Retry-After": "1e300"}, maxRetryAfter, " (retry after 6307200000 s)"},
+			{"OpenAI's requests", 429, map[string]string{
+				"X-Ratelimit-Remaining-Requests": "0", "X-Ratelimit-Reset-Requests": "8.64s",
+				"X-Ratelimit-Remaining-Tokens": "149000", "X-Ratelimit-Reset-Tokens": "6m0s",
+			}, 8640 * time.Millisecond, " (retry after 8.64 s)"},
+			{"of both", 429, map[string]string{
+				"X-Ratelimit-Remaining-Requests": "0", "X-Ratelimit-Reset-Requests": "8.64s",
+				"X-Ratelimit-Remaining-Tokens": "0", "X-Ratelimit-Reset-Tokens": "17ms",
+			}, 8640 * time.Millisecond, " (retry after 8.64 s)"},
+			{"it is not said which", 429, map[string]string{"X-Ratelimit-Reset-Requests": "1s", "X-Ratelimit-Reset-Tokens": "3s"}, 3 * time.Second, " (retry after 3 s)"},
+			{"seconds of a gateway", 429, map[string]string{"X-Ratelimit-Reset": "2"}, 2 * time.Second, " (retry after 2 s)"},
+			{"seconds since 1970", 429, map[string]string{"X-Ratelimit-Reset": "1946684805"}, 1000000005 * time.Second, ""},
+			{"milliseconds since 1970", 429, map[string]string{"X-Ratelimit-Reset": "1946684805000"}, 1000000005 * time.Second, ""},
+			{"Anthropic's", 429, map[string]string{"Anthropic-Ratelimit-Tokens-Remaining": "0", "Anthropic-Ratelimit-Tokens-Reset": date(9*time.Second, time.RFC3339)}, 9 * time.Second, " (retry after 9 s)"},
+			{"the standard's", 429, map[string]string{"Ratelimit-Reset": "5"}, 5 * time.Second, " (retry after 5 s)"},
+			{"Retry-After counts first", 429, map[string]string{"Retry-After": "1", "X-Ratelimit-Reset-Requests": "8.64s"}, time.Second, " (retry after 1 s)"},
+			{"of another failure", 500, map[string]string{"X-Ratelimit-Reset-Requests": "8.64s"}, 0, ""},
+			{"nonsense", 429, map[string]string{"X-Ratelimit-Reset-Requests": "tomorrow", "X-Ratelimit-Reset-Tokens": "-3s"}, 0, ""},
+		} {
+			h := make(http.Header)
+			for name, v := range test.header {
+				h.Set(name, v)
+			}
+			got, words := retryAfter(&http.Response{StatusCode: test.status, Header: h})
+			if got != test.want || test.words != "" && words != test.words {
+				t.Errorf("%s: got %v%s, want %v%s", test.name, got, words, test.want, test.words)
+			}
+		}
+	})
+}
