@@ -77,7 +77,7 @@ func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*
 	}
 	for _, flag := range flags {
 		s.rows = append(s.rows, row{
-			name: flag.Name, value: show(flag), source: r.source(ctx, flag), list: flag.IsSlice() || flag.IsMap(),
+			name: flag.Name, value: show(flag), source: r.source(ctx, flag), list: flag.IsSlice() || flag.IsMap(), lines: r.lines,
 		})
 	}
 	faults := append(r.faults, s.readSecretFile(), s.emptySecret(env), unknownVariables(env, flags, keyVariables(&s.Values)))

@@ -116,6 +116,8 @@ or, in parlor.yaml:
         base_url: https://llm.example.com/v1  # speaks the API of OpenAI
         key_var: MY_KEY                       # the variable that holds the key
 
+Times are written as 30s, 10m, 24h or 30d, sizes as 64KiB or 10G, other numbers as 5000, 5k or 2M, and what is on or off as that, or as true and false.
+
 Any model of a provider that can be reached may be asked as PROVIDER:MODEL, for example groq:llama-3.3-70b-versatile with GROQ_API_KEY set. Known are anthropic, azure, deepseek, gemini, groq, mistral, openai, openrouter and xai, and on this computer llamacpp, lmstudio, ollama and vllm.
 
 Without a secret the server believes everybody who says who they are, so it then serves this computer only.`
@@ -226,7 +228,7 @@ func parserOptions() []kong.Option {
 	for _, g := range groupTitles {
 		groups = append(groups, kong.Group{Key: g.key, Title: g.title})
 	}
-	return append(structuredOptions(),
+	return append(valueOptions(),
 		kong.Name("parlor"),
 		kong.Description("People and AI assistants talk in rooms, over Socket.IO."),
 		kong.Vars{"version": version()},

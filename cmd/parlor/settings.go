@@ -47,7 +47,7 @@ type Values struct {
 	OpenAIBaseURL     string            `name:"openai-base-url" group:"assistants" alsoenv:"OPENAI_BASE_URL" placeholder:"URL" help:"Where an OpenAI-compatible API answers. Also taken from OPENAI_BASE_URL."`
 	ContextWindow     int               `group:"assistants" default:"32768" help:"Tokens that a model can read whose context_window is not set; what is older is left out of its prompts."`
 	Budgets           []ledger.Budget   `group:"assistants" sep:"none" placeholder:"JSON" help:"Limits of what may be used, a list of {\"user\", \"chat\", \"model\", \"period\", \"tokens\"}. Easier to write in the file."`
-	Titles            string            `group:"assistants" default:"on" help:"on or off: give a chat a title when its first answer is there, unless somebody has."`
+	Titles            Toggle            `group:"assistants" default:"on" help:"on or off: give a chat a title when its first answer is there, unless somebody has."`
 	TitleModel        chat.ModelID      `group:"assistants" placeholder:"ID" help:"Model that is asked for titles, instead of each chat's own. Without a model the first words are the title."`
 	SystemPrompt      string            `group:"assistants" placeholder:"TEXT" help:"What assistants are told before every conversation."`
 	ElizaWordDelay    time.Duration     `group:"assistants" default:"40ms" help:"Pause between the words of eliza, the embedded assistant; 0s for none."`
@@ -124,9 +124,10 @@ type Settings struct {
 // A row is a setting as people see it.
 type row struct {
 	name   string
-	value  string // a secret is hidden
-	source string // "flag", "environment NAME", "file PATH:LINE" or "default"
-	list   bool   // it is a list or a mapping, so errors quote the wrong entry and not the value
+	value  string         // a secret is hidden
+	source string         // "flag", "environment NAME", "file PATH:LINE" or "default"
+	list   bool           // it is a list or a mapping, so errors quote the wrong entry and not the value
+	lines  map[string]int // of the file, by the path of what is in a list or a mapping
 }
 
 // Development reports whether the server believes users without proof, since it
@@ -240,7 +241,6 @@ func (s *Settings) checksOfServer() []checked {
 		{"models", s.checkModels()},
 		{"context-window", positive(s.ContextWindow)},
 		{"budgets", ledger.Validate(s.Budgets)},
-		{"titles", oneOf(s.Titles, "on", "off")},
 		{"openai-base-url", checkURL(s.OpenAIBaseURL)},
 		{"eliza-word-delay", notNegative(s.ElizaWordDelay)},
 		{"turn-timeout", positive(s.TurnTimeout)},
@@ -292,7 +292,16 @@ func (s *Settings) checksOfLimits() []checked {
 
 func (r row) fault(why error) error {
 	if r.list {
-		return fmt.Errorf("%s: %w (from %s)", r.name, why, r.source)
+		return fmt.Errorf("%s: %w (from %s)", r.name, why, r.place(why))
 	}
 	return fmt.Errorf("%s: %q %w (from %s)", r.name, r.value, why, r.source)
+}
+
+// place is the source of the value, with the line of the part of it that why names.
+func (r row) place(why error) string {
+	line, ok := lineOf(why.Error(), r.lines)
+	if colon := strings.LastIndex(r.source, ":"); ok && strings.HasPrefix(r.source, "file ") {
+		return fmt.Sprintf("%s:%d", r.source[:colon], line)
+	}
+	return r.source
 }

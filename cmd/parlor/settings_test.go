@@ -29,7 +29,7 @@ func loadIn(t *testing.T, file string, env []string, args ...string) (*Settings,
 // allSettings returns the flags that Values defines.
 func allSettings(t *testing.T) []*kong.Flag {
 	t.Helper()
-	k, err := kong.New(&struct{ Values }{}, append(structuredOptions(), kong.NoDefaultHelp())...)
+	k, err := kong.New(&struct{ Values }{}, append(valueOptions(), kong.NoDefaultHelp())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestPrecedence(t *testing.T) {
 				continue
 			}
 			got := s.row(flag.Name)
-			got.list = false
+			got.list, got.lines = false, nil
 			want.value = shownModel(want.value)
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {
 				t.Errorf("%v %v %q (-want +got):\n%s", args, env, file, diff)
@@ -266,18 +266,22 @@ func TestWrongValues(t *testing.T) {
 		{"jwt-audience", "a,,b", "empty entry"},
 		{"models", `[{"model_id":"a"`, "JSON"},
 		{"models", `[{"model_id":"a","modle":"b"}]`, "modle"},
-		{"models", `[] []`, "nothing after"},
+		{"models", `[] []`, "after top-level value"},
 		{"models", `[{"model_id":"a","provider":"x"}]`, "provider"},
 		{"models", `[{"model_id":"a","provider":"eliza","fallbacks":["nobody"]}]`, "fallbacks[0]"},
 		{"budgets", `[{"period":"week","tokens":0}]`, "budgets[0]: period: must be hour, day, month or total"},
 		{"budgets", `[{"perod":"day"}]`, "perod"},
 		{"context-window", "0", "more than 0"},
-		{"titles", "yes", "on or off"},
+		{"titles", "maybe", "on or off"},
+		{"retain-for", "month", "30d"},
+		{"retain-bytes", "10X", "10G"},
+		{"context-window", "1e6", "5k"},
 		{"providers", `{"a":{"base_url":"h"}}`, `providers: providers["a"]: base_url`},
-		{"providers", `{"a":{"base_url":"http://h","key":"k"}}`, "JSON"},
-		{"providers", `{"a":{"base_url":"http://h","silence_timeout":"long"}}`, "JSON"},
+		{"providers", `{"a":{"base_url":"http://h","key":"k"}}`, `unknown key "key"`},
+		{"providers", `{"a":{"base_url":"http://h","silence_timeout":"long"}}`, `providers["a"].silence_timeout: "long" must be a time`},
 		{"providers", `[]`, "mapping"},
-		{"discover", "perhaps", "bool"},
+		{"discover", "perhaps", "on or off"},
+		{"metrics", "perhaps", "on or off"},
 		{"max-streams", "0", "more than 0"},
 		{"retries", "-1", "less than 0"},
 		{"breaker-failures", "-1", "less than 0"},
@@ -285,9 +289,9 @@ func TestWrongValues(t *testing.T) {
 		{"openai-base-url", "example.com/v1", "absolute"},
 		{"eliza-word-delay", "-1ms", "less than 0"},
 		{"turn-timeout", "0s", "more than 0"},
-		{"turn-timeout", "10", "duration"},
+		{"turn-timeout", "10", "unit"},
 		{"max-queued-turns", "0", "more than 0"},
-		{"max-queued-turns", "many", "int"},
+		{"max-queued-turns", "many", "whole number"},
 		{"max-message-bytes", "0", "more than 0"},
 		{"max-message-bytes", "-1", "number of bytes"},
 		{"max-message-bytes", "64 kilo", "number of bytes"},
@@ -296,7 +300,8 @@ func TestWrongValues(t *testing.T) {
 		{"max-answer-bytes", "3MiB", "more than 2MiB"},
 		{"base-path", "/api/v1", "/api"},
 		{"base-path", "/socket.io", "/socket.io"},
-		{"log-level", "loud", "loud"},
+		{"log-level", "loud", "\"loud\" must be debug, info, warn or error"},
+		{"log-level", "info+2", "debug, info, warn or error"},
 		{"log-format", "xml", "text or json"},
 		{"turn-policy", "wait", "queue or steer or interrupt or reject"},
 	}

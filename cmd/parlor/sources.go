@@ -60,6 +60,7 @@ type given struct {
 // itself would prefer the file to the environment.
 type resolver struct {
 	given  map[string]given // by setting
+	lines  map[string]int   // of the file, by the path of a part of a structured setting
 	noFile bool             // no file was named, and the default one does not exist
 	faults []error          // about values that cannot be read; such a setting keeps its default
 }
@@ -67,7 +68,7 @@ type resolver struct {
 // newResolver reads the environment, and then the file for settings that the
 // environment does not have.
 func newResolver(ctx *kong.Context, env environment) (*resolver, error) {
-	r := &resolver{given: make(map[string]given)}
+	r := &resolver{given: make(map[string]given), lines: make(map[string]int)}
 	settings := settingsOf(ctx)
 	for _, flag := range settings {
 		if name, value, ok := env.lookup(variables(flag)); ok {
@@ -154,9 +155,13 @@ func (r *resolver) readFile(path string, text []byte, settings []*kong.Flag) err
 			continue
 		}
 		lines[key.Value] = key.Line
-		v, err := plain(settings[i], value)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w (from file %s)", key.Value, err, where))
+		f := fitter{lines: r.lines}
+		v, err := f.plain(settings[i], value)
+		if err != nil || len(f.faults) > 0 {
+			if err != nil {
+				err = fmt.Errorf("%s: %w (from file %s)", key.Value, err, where)
+			}
+			faults = append(append(faults, err), f.errors(path)...)
 			continue
 		}
 		if _, ok := r.given[key.Value]; !ok {
@@ -175,7 +180,7 @@ func topLevel(path string, text []byte) ([]*yaml.Node, error) {
 	case errors.Is(err, io.EOF):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, yamlFault(path, text, err)
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: must hold one YAML document", path)
@@ -192,7 +197,7 @@ func topLevel(path string, text []byte) ([]*yaml.Node, error) {
 
 // plain turns the value of a key into what kong would get from the command line,
 // so that one piece of code reads a setting, whatever its source.
-func plain(flag *kong.Flag, n *yaml.Node) (any, error) {
+func (f *fitter) plain(flag *kong.Flag, n *yaml.Node) (any, error) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
@@ -200,22 +205,14 @@ func plain(flag *kong.Flag, n *yaml.Node) (any, error) {
 	case n.ShortTag() == "!!null":
 		return nil, errors.New("has no value")
 	case structured[flag.Target.Type()] != nil:
-		return toJSON(n)
+		text, err := json.Marshal(f.fit(n, flag.Target.Type(), flag.Name))
+		return string(text), err
 	case flag.IsSlice() && n.Kind == yaml.SequenceNode:
 		return texts(n.Content)
 	case n.Kind != yaml.ScalarNode:
 		return nil, errors.New("must be a single value")
 	}
 	return n.Value, nil
-}
-
-func toJSON(n *yaml.Node) (string, error) {
-	var v any
-	if err := n.Decode(&v); err != nil {
-		return "", err
-	}
-	text, err := json.Marshal(v)
-	return string(text), err
 }
 
 func texts(nodes []*yaml.Node) ([]any, error) {
@@ -239,7 +236,9 @@ func (r *resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	scan := kong.Scan().PushTyped(g.value, kong.FlagValueToken)
 	trial := reflect.New(flag.Target.Type()).Elem()
 	if err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, trial); err != nil {
-		r.faults = append(r.faults, fmt.Errorf("%s: %w (from %s)", flag.Name, err, g.source))
+		for _, why := range split(err) {
+			r.faults = append(r.faults, fmt.Errorf("%s: %w (from %s)", flag.Name, why, g.source))
+		}
 		return nil, nil
 	}
 	return g.value, nil

@@ -20,13 +20,13 @@ func TestUnknownKeys(t *testing.T) {
 		{"window: [1]\n", "window: must be a single value"},
 		{"system-prompt: {a: b}\n", "system-prompt: must be a single value"},
 		{"cors-origins: [[a]]\n", "cors-origins: has an entry in line 1"},
-		{"models:\n  - model_id: a\n    modle: b\n", `models: must be a list`},
-		{"models: 7\n", "models: must be a list of models"},
+		{"models:\n  - model_id: a\n    modle: b\n", `models[0]: unknown key "modle"; there are model_id, `},
+		{"models: 7\n", "models: must be a list"},
 		{"- listen\n", "parlor.yaml:1: must be a mapping"},
 		{"listen\n", "parlor.yaml:1: must be a mapping"},
 		{"listen: :1\n---\nlisten: :2\n", "one YAML document"},
-		{"listen: [\n", "parlor.yaml: yaml: line"},
-		{"listen: *nowhere\n", "parlor.yaml: yaml: unknown anchor"},
+		{"listen: [\n", "parlor.yaml:1: is not YAML"},
+		{"listen: *nowhere\n", "parlor.yaml:1: is not YAML: unknown anchor"},
 	}
 	for _, tt := range tests {
 		if _, err := loadIn(t, tt.file, nil); err == nil || !strings.Contains(err.Error(), tt.says) {

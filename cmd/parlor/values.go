@@ -1,16 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"math"
 	"reflect"
 	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
 
 	"parlor/actors/ledger"
 	"parlor/transport/provider"
@@ -37,55 +37,6 @@ func (s Secret) GoString() string { return strconv.Quote(s.String()) }
 // MarshalText implements [encoding.TextMarshaler].
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// A Size is a number of bytes. It is written with a unit if that is exact, as in
-// 64KiB.
-type Size int64
-
-var units = []struct {
-	name  string
-	bytes int64
-}{
-	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-	{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1},
-}
-
-var errSize = errors.New("must be a number of bytes such as 65536, 64KiB or 1MB")
-
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (s *Size) UnmarshalText(text []byte) error {
-	number, factor := string(text), int64(1)
-	for _, u := range units {
-		if head, ok := cutSuffixFold(number, u.name); ok {
-			number, factor = head, u.bytes
-			break
-		}
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-	if err != nil || n < 0 || n > math.MaxInt64/factor {
-		return fmt.Errorf("%q %w", text, errSize)
-	}
-	*s = Size(n * factor)
-	return nil
-}
-
-func cutSuffixFold(s, suffix string) (head string, ok bool) {
-	at := len(s) - len(suffix)
-	if at < 0 || !strings.EqualFold(s[at:], suffix) {
-		return s, false
-	}
-	return s[:at], true
-}
-
-// String implements [fmt.Stringer].
-func (s Size) String() string {
-	for _, u := range units[:3] { // the binary ones
-		if s > 0 && int64(s)%u.bytes == 0 {
-			return strconv.FormatInt(int64(s)/u.bytes, 10) + u.name
-		}
-	}
-	return strconv.FormatInt(int64(s), 10)
-}
-
 // providers is the setting of that name.
 type providers = map[string]provider.ProviderConfig
 
@@ -97,8 +48,9 @@ var structured = map[reflect.Type]kong.MapperFunc{
 	reflect.TypeFor[providers]():         decodeJSON[providers]("mapping of providers", `{"…":{"base_url":"…"}}`),
 }
 
-// structuredOptions tell kong how to read the structured settings.
-func structuredOptions() (options []kong.Option) {
+// valueOptions tell kong how to read settings.
+func valueOptions() []kong.Option {
+	options := unitOptions()
 	for t, mapper := range structured {
 		options = append(options, kong.TypeMapper(t, mapper))
 	}
@@ -113,16 +65,46 @@ func decodeJSON[T any](what, example string) kong.MapperFunc {
 		if err := ctx.Scan.PopValueInto("JSON", &text); err != nil {
 			return err
 		}
-		var value T
-		d := json.NewDecoder(strings.NewReader(text))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&value); err != nil {
-			return fmt.Errorf("must be a %s (as JSON: %s): %s", what, example, strings.TrimPrefix(err.Error(), "json: "))
+		node, err := jsonNode(text)
+		if err != nil {
+			return fmt.Errorf("must be a %s (as JSON: %s): %w", what, example, err)
 		}
-		if _, err := d.Token(); !errors.Is(err, io.EOF) {
-			return fmt.Errorf("must be one %s and nothing after it", what)
+		f := fitter{}
+		fitted := f.fit(node, target.Type(), ctx.Value.Name)
+		if len(f.faults) > 0 {
+			return errors.Join(f.errors("")...)
+		}
+		var value T
+		if err := remarshal(fitted, &value); err != nil {
+			return fmt.Errorf("must be a %s (as JSON: %s): %w", what, example, err)
 		}
 		target.Set(reflect.ValueOf(value))
 		return nil
 	}
+}
+
+// jsonNode returns JSON as a YAML node.
+func jsonNode(text string) (*yaml.Node, error) {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, []byte(text)); err != nil { // YAML forbids some of the white space
+		return nil, err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(compact.Bytes(), &doc); err != nil {
+		return nil, err
+	}
+	return doc.Content[0], nil
+}
+
+func remarshal(from, to any) error {
+	text, err := json.Marshal(from)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
 }
