@@ -194,15 +194,86 @@ func TestSPAError(t *testing.T) {
 	})
 }
 
-// A send that is refused is told under the id of its envelope, so that the
-// page's promise does not hang.
+// A send that is refused is told under the id of its envelope, so that the page's promise
+// does not hang, and then as a turn that has failed: the bubble is marked, and the last
+// event frees the spinner and has words. Nobody else hears of it.
 func TestSPARefusedSend(t *testing.T) {
+	run(t, room.Options{MaxMessageBytes: 10, MaxQueuedTurns: 1}, func(t *testing.T, s *actortest.Server, sessions *session.Sessions) {
+		s.Assistant.On("wait", actortest.Hang())
+		page, tab := connect(t, sessions, "alice"), connect(t, sessions, "alice")
+		page.enter()
+		tab.enter()
+		refused := func(code chat.Code, args string) {
+			t.Helper()
+			heard, _ := page.emit("send_message", args)
+			if got := find(heard, "message_error 17"); len(got) != 1 || !strings.Contains(got[0], fmt.Sprintf(`"code":%q`, code)) {
+				t.Errorf("message_error 17: got %q, want %s", got, code)
+			}
+			wantOrder(t, heard, "message_error 17", "message_error", "receive_message "+theRoom)
+			var marked struct {
+				Error    string
+				ClientID string `json:"client_message_id"`
+			}
+			if got := find(heard, "message_error"); len(got) == 1 {
+				unmarshal(t, got[0], &marked)
+			}
+			if marked.Error == "" || strings.Contains(args, `"16"`) != (marked.ClientID == "16") {
+				t.Errorf("message_error: got %+v", marked)
+			}
+			wantText(t, received(t, heard, "sbaw.text_message.assistant"), marked.Error, "stop_reason", "error")
+		}
+		refused(chat.CodeTooLarge, sbawText("17", "16", "much too long"))
+		refused(chat.CodeTooLarge, realtimeText("17", "16", "much too long"))
+		refused(chat.CodeInvalid, sbawText("17", "16", " "))
+		refused(chat.CodeNotFound, strings.ReplaceAll(sbawText("17", "16", "hello"), quote(string(actortest.Model)), `"nobody"`))
+		refused(chat.CodeInvalid, realtimeRespond("17")) // nothing was said
+		page.emit("send_message", sbawText("1", "1", "wait"))
+		refused(chat.CodeBusy, sbawText("17", "16", "hello"))
+		refused(chat.CodeBusy, realtimeRespond("17"))
+		tab.hear()
+		s.User("alice").Do(theChat, &room.Delete{})
+		page.hear()
+		refused(chat.CodeNotFound, sbawText("17", "16", "hello"))
+		if other, _ := tab.hearAll(); len(find(other, "message_error")) > 0 {
+			t.Errorf("another tab heard %v", other)
+		}
+	})
+}
+
+// A refused send of the documented dialect is told in that alone.
+func TestDocumentedRefusedSend(t *testing.T) {
 	run(t, room.Options{MaxMessageBytes: 10}, func(t *testing.T, s *actortest.Server, sessions *session.Sessions) {
 		page := connect(t, sessions, "alice")
 		page.enter()
-		heard, _ := page.emit("send_message", sbawText("17", "16", "much too long"))
-		if got := find(heard, "message_error 17"); len(got) != 1 || !strings.Contains(got[0], `"code":"too_large"`) {
-			t.Errorf("message_error 17: got %q", got)
+		send := fmt.Sprintf(`{"room_id":%q,"message":{"content":"much too long"}}`, theRoom)
+		heard, _ := page.emit("send_message", send)
+		if got := strings.Join(names(heard), ", "); got != "error "+theRoom {
+			t.Errorf("heard %s", got)
+		}
+		page.emit("join_room", fmt.Sprintf(`{"room_id":%q,"dialect":"documented"}`, theRoom))
+		heard, _ = page.emit("send_message", sbawText("7", "6", "much too long"))
+		if got := strings.Join(names(heard), ", "); got != "message_error 7, error "+theRoom {
+			t.Errorf("heard %s", got)
+		}
+	})
+}
+
+// Refused speech marks no bubble and frees no spinner. The bubble that waits for what was
+// said is filled, and a piece of it tells the page nothing.
+func TestSPARefusedSpeech(t *testing.T) {
+	run(t, room.Options{}, func(t *testing.T, s *actortest.Server, sessions *session.Sessions) {
+		page := connect(t, sessions, "alice")
+		page.enter()
+		for kind, want := range map[string]string{
+			`"append","id":"1","data":{"audio":"AAAA"}`: "message_error 1, error " + theRoom,
+			`"clear","id":"1"`:                          "message_error 1, message_error, error " + theRoom,
+			`"commit","id":"1"`:                         "message_error 1, message_error, receive_message " + theRoom + ", error " + theRoom,
+		} {
+			args := fmt.Sprintf(`{"room_id":%q,"message":{"type":"input_audio_buffer.%s}}`, theRoom, kind[1:])
+			heard, _ := page.emit("send_message", args)
+			if got := strings.Join(names(heard), ", "); got != want {
+				t.Errorf("%s: heard %s", kind, got)
+			}
 		}
 	})
 }

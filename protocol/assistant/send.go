@@ -70,6 +70,9 @@ func isNull(b json.RawMessage) bool { return string(b) == "null" }
 
 func (r *SendMessage) fill(e envelope) *chat.Error {
 	item := e.Data.Item
+	if len(item.ID) > maxEnvelopeLen {
+		return errLongID
+	}
 	var bad *chat.Error
 	if r.ClientID, bad = clientID(e.ClientID); bad != nil {
 		return bad
@@ -81,14 +84,13 @@ func (r *SendMessage) fill(e envelope) *chat.Error {
 		}
 		r.Content = *e.Content
 	case "sbaw.incoming.text_message.user":
+		r.LocalID = item.ID
 		if json.Unmarshal(item.Content, &r.Content) != nil {
 			return invalid("message.data.item.content must be text")
 		}
-		r.LocalID = item.ID
 	case "conversation.item.create":
-		r.Quiet = true
+		r.Quiet, r.LocalID = true, item.ID
 		r.Content = inputText(item.Content)
-		r.LocalID = item.ID
 	case "response.create":
 		r.Respond = true
 		return r.checkIDs(e)
@@ -135,11 +137,13 @@ func inputText(content json.RawMessage) string {
 }
 
 func (r *SendMessage) checkIDs(e envelope) *chat.Error {
-	if len(e.ID) > maxEnvelopeLen || len(r.LocalID) > maxEnvelopeLen {
-		return invalid("an id of the message is too long")
+	if len(e.ID) > maxEnvelopeLen {
+		return errLongID
 	}
 	return nil
 }
+
+var errLongID = invalid("an id of the message is too long")
 
 func (r *SendMessage) check() *chat.Error { return checkContent(r.Content) }
 

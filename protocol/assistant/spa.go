@@ -3,8 +3,10 @@ package assistant
 import (
 	"cmp"
 	"strings"
+	"time"
 
 	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
 )
 
 // typed is the body of receive_message: WIRE-ASSISTANT §8, the sbaw family.
@@ -31,7 +33,7 @@ type spaAnswer struct {
 
 type spaError struct {
 	Error    string         `json:"error"`
-	Message  chat.MessageID `json:"message_id"`
+	Message  chat.MessageID `json:"message_id,omitempty"`
 	ClientID string         `json:"client_message_id"` // the page's own id of the bubble
 }
 
@@ -74,6 +76,28 @@ func (f *frames) spa(room string, r chat.Record) {
 			"sbaw.text_message.assistant", spaAnswer{spaShow(r), e.Usage, stopReason(e)},
 		})
 	}
+}
+
+// RefusedSend encodes for the assistant SPA why something that it has sent is refused. The
+// page is told what it is told of a turn that has failed: the last event of that frees its
+// spinner. A page that has recorded speech shows a bubble that waits for the words, which
+// is filled. Pieces of speech come many times in a second, so of these it is told nothing.
+func RefusedSend(r SendMessage, err *chat.Error, at time.Time) []engineio.Frame {
+	var f frames
+	id, room := "refused-"+r.Envelope, string(r.Room) // the page wants an id
+	switch {
+	case r.Speech == Clear || r.Speech == Commit:
+		f.emit("message_error", "", spaError{Error: err.Message})
+		if r.Speech == Commit {
+			inaudible := chat.Message{Role: chat.RoleUser, Modality: chat.ModalityAudio}
+			f.emit("receive_message", room, liveText{transcribed, chat.MessageID(id), Visible(inaudible)})
+		}
+	case r.LocalID != "" || r.Respond:
+		f.spa(room, chat.Record{At: at, Event: chat.TurnEnded{
+			TurnID: chat.TurnID(id), ModelID: r.ModelID, Correlation: r.LocalID, State: chat.StateFailed, Error: err,
+		}})
+	}
+	return f
 }
 
 func spaShow(r chat.Record) spaMessage {

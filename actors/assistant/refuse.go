@@ -1,0 +1,90 @@
+package assistant
+
+import (
+	"time"
+
+	"parlor/actors/session"
+	wire "parlor/protocol/assistant"
+	"parlor/protocol/chat"
+)
+
+// undefined stands in the name of an answer for an id that the client has not sent.
+const undefined = "undefined"
+
+func orUndefined[S ~string](id S) string {
+	if id == "" {
+		return undefined
+	}
+	return string(id)
+}
+
+// refuse tells the client why its event is refused, under each name of an answer that
+// the client may wait for.
+func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error) {
+	refusal := wire.Refusal{Error: err.Message, Code: err.Code, Event: e.Name}
+	if len(refusal.Event) > maxEventName {
+		refusal.Event = refusal.Event[:maxEventName]
+	}
+	room := ""
+	switch r := request.(type) {
+	case wire.FindChat:
+		c.emit("room_not_found", orUndefined(r.Chat), wire.RoomNotFound{Chat: r.Chat})
+	case wire.CreateRoom:
+		c.emit("room_error", orUndefined(r.Chat), refusal)
+	case wire.JoinRoom:
+		c.emit("room_join_error", orUndefined(r.Room), refusal)
+	case wire.LeaveRoom:
+		room = string(r.Room)
+	case wire.SendMessage:
+		room, refusal.ClientID = string(r.Room), r.ClientID
+		if r.Envelope != "" {
+			c.emit("message_error", r.Envelope, refusal)
+		}
+	case wire.Stop:
+		room, refusal.ClientID = string(r.Room), r.ClientID
+		if r.Control != "" {
+			c.emit("event_error", r.Control, refusal)
+		}
+	case wire.Control:
+		room = string(r.Room)
+		if r.ID != "" {
+			c.emit("event_error", r.ID, refusal)
+		}
+	case wire.Configure:
+		room, refusal.ClientID = string(r.Room), r.ClientID
+	case wire.Usage:
+		room = string(r.Room)
+	case wire.History:
+		room = string(r.Room)
+	case wire.Regenerate:
+		room, refusal.ClientID = string(r.Room), r.ClientID
+	case wire.Edit:
+		room, refusal.ClientID = string(r.Room), r.ClientID
+	}
+	c.refusePage(request, err)
+	if named := request == nil || err.Code == chat.CodeInvalid; named || room != "" {
+		c.emit("error", room, refusal)
+	}
+	e.Ack(wire.Encode(failure{Error: err}))
+	e.Done()
+}
+
+// refusePage tells the SPA what it takes for the end of a turn that has failed. Without it
+// the page marks the message, and its spinner stays on without words.
+func (c *client) refusePage(request wire.Request, err *chat.Error) {
+	r, send := request.(wire.SendMessage)
+	m := c.rooms[r.Room]
+	if !send || r.Room == "" || m != nil && m.dialect == wire.Documented {
+		return
+	}
+	c.socket.Send(wire.RefusedSend(r, err, time.Now())...)
+}
+
+// maxEventName is how many bytes of a refused event's name are sent back.
+const maxEventName = 64
+
+// failure is the acknowledgement of an event that was refused.
+type failure struct {
+	OK    bool        `json:"ok"`
+	Error *chat.Error `json:"error"`
+}
