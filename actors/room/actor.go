@@ -38,6 +38,7 @@ func (r *Room) Started(self *system.Self[Message]) {
 		r.isolate()
 	case !r.asleep && r.inFlight == 0:
 		r.load()
+		r.passivation.look()
 	}
 }
 
@@ -69,7 +70,6 @@ func (r *Room) load() {
 		r.receive(r.waiting[0]) // if it panics, Stopping finds it among the others
 		r.waiting = r.waiting[1:]
 	}
-	r.passivation.look()
 }
 
 // Receive implements system.Actor.

@@ -72,10 +72,12 @@ func (d *Directory) answer(c Caller, r Reply) {
 }
 
 // The supervisor refuses a message in place of its room: with NoRoom if the room
-// cannot exist, with Lost if the supervisor failed on the message, and with
-// [Pulse.Hung] if the room handles nothing any more.
-func (d *Directory) NoRoom(m Message) { d.turnAway(m, access.ErrNoChat) }
-func (d *Directory) Lost(m Message)   { d.turnAway(m, errLost) }
+// cannot exist, with Crowded if the sender has too many rooms in memory, with Lost if
+// the supervisor failed on the message, and with [Pulse.Hung] if the room handles
+// nothing any more.
+func (d *Directory) NoRoom(m Message)  { d.turnAway(m, access.ErrNoChat) }
+func (d *Directory) Crowded(m Message) { d.turnAway(m, errCrowded) }
+func (d *Directory) Lost(m Message)    { d.turnAway(m, errLost) }
 
 func (d *Directory) turnAway(m Message, e *chat.Error) {
 	if c, ok := m.(Command); ok {

@@ -7,6 +7,7 @@ import (
 
 var (
 	errLost       = chat.Refuse(chat.CodeInternal, "the server failed on this command")
+	errCrowded    = chat.Refuse(chat.CodeBusy, "too many of your chats are in use at once; leave some")
 	errHung       = chat.Refuse(chat.CodeBusy, "the room does not answer")
 	errNoEncoder  = chat.Refuse(chat.CodeInvalid, "the server does not know the wire that you speak")
 	errDeleting   = chat.Refuse(chat.CodeBusy, "the chat is being deleted")
@@ -19,7 +20,9 @@ func (r *Room) admit(c Caller, a access.Action) *chat.Error {
 	if !r.records.head.Exists() || r.deleting {
 		return access.ErrNoChat
 	}
-	return r.Access.Check(r.records.head.Chat, c.User, a)
+	refusal := r.Access.Check(r.records.head.Chat, c.User, a)
+	r.passivation.used = r.passivation.used || refusal == nil
+	return refusal
 }
 
 // Create makes the chat if there is none, and answers with a [Created] either way.
@@ -49,6 +52,7 @@ func (c *Create) do(r *Room) {
 	case r.deleting:
 		r.refuse(c.Caller, errDeleting)
 	case shown.Exists():
+		r.passivation.used = true
 		r.reply(c.Caller, Created{shown.Chat})
 	case head.Exists(): // on its way to the disk: answered together with that
 		r.records.join(creation, c.Caller)

@@ -64,11 +64,15 @@ func needsNoPermission(c Command) bool {
 }
 
 // A Pulse is what a room tells its supervisor of itself: how many messages from the
-// supervisor it has handled, and its chat.
+// supervisor it has handled, its chat, and whether anybody needs it in memory.
 type Pulse struct {
 	atomic.Uint64
 	chat atomic.Pointer[chat.Info] // nil if there is none, or it is not known yet
+	idle atomic.Bool
 }
+
+// Idle reports whether nobody and nothing needs the room in memory.
+func (p *Pulse) Idle() bool { return p.idle.Load() }
 
 func (p *Pulse) keepsOut(o *Options, c Command) bool {
 	info := p.chat.Load()

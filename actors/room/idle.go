@@ -17,18 +17,22 @@ func (r *Room) busy() bool {
 type passivation struct {
 	r              *Room
 	timer          *time.Timer // runs while there is nothing to do
+	used           bool        // this instance has done more than to create the chat
 	drainRequested bool        // the supervisor was asked for a Drain
 }
 
 // look starts the timer when the room has nothing to do, and stops it when it has. A
 // room without a chat does not wait for the timer, so that made-up ids from clients
-// leave nothing in memory.
+// leave nothing in memory; nor does one whose chat nobody has used, since a client can
+// create chats faster than anybody uses them.
 func (p *passivation) look() {
+	busy := p.r.busy()
+	p.r.pulse.idle.Store(!busy)
 	switch {
-	case p.r.busy():
+	case busy:
 		p.stop()
 	case p.timer != nil || p.drainRequested:
-	case !p.r.records.shown.Exists():
+	case !p.r.records.shown.Exists(), !p.used:
 		p.ask()
 	default:
 		p.timer = p.r.self.After(p.r.IdleTimeout, &idleTick{})

@@ -24,6 +24,16 @@ type Caller struct {
 
 func (c Caller) caller() Caller { return c }
 
+// UserOf returns the user who has sent a message, if it counts for a user: the server
+// sends some itself, and to leave a room costs nothing.
+func UserOf(m Message) (u chat.UserID, ok bool) {
+	c, ok := m.(Command)
+	if !ok || needsNoPermission(c) {
+		return "", false
+	}
+	return c.caller().User.ID, true
+}
+
 // Wake brings the room into memory, and does nothing else. The room then goes on with
 // the turns that were open when the server ended.
 type Wake struct{}

@@ -117,6 +117,7 @@ type Options struct {
 	// do not say. Zero means 32 Ki.
 	ContextWindow int
 
+	MaxAwake        int           // rooms that one user has in use at once; past it another is refused as busy. Zero means 1000
 	MaxMessageBytes int           // of a user's message. Zero means 64 KiB
 	MaxAnswerBytes  int           // of an answer: past it the turn fails. Zero means 256 KiB
 	MaxQueuedTurns  int           // past it a message is refused as busy. Zero means 256
@@ -147,6 +148,7 @@ func (o Options) WithDefaults() Options {
 	o.Directory = cmp.Or(o.Directory, new(Directory))
 	o.TurnPolicy = cmp.Or(o.TurnPolicy, chat.PolicyQueue)
 	o.ContextWindow = cmp.Or(o.ContextWindow, conversation.DefaultContextWindow)
+	o.MaxAwake = cmp.Or(o.MaxAwake, 1000)
 	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, 64<<10)
 	o.MaxAnswerBytes = cmp.Or(o.MaxAnswerBytes, 256<<10)
 	o.MaxQueuedTurns = cmp.Or(o.MaxQueuedTurns, 256)

@@ -68,6 +68,7 @@ func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Roo
 			return &supervisor{
 				options: r.options,
 				rooms:   make(map[chat.RoomID]*resident), names: make(map[string]chat.RoomID),
+				shares: shares{limit: r.options.MaxAwake, users: make(map[chat.UserID]*share)},
 			}
 		},
 		Policy:   system.Resume, // a restart would stop every room

@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"container/list"
 	"fmt"
 	"time"
 
@@ -41,12 +42,16 @@ type supervisor struct {
 	self    *system.Self[message]
 	rooms   map[chat.RoomID]*resident
 	names   map[string]chat.RoomID // of the actors; a name is never used twice
+	shares  shares                 // of the rooms, by user
 	spawns  int                    // so far
 	timer   *time.Timer            // until the next look for hung rooms
 }
 
 // A resident is a room in memory.
 type resident struct {
+	id       chat.RoomID
+	share    *share        // of the user for whom it was woken, or nil
+	place    *list.Element // in the share
 	ref      system.Ref[room.Message]
 	draining bool           // it may stop
 	backlog  []room.Message // messages that came since then
@@ -88,14 +93,31 @@ func (s *supervisor) forward(id chat.RoomID, m room.Message) {
 	r, ok := s.rooms[id]
 	switch {
 	case !ok:
-		s.wake(id).tell(m)
+		s.wakeFor(id, m)
 	case r.hung && !leaves(m): // a Leave is not repeated, so it waits for the room
 		r.pulse.Hung(s.options, m)
 	case r.draining:
 		r.backlog = append(r.backlog, m)
 	default:
+		r.used()
 		r.tell(m)
 	}
+}
+
+// wakeFor wakes a room for a message, unless its sender has too many rooms in use.
+func (s *supervisor) wakeFor(id chat.RoomID, m room.Message) {
+	of := s.shares.of(m)
+	leaves, ok := s.shares.makePlace(of)
+	if !ok {
+		s.options.Directory.Crowded(m)
+		return
+	}
+	if leaves != nil {
+		s.drain(leaves.id)
+	}
+	r := s.wake(id)
+	s.shares.add(r, of)
+	r.tell(m)
 }
 
 func leaves(m room.Message) bool {
@@ -117,7 +139,7 @@ func (s *supervisor) wake(id chat.RoomID) *resident {
 	if err != nil {
 		panic("rooms: spawn a room: " + err.Error())
 	}
-	r := &resident{ref: ref, watch: watch{pulse: pulse}}
+	r := &resident{id: id, ref: ref, watch: watch{pulse: pulse}}
 	s.rooms[id], s.names[name] = r, id
 	return r
 }
@@ -149,10 +171,15 @@ func (s *supervisor) ChildStopped(name string) {
 	r := s.rooms[id]
 	delete(s.names, name)
 	delete(s.rooms, id)
-	if r == nil || len(r.backlog) == 0 {
+	if r == nil {
+		return
+	}
+	s.shares.remove(r)
+	if len(r.backlog) == 0 {
 		return
 	}
 	next := s.wake(id)
+	s.shares.add(next, r.share)
 	for _, m := range r.backlog {
 		next.tell(m)
 	}

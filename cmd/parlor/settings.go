@@ -91,6 +91,7 @@ type Values struct {
 	MaxReadsPerUser int           `group:"limits" default:"0" help:"Those of one user at once, while others of that user wait; 0 for half of them."`
 	MaxWaitingReads int           `group:"limits" default:"1024" help:"Those of one user that may wait; past it another is refused."`
 	MaxJoinedRooms  int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
+	MaxRoomsPerUser int           `group:"limits" default:"1000" help:"Rooms that one user may have in memory; past half of it those not in use leave at once, and past it no more are woken."`
 	MaxRestarts     int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
 	RoomIdleTimeout time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
@@ -276,6 +277,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-reads", notNegative(s.MaxReads)},
 		{"max-reads-per-user", notNegative(s.MaxReadsPerUser)},
 		{"max-waiting-reads", positive(s.MaxWaitingReads)},
+		{"max-rooms-per-user", positive(s.MaxRoomsPerUser)},
 		{"max-joined-rooms", checkJoinedRooms(s.MaxJoinedRooms)},
 		{"max-message-bytes", s.checkMessageBytes()},
 		{"max-answer-bytes", s.checkAnswerBytes()},
