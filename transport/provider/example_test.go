@@ -45,6 +45,10 @@ func Example() {
 			fmt.Println(err)
 			return
 		}
+		if delta.Finish != "" {
+			fmt.Println("ends:", delta.Finish)
+			continue
+		}
 		fmt.Printf("%q\n", delta.Text)
 	}
 	// Output:
@@ -54,4 +58,5 @@ func Example() {
 	// "Hello"
 	// ", Alice"
 	// "."
+	// ends: stop
 }

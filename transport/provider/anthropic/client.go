@@ -3,7 +3,7 @@
 //
 //	Prompt → request → upstream.Client: POST {base}/v1/messages → events → decoder → Delta, Delta, … Usage
 //
-// An answer is whole when the provider gave a stop_reason, whatever it is.
+// An answer is whole when its stream ends after a stop_reason, whatever that is.
 package anthropic
 
 import (

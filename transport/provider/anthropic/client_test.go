@@ -142,7 +142,7 @@ func TestTool(t *testing.T) {
 			}
 			got = append(got, d)
 		}
-		want := []chat.Delta{{Text: "Hel"}, {Tool: &chat.ToolCall{ID: "srvtoolu_1", Name: "web_search"}}, {Text: "lo"}, {Usage: &counted}}
+		want := []chat.Delta{{Text: "Hel"}, {Tool: &chat.ToolCall{ID: "srvtoolu_1", Name: "web_search"}}, {Text: "lo"}, {Finish: chat.FinishStop}, {Usage: &counted}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("deltas (-want +got):\n%s", diff)
 		}

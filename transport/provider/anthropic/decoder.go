@@ -60,11 +60,11 @@ func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	case "message_start":
 		return upstream.Piece{Usage: d.count(ev.Message.Usage)}, nil
 	case "message_delta":
-		return upstream.Piece{Usage: d.count(ev.Usage), Whole: ev.Delta.StopReason != ""}, nil
+		return upstream.Piece{Usage: d.count(ev.Usage), Finish: upstream.FinishOf(ev.Delta.StopReason)}, nil
 	case "message_stop":
 		return upstream.Piece{Last: true}, nil
 	}
-	return upstream.Piece{Text: ev.text(), Tool: ev.tool()}, nil
+	return upstream.Piece{Text: ev.text(), Tool: ev.tool(), Calls: ev.Block.Type == "tool_use"}, nil
 }
 
 // tool is the one that Anthropic begins to run on its side, if the event says so.

@@ -30,7 +30,8 @@ var harness = providertest.Harness{
 		Begin: begun + opened,
 		Text:  text,
 		Ping:  ping,
-		End:   closed + ended + stopped,
+		Claim: func(why chat.Finish) string { return closed + strings.Replace(ended, "end_turn", reasons[why], 1) },
+		Last:  stopped,
 		Usage: counted,
 		Error: func(words string) string {
 			return fmt.Sprintf("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":%q}}\n\n", words)
@@ -47,6 +48,12 @@ var harness = providertest.Harness{
 			return chat.Prompt{Model: r.Model, MaxTokens: r.MaxTokens, Messages: append([]chat.PromptMessage{system}, r.Messages...)}, err
 		},
 	},
+}
+
+// reasons are Anthropic's words.
+var reasons = map[chat.Finish]string{
+	chat.FinishStop: "end_turn", chat.FinishLength: "max_tokens", chat.FinishRefusal: "refusal", chat.FinishToolCalls: "tool_use",
+	chat.FinishContext: "model_context_window_exceeded", chat.FinishPause: "pause_turn", chat.FinishFilter: "content_filter",
 }
 
 func newClient(t testing.TB, baseURL string, o Options) *Client {

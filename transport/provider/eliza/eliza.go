@@ -71,7 +71,7 @@ func (e *Eliza) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta,
 				return
 			}
 		}
-		yield(chat.Delta{Usage: usage(p, len(words))}, nil)
+		yield(chat.Delta{Finish: chat.FinishStop, Usage: usage(p, len(words))}, nil)
 	}
 }
 

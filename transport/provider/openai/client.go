@@ -4,8 +4,8 @@
 //	Prompt → completion → upstream.Client: POST {base}/chat/completions → events → decoder → Delta, Delta, … Usage
 //
 // Any server that speaks the protocol will do; which one is the base URL. An
-// answer is whole when the provider gave a finish_reason, whatever it is. Not
-// so after a mere [DONE].
+// answer is whole when its stream ends after a finish_reason, whatever that is.
+// Not so after a mere [DONE].
 package openai
 
 import (
@@ -49,5 +49,5 @@ func (c *Client) Close() error { return c.upstream.Close() }
 // Stream asks the model p.Model, by the provider's own name for it, and
 // yields the answer as [upstream.Client.Stream] does.
 func (c *Client) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
-	return c.upstream.Stream(ctx, p, completion, func() upstream.Decoder { return decoder{} })
+	return c.upstream.Stream(ctx, p, completion, func() upstream.Decoder { return new(decoder) })
 }

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"encoding/json"
+	"strings"
 
 	api "github.com/sashabaranov/go-openai"
 
@@ -12,11 +13,16 @@ import (
 // done is the data of the event after which nothing follows.
 const done = "[DONE]"
 
-// finishError is the finish_reason with which OpenRouter ends what failed.
-const finishError api.FinishReason = "error"
+// failures are the finish_reason with which gateways end what failed: OpenRouter,
+// vLLM and SGLang, DeepSeek, Zhipu, Gemini.
+var failures = map[reason]bool{
+	"error": true, "abort": true, "insufficient_system_resource": true, "network_error": true, "malformed_function_call": true,
+}
 
-// A decoder reads the events of an answer; none of them depends on another.
-type decoder struct{}
+// A decoder reads the events of one answer. Its zero value has read none.
+type decoder struct {
+	refused bool // the text is a refusal
+}
 
 // chunk is what we need of the data of one event, and no more: servers differ
 // in the rest. Error has many shapes; instead of it, Object is "error" where
@@ -32,10 +38,22 @@ type chunk struct {
 type choice struct {
 	Index int `json:"index"`
 	Delta struct {
-		Content parts         `json:"content"`
-		Refusal upstream.Text `json:"refusal"`
+		Content   parts             `json:"content"`
+		Refusal   upstream.Text     `json:"refusal"`
+		ToolCalls []json.RawMessage `json:"tool_calls"`
 	} `json:"delta"`
-	FinishReason api.FinishReason `json:"finish_reason"`
+	FinishReason reason `json:"finish_reason"`
+}
+
+// A reason is one for the end. What is no text is none.
+type reason string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (r *reason) UnmarshalJSON(raw []byte) error {
+	var s string
+	_ = json.Unmarshal(raw, &s)
+	*r = reason(strings.ToLower(s))
+	return nil
 }
 
 // parts are what a piece adds to the answer: text, or, of those models of
@@ -65,7 +83,7 @@ func (p *parts) UnmarshalJSON(raw []byte) error {
 }
 
 // Event implements [upstream.Decoder].
-func (decoder) Event(_ string, data []byte) (upstream.Piece, error) {
+func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	if string(data) == done {
 		return upstream.Piece{Last: true}, nil
 	}
@@ -76,10 +94,10 @@ func (decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	if len(c.Error) > 0 && string(c.Error) != "null" || c.Object == "error" {
 		return upstream.Piece{Report: data}, nil
 	}
-	return c.piece()
+	return d.piece(c)
 }
 
-func (c chunk) piece() (upstream.Piece, error) {
+func (d *decoder) piece(c chunk) (upstream.Piece, error) {
 	var p upstream.Piece
 	var u *api.Usage
 	if json.Unmarshal(c.Usage, &u) == nil && u != nil {
@@ -89,12 +107,17 @@ func (c chunk) piece() (upstream.Piece, error) {
 		if choice.Index != 0 { // only one was asked for
 			continue
 		}
-		if choice.FinishReason == finishError {
+		// A refusal is an answer too; the model gives either one or the other.
+		d.refused = d.refused || choice.Delta.Refusal != (upstream.Text{})
+		p.Text = append(append(p.Text, choice.Delta.Content...), choice.Delta.Refusal)
+		p.Calls = len(choice.Delta.ToolCalls) > 0
+		p.Finish = upstream.FinishOf(string(choice.FinishReason))
+		if d.refused && p.Finish == chat.FinishStop {
+			p.Finish = chat.FinishRefusal
+		}
+		if failures[choice.FinishReason] {
 			return p, &upstream.Failure{Err: chat.Refuse(chat.CodeProviderError, "the provider ended the answer with an error"), Retryable: true}
 		}
-		p.Whole = p.Whole || choice.FinishReason != ""
-		// A refusal is an answer too; the model gives either one or the other.
-		p.Text = append(append(p.Text, choice.Delta.Content...), choice.Delta.Refusal)
 	}
 	return p, nil
 }

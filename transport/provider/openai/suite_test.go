@@ -38,9 +38,12 @@ func newClient(t testing.TB, baseURL string, o Options) *Client {
 }
 
 var wire = providertest.Wire{
-	Text:  content,
-	Ping:  `data: {"choices":[]}` + "\n\n",
-	End:   stop + usage358 + end,
+	Text: content,
+	Ping: `data: {"choices":[]}` + "\n\n",
+	Claim: func(why chat.Finish) string {
+		return strings.Replace(stop, `"stop"`, `"`+string(why)+`"`, 1) + usage358
+	},
+	Last:  end,
 	Usage: counted,
 	Error: func(words string) string {
 		return fmt.Sprintf(`data: {"error":{"message":%q,"type":"server_error","code":503}}`+"\n\n", words)

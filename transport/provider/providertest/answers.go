@@ -72,6 +72,9 @@ func (o Outcome) checkWhole(t *testing.T, want string) {
 	if o.Text == "" {
 		t.Error("the answer is empty")
 	}
+	if o.Finish != chat.FinishStop {
+		t.Errorf("the answer ended because of %q", o.Finish)
+	}
 }
 
 func answerWhole(t *testing.T, p Provider, want string) {

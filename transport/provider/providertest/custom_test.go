@@ -42,11 +42,12 @@ func (c *Custom) Close() error { return c.api.Close() }
 
 type customDecoder struct{}
 
-// Event reads {"text":…}, {"error":…} or {"done":true,"in":…,"out":…}.
+// Event reads {"text":…}, {"error":…}, {"why":…} or {"done":true,"in":…,"out":…}.
 func (customDecoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	var e struct {
 		Text    upstream.Text
 		Error   string
+		Why     string // the answer ends
 		Done    bool
 		In, Out int
 	}
@@ -58,9 +59,9 @@ func (customDecoder) Event(_ string, data []byte) (upstream.Piece, error) {
 		return upstream.Piece{Report: data}, nil
 	case e.Done:
 		usage := &chat.Usage{PromptTokens: e.In, CompletionTokens: e.Out, TotalTokens: e.In + e.Out}
-		return upstream.Piece{Usage: usage, Whole: true, Last: true}, nil
+		return upstream.Piece{Usage: usage, Last: true}, nil
 	}
-	return upstream.Piece{Text: []upstream.Text{e.Text}}, nil
+	return upstream.Piece{Text: []upstream.Text{e.Text}, Finish: upstream.FinishOf(e.Why)}, nil
 }
 
 func TestCustom(t *testing.T) {
@@ -75,7 +76,8 @@ func TestCustom(t *testing.T) {
 		Wire: &providertest.Wire{
 			Text:  func(inner string) string { return `data: {"text":"` + inner + `"}` + "\n\n" },
 			Ping:  "data: {}\n\n",
-			End:   `data: {"done":true,"in":3,"out":5}` + "\n\n",
+			Claim: func(why chat.Finish) string { return `data: {"why":"` + string(why) + `"}` + "\n\n" },
+			Last:  `data: {"done":true,"in":3,"out":5}` + "\n\n",
 			Usage: chat.Usage{PromptTokens: 3, CompletionTokens: 5, TotalTokens: 8},
 			Error: func(words string) string { return fmt.Sprintf("data: {\"error\":%q}\n\n", words) },
 			Asked: func(body []byte) (chat.Prompt, error) {

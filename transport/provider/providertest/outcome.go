@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"cmp"
 	"errors"
 	"iter"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 type Outcome struct {
 	Text   string
 	Pieces int // that had text
+	Finish chat.Finish
 	Usage  *chat.Usage
 	Err    error
 }
@@ -39,7 +41,7 @@ func Collect(t testing.TB, answer iter.Seq2[chat.Delta, error]) Outcome {
 		if d.Text != "" {
 			o.Pieces++
 		}
-		o.Usage, o.Err = d.Usage, err
+		o.Usage, o.Err, o.Finish = d.Usage, err, cmp.Or(d.Finish, o.Finish)
 	}
 	return o
 }

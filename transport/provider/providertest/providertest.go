@@ -3,6 +3,7 @@
 //	Run(t, Harness) ─┬─ answers   any provider: pieces, usage, cancel, close, side by side
 //	                 ├─ wire      behind HTTP, against a server that sends what it is told, byte by byte
 //	                 ├─ time      the same, silent or slow
+//	                 ├─ ends      the same, with reasons for the end of an answer, or without
 //	                 ├─ strict    the same, refusing what some servers do not take
 //	                 ├─ aimock    against @copilotkit/aimock and its chaos, over TCP
 //	                 └─ sessions  behind a duplex connection, against a [Peer], and against aimock
@@ -67,6 +68,7 @@ func Run(t *testing.T, h Harness) {
 	if h.Wire != nil {
 		t.Run("wire", func(t *testing.T) { runWire(t, h) })
 		t.Run("time", func(t *testing.T) { runTime(t, h) })
+		t.Run("ends", func(t *testing.T) { runEnds(t, h) })
 		t.Run("strict", func(t *testing.T) { runStrict(t, h) })
 	}
 	if h.Aimock {

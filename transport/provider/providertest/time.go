@@ -44,13 +44,13 @@ func (w *Wire) times() []timeCase {
 		{"only blank lines", forever(EventStream, "\r\n"), "", chat.CodeProviderTimeout, keptAlive},
 		{"only comments after the beginning", forever(EventStream+w.Begin, comment), "", chat.CodeProviderTimeout, keptAlive},
 		{"comments that end", say(EventStream, 15*time.Second, comment), "", chat.CodeProviderTimeout, 15*time.Second + firstToken},
-		{"comments, then the first token", say(EventStream, 15*time.Second, comment, 15*time.Second, comment, 15*time.Second, w.Begin+w.Text("Hel")+w.End), "Hel", "", 45 * time.Second},
+		{"comments, then the first token", say(EventStream, 15*time.Second, comment, 15*time.Second, comment, 15*time.Second, w.Begin+w.Text("Hel")+w.end()), "Hel", "", 45 * time.Second},
 		{"no text", say(EventStream + w.Begin), "", chat.CodeProviderTimeout, firstToken},
-		{"late first token", say(EventStream+w.Begin, firstToken-time.Second, w.Text("Hel")+w.End), "Hel", "", firstToken - time.Second},
+		{"late first token", say(EventStream+w.Begin, firstToken-time.Second, w.Text("Hel")+w.end()), "Hel", "", firstToken - time.Second},
 		{"silence after text", say(hel), "Hel", chat.CodeProviderTimeout, silence},
 		{"comments after text", forever(hel, comment), "Hel", chat.CodeProviderTimeout, silence},
 		{"an event that never ends", forever(hel+"data: {", " "), "Hel", chat.CodeProviderTimeout, silence},
-		{"slow text", say(hel, silence-time.Second, w.Text("lo"), silence-time.Second, w.End), "Hello", "", 2 * (silence - time.Second)},
+		{"slow text", say(hel, silence-time.Second, w.Text("lo"), silence-time.Second, w.end()), "Hello", "", 2 * (silence - time.Second)},
 		{"refusal that never ends", say("HTTP/1.1 429 Slow Down\r\nContent-Type: application/json\r\n\r\n" + `{"error":"slow down"`), "", chat.CodeProviderError, refusalPatience},
 	}
 }
@@ -194,7 +194,7 @@ func timeSlow(t *testing.T, h Harness) {
 			_, err = io.WriteString(conn, h.Wire.Text("word"))
 			written.Add(int64(len(h.Wire.Text("word"))))
 		}
-		_, _ = io.WriteString(conn, h.Wire.End)
+		_, _ = io.WriteString(conn, h.Wire.end())
 	})
 	n := 0
 	for d, err := range p.Stream(t.Context(), hello) {

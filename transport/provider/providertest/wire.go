@@ -21,16 +21,20 @@ import (
 // A Wire is how the server of a provider writes an answer: events, each with
 // the blank line that ends it.
 type Wire struct {
-	Begin string                    // before the text; may be empty
-	Text  func(inner string) string // a piece of text, given as the inside of a JSON string
-	Ping  string                    // says nothing
-	End   string                    // ends the answer, with Usage
-	Usage chat.Usage
-	Error func(words string) string // fails the answer
+	Begin string                       // before the text; may be empty
+	Text  func(inner string) string    // a piece of text, given as the inside of a JSON string
+	Ping  string                       // says nothing
+	Claim func(why chat.Finish) string // says that the answer ends, and why
+	Last  string                       // ends the stream, after a claim
+	Usage chat.Usage                   // that one of these tells
+	Error func(words string) string    // fails the answer
 
 	// Asked reads the body of a request, as the prompt that was asked.
 	Asked func(body []byte) (chat.Prompt, error)
 }
+
+// end ends an answer as complete.
+func (w *Wire) end() string { return w.Claim(chat.FinishStop) + w.Last }
 
 // answer is the body of a whole answer of these pieces.
 func (w *Wire) answer(pieces ...string) string {
@@ -38,7 +42,7 @@ func (w *Wire) answer(pieces ...string) string {
 	for _, p := range pieces {
 		body += w.Text(p)
 	}
-	return body + w.End
+	return body + w.end()
 }
 
 // A wireCase is what a server sends on one connection, and what comes of it.
@@ -53,7 +57,7 @@ type wireCase struct {
 }
 
 func (w *Wire) whole() []wireCase {
-	begin, hel, end := w.Begin, w.Text("Hel"), w.End
+	begin, hel, end := w.Begin, w.Text("Hel"), w.end()
 	answer := w.answer("Hel", "lo")
 	return []wireCase{
 		{name: "answer", sent: []string{EventStream, begin, hel, w.Text("lo"), end}, text: "Hello"},
@@ -162,7 +166,7 @@ func wireSideBySide(t *testing.T, h Harness) {
 			return
 		}
 		text := h.Wire.Text(asked.Messages[len(asked.Messages)-1].Content)
-		for _, s := range []string{EventStream, h.Wire.Begin, text, text, h.Wire.End} {
+		for _, s := range []string{EventStream, h.Wire.Begin, text, text, h.Wire.end()} {
 			time.Sleep(time.Second)
 			_, _ = io.WriteString(conn, s)
 		}

@@ -198,20 +198,26 @@ func (s *session) done(r *response) {
 	}
 	s.overdue.Stop()
 	if a := f.ask; a != nil {
-		if u := r.usage(); u != nil {
-			s.out.put(chat.Delta{Answer: a.Answer, Usage: u})
+		state, failure := s.ended(r)
+		d := chat.Delta{Answer: a.Answer, Usage: r.usage()}
+		if state == chat.StateCompleted {
+			d.Finish = r.finish()
 		}
-		state, f := s.ended(r)
-		s.end(a, state, f)
+		if d.Usage != nil || d.Finish != "" {
+			s.out.put(d)
+		}
+		s.end(a, state, failure)
 	}
 	s.flight = nil
 }
 
+// ended says what the end of a response means. One that was cut by a limit or by
+// a filter is an answer, as in other protocols.
 func (s *session) ended(r *response) (chat.State, *upstream.Failure) {
-	switch r.Status {
-	case "completed":
+	switch {
+	case r.Status == "completed", r.Status == "incomplete" && r.Details.Error == nil && r.finish() != chat.FinishStop:
 		return chat.StateCompleted, nil
-	case "cancelled":
+	case r.Status == "cancelled":
 		return chat.StateStopped, nil
 	}
 	return chat.StateFailed, s.unfinished(r)

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -116,6 +117,11 @@ type response struct {
 		Error  *serverError `json:"error"`
 	} `json:"status_details"`
 	Usage json.RawMessage `json:"usage"` // which is not to cost an answer, whatever it is
+}
+
+// finish returns why the answer ended.
+func (r *response) finish() chat.Finish {
+	return cmp.Or(upstream.FinishOf(r.Details.Reason), chat.FinishStop)
 }
 
 // usage returns what the answer has cost, or nil if the provider did not say.

@@ -489,18 +489,46 @@ func TestErrorLeavesTheSessionOpen(t *testing.T) {
 	})
 }
 
-func TestIncompleteAnswerFails(t *testing.T) {
-	in(t, Options{}, func(t *testing.T, w *talk) {
-		w.ask("a1", user("m1", "one"))
-		p := <-w.srv.peers
-		p.Asked()
-		p.Say("first")
-		p.done("incomplete", map[string]any{"status_details": map[string]any{"reason": "max_output_tokens"}})
-		text, end := w.ended("a1", chat.StateFailed)
-		if text != "first" || !strings.Contains(end.Error.Message, "max_output_tokens") {
-			t.Errorf("got %q, %v", text, end.Error)
-		}
-	})
+// TestReasons checks what becomes of an answer by the reason for its end.
+func TestReasons(t *testing.T) {
+	for _, test := range []struct {
+		status, reason string
+		state          chat.State
+		finish         chat.Finish
+	}{
+		{"completed", "", chat.StateCompleted, chat.FinishStop},
+		{"incomplete", "max_output_tokens", chat.StateCompleted, chat.FinishLength},
+		{"incomplete", "content_filter", chat.StateCompleted, chat.FinishFilter},
+		{"incomplete", "weather", chat.StateFailed, ""},
+		{"failed", "content_filter", chat.StateFailed, ""},
+	} {
+		t.Run(test.status+" "+test.reason, func(t *testing.T) {
+			in(t, Options{}, func(t *testing.T, w *talk) {
+				w.ask("a1", user("m1", "one"))
+				p := <-w.srv.peers
+				p.Asked()
+				p.Say("first")
+				p.done(test.status, map[string]any{"status_details": map[string]any{"reason": test.reason}})
+				text, finish := "", chat.Finish("")
+				for d := range w.out {
+					text += d.Text
+					if d.Finish != "" {
+						finish = d.Finish
+					}
+					if d.Ended == nil {
+						continue
+					}
+					if text != "first" || d.Ended.State != test.state || finish != test.finish {
+						t.Errorf("got %q, %s because of %q, want %s because of %q", text, d.Ended.State, finish, test.state, test.finish)
+					}
+					if e := d.Ended.Error; e != nil && !strings.Contains(e.Message, test.reason) {
+						t.Errorf("failed with %v", e)
+					}
+					return
+				}
+			})
+		})
+	}
 }
 
 func TestSpeech(t *testing.T) {

@@ -6,10 +6,12 @@
 //
 // # What counts as an answer
 //
-// An answer is whole when its [Decoder] says so, which it does when the
-// provider gave a reason for the end, whatever it is. Everything else that
-// ends a stream is a failure: a connection that was closed in mid-sentence
-// looks exactly like a short answer. Text that was yielded before stays valid.
+// An answer is whole when its stream ends as its protocol wants it, or its body
+// ends well, after the provider gave a reason for the end, whatever that is. The
+// reason alone is a mere claim, which more of the answer takes back. Everything
+// else that ends a stream is a failure: a connection that was closed in
+// mid-sentence looks exactly like a short answer. Text that was yielded before
+// stays valid.
 //
 // # Time
 //

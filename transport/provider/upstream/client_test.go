@@ -31,7 +31,7 @@ type plain struct{}
 func (plain) Event(_ string, data []byte) (upstream.Piece, error) {
 	switch {
 	case string(data) == ".":
-		return upstream.Piece{Whole: true, Last: true}, nil
+		return upstream.Piece{Finish: chat.FinishStop, Last: true}, nil
 	case data[0] == '!':
 		return upstream.Piece{Report: data[1:]}, nil
 	}

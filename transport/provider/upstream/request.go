@@ -17,9 +17,9 @@ const (
 	refusalTime = 5 * time.Second
 )
 
-// ask sends body and returns the event stream that answers it, which the
-// caller closes.
-func (c *Client) ask(w *watchdog, body []byte) (io.ReadCloser, error) {
+// ask sends body and returns the response whose body is an event stream. The
+// caller closes that.
+func (c *Client) ask(w *watchdog, body []byte) (*http.Response, error) {
 	req, err := c.newRequest(w.ctx, body)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (c *Client) ask(w *watchdog, body []byte) (io.ReadCloser, error) {
 		return nil, w.explain(c.Unreachable(err))
 	}
 	if resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
-		return resp.Body, nil
+		return resp, nil
 	}
 	defer resp.Body.Close()
 	w.allow(refusalTime)

@@ -14,14 +14,10 @@ import (
 	"parlor/protocol/chat"
 )
 
-// TrailerTime is how long usage may come after the end of the text. What is
-// missing by then is not worth a spinner.
-const TrailerTime = 5 * time.Second
-
 // A Decoder reads the events of one answer, in order, from one goroutine.
 type Decoder interface {
 	// Event reads an event that has data. An error other than a [*Failure]
-	// means that it is not part of an answer.
+	// means that it is not part of an answer; what is returned with a Failure is.
 	Event(name string, data []byte) (Piece, error)
 }
 
@@ -31,9 +27,13 @@ type Piece struct {
 	Usage *chat.Usage // so far; the last that comes counts
 	Tool  *chat.ToolCall
 
+	// Finish is why the answer ends, see [FinishOf]. It is a claim that text and
+	// calls of tools in a later event take back.
+	Finish chat.Finish
+
+	Calls  bool   // the model calls a tool
 	Report []byte // the event itself, if that tells of a failure
 	Idle   bool   // the event proves that the server lives, not the model
-	Whole  bool   // the text is complete; usage may follow
 	Last   bool   // nothing follows
 }
 
@@ -43,15 +43,19 @@ type stream struct {
 	decoder  Decoder
 	watchdog *watchdog
 	yield    func(chat.Delta, error) bool
+	body     body
 
 	begun  bool // something was yielded
 	events bool // one has come
 	spoken bool // some text has come
-	whole  bool // all text has come
+	last   bool // the provider says that nothing follows
 	left   bool // the consumer has enough
 	usage  *chat.Usage
 	head   head
 	pairs  Joiner
+
+	claim claim
+	told  chat.Finish // that was yielded last
 }
 
 // ask sends body and yields the answer to it, and at the end its usage. It
@@ -60,33 +64,28 @@ func (s *stream) ask(ctx context.Context, body []byte) error {
 	s.watchdog = newWatchdog(ctx, s.client.opts.FirstToken)
 	defer s.watchdog.stop()
 
-	events, err := s.client.ask(s.watchdog, body)
+	resp, err := s.client.ask(s.watchdog, body)
 	if err != nil {
 		return err
 	}
-	defer events.Close()
+	defer resp.Body.Close()
 
-	err = s.read(events)
-	s.say(s.pairs.Rest())
-	if err == nil && s.usage != nil {
-		s.tell(chat.Delta{Usage: s.usage})
+	s.body = newBody(resp)
+	err = s.read()
+	s.say(chat.Delta{Text: s.pairs.Rest()})
+	if err != nil || s.left {
+		return err
 	}
-	return err
+	if s.claim.finish != s.told {
+		s.say(chat.Delta{Finish: s.claim.finish})
+	}
+	s.say(chat.Delta{Usage: s.usage})
+	return nil
 }
 
-// tell yields d and reports whether the consumer wants more.
-func (s *stream) tell(d chat.Delta) bool {
-	if s.left {
-		return false
-	}
-	s.begun = true
-	s.left = !s.yield(d, nil)
-	return !s.left
-}
-
-// read yields the pieces in body. It returns nil if they are a whole answer.
-func (s *stream) read(body io.Reader) error {
-	r := io.TeeReader(&lines{r: body, alive: s.alive}, &s.head)
+// read yields the pieces in the body. It returns nil if they are a whole answer.
+func (s *stream) read() error {
+	r := io.TeeReader(&lines{r: &s.body, alive: s.alive}, &s.head)
 	for ev, err := range sse.Read(r, &sse.ReadConfig{MaxEventSize: s.client.opts.MaxEvent}) {
 		if err != nil {
 			return s.end(err)
@@ -118,6 +117,7 @@ func (s *stream) event(ev sse.Event) (more bool, err error) {
 	p, err := s.decoder.Event(ev.Type, []byte(data))
 	switch {
 	case err != nil:
+		s.piece(p) // what came with it
 		return false, undecodable(err)
 	case p.Report != nil:
 		return false, s.client.Reported(p.Report)
@@ -139,38 +139,42 @@ func undecodable(err error) error {
 	return wrong("the provider sent something that is not an answer", fmt.Errorf("decode an event: %w", err))
 }
 
-// piece yields the text of p and notes what it says of the end. It reports
-// whether another one is wanted.
+// piece yields what p adds to the answer and notes what it says of the end. It
+// reports whether another one is wanted.
 func (s *stream) piece(p Piece) (more bool) {
 	if p.Usage != nil {
 		s.usage = p.Usage
 	}
-	s.whole = s.whole || p.Whole
-	if p.Tool != nil && !s.tell(chat.Delta{Tool: p.Tool}) {
+	s.claim.take(p)
+	s.last = p.Last
+	if p.Tool != nil && !s.say(chat.Delta{Tool: p.Tool}) {
 		return false
 	}
-	text := ""
+	d := chat.Delta{Finish: p.Finish}
 	for _, t := range p.Text {
-		text += s.pairs.Join(t)
+		d.Text += s.pairs.Join(t)
 	}
-	return s.say(text) && !p.Last
+	return s.say(d) && !p.Last
 }
 
-// say yields text and reports whether the consumer wants more.
-func (s *stream) say(text string) bool {
-	if text == "" {
-		return true
+// say yields d, if there is anything in it, and reports whether the consumer
+// wants more.
+func (s *stream) say(d chat.Delta) bool {
+	if s.left || d == (chat.Delta{}) {
+		return !s.left
 	}
-	s.spoken = true
-	return s.tell(chat.Delta{Text: text})
+	s.begun = true
+	s.spoken = s.spoken || d.Text != ""
+	if d.Finish != "" {
+		s.told = d.Finish
+	}
+	s.left = !s.yield(d, nil)
+	return !s.left
 }
 
 // patience is how long the next event may take.
 func (s *stream) patience() time.Duration {
-	switch {
-	case s.whole:
-		return TrailerTime
-	case s.spoken:
+	if s.spoken || s.claim.finish != "" {
 		return s.client.opts.Silence
 	}
 	return s.client.opts.FirstToken
@@ -179,7 +183,7 @@ func (s *stream) patience() time.Duration {
 // alive notes that the provider shows that it is there, though it has nothing to
 // say. That counts until the first text: later, a model that says nothing hangs.
 func (s *stream) alive() {
-	if !s.spoken && !s.whole {
+	if !s.spoken && s.claim.finish == "" {
 		s.watchdog.extend(s.client.opts.FirstToken, s.client.opts.KeptAlive)
 	}
 }
@@ -192,14 +196,29 @@ func (s *stream) end(err error) error {
 		return nil
 	case s.watchdog.parent.Err() != nil:
 		return context.Cause(s.watchdog.parent)
-	case s.whole: // what is missing is at most the usage
+	case s.watchdog.barked() && s.claim.certain():
 		return nil
 	case s.watchdog.barked():
 		return s.watchdog.explain(err)
 	case errors.Is(err, bufio.ErrTooLong):
 		return wrong(fmt.Sprintf("the provider sent an event of more than %d bytes", s.client.opts.MaxEvent), err)
+	case s.body.failed:
+		return broken(cutOff, err)
+	case s.claim.finish != "":
+		return nil
 	case !s.events && jsonMessage(s.head.b) != "":
 		return s.client.Reported(s.head.b)
+	case s.client.opts.Dialect.LenientFinish && (s.last || s.events && s.body.framed):
+		s.claim.finish = chat.FinishStop
+		return nil
+	case s.last:
+		return broken(unexplained, err)
 	}
-	return broken("the answer was cut off", err)
+	return broken(cutOff, err)
 }
+
+// What is said of an answer that is not whole.
+const (
+	cutOff      = "the answer was cut off"
+	unexplained = cutOff + ": the provider ended it without a reason (if it never gives one, `finish: lenient` in its configuration takes such answers as whole)"
+)

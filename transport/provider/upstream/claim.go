@@ -1,0 +1,54 @@
+package upstream
+
+import (
+	"io"
+	"net/http"
+
+	"parlor/protocol/chat"
+)
+
+// A claim is what a stream has said of the end of its answer. Some servers give
+// a reason with every piece, others before they run a tool and go on.
+type claim struct {
+	finish    chat.Finish // empty if there is none, or if it was taken back
+	alone     bool        // it came without anything else
+	takenBack bool        // one was
+}
+
+// take notes what p says.
+func (c *claim) take(p Piece) {
+	adds := p.Tool != nil || p.Calls
+	for _, t := range p.Text {
+		adds = adds || t != (Text{})
+	}
+	if adds && c.finish != "" {
+		c.finish, c.takenBack = "", true
+	}
+	if p.Finish != "" {
+		c.finish, c.alone = p.Finish, !adds
+	}
+}
+
+// certain reports whether the claim can be believed of a server that says no
+// more, and does not end its stream: it gives reasons for nothing but the end.
+func (c *claim) certain() bool {
+	return c.finish != "" && c.alone && !c.takenBack && c.finish != chat.FinishToolCalls && c.finish != chat.FinishPause
+}
+
+// A body notes how it ends.
+type body struct {
+	r      io.Reader
+	framed bool // its end is told from a cut
+	failed bool // it did not end well
+}
+
+func newBody(resp *http.Response) body {
+	return body{r: resp.Body, framed: resp.ProtoMajor > 1 || resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0}
+}
+
+// Read implements [io.Reader].
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.failed = b.failed || err != nil && err != io.EOF
+	return n, err
+}
