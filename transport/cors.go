@@ -4,12 +4,12 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rs/cors"
 
 	"parlor/protocol/engineio"
+	"parlor/transport/origin"
 )
 
 // withCORS lets pages of the allowed origins see the answers of next, refusals
@@ -32,7 +32,7 @@ func withCORS(opts Options, next http.Handler) http.Handler {
 	if slices.Contains(opts.AllowedOrigins, "*") {
 		rules.AllowedOrigins = []string{"*"}
 	} else {
-		rules.AllowOriginFunc = func(origin string) bool { return listed(opts.AllowedOrigins, origin) }
+		rules.AllowOriginFunc = func(page string) bool { return origin.Listed(opts.AllowedOrigins, page) }
 	}
 	return cors.New(rules).Handler(next)
 }
@@ -40,24 +40,16 @@ func withCORS(opts Options, next http.Handler) http.Handler {
 // verifyOrigin refuses requests of foreign pages, which could otherwise use the
 // cookies that their visitors have for this host (CVE-2019-13611).
 func (s *Server) verifyOrigin(r *http.Request) *engineio.Error {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
+	page := r.Header.Get("Origin")
+	if page == "" {
 		return nil
 	}
-	u, err := url.Parse(origin)
-	if err != nil {
+	if _, err := url.Parse(page); err != nil {
 		return engineio.ErrBadRequest
 	}
-	sameHost := u.Host != "" && strings.EqualFold(u.Host, r.Host)
-	if !sameHost && !listed(s.opts.AllowedOrigins, origin) {
-		return engineio.ErrForbidden
+	if origin.Same(r) || origin.Listed(s.opts.AllowedOrigins, page) {
+		return nil
 	}
-	return nil
-}
-
-// listed reports whether origin is an allowed one.
-func listed(allowed []string, origin string) bool {
-	return slices.ContainsFunc(allowed, func(a string) bool {
-		return a == "*" || strings.EqualFold(a, origin)
-	})
+	s.opts.OriginRefused(r)
+	return engineio.ErrForbidden
 }

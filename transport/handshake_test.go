@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -119,7 +120,11 @@ func TestUpgradeErrors(t *testing.T) {
 }
 
 func TestOrigin(t *testing.T) {
-	s := listen(t, Options{AllowedOrigins: []string{"https://app.example"}})
+	var refused []string
+	s := listen(t, Options{
+		AllowedOrigins: []string{"https://app.example"},
+		OriginRefused:  func(r *http.Request) { refused = append(refused, r.Header.Get("Origin")) },
+	})
 	open := listen(t, Options{AllowedOrigins: []string{"*"}})
 	for _, test := range []struct {
 		site   *site
@@ -130,6 +135,7 @@ func TestOrigin(t *testing.T) {
 		{s, s.url, true},
 		{s, "https://app.example", true},
 		{s, "https://APP.example", true},
+		{s, "https://app.example:443", true},
 		{s, "http://app.example", false},
 		{s, "https://app.example.evil.example", false},
 		{s, "https://evil.example", false},
@@ -149,6 +155,35 @@ func TestOrigin(t *testing.T) {
 			ws.Close()
 		} else if resp == nil || resp.StatusCode != 400 {
 			t.Errorf("origin %q: got %v, want status 400", test.origin, resp)
+		}
+		if want := !test.want; (len(refused) == 1) != want {
+			t.Errorf("origin %q: reported %q, want that reported %t", test.origin, refused, want)
+		}
+		refused = nil
+	}
+}
+
+// TestOwnPort checks that the same origin is the same with its port and without it.
+func TestOwnPort(t *testing.T) {
+	s := NewServer(Options{})
+	defer s.Close()
+	for _, test := range []struct {
+		host, origin string
+		status       int
+	}{
+		{"a.example:80", "http://a.example", 200},
+		{"a.example", "http://a.example:80", 200},
+		{"a.example:443", "https://a.example", 200},
+		{"a.example", "https://a.example", 200},
+		{"a.example:443", "http://a.example", 403},
+		{"a.example", "https://a.example:8443", 403},
+	} {
+		r := httptest.NewRequest("GET", "http://"+test.host+"/engine.io/?EIO=4&transport=polling", nil)
+		r.Header.Set("Origin", test.origin)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != test.status {
+			t.Errorf("page of %s at %s: got status %d, want %d", test.origin, test.host, w.Code, test.status)
 		}
 	}
 }

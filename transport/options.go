@@ -113,6 +113,11 @@ type Options struct {
 	// all. Requests without an Origin do not come from pages and are allowed.
 	AllowedOrigins []string
 
+	// OriginRefused is called for each request that is refused because it comes
+	// from a page of another origin, by many goroutines at once, see
+	// [origin.Warnings]. It may be nil.
+	OriginRefused func(*http.Request)
+
 	// CORS says what the pages of AllowedOrigins may do in polling requests.
 	CORS CORS
 
@@ -175,6 +180,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Refused == nil {
 		o.Refused = func(*http.Request, *engineio.Error) {}
+	}
+	if o.OriginRefused == nil {
+		o.OriginRefused = func(*http.Request) {}
 	}
 	if o.AllowRequest == nil {
 		o.AllowRequest = func(*http.Request) error { return nil }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"parlor/transport/origin"
 	"parlor/transport/provider"
 	"parlor/transport/provider/upstream"
 )
@@ -90,7 +91,7 @@ func checkBasePath(p string) error {
 func checkOrigins(origins []string) error {
 	for _, origin := range origins {
 		if !validOrigin(origin) {
-			return fmt.Errorf("has %q, which is not an origin as browsers send it, such as https://app.example.com (lower case, no path, no wildcard, no port that goes without saying)", withoutSecrets(origin))
+			return fmt.Errorf("has %q, which is not an origin as browsers send it, such as https://app.example.com (lower case, no path, no wildcard)", withoutSecrets(origin))
 		}
 	}
 	return nil
@@ -99,13 +100,18 @@ func checkOrigins(origins []string) error {
 // validOrigin reports whether a browser could send origin (RFC 6454 §6.2). An
 // origin that no browser sends would never match, and nobody would notice.
 func validOrigin(origin string) bool {
-	usualPort := map[string]string{"http": "80", "https": "443"}
 	u, err := url.Parse(origin)
-	switch {
-	case err != nil, usualPort[u.Scheme] == "", u.Host == "", u.Port() == usualPort[u.Scheme]:
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return false
 	}
 	return u.Scheme+"://"+u.Host == origin && strings.ToLower(origin) == origin && !strings.Contains(origin, "*")
+}
+
+func checkProxies(proxies []string) error {
+	if _, err := origin.ParseProxies(proxies); err != nil {
+		return fmt.Errorf("has %w", err)
+	}
+	return nil
 }
 
 func checkURL(s string) error {

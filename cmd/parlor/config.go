@@ -70,7 +70,7 @@ func cell(value string) string {
 // file, or an error that lists all that is wrong with them.
 func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*Settings, error) {
 	s, flags := &Settings{Values: *v}, settingsOf(ctx)
-	for _, list := range [][]string{s.CORSOrigins, s.JWTAudience} {
+	for _, list := range [][]string{s.CORSOrigins, s.JWTAudience, s.TrustedProxies} {
 		for i, entry := range list {
 			list[i] = strings.TrimSpace(entry) // people write "a, b"
 		}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -31,6 +30,7 @@ import (
 	"parlor/transport/auth"
 	"parlor/transport/console"
 	"parlor/transport/metrics"
+	"parlor/transport/origin"
 	"parlor/transport/provider"
 	"parlor/transport/provider/eliza"
 	"parlor/transport/provider/guard"
@@ -94,18 +94,16 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	keeper := retention.Start(retention.Options{Log: store, Rooms: rooms, Logger: log, For: s.RetainFor, Bytes: int64(s.RetainBytes)})
 	parts.add("retention", func(context.Context) error { keeper.Close(); return nil })
 
+	warnings := origin.NewWarnings(log)
 	connections := openConnections(s, actors, &assistant.Namespace{
 		Auth: verifier, Rooms: rooms, Recovery: seats,
 		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
-	}, log)
-	endpoints, err := api.New(rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, Logger: log})
+	}, warnings, log)
+	endpoints, err := api.New(rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, OriginRefused: warnings.Refused, Logger: log})
 	if err != nil {
 		return err
 	}
-	handler := routes(s, connections, endpoints, metrics.Handler(numbers))
-	if verifier.Development() {
-		handler = loopbackOnly(handler)
-	}
+	handler := front(s, routes(s, connections, endpoints, metrics.Handler(numbers)))
 	return parts.run(ctx, s, handler, connections, log)
 }
 
@@ -258,7 +256,7 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 
 // openConnections connects transport and sessions: a session gets what transport
 // reads, and transport writes what the session sends.
-func openConnections(s Settings, actors *system.System, namespace *assistant.Namespace, log *slog.Logger) *transport.Server {
+func openConnections(s Settings, actors *system.System, namespace *assistant.Namespace, warnings *origin.Warnings, log *slog.Logger) *transport.Server {
 	sessions := session.New(actors, session.Options{
 		Namespaces:     map[string]session.Namespace{wire.Namespace: namespace},
 		ConnectTimeout: s.ConnectTimeout, Window: s.Window, MaxPacketBytes: int(s.MaxPayload), Logger: log,
@@ -267,7 +265,7 @@ func openConnections(s Settings, actors *system.System, namespace *assistant.Nam
 		Accept:       func(c *transport.Conn) transport.Receiver { return sessions.Open(c) },
 		PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
 		MaxConns: s.MaxConnections, MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: wire.Coalesce, Shed: wire.Shed, CloseTimeout: closeTimeout, Logger: log,
-		AllowedOrigins: s.CORSOrigins, CORS: transport.CORS{Credentials: true},
+		AllowedOrigins: s.CORSOrigins, OriginRefused: warnings.Refused, CORS: transport.CORS{Credentials: true},
 		KeepHeaders: []string{"Authorization", "Cookie"}, // what auth.Verifier.Socket reads
 	})
 }
@@ -291,18 +289,4 @@ func routes(s Settings, connections http.Handler, endpoints *api.API, numbers ht
 		mux.Handle("GET /metrics", numbers)
 	}
 	return mux
-}
-
-// loopbackOnly refuses requests whose Host is not this computer. An attacker can
-// make the name of his page resolve to this computer (DNS rebinding), and in
-// development mode nothing else would keep such a page from using the server.
-func loopbackOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := (&url.URL{Host: r.Host}).Hostname()
-		if host != "localhost" && !net.ParseIP(host).IsLoopback() {
-			http.Error(w, "development mode: only requests to localhost are answered", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -40,6 +40,8 @@ type Values struct {
 	JWTLeeway     time.Duration `name:"jwt-leeway" group:"access" default:"10s" help:"How much the clocks of this server and of the one that signs tokens may differ."`
 	CORSOrigins   []string      `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
 
+	TrustedProxies []string `name:"trusted-proxies" group:"access" placeholder:"ADDRESS" help:"Addresses or ranges of proxies, for example 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For, -Host and -Proto count (docs/proxies.md)."`
+
 	Models            []provider.Config `group:"assistants" sep:"none" placeholder:"JSON" help:"Models to offer, a list of {\"model_id\", \"provider\", …}. Easier to write in the file."`
 	Providers         providers         `group:"assistants" mapsep:"none" placeholder:"JSON" help:"Providers to add or to change, by name: {\"base_url\", \"key_var\", \"key_header\", \"api\", \"discover\", …}. Easier to write in the file."`
 	Discover          bool              `group:"assistants" default:"true" help:"Offer the models of Ollama, vLLM, llama.cpp and LM Studio that run on this computer; --discover=false for not."`
@@ -238,6 +240,7 @@ func (s *Settings) checksOfServer() []checked {
 		{"jwt-leeway", notNegative(s.JWTLeeway)},
 		{"jwt-audience", noneEmpty(s.JWTAudience)},
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
+		{"trusted-proxies", checkProxies(s.TrustedProxies)},
 		{"providers", provider.Validate(nil, s.Providers)},
 		{"models", s.checkModels()},
 		{"context-window", positive(s.ContextWindow)},

@@ -29,6 +29,7 @@ import (
 	"github.com/rs/cors"
 
 	"parlor/protocol/chat"
+	"parlor/transport/origin"
 )
 
 // Limits of what a request may ask for or bring.
@@ -101,6 +102,10 @@ type Options struct {
 	// own origin needs no mention.
 	AllowedOrigins []string
 
+	// OriginRefused is called when a page of another origin may not change or read
+	// anything, by many goroutines at once. It may be nil.
+	OriginRefused func(*http.Request)
+
 	// Logger receives panics and the causes of internal errors. Nil discards
 	// them.
 	Logger *slog.Logger
@@ -115,43 +120,76 @@ type API struct {
 	log    *slog.Logger
 	cors   *cors.Cors
 	csrf   *http.CrossOriginProtection
+
+	origins       []string
+	originRefused func(*http.Request)
 }
 
 // New returns an API. It fails if an allowed origin is not an origin, and names
 // that one.
 func New(chats Chats, models Models, auth Authenticator, o Options) (*API, error) {
-	a := &API{chats: chats, models: models, auth: auth, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
-	if err := a.allow(o.AllowedOrigins); err != nil {
+	a := &API{
+		chats: chats, models: models, auth: auth, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused,
+	}
+	if a.originRefused == nil {
+		a.originRefused = func(*http.Request) {}
+	}
+	if err := a.protectOrigins(); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-// allow sets up what browsers are told about the origins (CORS), and which of
+// protectOrigins sets up what browsers are told about the origins (CORS), and which of
 // their requests are refused. CORS alone does not protect: a browser sends some
 // requests with cookies without asking first, so those that change something are
 // checked here too.
-func (a *API) allow(origins []string) error {
+func (a *API) protectOrigins() error {
 	a.csrf = http.NewCrossOriginProtection()
 	a.csrf.SetDenyHandler(http.HandlerFunc(a.refuseCrossOrigin))
-	for _, origin := range origins {
-		if strings.Contains(origin, "*") {
-			return fmt.Errorf("api: allowed origin %q: wildcards are not supported", origin)
+	for _, allowed := range a.origins {
+		if strings.Contains(allowed, "*") {
+			return fmt.Errorf("api: allowed origin %q: wildcards are not supported", allowed)
 		}
-		if err := a.csrf.AddTrustedOrigin(origin); err != nil {
+		if err := a.csrf.AddTrustedOrigin(allowed); err != nil {
 			return fmt.Errorf("api: allowed origin: %w", err)
 		}
 	}
-	origins = slices.Clone(origins)
 	a.cors = cors.New(cors.Options{
 		// A function, because cors takes an empty list for "all".
-		AllowOriginFunc:  func(origin string) bool { return slices.Contains(origins, origin) },
-		AllowedMethods:   []string{"GET", "POST", "DELETE", "PUT", "PATCH"},
-		AllowedHeaders:   []string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user"},
-		AllowCredentials: true,
-		MaxAge:           preflightSeconds,
+		AllowOriginVaryRequestFunc: a.allows,
+		AllowedMethods:             []string{"GET", "POST", "DELETE", "PUT", "PATCH"},
+		AllowedHeaders:             []string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user"},
+		AllowCredentials:           true,
+		MaxAge:                     preflightSeconds,
 	})
 	return nil
+}
+
+// allows reports whether browsers let a page of that origin read answers. A request
+// without an Origin comes from no page of another one.
+func (a *API) allows(r *http.Request, page string) (allowed bool, vary []string) {
+	allowed = origin.Listed(a.origins, page)
+	if !allowed && page != "" && !origin.Same(r) {
+		a.originRefused(r)
+	}
+	return allowed, nil
+}
+
+// crossOrigin refuses changes by pages of another origin, in requests that browsers send
+// without asking first. [http.CrossOriginProtection] takes an origin with its default
+// port and one without it for two.
+func (a *API) crossOrigin(next http.Handler) http.Handler {
+	protected := a.csrf.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		own := r.Header.Get("Sec-Fetch-Site") == "" && origin.Same(r)
+		if own || origin.Listed(a.origins, r.Header.Get("Origin")) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		protected.ServeHTTP(w, r)
+	})
 }
 
 // Register adds the API to mux below prefix, for example "/api/v1". A path below
@@ -191,7 +229,7 @@ func RegisterHealth(mux *http.ServeMux, base string) {
 
 // protect wraps h in the checks that every request passes through.
 func (a *API) protect(h http.Handler) http.Handler {
-	return a.recovered(a.cors.Handler(a.csrf.Handler(h)))
+	return a.recovered(a.cors.Handler(a.crossOrigin(h)))
 }
 
 // An endpoint answers one kind of request of a user whose identity is proved.
@@ -227,6 +265,7 @@ func methodNotAllowed(methods []string) http.HandlerFunc {
 }
 
 func (a *API) refuseCrossOrigin(w http.ResponseWriter, r *http.Request) {
+	a.originRefused(r)
 	a.refuse(w, r, chat.Refuse(chat.CodeForbidden, "changes from pages of another origin are refused unless it is among the server's cors-origins"))
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +194,7 @@ func TestCORS(t *testing.T) {
 		want   string // Access-Control-Allow-Origin
 	}{
 		{"allowed origin", allowed, "https://spa.example.com", "https://spa.example.com"},
+		{"allowed origin with its port", allowed, "https://spa.example.com:443", "https://spa.example.com:443"},
 		{"another origin", allowed, "https://evil.example.com", ""},
 		{"longer origin", allowed, "https://spa.example.com.evil.org", ""},
 		{"null origin", allowed, "null", ""},
@@ -221,6 +223,24 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+// TestRefusedOriginsAreReported checks that the operator learns of pages that may not
+// use the API, and of no others.
+func TestRefusedOriginsAreReported(t *testing.T) {
+	var refused []string
+	mux := newMux(t, conversation(), api.Options{
+		AllowedOrigins: []string{"https://spa.example.com"},
+		OriginRefused:  func(r *http.Request) { refused = append(refused, r.Method+" "+r.Header.Get("Origin")) },
+	})
+	for _, origin := range []string{"", "http://example.com", "http://example.com:80", "https://spa.example.com", "https://evil.example.com"} {
+		do(mux, "GET", "/api/v1/model", "", "Origin", origin)
+		do(mux, "POST", "/api/v1/chat", `{"model_id":"eliza"}`, "Origin", origin)
+	}
+	slices.Sort(refused)
+	if got, want := slices.Compact(refused), []string{"GET https://evil.example.com", "POST https://evil.example.com"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestChangesFromOtherOriginsAreRefused(t *testing.T) {
 	mux := newMux(t, conversation(), api.Options{AllowedOrigins: []string{"https://spa.example.com"}})
 	tests := []struct {
@@ -230,6 +250,11 @@ func TestChangesFromOtherOriginsAreRefused(t *testing.T) {
 	}{
 		{"no browser", nil, 200},
 		{"own page", []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://example.com"}, 200},
+		{"own page, without Sec-Fetch-Site", []string{"Origin", "http://example.com"}, 200},
+		{"own page, with its port", []string{"Origin", "http://example.com:80"}, 200},
+		{"own page, on another port", []string{"Origin", "http://example.com:8080"}, 403},
+		{"allowed page, with its port", []string{"Origin", "https://spa.example.com:443"}, 200},
+		{"page without TLS", []string{"Sec-Fetch-Site", "cross-site", "Origin", "http://example.com"}, 403},
 		{"allowed page", []string{"Sec-Fetch-Site", "same-site", "Origin", "https://spa.example.com"}, 200},
 		{"other page", []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example.com"}, 403},
 		{"sibling page", []string{"Sec-Fetch-Site", "same-site", "Origin", "https://blog.example.com"}, 403},
