@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,19 +48,62 @@ func (c *importCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 		return fmt.Errorf("import: %w", err)
 	}
 	defer in.Close()
-	store, err := persistence.Open(s.Data, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
-	if errors.Is(err, persistence.ErrLocked) {
-		return fmt.Errorf("%w; stop the server first", err)
+	i := &importer{ctx: ctx, skip: c.SkipExisting}
+	add := i.addTo
+	if _, err := os.Lstat(s.Data); errors.Is(err, fs.ErrNotExist) {
+		add = i.makeFile
 	}
-	if err != nil {
+	if err := add(s.Data, in); err != nil {
 		return err
-	}
-	i := &importer{ctx: ctx, store: store, skip: c.SkipExisting}
-	if err := errors.Join(i.run(in), store.Close()); err != nil {
-		return fmt.Errorf("import: %w", err)
 	}
 	_, err = fmt.Fprintf(out.stdout, "%d chats imported, %d skipped\n", i.imported, i.skipped)
 	return err
+}
+
+// makeFile imports into a data file that does not exist. If that fails there is
+// none afterwards: the file is made only if the whole export is sound, and taken
+// away while nobody else can have it open.
+func (i *importer) makeFile(data string, in *os.File) error {
+	if err := i.read(in, func(*importedChat) error { return nil }); err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
+	store, err := openForImport(data)
+	if errors.Is(err, persistence.ErrLocked) {
+		return err // somebody else has made it meanwhile
+	}
+	if err != nil {
+		os.Remove(data)
+		return err
+	}
+	i.store = store
+	if err = i.read(in, i.write); err != nil {
+		err = errors.Join(err, os.Remove(data))
+	}
+	if err := errors.Join(err, store.Close()); err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
+	return nil
+}
+
+// addTo imports into a data file that exists.
+func (i *importer) addTo(data string, in *os.File) error {
+	store, err := openForImport(data)
+	if err != nil {
+		return err
+	}
+	i.store = store
+	if err := errors.Join(i.run(in), store.Close()); err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
+	return nil
+}
+
+func openForImport(data string) (*persistence.Store, error) {
+	store, err := persistence.Open(data, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
+	if errors.Is(err, persistence.ErrLocked) {
+		return nil, fmt.Errorf("%w; stop the server first", err)
+	}
+	return store, err
 }
 
 // open returns a file that can be read twice. Input from a pipe is copied to a
@@ -259,6 +303,9 @@ func (r *importReader) record(l line) error {
 	c, data := r.chat, bytes.Clone(l.Record)
 	if c.bytes += len(data); c.bytes > maxChatBytes/2 { // the rest is for keys
 		return fmt.Errorf("chat %q is longer than %d bytes", c.info.ID, maxChatBytes/2)
+	}
+	if err := checkRecord(l.Seq, data); err != nil {
+		return err
 	}
 	if err := c.fold.Add(persistence.Entry{Seq: l.Seq, Data: data}); err != nil {
 		return err

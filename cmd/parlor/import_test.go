@@ -106,15 +106,65 @@ func TestImportRefuses(t *testing.T) {
 		if status != 1 || out != "" || !strings.Contains(errs, says) {
 			t.Errorf("status %d, stdout %q, stderr %q, want %q in it", status, out, errs, says)
 		}
-		r, err := persistence.OpenReader(data, persistence.Options{})
-		if err != nil {
-			t.Fatal(err)
+		if left, err := os.ReadDir(filepath.Dir(data)); err != nil || len(left) > 0 {
+			t.Errorf("%s: left behind %v, %v", says, left, err)
 		}
-		if rooms, err := r.ChatsAfter("", 10); len(rooms) > 0 || err != nil {
-			t.Errorf("%s: imported %q, %v", says, rooms, err)
+	}
+}
+
+// A failure leaves a file that was there as it was.
+func TestImportChangesNothingIfItFails(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "parlor.db")
+	if status, _, errs := runIn(t, nil, "import", "--data="+data, writeLines(t, exported(t, "a"))); status != 0 {
+		t.Fatal(errs)
+	}
+	lines := exported(t, "b", "c")
+	for _, wrong := range [][]string{lines[:len(lines)-1], exported(t, "b", "a")} {
+		if status, _, errs := runIn(t, nil, "import", "--data="+data, writeLines(t, wrong)); status != 1 {
+			t.Errorf("status %d, stderr %q", status, errs)
 		}
-		if err := r.Close(); err != nil {
-			t.Error(err)
+		if status, out, _ := runIn(t, nil, "check", "--data="+data); status != 0 || !strings.HasPrefix(out, "1 chats, 2 records") {
+			t.Errorf("status %d, stdout %q", status, out)
+		}
+	}
+}
+
+// A failure of the disk, after the whole export was found sound, leaves no file
+// either. Here the disk has no directory.
+func TestImportIntoNoDirectory(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "none", "parlor.db")
+	status, _, errs := runIn(t, nil, "import", "--data="+data, writeLines(t, exported(t, "a")))
+	if status != 1 || !strings.Contains(errs, data) {
+		t.Errorf("status %d, stderr %q", status, errs)
+	}
+}
+
+// Owners, authors and ids that the server would refuse are refused.
+func TestImportRefusesWhatTheServerWould(t *testing.T) {
+	long := strings.Repeat("x", 129)
+	made := chat.MakeID("bob", [8]byte{1})
+	for name, tt := range map[string]struct{ old, new, says string }{
+		"owner that is too long":        {`"user_id":"alice"`, `"user_id":"` + long + `"`, "must not be longer than 128 bytes"},
+		"owner with a control":          {`"user_id":"alice"`, `"user_id":"a\u0000"`, "must be printable"},
+		"owner with a space":            {`"user_id":"alice"`, `"user_id":" alice"`, "must not start or end with a space"},
+		"no owner":                      {`"user_id":"alice"`, `"user_id":""`, "has no owner"},
+		"client id with a space":        {`"client_message_id":"c"`, `"client_message_id":"c d"`, "cannot be the name"},
+		"message id that is too long":   {`"message_id":"m"`, `"message_id":"` + long + `"`, "cannot be the name"},
+		"model with a control":          {`"model_id":"eliza"`, `"model_id":"e\u0007"`, "cannot be the name"},
+		"model of the chat with a bell": {`"current_model_id":"eliza"`, `"current_model_id":"e\u0007"`, "cannot be the name"},
+		"id made for somebody else":     {`"x"`, `"` + string(made) + `"`, "made for another owner"},
+	} {
+		lines := exported(t, "x")
+		text := strings.ReplaceAll(strings.Join(lines, "\n"), tt.old, tt.new)
+		if tt.old == `"x"` {
+			text = strings.Join(exported(t, made), "\n")
+		}
+		if text == strings.Join(lines, "\n") {
+			t.Fatalf("%s: the export has no %s:\n%s", name, tt.old, text)
+		}
+		status, out, errs := runIn(t, nil, "import", writeLines(t, []string{text}))
+		if status != 1 || out != "" || !strings.Contains(errs, tt.says) || !strings.Contains(errs, "line ") {
+			t.Errorf("%s: status %d, stdout %q, stderr %q, want %q in it", name, status, out, errs, tt.says)
 		}
 	}
 }

@@ -250,12 +250,29 @@ func userIDFault(id string) string {
 		return "must not be empty"
 	case len(id) > MaxUserIDLen:
 		return fmt.Sprintf("must not be longer than %d bytes", MaxUserIDLen)
-	case !utf8.ValidString(id) || strings.ContainsFunc(id, unprintable):
+	case !Printable(id):
 		return "must be printable UTF-8"
 	case strings.TrimSpace(id) != id:
 		return "must not start or end with a space"
 	}
 	return ""
 }
+
+// UserFault says what is wrong with a user that is not the result of a sign-in, as
+// the end of a sentence. It returns "" for one that could be.
+func UserFault(u chat.User) string {
+	switch fault := userIDFault(string(u.ID)); {
+	case fault != "":
+		return fault
+	case len(u.Name) > MaxNameLen || len(u.Email) > MaxEmailLen || len(u.Picture) > MaxPictureLen:
+		return fmt.Sprintf("must not have a name longer than %d bytes, an email than %d or a picture than %d", MaxNameLen, MaxEmailLen, MaxPictureLen)
+	case !Printable(u.Name + u.Email + u.Picture):
+		return "must have a printable name, email and picture"
+	}
+	return ""
+}
+
+// Printable reports whether all of s is printable UTF-8.
+func Printable(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unprintable) }
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
