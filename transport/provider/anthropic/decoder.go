@@ -23,16 +23,21 @@ type event struct {
 		Usage json.RawMessage `json:"usage"`
 	} `json:"message"` // of message_start
 	Block struct {
-		Type string        `json:"type"`
-		Text upstream.Text `json:"text"`
-		ID   string        `json:"id"`
-		Name string        `json:"name"`
+		words
+		ID   string `json:"id"`
+		Name string `json:"name"`
 	} `json:"content_block"`
 	Delta struct {
-		Type       string        `json:"type"`
-		Text       upstream.Text `json:"text"`
-		StopReason string        `json:"stop_reason"`
+		words
+		StopReason string `json:"stop_reason"`
 	} `json:"delta"`
+}
+
+// words are the beginning of a block, or what a delta adds to it.
+type words struct {
+	Type     string        `json:"type"`
+	Text     upstream.Text `json:"text"`
+	Thinking upstream.Text `json:"thinking"`
 }
 
 // usage counts tokens, cumulatively. Those of the prompt are spread over three
@@ -46,7 +51,7 @@ type usage struct {
 
 // Event implements [upstream.Decoder]. Events and deltas of other types are
 // skipped, as the API's versioning asks of clients; they are signs of life all
-// the same, since models think in them. A ping is none.
+// the same. A ping is none.
 func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	var ev event
 	if err := json.Unmarshal(data, &ev); err != nil {
@@ -64,7 +69,14 @@ func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	case "message_stop":
 		return upstream.Piece{Last: true}, nil
 	}
-	return upstream.Piece{Text: ev.text(), Tool: ev.tool(), Calls: ev.Block.Type == "tool_use"}, nil
+	p := upstream.Piece{Tool: ev.tool(), Calls: ev.Block.Type == "tool_use"}
+	switch {
+	case ev.Type == "content_block_start":
+		ev.Block.addTo(&p, "text", "thinking")
+	case ev.Type == "content_block_delta":
+		ev.Delta.addTo(&p, "text_delta", "thinking_delta")
+	}
+	return p, nil
 }
 
 // tool is the one that Anthropic begins to run on its side, if the event says so.
@@ -75,15 +87,14 @@ func (ev event) tool() *chat.ToolCall {
 	return nil
 }
 
-// text is what the event adds to the answer.
-func (ev event) text() []upstream.Text {
-	switch {
-	case ev.Type == "content_block_start" && ev.Block.Type == "text":
-		return []upstream.Text{ev.Block.Text}
-	case ev.Type == "content_block_delta" && ev.Delta.Type == "text_delta":
-		return []upstream.Text{ev.Delta.Text}
+// addTo adds w to p, by its type: as text, as thought or not at all.
+func (w *words) addTo(p *upstream.Piece, text, thinking string) {
+	switch w.Type {
+	case text:
+		p.Text = append(p.Text, w.Text)
+	case thinking:
+		p.Thought = append(p.Thought, w.Thinking)
 	}
-	return nil
 }
 
 // count takes in what raw says, which is only what has changed, and returns the

@@ -29,6 +29,9 @@ var harness = providertest.Harness{
 	Wire: &providertest.Wire{
 		Begin: begun + opened,
 		Text:  text,
+		Thought: func(inner string) string {
+			return strings.Replace(strings.Replace(text(inner), "text_delta", "thinking_delta", 1), `"text":`, `"thinking":`, 1)
+		},
 		Ping:  ping,
 		Claim: func(why chat.Finish) string { return closed + strings.Replace(ended, "end_turn", reasons[why], 1) },
 		Last:  stopped,

@@ -36,13 +36,44 @@ type chunk struct {
 }
 
 type choice struct {
-	Index int `json:"index"`
-	Delta struct {
-		Content   parts             `json:"content"`
-		Refusal   upstream.Text     `json:"refusal"`
-		ToolCalls []json.RawMessage `json:"tool_calls"`
-	} `json:"delta"`
+	Index        int    `json:"index"`
+	Delta        words  `json:"delta"`
 	FinishReason reason `json:"finish_reason"`
+}
+
+// words are what a piece adds to the answer, or an answer as a whole. Servers
+// have several names for what their models think, and some have two at once.
+type words struct {
+	Content   parts             `json:"content"`
+	Refusal   upstream.Text     `json:"refusal"`
+	ToolCalls []json.RawMessage `json:"tool_calls"`
+
+	ReasoningContent loose `json:"reasoning_content"` // DeepSeek, vLLM, llama.cpp, xAI
+	Reasoning        loose `json:"reasoning"`         // OpenRouter, Groq, Ollama
+	ReasoningText    loose `json:"reasoning_text"`    // GitHub
+	Thinking         loose `json:"thinking"`
+}
+
+// thought is what w adds to what the model thinks.
+func (w *words) thought() []upstream.Text {
+	for _, name := range []loose{w.ReasoningContent, w.Reasoning, w.ReasoningText, w.Thinking} {
+		if upstream.Text(name) != (upstream.Text{}) {
+			return append(w.Content.thought, upstream.Text(name))
+		}
+	}
+	return w.Content.thought
+}
+
+// loose is text that may be something else, which then is none.
+type loose upstream.Text
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *loose) UnmarshalJSON(raw []byte) error {
+	var t upstream.Text
+	if json.Unmarshal(raw, &t) == nil {
+		*l = loose(t)
+	}
+	return nil
 }
 
 // A reason is one for the end. What is no text is none.
@@ -56,27 +87,31 @@ func (r *reason) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// parts are what a piece adds to the answer: text, or, of those models of
-// Mistral that think, a list of parts, of which some are text.
+// parts are the content of a piece: text, or, of those models of Mistral that
+// think, a list of parts, some of which are text and some thought, in parts itself.
 // https://docs.mistral.ai/capabilities/reasoning
-type parts []upstream.Text
+type parts struct{ text, thought []upstream.Text }
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (p *parts) UnmarshalJSON(raw []byte) error {
 	if raw[0] != '[' {
-		*p = make(parts, 1)
-		return json.Unmarshal(raw, &(*p)[0])
+		p.text = make([]upstream.Text, 1)
+		return json.Unmarshal(raw, &p.text[0])
 	}
 	var list []struct {
-		Type string        `json:"type"`
-		Text upstream.Text `json:"text"`
+		Type     string        `json:"type"`
+		Text     upstream.Text `json:"text"`
+		Thinking parts         `json:"thinking"`
 	}
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return err
 	}
 	for _, part := range list {
-		if part.Type == "text" {
-			*p = append(*p, part.Text)
+		switch part.Type {
+		case "text", "output_text":
+			p.text = append(p.text, part.Text)
+		case "thinking", "reasoning":
+			p.thought = append(append(p.thought, part.Text), part.Thinking.text...)
 		}
 	}
 	return nil
@@ -109,7 +144,8 @@ func (d *decoder) piece(c chunk) (upstream.Piece, error) {
 		}
 		// A refusal is an answer too; the model gives either one or the other.
 		d.refused = d.refused || choice.Delta.Refusal != (upstream.Text{})
-		p.Text = append(append(p.Text, choice.Delta.Content...), choice.Delta.Refusal)
+		p.Text = append(append(p.Text, choice.Delta.Content.text...), choice.Delta.Refusal)
+		p.Thought = choice.Delta.thought()
 		p.Calls = len(choice.Delta.ToolCalls) > 0
 		p.Finish = upstream.FinishOf(string(choice.FinishReason))
 		if d.refused && p.Finish == chat.FinishStop {

@@ -88,7 +88,33 @@ func ask(t *testing.T, handle providertest.Handler) providertest.Outcome {
 	return providertest.Collect(t, c.Stream(t.Context(), hello))
 }
 
-// TestThinkingAloudIsNoSilence sends what models think, which is not shown.
+// TestThought checks the forms that servers have for what a model thinks.
+func TestThought(t *testing.T) {
+	for _, delta := range []string{
+		`"reasoning_content":"hm"`,
+		`"reasoning":"hm","content":null`,
+		`"reasoning":"hm","reasoning_content":"hm","content":""`,
+		`"reasoning":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm"}]`,
+		`"reasoning":{"effort":"low"},"reasoning_text":"hm"`,
+		`"thinking":"hm"`,
+		`"content":[{"type":"thinking","thinking":[{"type":"text","text":"h"},{"type":"text","text":"m"}]}]`,
+		`"content":[{"type":"thinking","thinking":"hm"}]`,
+		`"content":[{"type":"reasoning","text":"hm"},{"type":"reference","reference_ids":[1]}]`,
+		`"content":"<think>hm</think>"`,
+	} {
+		t.Run(delta, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := ask(t, providertest.Answer(false, providertest.EventStream, `data: {"choices":[{"delta":{`+delta+`}}]}`+"\n\n", hel+lo+stop+end))
+				got.Check(t, "Hello", "", "")
+				if got.Thought != "hm" {
+					t.Errorf("thought is %q", got.Thought)
+				}
+			})
+		})
+	}
+}
+
+// TestThinkingAloudIsNoSilence sends what models think, which is no answer.
 func TestThinkingAloudIsNoSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ask(t, func(conn net.Conn) {

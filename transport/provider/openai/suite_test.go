@@ -39,6 +39,9 @@ func newClient(t testing.TB, baseURL string, o Options) *Client {
 
 var wire = providertest.Wire{
 	Text: content,
+	Thought: func(inner string) string {
+		return strings.Replace(content(inner), `"content"`, `"reasoning_content"`, 1)
+	},
 	Ping: `data: {"choices":[]}` + "\n\n",
 	Claim: func(why chat.Finish) string {
 		return strings.Replace(stop, `"stop"`, `"`+string(why)+`"`, 1) + usage358

@@ -42,10 +42,11 @@ func (c *Custom) Close() error { return c.api.Close() }
 
 type customDecoder struct{}
 
-// Event reads {"text":…}, {"error":…}, {"why":…} or {"done":true,"in":…,"out":…}.
+// Event reads {"text":…}, {"thought":…}, {"why":…}, {"error":…} or {"done":true,"in":…,"out":…}.
 func (customDecoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	var e struct {
 		Text    upstream.Text
+		Thought upstream.Text
 		Error   string
 		Why     string // the answer ends
 		Done    bool
@@ -61,7 +62,7 @@ func (customDecoder) Event(_ string, data []byte) (upstream.Piece, error) {
 		usage := &chat.Usage{PromptTokens: e.In, CompletionTokens: e.Out, TotalTokens: e.In + e.Out}
 		return upstream.Piece{Usage: usage, Last: true}, nil
 	}
-	return upstream.Piece{Text: []upstream.Text{e.Text}, Finish: upstream.FinishOf(e.Why)}, nil
+	return upstream.Piece{Text: []upstream.Text{e.Text}, Thought: []upstream.Text{e.Thought}, Finish: upstream.FinishOf(e.Why)}, nil
 }
 
 func TestCustom(t *testing.T) {
@@ -74,12 +75,13 @@ func TestCustom(t *testing.T) {
 			return c
 		},
 		Wire: &providertest.Wire{
-			Text:  func(inner string) string { return `data: {"text":"` + inner + `"}` + "\n\n" },
-			Ping:  "data: {}\n\n",
-			Claim: func(why chat.Finish) string { return `data: {"why":"` + string(why) + `"}` + "\n\n" },
-			Last:  `data: {"done":true,"in":3,"out":5}` + "\n\n",
-			Usage: chat.Usage{PromptTokens: 3, CompletionTokens: 5, TotalTokens: 8},
-			Error: func(words string) string { return fmt.Sprintf("data: {\"error\":%q}\n\n", words) },
+			Text:    func(inner string) string { return `data: {"text":"` + inner + `"}` + "\n\n" },
+			Thought: func(inner string) string { return `data: {"thought":"` + inner + `"}` + "\n\n" },
+			Ping:    "data: {}\n\n",
+			Claim:   func(why chat.Finish) string { return `data: {"why":"` + string(why) + `"}` + "\n\n" },
+			Last:    `data: {"done":true,"in":3,"out":5}` + "\n\n",
+			Usage:   chat.Usage{PromptTokens: 3, CompletionTokens: 5, TotalTokens: 8},
+			Error:   func(words string) string { return fmt.Sprintf("data: {\"error\":%q}\n\n", words) },
 			Asked: func(body []byte) (chat.Prompt, error) {
 				var r struct {
 					Model        chat.ModelID

@@ -15,11 +15,12 @@ import (
 
 // An Outcome is all that an answer yielded.
 type Outcome struct {
-	Text   string
-	Pieces int // that had text
-	Finish chat.Finish
-	Usage  *chat.Usage
-	Err    error
+	Text    string
+	Thought string
+	Pieces  int // that had text
+	Finish  chat.Finish
+	Usage   *chat.Usage
+	Err     error
 }
 
 // Collect reads an answer to its end and checks what holds for every one:
@@ -37,7 +38,7 @@ func Collect(t testing.TB, answer iter.Seq2[chat.Delta, error]) Outcome {
 		case o.Usage != nil:
 			t.Fatalf("yielded %+v, %v after the usage", d, err)
 		}
-		o.Text += d.Text
+		o.Text, o.Thought = o.Text+d.Text, o.Thought+d.Thought
 		if d.Text != "" {
 			o.Pieces++
 		}

@@ -21,13 +21,14 @@ import (
 // A Wire is how the server of a provider writes an answer: events, each with
 // the blank line that ends it.
 type Wire struct {
-	Begin string                       // before the text; may be empty
-	Text  func(inner string) string    // a piece of text, given as the inside of a JSON string
-	Ping  string                       // says nothing
-	Claim func(why chat.Finish) string // says that the answer ends, and why
-	Last  string                       // ends the stream, after a claim
-	Usage chat.Usage                   // that one of these tells
-	Error func(words string) string    // fails the answer
+	Begin   string                       // before the text; may be empty
+	Text    func(inner string) string    // a piece of text, given as the inside of a JSON string
+	Thought func(inner string) string    // a piece of what the model thinks
+	Ping    string                       // says nothing
+	Claim   func(why chat.Finish) string // says that the answer ends, and why
+	Last    string                       // ends the stream, after a claim
+	Usage   chat.Usage                   // that one of these tells
+	Error   func(words string) string    // fails the answer
 
 	// Asked reads the body of a request, as the prompt that was asked.
 	Asked func(body []byte) (chat.Prompt, error)

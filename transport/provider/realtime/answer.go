@@ -26,6 +26,7 @@ type flight struct {
 	event string // that asked for it
 	id    string // of the response; empty until it was created
 	pairs upstream.Joiner
+	split upstream.Splitter
 }
 
 // want takes in what is to be answered.
@@ -162,11 +163,20 @@ func (s *session) speaks(id string) *ask {
 	return nil
 }
 
-// text passes on a piece of the answer that may have been cut in an emoji.
+// text passes on a piece of the answer that may have been cut in an emoji, and
+// may be thought.
 func (s *session) text(response string, t upstream.Text) {
 	if f := s.flight; f != nil && f.id == response {
-		s.piece(response, chat.Delta{Text: f.pairs.Join(t)})
+		thought, text := f.split.Split(f.pairs.Join(t))
+		s.piece(response, chat.Delta{Thought: thought, Text: text})
 	}
+}
+
+// rest passes on what was held back of the answer.
+func (s *session) rest(f *flight) {
+	before, begun := f.split.Split(f.pairs.Rest())
+	thought, text := f.split.Rest()
+	s.piece(f.id, chat.Delta{Thought: before + thought, Text: begun + text})
 }
 
 // piece passes on a piece of the answer.
@@ -175,7 +185,7 @@ func (s *session) piece(response string, d chat.Delta) {
 	if a == nil || size(d) == 0 {
 		return
 	}
-	a.told = true
+	a.told = a.told || d.Answers()
 	s.patience.Reset(s.opts.Silence)
 	d.Answer = a.Answer
 	if !s.out.put(d) {
@@ -197,6 +207,7 @@ func (s *session) done(r *response) {
 		return
 	}
 	s.overdue.Stop()
+	s.rest(f)
 	if a := f.ask; a != nil {
 		state, failure := s.ended(r)
 		d := chat.Delta{Answer: a.Answer, Usage: r.usage()}

@@ -21,7 +21,7 @@ type outbox struct {
 
 func newOutbox(limit int) *outbox { return &outbox{limit: limit, ready: make(chan struct{}, 1)} }
 
-func size(d chat.Delta) int { return len(d.Text) + len(d.Audio) }
+func size(d chat.Delta) int { return len(d.Text) + len(d.Thought) + len(d.Audio) }
 
 // put adds a delta. Audio that does not fit is dropped; of text that does not
 // fit it reports false. What is neither always fits: there is little of it.
@@ -29,7 +29,7 @@ func (o *outbox) put(d chat.Delta) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if n := size(d); n > 0 && o.size+n > o.limit {
-		return d.Text == ""
+		return d.Text == "" && d.Thought == ""
 	}
 	o.size += size(d)
 	o.queue = append(o.queue, d)

@@ -531,6 +531,30 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// TestThought cuts the tags around a thought, and an emoji behind them.
+func TestThought(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		w.ask("a1", user("m1", "one"))
+		p := <-w.srv.peers
+		p.Asked()
+		for _, piece := range []string{"<thi", "nk>h", "m</think", ">\n\nfir", "st "} {
+			p.Say(piece)
+		}
+		p.Send(`{"type":"response.output_text.delta","response_id":"` + p.response() + `","delta":"\ud83d"}`)
+		p.Finish(chat.Usage{})
+		text, thought := "", ""
+		for d := range w.out {
+			text, thought = text+d.Text, thought+d.Thought
+			if d.Ended != nil {
+				break
+			}
+		}
+		if text != "first \ufffd" || thought != "hm" {
+			t.Errorf("got text %q, thought %q", text, thought)
+		}
+	})
+}
+
 func TestSpeech(t *testing.T) {
 	in(t, Options{}, func(t *testing.T, w *talk) {
 		w.in <- chat.AudioAppend{Audio: "AAAA"}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"io"
 	"net/http"
+	"slices"
 
 	"parlor/protocol/chat"
 )
@@ -17,16 +18,17 @@ type claim struct {
 
 // take notes what p says.
 func (c *claim) take(p Piece) {
-	adds := p.Tool != nil || p.Calls
-	for _, t := range p.Text {
-		adds = adds || t != (Text{})
-	}
+	adds := p.Tool != nil || p.Calls || said(p.Text) || said(p.Thought)
 	if adds && c.finish != "" {
 		c.finish, c.takenBack = "", true
 	}
 	if p.Finish != "" {
 		c.finish, c.alone = p.Finish, !adds
 	}
+}
+
+func said(list []Text) bool {
+	return slices.ContainsFunc(list, func(t Text) bool { return t != (Text{}) })
 }
 
 // certain reports whether the claim can be believed of a server that says no

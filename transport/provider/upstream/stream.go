@@ -23,12 +23,13 @@ type Decoder interface {
 
 // A Piece is what one event says.
 type Piece struct {
-	Text  []Text
-	Usage *chat.Usage // so far; the last that comes counts
-	Tool  *chat.ToolCall
+	Text    []Text      // may hold thought between tags, see [Splitter]
+	Thought []Text      // what the model thinks; no part of the answer
+	Usage   *chat.Usage // so far; the last that comes counts
+	Tool    *chat.ToolCall
 
-	// Finish is why the answer ends, see [FinishOf]. It is a claim that text and
-	// calls of tools in a later event take back.
+	// Finish is why the answer ends, see [FinishOf]. It is a claim that text,
+	// thought and calls of tools in a later event take back.
 	Finish chat.Finish
 
 	Calls  bool   // the model calls a tool
@@ -52,7 +53,9 @@ type stream struct {
 	left   bool // the consumer has enough
 	usage  *chat.Usage
 	head   head
-	pairs  Joiner
+
+	text, thought Joiner
+	splitter      Splitter
 
 	claim claim
 	told  chat.Finish // that was yielded last
@@ -72,7 +75,7 @@ func (s *stream) ask(ctx context.Context, body []byte) error {
 
 	s.body = newBody(resp)
 	err = s.read()
-	s.say(chat.Delta{Text: s.pairs.Rest()})
+	s.say(s.rest())
 	if err != nil || s.left {
 		return err
 	}
@@ -151,10 +154,22 @@ func (s *stream) piece(p Piece) (more bool) {
 		return false
 	}
 	d := chat.Delta{Finish: p.Finish}
+	for _, t := range p.Thought {
+		d.Thought += s.thought.Join(t)
+	}
 	for _, t := range p.Text {
-		d.Text += s.pairs.Join(t)
+		thought, text := s.splitter.Split(s.text.Join(t))
+		d.Thought, d.Text = d.Thought+thought, d.Text+text
 	}
 	return s.say(d) && !p.Last
+}
+
+// rest is what was held back of the answer.
+func (s *stream) rest() (d chat.Delta) {
+	d.Thought, d.Text = s.splitter.Split(s.text.Rest())
+	thought, text := s.splitter.Rest()
+	d.Thought, d.Text = s.thought.Rest()+d.Thought+thought, d.Text+text
+	return d
 }
 
 // say yields d, if there is anything in it, and reports whether the consumer
