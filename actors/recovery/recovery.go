@@ -13,6 +13,12 @@
 //
 // Nothing is written when a connection is lost, so a crash loses nothing. A new Table
 // counts the window of every seat from its own start.
+//
+// # Shares
+//
+// A user has a share of the seats. When it is used up, a further seat takes the place of
+// the user's own oldest one. When all seats are used up, it takes the place of one of the
+// user who has the most.
 package recovery
 
 import (
@@ -55,12 +61,16 @@ type Options struct {
 	Logger *slog.Logger // nil discards
 
 	Window   time.Duration // from the loss of a connection to the removal of its seat. Zero means 2 minutes
-	MaxSeats int           // at once; further sockets cannot be recovered. Zero means 100,000
+	MaxSeats int           // at once. Zero means 100,000
+
+	// MaxSeatsPerUser is the share of one user. Zero means a hundredth of MaxSeats, but
+	// at least 16.
+	MaxSeatsPerUser int
 }
 
 // The errors of [Table.Save], besides those of the store.
 var (
-	ErrFull      = errors.New("recovery: too many seats")
+	ErrFull      = errors.New("recovery: too many seats of connected clients")
 	ErrDisplaced = errors.New("recovery: another socket has the seat")
 )
 
@@ -72,7 +82,7 @@ type Table struct {
 	done chan struct{}
 
 	mu    sync.Mutex
-	seats map[key]entry
+	seats seats
 }
 
 // key is a hash of a private id: somebody who reads the file, or a backup of
@@ -84,26 +94,20 @@ func keyOf(pid string) key {
 	return key(sum[:])
 }
 
-// entry says to whom a seat belongs. If it has no owner, the connection was lost at the
-// time lost.
-type entry struct {
-	owner Owner
-	lost  time.Time
-}
-
 // Open returns a table of the seats that the store keeps, and starts to sweep it.
 func Open(o Options) (*Table, error) {
 	o.Window = cmp.Or(o.Window, 2*time.Minute)
 	o.MaxSeats = cmp.Or(o.MaxSeats, 100_000)
+	o.MaxSeatsPerUser = min(o.MaxSeats, cmp.Or(o.MaxSeatsPerUser, max(16, o.MaxSeats/100)))
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
-	t := &Table{o: o, stop: make(chan struct{}), done: make(chan struct{}), seats: make(map[key]entry)}
+	t := &Table{o: o, stop: make(chan struct{}), done: make(chan struct{})}
 	now := time.Now()
 	for s, err := range o.Store.Sessions() {
 		if err != nil {
 			return nil, fmt.Errorf("read the seats: %w", err)
 		}
 		if len(s.Key) == len(key{}) {
-			t.seats[key([]byte(s.Key))] = entry{lost: now}
+			t.seats.put(key([]byte(s.Key)), userOf(s.Value), nil, now)
 		}
 	}
 	go t.run()
@@ -147,11 +151,11 @@ func (t *Table) Claim(pid string, user chat.User, owner Owner) (Seat, bool) {
 func (t *Table) known(k key) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e, ok := t.seats[k]
+	e, ok := t.seats.byKey[k]
 	return ok && !t.expired(e)
 }
 
-func (t *Table) expired(e entry) bool { return e.owner == nil && time.Since(e.lost) > t.o.Window }
+func (t *Table) expired(e *entry) bool { return e.owner == nil && time.Since(e.lost) > t.o.Window }
 
 // read returns the zero Seat if the first Save has not reached the disk.
 func (t *Table) read(k key) (s Seat, err error) {
@@ -166,14 +170,14 @@ func (t *Table) read(k key) (s Seat, err error) {
 func (t *Table) own(k key, owner Owner) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e, ok := t.seats[k]
+	e, ok := t.seats.byKey[k]
 	if !ok || t.expired(e) {
 		return false
 	}
-	t.seats[k] = entry{owner: owner}
 	if e.owner != nil {
 		e.owner.Displace()
 	}
+	e.give(owner, time.Time{})
 	return true
 }
 
@@ -183,9 +187,13 @@ func (t *Table) own(k key, owner Owner) bool {
 // more than send a message.
 func (t *Table) Save(pid string, owner Owner, s Seat, done func(error)) {
 	k := keyOf(pid)
-	if err := t.admit(k, owner); err != nil {
+	givenUp, err := t.admit(k, s.User, owner)
+	if err != nil {
 		done(err)
 		return
+	}
+	if givenUp != nil {
+		t.remove([]*entry{givenUp})
 	}
 	t.o.Store.PutSession(string(k[:]), s.encode(), func(err error) {
 		if err != nil {
@@ -195,18 +203,38 @@ func (t *Table) Save(pid string, owner Owner, s Seat, done func(error)) {
 	})
 }
 
-func (t *Table) admit(k key, owner Owner) error {
+// admit gives the seat to owner, if it is new. For it another seat may have to be given
+// up.
+func (t *Table) admit(k key, user chat.UserID, owner Owner) (givenUp *entry, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e, ok := t.seats[k]
-	switch {
+	switch e, ok := t.seats.byKey[k]; {
 	case ok && e.owner != owner:
-		return ErrDisplaced
-	case !ok && len(t.seats) >= t.o.MaxSeats:
-		return ErrFull
+		return nil, ErrDisplaced
+	case ok:
+		return nil, nil
 	}
-	t.seats[k] = entry{owner: owner}
-	return nil
+	givenUp, ok := t.seats.makePlace(user, t.o.MaxSeats, t.o.MaxSeatsPerUser)
+	if !ok {
+		return nil, ErrFull
+	}
+	if givenUp != nil {
+		t.seats.drop(givenUp)
+		t.note(givenUp.share)
+	}
+	t.seats.put(k, user, owner, time.Time{})
+	return givenUp, nil
+}
+
+// noteEvery is how often the log says of one user that seats are given up.
+const noteEvery = time.Minute
+
+func (t *Table) note(s *share) {
+	s.givenUp++
+	if now := time.Now(); now.After(s.nextNoted) {
+		t.o.Logger.Warn("a user has used up a share of the clients that may come back: the oldest cannot come back any more", "user", s.user, "share", t.o.MaxSeatsPerUser, "given up", s.givenUp)
+		s.givenUp, s.nextNoted = 0, now.Add(noteEvery)
+	}
 }
 
 // Lost begins the window in which the client may come back, if owner has the
@@ -215,22 +243,21 @@ func (t *Table) Lost(pid string, owner Owner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := keyOf(pid)
-	if e, ok := t.seats[k]; ok && e.owner == owner {
-		t.seats[k] = entry{lost: time.Now()}
+	if e, ok := t.seats.byKey[k]; ok && e.owner == owner {
+		e.give(nil, time.Now())
 	}
 }
 
 // Forget removes the seat, if owner has it.
 func (t *Table) Forget(pid string, owner Owner) {
 	t.mu.Lock()
-	k := keyOf(pid)
-	e, ok := t.seats[k]
+	e, ok := t.seats.byKey[keyOf(pid)]
 	ours := ok && e.owner == owner
 	if ours {
-		delete(t.seats, k)
+		t.seats.drop(e)
 	}
 	t.mu.Unlock()
 	if ours {
-		t.remove([]key{k})
+		t.remove([]*entry{e})
 	}
 }

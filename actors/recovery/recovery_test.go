@@ -134,7 +134,7 @@ func TestClaim(t *testing.T) {
 
 // A seat whose window is over leaves memory and disk, if need be at a later sweep.
 func TestSweep(t *testing.T) {
-	run(t, recovery.Options{MaxSeats: 2000}, func(t *testing.T, table *table) {
+	run(t, recovery.Options{MaxSeats: 2000, MaxSeatsPerUser: 2000}, func(t *testing.T, table *table) {
 		kept := new(owner)
 		for i := range 1500 {
 			o := new(owner)
@@ -201,7 +201,7 @@ func (f *faultyStore) DeleteSessions(keys []string, done func(error)) {
 	f.Store.DeleteSessions(keys, done)
 }
 
-// There is room for so many seats; those that are there stay.
+// There is room for so many seats; a user's own seats of connected clients stay.
 func TestMaxSeats(t *testing.T) {
 	run(t, recovery.Options{MaxSeats: 1}, func(t *testing.T, table *table) {
 		first, second := new(owner), new(owner)

@@ -60,6 +60,16 @@ func (s Seat) encode() []byte {
 	}
 }
 
+// userOf returns the user of a seat in the form of the store. It reads no more than
+// that, since a start does so for all seats. A seat that cannot be read is nobody's.
+func userOf(b []byte) chat.UserID {
+	var from struct {
+		User chat.UserID `json:"user"`
+	}
+	_ = json.Unmarshal(b, &from)
+	return from.User
+}
+
 func (s Seat) stored() stored {
 	to := stored{SID: s.SID, User: s.User, Guest: s.Guest, Mark: s.Mark, Past: s.Past}
 	to.Places = make([]string, 0, len(s.Places))

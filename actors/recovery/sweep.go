@@ -22,12 +22,12 @@ func (t *Table) run() {
 
 // sweep removes the seats whose window is over.
 func (t *Table) sweep() {
-	var expired []key
+	var expired []*entry
 	t.mu.Lock()
-	for k, e := range t.seats {
+	for _, e := range t.seats.byKey {
 		if t.expired(e) {
-			expired = append(expired, k)
-			delete(t.seats, k)
+			expired = append(expired, e)
+			t.seats.drop(e)
 		}
 	}
 	t.mu.Unlock()
@@ -39,14 +39,14 @@ const removeAtOnce = 1000
 
 // remove deletes seats from the store. If that fails, restore puts them back
 // into the table with a window that is over, so that the next sweep tries again.
-func (t *Table) remove(keys []key) {
-	for len(keys) > 0 {
-		n := min(len(keys), removeAtOnce)
-		batch := keys[:n]
-		keys = keys[n:]
+func (t *Table) remove(seats []*entry) {
+	for len(seats) > 0 {
+		n := min(len(seats), removeAtOnce)
+		batch := seats[:n]
+		seats = seats[n:]
 		names := make([]string, n)
-		for i, k := range batch {
-			names[i] = string(k[:])
+		for i, e := range batch {
+			names[i] = string(e.key[:])
 		}
 		t.o.Store.DeleteSessions(names, func(err error) {
 			if err != nil {
@@ -56,10 +56,13 @@ func (t *Table) remove(keys []key) {
 	}
 }
 
-func (t *Table) restore(keys []key) {
+func (t *Table) restore(seats []*entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, k := range keys {
-		t.seats[k] = entry{}
+	for _, e := range seats {
+		if t.seats.byKey[e.key] != nil {
+			continue // its owner has saved it again
+		}
+		t.seats.put(e.key, e.share.user, nil, time.Time{})
 	}
 }

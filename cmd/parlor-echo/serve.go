@@ -81,7 +81,7 @@ func openSeats(wanted bool) (*recovery.Table, error) {
 	if !wanted {
 		return nil, nil
 	}
-	return recovery.Open(recovery.Options{Store: recovery.NewMemory(), Window: recoveryTime, MaxSeats: recoverySeats})
+	return recovery.Open(recovery.Options{Store: recovery.NewMemory(), Window: recoveryTime, MaxSeats: recoverySeats, MaxSeatsPerUser: recoverySeats})
 }
 
 func (f *flags) options(log *slog.Logger, accept func(*transport.Conn) transport.Receiver) transport.Options {

@@ -219,7 +219,7 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 	if s.RecoveryWindow == 0 {
 		return nil, nil
 	}
-	return recovery.Open(recovery.Options{Store: store, Logger: log, Window: s.RecoveryWindow, MaxSeats: s.MaxSessions})
+	return recovery.Open(recovery.Options{Store: store, Logger: log, Window: s.RecoveryWindow, MaxSeats: s.MaxSessions, MaxSeatsPerUser: s.MaxSessionsPerUser})
 }
 
 // startRooms starts the rooms, with the budgets that are left to their users.

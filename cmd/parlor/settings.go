@@ -78,24 +78,25 @@ type Values struct {
 	CheckpointEvery time.Duration `group:"assistants" default:"1s" help:"Time between saves of the text of a running answer."`
 	MaxQueuedTurns  int           `group:"assistants" default:"256" help:"Answers that may wait for their turn in one room."`
 
-	MaxConnections  int           `group:"limits" default:"100000" help:"Most clients connected at once; others are told to come back later."`
-	MaxMessageBytes Size          `group:"limits" default:"64KiB" help:"Longest message."`
-	MaxAnswerBytes  Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant with its thought; past it the turn fails."`
-	MaxPayload      Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`
-	Window          int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once."`
-	QueueBytes      Size          `group:"limits" default:"1MiB" help:"Bytes that may wait for a slow client, pieces of answers joined, before it is cut off; it reconnects."`
-	PingInterval    time.Duration `group:"limits" default:"25s" help:"Time between heartbeats."`
-	PingTimeout     time.Duration `group:"limits" default:"20s" help:"Longest wait for the answer to a heartbeat."`
-	ConnectTimeout  time.Duration `group:"limits" default:"45s" help:"Longest time from opening a connection to signing in."`
-	RecoveryWindow  time.Duration `group:"limits" default:"2m" help:"Time in which a client that lost its connection can come back and miss nothing; 0s for none."`
-	MaxSessions     int           `group:"limits" default:"100000" help:"Sessions that are remembered for clients that come back."`
-	MaxReads        int           `group:"limits" default:"0" help:"Queries that read histories, lists or usage at once; 0 for as many as there are processors."`
-	MaxReadsPerUser int           `group:"limits" default:"0" help:"Those of one user at once, while others of that user wait; 0 for half of them."`
-	MaxWaitingReads int           `group:"limits" default:"1024" help:"Those of one user that may wait; past it another is refused."`
-	MaxJoinedRooms  int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
-	MaxRoomsPerUser int           `group:"limits" default:"1000" help:"Rooms that one user may have in memory; past half of it those not in use leave at once, and past it no more are woken."`
-	MaxRestarts     int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
-	RoomIdleTimeout time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
+	MaxConnections     int           `group:"limits" default:"100000" help:"Most clients connected at once; others are told to come back later."`
+	MaxMessageBytes    Size          `group:"limits" default:"64KiB" help:"Longest message."`
+	MaxAnswerBytes     Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant with its thought; past it the turn fails."`
+	MaxPayload         Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`
+	Window             int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once."`
+	QueueBytes         Size          `group:"limits" default:"1MiB" help:"Bytes that may wait for a slow client, pieces of answers joined, before it is cut off; it reconnects."`
+	PingInterval       time.Duration `group:"limits" default:"25s" help:"Time between heartbeats."`
+	PingTimeout        time.Duration `group:"limits" default:"20s" help:"Longest wait for the answer to a heartbeat."`
+	ConnectTimeout     time.Duration `group:"limits" default:"45s" help:"Longest time from opening a connection to signing in."`
+	RecoveryWindow     time.Duration `group:"limits" default:"2m" help:"Time in which a client that lost its connection can come back and miss nothing; 0s for none."`
+	MaxSessions        int           `group:"limits" default:"100000" help:"Sessions that are remembered for clients that come back."`
+	MaxSessionsPerUser int           `group:"limits" default:"0" help:"Those of one user, of which the oldest are forgotten first; 0 for a hundredth of them, but at least 16."`
+	MaxReads           int           `group:"limits" default:"0" help:"Queries that read histories, lists or usage at once; 0 for as many as there are processors."`
+	MaxReadsPerUser    int           `group:"limits" default:"0" help:"Those of one user at once, while others of that user wait; 0 for half of them."`
+	MaxWaitingReads    int           `group:"limits" default:"1024" help:"Those of one user that may wait; past it another is refused."`
+	MaxJoinedRooms     int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
+	MaxRoomsPerUser    int           `group:"limits" default:"1000" help:"Rooms that one user may have in memory; past half of it those not in use leave at once, and past it no more are woken."`
+	MaxRestarts        int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
+	RoomIdleTimeout    time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
 	LogLevel  slog.Level `group:"logging" default:"info" help:"debug, info, warn or error."`
 	LogFormat string     `group:"logging" default:"text" help:"text or json."`
@@ -277,6 +278,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-connections", positive(s.MaxConnections)},
 		{"recovery-window", notNegative(s.RecoveryWindow)},
 		{"max-sessions", positive(s.MaxSessions)},
+		{"max-sessions-per-user", notNegative(s.MaxSessionsPerUser)},
 		{"max-reads", notNegative(s.MaxReads)},
 		{"max-reads-per-user", notNegative(s.MaxReadsPerUser)},
 		{"max-waiting-reads", positive(s.MaxWaitingReads)},

@@ -94,6 +94,7 @@ var samples = map[string][3]string{
 	"connect-timeout":        {"1s", "2s", "3s"},
 	"recovery-window":        {"0s", "2s", "3s"},
 	"max-sessions":           {"1", "2", "3"},
+	"max-sessions-per-user":  {"1", "2", "3"},
 	"max-joined-rooms":       {"1", "2", "3"},
 	"max-rooms-per-user":     {"1", "2", "3"},
 	"max-reads":              {"1", "2", "3"},
