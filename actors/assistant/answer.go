@@ -7,6 +7,7 @@ import (
 	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
 )
 
 // answer tells the client what a room has done for it.
@@ -107,13 +108,23 @@ func (c *client) answerSend(e *session.Event, id chat.RoomID, envelope string, s
 		m.place.MoveTo(s.Seq)
 		m.acknowledged = append(m.acknowledged, s.Seq)
 	}
-	if envelope != "" {
-		c.emitWithOffset("message_sent", envelope, wire.Success{Success: true})
+	dialect := wire.Both
+	if m != nil {
+		dialect = m.dialect
 	}
-	if envelope == "" || m == nil || m.dialect != wire.SPA {
-		c.emitWithOffset("message_sent", string(id), sent)
-	}
+	c.socket.Send(c.allWithOffset(acknowledgement(dialect, id, envelope, sent))...)
 	c.ok(e, sent)
+}
+
+// acknowledgement is the events that acknowledge a message.
+func acknowledgement(d wire.Dialect, id chat.RoomID, envelope string, sent wire.MessageSent) (frames []engineio.Frame) {
+	if envelope != "" {
+		frames = append(frames, wire.Event("message_sent", envelope, wire.Success{Success: true}))
+	}
+	if envelope == "" || d != wire.SPA {
+		frames = append(frames, wire.Event("message_sent", string(id), sent))
+	}
+	return frames
 }
 
 // ok acknowledges an event with {ok:true} and the fields of body.

@@ -141,7 +141,9 @@ func (c *client) Event(e *session.Event) {
 	case wire.LeaveRoom:
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.Leave{Caller: call} })
 	case wire.SendMessage:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return send(call, r) })
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
+			return send(call, r, c.standing.Origin(r.Envelope))
+		})
 	case wire.Stop:
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
 			return &room.StopTurn{Caller: call, TurnID: r.TurnID, Reason: r.Reason, ClientID: r.ClientID}
@@ -153,7 +155,10 @@ func (c *client) Event(e *session.Event) {
 		})
 	case wire.Edit:
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return &room.Edit{Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID}
+			return &room.Edit{
+				Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID,
+				Origin: c.standing.Origin(""),
+			}
 		})
 	case wire.Control:
 		c.emit("event_received", r.ID, wire.Success{Success: true})
@@ -169,20 +174,20 @@ func (c *client) Event(e *session.Event) {
 	}
 }
 
-func send(call room.Caller, r wire.SendMessage) room.Message {
+func send(call room.Caller, r wire.SendMessage, origin string) room.Message {
 	switch {
 	case r.Respond:
-		return &room.Respond{Caller: call, ClientID: r.ClientID}
+		return &room.Respond{Caller: call, ClientID: r.ClientID, Origin: origin}
 	case r.Speech == wire.Append:
 		return &room.AppendAudio{Caller: call, Audio: r.Audio}
 	case r.Speech == wire.Clear:
 		return &room.ClearAudio{Caller: call}
 	case r.Speech == wire.Commit:
-		return &room.CommitAudio{Caller: call}
+		return &room.CommitAudio{Caller: call, Origin: origin}
 	}
 	return &room.Send{
 		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, Correlation: r.LocalID,
-		Policy: r.Policy, Quiet: r.Quiet,
+		Origin: origin, Policy: r.Policy, Quiet: r.Quiet,
 	}
 }
 

@@ -38,7 +38,7 @@ type behind struct {
 // comeBack joins the rooms of a client that was here before.
 func (c *client) comeBack() {
 	c.socket.Defer()
-	r := &comeback{c: c, backlog: backlog{limit: c.maxReplayBytes()}, joins: make(map[uint64]*resume.Place)}
+	r := &comeback{c: c, backlog: backlog{limit: c.maxReplayBytes(), returning: true}, joins: make(map[uint64]*resume.Place)}
 	c.comeback = r
 	places := c.standing.Places()
 	if len(places) > c.maxRooms() {

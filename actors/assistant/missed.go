@@ -70,8 +70,9 @@ func restOf(ctx context.Context, s resume.Source[engineio.Frame], p *resume.Plac
 // A backlog collects frames that a client has missed, up to a limit. The first piece
 // always fits. Otherwise no client could come back after a very long answer.
 type backlog struct {
-	frames []engineio.Frame
-	limit  int // bytes that may still be added
+	frames    []engineio.Frame
+	limit     int  // bytes that may still be added
+	returning bool // the client is owed acknowledgements too: see owed
 }
 
 // add adds frames that belong together, and reports false if they are too much.
@@ -89,7 +90,13 @@ func (b *backlog) add(frames ...engineio.Frame) bool {
 func (c *client) catchUp(to *backlog, p *resume.Place, d wire.Dialect, missed []replayed, j room.Joined) bool {
 	before := len(to.frames)
 	for _, m := range missed {
-		if !to.add(c.record(p, m.Seq, m.Frames)...) {
+		frames := m.Frames
+		if to.returning {
+			frames = c.missedFrames(p, d, m)
+		} else {
+			frames = c.record(p, m.Seq, frames)
+		}
+		if !to.add(frames...) {
 			return false
 		}
 	}

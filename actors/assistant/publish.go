@@ -22,9 +22,16 @@ func (c *client) publish(p *room.Publication) {
 	}
 	frames, _ := p.Encoded.([]engineio.Frame)
 	record, _ := p.Notice.(chat.Record)
-	switch {
-	case m.knows(p.Seq):
+	if m.knows(p.Seq) {
 		return
+	}
+	if p.Author != c.address { // but perhaps the one that the client had on another connection
+		if frames, ok := c.owed(m.place, m.dialect, record); ok {
+			c.send(frames...)
+			return
+		}
+	}
+	switch {
 	case p.Author == c.address && record.Spoken(): // the SPA fills the bubble that waits for it
 		frames = wire.NewEncoder(m.dialect).Frames(p.Room, chat.Transcribed{Record: record})
 	case isRemoval(p.Notice):

@@ -172,9 +172,12 @@ func summary(t *testing.T, args []json.RawMessage) string {
 		Offset         *int
 		Attempt        int
 		Message        struct{ Content string }
+		Data           struct{ Content string }
+		Delta          string
+		Transcript     string
 	}
 	_ = json.Unmarshal(args[1], &body)
-	for _, part := range []string{body.State, body.Message.Content, body.Content} {
+	for _, part := range []string{body.State, body.Message.Content, body.Content, body.Data.Content, body.Delta, body.Transcript} {
 		if part != "" {
 			name += " " + part
 		}

@@ -31,6 +31,7 @@ type Utterance struct {
 	ModelID     chat.ModelID // empty: the chat's
 	ClientID    chat.ClientID
 	Correlation string
+	Origin      string      // see [chat.MessageAdded]
 	Policy      chat.Policy // empty: the chat's
 	Quiet       bool        // no answer is wanted yet
 }
@@ -97,7 +98,7 @@ func (m Moment) compose(u Utterance) (*Plan, *chat.Error) {
 	return &Plan{models: models, MessageAdded: chat.MessageAdded{
 		MessageID: chat.MessageID(m.NewID()), Content: u.Content, ClientID: u.ClientID,
 		Author:  chat.User{ID: u.By.ID, Name: u.By.Name}, // members see no more of each other
-		ModelID: u.ModelID, Duplex: asked.Duplex(),
+		ModelID: u.ModelID, Duplex: asked.Duplex(), Origin: u.Origin,
 	}}, refusal
 }
 
@@ -186,13 +187,13 @@ func (m Moment) Message(p *Plan, by chat.UserID) (events []chat.Event, seq uint6
 }
 
 // Response returns the events of a plan to answer the message that is record seq.
-// A seq of 0 means that it is not recorded yet. The first of the turns has the id of the
-// command.
-func (m Moment) Response(p *Plan, seq uint64, by chat.UserID, client chat.ClientID) []chat.Event {
+// A seq of 0 means that it is not recorded yet. The first of the turns has the plan's
+// ClientID and Origin, which are those of the command.
+func (m Moment) Response(p *Plan, seq uint64, by chat.UserID) []chat.Event {
 	turns := m.turns(p, seq, by)
 	if len(turns) > 0 {
 		first := turns[0].(chat.TurnQueued)
-		first.ClientID = client
+		first.ClientID, first.Origin = p.ClientID, p.Origin
 		turns[0] = first
 	}
 	return append(slices.Clip(p.ends), turns...)

@@ -296,7 +296,7 @@ func TestRespond(t *testing.T) {
 				t.Fatalf("got %v, want %v", refusal, test.refusal)
 			}
 			if refusal == nil {
-				wantEvents(t, m.Response(p, last.Seq, "carol", ""), test.want...)
+				wantEvents(t, m.Response(p, last.Seq, "carol"), test.want...)
 			}
 		})
 	}

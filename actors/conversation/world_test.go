@@ -227,7 +227,8 @@ func (w *world) respond(*rapid.T) {
 	said, _ := w.log[m.Last.Seq-1].Message()
 	if p, refusal := m.Respond("bob", m.Last, said.Content, false, false); refusal == nil {
 		w.stop(p.Ends())
-		w.record(m.Response(p, m.Last.Seq, "bob", chat.ClientID(w.id()))...)
+		p.ClientID = chat.ClientID(w.id())
+		w.record(m.Response(p, m.Last.Seq, "bob")...)
 	}
 }
 
@@ -242,7 +243,7 @@ func (w *world) speak(*rapid.T) {
 	w.unheard = append(w.unheard, said.MessageID)
 	if p, refusal := m.Respond("alice", said, "", true, false); refusal == nil {
 		w.stop(p.Ends())
-		w.record(m.Response(p, 0, "alice", "")...)
+		w.record(m.Response(p, 0, "alice")...)
 	}
 }
 

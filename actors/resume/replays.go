@@ -52,12 +52,24 @@ type Source[F any] struct {
 	Size    func(F) int
 }
 
-// Missed is the frames of one record, at least one. It is shared by clients and must
-// not be changed.
+// Missed is the frames of one record, at least one unless it is Sent. It is shared by
+// clients and must not be changed.
 type Missed[F any] struct {
 	Seq    uint64
 	Frames []F
+	Sent   *chat.Record // with an origin, but without what was written: see [Standing.Sent]
 	size   int
+}
+
+// sent returns what a client has to know that has sent the record, or nil if nobody has.
+func sent(r chat.Record) *chat.Record {
+	if r.Origin() == "" {
+		return nil
+	}
+	if m, said := r.Event.(chat.MessageAdded); said && !r.Spoken() {
+		r.Event = chat.MessageAdded{MessageID: m.MessageID, ClientID: m.ClientID, Origin: m.Origin}
+	}
+	return &r
 }
 
 // A window names the records of one room in one encoding.
@@ -208,8 +220,8 @@ func (c *cached[F]) read(ctx context.Context, s Source[F], after, last uint64, l
 		if record.Seq > last {
 			break
 		}
-		m := Missed[F]{Seq: record.Seq, Frames: s.Encode(chat.Missed{Record: record})}
-		if len(m.Frames) == 0 {
+		m := Missed[F]{Seq: record.Seq, Frames: s.Encode(chat.Missed{Record: record}), Sent: sent(record)}
+		if len(m.Frames) == 0 && m.Sent == nil {
 			continue
 		}
 		for _, f := range m.Frames {

@@ -26,6 +26,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"parlor/actors/recovery"
@@ -149,7 +150,7 @@ func (s *Standing) Join(room chat.RoomID, encoder, epoch string, seq uint64, the
 		return
 	}
 	if s.seat == nil {
-		s.seat = &seat{tag: seatTag(s.table.Epoch(), s.pid)}
+		s.seat = &seat{tag: s.tag()}
 	}
 	t := s.seat
 	p := t.find(room)
@@ -191,6 +192,33 @@ func (s *Standing) Leave(p *Place) {
 	}
 	p.left = true
 	s.seat.places = slices.DeleteFunc(s.seat.places, func(other *Place) bool { return other == p })
+}
+
+// Origin returns what a record says of a command that the client sends, and that it
+// knows by the id. It is empty if the client cannot come back.
+func (s *Standing) Origin(id string) string {
+	if s.table == nil {
+		return ""
+	}
+	return s.tag() + "." + id
+}
+
+// Sent reports whether the client has sent the command of a record with this origin, and
+// returns the id by which it knows the command.
+func (s *Standing) Sent(origin string) (id string, ok bool) {
+	if s.table == nil || origin == "" {
+		return "", false
+	}
+	tag, id, _ := strings.Cut(origin, ".")
+	return id, tag == s.tag()
+}
+
+// tag names the client's seat.
+func (s *Standing) tag() string {
+	if s.seat != nil {
+		return s.seat.tag
+	}
+	return seatTag(s.table.Epoch(), s.pid)
 }
 
 // Seq returns the number of the last record that the client has as a whole.

@@ -14,6 +14,7 @@ type Send struct {
 	ModelID     chat.ModelID  // empty: the chat's current model
 	ClientID    chat.ClientID // empty: not idempotent
 	Correlation string        // see [chat.TurnQueued]
+	Origin      string        // see [chat.MessageAdded]
 	Policy      chat.Policy   // empty: the chat's
 	Quiet       bool
 }
@@ -23,7 +24,7 @@ func (c *Send) do(r *Room) {
 	r.say(c.Caller, access.Send, c.ClientID, r.recallMessage(c.Content, c.ModelID, ""), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
 		return m.Say(conversation.Utterance{
 			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID,
-			Correlation: c.Correlation, Policy: c.Policy, Quiet: c.Quiet,
+			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Quiet: c.Quiet,
 		})
 	})
 }
@@ -37,6 +38,7 @@ type Edit struct {
 	Content  string
 	ModelID  chat.ModelID  // empty: the chat's current model
 	ClientID chat.ClientID // empty: not idempotent
+	Origin   string        // see [chat.MessageAdded]
 }
 
 func (c *Edit) do(r *Room) {
@@ -45,7 +47,9 @@ func (c *Edit) do(r *Room) {
 		if refusal != nil {
 			return nil, refusal
 		}
-		return m.Edit(conversation.Utterance{By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID}, old)
+		return m.Edit(conversation.Utterance{
+			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID, Origin: c.Origin,
+		}, old)
 	})
 }
 
@@ -84,6 +88,7 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, recall recall, p
 type Respond struct {
 	Caller
 	ClientID chat.ClientID // empty: not idempotent
+	Origin   string        // see [chat.MessageAdded]
 }
 
 func (c *Respond) do(r *Room) {
@@ -115,7 +120,8 @@ func (c *Respond) do(r *Room) {
 		return
 	}
 	r.stage.stop(p.Ends())
-	r.records.propose(c.Caller, key, Sent(last), moment.Response(p, last.Seq, c.User.ID, c.ClientID)...)
+	p.ClientID, p.Origin = c.ClientID, c.Origin
+	r.records.propose(c.Caller, key, Sent(last), moment.Response(p, last.Seq, c.User.ID)...)
 	r.advance()
 }
 
@@ -154,7 +160,10 @@ type (
 		Audio string
 	}
 	ClearAudio  struct{ Caller }
-	CommitAudio struct{ Caller }
+	CommitAudio struct {
+		Caller
+		Origin string // see [chat.MessageAdded]
+	}
 )
 
 func (c *AppendAudio) do(r *Room) {
@@ -171,6 +180,7 @@ func (c *CommitAudio) do(r *Room) {
 		refusal := r.stage.voice.Commit(c.User, model, id, r.records.head.Seq)
 		if refusal == nil {
 			r.noteAuthor(id, c.Caller)
+			r.stage.voice.Find(id).Origin = c.Origin
 		}
 		return refusal
 	})

@@ -101,6 +101,7 @@ type Voice struct {
 type Speech struct {
 	ID     chat.MessageID
 	Author chat.User
+	Origin string              // see [chat.MessageAdded]
 	Intent conversation.Intent // of the message; has no events until it is understood
 
 	after      uint64 // the last record when it was said
@@ -233,7 +234,7 @@ func (v *Voice) record(s *Speech, head *conversation.State) []chat.Event {
 	}
 	model, _ := v.o.Models.Model(head.Chat.ModelID)
 	return []chat.Event{chat.MessageAdded{
-		MessageID: s.ID, Author: s.Author, Content: s.text,
+		MessageID: s.ID, Author: s.Author, Content: s.text, Origin: s.Origin,
 		ModelID: head.Chat.ModelID, Duplex: model.Duplex(), Modality: chat.ModalityAudio,
 	}}
 }

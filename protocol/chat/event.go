@@ -37,6 +37,10 @@ type MessageAdded struct {
 	// Steers is the running turn that it was said to. If that ends without
 	// having taken it in, a turn that answers it follows.
 	Steers TurnID `json:"steers,omitempty"`
+
+	// Origin belongs to the wire on which the message came, and says to whom an
+	// acknowledgement is owed that was lost. Nobody else is told.
+	Origin string `json:"origin,omitempty"`
 }
 
 // Configured records that somebody, or parlor itself if By is empty, changed
@@ -72,6 +76,7 @@ type TurnQueued struct {
 	// ClientID is the idempotency key of the command that wanted only this turn. A turn
 	// that a message wanted has none: the message has it.
 	ClientID ClientID `json:"client_message_id,omitempty"`
+	Origin   string   `json:"origin,omitempty"` // of that command, see [MessageAdded]
 
 	// Correlation belongs to the wire on which the prompt came: parlor keeps it,
 	// and gives it back with the end of the turn.
@@ -145,6 +150,18 @@ type Record struct {
 func (r Record) Spoken() bool {
 	m, said := r.Event.(MessageAdded)
 	return said && m.Modality == ModalityAudio
+}
+
+// Origin returns where the command came from that led to the record, or "" if nobody
+// waits for its acknowledgement: see [MessageAdded].
+func (r Record) Origin() string {
+	switch e := r.Event.(type) {
+	case MessageAdded:
+		return e.Origin
+	case TurnQueued:
+		return e.Origin
+	}
+	return ""
 }
 
 // Message returns the utterance that the record holds, if it holds one.

@@ -7,7 +7,8 @@ import { reset } from "./raw.mjs";
  * Forwards to the server behind url until the end of the test.
  *
  * cut() ends all connections without a word (refuse: and those that come, until accept()); stall() keeps them open and
- * forwards nothing more in either direction, which neither end can tell from a slow network. limit(n) cuts the next
+ * forwards nothing more in either direction, which neither end can tell from a slow network; mute() does so for what the
+ * server says. limit(n) cuts the next
  * connection off once it has brought n bytes. lag(ms) brings clients what the server says so much later, on connections
  * that begin from now on.
  */
@@ -75,6 +76,9 @@ export async function proxy(t, url) {
     },
     lag(ms) {
       lag = ms;
+    },
+    mute() {
+      for (const { client, upstream } of links) upstream.unpipe(client).resume();
     },
     stall() {
       for (const { client, upstream } of links) {

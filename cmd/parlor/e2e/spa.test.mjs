@@ -1,0 +1,70 @@
+// What the assistant page relies on, with the official client and the page's own messages (WIRE-ASSISTANT §6 to §10).
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { client, enter, event, events, messages, newChat, serve, until } from "./lib/parlor.mjs";
+import { proxy } from "./lib/proxy.mjs";
+
+/** A page with its chat open, as far as the socket goes. It chooses no dialect. */
+async function page(t, server, { chat, model, ...options }) {
+  const socket = client(t, server, { auth: { user_id: "alice" }, reconnectionDelay: 100, ...options });
+  await once(socket, "connect");
+  return Object.assign(socket, { room: await enter(socket, chat, { model }) });
+}
+
+let sent = 0;
+/** Sends text as the page does, and returns the ids of the envelope and of the bubble. */
+function say(socket, text, { model = "eliza" } = {}) {
+  const [id, bubble] = [`17000000000${++sent}`, `16000000000${sent}`];
+  const item = { id: bubble, type: "message", role: "user", model_id: model, modality: "text", content: text };
+  const message = { type: "sbaw.incoming.text_message.user", data: { item }, id };
+  socket.emit("send_message", { room_id: socket.room, message, model_id: model });
+  return { id, bubble };
+}
+
+/** What the page was shown, by type. */
+const shown = (socket, type) => events(socket, `receive_message ${socket.room}`).filter((e) => e.type === type).map((e) => e.data);
+
+test("an acknowledgement that the network lost is owed, and no echo", async (t) => {
+  const server = await serve(t);
+  const network = await proxy(t, server.url);
+  const chat = newChat();
+  const alice = await page(t, network, { chat });
+  const tab = await page(t, server, { chat });
+  network.mute();
+  const { id } = say(alice, "hello");
+  await until(() => messages(server, chat), (h) => h.length === 2);
+  await network.cut();
+  await event(alice, `message_sent ${id}`);
+  await until(() => shown(alice, "sbaw.text_message.assistant"), (a) => a.length === 1);
+  assert.ok(alice.recovered);
+  assert.deepEqual(shown(alice, "sbaw.text_message.user"), []);
+  assert.equal(events(alice, `message_sent ${id}`).length, 1);
+  const order = alice.seen.map((e) => e.name);
+  assert.ok(order.indexOf(`message_sent ${id}`) < order.lastIndexOf(`receive_message ${alice.room}`));
+  assert.deepEqual(shown(tab, "sbaw.text_message.user").map((m) => m.content), ["hello"]);
+});
+
+test("a refused message frees the spinner, with words", async (t) => {
+  const server = await serve(t);
+  const chat = newChat();
+  const alice = await page(t, server, { chat });
+  const refused = async (text, options) => {
+    const before = alice.seen.length;
+    const { id, bubble } = say(alice, text, options);
+    const [{ error, code }, closing] = [await event(alice, `message_error ${id}`), await until(() => shown(alice, "sbaw.text_message.assistant").at(-1), (m) => m?.content)];
+    const marked = events(alice, "message_error").at(-1);
+    assert.deepEqual([marked.error, marked.client_message_id, closing.content, closing.stop_reason], [error, bubble, error, "error"]);
+    const order = alice.seen.slice(before).map((e) => e.name);
+    const last = order.lastIndexOf(`receive_message ${alice.room}`);
+    assert.ok(order.indexOf(`message_error ${id}`) < order.indexOf("message_error") && order.indexOf("message_error") < last, order.join());
+    alice.seen.length = 0;
+    return code;
+  };
+  assert.equal(await refused("x".repeat(100_000)), "too_large");
+  assert.equal(await refused("hello", { model: "nobody" }), "not_found");
+  assert.equal(await refused("  "), "invalid");
+  const deleted = await fetch(`${server.url}/api/v1/chat/${chat}`, { method: "DELETE", headers: { "X-Parlor-User": "alice" } });
+  assert.ok(deleted.ok);
+  assert.equal(await refused("hello"), "not_found");
+});
