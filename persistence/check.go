@@ -83,6 +83,9 @@ func (k *checker) file(path string) error {
 		return err
 	}
 	k.sum.Bytes = info.Size()
+	if info.Size() == 0 {
+		return fmt.Errorf("%w: it is empty", ErrFormat)
+	}
 	d, err := openDisk(path, k.Options.withDefaults(), true)
 	if err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"syscall"
 
 	"parlor/persistence"
@@ -30,7 +29,7 @@ func (*backupCmd) Help() string {
 
 // Run asks the running server, or reads the file if no server runs.
 func (c *backupCmd) Run(ctx context.Context, s *Settings, out *streams) error {
-	source, err := openSource(ctx, s.Data)
+	source, err := openSource(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -73,10 +72,11 @@ type source struct {
 	close  func()
 }
 
-func openSource(ctx context.Context, data string) (source, error) {
-	if _, err := os.Stat(data); err != nil {
-		return source{}, fmt.Errorf("data: %w", err)
+func openSource(ctx context.Context, s *Settings) (source, error) {
+	if err := s.needData(); err != nil {
+		return source{}, err
 	}
+	data := s.Data
 	client, err := control.Dial(ctx, control.Path(data))
 	switch {
 	case err == nil:

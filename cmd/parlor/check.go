@@ -35,6 +35,9 @@ No server may be running on the file. To check while one runs, check a backup:
 // Run checks in a process of its own, since reading a damaged file can end the
 // process.
 func (c *checkCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+	if err := s.needData(); err != nil {
+		return err
+	}
 	if c.InProcess {
 		return check(s.Data, out.stdout)
 	}

@@ -45,7 +45,7 @@ func (s *Settings) checkAnswerBytes() error {
 func checkListen(address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return errors.New("is not HOST:PORT")
+		return errors.New("is not HOST:PORT, such as 127.0.0.1:8080 or :8080")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return errors.New("has no port from 0 to 65535")
@@ -164,13 +164,4 @@ func notNegative[N ~int | ~int64](n N) error {
 		return errors.New("must not be less than 0")
 	}
 	return nil
-}
-
-func oneOf(s string, choices ...string) error {
-	for _, c := range choices {
-		if s == c {
-			return nil
-		}
-	}
-	return errors.New("must be " + strings.Join(choices, " or "))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ func TestHelp(t *testing.T) {
 	var texts []string
 	for _, args := range [][]string{nil, {"--help"}, {"serve", "--help"}, {"token", "--help"}, {"config", "--help"},
 		{"check", "--help"}, {"backup", "--help"}, {"compact", "--help"}, {"export", "--help"}, {"import", "--help"},
+		{"release", "--help"}, {"help"}, {"help", "release"}, {"completion", "--help"},
 	} {
 		status, out, errs := runIn(t, nil, args...)
 		if status != 0 || errs != "" {
@@ -40,7 +42,15 @@ func TestHelp(t *testing.T) {
 	if texts[0] != texts[1] {
 		t.Error("parlor alone is not parlor --help")
 	}
+	if texts[11] != texts[1] || texts[12] != texts[10] {
+		t.Error("parlor help is not parlor --help")
+	}
 	for _, flag := range allSettings(t) {
+		for i, text := range texts[5:11] {
+			if got, want := strings.Contains(text, "--"+flag.Name+"="), slices.Contains(fileSettings, flag.Name); got != want {
+				t.Errorf("the help of command %d has --%s: %v, want %v", i, flag.Name, got, want)
+			}
+		}
 		if !strings.Contains(texts[2], "--"+flag.Name) || !strings.Contains(texts[4], "--"+flag.Name) {
 			t.Errorf("the help of serve and config lacks --%s", flag.Name)
 		}
@@ -59,8 +69,10 @@ func TestHelp(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	if status, out, errs := runIn(t, nil, "--version"); status != 0 || !strings.HasPrefix(out, "parlor ") || errs != "" {
-		t.Errorf("status %d, stdout %q, stderr %q", status, out, errs)
+	for _, arg := range []string{"--version", "version"} {
+		if status, out, errs := runIn(t, []string{"PARLOR_BOGUS=1"}, arg); status != 0 || !strings.HasPrefix(out, "parlor ") || strings.Count(out, "\n") != 1 || errs != "" {
+			t.Errorf("%s: status %d, stdout %q, stderr %q", arg, status, out, errs)
+		}
 	}
 }
 
@@ -70,7 +82,30 @@ func TestExitStatus(t *testing.T) {
 		want      int
 		says      string
 	}{
-		{nil, []string{"bogus"}, 2, "unexpected argument bogus"},
+		{nil, []string{"bogus"}, 2, "there is no command bogus; there are serve, token, "},
+		{nil, []string{"tokn", "--user=a"}, 2, "did you mean token?"},
+		{nil, []string{"help", "tokn"}, 2, "did you mean token?"},
+		{nil, []string{"help", "token", "x"}, 2, "unexpected argument x: it is written parlor help [<command>]"},
+		{nil, []string{"completion"}, 2, "<shell> is missing: bash, zsh or fish"},
+		{nil, []string{"completion", "tcsh"}, 2, `"bash","zsh","fish"`},
+		{nil, []string{"token", "alice"}, 2, "unexpected argument alice: it is written parlor token --user=ID"},
+		{nil, []string{"token", "--user"}, 2, "--user: its value is missing"},
+		{nil, []string{"token", "--user=a", "--ttl=30"}, 2, "30d"},
+		{nil, []string{"token", "--user=a", "--listen=:1"}, 2, "--listen: parlor token does not use it; of the settings it uses --config, --jwt-secret, "},
+		{nil, []string{"backup", "--window=1", "x"}, 2, "--window: parlor backup does not use it"},
+		{nil, []string{"release", "--window=1", "x"}, 2, "--window: parlor release does not use it"},
+		{nil, []string{"serve", "--cors-origins"}, 2, "--cors-origins: its value is missing"},
+		{nil, []string{"serve", "--metrics", "on"}, 2, "--metrics=on"},
+		{nil, []string{"serve", "--listen=:1", "--jwt-secret=short"}, 2, "5 bytes can be guessed"},
+		{nil, []string{"release"}, 2, "<room> is missing"},
+		{nil, []string{"release", "r1"}, 1, "none runs with the data file ./parlor.db (from default)"},
+		{nil, []string{"backup"}, 2, "<file> is missing: The file to make"},
+		{nil, []string{"backup", "x"}, 1, "there is no file ./parlor.db (from default)"},
+		{[]string{"PARLOR_DATA=none"}, []string{"export"}, 1, "there is no file none (from environment PARLOR_DATA)"},
+		{nil, []string{"check"}, 1, "there is no file ./parlor.db"},
+		{nil, []string{"compact"}, 1, "there is no file ./parlor.db"},
+		{nil, []string{"import", "."}, 1, ". is a directory"},
+		{nil, []string{"import", "none"}, 1, "open none"},
 		{nil, []string{"--lsiten"}, 2, "--lsiten"},
 		{nil, []string{"serve", "--lsten=x"}, 2, `did you mean "--listen"?`},
 		{nil, []string{"serve", "extra"}, 2, "extra"},

@@ -17,6 +17,9 @@ func (*compactCmd) Help() string {
 
 // Run replaces the file.
 func (*compactCmd) Run(s *Settings, out *streams) error {
+	if err := s.needData(); err != nil {
+		return err
+	}
 	checking := checkingOf(func(f persistence.Fault) { fmt.Fprintln(out.stdout, faultLine(f)) })
 	before, after, err := persistence.Compact(s.Data, checking)
 	if errors.Is(err, persistence.ErrLocked) {

@@ -77,14 +77,37 @@ func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*
 	}
 	for _, flag := range flags {
 		s.rows = append(s.rows, row{
-			name: flag.Name, value: show(flag), source: r.source(ctx, flag), list: flag.IsSlice() || flag.IsMap(), lines: r.lines,
+			name: flag.Name, value: show(flag), source: r.source(ctx, flag), list: flag.IsSlice() || flag.IsMap(), choices: choicesOf(flag), lines: r.lines,
 		})
 	}
-	faults := append(r.faults, s.readSecretFile(), s.emptySecret(env), unknownVariables(env, flags, keyVariables(&s.Values)))
-	if len(r.faults) == 0 {
-		faults = append(faults, s.check())
-	}
+	faults := append(unusedFlags(ctx, flags), r.faults...)
+	faults = append(faults, s.readSecretFile(), s.emptySecret(env), unknownVariables(env, flags, keyVariables(&s.Values)))
+	faults = append(faults, s.check()) // one that has a fault already has its default
 	return s, errors.Join(faults...)
+}
+
+// choicesOf returns the values that a setting may have, or nil if they are not
+// listed.
+func choicesOf(flag *kong.Flag) []string {
+	choices := flag.Tag.Get("choices")
+	if choices == "" {
+		return nil
+	}
+	return strings.Split(choices, ",")
+}
+
+// unusedFlags returns an error for each setting on the command line that the
+// command does not use. In the environment and the file it may be set: these are
+// for all commands.
+func unusedFlags(ctx *kong.Context, flags []*kong.Flag) (faults []error) {
+	command := ctx.Selected().Name
+	used, some := usedSettings[command]
+	for _, flag := range flags {
+		if some && onCommandLine(ctx, flag) && !slices.Contains(used, flag.Name) {
+			faults = append(faults, fmt.Errorf("--%s: parlor %s does not use it; of the settings it uses --%s", flag.Name, command, strings.Join(used, ", --")))
+		}
+	}
+	return faults
 }
 
 // keyVariables are the environment variables that hold the keys of models and

@@ -48,7 +48,7 @@ func (*releaseCmd) Help() string {
 func (c *releaseCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	client, err := control.Dial(ctx, control.Path(s.Data))
 	if errors.Is(err, control.ErrNoServer) {
-		return fmt.Errorf("no server answers on %s", control.Path(s.Data))
+		return fmt.Errorf("no server answers on %s: none runs with the data file %s (from %s)", control.Path(s.Data), s.Data, s.row("data").source)
 	}
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func (*exportCmd) Help() string {
 
 // Run asks the running server, or reads the file if no server runs.
 func (c *exportCmd) Run(ctx context.Context, s *Settings, out *streams) error {
-	source, err := openSource(ctx, s.Data)
+	source, err := openSource(ctx, s)
 	if err != nil {
 		return err
 	}

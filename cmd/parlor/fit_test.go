@@ -33,7 +33,8 @@ func TestFaultsInTheFile(t *testing.T) {
 		{budgets + "period: day\n    tokens: many\n", []string{`budgets[1].tokens: "many" must be a whole number such as 5000, 5k or 2M,parlor.yaml:4)`}},
 		{budgets + "period: day\n    tokens: 5m\n", []string{`budgets[1].tokens: "5m" must be a whole number,parlor.yaml:4)`}},
 		{budgets + "perod: day\n    user: 1\n    limit: 4\n", []string{`"perod", did you mean period?,parlor.yaml:3)`, `"limit",parlor.yaml:5)`}},
-		{"window: 0\nmodels:\n  - modle: a\n", []string{`unknown key "modle",parlor.yaml:3)`}},
+		{"window: 0\nmodels:\n  - modle: a\n", []string{`unknown key "modle",parlor.yaml:3)`, "window:,parlor.yaml:1)"}},
+		{"retain-for: 30 days\nmodles: []\nwindow: 0\n", []string{`"modles", did you mean models?,parlor.yaml:2`, `"30 days",30d,parlor.yaml:1)`, "window:,parlor.yaml:3)"}},
 		{"log-level: loud\n", []string{`log-level: "loud" must be debug, info, warn or error,parlor.yaml:1)`}},
 		{"\nturn-policy: wait\n", []string{`turn-policy: "wait" must be queue or steer or interrupt or reject,parlor.yaml:2)`}},
 

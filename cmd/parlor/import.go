@@ -115,8 +115,11 @@ func (c *importCmd) open(s *Settings) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		switch info, err := f.Stat(); {
+		case err == nil && info.Mode().IsRegular():
 			return f, nil
+		case err == nil && info.IsDir():
+			return nil, errors.Join(fmt.Errorf("%s is a directory", c.From), f.Close())
 		}
 		defer f.Close()
 		in = f

@@ -46,7 +46,7 @@ type streams struct{ stdout, stderr io.Writer }
 type usageError struct{ error }
 
 type cli struct {
-	Version kong.VersionFlag `help:"Print the version."`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Serve  serveCmd  `cmd:"" help:"Run the server."`
 	Token  tokenCmd  `cmd:"" help:"Print a token for a user."`
@@ -58,6 +58,10 @@ type cli struct {
 	Export  exportCmd  `cmd:"" help:"Write chats as JSON Lines."`
 	Import  importCmd  `cmd:"" help:"Read chats from JSON Lines."`
 	Release releaseCmd `cmd:"" help:"Let a room that was quarantined try again."`
+
+	ShowHelp   helpCmd       `cmd:"" name:"help" help:"Show the help of a command."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Completion completionCmd `cmd:"" help:"Print what makes a shell complete commands and settings."`
 
 	env      environment `kong:"-"`
 	resolver *resolver   `kong:"-"`
@@ -82,9 +86,10 @@ For other computers, with a token for each user:
 "parlor serve --help" lists all settings.`
 }
 
-// BeforeResolve gives kong the values of the environment and the file.
+// BeforeResolve gives kong the values of the environment and the file, if the
+// command has settings.
 func (c *cli) BeforeResolve(ctx *kong.Context) (err error) {
-	if ctx.Selected() == nil {
+	if valuesOf(ctx) == nil {
 		return nil
 	}
 	if c.resolver, err = newResolver(ctx, c.env); err != nil {
@@ -146,8 +151,11 @@ func newLogger(w io.Writer, s *Settings, level slog.Leveler) *slog.Logger {
 
 // run carries out a command line and returns the exit status.
 func run(ctx context.Context, args, environ []string, out *streams) int {
-	if len(args) == 0 {
+	switch {
+	case len(args) == 0:
 		args = []string{"--help"}
+	case args[0] == completeWords:
+		return report(out, complete(args[1:], out))
 	}
 	command, s, err := load(args, environ, out)
 	switch {
@@ -156,20 +164,27 @@ func run(ctx context.Context, args, environ []string, out *streams) int {
 	case command == nil:
 		return 0
 	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	if s == nil {
+		return report(out, command.Run(out))
+	}
 	s.reload = func() (*Settings, error) {
 		_, fresh, err := load(args, environ, out)
 		return fresh, err
 	}
-	command.BindTo(ctx, (*context.Context)(nil))
 	return report(out, command.Run(s, out))
 }
 
-// load returns the command that args name and its settings. It returns no command
-// if args ask for help or the version, which it prints.
+// newParser returns the parser of command lines, which fills c.
+func newParser(c *cli, more ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append(parserOptions(), more...)...)
+}
+
+// load returns the command that args name and its settings, if it has any. It
+// returns no command if args ask for help or the version, which it prints.
 func load(args, environ []string, out *streams) (*kong.Context, *Settings, error) {
 	c, helped := &cli{env: newEnvironment(environ)}, false
-	parser, err := kong.New(c, append(parserOptions(),
-		kong.Writers(out.stdout, out.stderr), kong.Exit(func(int) { helped = true }))...)
+	parser, err := newParser(c, kong.Writers(out.stdout, out.stderr), kong.Exit(func(int) { helped = true }))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -178,14 +193,29 @@ func load(args, environ []string, out *streams) (*kong.Context, *Settings, error
 	case helped: // errors of later arguments do not matter
 		return nil, nil, nil
 	case err != nil:
-		return nil, nil, usageError{err}
+		return nil, nil, usageError{explain(err)}
 	}
-	chosen := command.Selected().Target.Addr().Interface().(interface{ values() *Values })
-	s, err := loadSettings(command, c.resolver, chosen.values(), c.env)
+	v := valuesOf(command)
+	if v == nil {
+		return command, nil, nil
+	}
+	s, err := loadSettings(command, c.resolver, v, c.env)
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
 	return command, s, nil
+}
+
+// valuesOf returns the settings of the chosen command, or nil if it has none.
+func valuesOf(ctx *kong.Context) *Values {
+	command := ctx.Selected()
+	if command == nil {
+		return nil
+	}
+	if with, ok := command.Target.Addr().Interface().(interface{ values() *Values }); ok {
+		return with.values()
+	}
+	return nil
 }
 
 // report prints err, and returns the exit status for it.
@@ -244,7 +274,7 @@ var fileSettings = []string{"config", "data"}
 // usedSettings are the settings that a command uses, for commands that do not use
 // all of them.
 var usedSettings = map[string][]string{
-	"token": tokenSettings,
+	"token": tokenSettings, "release": fileSettings,
 	"check": fileSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": fileSettings,
 }
 

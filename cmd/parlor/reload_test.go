@@ -130,38 +130,3 @@ func TestDiffering(t *testing.T) {
 		t.Errorf("the same settings differ in %q", got)
 	}
 }
-
-func TestFilesThatOthersCanRead(t *testing.T) {
-	dir := t.TempDir()
-	secret, data, config := filepath.Join(dir, "secret"), filepath.Join(dir, "data.db"), filepath.Join(dir, "c.yaml")
-	write := func(name, text string) {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(secret, "0123456789abcdef0123456789abcdef")
-	write(data, "")
-	write(config, "openai-api-key: sk-1\n")
-	args := []string{"--jwt-secret-file=" + secret, "--data=" + data, "--config=" + config}
-	for name, mode := range map[string]os.FileMode{"": 0, secret: 0o604, data: 0o640, config: 0o644} {
-		for _, file := range []string{secret, data, config} {
-			if err := os.Chmod(file, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want := 0
-		if name != "" {
-			want = 1
-			if err := os.Chmod(name, mode); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s, err := loadIn(t, "", nil, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := s.Warnings(); len(got) != want || want == 1 && !strings.Contains(got[0], "chmod 600 "+name) {
-			t.Errorf("%q has mode %v: warnings %q", name, mode, got)
-		}
-	}
-}

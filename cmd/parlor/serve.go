@@ -224,15 +224,28 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 
 // startRooms starts the rooms, with the budgets that are left to their users.
 func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
-	if why := models.Refusal(s.TitleModel); s.TitleModel != "" && why != nil {
-		log.Warn("title-model: "+why.Message+"; chats get their first words as title", "model", s.TitleModel)
-	}
+	warnOfModels(s, models, log)
 	budgets, err := ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), provider.OneName)
 	if err != nil {
 		return nil, err
 	}
 	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
 	return rooms.Start(actors, store, roomOptions(s, models, budgets, shared, log), reads)
+}
+
+// warnOfModels logs which settings name a model that cannot be asked.
+func warnOfModels(s Settings, models *provider.Models, log *slog.Logger) {
+	if why := models.Refusal(s.TitleModel); s.TitleModel != "" && why != nil {
+		log.Warn("title-model: "+why.Message+"; chats get their first words as title", "model", s.TitleModel)
+	}
+	for i, b := range s.Budgets {
+		if b.Model == "" || b.Model == "*" {
+			continue
+		}
+		if why := models.Refusal(chat.ModelID(b.Model)); why != nil {
+			log.Warn(fmt.Sprintf("budgets[%d]: %s; as it is the budget limits nothing", i, why.Message), "model", b.Model)
+		}
+	}
 }
 
 func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, shared bool, log *slog.Logger) room.Options {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"runtime"
@@ -19,6 +20,8 @@ import (
 // Values are the settings, which are defined only here. A field is a flag, the
 // environment variable PARLOR_… of the same name, and a key of the configuration
 // file. Its tags are its default and its help.
+//
+// The tag choices lists the values that it may have.
 //
 // The tag alsoenv names another environment variable for the field, which is used
 // if its own is not set.
@@ -49,7 +52,7 @@ type Values struct {
 	OpenAIBaseURL     string            `name:"openai-base-url" group:"assistants" alsoenv:"OPENAI_BASE_URL" placeholder:"URL" help:"Where an OpenAI-compatible API answers. Also taken from OPENAI_BASE_URL."`
 	ContextWindow     int               `group:"assistants" default:"32768" help:"Tokens that a model can read whose context_window is not set; what is older is left out of its prompts."`
 	Budgets           []ledger.Budget   `group:"assistants" sep:"none" placeholder:"JSON" help:"Limits of what may be used, a list of {\"user\", \"chat\", \"model\", \"period\", \"tokens\"}. Easier to write in the file."`
-	Titles            Toggle            `group:"assistants" default:"on" help:"on or off: give a chat a title when its first answer is there, unless somebody has."`
+	Titles            Toggle            `group:"assistants" default:"on" choices:"on,off" help:"on or off: give a chat a title when its first answer is there, unless somebody has."`
 	TitleModel        chat.ModelID      `group:"assistants" placeholder:"ID" help:"Model that is asked for titles, instead of each chat's own. Without a model the first words are the title."`
 	SystemPrompt      string            `group:"assistants" placeholder:"TEXT" help:"What assistants are told before every conversation."`
 	ElizaWordDelay    time.Duration     `group:"assistants" default:"40ms" help:"Pause between the words of eliza, the embedded assistant; 0s for none."`
@@ -59,7 +62,7 @@ type Values struct {
 	ThinkingTimeout   time.Duration     `group:"assistants" default:"5m" help:"Longest wait for the first word of models that are known to think in silence, such as o3, and of all models of DeepSeek and OpenRouter."`
 	KeepAliveTimeout  time.Duration     `group:"assistants" default:"5m" help:"Longest wait for a first word while the provider goes on showing that it is there, by comments in its stream."`
 	SilenceTimeout    time.Duration     `group:"assistants" default:"60s" help:"Longest pause within an answer."`
-	TurnPolicy        string            `group:"assistants" default:"queue" help:"What becomes of a message while an answer is being given, unless its chat or its sender says otherwise: queue, steer (it joins the answer where that pauses), interrupt or reject."`
+	TurnPolicy        string            `group:"assistants" default:"queue" choices:"queue,steer,interrupt,reject" help:"What becomes of a message while an answer is being given, unless its chat or its sender says otherwise: queue, steer (it joins the answer where that pauses), interrupt or reject."`
 	MaxStreams        int               `group:"assistants" default:"1000" help:"Answers of one provider at once; others wait, as long as for a first word."`
 	Retries           int               `group:"assistants" default:"2" help:"Times that a provider is asked again when it failed before the first word. One that says it is busy (429) is waited for instead, unless the model has fallbacks."`
 	RetryDelay        time.Duration     `group:"assistants" default:"500ms" help:"Pause before the first of those, after what the provider asks for; each is about twice the one before."`
@@ -98,8 +101,8 @@ type Values struct {
 	MaxRestarts        int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
 	RoomIdleTimeout    time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
-	LogLevel  slog.Level `group:"logging" default:"info" help:"debug, info, warn or error."`
-	LogFormat string     `group:"logging" default:"text" help:"text or json."`
+	LogLevel  slog.Level `group:"logging" default:"info" choices:"debug,info,warn,error" help:"debug, info, warn or error."`
+	LogFormat string     `group:"logging" default:"text" choices:"text,json" help:"text or json."`
 }
 
 // values lets main find the settings of the chosen command, whichever it is.
@@ -127,11 +130,12 @@ type Settings struct {
 
 // A row is a setting as people see it.
 type row struct {
-	name   string
-	value  string         // a secret is hidden
-	source string         // "flag", "environment NAME", "file PATH:LINE" or "default"
-	list   bool           // it is a list or a mapping, so errors quote the wrong entry and not the value
-	lines  map[string]int // of the file, by the path of what is in a list or a mapping
+	name    string
+	value   string         // a secret is hidden
+	source  string         // "flag", "environment NAME", "file PATH:LINE" or "default"
+	list    bool           // it is a list or a mapping, so errors quote the wrong entry and not the value
+	choices []string       // the only values that it may have, if there are any
+	lines   map[string]int // of the file, by the path of what is in a list or a mapping
 }
 
 // Development reports whether the server believes users without proof, since it
@@ -202,6 +206,15 @@ func (s *Settings) readableByOthers() (warnings []string) {
 	return warnings
 }
 
+// needData returns an error if there is no data file.
+func (s *Settings) needData() error {
+	_, err := os.Stat(s.Data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("data: there is no file %s (from %s); name the one that the server uses with --data", s.Data, s.row("data").source)
+	}
+	return err
+}
+
 func (s *Settings) row(name string) row {
 	for _, r := range s.rows {
 		if r.name == name {
@@ -215,6 +228,11 @@ func (s *Settings) row(name string) row {
 // source of the setting.
 func (s *Settings) check() error {
 	var faults []error
+	for _, r := range s.rows {
+		if r.choices != nil && !slices.Contains(r.choices, r.value) {
+			faults = append(faults, r.fault(errors.New("must be "+strings.Join(r.choices, " or "))))
+		}
+	}
 	for _, c := range slices.Concat(s.checksOfServer(), s.checksOfLimits()) {
 		if c.why == nil {
 			continue
@@ -270,7 +288,6 @@ func (s *Settings) checksOfServer() []checked {
 
 func (s *Settings) checksOfLimits() []checked {
 	return []checked{
-		{"turn-policy", oneOf(s.TurnPolicy, "queue", "steer", "interrupt", "reject")},
 		{"max-attempts", positive(s.MaxAttempts)},
 		{"checkpoint-every", positive(s.CheckpointEvery)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},
@@ -293,7 +310,6 @@ func (s *Settings) checksOfLimits() []checked {
 		{"ping-timeout", positive(s.PingTimeout)},
 		{"connect-timeout", positive(s.ConnectTimeout)},
 		{"room-idle-timeout", positive(s.RoomIdleTimeout)},
-		{"log-format", oneOf(s.LogFormat, "text", "json")},
 	}
 }
 

@@ -142,7 +142,7 @@ func TestPrecedence(t *testing.T) {
 				continue
 			}
 			got := s.row(flag.Name)
-			got.list, got.lines = false, nil
+			got.list, got.lines, got.choices = false, nil, nil
 			want.value = shownModel(want.value)
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {
 				t.Errorf("%v %v %q (-want +got):\n%s", args, env, file, diff)
@@ -349,69 +349,5 @@ func TestProvidersShowNoKey(t *testing.T) {
 	var shown strings.Builder
 	if err := printRows(&shown, s.rows); err != nil || strings.Contains(shown.String(), key) || !strings.Contains(shown.String(), "mine") {
 		t.Errorf("%v, shown as\n%s", err, &shown)
-	}
-}
-
-func TestMessagesMustFit(t *testing.T) {
-	for _, flag := range []string{"--queue-bytes=1KiB", "--max-payload=1KiB"} {
-		_, err := loadIn(t, "", nil, flag)
-		name := strings.Trim(strings.TrimSuffix(flag, "1KiB"), "-=")
-		if want := `max-message-bytes: "64KiB" must not be more than ` + name + " (1KiB)"; err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v, want %s", flag, err, want)
-		}
-	}
-}
-
-func TestEmptyDataIsWrong(t *testing.T) {
-	if _, err := loadIn(t, "", nil, "--data="); err == nil || !strings.Contains(err.Error(), `data: "" must not be empty (from flag)`) {
-		t.Errorf("error = %v", err)
-	}
-}
-
-func TestEveryFaultIsTold(t *testing.T) {
-	_, err := loadIn(t, "listen: x\nwindow: 0\n", []string{"PARLOR_LOG_FORMAT=x", "PARLOR_FOO=1"}, "--ping-timeout=0s")
-	if got, want := len(split(err)), 5; got != want {
-		t.Errorf("%d faults, want %d:\n%v", got, want, err)
-	}
-}
-
-func TestValidate(t *testing.T) {
-	const long = "0123456789abcdef0123456789abcdef"
-	tests := []struct {
-		listen, secret string
-		ok             bool
-		warnings       int
-	}{
-		{"127.0.0.1:8080", "", true, 0},
-		{"127.9.9.9:0", "", true, 0},
-		{"[::1]:8080", "", true, 0},
-		{"localhost:8080", "", true, 0},
-		{":8080", "", false, 1},
-		{"0.0.0.0:8080", "", false, 1},
-		{"[::]:8080", "", false, 1},
-		{"192.168.1.2:8080", "", false, 1},
-		{"localhost.example.com:8080", "", false, 1},
-		{"0.0.0.0:8080", long, true, 0},
-		{"0.0.0.0:8080", long[1:], false, 1},
-		{"localhost:8080", long[1:], true, 1},
-		{"127.0.0.1:8080", "short", true, 1},
-	}
-	for _, tt := range tests {
-		s, err := loadIn(t, "", nil, "--listen="+tt.listen, "--jwt-secret="+tt.secret)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = s.Validate()
-		if (err == nil) != tt.ok || len(s.Warnings()) != tt.warnings {
-			t.Errorf("%s with secret %q: %v, warnings %q", tt.listen, tt.secret, err, s.Warnings())
-		}
-		if err == nil {
-			continue
-		}
-		for _, help := range []string{tt.listen, "PARLOR_JWT_SECRET", "--listen 127.0.0.1:8080", "from flag"} {
-			if !strings.Contains(err.Error(), help) {
-				t.Errorf("error does not mention %q: %v", help, err)
-			}
-		}
 	}
 }

@@ -84,7 +84,7 @@ func newResolver(ctx *kong.Context, env environment) (*resolver, error) {
 	case err != nil:
 		return nil, fmt.Errorf("config: %w (from %s)", err, source)
 	}
-	return r, r.readFile(file, text, settings)
+	return r, r.readFile(file, text, settings) // an error only if no value can be read
 }
 
 // configFile returns the path of the file, and the source of that path.
@@ -139,7 +139,6 @@ func (r *resolver) readFile(path string, text []byte, settings []*kong.Flag) err
 	if err != nil {
 		return err
 	}
-	var faults []error
 	lines := make(map[string]int)
 	for len(pairs) > 0 {
 		key, value := pairs[0], pairs[1]
@@ -148,10 +147,10 @@ func (r *resolver) readFile(path string, text []byte, settings []*kong.Flag) err
 		i := slices.IndexFunc(settings, func(f *kong.Flag) bool { return f.Name == key.Value && !isConfig(f) })
 		switch line, twice := lines[key.Value]; {
 		case i < 0:
-			faults = append(faults, fmt.Errorf("%s: unknown setting %q%s", where, key.Value, suggest(key.Value, settingNames(settings))))
+			r.faults = append(r.faults, fmt.Errorf("%s: unknown setting %q%s", where, key.Value, suggest(key.Value, settingNames(settings))))
 			continue
 		case twice:
-			faults = append(faults, fmt.Errorf("%s: %q is in line %d already", where, key.Value, line))
+			r.faults = append(r.faults, fmt.Errorf("%s: %q is in line %d already", where, key.Value, line))
 			continue
 		}
 		lines[key.Value] = key.Line
@@ -161,14 +160,14 @@ func (r *resolver) readFile(path string, text []byte, settings []*kong.Flag) err
 			if err != nil {
 				err = fmt.Errorf("%s: %w (from file %s)", key.Value, err, where)
 			}
-			faults = append(append(faults, err), f.errors(path)...)
+			r.faults = append(append(r.faults, err), f.errors(path)...)
 			continue
 		}
 		if _, ok := r.given[key.Value]; !ok {
 			r.given[key.Value] = given{v, "file " + where}
 		}
 	}
-	return errors.Join(faults...)
+	return nil
 }
 
 // topLevel returns the keys and values of a YAML mapping: key, value, key, and so

@@ -56,10 +56,10 @@ func Sign(o Options, u chat.User, ttl time.Duration) (string, error) {
 		return "", ErrNoSecret
 	}
 	if fault := userIDFault(string(u.ID)); fault != "" {
-		return "", errors.New("auth: the user id " + fault)
+		return "", errors.New("the user id " + fault)
 	}
 	if ttl <= 0 {
-		return "", fmt.Errorf("auth: a token cannot be valid for %v", ttl)
+		return "", fmt.Errorf("a token cannot be valid for %v", ttl)
 	}
 	now := time.Now()
 	if o.Now != nil {

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"parlor/transport/provider/guard"
+)
+
+func TestMessagesMustFit(t *testing.T) {
+	for _, flag := range []string{"--queue-bytes=1KiB", "--max-payload=1KiB"} {
+		_, err := loadIn(t, "", nil, flag)
+		name := strings.Trim(strings.TrimSuffix(flag, "1KiB"), "-=")
+		if want := `max-message-bytes: "64KiB" must not be more than ` + name + " (1KiB)"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %s", flag, err, want)
+		}
+	}
+}
+
+func TestEmptyDataIsWrong(t *testing.T) {
+	if _, err := loadIn(t, "", nil, "--data="); err == nil || !strings.Contains(err.Error(), `data: "" must not be empty (from flag)`) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestEveryFaultIsTold(t *testing.T) {
+	_, err := loadIn(t, "listen: x\nwindow: 0\n", []string{"PARLOR_LOG_FORMAT=x", "PARLOR_FOO=1"}, "--ping-timeout=0s")
+	if got, want := len(split(err)), 5; got != want {
+		t.Errorf("%d faults, want %d:\n%v", got, want, err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	const long = "0123456789abcdef0123456789abcdef"
+	tests := []struct {
+		listen, secret string
+		ok             bool
+		warnings       int
+	}{
+		{"127.0.0.1:8080", "", true, 0},
+		{"127.9.9.9:0", "", true, 0},
+		{"[::1]:8080", "", true, 0},
+		{"localhost:8080", "", true, 0},
+		{":8080", "", false, 1},
+		{"0.0.0.0:8080", "", false, 1},
+		{"[::]:8080", "", false, 1},
+		{"192.168.1.2:8080", "", false, 1},
+		{"localhost.example.com:8080", "", false, 1},
+		{"0.0.0.0:8080", long, true, 0},
+		{"0.0.0.0:8080", long[1:], false, 1},
+		{"localhost:8080", long[1:], true, 1},
+		{"127.0.0.1:8080", "short", true, 1},
+	}
+	for _, tt := range tests {
+		s, err := loadIn(t, "", nil, "--listen="+tt.listen, "--jwt-secret="+tt.secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Validate()
+		if (err == nil) != tt.ok || len(s.Warnings()) != tt.warnings {
+			t.Errorf("%s with secret %q: %v, warnings %q", tt.listen, tt.secret, err, s.Warnings())
+		}
+		if err == nil {
+			continue
+		}
+		for _, help := range []string{tt.listen, "PARLOR_JWT_SECRET", "--listen 127.0.0.1:8080", "from flag"} {
+			if !strings.Contains(err.Error(), help) {
+				t.Errorf("error does not mention %q: %v", help, err)
+			}
+		}
+	}
+}
+
+func TestFilesThatOthersCanRead(t *testing.T) {
+	dir := t.TempDir()
+	secret, data, config := filepath.Join(dir, "secret"), filepath.Join(dir, "data.db"), filepath.Join(dir, "c.yaml")
+	write := func(name, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(secret, "0123456789abcdef0123456789abcdef")
+	write(data, "")
+	write(config, "openai-api-key: sk-1\n")
+	args := []string{"--jwt-secret-file=" + secret, "--data=" + data, "--config=" + config}
+	for name, mode := range map[string]os.FileMode{"": 0, secret: 0o604, data: 0o640, config: 0o644} {
+		for _, file := range []string{secret, data, config} {
+			if err := os.Chmod(file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := 0
+		if name != "" {
+			want = 1
+			if err := os.Chmod(name, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := loadIn(t, "", nil, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Warnings(); len(got) != want || want == 1 && !strings.Contains(got[0], "chmod 600 "+name) {
+			t.Errorf("%q has mode %v: warnings %q", name, mode, got)
+		}
+	}
+}
+
+func TestBudgetsForUnknownModels(t *testing.T) {
+	s, err := loadIn(t, `
+discover: off
+title-model: nothing
+models: [{ model_id: best, provider: eliza }]
+budgets:
+  - { period: day, tokens: 5k }
+  - { period: day, tokens: 5k, model: "*" }
+  - { period: day, tokens: 5k, model: eliza }
+  - { period: day, tokens: 5k, model: best }
+  - { period: day, tokens: 5k, model: bset }
+  - { period: day, tokens: 5k, model: "nobody:gpt" }
+`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	models, err := openModels(*s, guard.NewMetrics(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer models.Close()
+	var text syncBuffer
+	warnOfModels(*s, models, slog.New(slog.NewTextHandler(&text, nil)))
+	got := strings.Split(strings.TrimSpace(text.take()), "\n")
+	want := []string{"title-model: ", `budgets[4]: there is no such model; as it is the budget limits nothing" model=bset`, "budgets[5]: "}
+	if len(got) != len(want) {
+		t.Fatalf("logged\n%s", strings.Join(got, "\n"))
+	}
+	for i := range want {
+		if !strings.Contains(got[i], want[i]) {
+			t.Errorf("logged %s\nwant %s", got[i], want[i])
+		}
+	}
+}
