@@ -51,9 +51,14 @@ compdef _parlor parlor
 	"fish": `function __parlor_complete
   set -l before (commandline -opc)
   set -l last (commandline -ct)
-  $before[1] COMPLETE $before[2..-1] "$last" 2>/dev/null
+  set -l candidates ($before[1] COMPLETE $before[2..-1] "$last" 2>/dev/null)
+  if test (count $candidates) -gt 0
+    printf '%s\n' $candidates
+  else
+    __fish_complete_path "$last"
+  end
 end
-complete -c parlor -a '(__parlor_complete)'
+complete -c parlor -f -a '(__parlor_complete)'
 `,
 }
 
