@@ -117,6 +117,18 @@ chaos: need-go ## ten minutes of kill -9, cut networks, full disks and panics, a
 chaos-bugs: need-go need-cc ## show that chaos notices each of eight bugs that are switched on (Linux)
 	CHAOS_BUGS=1 go test -count=1 -v -timeout 10m -run TestBugsAreCaught ./cmd/parlor-bench/chaos
 
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: vulncheck
+vulncheck: need-go ## look for known vulnerabilities in the code that is used; VULNDB=URL asks another database than https://vuln.go.dev
+	GOBIN=$(abspath $(BIN)) go install $(GOVULNCHECK)
+	@$(BIN)/govulncheck $(if $(VULNDB),-db $(VULNDB)) ./...; status=$$?; case $$status in \
+	  0 | 3) exit $$status ;; \
+	esac; \
+	echo "The check did not come to its end. It needs its database: https://vuln.go.dev, or a copy of it,"; \
+	echo "for example https://vuln.go.dev/vulndb.zip unpacked: make vulncheck VULNDB=file:///where/it/is"; \
+	exit $$status
+
 .PHONY: clean
 clean: ## remove what was built and installed here
 	rm -rf bin $(E2E)/node_modules $(REFERENCE)/node_modules
