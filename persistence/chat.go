@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -21,6 +22,10 @@ type Chat struct {
 	Owner   string    // at most MaxOwnerLen bytes without 0x00; "" if the chat is nobody's
 	Created time.Time // comes back in UTC
 	Info    []byte    // the caller's own encoding
+
+	// Members are other users in whose lists the chat is, each as Owner. Only
+	// [Check] gives them back.
+	Members []string
 }
 
 // Chat returns the room's row, or [ErrNotFound].
@@ -35,8 +40,8 @@ func (r *Reader) Chat(room string) (c Chat, err error) {
 	return c, err
 }
 
-// Chats returns a page of the owner's chats, newest first, and how many the
-// owner has in all. An owner of "" stands for everybody. The page begins after
+// Chats returns a page of a user's chats, newest first, and how many there are in all:
+// those that the user owns, and those of which the user is a member. An owner of "" stands for everybody. The page begins after
 // offset chats and has at most limit of them, and at most [MaxChatsPage]. A limit
 // of zero asks for the number alone.
 func (r *Reader) Chats(owner string, offset, limit int) (page []Chat, total int, err error) {
@@ -98,7 +103,7 @@ func getChat(tx *bolt.Tx, room string) (Chat, error) {
 // putChat writes the row, and the lists too if its place in them has changed.
 func putChat(tx *bolt.Tx, c Chat) error {
 	old, err := getChat(tx, c.Room)
-	if err == nil && old.Owner == c.Owner && old.Created.Equal(c.Created) {
+	if err == nil && old.Owner == c.Owner && old.Created.Equal(c.Created) && slices.Equal(membersOf(tx, c.Room), sortedMembers(c)) {
 		return putRow(tx, c)
 	}
 	if _, err := deleteChat(tx, c.Room); err != nil {
@@ -124,9 +129,13 @@ func deleteChat(tx *bolt.Tx, room string) (found bool, err error) {
 	case err != nil:
 		err = unlistRoom(tx, room)
 	default:
+		c.Members = membersOf(tx, room)
 		err = unlistChat(tx, c)
 	}
 	if err != nil {
+		return false, err
+	}
+	if _, err := deletePrefix(tx.Bucket(bucketShared), prefix(room)); err != nil {
 		return false, err
 	}
 	return true, tx.Bucket(bucketChats).Delete([]byte(room))
@@ -155,13 +164,31 @@ func unlistRoom(tx *bolt.Tx, room string) error {
 	return nil
 }
 
-// lists returns the owners whose lists name the chat. The list of "" names all
+// lists returns the users whose lists name the chat. The list of "" names all
 // chats.
 func (c Chat) lists() []string {
-	if c.Owner == "" {
-		return []string{""}
+	lists := []string{""}
+	if c.Owner != "" {
+		lists = append(lists, c.Owner)
 	}
-	return []string{"", c.Owner}
+	return append(lists, c.Members...)
+}
+
+// membersOf returns the members that [listChat] noted, in order.
+func membersOf(tx *bolt.Tx, room string) (members []string) {
+	p := prefix(room)
+	c := tx.Bucket(bucketShared).Cursor()
+	for k, _ := c.Seek(p); bytes.HasPrefix(k, p); k, _ = c.Next() {
+		members = append(members, string(k[len(p):]))
+	}
+	return members
+}
+
+func sortedMembers(c Chat) []string {
+	if len(c.Members) == 0 {
+		return nil
+	}
+	return slices.Sorted(slices.Values(c.Members))
 }
 
 func listChat(tx *bolt.Tx, c Chat) error {
@@ -170,6 +197,11 @@ func listChat(tx *bolt.Tx, c Chat) error {
 			return err
 		}
 		if err := addToCount(tx, owner, 1); err != nil {
+			return err
+		}
+	}
+	for _, member := range c.Members {
+		if err := tx.Bucket(bucketShared).Put(nameKey(c.Room, member), nil); err != nil {
 			return err
 		}
 	}

@@ -160,7 +160,7 @@ func (k *checker) contents(tx *bolt.Tx) {
 // roomsIn returns the names of all rooms that have a row anywhere.
 func roomsIn(tx *bolt.Tx) []string {
 	names := make(map[string]bool)
-	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged} {
+	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged, bucketShared} {
 		c := tx.Bucket(bucket).Cursor()
 		for k, _ := c.First(); k != nil; {
 			room, _, _ := bytes.Cut(k, []byte{0})
@@ -197,6 +197,7 @@ func (k *checker) room(tx *bolt.Tx, room string, lists map[listPlace]bool) RoomR
 		k.fault(room, 0, "%v", err)
 		return rows
 	}
+	chat.Members = membersOf(tx, room)
 	rows.Chat = &chat
 	for _, owner := range chat.lists() {
 		place := listPlace{owner, room, string(memberKey(owner, chat.Created, room))}

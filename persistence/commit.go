@@ -81,6 +81,9 @@ func (c *Commit) size() int {
 	}
 	if c.Chat != nil {
 		n += len(c.Chat.Owner) + len(c.Chat.Info)
+		for _, m := range c.Chat.Members {
+			n += len(m)
+		}
 	}
 	return n
 }
@@ -131,6 +134,16 @@ func (c *Commit) checkChat() error {
 	}
 	if c.Chat.Room != c.Room {
 		return fmt.Errorf("%w: a commit to room %q carries another room's chat", ErrInvalid, c.Room)
+	}
+	seen := map[string]bool{c.Chat.Owner: true}
+	for _, m := range c.Chat.Members {
+		if err := checkOwner(m); err != nil {
+			return err
+		}
+		if m == "" || seen[m] {
+			return fmt.Errorf("%w: a chat names a member twice, or one without a name", ErrInvalid)
+		}
+		seen[m] = true
 	}
 	return checkOwner(c.Chat.Owner)
 }

@@ -31,7 +31,11 @@ var migrations = [...]func(*bolt.Tx) error{
 	addSessions,
 	addUsage,
 	addMessages,
+	addShared,
 }
+
+// addShared leads from version 4 to 5. Until then a chat was its owner's alone.
+func addShared(tx *bolt.Tx) error { return createBuckets(tx, bucketShared) }
 
 // addSessions leads from version 1 to 2. The values of a file of version 1 are
 // not sealed. To seal them all is too much for one transaction, so [sealAll]
@@ -165,7 +169,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 // create lays out a fresh file.
 func create(tx *bolt.Tx) error {
 	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketMessages, bucketTurns,
-		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged)
+		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,8 @@ import (
 var (
 	bucketMeta      = []byte("meta")      // format, epoch
 	bucketChats     = []byte("chats")     // room → chat row
-	bucketMembers   = []byte("members")   // owner 0x00 → count; owner 0x00 time room → nothing
+	bucketMembers   = []byte("members")   // user 0x00 → count; user 0x00 time room → nothing
+	bucketShared    = []byte("shared")    // room 0x00 user → nothing, for each member besides the owner; since version 5
 	bucketLog       = []byte("log")       // room 0x00 seq → entry, all rooms in one bucket
 	bucketDedup     = []byte("dedup")     // room 0x00 key → seq
 	bucketMessages  = []byte("messages")  // room 0x00 message id → seq; since version 4
