@@ -27,6 +27,9 @@ const (
 	Regenerate Action = "regenerate" // ask for another answer
 	Stop       Action = "stop"       // stop an answer, whoever asked for it
 	Configure  Action = "configure"  // change the chat's settings
+	Manage     Action = "manage"     // say who is a member, invite people, and make the chat read-only
+	Depart     Action = "depart"     // stop being a member
+	Accept     Action = "accept"     // become a member by an invitation, which decides
 	Delete     Action = "delete"     // delete the chat
 
 	// These are of all chats together: see [Policy.Scope].
@@ -40,23 +43,30 @@ type role int
 const (
 	nobody   role = iota // a user without a name
 	stranger             // a user who has nothing to do with the chat
+	viewer
 	member
 	owner
 )
+
+// roles are those that a chat gives.
+var roles = map[chat.MemberRole]role{chat.RoleViewer: viewer, chat.RoleMember: member, chat.RoleOwner: owner}
 
 // least holds the role that each action needs. An action that is not in it is refused
 // to everybody.
 var least = map[Action]role{
 	Create:     stranger,
-	Read:       member,
+	Read:       viewer,
 	Send:       member,
 	Edit:       member,
 	Regenerate: member,
 	Stop:       member,
 	Configure:  member,
-	Delete:     member,
-	List:       member,
-	Usage:      member,
+	Manage:     owner,
+	Depart:     viewer,
+	Accept:     stranger,
+	Delete:     owner,
+	List:       viewer,
+	Usage:      viewer,
 }
 
 // ErrNoChat refuses a user who may not read a chat. Rooms and queries use it for chats
@@ -64,13 +74,14 @@ var least = map[Action]role{
 var ErrNoChat = chat.Refuse(chat.CodeNotFound, "there is no such chat")
 
 var (
-	errForbidden = chat.Refuse(chat.CodeForbidden, "you may not do this in this chat")
+	errForbidden = chat.Refuse(chat.CodeForbidden, "your role in this chat does not allow that")
 	errNobody    = chat.Refuse(chat.CodeUnauthenticated, "this is for users only, and it is not known who you are")
 )
 
-// A Policy decides. The zero value lets the owner of a chat in, and nobody else.
+// A Policy decides. The zero value lets the owner and the members of a chat in, and
+// nobody else.
 type Policy struct {
-	// Shared makes every user a member of every chat: development mode.
+	// Shared makes every user an owner of every chat: development mode.
 	Shared bool
 }
 
@@ -93,16 +104,20 @@ func (p Policy) Check(info chat.Info, u chat.User, a Action) *chat.Error {
 	return errForbidden
 }
 
+// roleOf returns the user's role. In a chat that is read-only members are viewers.
 func (p Policy) roleOf(info chat.Info, u chat.User) role {
+	has, given := roles[info.RoleOf(u.ID)]
 	switch {
-	case u.ID != "" && u.ID == info.Owner:
-		return owner
 	case p.Shared:
-		return member
-	case u.ID != "":
+		return owner
+	case u.ID == "":
+		return nobody
+	case !given:
 		return stranger
+	case has == member && info.ReadOnly:
+		return viewer
 	}
-	return nobody
+	return has
 }
 
 // A Scope is a set of chats, or of the turns of users.

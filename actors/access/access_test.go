@@ -1,6 +1,7 @@
 package access
 
 import (
+	"slices"
 	"testing"
 
 	"parlor/protocol/chat"
@@ -8,38 +9,51 @@ import (
 
 // Everybody who may come, and every action, with and without shared chats.
 func TestCheck(t *testing.T) {
-	theChat, none := chat.Info{ID: "c", Owner: "alice"}, chat.Info{}
+	theChat := chat.Info{ID: "c", Owner: "alice", Members: []chat.Member{{ID: "mona", Role: chat.RoleMember}, {ID: "vera", Role: chat.RoleViewer}}}
+	readOnly, none := theChat, chat.Info{}
+	readOnly.ReadOnly = true
 	users := map[string]chat.User{
 		"owner":    {ID: "alice"},
+		"member":   {ID: "mona"},
+		"viewer":   {ID: "vera"},
 		"stranger": {ID: "bob", Name: "alice"},
 		"guest":    {ID: "guest-1", Guest: true},
 		"nobody":   {},
 	}
 	tested := make(map[Action]bool)
-	type who map[string]bool
-	everybody := who{"owner": true, "stranger": true, "guest": true, "nobody": true}
+	type who []string
 	for _, test := range []struct {
 		action  Action
 		of      chat.Info
 		private who
 	}{
-		{Create, none, who{"owner": true, "stranger": true, "guest": true}},
-		{Read, theChat, who{"owner": true}},
-		{Send, theChat, who{"owner": true}},
-		{Edit, theChat, who{"owner": true}},
-		{Regenerate, theChat, who{"owner": true}},
-		{Stop, theChat, who{"owner": true}},
-		{Configure, theChat, who{"owner": true}},
-		{Delete, theChat, who{"owner": true}},
-		{List, theChat, who{"owner": true}},
-		{Usage, theChat, who{"owner": true}},
+		{Create, none, who{"owner", "member", "viewer", "stranger", "guest"}},
+		{Read, theChat, who{"owner", "member", "viewer"}},
+		{Send, theChat, who{"owner", "member"}},
+		{Edit, theChat, who{"owner", "member"}},
+		{Regenerate, theChat, who{"owner", "member"}},
+		{Stop, theChat, who{"owner", "member"}},
+		{Configure, theChat, who{"owner", "member"}},
+		{Manage, theChat, who{"owner"}},
+		{Depart, theChat, who{"owner", "member", "viewer"}},
+		{Accept, theChat, who{"owner", "member", "viewer", "stranger", "guest"}},
+		{Delete, theChat, who{"owner"}},
+		{List, theChat, who{"owner", "member", "viewer"}},
+		{Usage, theChat, who{"owner", "member", "viewer"}},
 		{Read, none, who{}}, // a chat of nobody is not that of a user without a name
+		{Read, readOnly, who{"owner", "member", "viewer"}},
+		{Send, readOnly, who{"owner"}},
+		{Stop, readOnly, who{"owner"}},
+		{Configure, readOnly, who{"owner"}},
 	} {
 		for name, u := range users {
-			for shared, want := range map[bool]bool{false: test.private[name], true: everybody[name]} {
+			for shared, want := range map[bool]bool{false: slices.Contains(test.private, name), true: true} {
 				refusal, code := Policy{Shared: shared}.Check(test.of, u, test.action), chat.CodeNotFound
-				if test.action == Create {
+				switch {
+				case test.action == Create:
 					code = chat.CodeUnauthenticated
+				case test.of.RoleOf(u.ID) != "":
+					code = chat.CodeForbidden
 				}
 				if got := refusal == nil; got != want || !got && refusal.Code != code {
 					t.Errorf("%s, by %s, shared %v: got %v, want allowed %v", test.action, name, shared, refusal, want)

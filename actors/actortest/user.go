@@ -92,6 +92,18 @@ func sign(c room.Command, caller room.Caller) {
 		c.Caller = caller
 	case *room.Delete:
 		c.Caller = caller
+	case *room.Invite:
+		c.Caller = caller
+	case *room.ListInvites:
+		c.Caller = caller
+	case *room.RevokeInvite:
+		c.Caller = caller
+	case *room.Accept:
+		c.Caller = caller
+	case *room.SetMember:
+		c.Caller = caller
+	case *room.RemoveMember:
+		c.Caller = caller
 	}
 }
 
@@ -216,6 +228,10 @@ func (u *User) reply(r room.Reply) error {
 		u.told = append(u.told, "stopped")
 	case room.Deleted:
 		u.told = append(u.told, "deleted")
+	case room.Invited:
+		u.told = append(u.told, "invited")
+	case room.Listed:
+		u.told = append(u.told, "listed")
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func roomJoined(j room.Joined) wire.RoomJoined {
 		Room: j.Chat.Room, Seq: j.Seq, Epoch: j.Epoch, Members: []wire.Member{}, Queued: []wire.Queued{}, Pending: []string{},
 	}
 	for _, u := range j.Users {
-		joined.Members = append(joined.Members, wire.Member{UserID: u.ID, Name: u.Name})
+		joined.Members = append(joined.Members, wire.Member{UserID: u.ID, Name: u.Name, Role: j.Chat.RoleOf(u.ID)})
 	}
 	for _, t := range j.Queued {
 		joined.Queued = append(joined.Queued, wire.Queued{TurnID: t.ID, By: t.By})

@@ -46,6 +46,7 @@ type Rooms interface {
 	Tell(id chat.RoomID, m room.Message)
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
 	History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
+	Members(ctx context.Context, u chat.User, id chat.RoomID) ([]chat.Member, error)
 	Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error)
 	Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 }
@@ -169,6 +170,8 @@ func (c *client) Event(e *session.Event) {
 		})
 	case wire.Usage:
 		c.usage(e, r)
+	case wire.ListMembers:
+		c.members(e, r)
 	case wire.History:
 		c.history(e, r)
 	}

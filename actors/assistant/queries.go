@@ -43,6 +43,13 @@ func (c *client) usage(e *session.Event, r wire.Usage) {
 	})
 }
 
+func (c *client) members(e *session.Event, r wire.ListMembers) {
+	c.socket.Go(func(ctx context.Context) func() {
+		members, err := c.Rooms.Members(ctx, c.user, r.Room)
+		return func() { c.answerQuery(e, r, wire.Members{Members: members}, err) }
+	})
+}
+
 // history reads a page when the client has taken the pages before: many of them at
 // once would be more than may be queued for it.
 func (c *client) history(e *session.Event, r wire.History) {

@@ -52,6 +52,8 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 		}
 	case wire.Configure:
 		room, refusal.ClientID = string(r.Room), r.ClientID
+	case wire.ListMembers:
+		room = string(r.Room)
 	case wire.Usage:
 		room = string(r.Room)
 	case wire.History:

@@ -54,6 +54,7 @@ type Rules struct {
 	TurnPolicy      chat.Policy // of chats that have none
 	MaxMessageBytes int
 	MaxQueuedTurns  int // past it a message is refused as busy
+	MaxMembers      int // of a chat, with its owner; 0: any number
 	MaxAttempts     int // of one turn; then it is interrupted
 
 	// RepeatTools starts a turn again even if it has run a tool. It is a bug that the

@@ -199,7 +199,8 @@ func (f *Fold) auditRows(rows persistence.RoomRows, fault func(uint64, string, .
 	switch listed := rows.Chat; {
 	case listed == nil:
 		fault(0, "there is no chat row of it")
-	case row.Room != rows.Room || row.Owner != listed.Owner || !row.Created.Equal(listed.Created) || !bytes.Equal(row.Info, listed.Info):
+	case row.Room != rows.Room || row.Owner != listed.Owner || !row.Created.Equal(listed.Created) || !bytes.Equal(row.Info, listed.Info) ||
+		!slices.Equal(slices.Sorted(slices.Values(row.Members)), listed.Members):
 		fault(0, "the chat row says something else than the log")
 	}
 	if rows.Turn != f.Open() {

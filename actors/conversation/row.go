@@ -14,7 +14,11 @@ func Row(info chat.Info) persistence.Chat {
 	if err != nil {
 		panic("conversation: encode a chat's row: " + err.Error())
 	}
-	return persistence.Chat{Room: string(info.Room), Owner: string(info.Owner), Created: info.Created, Info: b}
+	row := persistence.Chat{Room: string(info.Room), Owner: string(info.Owner), Created: info.Created, Info: b}
+	for _, m := range info.Members {
+		row.Members = append(row.Members, string(m.ID))
+	}
+	return row
 }
 
 // ReadRow reads what [Row] wrote.

@@ -28,6 +28,10 @@ type State struct {
 	// a title, which somebody may have taken away again.
 	Answered, Titled bool
 
+	// Invites are those that may still be used. One that expires is dropped when the
+	// next one is made.
+	Invites []chat.Invite
+
 	// Superseded is what edits have taken out of the conversation.
 	Superseded chat.Superseded
 }
@@ -59,7 +63,7 @@ func (s *State) Find(id chat.TurnID) int {
 // Clone returns a copy that shares nothing that Apply changes.
 func (s *State) Clone() State {
 	c := *s
-	c.Turns, c.Steering = slices.Clone(s.Turns), slices.Clone(s.Steering)
+	c.Turns, c.Steering, c.Invites = slices.Clone(s.Turns), slices.Clone(s.Steering), slices.Clone(s.Invites)
 	return c
 }
 
@@ -77,6 +81,14 @@ func (s *State) Apply(r chat.Record) error {
 	case chat.Configured:
 		s.Titled = s.Titled || e.Settings.Title != s.Chat.Title
 		s.Chat.Settings = e.Settings
+	case chat.MemberChanged:
+		s.Chat = s.Chat.WithMember(e.Member)
+		s.useInvite(e.Invite)
+	case chat.InviteMade:
+		s.dropInvites(func(i chat.Invite) bool { return i.Expired(r.At) })
+		s.Invites = append(s.Invites, e.Invite)
+	case chat.InviteRevoked:
+		s.dropInvites(func(i chat.Invite) bool { return i.ID == e.ID })
 	case chat.TurnSteered:
 		if s.Find(e.TurnID) != 0 {
 			return fmt.Errorf("record %d steers turn %q, which does not run", r.Seq, e.TurnID)
@@ -168,7 +180,7 @@ func (s *State) queue(seq uint64, e chat.TurnQueued) error {
 
 // stateVersion changes with what a State means. A snapshot of another version
 // is not read: the log says the same.
-const stateVersion = 4
+const stateVersion = 5
 
 type snapshot struct {
 	Version int   `json:"version"`

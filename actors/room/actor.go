@@ -171,6 +171,7 @@ func (r *Room) committed(m *committed) {
 	if m.err != nil {
 		r.records.failed(m, r.loaded)
 		r.forgetAuthors(m.records)
+		r.dismissStrangers() // somebody may have joined by a role that was not recorded
 	} else {
 		r.book(m.proposal)
 		r.unreplied = append(r.unreplied, m.proposal)
@@ -253,6 +254,9 @@ func (r *Room) publish(record chat.Record) {
 	r.follow(record.Event)
 	r.audience.publish(p)
 	r.lastPublished = record.Seq
+	if _, changed := record.Event.(chat.MemberChanged); changed {
+		r.dismissStrangers()
+	}
 }
 
 // Salvage implements system.Salvager. The sender of the command that made the room

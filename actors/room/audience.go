@@ -1,6 +1,7 @@
 package room
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -67,6 +68,25 @@ func (a *audience) dismiss(address Address) {
 				*a = slices.Delete(*a, i, i+1)
 			}
 			return
+		}
+	}
+}
+
+// dismissIf removes the listeners for which gone holds, and tells them p.
+func (a *audience) dismissIf(gone func(listener) bool, p Publication) {
+	for _, c := range slices.Clone(*a) {
+		var encoded any
+		for address, l := range maps.Clone(c.listeners) {
+			if !gone(l) {
+				continue
+			}
+			if encoded == nil {
+				encoded = c.encoder.Encode(p.Room, p.Notice)
+			}
+			p := p
+			p.Encoded = encoded
+			l.recipient.Deliver(&p)
+			a.dismiss(address)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (c *Create) do(r *Room) {
 		r.refuse(c.Caller, r.rules.NoModel(c.ModelID))
 	default:
 		info := chat.Info{
-			ID: c.Chat, Room: r.id, Owner: c.User.ID, ModelID: c.ModelID, APISource: model.APISource,
+			ID: c.Chat, Room: r.id, Owner: c.User.ID, OwnerName: c.User.Name, ModelID: c.ModelID, APISource: model.APISource,
 			Epoch: newID(), Created: now(),
 		}
 		r.records.await(creation, r.records.propose(c.Caller, "", Created{info}, chat.Created{Chat: info}))
@@ -121,7 +121,11 @@ type Configure struct {
 }
 
 func (c *Configure) do(r *Room) {
-	refusal := r.admit(c.Caller, access.Configure)
+	action := access.Configure
+	if c.Changes.ReadOnly != nil {
+		action = access.Manage
+	}
+	refusal := r.admit(c.Caller, action)
 	key := idempotencyKey(c.Caller, c.ClientID)
 	if refusal == nil && r.repeated(c.Caller, key, c.recall(r)) {
 		return

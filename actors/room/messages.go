@@ -42,23 +42,29 @@ type Wake struct{}
 // until the room has stopped, or has said by [Options.Awake] that it will not.
 type Drain struct{}
 
-func (*Wake) roomMessage()        {}
-func (*Create) roomMessage()      {}
-func (*Join) roomMessage()        {}
-func (*Leave) roomMessage()       {}
-func (*Send) roomMessage()        {}
-func (*Respond) roomMessage()     {}
-func (*Regenerate) roomMessage()  {}
-func (*AppendAudio) roomMessage() {}
-func (*ClearAudio) roomMessage()  {}
-func (*CommitAudio) roomMessage() {}
-func (*StopTurn) roomMessage()    {}
-func (*Edit) roomMessage()        {}
-func (*Configure) roomMessage()   {}
-func (*Expire) roomMessage()      {}
-func (*Delete) roomMessage()      {}
-func (*Release) roomMessage()     {}
-func (*Drain) roomMessage()       {}
+func (*Wake) roomMessage()         {}
+func (*Create) roomMessage()       {}
+func (*Join) roomMessage()         {}
+func (*Leave) roomMessage()        {}
+func (*Send) roomMessage()         {}
+func (*Respond) roomMessage()      {}
+func (*Regenerate) roomMessage()   {}
+func (*AppendAudio) roomMessage()  {}
+func (*ClearAudio) roomMessage()   {}
+func (*CommitAudio) roomMessage()  {}
+func (*StopTurn) roomMessage()     {}
+func (*Edit) roomMessage()         {}
+func (*Configure) roomMessage()    {}
+func (*Invite) roomMessage()       {}
+func (*ListInvites) roomMessage()  {}
+func (*RevokeInvite) roomMessage() {}
+func (*Accept) roomMessage()       {}
+func (*SetMember) roomMessage()    {}
+func (*RemoveMember) roomMessage() {}
+func (*Expire) roomMessage()       {}
+func (*Delete) roomMessage()       {}
+func (*Release) roomMessage()      {}
+func (*Drain) roomMessage()        {}
 
 // A Reply answers one command.
 type Reply struct {
@@ -109,6 +115,12 @@ type (
 
 	// Configured tells the chat as it now is.
 	Configured struct{ Chat chat.Info }
+
+	// Invited tells the invitation that was made, Invites those that are open, and
+	// Listed the chat with its members as they now are.
+	Invited struct{ Invite chat.Invite }
+	Invites struct{ Invites []chat.Invite }
+	Listed  struct{ Chat chat.Info }
 
 	// Deleted confirms a Delete, and Kept says that a chat has not expired.
 	Deleted struct{}

@@ -209,7 +209,7 @@ func isMessage(e chat.Event) bool {
 // keepBeside adds to the commit what the store keeps beside the log, where it has
 // changed: the chat's row, whether a turn is open, and now and then a snapshot.
 func (r *recorder) keepBeside(c *persistence.Commit, before *conversation.State, events []chat.Event) {
-	if r.head.Chat != before.Chat {
+	if !r.head.Chat.Equal(before.Chat) {
 		row := conversation.Row(r.head.Chat)
 		c.Chat = &row
 	}

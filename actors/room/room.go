@@ -120,6 +120,7 @@ type Options struct {
 	MaxAwake        int           // rooms that one user has in use at once; past it another is refused as busy. Zero means 1000
 	MaxMessageBytes int           // of a user's message. Zero means 64 KiB
 	MaxAnswerBytes  int           // of an answer: past it the turn fails. Zero means 256 KiB
+	MaxMembers      int           // of a chat, with its owner. Zero means any number
 	MaxQueuedTurns  int           // past it a message is refused as busy. Zero means 256
 	MaxAttempts     int           // of one turn over crashes; then it is interrupted. Zero means 3
 	TurnTimeout     time.Duration // of one attempt. Zero means 10 minutes
@@ -173,7 +174,7 @@ func (o *Options) share() {
 	budgets := o.Ledger
 	o.rules = &conversation.Rules{
 		Models: o.Models, NewID: newID, TurnPolicy: o.TurnPolicy,
-		MaxMessageBytes: o.MaxMessageBytes, MaxQueuedTurns: o.MaxQueuedTurns, MaxAttempts: o.MaxAttempts,
+		MaxMessageBytes: o.MaxMessageBytes, MaxQueuedTurns: o.MaxQueuedTurns, MaxMembers: o.MaxMembers, MaxAttempts: o.MaxAttempts,
 		RepeatTools: repeatsTools(),
 		Afford: func(room chat.RoomID, user chat.UserID, model chat.ModelID) *chat.Error {
 			return budgets.Check(ledger.Account{User: user, Room: room, Model: model})

@@ -98,7 +98,7 @@ func drawStep(rt *rapid.T) step {
 	return step{
 		do: rapid.SampledFrom([]string{
 			"settle", "settle", "send", "send", "send", "send", "send", "send", "send", "send", "respond", "stop", "stop",
-			"mention", "edit", "edit", "regenerate",
+			"mention", "edit", "edit", "regenerate", "member", "unmember", "invite",
 			"create", "join", "join", "join", "leave", "poison", "delete", "wait", "idle", "restart", "disk full", "disk back", "disk back",
 		}).Draw(rt, "do"),
 		user:   rapid.IntRange(0, modelUsers-1).Draw(rt, "user"),
@@ -190,6 +190,14 @@ func (m *model) play(s step) {
 		m.edit(u, id, s)
 	case "regenerate":
 		m.regenerate(u, id, s)
+	case "member":
+		role := []chat.MemberRole{chat.RoleOwner, chat.RoleMember, chat.RoleViewer}[s.which%3]
+		u.Tell(id, &room.SetMember{Member: chat.Member{ID: m.users[s.client%modelUsers].ID, Role: role}})
+	case "unmember":
+		u.Tell(id, &room.RemoveMember{Member: m.users[s.client%modelUsers].ID})
+	case "invite":
+		u.Tell(id, &room.Invite{Offer: chat.Offer{Role: chat.RoleMember, Uses: s.which}, Secret: "secret"})
+		u.Tell(id, &room.Accept{Secret: "secret"})
 	case "respond":
 		u.Tell(id, &room.Respond{})
 	case "stop":
@@ -544,7 +552,7 @@ func (m *model) checkReplay(id chat.ID) {
 			m.t.Errorf("%s: joined, %s (-fold +room):\n%s", id, name, diff)
 		}
 	}
-	if info, err := m.s.Rooms.Get(m.t.Context(), m.users[0].User, id); err != nil || info != fold.Chat {
+	if info, err := m.s.Rooms.Get(m.t.Context(), m.users[0].User, id); err != nil || !info.Equal(fold.Chat) {
 		m.t.Errorf("%s is listed as %+v, %v", id, info, err)
 	}
 }
@@ -595,7 +603,7 @@ func toVersion1(path string) error {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged", "messages"} {
+		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged", "messages", "shared"} {
 			if err := tx.DeleteBucket([]byte(name)); err != nil {
 				return err
 			}

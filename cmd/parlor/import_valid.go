@@ -80,7 +80,7 @@ func wrongName(name any) string {
 	case chat.MessageID, chat.TurnID:
 		valid = chat.ClientID(text).Valid() // the same form
 	case chat.ModelID:
-		valid = len(text) <= maxModelIDLen && auth.Printable(text)
+		valid = len(text) <= maxModelIDLen && chat.Printable(text)
 	}
 	if text == "" || valid {
 		return ""

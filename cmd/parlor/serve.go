@@ -99,7 +99,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		Auth: verifier, Rooms: rooms, Recovery: seats,
 		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
 	}, warnings, log)
-	endpoints, err := api.New(rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, OriginRefused: warnings.Refused, Logger: log})
+	endpoints, err := api.New(rooms, rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, OriginRefused: warnings.Refused, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 			On: s.Titles == "on", Model: s.TitleModel,
 			Able: func(m chat.Model) bool { return m.Provider != provider.ProviderEliza },
 		},
-		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns, MaxAwake: s.MaxRoomsPerUser,
+		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns, MaxMembers: s.MaxMembers, MaxAwake: s.MaxRoomsPerUser,
 		TurnPolicy: chat.Policy(s.TurnPolicy), TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,

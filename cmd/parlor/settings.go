@@ -98,6 +98,7 @@ type Values struct {
 	MaxWaitingReads    int           `group:"limits" default:"1024" help:"Those of one user that may wait; past it another is refused."`
 	MaxJoinedRooms     int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
 	MaxRoomsPerUser    int           `group:"limits" default:"1000" help:"Rooms that one user may have in memory; past half of it those not in use leave at once, and past it no more are woken."`
+	MaxMembers         int           `group:"limits" default:"100" help:"Members of one chat, with its owner."`
 	MaxRestarts        int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
 	RoomIdleTimeout    time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
@@ -291,6 +292,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-attempts", positive(s.MaxAttempts)},
 		{"checkpoint-every", positive(s.CheckpointEvery)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},
+		{"max-members", positive(s.MaxMembers)},
 		{"max-restarts", positive(s.MaxRestarts)},
 		{"max-connections", positive(s.MaxConnections)},
 		{"recovery-window", notNegative(s.RecoveryWindow)},

@@ -83,6 +83,7 @@ var samples = map[string][3]string{
 	"checkpoint-every":       {"100ms", "2s", "3s"},
 	"max-restarts":           {"1", "2", "3"},
 	"max-queued-turns":       {"1", "2", "3"},
+	"max-members":            {"2", "3", "4"},
 	"max-message-bytes":      {"1KiB", "2KiB", "3000"},
 	"max-answer-bytes":       {"5KiB", "6KiB", "7000"},
 	"max-payload":            {"1MiB", "2MiB", "3000000"},

@@ -78,10 +78,17 @@ type Success struct {
 	Success bool `json:"success"`
 }
 
-// A Member is somebody in the room.
+// A Member is somebody in the room. Role is empty in development mode for those who have
+// none.
 type Member struct {
-	UserID chat.UserID `json:"user_id"`
-	Name   string      `json:"name"`
+	UserID chat.UserID     `json:"user_id"`
+	Name   string          `json:"name"`
+	Role   chat.MemberRole `json:"role,omitempty"`
+}
+
+// Members are those who have a role in the chat, whether they are in the room or not.
+type Members struct {
+	Members []chat.Member `json:"members"`
 }
 
 // A Turn is the running turn with the text so far. Chunks that follow

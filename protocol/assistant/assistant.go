@@ -143,9 +143,14 @@ func recorded(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 	return f
 }
 
-// gone encodes that the chat was deleted under its members.
-func gone(room chat.RoomID) []engineio.Frame {
-	return frames{Event("error", string(room), Refusal{Error: "this chat was deleted", Code: chat.CodeNotFound})}
+// gone encodes that the chat was deleted under its members, or that one is no member
+// any more.
+func gone(room chat.RoomID, n chat.Removal) []engineio.Frame {
+	refusal := Refusal{Error: "this chat was deleted", Code: chat.CodeNotFound}
+	if n.Left {
+		refusal.Error = "you are no longer a member of this chat"
+	}
+	return frames{Event("error", string(room), refusal)}
 }
 
 // trouble encodes what has befallen a room, for its members: why and, if a

@@ -28,6 +28,22 @@ type steeredEvent struct {
 	Steered []chat.MessageID `json:"steered"`
 }
 
+// memberChanged says that somebody has a role, or none any more if that is empty.
+type memberChanged struct {
+	chat.Member
+	Seq uint64      `json:"seq"`
+	By  chat.UserID `json:"by,omitempty"`
+}
+
+// inviteChanged says that an invitation was made or revoked. It does not say how to use it.
+type inviteChanged struct {
+	ID      chat.InviteID   `json:"invite_id"`
+	Role    chat.MemberRole `json:"role,omitempty"`
+	Revoked bool            `json:"revoked"`
+	By      chat.UserID     `json:"by"`
+	Seq     uint64          `json:"seq"`
+}
+
 type roomUpdated struct {
 	chat.Settings
 	Seq uint64      `json:"seq"`
@@ -76,6 +92,12 @@ func (f *frames) documented(room string, r chat.Record) {
 		f.message(room, r)
 	case chat.Configured:
 		f.emit("room_updated", room, roomUpdated{e.Settings, r.Seq, e.By})
+	case chat.MemberChanged:
+		f.emit("members", room, memberChanged{e.Member, r.Seq, e.By})
+	case chat.InviteMade:
+		f.emit("invite", room, inviteChanged{ID: e.Invite.ID, Role: e.Invite.Role, By: e.Invite.By, Seq: r.Seq})
+	case chat.InviteRevoked:
+		f.emit("invite", room, inviteChanged{ID: e.ID, Revoked: true, By: e.By, Seq: r.Seq})
 	case chat.TurnSteered:
 		f.emit("turn", room, steeredEvent{turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq}, e.Messages})
 	case chat.TurnQueued:

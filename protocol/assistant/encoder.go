@@ -66,7 +66,7 @@ func (e *Encoder) Frames(room chat.RoomID, n chat.Notice) []engineio.Frame {
 	case chat.Progress:
 		return progress(e.dialect, room, n)
 	case chat.Removal:
-		return gone(room)
+		return gone(room, n)
 	case chat.Failure:
 		return trouble(e.dialect, room, n)
 	}

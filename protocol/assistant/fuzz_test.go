@@ -33,7 +33,7 @@ func FuzzFrames(f *testing.F) {
 				checkTold(t, room, frame)
 			}
 		}
-		checkTold(t, room, gone(room)[0])
+		checkTold(t, room, gone(room, chat.Removal{})[0])
 		refusal, health := chat.Refuse(chat.CodeProviderError, text), chat.Health{Provider: name, State: chat.ProviderOpen}
 		for _, frame := range progress(Both, room, chat.Progress{MessageID: chat.MessageID(id), Retrying: refusal, Model: chat.ModelID(name), Health: &health}) {
 			checkTold(t, room, frame)

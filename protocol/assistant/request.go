@@ -78,7 +78,9 @@ type (
 		Room chat.RoomID
 		By   chat.UsageBy
 	}
-	History struct {
+	// ListMembers asks who has a role in the chat.
+	ListMembers struct{ Room chat.RoomID }
+	History     struct {
 		Room   chat.RoomID
 		Before uint64
 		Limit  int
@@ -96,6 +98,7 @@ func (Edit) request()        {}
 func (Control) request()     {}
 func (Configure) request()   {}
 func (Usage) request()       {}
+func (ListMembers) request() {}
 func (History) request()     {}
 
 // Speech is what a send does with what its sender is saying; empty for one
@@ -178,6 +181,7 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"history":      decodeHistory,
 	"configure":    decodeConfigure,
 	"usage":        decodeUsage,
+	"members":      decodeMembers,
 }
 
 // decodePayload reads the one argument. What can be read of a bad one is
@@ -367,4 +371,9 @@ func decodeUsage(p payload) (Request, *chat.Error) {
 	var err *chat.Error
 	r.Room, err = p.room()
 	return r, err
+}
+
+func decodeMembers(p payload) (Request, *chat.Error) {
+	room, err := p.room()
+	return ListMembers{Room: room}, err
 }

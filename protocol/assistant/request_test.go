@@ -190,6 +190,8 @@ func names(r Request) []string {
 		return []string{string(r.Room)}
 	case Usage:
 		return []string{string(r.Room)}
+	case ListMembers:
+		return []string{string(r.Room)}
 	case Regenerate:
 		return []string{string(r.Room), string(r.MessageID)}
 	case Edit:

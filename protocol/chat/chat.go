@@ -36,6 +36,7 @@ type (
 // Limits of names that clients choose, in bytes.
 const (
 	MaxIDLen       = 128
+	MaxUserIDLen   = 128
 	MaxClientIDLen = 128
 )
 
@@ -121,6 +122,8 @@ type Info struct {
 	ID        ID        `json:"chat_id"`
 	Room      RoomID    `json:"room_id"`
 	Owner     UserID    `json:"user_id"`
+	OwnerName string    `json:"owner_name,omitempty"`
+	Members   []Member  `json:"members,omitempty"` // without the owner, in the order in which they came
 	ModelID   ModelID   `json:"current_model_id"`
 	APISource string    `json:"current_model_api_source"`
 	Epoch     string    `json:"epoch"` // changes when the chat is deleted and made anew
@@ -134,6 +137,7 @@ type Settings struct {
 	Title        string `json:"title,omitempty"`
 	SystemPrompt string `json:"system_prompt,omitempty"` // in addition to the model's and the server's
 	Policy       Policy `json:"turn_policy,omitempty"`
+	ReadOnly     bool   `json:"read_only,omitempty"` // only the owner talks
 }
 
 // A Policy says what becomes of a message that wants an answer while a turn runs.

@@ -56,6 +56,25 @@ type Configured struct {
 	Usage   *Usage  `json:"usage,omitempty"`
 }
 
+// MemberChanged records that somebody got a role in the chat or, if Role is empty, has
+// none any more. A new owner takes the place of the old one, who becomes a member.
+type MemberChanged struct {
+	Member Member   `json:"member"`
+	By     UserID   `json:"by,omitempty"`
+	Invite InviteID `json:"invite_id,omitempty"` // by which the member came
+}
+
+// InviteMade and InviteRevoked record what becomes of an invitation.
+type (
+	InviteMade struct {
+		Invite Invite `json:"invite"`
+	}
+	InviteRevoked struct {
+		ID InviteID `json:"invite_id"`
+		By UserID   `json:"by"`
+	}
+)
+
 // TurnSteered records that the running turn took in what was said to it.
 type TurnSteered struct {
 	TurnID   TurnID      `json:"turn_id"`
@@ -130,14 +149,17 @@ type TurnEnded struct {
 	Modality    string    `json:"modality,omitempty"`
 }
 
-func (Created) kind() string      { return "created" }
-func (MessageAdded) kind() string { return "message_added" }
-func (Configured) kind() string   { return "configured" }
-func (TurnQueued) kind() string   { return "turn_queued" }
-func (TurnSteered) kind() string  { return "turn_steered" }
-func (TurnStarted) kind() string  { return "turn_started" }
-func (ToolStarted) kind() string  { return "tool_started" }
-func (TurnEnded) kind() string    { return "turn_ended" }
+func (Created) kind() string       { return "created" }
+func (MessageAdded) kind() string  { return "message_added" }
+func (Configured) kind() string    { return "configured" }
+func (MemberChanged) kind() string { return "member_changed" }
+func (InviteMade) kind() string    { return "invite_made" }
+func (InviteRevoked) kind() string { return "invite_revoked" }
+func (TurnQueued) kind() string    { return "turn_queued" }
+func (TurnSteered) kind() string   { return "turn_steered" }
+func (TurnStarted) kind() string   { return "turn_started" }
+func (ToolStarted) kind() string   { return "tool_started" }
+func (TurnEnded) kind() string     { return "turn_ended" }
 
 // A Record is an event in its place in a room's log.
 type Record struct {
@@ -298,6 +320,12 @@ func decodeRecord(kind string, b []byte) (Record, error) {
 		return decodeAs[MessageAdded](b)
 	case Configured{}.kind():
 		return decodeAs[Configured](b)
+	case MemberChanged{}.kind():
+		return decodeAs[MemberChanged](b)
+	case InviteMade{}.kind():
+		return decodeAs[InviteMade](b)
+	case InviteRevoked{}.kind():
+		return decodeAs[InviteRevoked](b)
 	case TurnSteered{}.kind():
 		return decodeAs[TurnSteered](b)
 	case TurnQueued{}.kind():

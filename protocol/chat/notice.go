@@ -59,8 +59,9 @@ type (
 		Health    *Health
 	}
 
-	// Removal says that the chat was deleted.
-	Removal struct{}
+	// Removal says that the chat was deleted or, if Left, that its listener has no
+	// role in it any more.
+	Removal struct{ Left bool }
 
 	// Failure says that the room has failed, and is out of service. Turn is the
 	// turn that was running, or zero. It may never go on.

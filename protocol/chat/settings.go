@@ -20,6 +20,7 @@ type Changes struct {
 	Title        *string `json:"title"`
 	SystemPrompt *string `json:"system_prompt"`
 	Policy       *Policy `json:"turn_policy"`
+	ReadOnly     *bool   `json:"read_only"` // for the owner only
 }
 
 // Apply returns the changed settings, or why they cannot be changed so.
@@ -33,9 +34,12 @@ func (c Changes) Apply(s Settings) (Settings, *Error) {
 	if c.Policy != nil {
 		s.Policy = *c.Policy
 	}
+	if c.ReadOnly != nil {
+		s.ReadOnly = *c.ReadOnly
+	}
 	switch {
-	case c.Title == nil && c.SystemPrompt == nil && c.Policy == nil:
-		return s, Refuse(CodeInvalid, "there is nothing to change: title, system_prompt or turn_policy is missing")
+	case c == Changes{}:
+		return s, Refuse(CodeInvalid, "there is nothing to change: title, system_prompt, turn_policy or read_only is missing")
 	case Cut(s.Title, MaxTitleLen) != s.Title:
 		return s, Refuse(CodeTooLarge, fmt.Sprintf("title must have at most %d characters", MaxTitleLen))
 	case len(s.SystemPrompt) > MaxSystemPromptBytes:

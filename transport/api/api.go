@@ -114,12 +114,13 @@ type Options struct {
 // An API serves the endpoints. It keeps nothing between requests and may be
 // registered under several prefixes.
 type API struct {
-	chats  Chats
-	models Models
-	auth   Authenticator
-	log    *slog.Logger
-	cors   *cors.Cors
-	csrf   *http.CrossOriginProtection
+	chats   Chats
+	members Members
+	models  Models
+	auth    Authenticator
+	log     *slog.Logger
+	cors    *cors.Cors
+	csrf    *http.CrossOriginProtection
 
 	origins       []string
 	originRefused func(*http.Request)
@@ -127,9 +128,9 @@ type API struct {
 
 // New returns an API. It fails if an allowed origin is not an origin, and names
 // that one.
-func New(chats Chats, models Models, auth Authenticator, o Options) (*API, error) {
+func New(chats Chats, members Members, models Models, auth Authenticator, o Options) (*API, error) {
 	a := &API{
-		chats: chats, models: models, auth: auth, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		chats: chats, members: members, models: models, auth: auth, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused,
 	}
 	if a.originRefused == nil {
@@ -203,6 +204,11 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		{"/model", map[string]endpoint{"GET": a.listModels}},
 		{"/chat", map[string]endpoint{"GET": a.listChats, "POST": a.createChat}},
 		{"/chat/{chat_id}", map[string]endpoint{"GET": a.getChat, "DELETE": a.deleteChat, "PATCH": a.configureChat}},
+		{"/chat/{chat_id}/members", map[string]endpoint{"GET": a.listMembers}},
+		{"/chat/{chat_id}/members/{user_id}", map[string]endpoint{"PUT": a.setMember, "DELETE": a.removeMember}},
+		{"/chat/{chat_id}/invites", map[string]endpoint{"GET": a.listInvites, "POST": a.invite}},
+		{"/chat/{chat_id}/invites/{invite_id}", map[string]endpoint{"DELETE": a.revokeInvite}},
+		{"/invites/{token}", map[string]endpoint{"POST": a.acceptInvite}},
 		{"/usage", map[string]endpoint{"GET": a.usage}},
 		{"/chat/{chat_id}/messages", map[string]endpoint{"GET": a.listMessages}},
 	} {

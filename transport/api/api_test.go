@@ -278,7 +278,7 @@ func TestChangesFromOtherOriginsAreRefused(t *testing.T) {
 
 func TestNewRefusesWhatIsNoOrigin(t *testing.T) {
 	for _, origin := range []string{"*", "https://*.example.com", "example.com", "https://example.com/", "null", ""} {
-		if _, err := api.New(&chats{}, models{}, auth.New(auth.Options{}), api.Options{AllowedOrigins: []string{origin}}); err == nil {
+		if _, err := api.New(&chats{}, &chats{}, models{}, auth.New(auth.Options{}), api.Options{AllowedOrigins: []string{origin}}); err == nil {
 			t.Errorf("origin %q was taken", origin)
 		} else if !strings.Contains(err.Error(), fmt.Sprintf("%q", origin)) {
 			t.Errorf("error %q does not name %q", err, origin)
@@ -299,7 +299,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		r.URL.Path, r.URL.RawQuery = "/api/v1/"+path, query
 		r.Header.Set("X-Parlor-User", "alice")
-		a, err := api.New(conversation(), models{elisa}, auth.New(auth.Options{}), api.Options{})
+		a, err := api.New(conversation(), conversation(), models{elisa}, auth.New(auth.Options{}), api.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,7 +60,7 @@ func (a *API) listChats(r *http.Request, u chat.User) (any, error) {
 	}
 	answer := wireChats{Chats: []wireChat{}, Total: total, HasMore: offset+len(chats) < total}
 	for _, c := range chats {
-		answer.Chats = append(answer.Chats, a.toWireChat(c))
+		answer.Chats = append(answer.Chats, a.toWireChat(c, u))
 	}
 	return answer, nil
 }
@@ -91,7 +91,7 @@ func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.toWireDetails(c), nil
+	return a.toWireDetails(c, u), nil
 }
 
 // configureChat changes the settings that the body names, and answers as getChat
@@ -109,7 +109,7 @@ func (a *API) configureChat(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, worded(err)
 	}
-	return a.toWireDetails(c), nil
+	return a.toWireDetails(c, u), nil
 }
 
 // usage answers with what the user's own turns have used.

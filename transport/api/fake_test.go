@@ -57,7 +57,7 @@ func (c *chats) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, erro
 	for _, info := range c.infos {
 		switch {
 		case info.ID != id:
-		case info.Owner != u.ID:
+		case info.RoleOf(u.ID) == "":
 			return chat.Info{}, chat.Refuse(chat.CodeNotFound, "not yours")
 		default:
 			return info, nil
@@ -119,6 +119,69 @@ func (c *chats) Messages(ctx context.Context, u chat.User, id chat.ID, before ui
 	}
 }
 
+// The methods of api.Members. There is one invitation, "i1", with the token "token".
+
+func (c *chats) manage(ctx context.Context, u chat.User, id chat.ID) (*chat.Info, error) {
+	info, err := c.Get(ctx, u, id)
+	if err == nil && info.Owner != u.ID {
+		err = chat.Refuse(chat.CodeForbidden, "not the owner")
+	}
+	return &c.infos[max(0, slices.IndexFunc(c.infos, func(i chat.Info) bool { return i.ID == id }))], err
+}
+
+func (c *chats) Invite(ctx context.Context, u chat.User, id chat.ID, o chat.Offer) (chat.Invitation, error) {
+	_, err := c.manage(ctx, u, id)
+	if refusal := o.Valid(); err == nil && refusal != nil {
+		err = refusal
+	}
+	i := chat.Invite{ID: "i1", Role: o.Role, Uses: o.Uses, By: u.ID}
+	if o.ExpiresIn > 0 {
+		i.Expires = t0.Add(o.ExpiresIn)
+	}
+	return chat.Invitation{Invite: i, Token: "token"}, err
+}
+
+func (c *chats) Invites(ctx context.Context, u chat.User, id chat.ID) ([]chat.Invite, error) {
+	_, err := c.manage(ctx, u, id)
+	return []chat.Invite{{ID: "i1", Role: chat.RoleViewer, By: u.ID}}, err
+}
+
+func (c *chats) Revoke(ctx context.Context, u chat.User, id chat.ID, invite chat.InviteID) error {
+	_, err := c.manage(ctx, u, id)
+	if err == nil && invite != "i1" {
+		err = chat.Refuse(chat.CodeNotFound, "no such invitation")
+	}
+	return err
+}
+
+func (c *chats) Accept(_ context.Context, u chat.User, token string) (chat.Info, error) {
+	if token == "expired" {
+		return chat.Info{}, chat.Refuse(chat.CodeExpired, "the invitation has expired")
+	}
+	if token != "token" {
+		return chat.Info{}, chat.Refuse(chat.CodeNotFound, "no such invitation")
+	}
+	c.infos[0] = c.infos[0].WithMember(chat.Member{ID: u.ID, Role: chat.RoleViewer})
+	return c.infos[0], nil
+}
+
+func (c *chats) SetMember(ctx context.Context, u chat.User, id chat.ID, m chat.Member) (chat.Info, error) {
+	info, err := c.manage(ctx, u, id)
+	if err != nil {
+		return chat.Info{}, err
+	}
+	*info = info.WithMember(m)
+	return *info, nil
+}
+
+func (c *chats) RemoveMember(ctx context.Context, u chat.User, id chat.ID, member chat.UserID) error {
+	info, err := c.manage(ctx, u, id)
+	if err == nil {
+		*info = info.WithMember(chat.Member{ID: member})
+	}
+	return err
+}
+
 // What a message says at which reading the history fails, or panics.
 const (
 	breaksOff = "(break off)"
@@ -153,7 +216,7 @@ func newMux(t *testing.T, c *chats, o api.Options) *http.ServeMux {
 
 func newMuxFor(t *testing.T, c *chats, who api.Authenticator, o api.Options) *http.ServeMux {
 	t.Helper()
-	a, err := api.New(c, models{elisa}, who, o)
+	a, err := api.New(c, c, models{elisa}, who, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,8 @@ func statusOf(code chat.Code) int {
 		return http.StatusUnauthorized
 	case chat.CodeForbidden:
 		return http.StatusForbidden
+	case chat.CodeExpired:
+		return http.StatusGone
 	case chat.CodeNotFound:
 		return http.StatusNotFound
 	case chat.CodeTooLarge:

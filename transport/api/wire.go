@@ -42,7 +42,8 @@ type (
 		DocID     chat.ID      `json:"_id"`
 
 		// Ours:
-		Title string `json:"title"` // empty until there is one
+		Title string          `json:"title"`          // empty until there is one
+		Role  chat.MemberRole `json:"role,omitempty"` // of the one who asks
 	}
 
 	// A wireDetails is the answer for one chat. All of it is ours.
@@ -50,6 +51,7 @@ type (
 		wireChat
 		SystemPrompt string      `json:"system_prompt"`
 		Policy       chat.Policy `json:"turn_policy"` // empty: as the server is configured
+		ReadOnly     bool        `json:"read_only"`
 	}
 
 	// A wireMessage is the SPA's StoredMessage.
@@ -89,15 +91,15 @@ type (
 	}
 )
 
-func (a *API) toWireChat(c chat.Info) wireChat {
+func (a *API) toWireChat(c chat.Info, u chat.User) wireChat {
 	return wireChat{
 		ID: c.ID, Owner: c.Owner, APISource: a.modelOf(c, c.ModelID).APISource, ModelID: c.ModelID,
-		Created: chat.Timestamp(c.Created), DocID: c.ID, Title: c.Title,
+		Created: chat.Timestamp(c.Created), DocID: c.ID, Title: c.Title, Role: c.RoleOf(u.ID),
 	}
 }
 
-func (a *API) toWireDetails(c chat.Info) wireDetails {
-	return wireDetails{a.toWireChat(c), c.SystemPrompt, c.Policy}
+func (a *API) toWireDetails(c chat.Info, u chat.User) wireDetails {
+	return wireDetails{a.toWireChat(c, u), c.SystemPrompt, c.Policy, c.ReadOnly}
 }
 
 func (a *API) toWireMessage(c chat.Info, m chat.Message) any {

@@ -32,8 +32,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -49,9 +47,6 @@ const (
 	// Guest is the user of an HTTP request in development mode that names none.
 	Guest chat.UserID = "guest"
 )
-
-// MaxUserIDLen limits a user id, in bytes.
-const MaxUserIDLen = 128
 
 // MaxCookies limits how many cookies of the name [Cookie] are tried.
 const MaxCookies = 8
@@ -236,43 +231,22 @@ func claimedUser(raw json.RawMessage) (chat.User, error) {
 }
 
 func namedUser(id, where string) (chat.User, error) {
-	if fault := userIDFault(id); fault != "" {
+	if fault := chat.UserID(id).Fault(); fault != "" {
 		return chat.User{}, chat.Refuse(chat.CodeInvalid, where+" "+fault)
 	}
 	return chat.User{ID: chat.UserID(id)}, nil
 }
 
-// userIDFault says what is wrong with a user id, as the end of a sentence. It
-// returns "" if the id is valid.
-func userIDFault(id string) string {
-	switch {
-	case id == "":
-		return "must not be empty"
-	case len(id) > MaxUserIDLen:
-		return fmt.Sprintf("must not be longer than %d bytes", MaxUserIDLen)
-	case !Printable(id):
-		return "must be printable UTF-8"
-	case strings.TrimSpace(id) != id:
-		return "must not start or end with a space"
-	}
-	return ""
-}
-
 // UserFault says what is wrong with a user that is not the result of a sign-in, as
 // the end of a sentence. It returns "" for one that could be.
 func UserFault(u chat.User) string {
-	switch fault := userIDFault(string(u.ID)); {
+	switch fault := u.ID.Fault(); {
 	case fault != "":
 		return fault
 	case len(u.Name) > MaxNameLen || len(u.Email) > MaxEmailLen || len(u.Picture) > MaxPictureLen:
 		return fmt.Sprintf("must not have a name longer than %d bytes, an email than %d or a picture than %d", MaxNameLen, MaxEmailLen, MaxPictureLen)
-	case !Printable(u.Name + u.Email + u.Picture):
+	case !chat.Printable(u.Name + u.Email + u.Picture):
 		return "must have a printable name, email and picture"
 	}
 	return ""
 }
-
-// Printable reports whether all of s is printable UTF-8.
-func Printable(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unprintable) }
-
-func unprintable(r rune) bool { return !unicode.IsPrint(r) }

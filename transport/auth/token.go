@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -55,7 +56,7 @@ func Sign(o Options, u chat.User, ttl time.Duration) (string, error) {
 	if o.Secret == "" {
 		return "", ErrNoSecret
 	}
-	if fault := userIDFault(string(u.ID)); fault != "" {
+	if fault := u.ID.Fault(); fault != "" {
 		return "", errors.New("the user id " + fault)
 	}
 	if ttl <= 0 {
@@ -139,7 +140,7 @@ func userOf(where string, claims jwt.MapClaims) (chat.User, error) {
 		return chat.User{}, refuse(where, complaint(jwt.ErrTokenExpired))
 	}
 	id, _ := claims["sub"].(string)
-	if fault := userIDFault(id); fault != "" {
+	if fault := chat.UserID(id).Fault(); fault != "" {
 		return chat.User{}, refuse(where, "the token's user (sub) "+fault)
 	}
 	return chat.User{
@@ -154,7 +155,7 @@ func userOf(where string, claims jwt.MapClaims) (chat.User, error) {
 func text(claims jwt.MapClaims, name string) string {
 	s, _ := claims[name].(string)
 	return strings.Map(func(r rune) rune {
-		if unprintable(r) {
+		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r

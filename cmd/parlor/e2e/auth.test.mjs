@@ -43,7 +43,7 @@ test("the token, the cookie and the header all say who it is", async (t) => {
     const socket = await connect(t, server, way);
     const room = await enter(socket, chat);
     const joined = await event(socket, `room_joined ${room}`);
-    assert.deepEqual(joined.members, [{ user_id: "alice", name: "Alice" }]);
+    assert.deepEqual(joined.members, [{ user_id: "alice", name: "Alice", role: "owner" }]);
   }
   const me = await fetch(`${server.url}/api/v1/auth/me`, { headers: { Authorization: `Bearer ${jwt}` } });
   assert.deepEqual(await me.json(), { user_id: "alice", email: null, name: "Alice", picture: null });

@@ -67,8 +67,8 @@ async function start(t, program, args, { cwd, env = {} } = {}) {
 }
 
 /** Carries out another command of parlor. */
-export async function command(args, { dir, input = "" } = {}) {
-  const child = spawn(binary, args, { cwd: dir, env: { PATH: process.env.PATH, GORACE: "atexit_sleep_ms=0" } });
+export async function command(args, { dir, input = "", env = {} } = {}) {
+  const child = spawn(binary, args, { cwd: dir, env: { PATH: process.env.PATH, GORACE: "atexit_sleep_ms=0", ...env } });
   const text = (stream) => stream.setEncoding("utf8").toArray().then((parts) => parts.join(""));
   child.stdin.on("error", () => {}).end(input);
   const [stdout, stderr, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);

@@ -1,0 +1,130 @@
+package conversation
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// MaxInvites is how many invitations of a chat may be open at once.
+const MaxInvites = 50
+
+// Refusals of what concerns members.
+var (
+	ErrNoMember    = chat.Refuse(chat.CodeNotFound, "the chat has no such member")
+	ErrNoInvite    = chat.Refuse(chat.CodeNotFound, "there is no such invitation; it may have been revoked or used up")
+	ErrExpired     = chat.Refuse(chat.CodeExpired, "the invitation has expired")
+	ErrGivenRole   = chat.Refuse(chat.CodeInvalid, "role must be member or viewer")
+	ErrRole        = chat.Refuse(chat.CodeInvalid, "role must be owner, member or viewer")
+	ErrOwner       = chat.Refuse(chat.CodeInvalid, "the owner has to hand the chat over first: give somebody else the role owner")
+	ErrManyInvites = chat.Refuse(chat.CodeBusy, fmt.Sprintf("the chat has %d open invitations; revoke one first", MaxInvites))
+)
+
+// Invite makes an invitation.
+func (m Moment) Invite(i chat.Invite, now time.Time) ([]chat.Event, *chat.Error) {
+	open := 0
+	for _, old := range m.Invites {
+		if !old.Expired(now) {
+			open++
+		}
+	}
+	switch {
+	case !i.Role.Given():
+		return nil, ErrGivenRole
+	case open >= MaxInvites:
+		return nil, ErrManyInvites
+	}
+	return []chat.Event{chat.InviteMade{Invite: i}}, nil
+}
+
+// Revoke ends an invitation.
+func (m Moment) Revoke(id chat.InviteID, by chat.UserID) ([]chat.Event, *chat.Error) {
+	if !slices.ContainsFunc(m.Invites, func(i chat.Invite) bool { return i.ID == id }) {
+		return nil, ErrNoInvite
+	}
+	return []chat.Event{chat.InviteRevoked{ID: id, By: by}}, nil
+}
+
+// Accept makes the user a member who knows the secret of an invitation. There are no
+// events if the user has that role or a higher one: an invitation that is accepted twice
+// is used once.
+func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event, *chat.Error) {
+	at := slices.IndexFunc(m.Invites, func(i chat.Invite) bool { return i.Opens(digest) })
+	if at < 0 {
+		return nil, ErrNoInvite
+	}
+	i := m.Invites[at]
+	switch had := m.Chat.RoleOf(u.ID); {
+	case i.Expired(now):
+		return nil, ErrExpired
+	case had == chat.RoleOwner, had == chat.RoleMember, had == i.Role:
+		return nil, nil
+	case had == "":
+		if refusal := m.roomForOne(); refusal != nil {
+			return nil, refusal
+		}
+	}
+	member := chat.Member{ID: u.ID, Name: u.Name, Role: i.Role}
+	return []chat.Event{chat.MemberChanged{Member: member, By: i.By, Invite: i.ID}}, nil
+}
+
+// SetMember gives a user a role. There are no events if the user has it. Who becomes
+// the owner takes the place of the one who was.
+func (m Moment) SetMember(member chat.Member, by chat.UserID) ([]chat.Event, *chat.Error) {
+	had, fault := m.Chat.RoleOf(member.ID), member.ID.Fault()
+	switch {
+	case fault != "":
+		return nil, chat.Refuse(chat.CodeInvalid, "the user id "+fault)
+	case !member.Role.Given() && member.Role != chat.RoleOwner:
+		return nil, ErrRole
+	case had == member.Role:
+		return nil, nil
+	case had == chat.RoleOwner:
+		return nil, ErrOwner
+	case had == "" && member.Role == chat.RoleOwner:
+		return nil, ErrNoMember // a chat is handed over to somebody who is there
+	case had == "":
+		if refusal := m.roomForOne(); refusal != nil {
+			return nil, refusal
+		}
+	}
+	return []chat.Event{chat.MemberChanged{Member: member, By: by}}, nil
+}
+
+// RemoveMember takes a user's role away.
+func (m Moment) RemoveMember(u, by chat.UserID) ([]chat.Event, *chat.Error) {
+	switch m.Chat.RoleOf(u) {
+	case "":
+		return nil, ErrNoMember
+	case chat.RoleOwner:
+		return nil, ErrOwner
+	}
+	return []chat.Event{chat.MemberChanged{Member: chat.Member{ID: u}, By: by}}, nil
+}
+
+// roomForOne returns why nobody else may become a member, or nil.
+func (m Moment) roomForOne() *chat.Error {
+	if m.MaxMembers > 0 && len(m.Chat.Members)+1 >= m.MaxMembers {
+		return chat.Refuse(chat.CodeBusy, fmt.Sprintf("the chat has %d members, as many as it may", m.MaxMembers))
+	}
+	return nil
+}
+
+// useInvite counts a use of an invitation, which ends with its last one.
+func (s *State) useInvite(id chat.InviteID) {
+	s.dropInvites(func(i chat.Invite) bool { return i.ID == id && i.Uses == 1 })
+	for n := range s.Invites {
+		if i := &s.Invites[n]; i.ID == id && i.Uses > 0 {
+			i.Uses--
+		}
+	}
+}
+
+func (s *State) dropInvites(useless func(chat.Invite) bool) {
+	s.Invites = slices.DeleteFunc(s.Invites, useless)
+	if len(s.Invites) == 0 {
+		s.Invites = nil // as a snapshot gives it back
+	}
+}

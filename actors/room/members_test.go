@@ -1,0 +1,126 @@
+package room_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"parlor/actors/actortest"
+	"parlor/actors/room"
+	"parlor/protocol/chat"
+)
+
+// Two people share a chat by an invitation, until one is removed.
+func TestMembership(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice, bob, tab := s.User("alice"), s.User("bob"), s.User("bob")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		if code := bob.Refused(theChat, &room.Accept{Secret: "secret"}); code != chat.CodeNotFound {
+			t.Errorf("no invitation: %s", code)
+		}
+		alice.Do(theChat, &room.Invite{Offer: chat.Offer{Role: chat.RoleMember, Uses: 1}, Secret: "secret"})
+		if code := bob.Refused(theChat, &room.Join{}); code != chat.CodeNotFound {
+			t.Errorf("joined before the invitation was accepted: %s", code)
+		}
+		accepted := bob.Do(theChat, &room.Accept{Secret: "secret"})
+		if info := accepted.Body.(room.Listed).Chat; info.RoleOf("bob") != chat.RoleMember {
+			t.Errorf("accepted: %+v", info)
+		}
+		if code := s.User("eve").Refused(theChat, &room.Accept{Secret: "secret"}); code != chat.CodeNotFound {
+			t.Errorf("an invitation that is used up: %s", code)
+		}
+		bob.Join(theChat)
+		tab.Join(theChat)
+
+		s.Assistant.On("hello", actortest.Hang("so far"))
+		alice.Do(theChat, &room.Send{Content: "hello"})
+		synctest.Wait()
+		if stopped := bob.Stop(theChat, ""); stopped.TurnID == "" {
+			t.Error("a member did not stop the owner's turn")
+		}
+		for _, u := range []*actortest.User{alice, bob, tab} {
+			u.Told()
+		}
+		alice.Do(theChat, &room.RemoveMember{Member: "bob"})
+		synctest.Wait()
+		for _, u := range []*actortest.User{bob, tab} {
+			if diff := cmp.Diff([]string{"members ", "error not_found"}, u.Told()); diff != "" {
+				t.Errorf("a member who was removed was told (-want +got):\n%s", diff)
+			}
+		}
+		alice.Send(theChat, "in private")
+		time.Sleep(time.Second)
+		if told := append(bob.Told(), tab.Told()...); len(told) > 0 {
+			t.Errorf("a stranger was told %v", told)
+		}
+		if code := bob.Refused(theChat, &room.Join{}); code != chat.CodeNotFound {
+			t.Errorf("came back: %s", code)
+		}
+	})
+}
+
+// The roles of a chat outlive a restart and a passivation, and a hand-over.
+func TestRolesLast(t *testing.T) {
+	actortest.Run(t, room.Options{SnapshotEvery: 2}, func(t *testing.T, s *actortest.Server) {
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create(theChat)
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleViewer}})
+		if code := bob.Refused(theChat, &room.Send{Content: "hi"}); code != chat.CodeForbidden {
+			t.Errorf("a viewer talked: %s", code)
+		}
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleOwner}})
+		s.Restart()
+		if code := alice.Refused(theChat, &room.Delete{}); code != chat.CodeForbidden {
+			t.Errorf("who has handed the chat over may delete it: %s", code)
+		}
+		if reply := alice.Do(theChat, &room.RemoveMember{Member: "alice"}); reply.Err != nil {
+			t.Errorf("left: %v", reply.Err)
+		}
+		if reply := bob.Do(theChat, &room.Delete{}); reply.Err != nil {
+			t.Errorf("the new owner deletes: %v", reply.Err)
+		}
+	})
+}
+
+// In a chat that is read-only its owner talks alone, and only the owner can change that.
+func TestReadOnly(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create(theChat)
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
+		yes, no := true, false
+		if code := bob.Refused(theChat, &room.Configure{Changes: chat.Changes{ReadOnly: &yes}}); code != chat.CodeForbidden {
+			t.Errorf("a member made it read-only: %s", code)
+		}
+		alice.Do(theChat, &room.Configure{Changes: chat.Changes{ReadOnly: &yes}})
+		if code := bob.Refused(theChat, &room.Send{Content: "hi"}); code != chat.CodeForbidden {
+			t.Errorf("a member talked: %s", code)
+		}
+		alice.Send(theChat, "listen")
+		alice.Do(theChat, &room.Configure{Changes: chat.Changes{ReadOnly: &no}})
+		bob.Send(theChat, "thank you")
+	})
+}
+
+// A role that the disk has refused lets nobody in, nor stay.
+func TestRoleThatWasNotRecorded(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create(theChat)
+		s.Log.Fault(diskFull)
+		alice.Tell(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
+		bob.Tell(theChat, &room.Join{})
+		synctest.Wait()
+		s.Log.Fault(nil)
+		bob.Told()
+		alice.Send(theChat, "in private")
+		synctest.Wait()
+		if told := bob.Told(); len(told) > 0 {
+			t.Errorf("a stranger was told %v", told)
+		}
+	})
+}

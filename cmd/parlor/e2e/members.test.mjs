@@ -1,0 +1,124 @@
+// Several people in one chat: invitations, roles, and what becomes of one who is removed.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { test } from "node:test";
+import { ask, connect, enter, event, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
+
+const secret = "an-e2e-secret-of-thirty-two-bytes!";
+const env = { PARLOR_JWT_SECRET: secret };
+const binary = process.env.PARLOR ?? new URL("../../../bin/parlor", import.meta.url).pathname;
+const token = (user) => execFileSync(binary, ["token", "--user", user, "--name", user.toUpperCase()], { env: { ...env, PATH: process.env.PATH } }).toString().trim();
+
+/** Somebody with a token: a socket, and the HTTP API. */
+async function person(t, server, user) {
+  const jwt = token(user);
+  const socket = await connect(t, server, { auth: { token: jwt } });
+  const http = async (method, path, body) => {
+    const response = await fetch(`${server.url}/api/v1${path}`, {
+      method, headers: { Authorization: `Bearer ${jwt}`, "Content-Type": "application/json" }, body: body && JSON.stringify(body),
+    });
+    return { status: response.status, body: await response.json() };
+  };
+  return { user, socket, http, jwt };
+}
+
+test("two people with tokens share a chat by a link, until one is removed", async (t) => {
+  const dir = folder();
+  const args = ["--eliza-word-delay", "30ms"];
+  let server = await serve(t, { dir, env, args });
+  const listen = new URL(server.url).host;
+  const alice = await person(t, server, "alice");
+  const bob = await person(t, server, "bob");
+  const chat = newChat();
+  const room = await enter(alice.socket, chat, { dialect: "documented" });
+  await ask(alice.socket, "send_message", { room_id: room, message: "a word in advance" });
+  await event(alice.socket, `stream_end ${room}`);
+
+  assert.equal((await bob.http("GET", `/chat/${chat}`)).status, 404);
+  const { body: invite } = await alice.http("POST", `/chat/${chat}/invites`, { role: "member", expires_in: 3600, uses: 1 });
+  assert.match(invite.url, new RegExp(`/#i=${invite.token}$`));
+  await server.kill();
+  assert.equal(server.log.join().includes(invite.token), false, "a token is in no log");
+  server = await serve(t, { dir, listen, env, args });
+  await until(() => alice.socket.connected && bob.socket.connected, Boolean);
+
+  assert.deepEqual((await bob.http("POST", `/invites/${invite.token}`)).body, { chat_id: chat, role: "member" });
+  assert.equal((await (await person(t, server, "eve")).http("POST", `/invites/${invite.token}`)).status, 404, "it was for one");
+  assert.deepEqual((await bob.http("GET", "/chat")).body.chats.map((c) => [c.chat_id, c.role]), [[chat, "member"]]);
+  const found = await ask(bob.socket, "find_chat", { chat_id: chat });
+  const joined = await ask(bob.socket, "join_room", { room_id: found.room_id, dialect: "documented" });
+  assert.deepEqual(joined.members.map((m) => m.role).sort(), ["member", "owner"]);
+  assert.deepEqual((await ask(bob.socket, "members", { room_id: room })).members,
+    [{ user_id: "alice", name: "ALICE", role: "owner" }, { user_id: "bob", name: "BOB", role: "member" }]);
+  assert.equal((await ask(bob.socket, "history", { room_id: room })).messages.length, 2);
+
+  await ask(alice.socket, "send_message", { room_id: room, message: "tell us a long story" });
+  await event(bob.socket, `stream_chunk ${room}`);
+  await ask(bob.socket, `stop ${room}`, {});
+  const end = await event(alice.socket, `stream_end ${room}`, (b) => b.state === "stopped");
+  assert.deepEqual(await event(bob.socket, `stream_end ${room}`, (b) => b.seq === end.seq), end);
+
+  await alice.http("DELETE", `/chat/${chat}/members/bob`);
+  assert.match((await event(bob.socket, `error ${room}`)).error, /no longer a member/);
+  const seen = bob.socket.seen.length;
+  await ask(alice.socket, "send_message", { room_id: room, message: "in private" });
+  await until(() => events(alice.socket, `stream_end ${room}`).length, (n) => n >= 3);
+  assert.deepEqual(bob.socket.seen.slice(seen), []);
+  for (const [event, body] of [["join_room", {}], ["history", {}], ["send_message", { message: "hi" }], ["members", {}]]) {
+    assert.equal((await ask(bob.socket, event, { room_id: room, ...body })).error.code, "not_found", event);
+  }
+  for (const path of ["", "/messages", "/members"]) assert.equal((await bob.http("GET", `/chat/${chat}${path}`)).status, 404, path);
+  assert.equal((await bob.http("GET", "/chat")).body.total, 0);
+});
+
+// What each role may do, by each way. A stranger cannot tell the chat from none.
+test("paths, roles and actions", async (t) => {
+  const server = await serve(t, { env });
+  const people = {};
+  for (const user of ["owner", "member", "viewer", "stranger"]) people[user] = await person(t, server, user);
+  const world = async () => {
+    const chat = newChat();
+    const room = await enter(people.owner.socket, chat, { dialect: "documented" });
+    const { message_id: own } = await ask(people.owner.socket, "send_message", { room_id: room, message: "hello" });
+    const { message } = await event(people.owner.socket, `message ${room}`, (b) => b.message.role === "assistant");
+    for (const role of ["member", "viewer"]) {
+      assert.equal((await people.owner.http("PUT", `/chat/${chat}/members/${role}`, { role })).status, 200);
+    }
+    return { chat, room, own, answer: message.message_id };
+  };
+  const { chat, room, answer } = await world();
+  const reads = { owner: "ok", member: "ok", viewer: "ok", stranger: "not_found" };
+  const talks = { owner: "ok", member: "ok", viewer: "forbidden", stranger: "not_found" };
+  const manages = { owner: "ok", member: "forbidden", viewer: "forbidden", stranger: "not_found" };
+  const socket = (event, body) => async (p) => {
+    const ack = await ask(p.socket, event, { room_id: room, ...body });
+    return ack.ok ? "ok" : ack.error.code;
+  };
+  const http = (method, path, body) => async (p) => {
+    const { status, body: answer } = await p.http(method, `/chat/${chat}${path}`, body);
+    return status === 200 ? "ok" : answer.code;
+  };
+  for (const [name, act, allowed] of [
+    ["find_chat", socket("find_chat", { chat_id: chat }), reads],
+    ["create_room", socket("create_room", { chat_id: chat, model_id: "eliza" }), reads],
+    ["join_room", socket("join_room", {}), reads],
+    ["history", socket("history", {}), reads],
+    ["members", socket("members", {}), reads],
+    ["send_message", socket("send_message", { message: "hi" }), talks],
+    ["stop", socket("stop", {}), talks],
+    ["regenerate", socket("regenerate", { message_id: answer }), talks],
+    ["configure", socket("configure", { title: "a title" }), talks],
+    ["configure read_only", socket("configure", { read_only: false }), manages],
+    ["GET chat", http("GET", ""), reads],
+    ["GET messages", http("GET", "/messages"), reads],
+    ["GET members", http("GET", "/members"), reads],
+    ["PATCH chat", http("PATCH", "", { title: "another" }), talks],
+    ["GET invites", http("GET", "/invites"), manages],
+    ["POST invites", http("POST", "/invites", { role: "viewer" }), manages],
+    ["PUT member", http("PUT", "/members/somebody", { role: "viewer" }), manages],
+    ["DELETE member", http("DELETE", "/members/somebody"), manages],
+    ["DELETE chat", http("DELETE", ""), manages],
+  ]) {
+    for (const [role, want] of Object.entries(allowed).reverse()) assert.equal(await act(people[role]), want, `${name} by ${role}`);
+  }
+});

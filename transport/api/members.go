@@ -1,0 +1,171 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// Members is the part of the server that says who is a member of a chat. Its methods have
+// the errors of [Chats.Get], and those that their refusals name.
+type Members interface {
+	Invite(ctx context.Context, u chat.User, id chat.ID, o chat.Offer) (chat.Invitation, error)
+	Invites(ctx context.Context, u chat.User, id chat.ID) ([]chat.Invite, error)
+	Revoke(ctx context.Context, u chat.User, id chat.ID, invite chat.InviteID) error
+	Accept(ctx context.Context, u chat.User, token string) (chat.Info, error)
+	SetMember(ctx context.Context, u chat.User, id chat.ID, m chat.Member) (chat.Info, error)
+	RemoveMember(ctx context.Context, u chat.User, id chat.ID, member chat.UserID) error
+}
+
+type (
+	wireMembers struct {
+		Members []chat.Member `json:"members"`
+	}
+
+	// A wireInvite is an invitation. Token and URL are told once, to who made it.
+	wireInvite struct {
+		ID      chat.InviteID   `json:"invite_id"`
+		Token   string          `json:"token,omitempty"`
+		URL     string          `json:"url,omitempty"`
+		Role    chat.MemberRole `json:"role"`
+		Expires *string         `json:"expires_at"` // null: never
+		Uses    *int            `json:"uses"`       // that are left; null: any number
+		By      chat.UserID     `json:"by"`
+	}
+	wireInvites struct {
+		Invites []wireInvite `json:"invites"`
+	}
+
+	wireAccepted struct {
+		ID   chat.ID         `json:"chat_id"`
+		Role chat.MemberRole `json:"role"`
+	}
+)
+
+func (a *API) listMembers(r *http.Request, u chat.User) (any, error) {
+	c, err := a.chat(r, u)
+	if err != nil {
+		return nil, err
+	}
+	return wireMembers{orEmpty(c.Everybody())}, nil
+}
+
+func (a *API) setMember(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		Role chat.MemberRole `json:"role"`
+		Name string          `json:"name"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	member := chat.Member{ID: chat.UserID(r.PathValue("user_id")), Name: body.Name, Role: body.Role}
+	c, err := a.members.SetMember(r.Context(), u, id, member)
+	if err != nil {
+		return nil, err
+	}
+	return wireMembers{orEmpty(c.Everybody())}, nil
+}
+
+func (a *API) removeMember(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.members.RemoveMember(r.Context(), u, id, chat.UserID(r.PathValue("user_id"))); err != nil {
+		return nil, err
+	}
+	return map[string]string{"message": "Member removed"}, nil
+}
+
+func (a *API) invite(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		Role      chat.MemberRole `json:"role"`
+		ExpiresIn int             `json:"expires_in"` // seconds
+		Uses      int             `json:"uses"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	if limit := int(chat.MaxInviteTime / time.Second); body.ExpiresIn > limit || body.ExpiresIn < 0 {
+		body.ExpiresIn = limit + 1 // which is refused
+	}
+	made, err := a.members.Invite(r.Context(), u, id, chat.Offer{
+		Role: body.Role, ExpiresIn: time.Duration(body.ExpiresIn) * time.Second, Uses: body.Uses,
+	})
+	if err != nil {
+		return nil, err
+	}
+	w := toWireInvite(made.Invite)
+	w.Token, w.URL = made.Token, inviteURL(r, made.Token)
+	return w, nil
+}
+
+func toWireInvite(i chat.Invite) wireInvite {
+	w := wireInvite{ID: i.ID, Role: i.Role, By: i.By}
+	if !i.Expires.IsZero() {
+		at := chat.Timestamp(i.Expires)
+		w.Expires = &at
+	}
+	if i.Uses > 0 {
+		w.Uses = &i.Uses
+	}
+	return w
+}
+
+func (a *API) listInvites(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	invites, err := a.members.Invites(r.Context(), u, id)
+	if err != nil {
+		return nil, err
+	}
+	list := wireInvites{Invites: []wireInvite{}}
+	for _, i := range invites {
+		list.Invites = append(list.Invites, toWireInvite(i))
+	}
+	return list, nil
+}
+
+func (a *API) revokeInvite(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.members.Revoke(r.Context(), u, id, chat.InviteID(r.PathValue("invite_id"))); err != nil {
+		return nil, err
+	}
+	return map[string]string{"message": "Invitation revoked"}, nil
+}
+
+func (a *API) acceptInvite(r *http.Request, u chat.User) (any, error) {
+	c, err := a.members.Accept(r.Context(), u, r.PathValue("token"))
+	if err != nil {
+		return nil, err
+	}
+	return wireAccepted{c.ID, c.RoleOf(u.ID)}, nil
+}
+
+// inviteURL returns the address at which the page accepts the invitation, as the one who
+// asked for it reaches this server. The token is behind the #, which browsers send to
+// nobody.
+func inviteURL(r *http.Request, token string) string {
+	scheme := "http"
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		scheme = "https"
+	}
+	base, _, _ := strings.Cut(r.URL.Path, "/api/v1/")
+	return scheme + "://" + r.Host + base + "/#i=" + token
+}
