@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
-import { ask, connect, enter, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { ask, command, connect, enter, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
 
 /** A tab with storage of its own, so that it is another person. */
 async function tab(t, b, url) {
@@ -100,4 +100,47 @@ test("the page works below a base path", { skip: noBrowser }, async (t) => {
   const page = await tab(t, await browser(t), `${server.url}/assistant/`);
   await say(page, "hello");
   await page.locator('li.assistant[data-state="completed"]').waitFor();
+});
+
+test("an invitation lets a second person in, until the owner removes them", { skip: noBrowser }, async (t) => {
+  const env = { PARLOR_JWT_SECRET: "an-e2e-secret-of-thirty-two-bytes!" };
+  const server = await serve(t, { env });
+  const b = await browser(t);
+  const signedIn = async (user, url) => {
+    const context = await b.newContext({ viewport: { width: 1000, height: 800 }, permissions: ["clipboard-read", "clipboard-write"] });
+    const page = await context.newPage();
+    await page.goto(url);
+    await page.fill("#token", (await command(["token", "--user", user], { dir: server.dir, env })).stdout.trim());
+    await page.press("#token", "Enter");
+    return page;
+  };
+  const connected = (page) => page.locator('#connection[data-phase="connected"]').waitFor();
+  const alice = await signedIn("alice", server.url);
+  await connected(alice);
+  await say(alice, "Who will come?");
+  await alice.locator('li.assistant[data-state="completed"]').waitFor();
+  await alice.locator("#invite").click();
+  await alice.locator("#invite", { hasText: "Copied" }).waitFor();
+  const link = await alice.evaluate(() => navigator.clipboard.readText());
+
+  const bob = await signedIn("bob", link);
+  await connected(bob);
+  await shows(bob, "Who will come?");
+  assert.equal(new URL(bob.url()).hash, new URL(alice.url()).hash, "the address is the chat's, without the invitation");
+  assert.equal(await bob.locator("#invite").isVisible(), false, "a member invites nobody");
+  await say(bob, "I have come");
+  await shows(alice, "I have come");
+  await picture(alice, "two people");
+
+  await alice.evaluate(async () => {
+    const chat = new URLSearchParams(location.hash.slice(1)).get("c");
+    const headers = { Authorization: `Bearer ${sessionStorage.getItem("parlor token")}` };
+    await fetch(`api/v1/chat/${chat}/members/bob`, { method: "DELETE", headers });
+  });
+  await bob.locator("#problem", { hasText: "no longer a member" }).waitFor();
+  assert.equal(await bob.locator("#messages li").count(), 0, "and nothing of the chat is left on the page");
+  await picture(bob, "removed");
+  const late = await signedIn("eve", `${server.url}/#i=${"x".repeat(40)}`);
+  await late.locator("#problem", { hasText: "no such invitation" }).waitFor();
+  await picture(late, "no such invitation");
 });

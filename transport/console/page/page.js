@@ -51,10 +51,10 @@ const names = {
 const models = new Map();
 let chosen = null; // the model that was picked in this tab
 
-async function api(path) {
-  const headers = { "X-Parlor-User": probe };
+async function api(path, method = "GET", content) {
+  const headers = { "X-Parlor-User": probe, "Content-Type": "application/json" };
   if (token) headers.Authorization = `Bearer ${token}`;
-  const response = await fetch(new URL(`api/v1/${path}`, base), { headers });
+  const response = await fetch(new URL(`api/v1/${path}`, base), { method, headers, body: content && JSON.stringify(content) });
   const body = await response.json();
   if (!response.ok) throw Object.assign(new Error(body.detail), { code: body.code });
   return body;
@@ -70,7 +70,26 @@ async function prepare() {
   $("name").readOnly = !development;
   $("signout").hidden = development || !token;
   $("you").hidden = $("picker").hidden = false;
+  await accept();
   return { me, model: list.models[0] };
+}
+
+const inAddress = (key) => new URLSearchParams(location.hash.slice(1)).get(key);
+
+// accept becomes a member of the chat that the address is an invitation to, and opens it.
+async function accept() {
+  const invitation = inAddress("i");
+  if (!invitation) return;
+  const { chat_id } = await api(`invites/${encodeURIComponent(invitation)}`, "POST");
+  if (inAddress("i") !== invitation) return; // somebody went elsewhere
+  history.replaceState(null, "", address(chat_id));
+  open();
+}
+
+// invite makes a link with which others become members of this chat, for a week.
+async function invite() {
+  const { url } = await api(`chat/${encodeURIComponent(inAddress("c"))}/invites`, "POST", { role: "member", expires_in: 7 * 24 * 3600 });
+  await toClipboard("invite", url, "The link with which others join this chat, for a week:");
 }
 
 // ---- the chat, named in the address
@@ -78,11 +97,8 @@ async function prepare() {
 let room = null;
 
 function open() {
-  let chat = new URLSearchParams(location.hash.slice(1)).get("c");
-  if (!chat) {
-    chat = newID();
-    history.replaceState(null, "", address(chat));
-  }
+  const chat = inAddress("c") ?? newID();
+  if (!inAddress("c") && !inAddress("i")) history.replaceState(null, "", address(chat));
   room?.close();
   view.clear();
   chosen = null;
@@ -116,6 +132,7 @@ function render() {
   $("composer").lastElementChild.disabled = refused;
   $("empty").hidden = signin || items.length > 0 || room.phase !== "connected";
   $("earlier").hidden = !room.hasEarlier;
+  $("invite").hidden = room.role !== "owner" || room.phase !== "connected" || !token;
   $("answering").hidden = !room.running || room.phase !== "connected";
   $("answering").firstElementChild.textContent = room.running ? `${names.of(room.running)} is answering` : "";
   $("model").value = model(items);
@@ -191,12 +208,15 @@ const itemActions = {
   },
 };
 
-async function copyLink() {
-  if (!navigator.clipboard) return prompt("The link to this chat:", location.href); // http:// on another host
-  await navigator.clipboard.writeText(location.href);
-  $("copy").textContent = "Copied";
-  setTimeout(() => { $("copy").textContent = "Copy link"; }, 2000);
+async function toClipboard(button, text, title) {
+  if (!navigator.clipboard) return prompt(title, text); // http:// on another host
+  await navigator.clipboard.writeText(text);
+  const label = $(button).textContent;
+  $(button).textContent = "Copied";
+  setTimeout(() => { $(button).textContent = label; }, 2000);
 }
+
+const copyLink = () => toClipboard("copy", location.href, "The link to this chat:");
 
 function rename() {
   const wanted = $("name").value.trim();
@@ -234,6 +254,7 @@ on("messages", "click", ({ target }) => {
 });
 on("earlier", "click", () => room.earlier());
 on("copy", "click", copyLink);
+on("invite", "click", invite);
 on("new", "click", () => { location.hash = address(newID()); });
 on("name", "change", rename);
 on("model", "change", () => { chosen = $("model").value; });

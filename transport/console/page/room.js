@@ -18,7 +18,7 @@ const PAGE = 50; // messages of history, at the start and on request
 const GAP_PAGE = 200; // messages of history, to fetch what was missed
 
 // Refusals that trying again does not change.
-const FINAL = new Set(["unauthenticated", "forbidden", "not_found", "invalid", "too_large"]);
+const FINAL = new Set(["unauthenticated", "forbidden", "not_found", "expired", "invalid", "too_large"]);
 
 // newID works without crypto.randomUUID too, which http:// on another host lacks.
 export function newID() {
@@ -30,6 +30,7 @@ export class Room {
   phase = "connecting"; // or connected, reconnecting, refused
   problem = null; // {code, message}: why it is not connected, if there is more to say
   hasEarlier = false; // than the messages here
+  role = ""; // of the one who is here
 
   #o;
   #socket;
@@ -156,6 +157,7 @@ export class Room {
   async #join() {
     const joined = await this.#call("join_room", { room_id: this.#id, dialect: "documented" });
     this.#chat.join(joined);
+    this.role = joined.members.find((m) => m.user_id === this.#me?.user_id)?.role ?? "";
     if (this.#chat.messages.size === 0) this.#known = 0; // it may be another chat now
     this.#o.changed();
     return joined;
