@@ -6,12 +6,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
 
 	"parlor/protocol/engineio"
+	"parlor/transport/origin"
 )
 
 // The reasons why connections end, in the words of Engine.IO. Only
@@ -45,7 +48,10 @@ type Conn struct {
 	header http.Header
 	remote string
 
-	receiver Receiver // set before anything is received
+	home netip.Prefix // that it counts for, see [Server.admit]
+
+	receiver Receiver    // set before anything is received
+	letIn    atomic.Bool // see LetIn
 
 	mu           sync.Mutex
 	carrier      carrier
@@ -89,7 +95,10 @@ type ending struct {
 }
 
 func newConn(s *Server, r *http.Request) *Conn {
-	return &Conn{server: s, id: rand.Text(), out: outbox{threshold: coalesceStep}, header: s.opts.kept(r.Header), remote: r.RemoteAddr}
+	return &Conn{
+		server: s, id: rand.Text(), out: outbox{threshold: coalesceStep}, header: s.opts.kept(r.Header),
+		remote: r.RemoteAddr, home: origin.Neighbourhood(r.RemoteAddr),
+	}
 }
 
 // open makes by the carrier of the connection, and starts the heartbeat.
@@ -139,6 +148,21 @@ func (c *Conn) Header() http.Header { return c.header }
 
 // RemoteAddr returns the network address that the connection was opened from.
 func (c *Conn) RemoteAddr() string { return c.remote }
+
+// LetIn ends the limits of strangers for this client, [Options].StrangerPayload and
+// StrangerBytes. The application calls it once it knows who the client is. A message
+// that is arriving meanwhile is still limited.
+func (c *Conn) LetIn() { c.letIn.Store(true) }
+
+// maxPayload returns the number of bytes that the client may send in one message or
+// body.
+func (c *Conn) maxPayload() int {
+	opts := &c.server.opts
+	if opts.StrangerPayload > 0 && !c.letIn.Load() {
+		return min(opts.StrangerPayload, opts.MaxPayload)
+	}
+	return opts.MaxPayload
+}
 
 // Send queues the frames behind those of earlier calls and does not wait. It
 // queues all of them or, if it returns an error, none. The frames' data is sent

@@ -120,8 +120,12 @@ func ignoreBody(w http.ResponseWriter) {
 }
 
 // unavailable answers a request that would open a connection or a WebSocket, when
-// the server is full or closes.
+// the server is full or closes, or the client has too many.
 func unavailable(w http.ResponseWriter, why error) {
+	status := http.StatusServiceUnavailable
+	if why == errCrowded {
+		status = http.StatusTooManyRequests
+	}
 	w.Header().Set("Connection", "close")
-	http.Error(w, why.Error(), http.StatusServiceUnavailable)
+	http.Error(w, why.Error(), status)
 }

@@ -71,9 +71,24 @@ type Options struct {
 	// clients get status 503, and retry later. Zero means DefaultMaxConns.
 	MaxConns int
 
+	// MaxConnsPerAddress is the number of connections that may be open at once
+	// from one address, or from one IPv6 network of 64 bits. Further clients get
+	// status 429, and retry later. Zero means MaxConns. Behind a proxy see
+	// [origin.Proxies].
+	MaxConnsPerAddress int
+
 	// MaxPayload is the number of bytes in one message of a client, and in
 	// the body of one POST. Zero means DefaultMaxPayload.
 	MaxPayload int
+
+	// StrangerPayload is MaxPayload for clients that nobody has let in yet, see
+	// [Conn.LetIn]. Clients are not told. Zero means MaxPayload.
+	StrangerPayload int
+
+	// StrangerBytes is the number of bytes of unfinished messages that the server
+	// keeps for all those clients together. When there are more, it cuts off the
+	// one whose message has been arriving for longest. Zero means no limit.
+	StrangerBytes int
 
 	// MaxPayloadPackets is the number of packets in the body of one POST.
 	// Zero means DefaultMaxPayloadPackets. That is a large number because the

@@ -114,7 +114,9 @@ func (p *polling) receive(w http.ResponseWriter, r *http.Request) (ending, error
 	}
 	buf := buffers.Get().(*bytes.Buffer)
 	defer spare(buf)
-	if err := p.readBody(buf, w, r); err != nil {
+	arrived := p.conn.part()
+	defer arrived.letGo()
+	if err := p.readBody(buf, arrived, w, r); err != nil {
 		if tooLong := new(http.MaxBytesError); errors.As(err, &tooLong) {
 			return ending{}, err
 		}
@@ -141,12 +143,12 @@ func (p *polling) receive(w http.ResponseWriter, r *http.Request) (ending, error
 
 // readBody reads the whole body unless it is too long, or the connection ends
 // meanwhile.
-func (p *polling) readBody(buf *bytes.Buffer, w http.ResponseWriter, r *http.Request) error {
-	limit := int64(p.conn.server.opts.MaxPayload)
+func (p *polling) readBody(buf *bytes.Buffer, arrived *part, w http.ResponseWriter, r *http.Request) error {
+	limit := int64(p.conn.maxPayload())
 	if r.ContentLength > limit {
 		return &http.MaxBytesError{Limit: limit}
 	}
-	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+	_, err := buf.ReadFrom(arrived.counting(http.MaxBytesReader(w, r.Body, limit)))
 
 	p.conn.mu.Lock()
 	defer p.conn.mu.Unlock()

@@ -44,20 +44,23 @@ func (s *socket) read() (end ending, over bool) {
 
 // readPacket reads the next packet, whose data is a copy.
 func (s *socket) readPacket() (engineio.Packet, error) {
+	limit := s.conn.maxPayload()
+	s.ws.SetReadLimit(int64(limit))
 	kind, r, err := s.ws.NextReader()
 	if err != nil {
 		return engineio.Packet{}, err
 	}
 	buf := buffers.Get().(*bytes.Buffer)
 	defer spare(buf)
-	opts := &s.conn.server.opts
-	if opts.PerMessageDeflate { // the WebSocket's own limit is that before inflating
-		r = io.LimitReader(r, int64(opts.MaxPayload)+1)
+	if s.conn.server.opts.PerMessageDeflate { // the WebSocket's own limit is that before inflating
+		r = io.LimitReader(r, int64(limit)+1)
 	}
-	if _, err := buf.ReadFrom(r); err != nil {
+	arrived := s.conn.part()
+	defer arrived.letGo()
+	if _, err := buf.ReadFrom(arrived.counting(r)); err != nil {
 		return engineio.Packet{}, err
 	}
-	if buf.Len() > opts.MaxPayload {
+	if buf.Len() > limit {
 		return engineio.Packet{}, websocket.ErrReadLimit
 	}
 	p, err := engineio.Decode(buf.Bytes(), kind == websocket.BinaryMessage)

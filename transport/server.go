@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/gorilla/websocket"
+
+	"parlor/transport/origin"
 )
 
 // A Server accepts Engine.IO connections. It is an [http.Handler]. It may be
@@ -21,22 +25,35 @@ type Server struct {
 	upgrader websocket.Upgrader
 	handler  http.Handler // serve, behind CORS
 
+	strangers strangers
+
 	mu        sync.Mutex
 	conns     map[string]*Conn
-	openCount int           // connections, including those that are being opened
-	moveCount int           // WebSockets that are to take over a connection
-	drained   chan struct{} // nil until the server closes; closed when both counts are zero
+	openCount int                  // connections, including those that are being opened
+	homes     map[netip.Prefix]int // how many of them there are, by address; nil if that is not limited
+	warned    time.Time            // when the operator was told that an address has too many
+	moveCount int                  // WebSockets that are to take over a connection
+	drained   chan struct{}        // nil until the server closes; closed when both counts are zero
 }
 
 // The reasons why a server opens no connection.
 var (
 	errClosing = errors.New("server shutting down")
 	errFull    = errors.New("too many connections")
+	errCrowded = errors.New("too many connections from this address")
 )
+
+// crowdedWarnings is the pause between two warnings that an address has too many
+// connections.
+const crowdedWarnings = time.Minute
 
 // NewServer returns a server that is ready to serve.
 func NewServer(opts Options) *Server {
 	s := &Server{opts: opts.withDefaults(), conns: make(map[string]*Conn)}
+	s.strangers.limit = opts.StrangerBytes
+	if opts.MaxConnsPerAddress > 0 {
+		s.homes = make(map[netip.Prefix]int)
+	}
 	s.upgrader = newUpgrader(s.opts)
 	s.handler = withCORS(s.opts, http.HandlerFunc(s.serve))
 	return s
@@ -62,7 +79,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 // serveNew opens a connection unless the server is full or closes.
 func (s *Server) serveNew(w http.ResponseWriter, r *http.Request) {
-	err := s.admit()
+	err := s.admit(r)
 	switch {
 	case err != nil:
 		s.opts.Logger.Debug("request refused", "remote", r.RemoteAddr, "err", err)
@@ -119,9 +136,10 @@ func (s *Server) close(end func(*Conn)) <-chan struct{} {
 	return s.drained
 }
 
-// admit counts a connection that is about to be opened. If it must not be opened,
-// admit returns the reason.
-func (s *Server) admit() error {
+// admit counts a connection that is about to be opened, for the address that r comes
+// from. If it must not be opened, admit returns the reason.
+func (s *Server) admit(r *http.Request) error {
+	home := origin.Neighbourhood(r.RemoteAddr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -129,9 +147,26 @@ func (s *Server) admit() error {
 		return errClosing
 	case s.openCount >= s.opts.MaxConns:
 		return errFull
+	case s.homes != nil && s.homes[home] >= s.opts.MaxConnsPerAddress:
+		s.warnLocked(home)
+		return errCrowded
 	}
 	s.openCount++
+	if s.homes != nil {
+		s.homes[home]++
+	}
 	return nil
+}
+
+// warnLocked tells the operator that an address has too many connections.
+func (s *Server) warnLocked(home netip.Prefix) {
+	now := time.Now()
+	if !s.warned.IsZero() && now.Sub(s.warned) < crowdedWarnings {
+		return
+	}
+	s.warned = now
+	s.opts.Logger.Warn("connections refused: one address has as many as max-connections-per-address allows; if it is a proxy, name it in trusted-proxies",
+		"address", home, "connections", s.homes[home])
 }
 
 // admitMove counts a WebSocket that is to take over a connection. A full server
@@ -175,10 +210,16 @@ func (s *Server) register(c *Conn) {
 	}
 }
 
-// remove forgets c, which has ended.
+// remove forgets c, which has ended or was never opened.
 func (s *Server) remove(c *Conn) {
 	s.mu.Lock()
 	delete(s.conns, c.id)
+	if s.homes != nil {
+		s.homes[c.home]--
+		if s.homes[c.home] == 0 {
+			delete(s.homes, c.home)
+		}
+	}
 	s.mu.Unlock()
 	s.release(&s.openCount)
 }

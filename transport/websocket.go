@@ -59,7 +59,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	c := newConn(s, r)
 	sock, err := s.upgrade(w, r, c, s.cookie(c))
 	if err != nil {
-		s.release(&s.openCount)
+		s.remove(c)
 		return
 	}
 	c.open(sock)
@@ -83,7 +83,6 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c *Conn, header
 		s.opts.Logger.Debug("upgrade failed", "remote", r.RemoteAddr, "err", err)
 		return nil, err
 	}
-	ws.SetReadLimit(int64(s.opts.MaxPayload))
 	ws.SetPingHandler(sock.answerPing)
 	ws.SetCloseHandler(func(int, string) error { return nil }) // the writer answers, see farewell
 	sock.ws = ws

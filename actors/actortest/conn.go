@@ -20,6 +20,7 @@ type Conn struct {
 	mu     sync.Mutex
 	got    []string
 	broken bool
+	letIn  int
 	end    chan string // gets the first reason to close
 	ended  bool
 }
@@ -92,6 +93,20 @@ func (c *Conn) Send(frames ...engineio.Frame) error {
 		c.got = append(c.got, line)
 	}
 	return nil
+}
+
+// LetIn implements session.Conn.
+func (c *Conn) LetIn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.letIn++
+}
+
+// LetInCalls returns how often the session has let the client in.
+func (c *Conn) LetInCalls() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.letIn
 }
 
 // TrySend implements session.Conn.

@@ -180,6 +180,9 @@ func (c *conn) Send(frames ...engineio.Frame) error {
 	return nil
 }
 
+// LetIn implements session.Conn.
+func (*conn) LetIn() {}
+
 // TrySend implements session.Conn.
 func (c *conn) TrySend(frames ...engineio.Frame) { _ = c.Send(frames...) }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,8 @@ import (
 // fuzzWindow is small, so that it is full soon.
 const fuzzWindow = 4
 
+const fuzzRefusals = 3
+
 // FuzzSession feeds a session what is in the body of a POST, packet by packet,
 // and waits after each until all of it is handled, so that what has to follow
 // is known. The bytes fed, not the time, decide what happens.
@@ -27,7 +30,7 @@ func FuzzSession(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	failures := new(failures)
-	o := Options{Window: fuzzWindow, Logger: slog.New(failures), Namespaces: map[string]Namespace{
+	o := Options{Window: fuzzWindow, MaxRefusals: fuzzRefusals, Logger: slog.New(failures), Namespaces: map[string]Namespace{
 		"/": NamespaceFunc(fuzzConnect), "/chat": NamespaceFunc(fuzzConnect),
 	}}
 	sessions := New(system.New(slog.New(failures)), o)
@@ -62,6 +65,7 @@ type fuzzRun struct {
 
 	sent     []engineio.Frame
 	got      int // packets, of those that were sent
+	refusals int
 	owed     int // acknowledgements that were asked for and did not come
 	closed   bool
 	handlers []*fuzzHandler
@@ -99,10 +103,11 @@ func (h idleHandler) Disconnected(string) {}
 // feed hands a message to the session, checks what came of it, and reports
 // whether the connection is still open.
 func (r *fuzzRun) feed(t testing.TB, m engineio.Message) bool {
+	stranger := !r.port.letIn.Load()
 	p, complete, err := r.decoder.Decode(m)
 	handler := r.handler(p.Namespace)
 	var events []string
-	violation := err != nil
+	violation := err != nil || !complete && stranger
 	if complete {
 		isEvent := p.Type == socketio.Event || p.Type == socketio.BinaryEvent
 		violation = (handler != nil) == (p.Type == socketio.Connect) || p.Type == socketio.ConnectError
@@ -121,8 +126,8 @@ func (r *fuzzRun) feed(t testing.TB, m engineio.Message) bool {
 		t.Fatalf("%q: handled %s, want %s", m.Data, got, want)
 	}
 	asked := len(events) > 0 && events[0] == "close"
-	if r.closed != (violation || asked) {
-		t.Fatalf("%q: closed %t, want %t", m.Data, r.closed, violation || asked)
+	if want := violation || asked || stranger && !r.port.letIn.Load() && r.refusals >= fuzzRefusals; r.closed != want {
+		t.Fatalf("%q: closed %t, want %t", m.Data, r.closed, want)
 	}
 	if got, want := len(r.port.window), r.held(); got != want {
 		t.Fatalf("%q: %d places of the window are taken, want %d", m.Data, got, want)
@@ -228,8 +233,16 @@ func (r *fuzzRun) RemoteAddr() string  { return "" }
 // has been told of it: it may be on its way.
 func (r *fuzzRun) Send(frames ...engineio.Frame) error {
 	r.sent = append(r.sent, frames...)
+	for _, f := range frames {
+		if bytes.HasPrefix(f.Data, []byte("44")) {
+			r.refusals++
+		}
+	}
 	return nil
 }
+
+// LetIn implements Conn.
+func (*fuzzRun) LetIn() {}
 
 // TrySend implements Conn.
 func (r *fuzzRun) TrySend(frames ...engineio.Frame) { _ = r.Send(frames...) }

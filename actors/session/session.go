@@ -28,8 +28,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"parlor/actors/system"
@@ -57,6 +59,10 @@ type Conn interface {
 	// connection has ended, or ctx has, whose error it then returns.
 	Drain(ctx context.Context) error
 
+	// LetIn is called when the client has entered its first namespace. Until then
+	// the connection may hold it to smaller limits.
+	LetIn()
+
 	// Close closes the connection when the queued frames have been sent. It
 	// does not wait for that.
 	Close(reason string)
@@ -67,7 +73,7 @@ type Namespace interface {
 	// Connect admits a client or refuses it. It runs on the session's
 	// goroutine. What it sends reaches the client after the confirmation, which
 	// it may put off: see [Socket.Defer]. A refused client stays connected to
-	// other namespaces, and may try again until the connect timeout.
+	// other namespaces, and may try again a few times until the connect timeout.
 	Connect(s *Socket, auth json.RawMessage) (Handler, *Refusal)
 }
 
@@ -102,6 +108,14 @@ type Options struct {
 	// MaxPacketBytes limits a packet with its attachments. Zero means
 	// [socketio.DefaultMaxBytes].
 	MaxPacketBytes int
+
+	// MaxAuthBytes limits the payload of a CONNECT. A longer one is refused
+	// without being parsed. Zero means 16 KiB.
+	MaxAuthBytes int
+
+	// MaxRefusals is how many CONNECTs of a connection may be refused before one is
+	// confirmed. The last of them closes it. Zero means 5.
+	MaxRefusals int
 }
 
 // Sessions makes a session for each connection. It may be used from any
@@ -115,6 +129,8 @@ type Sessions struct {
 func New(sys *system.System, o Options) *Sessions {
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 45*time.Second)
 	o.Window = cmp.Or(o.Window, 128)
+	o.MaxAuthBytes = cmp.Or(o.MaxAuthBytes, 16<<10)
+	o.MaxRefusals = cmp.Or(o.MaxRefusals, 5)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return &Sessions{sys, o}
 }
@@ -122,7 +138,10 @@ func New(sys *system.System, o Options) *Sessions {
 // Open starts the session of a connection, and returns the port to which the
 // connection delivers what it reads. The session ends when the connection is closed.
 func (s *Sessions) Open(c Conn) *Port {
-	p := &Port{conn: c, decoder: socketio.Decoder{MaxBytes: s.options.MaxPacketBytes}, window: make(chan struct{}, s.options.Window), ended: make(chan struct{})}
+	p := &Port{
+		conn: c, decoder: socketio.Decoder{MaxBytes: s.options.MaxPacketBytes, MaxConnectBytes: s.options.MaxAuthBytes},
+		window: make(chan struct{}, s.options.Window), ended: make(chan struct{}),
+	}
 	ref, err := system.Spawn(s.sys, system.Spec[message]{
 		New:    func() system.Actor[message] { return &session{options: &s.options, port: p, conn: c} },
 		Policy: system.Stop,
@@ -142,14 +161,16 @@ type Port struct {
 	decoder socketio.Decoder
 	window  chan struct{} // one element for each event that is not done
 	ended   chan struct{} // closed with the session
+	letIn   atomic.Bool   // the client has entered a namespace
 }
 
 // Receive hands a message to the session. It blocks while the window is full,
 // until an event is done or the session has ended.
 func (p *Port) Receive(m engineio.Message) {
 	packet, complete, err := p.decoder.Decode(m)
+	tooLong := err == socketio.ErrConnectTooLong
 	switch {
-	case err != nil:
+	case err != nil && !tooLong, !complete && !p.letIn.Load(): // a stranger has nothing to attach
 		p.conn.Close(reasonParse)
 		return
 	case !complete:
@@ -157,7 +178,7 @@ func (p *Port) Receive(m engineio.Message) {
 	}
 	select {
 	case p.window <- struct{}{}:
-		p.ref.Tell(&received{packet})
+		p.ref.Tell(&received{packet, tooLong})
 	case <-p.ended:
 	}
 }
@@ -185,7 +206,10 @@ const (
 type message interface{ sessionMessage() }
 
 type (
-	received struct{ packet socketio.Packet }
+	received struct {
+		packet  socketio.Packet
+		tooLong bool // a CONNECT, whose payload was dropped
+	}
 	closed   struct{ reason string }
 	delivery struct {
 		socket *Socket
@@ -217,6 +241,7 @@ type session struct {
 	port    *Port
 	conn    Conn
 	self    *system.Self[message]
+	refused int         // CONNECTs
 	sockets []*Socket   // few: a slice is smaller than a map
 	timer   *time.Timer // until the first namespace is connected, then nil
 }
@@ -231,7 +256,7 @@ func (s *session) Started(self *system.Self[message]) {
 func (s *session) Receive(m message) {
 	switch m := m.(type) {
 	case *received:
-		s.packet(m.packet)
+		s.packet(m.packet, m.tooLong)
 	case *delivery:
 		if m.socket.state != closedState {
 			m.socket.handler.Deliver(m.value)
@@ -283,9 +308,11 @@ func (s *session) end(reason string) {
 
 // packet handles a packet and frees its place in the window. The place of an event
 // is freed by its handler, or by the end of its socket.
-func (s *session) packet(p socketio.Packet) {
+func (s *session) packet(p socketio.Packet, tooLong bool) {
 	socket := s.socket(p.Namespace)
 	switch {
+	case tooLong && socket == nil:
+		s.refuse(p.Namespace, &Refusal{Message: fmt.Sprintf("auth must not be longer than %d bytes", s.options.MaxAuthBytes)})
 	case p.Type == socketio.Connect && socket == nil:
 		s.connect(p)
 	case socket == nil, socket.state != openState, p.Type == socketio.Connect, p.Type == socketio.ConnectError:
@@ -317,31 +344,6 @@ func (s *session) remove(socket *Socket) {
 			s.sockets = append(s.sockets[:i], s.sockets[i+1:]...)
 			return
 		}
-	}
-}
-
-// connect asks the namespace whether the client may enter it.
-func (s *session) connect(p socketio.Packet) {
-	namespace, ok := s.options.Namespaces[p.Namespace]
-	if !ok {
-		s.send(socketio.ConnectErrorFrame(p.Namespace, "Invalid namespace", nil))
-		return
-	}
-	socket := newSocket(s, p.Namespace)
-	defer func() {
-		if socket.handler == nil { // refused, or a panic
-			socket.refuse()
-		}
-	}()
-	handler, refusal := namespace.Connect(socket, p.Data)
-	if refusal != nil {
-		s.send(socketio.ConnectErrorFrame(p.Namespace, refusal.Message, refusal.Data))
-		return
-	}
-	socket.handler = handler
-	s.sockets = append(s.sockets, socket)
-	if !socket.deferred {
-		socket.Confirm()
 	}
 }
 

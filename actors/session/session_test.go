@@ -3,6 +3,7 @@ package session_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,6 +167,87 @@ func TestWrappedNamespace(t *testing.T) {
 	})
 }
 
+// The payload of a CONNECT that is too long is refused before anybody looks at it. It
+// need not be JSON, and the client may try again.
+func TestLongAuth(t *testing.T) {
+	a := new(app)
+	o := options(a)
+	o.MaxAuthBytes = 100
+	serve(t, o, func(t *testing.T, s *session.Sessions) {
+		c := dial(t, s)
+		fits := `{"token":"` + strings.Repeat("x", 100-len(`{"token":""}`)) + `"}`
+		c.Say(`0` + strings.Repeat("[", 101))
+		c.want(`44{"message":"auth must not be longer than 100 bytes"}`)
+		c.Say(`0/chat,` + fits[:99] + `x"}`)
+		c.want(`44/chat,{"message":"auth must not be longer than 100 bytes"}`)
+		a.want(t)
+		c.Say(`0/chat,` + fits)
+		c.want(`40/chat,{"sid":"SID"}`)
+		a.want(t, `connect `+fits)
+		c.Say(`0/chat,` + fits + `x`)
+		c.want("closed: parse error") // as any second CONNECT
+	})
+}
+
+// A connection has a few tries to enter a namespace, whatever is wrong with them, but any
+// number once it has entered one.
+func TestRefusalsAreLimited(t *testing.T) {
+	a := &app{connect: func(*session.Socket, json.RawMessage) *session.Refusal { return &session.Refusal{Message: "no"} }}
+	o := options(a)
+	o.MaxAuthBytes = 10
+	serve(t, o, func(t *testing.T, s *session.Sessions) {
+		c := dial(t, s)
+		c.Say(`0`, `0/nope,`, `0{"a":"long enough"}`, `0/chat,`)
+		c.want(`44{"message":"no"}`, `44/nope,{"message":"Invalid namespace"}`, `44{"message":"auth must not be longer than 10 bytes"}`, `44/chat,{"message":"no"}`)
+		c.Say(`0`)
+		c.want(`44{"message":"no"}`, "closed: forced close")
+		a.want(t, "connect ", "connect ", "connect ")
+	})
+	a = new(app)
+	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
+		c := dial(t, s)
+		c.Say(`0/chat,`)
+		c.want(`40/chat,{"sid":"SID"}`)
+		for range 10 {
+			c.Say(`0/nope,`)
+			c.want(`44/nope,{"message":"Invalid namespace"}`)
+		}
+	})
+}
+
+// A connection learns, once, that its client has entered a namespace, and not before it
+// has. Until then the client cannot have attachments kept for it.
+func TestLetIn(t *testing.T) {
+	a := &app{connect: func(s *session.Socket, auth json.RawMessage) *session.Refusal {
+		if auth == nil {
+			return &session.Refusal{Message: "no"}
+		}
+		s.Defer()
+		return nil
+	}}
+	a.deliver = func(s *session.Socket, _ any) { s.Confirm() }
+	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
+		c := dial(t, s)
+		c.Say(`0`, `0{}`, `0/chat,{}`)
+		c.want(`44{"message":"no"}`)
+		if got := c.LetInCalls(); got != 0 {
+			t.Errorf("let in %d times before the confirmation", got)
+		}
+		for range 2 {
+			for _, socket := range a.sockets {
+				socket.Tell(nil)
+			}
+			synctest.Wait()
+			if got := c.LetInCalls(); got != 1 {
+				t.Errorf("let in %d times, want once", got)
+			}
+		}
+		stranger := dial(t, s)
+		stranger.Say(`51-["hi",{"_placeholder":true,"num":0}]`)
+		stranger.want("closed: parse error")
+	})
+}
+
 // Binary goes out as attachments, in events and in acknowledgements.
 func TestBinaryOut(t *testing.T) {
 	a := &app{event: func(s *session.Socket, e *session.Event) {
@@ -176,11 +258,12 @@ func TestBinaryOut(t *testing.T) {
 	}}
 	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
 		c := dial(t, s)
-		c.Say(`0`, `52-7["put",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`)
+		c.Say(`0`)
+		c.want(`40{"sid":"SID"}`)
+		c.Say(`52-7["put",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`)
 		c.SayBinary([]byte{1})
 		c.SayBinary([]byte{2})
-		c.want(`40{"sid":"SID"}`,
-			`452-["file",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, `binary "\x01"`, `binary "\x02"`,
+		c.want(`452-["file",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, `binary "\x01"`, `binary "\x02"`,
 			`462-7[{"_placeholder":true,"num":1}]`, `binary "\x01"`, `binary "\x02"`)
 	})
 }
@@ -211,6 +294,7 @@ func TestViolationsCloseTheConnection(t *testing.T) {
 				c := dial(t, s)
 				for _, p := range test.packets[:len(test.packets)-1] {
 					c.Say(p)
+					synctest.Wait()
 				}
 				a.forget()
 				c.Got()

@@ -94,7 +94,7 @@ func (s *Socket) Confirm() {
 	if s.state != connectingState {
 		return
 	}
-	s.session.stay()
+	s.session.letIn()
 
 	s.mu.Lock()
 	defer s.mu.Unlock()

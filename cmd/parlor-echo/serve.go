@@ -30,6 +30,9 @@ const (
 	// queuePayloads is how many of the largest payloads may wait for a client. A client
 	// gets back what it sends, and may send several payloads before it reads.
 	queuePayloads = 8
+	// strangerPayload and strangerBytes limit clients that have joined no namespace.
+	strangerPayload = 64 << 10
+	strangerBytes   = 32 << 20
 )
 
 // serve runs the server until ctx ends.
@@ -49,7 +52,9 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 		Namespaces: namespaces(seats), ConnectTimeout: f.ConnectTimeout, Logger: log,
 		MaxPacketBytes: max(f.MaxPayload, socketio.DefaultMaxBytes),
 	})
-	sockets := transport.NewServer(f.options(log, func(c *transport.Conn) transport.Receiver { return sessions.Open(c) }))
+	options := f.options(log, func(c *transport.Conn) transport.Receiver { return sessions.Open(c) })
+	options.StrangerPayload, options.StrangerBytes = strangerPayload, strangerBytes
+	sockets := transport.NewServer(options)
 
 	timeout := f.PingInterval + f.PingTimeout + requestTimeout
 	server := &http.Server{

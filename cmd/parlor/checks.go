@@ -35,6 +35,22 @@ func (s *Settings) checkMessageBytes() error {
 	return positive(s.MaxMessageBytes)
 }
 
+// checkStrangerPayload leaves space for what is around auth in a packet.
+func (s *Settings) checkStrangerPayload() error {
+	const around = 1 << 10
+	if s.MaxStrangerPayload < s.MaxAuthBytes+around {
+		return fmt.Errorf("must be %v more than max-auth-bytes (%v), or no client could sign in with such an auth", Size(around), s.MaxAuthBytes)
+	}
+	return nil
+}
+
+func (s *Settings) checkStrangerBytes() error {
+	if s.MaxStrangerBytes < s.MaxStrangerPayload {
+		return fmt.Errorf("must not be less than max-stranger-payload (%v)", s.MaxStrangerPayload)
+	}
+	return nil
+}
+
 func (s *Settings) checkAnswerBytes() error {
 	if s.MaxAnswerBytes > maxAnswerBytes {
 		return fmt.Errorf("must not be more than %v", maxAnswerBytes)

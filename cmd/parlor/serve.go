@@ -273,11 +273,14 @@ func openConnections(s Settings, actors *system.System, namespace *assistant.Nam
 	sessions := session.New(actors, session.Options{
 		Namespaces:     map[string]session.Namespace{wire.Namespace: namespace},
 		ConnectTimeout: s.ConnectTimeout, Window: s.Window, MaxPacketBytes: int(s.MaxPayload), Logger: log,
+		MaxAuthBytes: int(s.MaxAuthBytes), MaxRefusals: s.MaxRefusals,
 	})
 	return transport.NewServer(transport.Options{
 		Accept:       func(c *transport.Conn) transport.Receiver { return sessions.Open(c) },
 		PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
-		MaxConns: s.MaxConnections, MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: wire.Coalesce, Shed: wire.Shed, CloseTimeout: closeTimeout, Logger: log,
+		MaxConns: s.MaxConnections, MaxConnsPerAddress: cmp.Or(s.MaxConnectionsPerAddress, max(s.MaxConnections/4, 1)),
+		StrangerPayload: int(s.MaxStrangerPayload), StrangerBytes: int(s.MaxStrangerBytes),
+		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: wire.Coalesce, Shed: wire.Shed, CloseTimeout: closeTimeout, Logger: log,
 		AllowedOrigins: s.CORSOrigins, OriginRefused: warnings.Refused, CORS: transport.CORS{Credentials: true},
 		KeepHeaders: []string{"Authorization", "Cookie"}, // what auth.Verifier.Socket reads
 	})

@@ -102,6 +102,12 @@ type Values struct {
 	MaxRestarts        int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
 	RoomIdleTimeout    time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
+	MaxConnectionsPerAddress int  `group:"limits" default:"0" help:"Clients of one address, or of one IPv6 network of 64 bits; 0 for a quarter of max-connections. Behind a proxy it needs trusted-proxies."`
+	MaxStrangerPayload       Size `group:"limits" default:"64KiB" help:"Most bytes of one packet or poll from a client that has not signed in yet."`
+	MaxStrangerBytes         Size `group:"limits" default:"32MiB" help:"Bytes of such packets and polls that are kept while they arrive, of all those clients together; past it the slowest are cut off."`
+	MaxAuthBytes             Size `group:"limits" default:"16KiB" help:"Longest auth that a client may sign in with."`
+	MaxRefusals              int  `group:"limits" default:"5" help:"Times that one connection may fail to sign in before it is closed."`
+
 	LogLevel  slog.Level `group:"logging" default:"info" choices:"debug,info,warn,error" help:"debug, info, warn or error."`
 	LogFormat string     `group:"logging" default:"text" choices:"text,json" help:"text or json."`
 }
@@ -295,6 +301,11 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-members", positive(s.MaxMembers)},
 		{"max-restarts", positive(s.MaxRestarts)},
 		{"max-connections", positive(s.MaxConnections)},
+		{"max-connections-per-address", notNegative(s.MaxConnectionsPerAddress)},
+		{"max-stranger-payload", s.checkStrangerPayload()},
+		{"max-stranger-bytes", s.checkStrangerBytes()},
+		{"max-auth-bytes", positive(s.MaxAuthBytes)},
+		{"max-refusals", positive(s.MaxRefusals)},
 		{"recovery-window", notNegative(s.RecoveryWindow)},
 		{"max-sessions", positive(s.MaxSessions)},
 		{"max-sessions-per-user", notNegative(s.MaxSessionsPerUser)},

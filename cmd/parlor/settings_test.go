@@ -104,6 +104,12 @@ var samples = map[string][3]string{
 	"room-idle-timeout":      {"1s", "2s", "3s"},
 	"log-level":              {"debug", "warn", "error"},
 	"log-format":             {"json", "text", "json"},
+
+	"max-connections-per-address": {"1", "2", "3"},
+	"max-stranger-payload":        {"40KiB", "50KiB", "60KiB"},
+	"max-stranger-bytes":          {"1MiB", "2MiB", "3MiB"},
+	"max-auth-bytes":              {"1KiB", "2KiB", "3KiB"},
+	"max-refusals":                {"1", "2", "3"},
 }
 
 // notSampled are settings that are tested on their own.
@@ -302,6 +308,11 @@ func TestWrongValues(t *testing.T) {
 		{"max-message-bytes", "2MB", "max-payload"},
 		{"max-answer-bytes", "0", "more than 0"},
 		{"max-answer-bytes", "3MiB", "more than 2MiB"},
+		{"max-connections-per-address", "-1", "less than 0"},
+		{"max-stranger-payload", "16KiB", "max-auth-bytes"},
+		{"max-stranger-bytes", "1KiB", "max-stranger-payload"},
+		{"max-auth-bytes", "0", "more than 0"},
+		{"max-refusals", "0", "more than 0"},
 		{"base-path", "/api/v1", "/api"},
 		{"base-path", "/socket.io", "/socket.io"},
 		{"log-level", "loud", "\"loud\" must be debug, info, warn or error"},

@@ -30,6 +30,11 @@ var (
 	errStrayText   = violation("text while attachments are due")
 )
 
+// ErrConnectTooLong is returned by [Decoder.Decode], together with the packet, for a
+// CONNECT whose payload is longer than MaxConnectBytes. It is no violation: the client
+// can be told.
+var ErrConnectTooLong = errors.New("socketio: payload of CONNECT too long")
+
 // A Decoder puts the packets of one connection together. Its zero value is
 // ready to use. It must not be used by several goroutines at once, and holds
 // nothing that would have to be closed.
@@ -42,6 +47,10 @@ type Decoder struct {
 	// DefaultMaxBytes.
 	MaxBytes int
 
+	// MaxConnectBytes limits the payload of a CONNECT, which anybody can send. A
+	// longer one is not parsed. Zero means no limit.
+	MaxConnectBytes int
+
 	pending Packet // waits for its attachments
 	due     int    // how many are still to come
 	size    int    // of what is pending
@@ -53,7 +62,7 @@ type Decoder struct {
 // m's data.
 //
 // Errors wrap [ErrProtocol] and end the connection: what was pending is
-// dropped with it.
+// dropped with it. Only [ErrConnectTooLong] does not.
 //
 // A packet that passed holds valid JSON of the shape that its type demands.
 // EVENT and ACK may have no data at all, as in the reference implementation.
@@ -67,10 +76,10 @@ func (d *Decoder) Decode(m engineio.Message) (p Packet, complete bool, err error
 	if complete || err != nil {
 		p, d.pending, d.due, d.size = d.pending, Packet{}, 0, 0
 	}
-	if err != nil {
+	if err != nil && err != ErrConnectTooLong {
 		return Packet{}, false, err
 	}
-	return p, complete, nil
+	return p, complete, err
 }
 
 // attach adds an attachment to the packet that waits for it.
@@ -106,6 +115,10 @@ func (d *Decoder) header(text []byte) (complete bool, err error) {
 	p.Namespace, rest = cutNamespace(rest)
 	if p.ID, p.HasID, rest, err = cutID(rest); err != nil {
 		return false, err
+	}
+	if p.Type == Connect && d.MaxConnectBytes > 0 && len(rest) > d.MaxConnectBytes {
+		d.pending = p
+		return true, ErrConnectTooLong
 	}
 	if len(rest) > 0 {
 		p.Data = rest

@@ -176,6 +176,34 @@ func TestMaxAttachments(t *testing.T) {
 }
 
 // What is not complete is bounded all together, not only piece by piece.
+// The payload of a CONNECT that is too long is not parsed, and the packet says which
+// namespace is meant. Other packets have no such limit.
+func TestMaxConnectBytes(t *testing.T) {
+	d := &Decoder{MaxConnectBytes: 10}
+	for _, test := range []struct {
+		text string
+		err  error
+	}{
+		{`0{"a":"bc"}`, nil},
+		{`0/chat,{"a":"bc"}`, nil},
+		{`0/chat`, nil},
+		{`0{"a":"bcd"}`, ErrConnectTooLong},
+		{`0/chat,this is no JSON`, ErrConnectTooLong},
+		{`2/chat,["longer than that"]`, nil},
+	} {
+		p, complete, err := d.Decode(engineio.Message{Data: []byte(test.text)})
+		if err != test.err || !complete {
+			t.Errorf("%s: complete %t, error %v; want %v", test.text, complete, err, test.err)
+		}
+		if want := map[bool]string{true: "/chat", false: "/"}[strings.Contains(test.text, "/chat")]; p.Namespace != want {
+			t.Errorf("%s: namespace %q", test.text, p.Namespace)
+		}
+		if err != nil && p.Data != nil {
+			t.Errorf("%s: data %q", test.text, p.Data)
+		}
+	}
+}
+
 func TestMaxBytes(t *testing.T) {
 	const header = `53-["e"]`
 	d := Decoder{MaxBytes: len(header) + 10}
