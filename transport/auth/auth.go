@@ -53,7 +53,7 @@ const MaxCookies = 8
 
 const guestSuffixLen = 6 // of 5 bits each
 
-var errNoCredential = chat.Refuse(chat.CodeUnauthenticated, "not signed in: no token in auth.token, the Authorization header or the cookie "+Cookie)
+var errNoCredential = chat.Refuse(chat.CodeUnauthenticated, notSignedIn+"no token in auth.token, the Authorization header or the cookie "+Cookie)
 
 // Options configure a [Verifier]. The zero value means development mode.
 type Options struct {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
+
+	"parlor/protocol/chat"
 )
 
 // failuresSpan is the time in which an address is logged once for each reason.
@@ -38,7 +41,7 @@ func (f *failures) add(remote string, why error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	this := failure{address, why.Error()}
+	this := failure{address, strings.TrimPrefix(chat.AsError(why).Message, notSignedIn)}
 	if now := f.now(); f.logged == nil || now.Sub(f.since) >= failuresSpan {
 		if f.leftOut > 0 {
 			f.log.Warn("more sign-ins failed", "count", f.leftOut, "since", f.since)

@@ -180,6 +180,9 @@ func atMost(s string, limit int) string {
 	return s
 }
 
+// notSignedIn begins what clients are told.
+const notSignedIn = "not signed in: "
+
 func refuse(where, why string) error {
-	return chat.Refuse(chat.CodeUnauthenticated, "not signed in: "+where+": "+why)
+	return chat.Refuse(chat.CodeUnauthenticated, notSignedIn+where+": "+why)
 }
