@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"parlor/actors/resume"
 	"parlor/actors/room"
 	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
 )
 
 // An admission is a room's answer to a join that the client has not been told yet.
@@ -23,6 +25,10 @@ type admission struct {
 	after    uint64 // the record after which the client is told everything
 	missed   []replayed
 	snapshot *wire.Snapshot // instead of missed, or nil
+
+	// For a page that was here before and has begun anew:
+	former *resume.Place    // where it was, or nil
+	recap  []engineio.Frame // the newest messages, instead of missed if that is too much
 }
 
 // answerJoin tells the client that it has joined. If the client asked to resume, the
@@ -32,7 +38,9 @@ func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
 	a := &admission{c: c, event: e, request: r, joined: j, late: c.isLate(r, j), after: j.Seq}
 	c.queues.hold(j.Chat.Room)
 	a.noteListening()
-	switch {
+	switch a.former = c.formerPlace(r, j); {
+	case a.former != nil:
+		a.readFormer()
 	case r.After == nil:
 		a.admit()
 	case r.Epoch != "" && r.Epoch != j.Epoch:
@@ -69,6 +77,57 @@ func (a *admission) readAfter(after uint64) {
 				a.after, a.missed = after, missed
 				a.admit()
 			}
+		}
+	})
+}
+
+// formerPlace returns where the page was in a room that it joins again by itself: without
+// naming the room, as it does behind each connection (WIRE-ASSISTANT §9.2). A page that
+// names the room has just read its history, and other clients say where they were.
+func (c *client) formerPlace(r wire.JoinRoom, j room.Joined) *resume.Place {
+	if m := c.rooms[j.Chat.Room]; r.Room != "" || r.After != nil || r.Dialect == wire.Documented || m != nil && m.place != nil {
+		return nil
+	}
+	p := c.standing.Former(j.Chat.Room, j.Epoch)
+	if p == nil || !p.Within(j.Seq) {
+		return nil
+	}
+	return p
+}
+
+// readFormer reads what the page has missed since it was at its former place.
+func (a *admission) readFormer() {
+	c := a.c
+	c.socket.Go(func(ctx context.Context) func() {
+		missed, err := c.missed(ctx, a.former, a.request.Dialect, a.joined, c.maxReplayBytes())
+		return func() {
+			switch {
+			case errors.Is(err, resume.ErrTooMuch), err == nil && !a.fits(missed):
+				a.readRecap()
+			case err != nil:
+				a.turnDown(err)
+			default:
+				a.after, a.missed = a.former.Seq(), missed
+				a.admit()
+			}
+		}
+	})
+}
+
+// readRecap reads the newest messages for a page that has missed too much to be told all
+// of it. The page knows no snapshot.
+func (a *admission) readRecap() {
+	c, id := a.c, a.joined.Chat.Room
+	c.socket.Go(func(ctx context.Context) func() {
+		messages, _, err := c.Rooms.History(ctx, c.user, id, a.joined.Seq+1, wire.DefaultHistory)
+		return func() {
+			if err != nil {
+				a.turnDown(err)
+				return
+			}
+			messages = slices.DeleteFunc(messages, func(m chat.Message) bool { return m.Seq <= a.former.Seq() })
+			a.recap = wire.Recap(id, messages)
+			a.admit()
 		}
 	})
 }
@@ -140,14 +199,23 @@ func (a *admission) admit() {
 		}
 		c.emitWithOffset("room_joined", string(id), joined)
 		c.ok(a.event, joined)
-		switch {
-		case a.late:
-			c.socket.Send(wire.NewEncoder(wire.SPA).Frames(id, j.Turn.SoFar())...)
-		case r.After != nil && a.snapshot == nil:
-			to := backlog{limit: math.MaxInt} // room_joined has promised all of it
-			c.catchUp(&to, p, r.Dialect, a.missed, j)
-			c.socket.Send(to.frames...)
-		}
+		a.tellMissed(p)
 		c.queues.proceed(id)
 	})
+}
+
+// tellMissed tells the client, behind room_joined, what it has missed.
+func (a *admission) tellMissed(p *resume.Place) {
+	c, r, j := a.c, a.request, a.joined
+	to := backlog{limit: math.MaxInt, returning: a.former != nil} // room_joined has promised all of it
+	switch {
+	case a.late && a.former == nil:
+		to.frames = wire.NewEncoder(wire.SPA).Frames(j.Chat.Room, j.Turn.SoFar())
+	case a.recap != nil:
+		to.frames = c.allWithOffset(a.recap)
+		c.catchUp(&to, p, r.Dialect, nil, j)
+	case a.former != nil, r.After != nil && a.snapshot == nil:
+		c.catchUp(&to, p, r.Dialect, a.missed, j)
+	}
+	c.socket.Send(to.frames...)
 }

@@ -35,10 +35,18 @@ func (s *share) count() int { return s.lost.Len() + s.live.Len() }
 // oldest returns the seat that the user would miss least: that of the connection that
 // was lost first, or else the oldest.
 func (s *share) oldest() *entry {
+	if first := s.firstLost(); first != nil {
+		return first
+	}
+	return s.live.Front().Value.(*entry)
+}
+
+// firstLost returns the seat whose connection was lost first, or nil.
+func (s *share) firstLost() *entry {
 	if first := s.lost.Front(); first != nil {
 		return first.Value.(*entry)
 	}
-	return s.live.Front().Value.(*entry)
+	return nil
 }
 
 // bySize is a heap of shares, the largest first.
@@ -68,7 +76,7 @@ type seats struct {
 }
 
 // put adds a seat. Without an owner the seat was lost at the time lost.
-func (s *seats) put(k key, user chat.UserID, owner Owner, lost time.Time) {
+func (s *seats) put(k key, user chat.UserID, owner Owner, lost time.Time) *entry {
 	if s.byKey == nil {
 		s.byKey, s.shares = make(map[key]*entry), make(map[chat.UserID]*share)
 	}
@@ -82,6 +90,7 @@ func (s *seats) put(k key, user chat.UserID, owner Owner, lost time.Time) {
 	s.byKey[k] = e
 	e.enter()
 	heap.Fix(&s.bySize, of.index)
+	return e
 }
 
 // enter puts the seat at the end of the right list of its share.

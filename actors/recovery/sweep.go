@@ -24,8 +24,8 @@ func (t *Table) run() {
 func (t *Table) sweep() {
 	var expired []*entry
 	t.mu.Lock()
-	for _, e := range t.seats.byKey {
-		if t.expired(e) {
+	for _, s := range t.seats.shares {
+		for e := s.firstLost(); e != nil && t.expired(e); e = s.firstLost() {
 			expired = append(expired, e)
 			t.seats.drop(e)
 		}
@@ -63,6 +63,7 @@ func (t *Table) restore(seats []*entry) {
 		if t.seats.byKey[e.key] != nil {
 			continue // its owner has saved it again
 		}
-		t.seats.put(e.key, e.share.user, nil, time.Time{})
+		restored := t.seats.put(e.key, e.share.user, nil, time.Time{})
+		restored.share.lost.MoveToFront(restored.place) // the sweep looks there
 	}
 }

@@ -15,7 +15,8 @@ import (
 // tells of a record, or that the client has joined or left. A client that comes back
 // sends the last one that it got.
 //
-//	offset = seat "." mark "." vector [ "." place "." digest ]
+//	offset = seat "." mark "." vector [ "." positions ] [ "." place "." digest ]
+//	       | "-" "." seat "." positions
 //
 // Seat is a tag of the file's epoch and the private id. A client that begins anew keeps
 // its old offset until it gets another, and the old one must mean nothing in the new
@@ -26,11 +27,15 @@ import (
 // offset of each frame but the last is the one before the record, with a digest of the
 // frame. It says that the client has the next record, at the place with this number, up
 // to this frame.
+//
+// The positions say the same of a few rooms without the seat: see [position]. If the seat
+// on disk lacks a place, the offset holds nothing else: its client begins anew.
 type offset struct {
-	seat   string
-	mark   uint64
-	vector []byte
-	part   part
+	seat      string
+	mark      uint64 // 0 if there are only positions
+	vector    []byte
+	positions []position
+	part      part
 }
 
 // part says how much a client has of the next record at a place. The zero part says
@@ -40,9 +45,9 @@ type part struct {
 	digest string
 }
 
-// brokenOffset is the offset of a client whose seat on disk lacks a place. A client that
-// sends it begins anew.
-const brokenOffset = `"-"`
+// broken begins the offset of a client whose seat on disk lacks a place. A client that
+// sends it begins anew. If there are no positions it is all of the offset.
+const broken = "-"
 
 // The lengths of tags and digests.
 const (
@@ -91,7 +96,14 @@ func appendOffset(b []byte, seat string, mark uint64, vector []byte) []byte {
 // parseOffset reads an offset that a client has sent.
 func parseOffset(s string) (o offset, ok bool) {
 	parts := strings.Split(s, ".")
-	if len(parts) != 3 && len(parts) != 5 || len(parts[0]) != seatTagLen {
+	switch {
+	case len(parts) < 3 || len(parts) > 6:
+		return offset{}, false
+	case parts[0] == broken:
+		o.seat = parts[1]
+		o.positions, ok = parsePositions(parts[2])
+		return o, ok && len(parts) == 3 && len(o.seat) == seatTagLen
+	case len(parts[0]) != seatTagLen:
 		return offset{}, false
 	}
 	var err error
@@ -102,12 +114,19 @@ func parseOffset(s string) (o offset, ok bool) {
 	if o.vector, err = encoding.DecodeString(parts[2]); err != nil {
 		return offset{}, false
 	}
-	if len(parts) == 3 {
+	parts = parts[3:]
+	if len(parts)%2 > 0 { // the version before had no positions
+		if o.positions, ok = parsePositions(parts[0]); !ok {
+			return offset{}, false
+		}
+		parts = parts[1:]
+	}
+	if len(parts) == 0 {
 		return o, true
 	}
-	place, err := strconv.ParseUint(parts[3], 36, 31)
-	o.part = part{int(place), parts[4]}
-	return o, err == nil && len(parts[4]) == digestLen
+	place, err := strconv.ParseUint(parts[0], 36, 31)
+	o.part = part{int(place), parts[1]}
+	return o, err == nil && len(parts[1]) == digestLen
 }
 
 // Offsets go with the frames of one record.

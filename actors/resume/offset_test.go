@@ -170,10 +170,8 @@ func TestNoOffset(t *testing.T) {
 	if _, ok := parseOffset(good); !ok {
 		t.Fatalf("%s cannot be read", good)
 	}
-	var broken string
-	_ = json.Unmarshal([]byte(brokenOffset), &broken)
 	for _, bad := range []string{
-		"", broken, ".", "..", "....", "abcdefgh.1", "abcdefgh.1.2", "abcdefgh.1,ijklmnop.2.1", good + ".", good + "x", "x" + good,
+		"", broken, "-.", "-.abcdef", "-.abcdef.", "-.abcdef.AAAAAAAA", "-.abcdef.AAAAAAAAAAE.1.abcdef", "-.abc.AAAAAAAAAAE", ".", "..", "....", "abcdefgh.1", "abcdefgh.1.2", "abcdefgh.1,ijklmnop.2.1", good + ".", good + "x", "x" + good,
 		"abcdef.1", "abcdef..AAM", "abcdef.-1.AAM", "abcdef.1.A", "abcdef.1.A=", "abcdef.1.AAM.", "abcdef.1.AAM.1", "abcdef.1.AAM.x!.abcdef",
 		"abcdef.1.AAM.1.abc", "abcdef.zzzzzzzzzzzzzzz.AAM", strings.Repeat(".", 1000),
 	} {
@@ -186,7 +184,7 @@ func TestNoOffset(t *testing.T) {
 // A client may send anything. It gets no place in which it has not been.
 func FuzzOffset(f *testing.F) {
 	for _, s := range []string{
-		"", "-", "abcdef.7.AAM", "abcdef.7.AAM.1.abcdef", "abcdef.5.AQEB", "abcdefgh.1", "abcdef.7.AP____8P",
+		"", "-", "-.abcdef.AAAAAAAAAAE", "abcdef.7.AAM.AAAAAAAAAAE", "abcdef.7.AAM.AAAAAAAAAAEAAAAAAAAC.1.abcdef", "abcdef.7.AAM", "abcdef.7.AAM.1.abcdef", "abcdef.5.AQEB", "abcdefgh.1", "abcdef.7.AP____8P",
 		theOffset(7, 1, "frame", step{to: 1}, step{left: true}, step{from: 3}), theOffset(5, 0, "", step{}, step{left: true}, step{}),
 	} {
 		f.Add(s)

@@ -40,6 +40,7 @@ func (s *Standing) resume(user chat.User, auth json.RawMessage) bool {
 	if !ok || o.seat != seatTag(s.table.Epoch(), pid) {
 		return false
 	}
+	s.former = &former{o.seat, o.positions, o.part.digest}
 	kept, ok := s.table.Claim(pid, user, owner{s.socket})
 	if !ok {
 		return false
@@ -73,6 +74,9 @@ func restore(s recovery.Seat, o offset) (*seat, bool) {
 		t.stored.entries = append(t.stored.entries, entry{p, kept.Seq})
 	}
 	t.newest = t.stored
+	for _, p := range t.places[max(0, len(t.places)-maxPositions):] {
+		t.joined(p)
+	}
 	return t, true
 }
 

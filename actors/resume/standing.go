@@ -23,6 +23,7 @@
 package resume
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -51,13 +52,16 @@ type Standing struct {
 	pid    string
 	user   chat.UserID
 	guest  bool
-	seat   *seat // nil until the first Join: many clients never join a room
+	seat   *seat   // nil until the first Join: many clients never join a room
+	former *former // nil if the client has not been here before
+	anew   bool    // the client has begun anew
 }
 
 // seat is the client's seat, in memory.
 type seat struct {
 	tag    string
 	places []*Place // that the client has not left, in the order of the marks
+	latest []*Place // those that the client has joined last, the last one first
 	stored mark     // the newest mark that is on disk
 	newest mark     // the newest mark, which may be on its way to the disk
 	past   [][]byte // the vectors from each mark to the next, up to newest
@@ -122,7 +126,7 @@ func (s *Standing) Begin() {
 	if s.pid != "" {
 		s.table.Forget(s.pid, owner{s.socket})
 	}
-	s.pid, s.seat = recovery.NewID(), nil
+	s.pid, s.seat, s.anew = recovery.NewID(), nil, true
 	s.socket.Identify(recovery.NewID(), s.pid)
 }
 
@@ -153,6 +157,7 @@ func (s *Standing) Join(room chat.RoomID, encoder, epoch string, seq uint64, the
 		s.seat = &seat{tag: s.tag()}
 	}
 	t := s.seat
+	s.forgetFormer(room, epoch)
 	p := t.find(room)
 	if p != nil && !p.In(epoch) {
 		s.Leave(p)
@@ -168,6 +173,7 @@ func (s *Standing) Join(room chat.RoomID, encoder, epoch string, seq uint64, the
 	tell := func() {
 		p.MoveTo(seq)
 		p.known = true
+		t.joined(p)
 		t.required = max(t.required, p.since)
 		then(p)
 	}
@@ -191,6 +197,7 @@ func (s *Standing) Leave(p *Place) {
 		return
 	}
 	p.left = true
+	s.seat.left(p)
 	s.seat.places = slices.DeleteFunc(s.seat.places, func(other *Place) bool { return other == p })
 }
 
@@ -210,7 +217,7 @@ func (s *Standing) Sent(origin string) (id string, ok bool) {
 		return "", false
 	}
 	tag, id, _ := strings.Cut(origin, ".")
-	return id, tag == s.tag()
+	return id, tag == s.tag() || s.former != nil && tag == s.former.seat
 }
 
 // tag names the client's seat.
@@ -314,7 +321,7 @@ func (s *Standing) Offset() json.RawMessage {
 	}
 	if s.seat.broken() {
 		s.renew(0)
-		return json.RawMessage(brokenOffset)
+		return s.seat.brokenOffset()
 	}
 	text, _ := s.text(nil)
 	return append(text, '"')
@@ -344,8 +351,28 @@ func (s *Standing) text(p *Place) (text []byte, place int) {
 	b := v.encoded()
 	t.space = b
 	s.renew(len(b))
-	text = make([]byte, 0, 32+encoding.EncodedLen(len(b)))
-	return appendOffset(append(text, '"'), t.tag, t.stored.number, b), place
+	limit := maxPositions
+	if len(b) > longVector {
+		limit = fewPositions
+	}
+	var space [maxPositions * (placeTagLen + binary.MaxVarintLen64)]byte
+	positions := t.positions(space[:0], p, limit)
+	text = make([]byte, 0, 32+encoding.EncodedLen(len(b))+encoding.EncodedLen(len(positions)))
+	text = appendOffset(append(text, '"'), t.tag, t.stored.number, b)
+	if len(positions) > 0 {
+		text = encoding.AppendEncode(append(text, '.'), positions)
+	}
+	return text, place
+}
+
+// brokenOffset is the offset while the seat is broken.
+func (t *seat) brokenOffset() json.RawMessage {
+	text := []byte(`"` + broken)
+	if positions := t.positions(nil, nil, maxPositions); len(positions) > 0 {
+		text = append(append(append(text, '.'), t.tag...), '.')
+		text = encoding.AppendEncode(text, positions)
+	}
+	return append(text, '"')
 }
 
 // broken reports whether the seat on disk lacks a place of which the client knows.

@@ -90,7 +90,7 @@ type Values struct {
 	PingInterval       time.Duration `group:"limits" default:"25s" help:"Time between heartbeats."`
 	PingTimeout        time.Duration `group:"limits" default:"20s" help:"Longest wait for the answer to a heartbeat."`
 	ConnectTimeout     time.Duration `group:"limits" default:"45s" help:"Longest time from opening a connection to signing in."`
-	RecoveryWindow     time.Duration `group:"limits" default:"2m" help:"Time in which a client that lost its connection can come back and miss nothing; 0s for none."`
+	RecoveryWindow     time.Duration `group:"limits" default:"24h" help:"Time in which a client that lost its connection can come back and miss nothing; 0s for none."`
 	MaxSessions        int           `group:"limits" default:"100000" help:"Sessions that are remembered for clients that come back."`
 	MaxSessionsPerUser int           `group:"limits" default:"0" help:"Those of one user, of which the oldest are forgotten first; 0 for a hundredth of them, but at least 16."`
 	MaxReads           int           `group:"limits" default:"0" help:"Queries that read histories, lists or usage at once; 0 for as many as there are processors."`

@@ -73,7 +73,7 @@ func (f *frames) spa(room string, r chat.Record) {
 		r.Event = e
 		// The only event that frees the page's spinner, so it follows an error too (§9.4).
 		f.emit("receive_message", room, typed{
-			"sbaw.text_message.assistant", spaAnswer{spaShow(r), e.Usage, stopReason(e)},
+			"sbaw.text_message.assistant", spaAnswer{spaShow(r), e.Usage, stopReason(e.State, e.Finish)},
 		})
 	}
 }
@@ -100,8 +100,28 @@ func RefusedSend(r SendMessage, err *chat.Error, at time.Time) []engineio.Frame 
 	return f
 }
 
+// Recap encodes the newest messages for a page that has missed more than it can be told.
+// They are whole messages of the sbaw family, whatever model gave them, behind the end of
+// a bubble that may be open.
+func Recap(room chat.RoomID, messages []chat.Message) []engineio.Frame {
+	var f frames
+	f.emit("receive_message", string(room), closing("", "incomplete", ""))
+	for _, m := range messages {
+		if m.Role == chat.RoleUser {
+			f.emit("receive_message", string(room), typed{"sbaw.text_message.user", spaShown(m)})
+		} else {
+			f.emit("receive_message", string(room), typed{"sbaw.text_message.assistant", spaAnswer{spaShown(m), m.Usage, stopReason(m.State, m.Finish)}})
+		}
+	}
+	return f
+}
+
 func spaShow(r chat.Record) spaMessage {
 	m, _ := r.Message()
+	return spaShown(m)
+}
+
+func spaShown(m chat.Message) spaMessage {
 	return spaMessage{
 		ID: m.ID, Content: Visible(m), ModelID: m.ModelID, Role: m.Role,
 		Type: "message", Modality: Modality(m), Created: chat.Timestamp(m.Created),
@@ -141,10 +161,10 @@ func because(what, reason string) string {
 	return what + ": " + reason
 }
 
-func stopReason(e chat.TurnEnded) string {
-	switch e.State {
+func stopReason(state chat.State, finish chat.Finish) string {
+	switch state {
 	case chat.StateCompleted:
-		return string(cmp.Or(e.Finish, chat.FinishStop))
+		return string(cmp.Or(finish, chat.FinishStop))
 	case chat.StateFailed:
 		return "error"
 	}

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
-import { client, enter, event, events, messages, newChat, serve, until } from "./lib/parlor.mjs";
+import { client, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 import { proxy } from "./lib/proxy.mjs";
 
 /** A page with its chat open, as far as the socket goes. It chooses no dialect. */
@@ -67,4 +67,49 @@ test("a refused message frees the spinner, with words", async (t) => {
   const deleted = await fetch(`${server.url}/api/v1/chat/${chat}`, { method: "DELETE", headers: { "X-Parlor-User": "alice" } });
   assert.ok(deleted.ok);
   assert.equal(await refused("hello"), "not_found");
+});
+
+/** What the page does behind each connection after the first (§9.2): the answers go astray, and it names no room. */
+async function rejoin(socket, chat) {
+  const answered = (word, id) => new Promise((resolve) => socket.once(`${word} ${id}`, resolve));
+  socket.emit("find_chat", { chat_id: chat });
+  await answered("room_found", chat);
+  socket.emit("create_room", { chat_id: chat, model_api_source: "aisuite", model_id: "eliza" });
+  await answered("room_created", chat);
+  socket.emit("join_room", {});
+  await Promise.all([answered("room_joined", "undefined"), answered("room_joined", socket.room)]);
+}
+
+test("away longer than the recovery window, and while the server was killed: what followed is told", async (t) => {
+  const dir = folder();
+  const args = ["--recovery-window", "200ms"];
+  let server = await serve(t, { dir, args });
+  const listen = new URL(server.url).host;
+  const network = await proxy(t, server.url);
+  const chat = newChat();
+  const alice = await page(t, network, { chat });
+  const tab = await page(t, server, { chat });
+  say(tab, "before");
+  await until(() => shown(alice, "sbaw.text_message.assistant"), (a) => a.length === 1);
+  network.mute();
+  const { id } = say(alice, "mine");
+  await until(() => messages(server, chat), (h) => h.length === 4);
+  await network.cut({ refuse: true });
+  say(tab, "after");
+  await until(() => messages(server, chat), (h) => h.length === 6);
+  await server.kill();
+  server = await serve(t, { dir, args, listen });
+  await sleep(1000);
+  alice.seen.length = 0;
+  const connected = once(alice, "connect");
+  network.accept();
+  await connected;
+  assert.equal(alice.recovered, false);
+  await rejoin(alice, chat);
+  await until(() => shown(alice, "sbaw.text_message.assistant"), (a) => a.length === 2);
+  assert.equal(events(alice, `message_sent ${id}`).length, 1);
+  assert.deepEqual(shown(alice, "sbaw.text_message.user").map((m) => m.content), ["after"]);
+  const { id: next } = say(alice, "again");
+  await event(alice, `message_sent ${next}`);
+  await until(() => shown(alice, "sbaw.text_message.assistant"), (a) => a.length === 3);
 });
