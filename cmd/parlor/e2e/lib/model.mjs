@@ -1,0 +1,43 @@
+// A model server that says what a test writes down, and insists on what some servers insist on.
+import { once } from "node:events";
+import { createServer } from "node:http";
+
+/**
+ * Starts a server of OpenAI's chat completions. answers maps the last words of a user to what is
+ * said: a list of deltas ({content}, {reasoning_content}), a string for the finish_reason, or a
+ * number of milliseconds to pause; false cuts the connection. A list that does not end with a string
+ * does not end. asked holds the messages of each request.
+ */
+export async function modelServer(t, answers) {
+  const asked = [];
+  const server = createServer(async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    if (!request.url.endsWith("/chat/completions")) return response.writeHead(404).end();
+    const { messages } = JSON.parse(body);
+    asked.push(messages);
+    const talk = messages.filter((m) => m.role !== "system");
+    const alternates = talk.every((m, i) => m.role === (i % 2 ? "assistant" : "user") && m.content !== "");
+    if (!alternates) {
+      response.writeHead(400, { "Content-Type": "application/json" });
+      return response.end(JSON.stringify({ error: { message: "Conversation roles must alternate user/assistant", type: "invalid_request_error" } }));
+    }
+    response.writeHead(200, { "Content-Type": "text/event-stream" });
+    await stream(response, answers[talk.at(-1).content.split("\n").at(-1)] ?? [{ content: "yes" }, "stop"]);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => { server.closeAllConnections(); server.close(); });
+  return { url: `http://127.0.0.1:${server.address().port}/v1`, asked };
+}
+
+async function stream(response, steps) {
+  const send = (choice) => response.write(`data: ${JSON.stringify({ choices: [{ index: 0, ...choice }] })}\n\n`);
+  for (const step of steps) {
+    if (step === false) return response.destroy();
+    if (typeof step === "number") await new Promise((done) => setTimeout(done, step));
+    else if (typeof step === "string") {
+      send({ delta: {}, finish_reason: step });
+      response.end("data: [DONE]\n\n");
+    } else send({ delta: step });
+  }
+}
