@@ -18,7 +18,9 @@ type decoder struct {
 type event struct {
 	Type    string          `json:"type"`
 	Error   json.RawMessage `json:"error"`
-	Usage   json.RawMessage `json:"usage"` // of message_delta
+	Usage   json.RawMessage `json:"usage"`   // of message_delta and message
+	Content json.RawMessage `json:"content"` // of message, as is the reason
+	Reason  string          `json:"stop_reason"`
 	Message struct {
 		Usage json.RawMessage `json:"usage"`
 	} `json:"message"` // of message_start
@@ -33,7 +35,7 @@ type event struct {
 	} `json:"delta"`
 }
 
-// words are the beginning of a block, or what a delta adds to it.
+// words are a block, the beginning of one, or what a delta adds to it.
 type words struct {
 	Type     string        `json:"type"`
 	Text     upstream.Text `json:"text"`
@@ -68,6 +70,8 @@ func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 		return upstream.Piece{Usage: d.count(ev.Usage), Finish: upstream.FinishOf(ev.Delta.StopReason)}, nil
 	case "message_stop":
 		return upstream.Piece{Last: true}, nil
+	case "message":
+		return d.whole(ev)
 	}
 	p := upstream.Piece{Tool: ev.tool(), Calls: ev.Block.Type == "tool_use"}
 	switch {
@@ -77,6 +81,18 @@ func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 		ev.Delta.addTo(&p, "text_delta", "thinking_delta")
 	}
 	return p, nil
+}
+
+// whole reads an answer as a whole, which some servers send where a stream was
+// wanted.
+func (d *decoder) whole(ev event) (upstream.Piece, error) {
+	p := upstream.Piece{Usage: d.count(ev.Usage), Finish: upstream.FinishOf(ev.Reason), Last: true}
+	var blocks []words
+	err := json.Unmarshal(ev.Content, &blocks)
+	for _, block := range blocks {
+		block.addTo(&p, "text", "thinking")
+	}
+	return p, err
 }
 
 // tool is the one that Anthropic begins to run on its side, if the event says so.

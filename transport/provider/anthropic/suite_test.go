@@ -39,6 +39,9 @@ var harness = providertest.Harness{
 		Error: func(words string) string {
 			return fmt.Sprintf("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":%q}}\n\n", words)
 		},
+		Whole: func(text string) string {
+			return fmt.Sprintf(`{"type":"message","role":"assistant","content":[{"type":"text","text":%q}],"stop_reason":"end_turn"}`, text)
+		},
 		Asked: func(body []byte) (chat.Prompt, error) {
 			var r struct {
 				Model     chat.ModelID

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	api "github.com/sashabaranov/go-openai"
@@ -22,6 +23,7 @@ var failures = map[reason]bool{
 // A decoder reads the events of one answer. Its zero value has read none.
 type decoder struct {
 	refused bool // the text is a refusal
+	pieces  bool // it comes in pieces
 }
 
 // chunk is what we need of the data of one event, and no more: servers differ
@@ -36,9 +38,26 @@ type chunk struct {
 }
 
 type choice struct {
-	Index        int    `json:"index"`
-	Delta        words  `json:"delta"`
-	FinishReason reason `json:"finish_reason"`
+	Index        int             `json:"index"`
+	Delta        words           `json:"delta"`
+	Message      *words          `json:"message"` // of an answer as a whole, and of servers that confuse the two
+	Text         loose           `json:"text"`    // of the old completions
+	Error        json.RawMessage `json:"error"`
+	FinishReason reason          `json:"finish_reason"`
+}
+
+// says returns what the choice adds. A whole answer behind its pieces adds nothing.
+func (d *decoder) says(c choice) words {
+	switch {
+	case !c.Delta.empty():
+		d.pieces = true
+	case d.pieces:
+	case c.Message != nil:
+		return *c.Message
+	case upstream.Text(c.Text) != (upstream.Text{}):
+		return words{Content: parts{text: []upstream.Text{upstream.Text(c.Text)}}}
+	}
+	return c.Delta
 }
 
 // words are what a piece adds to the answer, or an answer as a whole. Servers
@@ -62,6 +81,11 @@ func (w *words) thought() []upstream.Text {
 		}
 	}
 	return w.Content.thought
+}
+
+func (w *words) empty() bool {
+	said := append(append(w.thought(), w.Content.text...), w.Refusal)
+	return len(w.ToolCalls) == 0 && !slices.ContainsFunc(said, func(t upstream.Text) bool { return t != (upstream.Text{}) })
 }
 
 // loose is text that may be something else, which then is none.
@@ -126,13 +150,9 @@ func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	if err := json.Unmarshal(data, &c); err != nil {
 		return upstream.Piece{}, err
 	}
-	if len(c.Error) > 0 && string(c.Error) != "null" || c.Object == "error" {
+	if isError(c.Error) || c.Object == "error" {
 		return upstream.Piece{Report: data}, nil
 	}
-	return d.piece(c)
-}
-
-func (d *decoder) piece(c chunk) (upstream.Piece, error) {
 	var p upstream.Piece
 	var u *api.Usage
 	if json.Unmarshal(c.Usage, &u) == nil && u != nil {
@@ -142,18 +162,41 @@ func (d *decoder) piece(c chunk) (upstream.Piece, error) {
 		if choice.Index != 0 { // only one was asked for
 			continue
 		}
-		// A refusal is an answer too; the model gives either one or the other.
-		d.refused = d.refused || choice.Delta.Refusal != (upstream.Text{})
-		p.Text = append(append(p.Text, choice.Delta.Content.text...), choice.Delta.Refusal)
-		p.Thought = choice.Delta.thought()
-		p.Calls = len(choice.Delta.ToolCalls) > 0
-		p.Finish = upstream.FinishOf(string(choice.FinishReason))
-		if d.refused && p.Finish == chat.FinishStop {
-			p.Finish = chat.FinishRefusal
+		if err := d.add(&p, choice); err != nil {
+			return p, err
 		}
-		if failures[choice.FinishReason] {
-			return p, &upstream.Failure{Err: chat.Refuse(chat.CodeProviderError, "the provider ended the answer with an error"), Retryable: true}
-		}
+		p.Last = c.Object == "chat.completion" && choice.Message != nil && p.Finish != ""
 	}
 	return p, nil
+}
+
+// add adds a choice to p.
+func (d *decoder) add(p *upstream.Piece, c choice) error {
+	if isError(c.Error) {
+		p.Report = c.Error
+		return nil
+	}
+	// A refusal is an answer too; the model gives either one or the other.
+	w := d.says(c)
+	d.refused = d.refused || w.Refusal != (upstream.Text{})
+	p.Text = append(append(p.Text, w.Content.text...), w.Refusal)
+	p.Thought = w.thought()
+	p.Calls = len(w.ToolCalls) > 0
+	p.Finish = upstream.FinishOf(string(c.FinishReason))
+	if d.refused && p.Finish == chat.FinishStop {
+		p.Finish = chat.FinishRefusal
+	}
+	if failures[c.FinishReason] {
+		return &upstream.Failure{Err: chat.Refuse(chat.CodeProviderError, "the provider ended the answer with an error"), Retryable: true}
+	}
+	return nil
+}
+
+// isError reports whether a member error holds one: some servers always have it.
+func isError(raw json.RawMessage) bool {
+	switch string(raw) {
+	case "", "null", "false", `""`, "[]":
+		return false
+	}
+	return true
 }

@@ -50,6 +50,18 @@ var streams = []struct {
 	{name: "usage of another type", sent: []string{hel, `data: {"choices":[],"usage":[]}` + "\n\n", stop, end}, text: "Hel", complete: true},
 	{name: "no usage", sent: []string{hel, `data: {"choices":[],"usage":null}` + "\n\n", stop, end}, text: "Hel", complete: true},
 
+	{name: "messages for deltas", sent: []string{strings.ReplaceAll(hel+lo, "delta", "message"), stop, end}, text: "Hello", complete: true},
+	{name: "a message behind deltas", sent: []string{hel, lo, `data: {"choices":[{"delta":{},"message":{"content":"Hello"},"finish_reason":"stop"}]}` + "\n\n", end}, text: "Hello", complete: true},
+	{name: "a delta and a message", sent: []string{`data: {"choices":[{"delta":{"content":"Hel"},"message":{"content":"Hel"}}]}` + "\n\n", lo, stop, end}, text: "Hello", complete: true},
+	{name: "old completions", sent: []string{`data: {"choices":[{"text":"Hel","index":0,"logprobs":null,"finish_reason":null}]}` + "\n\n", `data: {"choices":[{"text":"lo","finish_reason":"stop"}]}` + "\n\n", end}, text: "Hello", complete: true},
+	{name: "a completion without a reason", sent: []string{`{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8}}`}, text: "Hello", complete: true, usage: true},
+	{name: "a completion of two", sent: []string{`{"choices":[{"index":0,"message":{"content":"Hello"},"finish_reason":"stop"},{"index":1,"message":{"content":"Hi"},"finish_reason":"stop"}]}`}, text: "Hello", complete: true},
+	{name: "lines of JSON", sent: []string{strings.ReplaceAll(hel+lo+stop+usage358, "data: ", "")}, text: "Hello", complete: true, usage: true},
+	{name: "lines of JSON that end too early", sent: []string{strings.ReplaceAll(hel+lo, "data: ", "")}, text: "Hello", message: "the answer was cut off"},
+	{name: "no blank lines", sent: []string{strings.ReplaceAll(hel+lo+stop+end, "\n\n", "\n")}, text: "Hello", complete: true},
+	{name: "an error that is none", sent: []string{strings.Replace(hel, `"choices"`, `"error":false,"choices"`, 1), strings.Replace(lo, `"choices"`, `"error":"","choices"`, 1), stop, end}, text: "Hello", complete: true},
+	{name: "error of the choice", sent: []string{hel, `data: {"choices":[{"delta":{},"error":{"message":"overloaded"},"finish_reason":"error"}]}` + "\n\n"}, text: "Hel", message: "the provider failed: overloaded"},
+
 	{name: "DONE without a finish", sent: []string{hel, end}, text: "Hel", message: "the answer was cut off"},
 	{name: "usage without a finish", sent: []string{hel, usage358, end}, text: "Hel", message: "the answer was cut off"},
 	{name: "error as text", sent: []string{hel, `data: {"error":"overloaded"}` + "\n\n"}, text: "Hel", message: "the provider failed: overloaded"},

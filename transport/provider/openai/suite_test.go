@@ -51,6 +51,9 @@ var wire = providertest.Wire{
 	Error: func(words string) string {
 		return fmt.Sprintf(`data: {"error":{"message":%q,"type":"server_error","code":503}}`+"\n\n", words)
 	},
+	Whole: func(text string) string {
+		return fmt.Sprintf(`{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":%q},"finish_reason":"stop"}]}`, text)
+	},
 	Asked: func(body []byte) (chat.Prompt, error) {
 		var r struct {
 			Model     chat.ModelID

@@ -82,6 +82,7 @@ func TestCustom(t *testing.T) {
 			Last:    `data: {"done":true,"in":3,"out":5}` + "\n\n",
 			Usage:   chat.Usage{PromptTokens: 3, CompletionTokens: 5, TotalTokens: 8},
 			Error:   func(words string) string { return fmt.Sprintf("data: {\"error\":%q}\n\n", words) },
+			Whole:   func(text string) string { return fmt.Sprintf(`{"text":%q,"why":"stop"}`, text) },
 			Asked: func(body []byte) (chat.Prompt, error) {
 				var r struct {
 					Model        chat.ModelID

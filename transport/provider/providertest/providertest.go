@@ -5,6 +5,7 @@
 //	                 ├─ time      the same, silent or slow
 //	                 ├─ ends      the same, with reasons for the end of an answer, or without
 //	                 ├─ thought   the same, with what a model thinks, which is no answer
+//	                 ├─ bodies    the same, with answers and errors where their protocol has others
 //	                 ├─ strict    the same, refusing what some servers do not take
 //	                 ├─ aimock    against @copilotkit/aimock and its chaos, over TCP
 //	                 └─ sessions  behind a duplex connection, against a [Peer], and against aimock
@@ -71,6 +72,7 @@ func Run(t *testing.T, h Harness) {
 		t.Run("time", func(t *testing.T) { runTime(t, h) })
 		t.Run("ends", func(t *testing.T) { runEnds(t, h) })
 		t.Run("thought", func(t *testing.T) { runThought(t, h) })
+		t.Run("bodies", func(t *testing.T) { runBodies(t, h) })
 		t.Run("strict", func(t *testing.T) { runStrict(t, h) })
 	}
 	if h.Aimock {

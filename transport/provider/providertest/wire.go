@@ -29,6 +29,7 @@ type Wire struct {
 	Last    string                       // ends the stream, after a claim
 	Usage   chat.Usage                   // that one of these tells
 	Error   func(words string) string    // fails the answer
+	Whole   func(text string) string     // an answer in one piece, where a stream was wanted
 
 	// Asked reads the body of a request, as the prompt that was asked.
 	Asked func(body []byte) (chat.Prompt, error)

@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"io"
-	"net/http"
 	"slices"
 
 	"parlor/protocol/chat"
@@ -35,22 +33,4 @@ func said(list []Text) bool {
 // more, and does not end its stream: it gives reasons for nothing but the end.
 func (c *claim) certain() bool {
 	return c.finish != "" && c.alone && !c.takenBack && c.finish != chat.FinishToolCalls && c.finish != chat.FinishPause
-}
-
-// A body notes how it ends.
-type body struct {
-	r      io.Reader
-	framed bool // its end is told from a cut
-	failed bool // it did not end well
-}
-
-func newBody(resp *http.Response) body {
-	return body{r: resp.Body, framed: resp.ProtoMajor > 1 || resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0}
-}
-
-// Read implements [io.Reader].
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	b.failed = b.failed || err != nil && err != io.EOF
-	return n, err
 }

@@ -1,8 +1,9 @@
 // Package upstream is what the clients of all providers behind HTTP share:
 // they differ in what they ask, and in the events of which an answer consists.
 //
-//	Prompt → Dialect → body → POST → header ─┬─ event stream → lines → sse.Read → Decoder → stream → Delta, Delta, … Usage
-//	                    watchdog ───┘└─ anything else → Explainer → Failure
+//	Prompt → Dialect → POST → first bytes ─┬─ events → lines → sse.Read ─┬→ Decoder → stream → Delta, Delta, … Usage
+//	                   watchdog ──┘        ├─ JSON ──────────────────────┘
+//	                                       └─ anything else → Explainer → Failure
 //
 // # What counts as an answer
 //

@@ -1,9 +1,7 @@
 package upstream
 
 import (
-	"bytes"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -79,10 +77,17 @@ func dialed(err error) bool {
 // what is known of its body.
 func (x *Explainer) Refused(resp *http.Response, body []byte) *Failure {
 	text := fmt.Sprintf("the provider answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	if resp.StatusCode == http.StatusOK {
-		text = fmt.Sprintf("the provider answered with %s instead of an event stream", x.Clean(mediaType(resp.Header)))
+	if answers(resp.StatusCode) {
+		text = "the provider answered with something else than an event stream"
+		if kind := x.Clean(mediaType(resp.Header)); kind != "" && kind != "text/event-stream" {
+			text = fmt.Sprintf("the provider answered with %s instead of an event stream", kind)
+		}
 	}
 	text = strings.TrimSpace(text)
+	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" {
+		text += fmt.Sprintf(", in the encoding %s, which nobody asked for", x.Clean(encoding))
+		body = nil
+	}
 	if said := x.Clean(explanation(body)); said != "" {
 		text += ": " + said
 	}
@@ -107,47 +112,6 @@ func (x *Explainer) Reported(data []byte) *Failure {
 	f.Retryable, f.complaint = retryableReport(data), complaintOf(data)
 	f.Busy = f.Retryable && busyReport(data)
 	return f
-}
-
-// explanation is what the provider says in a body of any type: the message in
-// JSON, or plain text. Pages for browsers explain nothing.
-func explanation(body []byte) string {
-	if json.Valid(body) {
-		return jsonMessage(body)
-	}
-	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
-		return ""
-	}
-	return string(body)
-}
-
-// messageDepth is how deep servers wrap an explanation.
-const messageDepth = 4
-
-// jsonMessage finds the explanation in the shapes in which servers wrap it:
-// {"error":{"message":…}}, {"error":"…"}, {"message":…}, {"detail":…}, {"msg":…},
-// or a list that begins with one of these. It returns "" for anything else.
-func jsonMessage(data []byte) string { return findMessage(data, messageDepth) }
-
-func findMessage(data []byte, depth int) string {
-	var said string
-	if json.Unmarshal(data, &said) == nil || depth == 0 {
-		return said
-	}
-	var list []json.RawMessage
-	if json.Unmarshal(data, &list) == nil && len(list) > 0 {
-		return findMessage(list[0], depth-1)
-	}
-	var object map[string]json.RawMessage
-	if json.Unmarshal(data, &object) != nil {
-		return ""
-	}
-	for _, name := range []string{"error", "message", "detail", "msg", "type", "code"} {
-		if said := findMessage(object[name], depth-1); said != "" {
-			return said
-		}
-	}
-	return ""
 }
 
 // Clean makes the provider's words fit for a client: without anything that

@@ -1,11 +1,7 @@
 package upstream
 
 import (
-	"encoding/json"
 	"math/rand/v2"
-	"net/http"
-	"slices"
-	"strconv"
 	"time"
 
 	"parlor/protocol/chat"
@@ -78,79 +74,4 @@ func wrong(message string, cause error) *Failure {
 // late is a provider that took too long.
 func late(cause error) *Failure {
 	return &Failure{Err: chat.Refuse(chat.CodeProviderTimeout, "the provider did not answer in time"), Cause: cause}
-}
-
-// retryableStatus reports whether a request that was answered with status may
-// be repeated.
-func retryableStatus(status int) bool {
-	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500
-}
-
-// retryable does the same for a response. OpenAI and Anthropic know better in
-// single cases, and say so; but OpenAI's 429 for an account without money,
-// which is told from one for a busy one by its body alone, says nothing.
-func retryable(resp *http.Response, body []byte) bool {
-	if should, err := strconv.ParseBool(resp.Header.Get("X-Should-Retry")); err == nil {
-		return should
-	}
-	return retryableStatus(resp.StatusCode) && !slices.Contains(kinds(body), any(noMoney))
-}
-
-// lasting are the types and codes of errors that would come again.
-var lasting = map[string]bool{
-	"invalid_request_error":   true,
-	"authentication_error":    true,
-	"billing_error":           true,
-	"permission_error":        true,
-	"not_found_error":         true,
-	"request_too_large":       true,
-	"content_filter":          true,
-	"context_length_exceeded": true,
-	noMoney:                   true,
-}
-
-const noMoney = "insufficient_quota"
-
-// busyKinds are the types and codes with which a provider that is busy says so in
-// a stream.
-var busyKinds = []any{"rate_limit_error", "rate_limit_exceeded", "too_many_requests", "RESOURCE_EXHAUSTED", "429", float64(http.StatusTooManyRequests)}
-
-// busyReport reports whether what the provider says in a stream means that it is busy.
-func busyReport(data []byte) bool {
-	return slices.ContainsFunc(kinds(data), func(kind any) bool { return slices.Contains(busyKinds, kind) })
-}
-
-// retryableReport reports whether what the provider says in a stream may pass.
-// It began to answer, so it does unless it says why not.
-func retryableReport(data []byte) bool {
-	for _, v := range kinds(data) {
-		switch v := v.(type) {
-		case string:
-			if lasting[v] {
-				return false
-			}
-		case float64:
-			if v >= 400 && v < 600 {
-				return retryableStatus(int(v))
-			}
-		}
-	}
-	return true
-}
-
-// kinds are the types and codes that the provider gives for an error.
-func kinds(data []byte) []any {
-	type kind struct {
-		Type, Code any
-	}
-	var report struct {
-		Error json.RawMessage
-		kind
-	}
-	if json.Unmarshal(data, &report) != nil {
-		return nil
-	}
-	var inner kind
-	_ = json.Unmarshal(report.Error, &inner) // it may be mere words
-	return []any{report.Type, report.Code, inner.Type, inner.Code}
 }

@@ -1,80 +1,132 @@
 package upstream
 
-import "io"
+import (
+	"io"
+	"strings"
+)
 
-// lines removes from an event stream what carries no event: comments, and
-// blank lines after the one that ends an event. Providers keep connections
-// alive with either, and sse.Read would collect both until its event limit.
-// All three line ends of the format become "\n".
+// lines makes of an event stream, as servers write it, one that sse.Read can
+// read.
+//
+// What carries no event is left out: comments, and blank lines after the one
+// that ends an event. Providers keep connections alive with either, and sse.Read
+// would collect both until its event limit. All three line ends of the format
+// become "\n".
+//
+// What the format has no field for, but servers write for an error, becomes an
+// event: a line of bare JSON, and the field error. A last line without its end
+// gets one.
 //
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 type lines struct {
-	r       io.Reader
-	alive   func() // is called for what is removed, unless it is nil
+	r     io.Reader
+	alive func() // is called for what is left out, unless it is nil
+
 	cr      bool   // the byte before was '\r'
 	comment bool   // in a comment
 	line    bool   // in a line that is kept
 	event   bool   // in an event that no blank line has ended yet
+	start   string // of a line of which it is not known yet what it is
+	ready   []byte
+	given   int   // of what is ready
+	err     error // comes after that
+	cut     bool  // the last line had no end
 }
+
+// errorField is no field of the format.
+const errorField = "error:"
 
 // Read implements [io.Reader]. It returns nothing only with an error.
 func (l *lines) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	for {
-		read, err := l.r.Read(p)
-		n := l.strip(p[:read])
-		if n == 0 && read > 0 && l.alive != nil {
-			l.alive()
-		}
-		if n > 0 || err != nil {
-			return n, err
-		}
+	for l.given == len(l.ready) && l.err == nil {
+		l.ready, l.given = l.ready[:0], 0
+		l.fill(p)
+	}
+	n := copy(p, l.ready[l.given:])
+	l.given += n
+	if n == 0 {
+		return 0, l.err
+	}
+	return n, nil
+}
+
+// fill reads once, into scratch, and makes ready what it finds.
+func (l *lines) fill(scratch []byte) {
+	var n int
+	n, l.err = l.r.Read(scratch)
+	for _, b := range scratch[:n] {
+		l.take(b)
+	}
+	if len(l.ready) == 0 && n > 0 && l.alive != nil {
+		l.alive()
+	}
+	if l.err == io.EOF {
+		l.finish()
 	}
 }
 
-// strip keeps in p what is wanted and returns how much that is.
-func (l *lines) strip(p []byte) int {
-	kept := p[:0]
-	for _, b := range p {
-		second := l.cr && b == '\n'
-		l.cr = b == '\r'
-		if b == '\r' {
-			b = '\n'
-		}
-		if !second && l.keep(b) {
-			kept = append(kept, b)
-		}
+func (l *lines) take(b byte) {
+	second := l.cr && b == '\n'
+	l.cr = b == '\r'
+	switch {
+	case second:
+	case b == '\r':
+		l.keep('\n')
+	default:
+		l.keep(b)
 	}
-	return len(kept)
 }
 
-func (l *lines) keep(b byte) bool {
+func (l *lines) keep(b byte) {
 	switch {
 	case l.comment:
 		l.comment = b != '\n'
-		return false
 	case l.line:
 		l.line = b != '\n'
-		return true
-	case b == ':':
+		l.ready = append(l.ready, b)
+	case l.start == "" && b == ':':
 		l.comment = true
-		return false
-	case b == '\n':
-		ends := l.event
+	case l.start == "" && b == '\n':
+		if l.event {
+			l.ready = append(l.ready, b)
+		}
 		l.event = false
-		return ends
+	default:
+		l.begin(b)
 	}
-	l.line, l.event = true, true
-	return true
 }
 
-// head keeps the first bytes that pass, for a stream that turns out to be
-// none.
-type head struct{ b []byte }
+// begin reads the beginning of a line that is kept.
+func (l *lines) begin(b byte) {
+	l.start += string([]byte{b})
+	switch {
+	case l.start == "{":
+		l.open("data: {")
+	case l.start == errorField:
+		l.open("event: error\ndata:")
+	case !strings.HasPrefix(errorField, l.start):
+		start := l.start
+		l.open(start[:len(start)-1])
+		l.keep(b)
+	}
+}
 
-func (h *head) Write(p []byte) (int, error) {
-	h.b = append(h.b, p[:min(len(p), maxRefusal-len(h.b))]...)
-	return len(p), nil
+// open begins a line as written.
+func (l *lines) open(written string) {
+	l.ready = append(l.ready, written...)
+	l.start, l.line, l.event = "", true, true
+}
+
+// finish ends the last line.
+func (l *lines) finish() {
+	if l.start != "" {
+		l.open(l.start)
+	}
+	if l.line {
+		l.keep('\n')
+		l.cut = true
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"mime"
 	"net/http"
@@ -17,27 +16,36 @@ const (
 	refusalTime = 5 * time.Second
 )
 
-// ask sends body and returns the response whose body is an event stream. The
-// caller closes that.
-func (c *Client) ask(w *watchdog, body []byte) (*http.Response, error) {
-	req, err := c.newRequest(w.ctx, body)
+// ask sends body and returns that of the answer, and in which form it is. The
+// caller closes the response.
+func (c *Client) ask(w *watchdog, prompt []byte) (*body, form, error) {
+	req, err := c.newRequest(w.ctx, prompt)
 	if err != nil {
-		return nil, err
+		return nil, other, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, w.explain(c.Unreachable(err))
+		return nil, other, w.explain(c.Unreachable(err))
 	}
-	if resp.StatusCode == http.StatusOK && isEventStream(resp.Header) {
-		return resp, nil
+	b := newBody(resp)
+	if answers(resp.StatusCode) {
+		alive := func() { w.extend(c.opts.FirstToken, c.opts.KeptAlive) }
+		if form := b.form(alive); form != other {
+			return b, form, nil
+		}
 	}
 	defer resp.Body.Close()
 	w.allow(refusalTime)
-	said, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // whatever came explains more than why it stopped
+	said := b.said()
 	if w.parent.Err() != nil {
-		return nil, context.Cause(w.parent)
+		return nil, other, context.Cause(w.parent)
 	}
-	return nil, c.Refused(resp, said)
+	return nil, other, c.Refused(resp, said)
+}
+
+// answers reports whether a response with status may be an answer.
+func answers(status int) bool {
+	return status >= 200 && status < 300 && status != http.StatusNoContent && status != http.StatusResetContent
 }
 
 func (c *Client) newRequest(ctx context.Context, body []byte) (*http.Request, error) {
@@ -54,16 +62,6 @@ func (c *Client) newRequest(ctx context.Context, body []byte) (*http.Request, er
 	// to the transport and is not sent.
 	req.Header["Idempotency-Key"] = nil
 	return req, nil
-}
-
-// isEventStream reports whether a body can be read as events. Some servers
-// forget the type or call it plain text; none of those sends HTML or JSON.
-func isEventStream(h http.Header) bool {
-	switch mediaType(h) {
-	case "text/event-stream", "text/plain", "":
-		return true
-	}
-	return false
 }
 
 func mediaType(h http.Header) string {

@@ -2,7 +2,9 @@ package upstream
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -38,21 +40,25 @@ type Piece struct {
 	Last   bool   // nothing follows
 }
 
+func (p *Piece) empty() bool {
+	return !said(p.Text) && !said(p.Thought) && p.Usage == nil && p.Tool == nil && p.Finish == "" && !p.Calls && p.Report == nil && !p.Last
+}
+
 // A stream turns the events of one answer into deltas.
 type stream struct {
 	client   *Client
 	decoder  Decoder
 	watchdog *watchdog
 	yield    func(chat.Delta, error) bool
-	body     body
+	body     *body
+	lines    *lines
 
 	begun  bool // something was yielded
-	events bool // one has come
+	values int  // that have come
 	spoken bool // some text has come
 	last   bool // the provider says that nothing follows
 	left   bool // the consumer has enough
 	usage  *chat.Usage
-	head   head
 
 	text, thought Joiner
 	splitter      Splitter
@@ -67,14 +73,18 @@ func (s *stream) ask(ctx context.Context, body []byte) error {
 	s.watchdog = newWatchdog(ctx, s.client.opts.FirstToken)
 	defer s.watchdog.stop()
 
-	resp, err := s.client.ask(s.watchdog, body)
+	b, form, err := s.client.ask(s.watchdog, body)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer b.resp.Body.Close()
 
-	s.body = newBody(resp)
-	err = s.read()
+	s.body = b
+	if form == values {
+		err = s.readValues()
+	} else {
+		err = s.read()
+	}
 	s.say(s.rest())
 	if err != nil || s.left {
 		return err
@@ -86,14 +96,14 @@ func (s *stream) ask(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// read yields the pieces in the body. It returns nil if they are a whole answer.
+// read yields the pieces in an event stream. It returns nil if they are a whole
+// answer.
 func (s *stream) read() error {
-	r := io.TeeReader(&lines{r: &s.body, alive: s.alive}, &s.head)
-	for ev, err := range sse.Read(r, &sse.ReadConfig{MaxEventSize: s.client.opts.MaxEvent}) {
+	s.lines = &lines{r: s.body, alive: s.alive}
+	for ev, err := range sse.Read(s.lines, &sse.ReadConfig{MaxEventSize: s.client.opts.MaxEvent}) {
 		if err != nil {
 			return s.end(err)
 		}
-		s.events = true
 		more, err := s.event(ev)
 		if err != nil {
 			return err
@@ -103,6 +113,31 @@ func (s *stream) read() error {
 		}
 	}
 	return s.end(nil)
+}
+
+// readValues is read for a body of JSON: an answer in one value, or its pieces
+// one after the other.
+func (s *stream) readValues() error {
+	limited := &io.LimitedReader{R: s.body}
+	for d := json.NewDecoder(limited); ; {
+		limited.N = int64(s.client.opts.MaxEvent)
+		var value json.RawMessage
+		err := d.Decode(&value)
+		_, isSyntax := errors.AsType[*json.SyntaxError](err)
+		switch {
+		case err == io.EOF:
+			return s.end(nil)
+		case err != nil && limited.N <= 0:
+			return s.end(bufio.ErrTooLong)
+		case isSyntax:
+			return undecodable(err)
+		case err != nil:
+			return s.end(err)
+		}
+		if more, err := s.value("", value); err != nil || !more {
+			return cmp.Or(err, s.end(nil))
+		}
+	}
 }
 
 // event handles one event. It reports whether another one is wanted, or the
@@ -117,15 +152,39 @@ func (s *stream) event(ev sse.Event) (more bool, err error) {
 	case data == "":
 		return true, nil // means as little as a comment
 	}
-	p, err := s.decoder.Event(ev.Type, []byte(data))
+	for _, value := range valuesIn(data) {
+		if more, err := s.value(ev.Type, []byte(value)); err != nil || !more {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// valuesIn takes apart what servers sent as one event that forgot the blank lines
+// between several.
+func valuesIn(data string) []string {
+	if !strings.Contains(data, "\n") || json.Valid([]byte(data)) {
+		return []string{data}
+	}
+	return strings.Split(data, "\n")
+}
+
+// value handles the data of an event, in the same way.
+func (s *stream) value(name string, data []byte) (more bool, err error) {
+	s.values++
+	p, err := s.decoder.Event(name, data)
+	_, known := errors.AsType[*Failure](err)
 	switch {
+	case err != nil && !known && reports(data), err == nil && p.empty() && reports(data):
+		return false, s.client.Reported(data)
+	case err != nil && s.lines != nil && s.lines.cut:
+		return false, broken(cutOff, err)
 	case err != nil:
 		s.piece(p) // what came with it
 		return false, undecodable(err)
 	case p.Report != nil:
 		return false, s.client.Reported(p.Report)
 	case p.Idle:
-		s.alive()
 		return true, nil
 	}
 	s.watchdog.rest()
@@ -221,9 +280,8 @@ func (s *stream) end(err error) error {
 		return broken(cutOff, err)
 	case s.claim.finish != "":
 		return nil
-	case !s.events && jsonMessage(s.head.b) != "":
-		return s.client.Reported(s.head.b)
-	case s.client.opts.Dialect.LenientFinish && (s.last || s.events && s.body.framed):
+	case s.lines == nil && s.values == 1 && err == nil && s.begun, // one value cannot be cut
+		s.client.opts.Dialect.LenientFinish && (s.last || s.values > 0 && s.body.framed):
 		s.claim.finish = chat.FinishStop
 		return nil
 	case s.last:
