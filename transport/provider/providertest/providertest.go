@@ -6,6 +6,7 @@
 //	                 ├─ ends      the same, with reasons for the end of an answer, or without
 //	                 ├─ thought   the same, with what a model thinks, which is no answer
 //	                 ├─ bodies    the same, with answers and errors where their protocol has others
+//	                 ├─ echoes    the same, repeating the key in some form
 //	                 ├─ strict    the same, refusing what some servers do not take
 //	                 ├─ aimock    against @copilotkit/aimock and its chaos, over TCP
 //	                 └─ sessions  behind a duplex connection, against a [Peer], and against aimock
@@ -73,6 +74,7 @@ func Run(t *testing.T, h Harness) {
 		t.Run("ends", func(t *testing.T) { runEnds(t, h) })
 		t.Run("thought", func(t *testing.T) { runThought(t, h) })
 		t.Run("bodies", func(t *testing.T) { runBodies(t, h) })
+		t.Run("echoes", func(t *testing.T) { runEchoes(t, h) })
 		t.Run("strict", func(t *testing.T) { runStrict(t, h) })
 	}
 	if h.Aimock {

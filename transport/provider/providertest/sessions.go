@@ -42,6 +42,7 @@ func runSessions(t *testing.T, listen Listen) {
 		{"consumer that leaves", sessionConsumerLeaves},
 		{"consumer that is slow", sessionConsumerSlow},
 		{"answer that fails", sessionFails},
+		{"key in an error", sessionEchoes},
 		{"silence before the first piece", sessionSilentAtFirst},
 		{"silence in the answer", sessionFallsSilent},
 		{"cut in the answer", sessionCut},

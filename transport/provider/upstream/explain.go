@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"syscall"
 
@@ -21,11 +20,11 @@ const MaxMessage = 300
 // An Explainer puts into words what one provider did wrong, without its key.
 // Its methods may be called from any goroutine.
 type Explainer struct {
-	secret *regexp.Regexp // what must not appear in an error
+	secret *secret // what must not appear in an error
 }
 
 // NewExplainer returns an Explainer for the provider that is asked with key.
-func NewExplainer(key string) *Explainer { return &Explainer{secretPattern(key)} }
+func NewExplainer(key string) *Explainer { return &Explainer{newSecret(key)} }
 
 // Unreachable is the failure of a request that got no response. Clients are
 // told the kind of trouble; addresses, and what came instead of HTTP, are only
@@ -114,31 +113,20 @@ func (x *Explainer) Reported(data []byte) *Failure {
 	return f
 }
 
+// scanned limits, in runes, what of the provider's words is searched for the key.
+const scanned = 4 * MaxMessage
+
 // Clean makes the provider's words fit for a client: without anything that
 // looks like a key, on one line, not long.
 func (x *Explainer) Clean(said string) string {
-	said = x.secret.ReplaceAllString(chat.OneLine(strings.ToValidUTF8(said, "?")), "[redacted]")
-	if runes := []rune(said); len(runes) > MaxMessage {
-		return string(runes[:MaxMessage]) + "…"
-	}
-	return said
+	said = x.secret.redact(cut(chat.OneLine(strings.ToValidUTF8(said, "?")), scanned, ""))
+	return cut(said, MaxMessage, "…")
 }
 
-// keyLike matches keys of well-known providers, and what is left of one that
-// was masked: OpenAI repeats the first and the last letters of a wrong key.
-const keyLike = `(?i:bearer\s+\S{8,})|\b(?:sk|pk|rk|gsk|xai|hf)[-_][\w*.-]{6,}|\bAIza[\w-]{20,}|\S*\*{3,}\S*`
-
-// prefixLen is how many letters of our key give it away.
-const prefixLen = 8
-
-// secretPattern matches key, what begins like it, and what looks like a key.
-func secretPattern(key string) *regexp.Regexp {
-	pattern := keyLike
-	if key != "" {
-		pattern = regexp.QuoteMeta(key) + "|" + pattern
+// cut returns the first runes of s, and mark if there are more.
+func cut(s string, runes int, mark string) string {
+	if r := []rune(s); len(r) > runes {
+		return string(r[:runes]) + mark
 	}
-	if len(key) > prefixLen {
-		pattern += "|" + regexp.QuoteMeta(key[:prefixLen]) + `\S*`
-	}
-	return regexp.MustCompile(pattern)
+	return s
 }
