@@ -42,6 +42,7 @@ type Rooms struct {
 	log     Log
 	reads   *gate
 	edits   edits
+	used    used
 	turns   sync.WaitGroup
 	ref     system.Ref[message]
 	stopped chan struct{} // closed when the supervisor and all rooms have stopped
@@ -52,7 +53,7 @@ type Rooms struct {
 // Epoch, Idle, Awake and Turns.
 func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Rooms, error) {
 	r := &Rooms{log: log, reads: newGate(reads), stopped: make(chan struct{})}
-	options.Log, options.Epoch, options.Turns = log, log.Epoch(), &r.turns
+	options.Log, options.Epoch, options.Turns = notingLog{log, &r.used}, log.Epoch(), &r.turns
 	options.Idle = func(id chat.RoomID) { r.ref.Tell(&idle{id}) }
 	options.Awake = func(id chat.RoomID) { r.ref.Tell(&awake{id}) }
 	options = options.WithDefaults()

@@ -190,9 +190,13 @@ func (p parts) stop() (err error) {
 // openModels makes the assistants. A key comes from the environment variable that
 // its model or provider names. OpenAI's key may also be a setting.
 func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider.Models, error) {
+	if !s.ModelsOnly && !s.Development() {
+		log.Warn("models-only is off: whoever signs in may ask any model of every provider that can be reached, on your keys")
+	}
 	settings := map[string]string{"OPENAI_API_KEY": string(s.OpenAIAPIKey), "OPENAI_BASE_URL": s.OpenAIBaseURL}
 	return provider.New(provider.Options{
-		Models: s.Models, Providers: s.Providers, Discover: s.Discover, Listen: s.Listen, Logger: log,
+		Models: s.Models, Providers: s.Providers, ModelsOnly: s.ModelsOnly, Listen: s.Listen, Logger: log,
+		Discover: s.Discover, DiscoverEvery: s.DiscoverEvery, DiscoverTimeout: s.DiscoverTimeout, DiscoverLimit: s.DiscoverLimit,
 		LookupEnv: func(name string) (string, bool) {
 			if v, ok := settings[name]; ok {
 				return v, v != ""

@@ -47,7 +47,11 @@ type Values struct {
 
 	Models            []provider.Config `group:"assistants" sep:"none" placeholder:"JSON" help:"Models to offer, a list of {\"model_id\", \"provider\", …}. Easier to write in the file."`
 	Providers         providers         `group:"assistants" mapsep:"none" placeholder:"JSON" help:"Providers to add or to change, by name: {\"base_url\", \"key_var\", \"key_header\", \"api\", \"discover\", …}. Easier to write in the file."`
-	Discover          bool              `group:"assistants" default:"true" help:"Offer the models of Ollama, vLLM, llama.cpp and LM Studio that run on this computer; --discover=false for not."`
+	Discover          bool              `group:"assistants" default:"true" help:"Offer the models that providers with a key, and Ollama, vLLM, llama.cpp and LM Studio on this computer, say they have; --discover=false for not."`
+	DiscoverEvery     time.Duration     `group:"assistants" default:"10m" help:"Time between two looks at which models those with a key have."`
+	DiscoverTimeout   time.Duration     `group:"assistants" default:"10s" help:"Longest wait for a provider's list of models. The start does not wait."`
+	DiscoverLimit     int               `group:"assistants" default:"200" help:"Models that are offered of one provider, unless it has a discover_limit."`
+	ModelsOnly        bool              `group:"assistants" help:"Let nobody ask another model than those of models, and eliza. Without it any user may ask any model of every provider that can be reached, on your keys."`
 	OpenAIAPIKey      Secret            `name:"openai-api-key" group:"assistants" alsoenv:"OPENAI_API_KEY" placeholder:"KEY" help:"Key for OpenAI, or for what --openai-base-url names. Also taken from OPENAI_API_KEY."`
 	OpenAIBaseURL     string            `name:"openai-base-url" group:"assistants" alsoenv:"OPENAI_BASE_URL" placeholder:"URL" help:"Where an OpenAI-compatible API answers. Also taken from OPENAI_BASE_URL."`
 	ContextWindow     int               `group:"assistants" default:"32768" help:"Tokens that a model can read whose context_window is not set; what is older is left out of its prompts."`
@@ -276,6 +280,9 @@ func (s *Settings) checksOfServer() []checked {
 		{"turn-timeout", positive(s.TurnTimeout)},
 		{"provider-timeout", positive(s.ProviderTimeout)},
 		{"first-token-timeout", positive(s.FirstTokenTimeout)},
+		{"discover-every", positive(s.DiscoverEvery)},
+		{"discover-timeout", positive(s.DiscoverTimeout)},
+		{"discover-limit", positive(s.DiscoverLimit)},
 		{"thinking-timeout", positive(s.ThinkingTimeout)},
 		{"keep-alive-timeout", positive(s.KeepAliveTimeout)},
 		{"silence-timeout", positive(s.SilenceTimeout)},

@@ -56,6 +56,10 @@ type Chats interface {
 	// List returns u's own chats, newest first, and how many there are in all.
 	List(ctx context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error)
 
+	// Used returns the models of u's newest chats, of each the ID and the APISource
+	// alone. It is asked often, so it should know them without reading the chats.
+	Used(ctx context.Context, u chat.User) ([]chat.Model, error)
+
 	// Get returns a chat, or [chat.CodeNotFound] if u may not read it. Another method
 	// may refuse a user who may read the chat with [chat.CodeForbidden].
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
@@ -111,9 +115,11 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// An API serves the endpoints. It keeps nothing between requests and may be
-// registered under several prefixes.
+// An API serves the endpoints. It may be registered under several prefixes.
 type API struct {
+	listing  listing
+	listings listings
+
 	chats   Chats
 	members Members
 	models  Models

@@ -3,35 +3,12 @@ package api
 import (
 	"math"
 	"net/http"
-	"slices"
 
 	"parlor/protocol/chat"
 )
 
 func (a *API) me(_ *http.Request, u chat.User) (any, error) {
 	return wireUser{string(u.ID), orNull(u.Email), orNull(u.Name), orNull(u.Picture)}, nil
-}
-
-// listModels adds the models of the user's newest chats to the list. The SPA
-// needs to find the model of each chat in it, but a model can be used without
-// being listed, or may have been removed from the configuration since.
-func (a *API) listModels(r *http.Request, u chat.User) (any, error) {
-	models := slices.Clone(a.models.List())
-	listed := map[chat.ModelID]bool{}
-	for _, m := range models {
-		listed[m.ID] = true
-	}
-	chats, _, err := a.chats.List(r.Context(), u, 0, MaxChatsLimit)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range chats {
-		if !listed[c.ModelID] {
-			listed[c.ModelID] = true
-			models = append(models, a.modelOf(c, c.ModelID))
-		}
-	}
-	return wireModels{Models: orEmpty(models)}, nil
 }
 
 // modelOf returns a model that the chat has used. The SPA sends messages as the
@@ -86,11 +63,13 @@ func (a *API) createChat(r *http.Request, u chat.User) (any, error) {
 	return map[string]chat.ID{"chat_id": c.ID}, nil
 }
 
+// getChat is never faster than listModels, see [listings].
 func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
 	c, err := a.chat(r, u)
 	if err != nil {
 		return nil, err
 	}
+	a.listings.wait(r.Context(), u.ID)
 	return a.toWireDetails(c, u), nil
 }
 

@@ -47,6 +47,17 @@ func (c *chats) List(_ context.Context, u chat.User, offset, limit int) ([]chat.
 	return own[from:to], len(own), c.fail
 }
 
+func (c *chats) Used(ctx context.Context, u chat.User) (used []chat.Model, err error) {
+	own, _, err := c.List(ctx, u, 0, len(c.infos))
+	for _, info := range own {
+		m := chat.Model{ID: info.ModelID, APISource: info.APISource}
+		if !slices.Contains(used, m) {
+			used = append(used, m)
+		}
+	}
+	return used, err
+}
+
 func (c *chats) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, error) {
 	if c.onGet != nil {
 		c.onGet()

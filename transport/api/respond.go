@@ -51,6 +51,12 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, answer any) {
 		a.answerArray(w, r, items)
 		return
 	}
+	if e, ok := answer.(encoded); ok {
+		writeJSON(w, http.StatusOK, e.body)
+		_ = http.NewResponseController(w).Flush() // fails only when the client is gone
+		e.sent()
+		return
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		a.refuse(w, r, fmt.Errorf("encode answer: %w", err))

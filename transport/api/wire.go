@@ -22,10 +22,6 @@ type (
 		Code   chat.Code `json:"code"` // ours
 	}
 
-	wireModels struct {
-		Models []chat.Model `json:"models"`
-	}
-
 	wireChats struct {
 		Chats   []wireChat `json:"chats"`
 		Total   int        `json:"total"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -70,6 +71,9 @@ type Config struct {
 
 	// SystemPrompt is what the model is told before every conversation.
 	SystemPrompt string `yaml:"system_prompt" json:"system_prompt,omitempty"`
+
+	// Hidden leaves the model out of the list. It can be asked all the same.
+	Hidden bool `yaml:"hidden" json:"hidden,omitempty"`
 
 	// Fallbacks are the models that are asked in its place, in this order, when
 	// it fails before the first word. Theirs are not.
@@ -146,7 +150,10 @@ func (c Config) validate(providers map[string]ProviderConfig, refuse func(field,
 	case !validModelID(c.ModelID):
 		refuse("model_id", fmt.Sprintf("must be printable, without spaces, and at most %d bytes", maxModelIDLen))
 	case c.ModelID == string(ElizaID):
-		refuse("model_id", "is built in and cannot be configured")
+		if !reflect.DeepEqual(c, Config{ModelID: c.ModelID, Provider: c.Provider, Hidden: c.Hidden}) || c.Provider != "" && c.Provider != ProviderEliza {
+			refuse("model_id", "is built in: only its place in the list and hidden can be configured")
+		}
+		return
 	}
 	if c.APISource != "" && !slices.Contains(sources, c.APISource) {
 		refuse("model_api_source", "must be one of "+strings.Join(sources, ", "))

@@ -1,82 +1,97 @@
 package provider
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"parlor/protocol/chat"
-	"parlor/transport/provider/upstream"
 )
 
 // Limits of looking for models.
 const (
-	discoverEvery    = time.Minute
-	discoverPause    = 5 * time.Second // between two looks, however often models are listed
-	discoverTimeout  = 2 * time.Second
-	maxDiscoverBytes = 4 << 20 // OpenRouter's list is long
-	maxDiscovered    = 200     // models of one server
-	maxWindow        = 1 << 30 // tokens; what a server claims is calculated with
+	discoverEvery   = time.Minute     // on this computer, and where it failed
+	discoverPause   = 5 * time.Second // between two looks, however often models are listed
+	discoverTimeout = 2 * time.Second // on this computer
+)
+
+// What [Options] hold when they are zero.
+const (
+	DefaultDiscoverEvery   = 10 * time.Minute
+	DefaultDiscoverTimeout = 10 * time.Second
+	DefaultDiscoverLimit   = 200
 )
 
 // A discovery keeps the list of the models that servers say they have.
 //
-//	every minute, or when models are listed → GET {base}/models, all at once → found
+//	at the start, and now and then ────────┐
+//	models are listed (on this computer) ──┴→ GET {base}/models, all at once → found
 //
 // All methods may be called from any goroutine, also on nil, which finds
 // nothing; none but close waits.
 type discovery struct {
-	servers []host
-	http    *http.Client
-	log     *slog.Logger
-	wanted  chan struct{} // holds one wish
-	cancel  context.CancelFunc
-	done    chan struct{}
+	servers    []*server
+	configured map[chat.ModelID]bool // by identity
+	http       *http.Client
+	log        *slog.Logger
+	every      time.Duration // of servers on other computers
+	timeout    time.Duration // of those
+	wanted     chan struct{} // holds one wish
+	cancel     context.CancelFunc
+	done       chan struct{}
 
 	mu    sync.Mutex // guards changes of found
 	found atomic.Pointer[findings]
 }
 
+// A server is a host that is asked for its models. Looks are made one after
+// another, and one goroutine of each look uses it.
+type server struct {
+	host
+	due  time.Time // for the next look
+	said string    // what the log was told last
+}
+
 // findings are what the looks have found so far. They are not changed: another
 // look makes new ones.
 type findings struct {
-	looks   int
-	models  map[string][]chat.Model // by provider; those that were never reached are not in it
-	windows map[chat.ModelID]int    // context windows, of models that tell theirs
+	looks  int
+	models map[string][]chat.Model     // by provider; those that were never reached are not in it
+	byID   map[chat.ModelID]chat.Model // all of them
 }
 
 // discover starts to look for models of those hosts that should be asked. It
-// returns nil if there are none.
-func discover(hosts map[string]host, o Options) *discovery {
-	var servers []host
-	for _, h := range hosts {
-		if h.asked(o) {
-			servers = append(servers, h)
+// returns nil if there are none. The log is told of each host how it fares, in
+// one line: of those that are asked, when that is known. Models that are configured
+// are listed already, and left out.
+func discover(hosts map[string]host, configured map[chat.ModelID]bool, o Options) *discovery {
+	var servers []*server
+	for _, name := range slices.Sorted(maps.Keys(hosts)) {
+		if h := hosts[name]; h.asked(o) {
+			servers = append(servers, &server{host: h})
+		} else {
+			h.report(o.Logger)
 		}
 	}
 	if len(servers) == 0 {
 		return nil
 	}
-	slices.SortFunc(servers, func(a, b host) int { return strings.Compare(a.name, b.name) })
+	slices.SortStableFunc(servers, func(a, b *server) int { return a.rank() - b.rank() })
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &discovery{
-		servers: servers, log: o.Logger, cancel: cancel,
+		servers: servers, configured: configured, log: o.Logger, cancel: cancel,
+		every: cmp.Or(o.DiscoverEvery, DefaultDiscoverEvery), timeout: cmp.Or(o.DiscoverTimeout, DefaultDiscoverTimeout),
 		wanted: make(chan struct{}, 1), done: make(chan struct{}),
 		http: &http.Client{
-			Timeout:       discoverTimeout,
-			Transport:     &http.Transport{DialContext: o.Upstream.DialContext},
+			Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: o.Upstream.DialContext, ForceAttemptHTTP2: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -85,18 +100,33 @@ func discover(hosts map[string]host, o Options) *discovery {
 	return d
 }
 
+// rank is the host's place in the list: those that the operator has named, those
+// with a key, those that happen to be here.
+func (h host) rank() int {
+	switch {
+	case h.explicit:
+		return 0
+	case !h.local:
+		return 1
+	}
+	return 2
+}
+
 // asked reports whether h is asked for its models: if the operator says so, or
-// says nothing and it is a server on this computer that is not this one.
+// says nothing and it is not this server itself, taken for another on this computer.
 func (h host) asked(o Options) bool {
 	switch {
-	case h.unset != "" || h.at.api != APIOpenAI || h.discover != nil && !*h.discover:
+	case h.unset != "" || !lists(h.at.api) || h.discover != nil && !*h.discover:
 		return false
 	case h.discover != nil:
 		return true
 	}
 	u, err := url.Parse(h.at.baseURL)
-	return err == nil && o.Discover && h.local && thisComputer(u.Hostname()) && !serves(o.Listen, u)
+	return err == nil && o.Discover && !(h.local && thisComputer(u.Hostname()) && serves(o.Listen, u))
 }
+
+// lists reports whether servers of an API say which models they have.
+func lists(api string) bool { return api == APIOpenAI || api == APIAnthropic }
 
 // thisComputer reports whether host means this computer wherever it is said.
 func thisComputer(host string) bool { return host == "localhost" || net.ParseIP(host).IsLoopback() }
@@ -131,14 +161,18 @@ func (d *discovery) run(ctx context.Context) {
 	}
 }
 
-// look asks all servers at once, and waits for those that are slow.
+// look asks at once all servers whose time has come, and waits for those that
+// are slow.
 func (d *discovery) look(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, h := range d.servers {
+	for _, s := range d.servers {
+		if time.Now().Before(s.due) {
+			continue
+		}
 		wg.Go(func() {
-			models, err := d.ask(ctx, h)
+			models, err := d.ask(ctx, s.host)
 			if ctx.Err() == nil {
-				d.note(h, models, err)
+				d.note(s, models, err)
 			}
 		})
 	}
@@ -156,18 +190,21 @@ func (d *discovery) change(f func(*findings)) {
 	d.found.Store(&next)
 }
 
-// note keeps what a server has, and logs when it comes and goes.
-func (d *discovery) note(h host, models []chat.Model, err error) {
+// note keeps what a server has, and logs it if it is news. A server on another
+// computer that fails keeps its models: it is asked again soon.
+func (d *discovery) note(s *server, models []chat.Model, err error) {
+	s.due = time.Now()
+	switch {
+	case s.local:
+	case err == nil:
+		s.due = s.due.Add(d.every - discoverPause)
+	default:
+		s.due = s.due.Add(min(d.every, discoverEvery) - discoverPause)
+	}
+	s.report(d.log, len(models), err)
 	d.change(func(f *findings) {
-		had, known := f.models[h.name]
-		switch {
-		case err == nil || known:
-			f.set(h.name, models)
-		case h.discover != nil && f.looks == 0: // or it need not be there
-			d.log.Warn("the models of a provider cannot be listed", "provider", h.name, "err", err)
-		}
-		if len(had) != len(models) {
-			d.log.Info("local models", "provider", h.name, "models", len(models))
+		if _, known := f.models[s.name]; err == nil || known && s.local {
+			f.set(s.name, slices.DeleteFunc(models, func(m chat.Model) bool { return d.configured[s.identity(chat.ModelID(upstreamName(m)))] }))
 		}
 	})
 }
@@ -178,77 +215,16 @@ func (f *findings) set(provider string, models []chat.Model) {
 		f.models = make(map[string][]chat.Model)
 	}
 	f.models[provider] = models
-	f.windows = make(map[chat.ModelID]int)
+	f.byID = make(map[chat.ModelID]chat.Model)
 	for _, models := range f.models {
 		for _, m := range models {
-			if m.ContextWindow > 0 {
-				f.windows[m.ID] = m.ContextWindow
-			}
+			f.byID[m.ID] = m
 		}
 	}
-}
-
-// ask returns the models of one server. An address where something else
-// answers is like one where nobody does.
-func (d *discovery) ask(ctx context.Context, h host) ([]chat.Model, error) {
-	base, err := url.Parse(h.at.baseURL)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("models").String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "parlor")
-	h.at.limits(upstream.Options{}).SetKey(req.Header, "Authorization", "Bearer ", h.at.key)
-	resp, err := d.http.Do(req)
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err // without the URL, whose query may hold a key
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d", resp.StatusCode)
-	}
-	return h.decodeModels(io.LimitReader(resp.Body, maxDiscoverBytes))
-}
-
-// decodeModels reads OpenAI's list of models. Some, as OpenRouter, do not call
-// it a list; whoever answers at a usual port is a stranger and has to.
-func (h host) decodeModels(body io.Reader) ([]chat.Model, error) {
-	var list struct {
-		Object string `json:"object"`
-		Data   []struct {
-			ID     string `json:"id"`
-			Window int    `json:"max_model_len"` // vLLM's
-		} `json:"data"`
-	}
-	if err := json.NewDecoder(body).Decode(&list); err != nil {
-		return nil, err
-	}
-	if list.Object != "list" && (h.discover == nil || list.Data == nil) {
-		return nil, errors.New("it is no list of models")
-	}
-	models, listed := []chat.Model{}, make(map[string]bool)
-	for _, m := range list.Data {
-		id := h.name + ":" + m.ID
-		if m.ID == "" || !validModelID(id) || listed[id] {
-			continue
-		}
-		if len(models) == maxDiscovered {
-			break
-		}
-		listed[id] = true
-		models = append(models, chat.Model{ID: chat.ModelID(id), ContextWindow: min(max(0, m.Window), maxWindow)})
-	}
-	return models, nil
 }
 
 // list returns what was found, and has it looked for again.
-func (d *discovery) list() (ids []chat.ModelID) {
+func (d *discovery) list() (all []chat.Model) {
 	if d == nil {
 		return nil
 	}
@@ -257,32 +233,37 @@ func (d *discovery) list() (ids []chat.ModelID) {
 	default: // somebody has wished for it
 	}
 	found := d.found.Load()
-	for _, h := range d.servers {
-		for _, m := range found.models[h.name] {
-			ids = append(ids, m.ID)
-		}
+	for _, s := range d.servers {
+		all = append(all, found.models[s.name]...)
 	}
-	return ids
+	return all
 }
 
 // reaches reports whether a server was there once; until the first look is
 // over, it may be.
 func (d *discovery) reaches(provider string) bool {
-	if d == nil || !slices.ContainsFunc(d.servers, func(h host) bool { return h.name == provider }) {
+	if d == nil || !slices.ContainsFunc(d.servers, func(s *server) bool { return s.name == provider }) {
 		return false
 	}
-	found := d.found.Load()
-	_, was := found.models[provider]
-	return was || found.looks == 0
+	return d.lists(provider) || d.found.Load().looks == 0
 }
 
-// window returns the context window of a model that was found, or 0. Its name is
-// provider:model, see [OneName].
-func (d *discovery) window(id chat.ModelID) int {
+// lists reports whether a provider has said which models it has.
+func (d *discovery) lists(provider string) bool {
 	if d == nil {
-		return 0
+		return false
 	}
-	return d.found.Load().windows[id]
+	_, known := d.found.Load().models[provider]
+	return known
+}
+
+// model returns a model that was found. Its name is provider:model, see [OneName].
+func (d *discovery) model(id chat.ModelID) (m chat.Model, ok bool) {
+	if d == nil {
+		return m, false
+	}
+	m, ok = d.found.Load().byID[id]
+	return m, ok
 }
 
 // close stops looking and waits for that.

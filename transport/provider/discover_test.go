@@ -116,9 +116,10 @@ func within(t *testing.T, o Options, test func(t *testing.T, n *network, m *Mode
 
 // A list is not believed everything.
 func TestOddLists(t *testing.T) {
-	got, err := host{name: "p"}.decodeModels(strings.NewReader(`{"object":"list","data":[{"id":"a","max_model_len":9000000000000000000},
-		{"id":"b","max_model_len":-1},{"id":"a"},{"id":""},{"id":"c d"}]}`))
-	if diff := cmp.Diff([]chat.Model{{ID: "p:a", ContextWindow: maxWindow}, {ID: "p:b"}}, got); diff != "" || err != nil {
+	h := host{name: "p", filter: Filter{}.compile(10)}
+	got, err := h.decodeModels(strings.NewReader(`{"object":"list","data":[{"id":"a","max_model_len":9000000000000000000},
+		{"id":"b","max_model_len":-1},{"id":"a"},{"id":""},{"id":"c d"},7,{"id":{}},{"id":"d","context_window":"large"}]}`))
+	if diff := cmp.Diff([]chat.ModelID{"p:a", "p:b", "p:d"}, ids(got)); diff != "" || err != nil || got[0].ContextWindow != maxWindow || got[1].ContextWindow != 0 {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
@@ -136,8 +137,9 @@ func TestDiscovery(t *testing.T) {
 		{"never itself on all addresses", Options{Discover: true, Listen: ":8080"}, []chat.ModelID{"ollama:llama3.2:3b", "ollama:qwen3", "eliza"}},
 		{"one is not asked", Options{Discover: true, Providers: map[string]ProviderConfig{"ollama": {Discover: &no}}}, []chat.ModelID{"llamacpp:mine", "eliza"}},
 		{"only one is asked", Options{Providers: map[string]ProviderConfig{"ollama": {Discover: &yes}}}, []chat.ModelID{"ollama:llama3.2:3b", "ollama:qwen3", "eliza"}},
-		{"not on other computers", Options{Discover: true, Providers: map[string]ProviderConfig{"ollama": {BaseURL: "http://10.0.0.5/v1"}, "llamacpp": {Discover: &no}}},
-			[]chat.ModelID{"eliza"}},
+		{"those that are named come first", Options{Discover: true, Providers: map[string]ProviderConfig{"ollama": {BaseURL: "http://10.0.0.5/v1"}}},
+			[]chat.ModelID{"ollama:far", "llamacpp:mine", "eliza"}},
+		{"not on other computers", Options{Providers: map[string]ProviderConfig{"ollama": {BaseURL: "http://10.0.0.5/v1"}}}, []chat.ModelID{"eliza"}},
 		{"but where it is wanted", Options{Providers: map[string]ProviderConfig{"mine": {BaseURL: "http://10.0.0.5/v1", Discover: &yes}}},
 			[]chat.ModelID{"mine:far", "eliza"}},
 		{"behind what is configured", Options{Discover: true, Models: []Config{
@@ -150,7 +152,7 @@ func TestDiscovery(t *testing.T) {
 				if diff := cmp.Diff(test.want, ids(m.List())); diff != "" {
 					t.Errorf("list (-want +got):\n%s", diff)
 				}
-				if got := n.times("10.0.0.5:80"); got > 0 && test.want[0] != "mine:far" {
+				if got := n.times("10.0.0.5:80"); got > 0 && test.want[0] != "mine:far" && test.want[0] != "ollama:far" {
 					t.Errorf("another computer was asked %d times", got)
 				}
 			})
@@ -181,7 +183,7 @@ func TestDiscoveredModel(t *testing.T) {
 // finding it costs the same among many.
 func TestDiscoveredWindows(t *testing.T) {
 	var names []string
-	for i := range maxDiscovered + 1 {
+	for i := range DefaultDiscoverLimit + 1 {
 		names = append(names, fmt.Sprint("m", i))
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -199,7 +201,7 @@ func TestDiscoveredWindows(t *testing.T) {
 		if got, _ := m.Model("llamacpp:m200"); got.ContextWindow != 0 {
 			t.Errorf("one too many is listed: %+v", got)
 		}
-		if got := len(m.List()); got != maxDiscovered+2 {
+		if got := len(m.List()); got != DefaultDiscoverLimit+2 {
 			t.Errorf("%d models are listed", got)
 		}
 		many, one := testing.AllocsPerRun(10, func() { m.Model("llamacpp:m1") }), testing.AllocsPerRun(10, func() { m.Model("ollama:only") })
@@ -317,7 +319,7 @@ func TestDiscoveryThatIsWanted(t *testing.T) {
 			if got := slices.Contains(ids(m.List()), "mine:a/x"); got != (want == "") {
 				t.Errorf("%s: listed: %v", answer, got)
 			}
-			if said := log.String(); strings.Count(said, "cannot be listed") > 1 || !strings.Contains(said, want) || strings.Contains(said, "secret") {
+			if said := log.String(); strings.Count(said, "provider=mine") != 1 || !strings.Contains(said, want) || strings.Contains(said, "secret") {
 				t.Errorf("%s: the log says %s", answer, said)
 			}
 		})

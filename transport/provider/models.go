@@ -33,11 +33,8 @@ import (
 	"parlor/transport/provider/upstream"
 )
 
-// ElizaID names the embedded assistant. It always answers and is listed last.
+// ElizaID names the embedded assistant. It always answers.
 const ElizaID chat.ModelID = "eliza"
-
-// defaultModel is listed when OpenAI can be reached but no list is configured.
-const defaultModel = "aisuite.openai:gpt-4o-mini"
 
 // suitePrefix may stand before any provider:model name, as clients of the
 // aisuite library write it.
@@ -55,13 +52,24 @@ type Options struct {
 	// value counts as none. Nil finds none.
 	LookupEnv func(name string) (value string, ok bool)
 
-	// Discover asks the servers for language models on this computer which
-	// models they have, in the background, and lists them. Providers that are
-	// configured with or without it are asked or not whatever this says.
+	// Discover asks the providers that can be reached, and the servers for language
+	// models on this computer, which models they have, in the background, and lists
+	// them. Providers that are configured with or without it are asked or not
+	// whatever this says.
 	Discover bool
+
+	// DiscoverEvery is the time between two looks, DiscoverTimeout how long a server
+	// may take for its list, DiscoverLimit how many models of one are listed. Zero
+	// means the defaults. Servers on this computer are asked each minute.
+	DiscoverEvery, DiscoverTimeout time.Duration
+	DiscoverLimit                  int
 
 	// Listen is our own address, which is not asked.
 	Listen string
+
+	// ModelsOnly keeps people from asking any model but those of Models and eliza,
+	// and from being shown others.
+	ModelsOnly bool
 
 	// Thinking takes the place of Upstream.FirstToken for models that are known to
 	// think in silence, if it is longer. Zero means [DefaultThinking].
@@ -127,6 +135,7 @@ type entry struct {
 	backend   guard.Provider // nil in one that was found by provider:model, see [Models.asked]
 	at        endpoint       // where it is then
 	upstream  chat.ModelID   // the backend's own name for the model
+	identity  chat.ModelID   // see [Models.Identity]; of those that are configured
 	guard     *guard.Guard   // nil for one that cannot fail
 	fallbacks []chat.ModelID
 }
@@ -139,18 +148,22 @@ func (e entry) shown() chat.Model {
 	return e.model
 }
 
-// Models are the assistants that can be asked. But for those that are found
-// on this computer they do not change.
+// Models are the assistants that can be asked. But for those that providers say
+// they have they do not change.
 //
 // All methods may be called from any goroutine. Who called [New] calls Close.
 type Models struct {
-	opts    Options
-	order   []chat.ModelID // as they are listed; eliza is not among them
-	entries map[chat.ModelID]entry
-	names   map[string]chat.ModelID // folded, of the entries that have one; what is found has none
-	hosts   map[string]host
-	clients map[endpoint]client
-	local   *discovery
+	opts       Options
+	order      []chat.ModelID // of the configured models that are listed
+	hasDefault bool           // see [Models.wantsDefault]
+	placed     bool           // eliza's place in the list is configured, or that she has none
+	entries    map[chat.ModelID]entry
+	spelled    map[chat.ModelID]chat.ModelID // ids of entries, by [OneName]
+	known      map[chat.ModelID]bool         // what entries are to their providers, see [Models.Identity]
+	names      map[string]chat.ModelID       // folded, of the entries that have one; what is found has none
+	hosts      map[string]host
+	clients    map[endpoint]client
+	found      *discovery
 
 	mu     sync.Mutex
 	guards map[string]*guard.Guard // made when they are needed
@@ -166,18 +179,16 @@ func New(o Options) (*Models, error) {
 	o.Upstream.Logger = cmp.Or(o.Upstream.Logger, o.Logger)
 	m := &Models{
 		opts: o, entries: make(map[chat.ModelID]entry), names: make(map[string]chat.ModelID), hosts: make(map[string]host),
+		spelled: make(map[chat.ModelID]chat.ModelID), known: make(map[chat.ModelID]bool),
 		clients: make(map[endpoint]client), guards: make(map[string]*guard.Guard),
 	}
 	if err := m.reach(); err != nil {
 		return nil, err
 	}
-	list := o.Models
-	if len(list) == 0 && m.hosts[ProviderOpenAI].unset == "" {
-		list = []Config{{ModelID: defaultModel, Provider: ProviderOpenAI}}
-	}
 	doctor := eliza.New(o.Eliza)
+	m.enter(entry{model: elizaModel, backend: doctor, upstream: ElizaID, identity: ElizaID})
 	var wrong []error
-	for i, c := range list {
+	for i, c := range o.Models {
 		if err := m.add(c, doctor); err != nil {
 			wrong = append(wrong, fmt.Errorf("models[%d] (%q): %w", i, c.ModelID, err))
 		}
@@ -185,8 +196,8 @@ func New(o Options) (*Models, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	m.enter(entry{model: elizaModel, backend: doctor, upstream: ElizaID})
-	m.local = discover(m.hosts, o)
+	m.hasDefault = m.wantsDefault()
+	m.found = discover(m.hosts, m.known, o)
 	return m, nil
 }
 
@@ -232,6 +243,13 @@ func (m *Models) blame(name string, err error) error {
 
 // add lists c, which is valid.
 func (m *Models) add(c Config, doctor *eliza.Eliza) error {
+	if !c.Hidden {
+		m.order = append(m.order, chat.ModelID(c.ModelID))
+	}
+	if c.ModelID == string(ElizaID) {
+		m.placed = true
+		return nil
+	}
 	e := entry{model: c.model(), upstream: chat.ModelID(c.upstream())}
 	for _, id := range c.Fallbacks {
 		e.fallbacks = append(e.fallbacks, chat.ModelID(id))
@@ -240,7 +258,7 @@ func (m *Models) add(c Config, doctor *eliza.Eliza) error {
 		if c.APISource == chat.SourceRealtime {
 			return errNoSessions
 		}
-		e.backend, e.upstream = doctor, ElizaID
+		e.backend, e.upstream, e.identity = doctor, ElizaID, ElizaID
 	} else {
 		h, err := m.hostFor(c)
 		if err != nil {
@@ -255,16 +273,17 @@ func (m *Models) add(c Config, doctor *eliza.Eliza) error {
 		if e.backend, err = m.client(h.at.forModel(e.upstream, m.opts)); err != nil {
 			return fmt.Errorf("key_var: %w", err)
 		}
-		e.guard = m.guard(h)
+		e.guard, e.identity = m.guard(h), h.identity(e.upstream)
+		m.known[e.identity] = c.APISource != chat.SourceRealtime
 	}
 	m.enter(e)
-	m.order = append(m.order, e.model.ID)
 	return nil
 }
 
 // enter has a model be found by its id and by its name.
 func (m *Models) enter(e entry) {
 	m.entries[e.model.ID] = e
+	m.spelled[OneName(e.model.ID)] = e.model.ID
 	if e.model.Name != "" {
 		m.names[chat.Folded(e.model.Name)] = e.model.ID
 	}
@@ -327,77 +346,10 @@ func (m *Models) guard(h host) *guard.Guard {
 	return g
 }
 
-// List returns the models that clients may choose from: those configured, in
-// their order, those found on this computer, and eliza. It has them looked for
-// again, and does not wait for that. The caller owns the slice.
-func (m *Models) List() []chat.Model {
-	var list []chat.Model
-	for _, id := range m.order {
-		list = append(list, m.entries[id].shown())
-	}
-	for _, id := range m.local.list() {
-		if _, configured := m.entries[id]; configured {
-			continue
-		}
-		if e, err := m.find(id); err == nil {
-			list = append(list, e.shown())
-		}
-	}
-	return append(list, elizaModel)
-}
-
-// Model returns the model named id, if it can be asked. That may be one that
-// is not listed: [aisuite.]provider:model, when the provider can be reached.
-func (m *Models) Model(id chat.ModelID) (chat.Model, bool) {
-	e, err := m.find(id)
-	if err != nil {
-		return chat.Model{}, false
-	}
-	return e.shown(), true
-}
-
-// Refusal says why the model named id cannot be asked; it is nil if it can.
-func (m *Models) Refusal(id chat.ModelID) *chat.Error {
-	_, err := m.find(id)
-	return err
-}
-
-var errNoModel = chat.Refuse(chat.CodeNotFound, "there is no such model")
-
-// find returns who answers for id.
-func (m *Models) find(id chat.ModelID) (entry, *chat.Error) {
-	if e, ok := m.entries[id]; ok {
-		return e, nil
-	}
-	name, model, ok := suiteName(id)
-	h, known := m.hosts[name]
-	switch {
-	case !ok || !known:
-		return entry{}, errNoModel
-	case h.unset != "":
-		return entry{}, chat.Refuse(chat.CodeNotFound, fmt.Sprintf("the provider %s cannot be asked: %s", name, h.unset))
-	case h.local && !h.explicit && !m.local.reaches(name):
-		return entry{}, chat.Refuse(chat.CodeNotFound, fmt.Sprintf("the provider %s was not found on the server's computer", name))
-	}
-	c := Config{ModelID: string(id), Provider: name, UpstreamModel: model}
-	e := entry{model: c.model(), at: h.at, upstream: chat.ModelID(model), guard: m.guard(h)}
-	e.model.ContextWindow = m.local.window(OneName(id))
-	return e, nil
-}
-
-// asked returns who answers for id, with its backend.
-func (m *Models) asked(id chat.ModelID) (entry, *chat.Error) {
-	e, refusal := m.find(id)
-	if refusal == nil && e.backend == nil {
-		e.backend = m.clients[e.at.forModel(e.upstream, m.opts)]
-	}
-	return e, refusal
-}
-
 // Close stops looking for models, and closes the connections that no stream
 // uses. Streams that run go on.
 func (m *Models) Close() error {
-	m.local.close()
+	m.found.close()
 	var errs []error
 	for _, c := range m.clients {
 		errs = append(errs, c.Close())

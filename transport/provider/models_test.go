@@ -61,7 +61,12 @@ func TestList(t *testing.T) {
 		{"nothing", nil, nil, []chat.ModelID{"eliza"}},
 		{"empty variables", nil, map[string]string{"OPENAI_API_KEY": "", "OPENAI_BASE_URL": " "}, []chat.ModelID{"eliza"}},
 		{"a key", nil, map[string]string{"OPENAI_API_KEY": "k"}, []chat.ModelID{"aisuite.openai:gpt-4o-mini", "eliza"}},
-		{"a base URL", nil, map[string]string{"OPENAI_BASE_URL": "http://localhost:1"}, []chat.ModelID{"aisuite.openai:gpt-4o-mini", "eliza"}},
+		{"a base URL", nil, map[string]string{"OPENAI_BASE_URL": "http://localhost:1"}, []chat.ModelID{"eliza"}},
+		{"eliza in her place", []Config{{ModelID: "eliza"}, {ModelID: "doctor", Provider: ProviderEliza}}, nil, []chat.ModelID{"eliza", "doctor"}},
+		{"eliza hidden", []Config{{ModelID: "doctor", Provider: ProviderEliza}, {ModelID: "eliza", Hidden: true}}, nil, []chat.ModelID{"doctor"}},
+		{"eliza alone, hidden", []Config{{ModelID: "eliza", Provider: ProviderEliza, Hidden: true}}, nil, nil},
+		{"another one hidden", []Config{{ModelID: "doctor", Provider: ProviderEliza, Hidden: true}}, nil, []chat.ModelID{"eliza"}},
+		{"eliza in her place, and a key", []Config{{ModelID: "eliza"}}, map[string]string{"OPENAI_API_KEY": "k"}, []chat.ModelID{"eliza", "aisuite.openai:gpt-4o-mini"}},
 		{"a list", configured, nil, []chat.ModelID{"local", "doctor", "eliza"}},
 		{"a list and a key", configured, map[string]string{"OPENAI_API_KEY": "k"}, []chat.ModelID{"local", "doctor", "eliza"}},
 	} {
@@ -139,6 +144,7 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"no id", []Config{{Provider: "eliza"}}, nil, []string{`models[0] (""): model_id: is missing`}},
 		{"bad id", []Config{{ModelID: "a b", Provider: "eliza"}}, nil, []string{`models[0] ("a b"): model_id: must be printable`}},
+		{"built-in model", []Config{{ModelID: "eliza", Name: "doctor"}}, nil, []string{`models[0] ("eliza"): model_id: is built in`}},
 		{"built-in id", []Config{{ModelID: "eliza", Provider: "openai"}}, nil, []string{`models[0] ("eliza"): model_id: is built in`}},
 		{"twice", []Config{{ModelID: "a", Provider: "eliza"}, {ModelID: "b", Provider: "eliza"}, {ModelID: "a", Provider: "eliza"}}, nil, []string{`models[2] ("a"): model_id: is that of models[0] already`}},
 		{"provider", []Config{{ModelID: "a", Provider: "nobody"}}, nil, []string{`models[0] ("a"): provider: must be eliza, one of anthropic, azure, `}},
@@ -190,9 +196,9 @@ func TestNewRefuses(t *testing.T) {
 // in both formats.
 func TestConfigTags(t *testing.T) {
 	const file = `{model_id: a, model_api_source: b, provider: c, display_name: d, full_name: e, description: f,
-		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, system_prompt: k, fallbacks: [l],
+		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, system_prompt: k, hidden: true, fallbacks: [l],
 		system: fold, usage: false, max_tokens_field: max_tokens, finish: lenient}`
-	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, "k", []string{"l"}, Dialect{"fold", new(false), "max_tokens", "lenient"}}
+	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, "k", true, []string{"l"}, Dialect{"fold", new(false), "max_tokens", "lenient"}}
 	var got Config
 	if err := yaml.Unmarshal([]byte(file), &got); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,11 @@
 package provider
 
-import "parlor/protocol/chat"
+import (
+	"cmp"
+	"strings"
+
+	"parlor/protocol/chat"
+)
 
 // Named returns the listed model that people address as @name, in whatever case.
 func (m *Models) Named(name string) (chat.ModelID, bool) {
@@ -16,4 +21,46 @@ func OneName(id chat.ModelID) chat.ModelID {
 		return chat.ModelID(provider + ":" + model)
 	}
 	return id
+}
+
+// Identity returns the provider of a model and what the model is there, the same for
+// all its names: budgets are of that. A model_id that is configured means the model
+// that it stands for. For a model that nobody knows it is id.
+func (m *Models) Identity(id chat.ModelID) (provider string, model chat.ModelID) {
+	e, ok := m.entries[cmp.Or(m.spelled[OneName(id)], id)]
+	if ok {
+		return e.model.Provider, e.identity
+	}
+	name, upstream, ok := suiteName(id)
+	h, known := m.hosts[name]
+	if !ok || !known {
+		return "", id
+	}
+	return name, h.identity(chat.ModelID(upstream))
+}
+
+// identity is one model of a host, under whatever names of both: providers that are
+// configured twice, at one address, have the same models.
+func (h host) identity(model chat.ModelID) chat.ModelID {
+	return chat.ModelID(strings.TrimRight(strings.ToLower(h.at.baseURL), "/") + " " + sameToProviders(string(model)))
+}
+
+// What servers do not look at in the name of a model: Gemini and Ollama what stands
+// before it, Ollama the tag of the latest one, OpenRouter how it is to be routed.
+var (
+	idlePrefixes = []string{"models/", "registry.ollama.ai/", "library/"}
+	idleSuffixes = []string{":latest", ":nitro", ":floor", ":online"}
+)
+
+// sameToProviders returns one name for all that mean the same model to a server. Most
+// do not look at the case either. If one does, two of its models share their budgets.
+func sameToProviders(model string) string {
+	model = strings.ToLower(model)
+	for _, p := range idlePrefixes {
+		model = strings.TrimPrefix(model, p)
+	}
+	for _, s := range idleSuffixes {
+		model = strings.TrimSuffix(model, s)
+	}
+	return model
 }

@@ -40,9 +40,11 @@ type ProviderConfig struct {
 	// API is what it speaks. Empty means [APIOpenAI].
 	API string `yaml:"api" json:"api,omitempty"`
 
-	// Discover asks it for the models that it has, and lists them. Nil means
-	// servers on this computer only, see [Options].
+	// Discover asks it for the models that it has, and lists them. Nil means as
+	// for all, see [Options].
 	Discover *bool `yaml:"discover" json:"discover,omitempty"`
+
+	Filter `yaml:",inline"`
 
 	// MaxStreams, FirstTokenTimeout and SilenceTimeout take the place of what
 	// holds for all providers. Zero leaves that.
@@ -71,6 +73,7 @@ type known struct {
 	ProviderConfig
 	baseURLVar string // may hold the base URL
 	path       string // to add to that, if it has none
+	first      string // of its models is listed first, if it has that one
 	local      bool   // runs on this computer; no key, since anybody may listen at its port
 }
 
@@ -81,7 +84,7 @@ var table = map[string]known{
 		ProviderConfig: ProviderConfig{
 			BaseURL: openai.DefaultBaseURL, KeyVar: "OPENAI_API_KEY", Dialect: Dialect{MaxTokensField: upstream.MaxCompletionTokens},
 		},
-		baseURLVar: "OPENAI_BASE_URL",
+		baseURLVar: "OPENAI_BASE_URL", first: "gpt-4o-mini",
 	},
 	"anthropic": {
 		ProviderConfig: ProviderConfig{BaseURL: anthropic.DefaultBaseURL, KeyVar: "ANTHROPIC_API_KEY", API: APIAnthropic},
@@ -94,8 +97,12 @@ var table = map[string]known{
 	"deepseek":   {ProviderConfig: ProviderConfig{BaseURL: "https://api.deepseek.com/v1", KeyVar: "DEEPSEEK_API_KEY"}},
 	"openrouter": {ProviderConfig: ProviderConfig{BaseURL: "https://openrouter.ai/api/v1", KeyVar: "OPENROUTER_API_KEY"}},
 
-	// The v1 API, which wants no api-version: models are named as deployed.
-	"azure": {ProviderConfig: ProviderConfig{KeyVar: "AZURE_OPENAI_API_KEY", KeyHeader: "api-key"}, baseURLVar: "AZURE_OPENAI_ENDPOINT", path: "openai/v1"},
+	// The v1 API, which wants no api-version: models are named as deployed. What it
+	// lists are not the deployments but all models that one could deploy.
+	"azure": {
+		ProviderConfig: ProviderConfig{KeyVar: "AZURE_OPENAI_API_KEY", KeyHeader: "api-key", Discover: new(false)},
+		baseURLVar:     "AZURE_OPENAI_ENDPOINT", path: "openai/v1",
+	},
 
 	"ollama":   {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:11434/v1"}, local: true},
 	"vllm":     {ProviderConfig: ProviderConfig{BaseURL: "http://127.0.0.1:8000/v1"}, local: true},
@@ -152,9 +159,10 @@ func validateProvider(name string, c ProviderConfig) error {
 	if _, ok := apis[api]; !ok {
 		refuse("api: ", "must be one of "+strings.Join(slices.Sorted(maps.Keys(apis)), ", "))
 	}
-	if c.Discover != nil && *c.Discover && api != APIOpenAI {
-		refuse("discover: ", "is possible with the API "+APIOpenAI+" only")
+	if c.Discover != nil && *c.Discover && !lists(api) {
+		refuse("discover: ", "is possible with the APIs "+APIOpenAI+" and "+APIAnthropic+" only")
 	}
+	c.Filter.validate(func(field, reason string) { refuse(field+": ", reason) })
 	c.Dialect.validate(func(field, reason string) { refuse(field+": ", reason) })
 	if c.KeyHeader != "" && !headerPattern.MatchString(c.KeyHeader) {
 		refuse("key_header: ", "must be the name of an HTTP header")
@@ -179,13 +187,17 @@ type host struct {
 	explicit bool   // the operator has named it
 	discover *bool
 	dialect  Dialect
+	filter
 }
 
 // newHost returns the provider name, with what is configured for it.
 func newHost(name string, o Options) (host, error) {
 	c, explicit := o.Providers[name]
 	at := table[name]
-	h := host{name: name, local: at.local, explicit: explicit, discover: c.Discover, streams: c.MaxStreams, dialect: c.Dialect}
+	h := host{
+		name: name, local: at.local, explicit: explicit, streams: c.MaxStreams, dialect: c.Dialect,
+		discover: cmp.Or(c.Discover, at.Discover), filter: c.Filter.compile(cmp.Or(o.DiscoverLimit, DefaultDiscoverLimit)),
+	}
 	h.at = endpoint{
 		api:        cmp.Or(c.API, at.API, APIOpenAI),
 		baseURL:    c.BaseURL,

@@ -178,7 +178,9 @@ func TestProvidersRefused(t *testing.T) {
 		{"mine", ProviderConfig{BaseURL: "http://h", Dialect: Dialect{System: "bend"}}, `providers["mine"]: system: must be one of send, fold, none`},
 		{"mine", ProviderConfig{BaseURL: "http://h", Dialect: Dialect{MaxTokensField: "limit"}}, `providers["mine"]: max_tokens_field: must be one of max_tokens, `},
 		{"mine", ProviderConfig{BaseURL: "http://h", Dialect: Dialect{Finish: "maybe"}}, `providers["mine"]: finish: must be one of strict, lenient`},
-		{"anthropic", ProviderConfig{Discover: new(true)}, `providers["anthropic"]: discover: is possible with`},
+		{"openai", ProviderConfig{API: APIRealtime, Discover: new(true)}, `providers["openai"]: discover: is possible with`},
+		{"openai", ProviderConfig{Filter: Filter{Only: []string{"a", " "}}}, `providers["openai"]: discover_only: has an empty pattern`},
+		{"openai", ProviderConfig{Filter: Filter{Limit: -1}}, `providers["openai"]: discover_limit: must not be less than 0`},
 		{"Mine", ProviderConfig{BaseURL: "http://h"}, `providers["Mine"]: is a name that no model`},
 		{"eliza", ProviderConfig{BaseURL: "http://h"}, `providers["eliza"]: is built in`},
 		{"google", ProviderConfig{}, `providers["google"]: is called gemini`},
@@ -198,10 +200,10 @@ func TestProvidersRefused(t *testing.T) {
 }
 
 func TestProviderTags(t *testing.T) {
-	const file = `{base_url: a, key_var: b, key_header: c, api: d, discover: true, max_streams: 1, first_token_timeout: 2m, silence_timeout: 3s,
+	const file = `{base_url: a, key_var: b, key_header: c, api: d, discover: true, discover_only: [o], discover_except: [e], discover_limit: 5, max_streams: 1, first_token_timeout: 2m, silence_timeout: 3s,
 		system: fold, usage: true, max_tokens_field: max_tokens, finish: lenient}`
 	yes := true
-	want := ProviderConfig{"a", "b", "c", "d", &yes, 1, Duration(120e9), Duration(3e9), Dialect{"fold", &yes, "max_tokens", "lenient"}}
+	want := ProviderConfig{"a", "b", "c", "d", &yes, Filter{[]string{"o"}, []string{"e"}, 5}, 1, Duration(120e9), Duration(3e9), Dialect{"fold", &yes, "max_tokens", "lenient"}}
 	var got ProviderConfig
 	if err := yaml.Unmarshal([]byte(file), &got); err != nil {
 		t.Fatal(err)

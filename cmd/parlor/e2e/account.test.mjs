@@ -11,6 +11,7 @@ import { ask, command, connect, enter, event, events, folder, messages, newChat,
 async function provider(t) {
   const asked = [];
   const server = createServer(async (request, response) => {
+    if (request.method === "GET") return response.writeHead(404).end(); // it lists no models
     const body = JSON.parse(Buffer.concat(await request.toArray()).toString());
     asked.push(body);
     const chunk = (content) => response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);

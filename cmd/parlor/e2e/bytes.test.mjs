@@ -8,6 +8,7 @@ import { ask, connect, enter, event, events, newChat, serve } from "./lib/parlor
 /** A provider that answers with as many tokens as it is asked for. */
 async function tokens(t) {
   const provider = createServer(async (request, response) => {
+    if (request.method === "GET") return response.writeHead(404).end(); // it lists no models
     const { messages } = JSON.parse(Buffer.concat(await request.toArray()).toString());
     response.setHeader("content-type", "text/event-stream");
     const count = Number(messages.at(-1).content);

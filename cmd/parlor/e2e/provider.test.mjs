@@ -100,7 +100,7 @@ test("a provider that fails once is asked again, before any text", async (t) => 
 
 test("a provider that keeps failing is left alone, and its fallback answers", async (t) => {
   const { mock, alice, room, server } = await withModel(t, {
-    args: ["--retries", "0", "--breaker-failures", "2", "--eliza-word-delay", "0s", "--metrics",
+    args: ["--retries", "0", "--breaker-failures", "2", "--eliza-word-delay", "0s", "--metrics", "--discover=false",
       "--models", JSON.stringify([{ model_id: model, provider: "openai", fallbacks: ["eliza"] }])],
   });
   let asked = 0;

@@ -18,6 +18,7 @@ const queueBytes = 500_000;
 /** A model that says as many tokens as it is asked for. */
 async function talker(t) {
   const server = createServer(async (request, response) => {
+    if (request.method === "GET") return response.writeHead(404).end(); // it lists no models
     const body = JSON.parse((await request.toArray()).join(""));
     const tokens = Number(body.messages.at(-1).content);
     response.writeHead(200, { "Content-Type": "text/event-stream" });

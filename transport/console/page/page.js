@@ -65,7 +65,7 @@ async function prepare() {
   const development = user.user_id === probe;
   me = development ? { user_id: name } : user;
   for (const m of list.models) models.set(m.model_id, m);
-  $("model").replaceChildren(...[...models.values()].map((m) => new Option(m.display_name, m.model_id)));
+  offerModels();
   $("name").value = me.name || me.user_id;
   $("name").readOnly = !development;
   $("signout").hidden = development || !token;
@@ -90,6 +90,23 @@ async function accept() {
 async function invite() {
   const { url } = await api(`chat/${encodeURIComponent(inAddress("c"))}/invites`, "POST", { role: "member", expires_in: 7 * 24 * 3600 });
   await toClipboard("invite", url, "The link with which others join this chat, for a week:");
+}
+
+function offerModels() {
+  const options = [...models.values()].map((m) => new Option(m.display_name, m.model_id));
+  $("model").replaceChildren(...options, new Option("another…", ANOTHER));
+}
+
+const ANOTHER = " "; // is no model's id
+
+function choose() {
+  const id = $("model").value;
+  chosen = id === ANOTHER ? prompt("Which model, as provider:model?")?.trim() || chosen : id;
+  if (chosen && !models.has(chosen)) {
+    models.set(chosen, { model_id: chosen, display_name: chosen });
+    offerModels();
+  }
+  render();
 }
 
 // ---- the chat, named in the address
@@ -257,7 +274,7 @@ on("copy", "click", copyLink);
 on("invite", "click", invite);
 on("new", "click", () => { location.hash = address(newID()); });
 on("name", "change", rename);
-on("model", "change", () => { chosen = $("model").value; });
+on("model", "change", choose);
 on("signin", "submit", () => signIn($("token").value.trim()));
 on("signout", "click", () => signIn(null));
 on("problem", "click", ({ target }) => { if (target.type === "button") room.reconnect(); });

@@ -20,8 +20,8 @@ import (
 // before the version.
 const DefaultBaseURL = "https://api.anthropic.com"
 
-// version is the only one of the API so far, and a required header.
-const version = "2023-06-01"
+// Version is the only one of the API so far, and a required header.
+const Version = "2023-06-01"
 
 // Options configure a [Client]. The zero value is ready to use.
 type Options = upstream.Options
@@ -37,7 +37,7 @@ type Client struct{ upstream *upstream.Client }
 // [upstream.ErrBaseURL] or [upstream.ErrKey].
 func New(baseURL, key string, o Options) (*Client, error) {
 	header := make(http.Header)
-	header.Set("Anthropic-Version", version)
+	header.Set("Anthropic-Version", Version)
 	o.SetKey(header, "X-Api-Key", "", key)
 	up, err := upstream.New(upstream.API{
 		BaseURL: cmp.Or(baseURL, DefaultBaseURL),
