@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"parlor/transport/origin"
 	"parlor/transport/provider"
@@ -152,6 +153,16 @@ func checkJoinedRooms(n int) error {
 		return fmt.Errorf("must not be more than %d", mostJoinedRooms)
 	}
 	return positive(n)
+}
+
+// mostLeeway keeps tokens that have expired from being good for long.
+const mostLeeway = 5 * time.Minute
+
+func checkLeeway(d time.Duration) error {
+	if d > mostLeeway {
+		return fmt.Errorf("must not be more than %s", showDuration(mostLeeway))
+	}
+	return notNegative(d)
 }
 
 func wantText(s string) error {

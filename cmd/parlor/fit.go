@@ -19,9 +19,13 @@ import (
 // times as the other settings are read, and notes what does not fit. What it
 // returns can be marshalled to JSON, from which the type is decoded.
 type fitter struct {
-	lines  map[string]int // by path, such as models[0].provider; may be nil
-	faults []misfit
+	lines   map[string]int // by path, such as models[0].provider; may be nil
+	faults  []misfit
+	merging int // mappings that are being merged into each other
 }
+
+// maxMerging limits how deep mappings may be merged: one may merge itself.
+const maxMerging = 10
 
 // A misfit is a place in a file and what is wrong there.
 type misfit struct {
@@ -164,16 +168,18 @@ func (f *fitter) pairs(n *yaml.Node, path string, fn func(key, value *yaml.Node)
 		}
 	}
 	for _, m := range merged {
-		if m.Kind != yaml.AliasNode || m.Alias.Kind != yaml.MappingNode || m.Alias == n {
-			f.refuse(m, path, "has a << that is not the name of a mapping (*name)")
+		if m.Kind != yaml.AliasNode || m.Alias.Kind != yaml.MappingNode || f.merging == maxMerging {
+			f.refuse(m, path, "has a << that is not the name of another mapping (*name)")
 			continue
 		}
+		f.merging++
 		f.pairs(m.Alias, path, func(key, value *yaml.Node) {
 			if _, own := lines[key.Value]; !own {
 				lines[key.Value] = key.Line
 				fn(key, value)
 			}
 		})
+		f.merging--
 	}
 }
 
@@ -196,17 +202,23 @@ func lineOf(fault string, lines map[string]int) (int, bool) {
 }
 
 // yamlFault is err, of YAML that cannot be read, with its line. The parser's own
-// line is often that of the block around the fault. So the lines from the one
-// without which the rest before it can be read are taken for wrong.
+// line is often that of the block around the fault. So the first line is taken for
+// wrong up to which the file can be read, unless the file is so long that to find
+// it would take its time.
 func yamlFault(path string, text []byte, err error) error {
-	lines := strings.SplitAfter(string(text), "\n")
-	bad := len(lines)
-	for ; bad > 1; bad-- {
-		if yaml.Unmarshal([]byte(strings.Join(lines[:bad-1], "")), new(yaml.Node)) == nil {
+	const long = 16 << 10
+	lines, bad := strings.SplitAfter(string(text), "\n"), 1
+	part := yamlPrefix.FindStringSubmatch(err.Error())
+	if n, err := strconv.Atoi(part[1]); err == nil {
+		bad = min(max(n, 1), len(lines))
+	}
+	for k := len(lines); k > 0 && len(text) < long; k-- {
+		if yaml.Unmarshal([]byte(strings.Join(lines[:k-1], "")), new(yaml.Node)) == nil {
+			bad = k
 			break
 		}
 	}
-	why := yamlPrefix.ReplaceAllString(err.Error(), "")
+	why := strings.TrimPrefix(err.Error(), part[0])
 	switch line := lines[bad-1]; {
 	case strings.HasPrefix(strings.TrimLeft(line, " "), "\t"):
 		why += " (indent with spaces, not with tabs)"
@@ -218,4 +230,4 @@ func yamlFault(path string, text []byte, err error) error {
 	return fmt.Errorf("%s:%s: is not YAML: %s", path, strconv.Itoa(bad), why)
 }
 
-var yamlPrefix = regexp.MustCompile(`^yaml: (line \d+: )?`)
+var yamlPrefix = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)

@@ -24,6 +24,8 @@ func TestFaultsInTheFile(t *testing.T) {
 		{models + "  - just text\n", []string{"models[0]: must be a mapping,parlor.yaml:3)"}},
 		{models + "  model_id: a\n", []string{"models: must be a list,parlor.yaml:3)"}},
 		{models + "  - model_id: a\n    provider: eliza\n    fallbacks: eliza\n", []string{"models[0].fallbacks: must be a list,parlor.yaml:5)"}},
+		{"providers:\n  a: &a\n    base_url: http://h\n    <<: *a\n", []string{`providers["a"]: has a <<,parlor.yaml:4)`}},
+		{"providers: &a\n  x: &b { <<: *a }\n  <<: *b\n", []string{`unknown key "x",parlor.yaml:2)`, "has a <<", "has a <<"}},
 		{providers + "    discover: sometimes\n", []string{`providers["mine"].discover: "sometimes" must be on or off,parlor.yaml:4)`}},
 		{providers + "    first_token_timeout: 60\n", []string{`first_token_timeout: "60" must be a time with its unit,parlor.yaml:4)`}},
 		{providers + "    api: soap\n", []string{`providers["mine"]: api: must be one of ,parlor.yaml:4)`}},
@@ -44,6 +46,7 @@ func TestFaultsInTheFile(t *testing.T) {
 		{"window: 1\nsystem-prompt: Be: brief\n", []string{"parlor.yaml:2: is not YAML,quotes"}},
 		{"window: 1\nsystem-prompt: @x\n", []string{"parlor.yaml:2: is not YAML,quotes"}},
 		{"window: 1\n\nsystem-prompt: 'unclosed\n\n", []string{"parlor.yaml:3: is not YAML"}},
+		{strings.Repeat("# long\n", 5000) + "listen: [\n", []string{"parlor.yaml:5001: is not YAML"}},
 		{"window: 1\nlisten: *nowhere\nping-timeout: 1s\n", []string{"parlor.yaml:2: is not YAML: unknown anchor"}},
 	} {
 		_, err := loadIn(t, tt.file, nil)

@@ -267,7 +267,7 @@ func (s *Settings) checksOfServer() []checked {
 		{"base-path", checkBasePath(s.BasePath)},
 		{"data", wantText(s.Data)},
 		{"retain-for", notNegative(s.RetainFor)},
-		{"jwt-leeway", notNegative(s.JWTLeeway)},
+		{"jwt-leeway", checkLeeway(s.JWTLeeway)},
 		{"jwt-audience", noneEmpty(s.JWTAudience)},
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
 		{"trusted-proxies", checkProxies(s.TrustedProxies)},

@@ -277,6 +277,7 @@ func TestWrongValues(t *testing.T) {
 		{"trusted-proxies", "10.0.0.1, nginx", "nginx"},
 		{"cors-origins", "ftp://example.com", "origin"},
 		{"jwt-leeway", "-1s", "less than 0"},
+		{"jwt-leeway", "6m", "more than 5m"},
 		{"jwt-audience", "a,,b", "empty entry"},
 		{"models", `[{"model_id":"a"`, "JSON"},
 		{"models", `[{"model_id":"a","modle":"b"}]`, "modle"},

@@ -198,7 +198,7 @@ func TestSuggest(t *testing.T) {
 func FuzzFile(f *testing.F) {
 	for _, seed := range []string{
 		"", "listen: :1", "models: [{model_id: a}]", "a: &a [*a]", "? {}\n: x", "cors-origins: [a, [b]]", "listen: !!binary aGk=",
-		"models: {1: 2}", "models: [{2001-01-01: x}]", "window: 0x10", "\xff\xfe", "log-level: info+999999999999999999999", "max-payload: 9223372036854775807GiB",
+		"models: {1: 2}", "models: [&a {model_id: a, <<: *a}]", "providers: &a {x: &b {<<: *a}, <<: *b}", "budgets: [{tokens: 5k}]", "retain-for: 1w2d", "models: [{2001-01-01: x}]", "window: 0x10", "\xff\xfe", "log-level: info+999999999999999999999", "max-payload: 9223372036854775807GiB",
 	} {
 		f.Add(seed)
 	}

@@ -28,6 +28,10 @@ test("a bad or missing credential is refused", async (t) => {
   const me = await fetch(`${server.url}/api/v1/auth/me`);
   assert.equal(me.status, 401);
   assert.ok((await me.json()).detail);
+
+  const failures = server.log.filter((line) => line.includes("sign-in failed"));
+  assert.ok(failures.length >= 3 && failures.every((line) => line.includes("remote=127.0.0.1 ")), failures.join("\n"));
+  assert.ok(!server.log.some((line) => line.includes("nonsense") || line.includes(other.slice(0, 20))));
 });
 
 test("the token, the cookie and the header all say who it is", async (t) => {
