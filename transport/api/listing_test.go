@@ -49,7 +49,7 @@ func (c *noLists) Used(context.Context, chat.User) ([]chat.Model, error) {
 func TestModelsFromMemory(t *testing.T) {
 	c := &noLists{chats: conversation()}
 	list := models{elisa}
-	a, err := api.New(c, &list, auth.New(auth.Options{}), api.Options{})
+	a, err := api.New(c, c, &list, auth.New(auth.Options{}), api.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestModelsAreEncodedOnce(t *testing.T) {
 		for i := range list {
 			list[i] = elisa
 		}
-		a, err := api.New(conversation(), list, auth.New(auth.Options{}), api.Options{})
+		a, err := api.New(conversation(), conversation(), list, auth.New(auth.Options{}), api.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
