@@ -71,6 +71,11 @@ type words struct {
 	Reasoning        loose `json:"reasoning"`         // OpenRouter, Groq, Ollama
 	ReasoningText    loose `json:"reasoning_text"`    // GitHub
 	Thinking         loose `json:"thinking"`
+
+	Details []struct { // OpenRouter
+		Text    loose `json:"text"`
+		Summary loose `json:"summary"`
+	} `json:"reasoning_details"`
 }
 
 // thought is what w adds to what the model thinks.
@@ -80,7 +85,11 @@ func (w *words) thought() []upstream.Text {
 			return append(w.Content.thought, upstream.Text(name))
 		}
 	}
-	return w.Content.thought
+	thought := w.Content.thought
+	for _, d := range w.Details {
+		thought = append(thought, upstream.Text(d.Text), upstream.Text(d.Summary))
+	}
+	return thought
 }
 
 func (w *words) empty() bool {
@@ -143,7 +152,7 @@ func (p *parts) UnmarshalJSON(raw []byte) error {
 
 // Event implements [upstream.Decoder].
 func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
-	if string(data) == done {
+	if strings.EqualFold(strings.Trim(string(data), `" `), done) {
 		return upstream.Piece{Last: true}, nil
 	}
 	var c chunk

@@ -70,6 +70,8 @@ func (w *Wire) odd() []bodyCase {
 		{name: "refusal packed otherwise", sent: []string{head(503, "Content-Encoding: br"), "\x1b\x2c\x00\xf8"}, words: "encoding br"},
 		{name: "whole that is cut", sent: []string{head(200, asJSON), whole[:len(whole)-2]}, words: "cut off"},
 		{name: "JSON of another kind", sent: []string{head(200, asJSON), "[1, 2]"}, words: "not an answer"},
+		{name: "JSON of nothing", sent: []string{head(200, asJSON), "{}"}, words: "not an answer"},
+		{name: "JSON of a list of models", sent: []string{head(200, asJSON), `{"object":"list","data":[{"id":"m1"}]}`}, words: "not an answer"},
 		{name: "not quite JSON", sent: []string{head(200, asJSON), "{'text':'Hello'}"}, words: "not an answer"},
 		{name: "page as a stream", sent: []string{EventStream, "<h1>Welcome</h1>"}, words: "something else than an event stream"},
 		{name: "words as a stream", sent: []string{EventStream, "no healthy upstream"}, words: ": no healthy upstream"},

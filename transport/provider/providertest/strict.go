@@ -113,6 +113,9 @@ var systemRefusals = []string{
 	"This model doesn't support system messages. Try again without a system message.",
 	"messages[0].role: Input should be 'user' or 'assistant'",
 	"Only user and assistant roles are supported!",
+	"messages.0.role: unexpected value",
+	"Unexpected role \"system\". The Messages API accepts a top-level `system` parameter.",
+	"A conversation must start with a user message.",
 }
 
 // strictSystem checks that a server which takes no system message is asked once

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"parlor/protocol/chat"
@@ -145,4 +146,25 @@ type serverError struct {
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 	EventID string `json:"event_id,omitempty"` // of the client event that it refuses
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. Gateways say the error in words
+// alone, and have numbers for codes; that is not to cost the connection.
+func (e *serverError) UnmarshalJSON(raw []byte) error {
+	var words string
+	if json.Unmarshal(raw, &words) == nil {
+		*e = serverError{Message: words}
+		return nil
+	}
+	var members map[string]any
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return err
+	}
+	for name, into := range map[string]*string{"type": &e.Type, "code": &e.Code, "message": &e.Message, "event_id": &e.EventID} {
+		switch v := members[name].(type) {
+		case string, float64:
+			*into = fmt.Sprint(v)
+		}
+	}
+	return nil
 }

@@ -531,6 +531,29 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// TestFormsOfErrors checks that the words of an error reach people in any form,
+// and that it does not cost the connection.
+func TestFormsOfErrors(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *talk) {
+		var p *peer
+		for i, form := range []string{`"overloaded"`, `{"message":"overloaded","code":503}`, `{"type":"overloaded","message":null}`, `{"message":"overloaded","event_id":{}}`} {
+			id := chat.MessageID("a" + string(rune('1'+i)))
+			w.ask(id, user("m1", "one"))
+			if p == nil {
+				p = <-w.srv.peers
+			}
+			p.Asked()
+			p.Send(`{"type":"response.done","response":{"id":"` + p.response() + `","status":"failed","status_details":{"error":` + form + `}}}`)
+			if _, end := w.ended(id, chat.StateFailed); !strings.Contains(end.Error.Message, "overloaded") {
+				t.Errorf("%s: failed with %v", form, end.Error)
+			}
+		}
+		if got := w.srv.dials.Load(); got != 1 {
+			t.Errorf("%d connections", got)
+		}
+	})
+}
+
 // TestThought cuts the tags around a thought, and an emoji behind them.
 func TestThought(t *testing.T) {
 	in(t, Options{}, func(t *testing.T, w *talk) {

@@ -124,7 +124,8 @@ func (c complaint) String() string {
 var (
 	aboutUsage  = regexp.MustCompile(`stream_options|include_usage`)
 	aboutSystem = regexp.MustCompile(`(?is)\b(system|developer)\b.{0,60}\b(role|message|prompt|instruction)s?\b|` +
-		`\b(role|message|prompt|instruction)s?\b.{0,80}\b(system|developer)\b|\buser\W{1,6}(and|or|\W)?\W{0,4}assistant\b|must alternate`)
+		`\b(role|message|prompt|instruction)s?\b.{0,80}\b(system|developer)\b|\buser\W{1,6}(and|or|\W)?\W{0,4}assistant\b|` +
+		`must (alternate|start|begin)|\bmessages\W{0,3}\d*\W{0,3}role\b|\b(chat|prompt|jinja) ?template\b`)
 	aboutMaxTokens = regexp.MustCompile(`max_(completion_)?tokens`)
 
 	refuses = regexp.MustCompile(`(?i)n['’]t\b|\bnot\b|\bunsupported|\bunrecogni|\bunknown|\bunexpected|\bextra\b|\bforbid|\binstead\b|\binvalid|\bmust\b|\bshould\b|\bonly\b|\bwithout\b|\bno such\b`)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"io"
 	"strings"
 )
@@ -57,8 +58,13 @@ func (l *lines) Read(p []byte) (int, error) {
 func (l *lines) fill(scratch []byte) {
 	var n int
 	n, l.err = l.r.Read(scratch)
-	for _, b := range scratch[:n] {
-		l.take(b)
+	for rest := scratch[:n]; len(rest) > 0; {
+		if plain := l.plain(rest); plain > 0 {
+			rest = rest[plain:]
+			continue
+		}
+		l.take(rest[0])
+		rest = rest[1:]
 	}
 	if len(l.ready) == 0 && n > 0 && l.alive != nil {
 		l.alive()
@@ -66,6 +72,24 @@ func (l *lines) fill(scratch []byte) {
 	if l.err == io.EOF {
 		l.finish()
 	}
+}
+
+// plain takes the part of b that continues a line, and returns how long it is.
+func (l *lines) plain(b []byte) int {
+	if !l.line && !l.comment {
+		return 0
+	}
+	n := bytes.IndexAny(b, "\r\n")
+	if n < 0 {
+		n = len(b)
+	}
+	if n > 0 {
+		l.cr = false
+	}
+	if l.line {
+		l.ready = append(l.ready, b[:n]...)
+	}
+	return n
 }
 
 func (l *lines) take(b byte) {

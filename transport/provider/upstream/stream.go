@@ -286,6 +286,8 @@ func (s *stream) end(err error) error {
 		return nil
 	case s.last:
 		return broken(unexplained, err)
+	case s.lines == nil && err == nil && !s.begun:
+		return undecodable(errors.New("it is JSON of another kind"))
 	}
 	return broken(cutOff, err)
 }
