@@ -82,7 +82,7 @@ func TestExitStatus(t *testing.T) {
 		want      int
 		says      string
 	}{
-		{nil, []string{"bogus"}, 2, "there is no command bogus; there are serve, token, "},
+		{nil, []string{"bogus"}, 2, `unknown command "bogus"; known are serve, token, `},
 		{nil, []string{"tokn", "--user=a"}, 2, "did you mean token?"},
 		{nil, []string{"help", "tokn"}, 2, "did you mean token?"},
 		{nil, []string{"help", "token", "x"}, 2, "unexpected argument x: it is written parlor help [<command>]"},

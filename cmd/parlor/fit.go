@@ -130,14 +130,14 @@ func (f *fitter) structure(n *yaml.Node, t reflect.Type, path string) any {
 	m, types := make(map[string]any), make(map[string]reflect.Type)
 	var known []string
 	for _, field := range reflect.VisibleFields(t) { // also those of embedded structures
-		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" {
 			known = append(known, name)
 			types[name] = field.Type
 		}
 	}
 	f.pairs(n, path, func(key, value *yaml.Node) {
 		if !slices.Contains(known, key.Value) {
-			f.refuse(key, path, "unknown key %q%s; there are %s", key.Value, suggest(key.Value, known), strings.Join(known, ", "))
+			f.refuse(key, path, "unknown key %q%s", key.Value, alternatives(key.Value, known))
 			return
 		}
 		m[key.Value] = f.fit(value, types[key.Value], path+"."+key.Value)
@@ -149,7 +149,8 @@ func (f *fitter) structure(n *yaml.Node, t reflect.Type, path string) any {
 // does not have itself.
 func (f *fitter) pairs(n *yaml.Node, path string, fn func(key, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		f.refuse(n, path, "must be a mapping, with a key and a value in each entry")
+		given := map[yaml.Kind]string{yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}[n.Kind]
+		f.refuse(n, path, "must be a mapping of keys to values, not %s", given)
 		return
 	}
 	lines, merged := make(map[string]int), []*yaml.Node(nil)
@@ -183,12 +184,19 @@ func (f *fitter) pairs(n *yaml.Node, path string, fn func(key, value *yaml.Node)
 	}
 }
 
+// entryPattern finds in a fault the entry of a list that it names: has "…".
+var entryPattern = regexp.MustCompile(`^has ("(?:[^"\\]|\\.)*")`)
+
 // placePattern finds in a fault the place that it names, such as
 // models[0] ("id"): fallbacks[1] or providers["mine"]: base_url.
 var placePattern = regexp.MustCompile(`^(\w+\[(?:\d+|"(?:[^"\\]|\\.)*")\])(?: \("(?:[^"\\]|\\.)*"\))?: (\w+)?(\[\d+\])?`)
 
-// lineOf returns the line of the place that a fault names.
-func lineOf(fault string, lines map[string]int) (int, bool) {
+// lineOf returns the line of the place that a fault of a setting names.
+func lineOf(setting, fault string, lines map[string]int) (int, bool) {
+	if entry := entryPattern.FindStringSubmatch(fault); entry != nil {
+		line, ok := lines[setting+"["+entry[1]+"]"]
+		return line, ok
+	}
 	part := placePattern.FindStringSubmatch(fault)
 	if part == nil {
 		return 0, false

@@ -14,7 +14,7 @@ func TestFaultsInTheFile(t *testing.T) {
 		file string
 		want []string // of each fault, in order
 	}{
-		{models + "  - model_id: a\n    provder: openai\n", []string{`models[0]: unknown key "provder", did you mean provider?; there are model_id, ,parlor.yaml:4)`}},
+		{models + "  - model_id: a\n    provder: openai\n", []string{`models[0]: unknown key "provder", did you mean provider? Known are model_id, ,parlor.yaml:4)`}},
 		{models + "  - model_id: a\n    provider: eliza\n  - model_id: b\n    provider: nobody\n", []string{`models[1] ("b"): provider: must be eliza, one of ,parlor.yaml:6)`}},
 		{models + "  - model_id: a\n    provider: eliza\n    fallbacks:\n      - eliza\n      - nobody\n", []string{`fallbacks[1] ("nobody"),parlor.yaml:7)`}},
 		{models + "  - provider: eliza\n", []string{"model_id: is missing,parlor.yaml:3)"}},
@@ -35,6 +35,7 @@ func TestFaultsInTheFile(t *testing.T) {
 		{budgets + "period: day\n    tokens: many\n", []string{`budgets[1].tokens: "many" must be a whole number such as 5000, 5k or 2M,parlor.yaml:4)`}},
 		{budgets + "period: day\n    tokens: 5m\n", []string{`budgets[1].tokens: "5m" must be a whole number,parlor.yaml:4)`}},
 		{budgets + "perod: day\n    user: 1\n    limit: 4\n", []string{`"perod", did you mean period?,parlor.yaml:3)`, `"limit",parlor.yaml:5)`}},
+		{"cors-origins:\n  - https://a.example.com\n  - https://b.example.com/\n", []string{"https://b.example.com/,parlor.yaml:3)"}},
 		{"window: 0\nmodels:\n  - modle: a\n", []string{`unknown key "modle",parlor.yaml:3)`, "window:,parlor.yaml:1)"}},
 		{"retain-for: 30 days\nmodles: []\nwindow: 0\n", []string{`"modles", did you mean models?,parlor.yaml:2`, `"30 days",30d,parlor.yaml:1)`, "window:,parlor.yaml:3)"}},
 		{"log-level: loud\n", []string{`log-level: "loud" must be debug, info, warn or error,parlor.yaml:1)`}},

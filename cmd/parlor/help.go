@@ -46,8 +46,7 @@ func commandNames(k *kong.Kong) (names []string) {
 }
 
 func noCommand(k *kong.Kong, name string) error {
-	names := commandNames(k)
-	return fmt.Errorf("there is no command %s%s; there are %s", name, suggest(name, names), strings.Join(names, ", "))
+	return fmt.Errorf("unknown command %q%s", name, alternatives(name, commandNames(k)))
 }
 
 // explain says in an error of the parser what is missing, or what the user may have

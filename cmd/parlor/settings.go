@@ -334,7 +334,10 @@ func (s *Settings) checksOfLimits() []checked {
 }
 
 func (r row) fault(why error) error {
-	if r.list {
+	switch {
+	case strings.HasPrefix(why.Error(), r.name+"["): // it names the place
+		return fmt.Errorf("%w (from %s)", why, r.place(why))
+	case r.list:
 		return fmt.Errorf("%s: %w (from %s)", r.name, why, r.place(why))
 	}
 	return fmt.Errorf("%s: %q %w (from %s)", r.name, r.value, why, r.source)
@@ -342,7 +345,7 @@ func (r row) fault(why error) error {
 
 // place is the source of the value, with the line of the part of it that why names.
 func (r row) place(why error) string {
-	line, ok := lineOf(why.Error(), r.lines)
+	line, ok := lineOf(r.name, why.Error(), r.lines)
 	if colon := strings.LastIndex(r.source, ":"); ok && strings.HasPrefix(r.source, "file ") {
 		return fmt.Sprintf("%s:%d", r.source[:colon], line)
 	}

@@ -218,6 +218,7 @@ models:
     context_window: 8000
     max_tokens: 500
     system_prompt: Be brief.
+    hidden: on
     fallbacks: [mine:small, eliza]
     usage: false
 providers:
@@ -227,6 +228,7 @@ providers:
     key_header: X-Key
     api: openai
     discover: false
+    discover_limit: 5
     max_streams: 3
     first_token_timeout: 2m
     silence_timeout: 10s
@@ -291,7 +293,7 @@ func TestWrongValues(t *testing.T) {
 		{"retain-for", "month", "30d"},
 		{"retain-bytes", "10X", "10G"},
 		{"context-window", "1e6", "5k"},
-		{"providers", `{"a":{"base_url":"h"}}`, `providers: providers["a"]: base_url`},
+		{"providers", `{"a":{"base_url":"h"}}`, `providers["a"]: base_url`},
 		{"providers", `{"a":{"base_url":"http://h","key":"k"}}`, `unknown key "key"`},
 		{"providers", `{"a":{"base_url":"http://h","silence_timeout":"long"}}`, `providers["a"].silence_timeout: "long" must be a time`},
 		{"providers", `[]`, "mapping"},

@@ -207,19 +207,20 @@ func (f *fitter) plain(flag *kong.Flag, n *yaml.Node) (any, error) {
 		text, err := json.Marshal(f.fit(n, flag.Target.Type(), flag.Name))
 		return string(text), err
 	case flag.IsSlice() && n.Kind == yaml.SequenceNode:
-		return texts(n.Content)
+		return f.texts(n.Content, flag.Name)
 	case n.Kind != yaml.ScalarNode:
 		return nil, errors.New("must be a single value")
 	}
 	return n.Value, nil
 }
 
-func texts(nodes []*yaml.Node) ([]any, error) {
+func (f *fitter) texts(nodes []*yaml.Node, setting string) ([]any, error) {
 	list := []any{}
 	for _, n := range nodes {
 		if n.Kind != yaml.ScalarNode {
 			return nil, fmt.Errorf("has an entry in line %d that is not a single value", n.Line)
 		}
+		f.lines[fmt.Sprintf("%s[%q]", setting, n.Value)] = n.Line
 		list = append(list, n.Value)
 	}
 	return list, nil
@@ -280,6 +281,15 @@ func settingNames(settings []*kong.Flag) []string {
 		}
 	}
 	return names
+}
+
+// alternatives returns suggest's question, and all names that are known.
+func alternatives(name string, known []string) string {
+	question, all := suggest(name, known), strings.Join(known, ", ")
+	if question == "" {
+		return "; known are " + all
+	}
+	return question + " Known are " + all
 }
 
 // suggest returns a question with the known name that is most like name, or "" if

@@ -20,7 +20,7 @@ func TestUnknownKeys(t *testing.T) {
 		{"window: [1]\n", "window: must be a single value"},
 		{"system-prompt: {a: b}\n", "system-prompt: must be a single value"},
 		{"cors-origins: [[a]]\n", "cors-origins: has an entry in line 1"},
-		{"models:\n  - model_id: a\n    modle: b\n", `models[0]: unknown key "modle"; there are model_id, `},
+		{"models:\n  - model_id: a\n    modle: b\n", `models[0]: unknown key "modle"; known are model_id, `},
 		{"models: 7\n", "models: must be a list"},
 		{"- listen\n", "parlor.yaml:1: must be a mapping"},
 		{"listen\n", "parlor.yaml:1: must be a mapping"},
