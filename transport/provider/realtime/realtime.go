@@ -152,7 +152,7 @@ func New(baseURL, key string, o Options) (*Client, error) {
 		header.Set("Authorization", "Bearer "+key)
 	}
 	return &Client{
-		opts: o.withDefaults(), base: base.JoinPath("realtime"), header: header, explain: upstream.NewExplainer(key),
+		opts: o.withDefaults(), base: base.JoinPath("realtime"), header: header, explain: upstream.NewExplainer(base, key),
 		dialer: websocket.Dialer{Proxy: http.ProxyFromEnvironment, NetDialContext: o.DialContext},
 	}, nil
 }

@@ -162,7 +162,7 @@ func New(api API, o Options) (*Client, error) {
 	}
 	o = o.withDefaults()
 	return &Client{
-		Explainer: NewExplainer(api.Key),
+		Explainer: NewExplainer(base, api.Key),
 		opts:      o,
 		host:      base.Host,
 		endpoint:  base.JoinPath(api.Path).String(),

@@ -20,11 +20,11 @@ const MaxMessage = 300
 // An Explainer puts into words what one provider did wrong, without its key.
 // Its methods may be called from any goroutine.
 type Explainer struct {
-	secret *secret // what must not appear in an error
+	secrets []*secret // what must not appear in an error
 }
 
-// NewExplainer returns an Explainer for the provider that is asked with key.
-func NewExplainer(key string) *Explainer { return &Explainer{newSecret(key)} }
+// NewExplainer returns an Explainer for the provider at base that is asked with key.
+func NewExplainer(base *url.URL, key string) *Explainer { return &Explainer{secretsOf(base, key)} }
 
 // Unreachable is the failure of a request that got no response. Clients are
 // told the kind of trouble; addresses, and what came instead of HTTP, are only
@@ -119,7 +119,10 @@ const scanned = 4 * MaxMessage
 // Clean makes the provider's words fit for a client: without anything that
 // looks like a key, on one line, not long.
 func (x *Explainer) Clean(said string) string {
-	said = x.secret.redact(cut(chat.OneLine(strings.ToValidUTF8(said, "?")), scanned, ""))
+	said = cut(chat.OneLine(strings.ToValidUTF8(said, "?")), scanned, "")
+	for _, s := range x.secrets {
+		said = s.redact(said)
+	}
 	return cut(said, MaxMessage, "…")
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"html"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,6 +29,24 @@ const (
 	tellingSpread = 8
 )
 
+// secretName matches the parameters of a URL that hold a secret.
+var secretName = regexp.MustCompile(`(?i)key|token|secret|auth|sig|pass`)
+
+// secretsOf returns what nobody may be shown of a server: its key, and what is
+// such in its base URL.
+func secretsOf(base *url.URL, key string) (list []*secret) {
+	list = append(list, newSecret(key))
+	for name, values := range base.Query() {
+		if !secretName.MatchString(name) {
+			continue
+		}
+		for _, v := range values {
+			list = append(list, newSecret(v))
+		}
+	}
+	return list
+}
+
 // maxNested is how often a key is looked for in what is encoded.
 const maxNested = 3
 
@@ -44,7 +63,11 @@ func newSecret(key string) *secret {
 	if key == "" {
 		return s
 	}
-	s.known = regexp.MustCompile(regexp.QuoteMeta(key) + "|" + keyLike)
+	whole := regexp.QuoteMeta(key)
+	if len(key) < telling { // or else it would be found in any word
+		whole = `\b` + whole + `\b`
+	}
+	s.known = regexp.MustCompile(whole + "|" + keyLike)
 	if own := publicPrefix.ReplaceAllString(key, ""); len(own) >= telling {
 		key = own
 	}

@@ -53,7 +53,7 @@ func TestRedact(t *testing.T) {
 			if rapid.Bool().Draw(t, "twice") {
 				echo = url.QueryEscape(echo)
 			}
-			said := NewExplainer(key).Clean("no such luck today: " + echo + " , sorry")
+			said := NewExplainer(new(url.URL), key).Clean("no such luck today: " + echo + " , sorry")
 			if !strings.Contains(said, redacted) || strings.Contains(said, echo) || strings.Contains(said, own[3:9]) {
 				t.Fatalf("key %q, echoed as %q: got %q", key, echo, said)
 			}
@@ -66,7 +66,7 @@ func TestRedact(t *testing.T) {
 
 func TestRedactSpread(t *testing.T) {
 	const key = "sk-test-0123456789abcdef"
-	x := NewExplainer(key)
+	x := NewExplainer(new(url.URL), key)
 	for _, echo := range []string{
 		strings.Join(strings.Split(key, ""), " "),
 		"0123 4567 89ab cdef", "0123-\n4567-\n89ab-\ncdef", "01234567 and 89abcdef",
@@ -83,6 +83,18 @@ func TestRedactSpread(t *testing.T) {
 	}
 }
 
+// TestRedactURL hides what is secret in the address of a server, and no more.
+func TestRedactURL(t *testing.T) {
+	base, err := url.Parse("https://h.example/v1?api-version=2024-10-21&key=correct-horse-battery&x-sig=0a1b2c3d4e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := NewExplainer(base, "").Clean("bad version 2024-10-21, key correct-horse-battery, signature 0a1b2c3d4e")
+	if want := "bad version 2024-10-21, key [redacted], signature [redacted]"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // TestRedactSpares checks that words which are no key stay.
 func TestRedactSpares(t *testing.T) {
 	for _, said := range []string{
@@ -91,7 +103,7 @@ func TestRedactSpares(t *testing.T) {
 		"messages[0].role: Input should be 'user' or 'assistant' (see https://errors.example/2.5/v/literal_error?lang=en&x=%20).",
 	} {
 		for _, key := range []string{"", "sk-proj-Zk3vQ8wLr2TnXy7Jd5Hs9Gb1", "AIzaSyD3kX9vQ2mT7wLr5Jd8Hs1Gb4Nc6Pf0Zy"} {
-			if got := NewExplainer(key).Clean(said); got != said {
+			if got := NewExplainer(new(url.URL), key).Clean(said); got != said {
 				t.Errorf("with key %q: %q became %q", key, said, got)
 			}
 		}
