@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -232,5 +235,33 @@ func TestCheckNamesTheFile(t *testing.T) {
 	status, out, errs = runIn(t, nil, "check", "--data="+data)
 	if status != 1 || out != "" || !strings.Contains(errs, data) {
 		t.Errorf("status %d, stdout %q, stderr %q", status, out, errs)
+	}
+}
+
+// A lateContext ends after it has been asked a number of times.
+type lateContext struct {
+	context.Context
+	left int
+}
+
+func (c *lateContext) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// An import that is stopped in the middle takes away the file that it made, with the
+// chat that it has written already.
+func TestImportStoppedInTheMiddle(t *testing.T) {
+	lines := exported(t, "a", "b")
+	export, dir := writeLines(t, lines), t.TempDir()
+	for _, stop := range []int{0, len(lines) - 1, len(lines) + 6, 2*len(lines) - 1} {
+		s := &Settings{Values: Values{Data: filepath.Join(dir, "parlor.db")}}
+		err := (&importCmd{From: export}).Run(&lateContext{t.Context(), stop}, s, &streams{io.Discard, io.Discard})
+		left, readErr := os.ReadDir(dir)
+		if !errors.Is(err, context.Canceled) || len(left) > 0 || readErr != nil {
+			t.Errorf("stopped before line %d of the two passes: %v, left behind %v, %v", stop+1, err, left, readErr)
+		}
 	}
 }
