@@ -2,6 +2,7 @@ package assistant
 
 import (
 	"encoding/json"
+	"time"
 
 	"parlor/actors/room"
 	"parlor/actors/session"
@@ -88,7 +89,11 @@ func (c *client) answerMessage(e *session.Event, r wire.SendMessage, body any) {
 		c.answerSpeech(e, r, taken)
 		return
 	}
-	c.answerSend(e, r.Room, r.Envelope, body.(room.Sent))
+	sent := body.(room.Sent)
+	c.answerSend(e, r.Room, r.Envelope, sent)
+	if m := c.rooms[r.Room]; sent.Unasked && (m == nil || m.dialect != wire.Documented) {
+		c.socket.Send(wire.Unasked(r, time.Now())...)
+	}
 }
 
 // answerSpeech acknowledges speech, which is not recorded.

@@ -157,7 +157,7 @@ func (c *client) Event(e *session.Event) {
 	case wire.Edit:
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
 			return &room.Edit{
-				Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID,
+				Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, Answer: r.Answer, ClientID: r.ClientID,
 				Origin: c.standing.Origin(""),
 			}
 		})
@@ -190,7 +190,7 @@ func send(call room.Caller, r wire.SendMessage, origin string) room.Message {
 	}
 	return &room.Send{
 		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, Correlation: r.LocalID,
-		Origin: origin, Policy: r.Policy, Quiet: r.Quiet,
+		Origin: origin, Policy: r.Policy, Answer: r.Answer, Quiet: r.Quiet,
 	}
 }
 

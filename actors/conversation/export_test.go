@@ -32,5 +32,6 @@ var ErrCrowd = errCrowd
 
 // Addressed returns the models that a text addresses.
 func (r *Rules) Addressed(text string, model chat.ModelID) ([]chat.ModelID, *chat.Error) {
-	return r.addressed(text, model)
+	a := Moment{Rules: r, State: new(State)}.addresses(text)
+	return a.modelsOr(model), a.refusal()
 }

@@ -14,31 +14,66 @@ import (
 // maxAddressed is how many assistants one message may address.
 const maxAddressed = 8
 
+// maxMentioned is how many members one message is noted to mention.
+const maxMentioned = 32
+
 var errCrowd = chat.Refuse(chat.CodeInvalid, fmt.Sprintf("a message may address at most %d assistants", maxAddressed))
 
-// addressed returns the models that text addresses by @name, in the order of
-// their first mention, or model if there are none. A word that nobody is called
-// by is text like any other.
-func (r *Rules) addressed(text string, model chat.ModelID) ([]chat.ModelID, *chat.Error) {
-	var models []chat.ModelID
+// addressees are whom a message names, each once, in the order of their first mention.
+type addressees struct {
+	models  []chat.ModelID
+	members []chat.UserID
+}
+
+// addresses returns whom text addresses by @name: models by their names, and members of
+// the chat by their ids. A word that nobody is called by is text like any other.
+func (m Moment) addresses(text string) (a addressees) {
 	seen := make(map[string]bool)
+	var members map[string]chat.UserID // by their folded ids; made when there is somebody to look for
 	for name := range mentions(text) {
 		folded := chat.Folded(name)
 		if seen[folded] {
 			continue
 		}
 		seen[folded] = true
-		if id, ok := r.Models.Named(name); ok && !slices.Contains(models, id) {
-			models = append(models, id)
+		if id, ok := m.Models.Named(name); ok && !slices.Contains(a.models, id) {
+			a.models = append(a.models, id)
 		}
-		if len(models) > maxAddressed {
-			return nil, errCrowd
+		if members == nil {
+			members = m.membersByName()
+		}
+		if id, ok := members[folded]; ok && len(a.members) < maxMentioned {
+			a.members = append(a.members, id)
+		}
+		if len(a.models) > maxAddressed {
+			break
 		}
 	}
-	if len(models) == 0 {
-		models = append(models, model)
+	return a
+}
+
+func (m Moment) membersByName() map[string]chat.UserID {
+	members := make(map[string]chat.UserID)
+	for _, member := range m.Chat.Everybody() {
+		members[chat.Folded(string(member.ID))] = member.ID
 	}
-	return models, nil
+	return members
+}
+
+// refusal returns why the message may not address so many, or nil.
+func (a addressees) refusal() *chat.Error {
+	if len(a.models) > maxAddressed {
+		return errCrowd
+	}
+	return nil
+}
+
+// modelsOr returns the models, or the model if there are none.
+func (a addressees) modelsOr(model chat.ModelID) []chat.ModelID {
+	if len(a.models) == 0 {
+		return []chat.ModelID{model}
+	}
+	return a.models
 }
 
 // mentions yields the words in text that follow an @ at the beginning of a word,

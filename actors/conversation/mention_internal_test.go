@@ -38,8 +38,8 @@ func TestMentionsAreLookedUpOnce(t *testing.T) {
 		"too many":       {"@b " + strings.ReplaceAll(distinct.String(), "@b", "@a"), 1 + maxAddressed + 1},
 	} {
 		c := counting{asked: make(map[string]int)}
-		r := &Rules{Models: c}
-		_, refusal := r.addressed(test.text, "m")
+		m := Moment{Rules: &Rules{Models: c}, State: new(State)}
+		refusal := m.addresses(test.text).refusal()
 		if (refusal != nil) != (name == "too many") {
 			t.Errorf("%s: %v", name, refusal)
 		}

@@ -33,14 +33,14 @@ type Utterance struct {
 	Correlation string
 	Origin      string      // see [chat.MessageAdded]
 	Policy      chat.Policy // empty: the chat's
-	Quiet       bool        // no answer is wanted yet
+	Answer      *bool       // whether an answer is wanted; nil: as the chat says
 }
 
 // Say plans a message, or refuses it.
 func (m Moment) Say(u Utterance) (*Plan, *chat.Error) {
 	p, refusal := m.compose(u)
 	if refusal == nil {
-		p.correlation, p.quiet = u.Correlation, u.Quiet
+		p.correlation = u.Correlation
 		refusal = m.place(p, m.policy(u.Policy), u.By.ID)
 	}
 	return p, refusal
@@ -52,7 +52,7 @@ func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
 	if refusal == nil {
 		refusal = m.editable(old, u.By.ID)
 	}
-	if refusal == nil {
+	if refusal == nil && !p.quiet {
 		refusal = m.affords(u.By.ID, p.models)
 	}
 	if refusal != nil {
@@ -72,12 +72,12 @@ func (m Moment) Respond(by chat.UserID, last Said, content string, spoken, alone
 	if policy == chat.PolicySteer || alone {
 		policy = chat.PolicyQueue
 	}
-	var refusal *chat.Error
 	if p.models = []chat.ModelID{m.Chat.ModelID}; !spoken {
-		p.models, refusal = m.addressed(content, m.Chat.ModelID)
-	}
-	if refusal != nil {
-		return nil, refusal
+		a := m.addresses(content)
+		if refusal := a.refusal(); refusal != nil {
+			return nil, refusal
+		}
+		p.models = a.modelsOr(m.Chat.ModelID)
 	}
 	return p, m.place(p, policy, by)
 }
@@ -94,12 +94,25 @@ func (m Moment) compose(u Utterance) (*Plan, *chat.Error) {
 	case len(u.Content) > m.MaxMessageBytes:
 		return nil, ErrTooLarge
 	}
-	models, refusal := m.addressed(u.Content, u.ModelID)
-	return &Plan{models: models, MessageAdded: chat.MessageAdded{
+	a := m.addresses(u.Content)
+	quiet := !m.wanted(u.Answer, a)
+	return &Plan{models: a.modelsOr(u.ModelID), quiet: quiet, MessageAdded: chat.MessageAdded{
 		MessageID: chat.MessageID(m.NewID()), Content: u.Content, ClientID: u.ClientID,
 		Author:  chat.User{ID: u.By.ID, Name: u.By.Name}, // members see no more of each other
-		ModelID: u.ModelID, Duplex: asked.Duplex(), Origin: u.Origin,
-	}}, refusal
+		ModelID: u.ModelID, Duplex: asked.Duplex(), Origin: u.Origin, Mentions: a.members, Unasked: quiet,
+	}}, a.refusal()
+}
+
+// wanted reports whether an answer is wanted to a message: as its sender says, or else as
+// the chat does.
+func (m Moment) wanted(answer *bool, a addressees) bool {
+	switch {
+	case answer != nil:
+		return *answer
+	case m.Chat.Answers == chat.AnswerMentioned:
+		return len(a.models) > 0
+	}
+	return m.Chat.Answers != chat.AnswerNone
 }
 
 // policy is what becomes of a message that wants an answer while a turn runs.
@@ -149,7 +162,10 @@ func (m Moment) affords(user chat.UserID, models []chat.ModelID) *chat.Error {
 
 // fits returns why the turns that the message wants are too many, or nil.
 func (m Moment) fits(p *Plan) *chat.Error {
-	open := len(m.Turns) + len(p.models)
+	open := len(m.Turns)
+	if !p.quiet {
+		open += len(p.models)
+	}
 	for _, e := range p.ends {
 		if _, queued := e.(chat.TurnQueued); queued {
 			open++

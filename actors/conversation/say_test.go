@@ -1,6 +1,7 @@
 package conversation_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,15 +90,73 @@ func TestSayByPolicy(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w := scene(t, test.events...)
 			m := w.moment()
-			p, refusal := m.Say(conversation.Utterance{By: chat.User{ID: "carol"}, Content: test.say.Content, Policy: test.policy, Quiet: test.quiet})
+			p, refusal := m.Say(conversation.Utterance{By: chat.User{ID: "carol"}, Content: test.say.Content, Policy: test.policy, Answer: quietly(test.quiet)})
 			if refusal != test.refusal {
 				t.Fatalf("got %v, want %v", refusal, test.refusal)
 			}
-			wantEvents(t, planned(t, m, p, refusal, "carol"), test.want...)
+			want := slices.Clone(test.want)
+			for i, e := range want {
+				if said, ok := e.(chat.MessageAdded); ok {
+					said.Unasked = test.quiet
+					want[i] = said
+				}
+			}
+			wantEvents(t, planned(t, m, p, refusal, "carol"), want...)
 			if refusal == nil && p.Quiet() != test.quiet {
 				t.Errorf("quiet: %v", p.Quiet())
 			}
 		})
+	}
+}
+
+// quietly returns that no answer is wanted, or leaves it to the chat.
+func quietly(quiet bool) *bool {
+	if !quiet {
+		return nil
+	}
+	return new(bool)
+}
+
+// The chat says which messages are answered, and the sender of a message says it better.
+// Members who are named are noted.
+func TestWhoIsAsked(t *testing.T) {
+	yes, no := true, false
+	for _, test := range []struct {
+		answers chat.Answers
+		answer  *bool
+		content string
+		asked   []chat.ModelID
+	}{
+		{"", nil, "hello", []chat.ModelID{"a"}},
+		{chat.AnswerAll, nil, "hello @alice", []chat.ModelID{"a"}},
+		{chat.AnswerAll, &no, "hello", nil},
+		{chat.AnswerAll, &no, "hello @bo", nil},
+		{chat.AnswerMentioned, nil, "hello", nil},
+		{chat.AnswerMentioned, nil, "hello @alice", nil},
+		{chat.AnswerMentioned, nil, "hello @bo and @alice", []chat.ModelID{"b"}},
+		{chat.AnswerMentioned, &yes, "hello", []chat.ModelID{"a"}},
+		{chat.AnswerNone, nil, "hello @bo", nil},
+		{chat.AnswerNone, &yes, "hello @bo", []chat.ModelID{"b"}},
+	} {
+		w := scene(t, chat.MemberChanged{Member: chat.Member{ID: "Alice", Role: chat.RoleMember}}, chat.Configured{Settings: chat.Settings{Answers: test.answers}})
+		m := w.moment()
+		p, refusal := m.Say(conversation.Utterance{By: chat.User{ID: "bob"}, Content: test.content, Answer: test.answer})
+		var asked []chat.ModelID
+		var mentions []chat.UserID
+		for _, e := range planned(t, m, p, refusal, "bob") {
+			switch e := e.(type) {
+			case chat.TurnQueued:
+				asked = append(asked, e.ModelID)
+			case chat.MessageAdded:
+				mentions = e.Mentions
+			}
+		}
+		if diff := cmp.Diff(test.asked, asked); diff != "" || p.Quiet() != (asked == nil) {
+			t.Errorf("%+v: asked (-want +got):\n%s", test, diff)
+		}
+		if named := strings.Contains(test.content, "@alice"); named != (len(mentions) == 1) {
+			t.Errorf("%q mentions %v", test.content, mentions)
+		}
 	}
 }
 
@@ -145,7 +204,7 @@ func TestSay(t *testing.T) {
 		{"too long", conversation.Utterance{Content: strings.Repeat("x", 1001)}, conversation.ErrTooLarge},
 		{"as long as may be", conversation.Utterance{Content: strings.Repeat("x", 1000)}, nil},
 		{"without a budget", conversation.Utterance{By: chat.User{ID: "poor"}, Content: "hello"}, errSpent},
-		{"without a budget, quietly", conversation.Utterance{By: chat.User{ID: "poor"}, Content: "hello", Quiet: true}, nil},
+		{"without a budget, quietly", conversation.Utterance{By: chat.User{ID: "poor"}, Content: "hello", Answer: quietly(true)}, nil},
 		{"without a budget for one of two", conversation.Utterance{Content: "@ann @bo"}, errSpent},
 	} {
 		w := scene(t)

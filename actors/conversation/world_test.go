@@ -158,7 +158,7 @@ var (
 func anyUtterance(t *rapid.T) conversation.Utterance {
 	return conversation.Utterance{
 		By: anybody.Draw(t, "by"), Content: anyText.Draw(t, "text"), ModelID: anyModel.Draw(t, "model"),
-		Policy: anyPolicy.Draw(t, "policy"), Quiet: rapid.IntRange(0, 4).Draw(t, "quiet") == 0,
+		Policy: anyPolicy.Draw(t, "policy"), Answer: quietly(rapid.IntRange(0, 4).Draw(t, "quiet") == 0),
 	}
 }
 

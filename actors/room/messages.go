@@ -100,6 +100,7 @@ type (
 		MessageID chat.MessageID
 		ClientID  chat.ClientID
 		Seq       uint64
+		Unasked   bool // see [chat.MessageAdded]
 	}
 
 	// Taken says that speech is on its way to the model. After a CommitAudio

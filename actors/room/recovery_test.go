@@ -38,7 +38,7 @@ func TestSendIsIdempotent(t *testing.T) {
 		synctest.Wait()
 
 		first, _ := alice.Reply(refs[0])
-		want := room.Sent{MessageID: s.Messages(theChat)[0].ID, ClientID: "once", Seq: 2}
+		want := room.Sent{MessageID: s.Messages(theChat)[0].ID, ClientID: "once", Seq: 2, Unasked: true}
 		if diff := cmp.Diff(any(want), first.Body); diff != "" {
 			t.Errorf("first answer (-want +got):\n%s", diff)
 		}

@@ -103,6 +103,6 @@ func (r *Room) recallMessage(content string, model chat.ModelID, replaces chat.M
 	return func(record chat.Record) (any, bool) {
 		m, said := record.Event.(chat.MessageAdded)
 		same := said && m.Content == content && m.Replaces == replaces && r.names(model, m.ModelID)
-		return Sent{m.MessageID, m.ClientID, record.Seq}, same
+		return Sent{MessageID: m.MessageID, ClientID: m.ClientID, Seq: record.Seq, Unasked: m.Unasked}, same
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Send adds a message of the caller and, unless it is Quiet, asks for an answer. The
+// Send adds a message of the caller and asks for an answer, if one is wanted. The
 // reply is a [Sent], once the message is on disk.
 type Send struct {
 	Caller
@@ -16,15 +16,20 @@ type Send struct {
 	Correlation string        // see [chat.TurnQueued]
 	Origin      string        // see [chat.MessageAdded]
 	Policy      chat.Policy   // empty: the chat's
-	Quiet       bool
+	Answer      *bool         // whether an answer is wanted; nil: as the chat says
+	Quiet       bool          // no answer is wanted yet
 }
 
 func (c *Send) do(r *Room) {
 	r.beforeSend(c)
+	answer := c.Answer
+	if c.Quiet {
+		answer = new(bool)
+	}
 	r.say(c.Caller, access.Send, c.ClientID, r.recallMessage(c.Content, c.ModelID, ""), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
 		return m.Say(conversation.Utterance{
 			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID,
-			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Quiet: c.Quiet,
+			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Answer: answer,
 		})
 	})
 }
@@ -39,6 +44,7 @@ type Edit struct {
 	ModelID  chat.ModelID  // empty: the chat's current model
 	ClientID chat.ClientID // empty: not idempotent
 	Origin   string        // see [chat.MessageAdded]
+	Answer   *bool         // whether an answer is wanted; nil: as the chat says
 }
 
 func (c *Edit) do(r *Room) {
@@ -48,7 +54,7 @@ func (c *Edit) do(r *Room) {
 			return nil, refusal
 		}
 		return m.Edit(conversation.Utterance{
-			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID, Origin: c.Origin,
+			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID, Origin: c.Origin, Answer: c.Answer,
 		}, old)
 	})
 }
@@ -79,7 +85,7 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, recall recall, p
 	r.noteAuthor(p.MessageID, c)
 	events, seq := moment.Message(p, c.User.ID)
 	r.stage.stop(p.Ends())
-	r.records.propose(c, key, Sent{p.MessageID, p.ClientID, seq}, events...)
+	r.records.propose(c, key, Sent{p.MessageID, p.ClientID, seq, p.Quiet()}, events...)
 	r.advance()
 }
 
@@ -121,7 +127,7 @@ func (c *Respond) do(r *Room) {
 	}
 	r.stage.stop(p.Ends())
 	p.ClientID, p.Origin = c.ClientID, c.Origin
-	r.records.propose(c.Caller, key, Sent(last), moment.Response(p, last.Seq, c.User.ID)...)
+	r.records.propose(c.Caller, key, Sent{MessageID: last.MessageID, ClientID: last.ClientID, Seq: last.Seq}, moment.Response(p, last.Seq, c.User.ID)...)
 	r.advance()
 }
 
@@ -130,7 +136,7 @@ func (r *Room) recallResponse(record chat.Record) (any, bool) {
 	turn, asked := record.Event.(chat.TurnQueued)
 	sent := Sent{MessageID: turn.Prompt, Seq: turn.PromptSeq}
 	if m, refusal := r.records.find(turn.Prompt); asked && refusal == nil {
-		sent = Sent{turn.Prompt, m.ClientID, m.Seq}
+		sent = Sent{MessageID: turn.Prompt, ClientID: m.ClientID, Seq: m.Seq}
 	}
 	return sent, asked && turn.Again == ""
 }

@@ -37,8 +37,9 @@ type (
 		ClientID chat.ClientID
 		LocalID  string
 		Policy   chat.Policy
-		Quiet    bool // no answer wanted yet
-		Respond  bool // no message, only: answer now
+		Answer   *bool // whether one is wanted; nil: as the chat says
+		Quiet    bool  // no answer wanted yet
+		Respond  bool  // no message, only: answer now
 		Speech   Speech
 		Audio    string // to append
 	}
@@ -61,6 +62,7 @@ type (
 		Content   string
 		ModelID   chat.ModelID
 		ClientID  chat.ClientID
+		Answer    *bool // whether one is wanted; nil: as the chat says
 	}
 	// Control is a control event of the SPA that asks for nothing.
 	Control struct {
@@ -133,6 +135,7 @@ type payload struct {
 	Content   string          `json:"content"`
 	ClientID  string          `json:"client_message_id"`
 	Policy    string          `json:"policy"`
+	Answer    *bool           `json:"answer"`
 	Event     json.RawMessage `json:"event"`
 	TurnID    string          `json:"turn_id"`
 	MessageID string          `json:"message_id"`

@@ -31,7 +31,7 @@ const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 
 func decodeSend(p payload) (Request, *chat.Error) {
 	room, refused := p.room()
-	r := SendMessage{Room: room}
+	r := SendMessage{Room: room, Answer: p.Answer}
 	if refused == nil {
 		r.ModelID, refused = p.model()
 	}
@@ -156,7 +156,7 @@ func checkContent(text string) *chat.Error {
 
 func decodeEdit(p payload) (Request, *chat.Error) {
 	room, refused := p.room()
-	r := Edit{Room: room, MessageID: chat.MessageID(p.MessageID), Content: p.Content}
+	r := Edit{Room: room, MessageID: chat.MessageID(p.MessageID), Content: p.Content, Answer: p.Answer}
 	id, bad := clientID(p.ClientID)
 	r.ClientID, refused = id, cmp.Or(refused, bad)
 	if p.MessageID == "" || len(p.MessageID) > maxEnvelopeLen {

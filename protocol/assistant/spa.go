@@ -100,6 +100,22 @@ func RefusedSend(r SendMessage, err *chat.Error, at time.Time) []engineio.Frame 
 	return f
 }
 
+// Unasked frees the spinner of the assistant SPA, which waits for an answer to what it has
+// sent: nobody was asked for one.
+func Unasked(r SendMessage, at time.Time) []engineio.Frame {
+	if r.LocalID == "" || r.Quiet {
+		return nil
+	}
+	var f frames
+	f.emit("receive_message", string(r.Room), typed{"sbaw.text_message.assistant", spaAnswer{
+		spaShown(chat.Message{
+			ID: chat.MessageID("unasked-" + r.Envelope), Role: chat.RoleAssistant, ModelID: r.ModelID, Created: at,
+			Content: "(No assistant was asked.)",
+		}), nil, string(chat.FinishStop),
+	}})
+	return f
+}
+
 // Recap encodes the newest messages for a page that has missed more than it can be told.
 // They are whole messages of the sbaw family, whatever model gave them, behind the end of
 // a bubble that may be open.

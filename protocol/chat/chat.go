@@ -134,11 +134,25 @@ type Info struct {
 // Settings are what members may change of a chat. Empty ones mean what the
 // server is configured to do.
 type Settings struct {
-	Title        string `json:"title,omitempty"`
-	SystemPrompt string `json:"system_prompt,omitempty"` // in addition to the model's and the server's
-	Policy       Policy `json:"turn_policy,omitempty"`
-	ReadOnly     bool   `json:"read_only,omitempty"` // only the owner talks
+	Title        string  `json:"title,omitempty"`
+	SystemPrompt string  `json:"system_prompt,omitempty"` // in addition to the model's and the server's
+	Policy       Policy  `json:"turn_policy,omitempty"`
+	ReadOnly     bool    `json:"read_only,omitempty"` // only the owner talks
+	Answers      Answers `json:"answers,omitempty"`   // empty: all
 }
+
+// Answers says which messages an assistant answers, unless their sender says so.
+type Answers string
+
+// What is answered.
+const (
+	AnswerAll       Answers = "all"
+	AnswerMentioned Answers = "mentioned" // those that name an assistant
+	AnswerNone      Answers = "none"
+)
+
+// Valid reports whether there is such a setting.
+func (a Answers) Valid() bool { return a == AnswerAll || a == AnswerMentioned || a == AnswerNone }
 
 // A Policy says what becomes of a message that wants an answer while a turn runs.
 type Policy string
@@ -280,6 +294,8 @@ type Message struct {
 	Created     time.Time `json:"timestamp"`
 	Modality    string    `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
 	Steers      TurnID    `json:"steers,omitempty"`   // see [MessageAdded]
+	Mentions    []UserID  `json:"mentions,omitempty"` // see [MessageAdded]
+	Unasked     bool      `json:"unasked,omitempty"`  // see [MessageAdded]
 	Replaces    MessageID `json:"replaces,omitempty"` // see [MessageAdded]
 	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
 }

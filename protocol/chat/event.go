@@ -34,6 +34,11 @@ type MessageAdded struct {
 	ClientID ClientID `json:"client_message_id,omitempty"`
 	Modality string   `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
 
+	Unasked bool `json:"unasked,omitempty"` // no answer was wanted when it was said
+
+	// Mentions are the members whom it names, as @user_id.
+	Mentions []UserID `json:"mentions,omitempty"`
+
 	// Steers is the running turn that it was said to. If that ends without
 	// having taken it in, a turn that answers it follows.
 	Steers TurnID `json:"steers,omitempty"`
@@ -193,7 +198,7 @@ func (r Record) Message() (Message, bool) {
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleUser, Content: e.Content, Author: &e.Author,
 			ModelID: e.ModelID, State: StateCompleted, ClientID: e.ClientID, Created: r.At,
-			Modality: e.Modality, Steers: e.Steers, Replaces: e.Replaces, ReplacesSeq: e.ReplacesSeq,
+			Modality: e.Modality, Steers: e.Steers, Mentions: e.Mentions, Unasked: e.Unasked, Replaces: e.Replaces, ReplacesSeq: e.ReplacesSeq,
 		}, true
 	case TurnEnded:
 		return Message{

@@ -17,10 +17,11 @@ const (
 // Changes are what somebody wants to change of a chat's [Settings]: nil is left
 // as it is, and empty goes back to what the server is configured to do.
 type Changes struct {
-	Title        *string `json:"title"`
-	SystemPrompt *string `json:"system_prompt"`
-	Policy       *Policy `json:"turn_policy"`
-	ReadOnly     *bool   `json:"read_only"` // for the owner only
+	Title        *string  `json:"title"`
+	SystemPrompt *string  `json:"system_prompt"`
+	Policy       *Policy  `json:"turn_policy"`
+	ReadOnly     *bool    `json:"read_only"` // for the owner only
+	Answers      *Answers `json:"answers"`
 }
 
 // Apply returns the changed settings, or why they cannot be changed so.
@@ -37,15 +38,20 @@ func (c Changes) Apply(s Settings) (Settings, *Error) {
 	if c.ReadOnly != nil {
 		s.ReadOnly = *c.ReadOnly
 	}
+	if c.Answers != nil {
+		s.Answers = *c.Answers
+	}
 	switch {
 	case c == Changes{}:
-		return s, Refuse(CodeInvalid, "there is nothing to change: title, system_prompt, turn_policy or read_only is missing")
+		return s, Refuse(CodeInvalid, "there is nothing to change: title, system_prompt, turn_policy, read_only or answers is missing")
 	case Cut(s.Title, MaxTitleLen) != s.Title:
 		return s, Refuse(CodeTooLarge, fmt.Sprintf("title must have at most %d characters", MaxTitleLen))
 	case len(s.SystemPrompt) > MaxSystemPromptBytes:
 		return s, Refuse(CodeTooLarge, fmt.Sprintf("system_prompt must have at most %d bytes", MaxSystemPromptBytes))
 	case s.Policy != "" && !s.Policy.Valid():
 		return s, Refuse(CodeInvalid, "turn_policy must be queue, steer, interrupt or reject")
+	case s.Answers != "" && !s.Answers.Valid():
+		return s, Refuse(CodeInvalid, "answers must be all, mentioned or none")
 	}
 	return s, nil
 }

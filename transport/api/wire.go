@@ -45,9 +45,10 @@ type (
 	// A wireDetails is the answer for one chat. All of it is ours.
 	wireDetails struct {
 		wireChat
-		SystemPrompt string      `json:"system_prompt"`
-		Policy       chat.Policy `json:"turn_policy"` // empty: as the server is configured
-		ReadOnly     bool        `json:"read_only"`
+		SystemPrompt string       `json:"system_prompt"`
+		Policy       chat.Policy  `json:"turn_policy"` // empty: as the server is configured
+		ReadOnly     bool         `json:"read_only"`
+		Answers      chat.Answers `json:"answers"` // empty: all
 	}
 
 	// A wireMessage is the SPA's StoredMessage.
@@ -70,6 +71,7 @@ type (
 		ClientID chat.ClientID  `json:"client_message_id,omitempty"`
 		Error    *chat.Error    `json:"error,omitempty"`
 		Steers   chat.TurnID    `json:"steers,omitempty"`
+		Mentions []chat.UserID  `json:"mentions,omitempty"`
 		Replaces chat.MessageID `json:"replaces,omitempty"`
 	}
 
@@ -95,14 +97,14 @@ func (a *API) toWireChat(c chat.Info, u chat.User) wireChat {
 }
 
 func (a *API) toWireDetails(c chat.Info, u chat.User) wireDetails {
-	return wireDetails{a.toWireChat(c, u), c.SystemPrompt, c.Policy, c.ReadOnly}
+	return wireDetails{a.toWireChat(c, u), c.SystemPrompt, c.Policy, c.ReadOnly, c.Answers}
 }
 
 func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 	w := wireMessage{
 		ID: m.ID, Chat: c.ID, ModelID: cmp.Or(m.ModelID, c.ModelID), Created: chat.Timestamp(m.Created),
 		Role: m.Role, Type: "message", Content: assistant.Visible(m), Modality: assistant.Modality(m), // the SPA knows no states
-		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error, Steers: m.Steers, Replaces: m.Replaces,
+		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error, Steers: m.Steers, Mentions: m.Mentions, Replaces: m.Replaces,
 	}
 	w.APISource = a.modelOf(c, w.ModelID).APISource
 	if m.Role != chat.RoleAssistant {

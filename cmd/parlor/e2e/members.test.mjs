@@ -122,3 +122,24 @@ test("paths, roles and actions", async (t) => {
     for (const [role, want] of Object.entries(allowed).reverse()) assert.equal(await act(people[role]), want, `${name} by ${role}`);
   }
 });
+
+test("people talk among themselves until they name an assistant", async (t) => {
+  const server = await serve(t, { env });
+  const [alice, bob] = [await person(t, server, "alice"), await person(t, server, "bob")];
+  const chat = newChat();
+  const room = await enter(alice.socket, chat, { dialect: "documented" });
+  await alice.http("PUT", `/chat/${chat}/members/bob`, { role: "member" });
+  await enter(bob.socket, chat, {}); // both dialects, as a page that chose none
+  await ask(alice.socket, `configure ${room}`, { answers: "mentioned" });
+  const say = (p, message, more) => ask(p.socket, "send_message", { room_id: room, message, ...more });
+  await say(alice, "@bob, what do you think?");
+  const { message } = await event(bob.socket, `message ${room}`, (b) => b.message.content.startsWith("@bob"));
+  assert.deepEqual([message.mentions, message.unasked], [["bob"], true]);
+  bob.socket.emit("send_message", { room_id: room, message: { type: "sbaw.incoming.text_message.user", id: "7", data: { item: { id: "7", content: "I am not sure" } } } });
+  const freed = await event(bob.socket, `receive_message ${room}`, (b) => b.type === "sbaw.text_message.assistant");
+  assert.match(freed.data.content, /No assistant was asked/, "the page's spinner ends");
+  assert.equal(events(alice.socket, `stream_start ${room}`).length, 0);
+  await say(alice, "What would an assistant say?", { answer: true });
+  await event(alice.socket, `stream_end ${room}`);
+  assert.equal(events(alice.socket, `stream_start ${room}`).length, 1);
+});
