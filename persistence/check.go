@@ -40,6 +40,8 @@ type RoomRows struct {
 
 	Charges []Charge // what the room has cost; damaged rows have counts of zero
 
+	bytes int64 // of the rows that count for the owner
+
 	Snapshot   []byte // nil if there is none, or it is damaged
 	SnapshotAt uint64 // the number of the last entry that the snapshot includes
 }
@@ -59,7 +61,7 @@ func Check(path string, c Checking) (Summary, error) {
 	if c.Report == nil {
 		c.Report = func(Fault) {}
 	}
-	k := &checker{Checking: c}
+	k := &checker{Checking: c, owned: make(map[string]Share)}
 	if err := k.file(path); err != nil {
 		return k.sum, fmt.Errorf("check database %s: %w", path, err)
 	}
@@ -68,7 +70,8 @@ func Check(path string, c Checking) (Summary, error) {
 
 type checker struct {
 	Checking
-	sum Summary
+	sum   Summary
+	owned map[string]Share // by owner; nil if the row of a chat is damaged
 }
 
 func (k *checker) fault(room string, seq uint64, format string, args ...any) {
@@ -153,6 +156,7 @@ func (k *checker) contents(tx *bolt.Tx) {
 	for place := range lists {
 		k.fault(place.room, 0, "the list of %q names it, where it does not belong", place.owner)
 	}
+	k.shares(tx)
 	k.usage(tx)
 	k.sessions(tx)
 }
@@ -184,8 +188,8 @@ func (k *checker) room(tx *bolt.Tx, room string, lists map[listPlace]bool) RoomR
 		k.fault(room, 0, "%v", err)
 	}
 	k.entries(tx, &rows)
-	rows.Keys = k.keys(tx, bucketDedup, "an idempotency key", room)
-	rows.Messages = k.keys(tx, bucketMessages, "a message id", room)
+	rows.Keys = k.keys(tx, bucketDedup, "an idempotency key", &rows)
+	rows.Messages = k.keys(tx, bucketMessages, "a message id", &rows)
 	k.state(tx, &rows)
 	k.charges(tx, &rows)
 	if !has(tx.Bucket(bucketChats), []byte(room)) {
@@ -195,10 +199,15 @@ func (k *checker) room(tx *bolt.Tx, room string, lists map[listPlace]bool) RoomR
 	chat, err := getChat(tx, room)
 	if err != nil {
 		k.fault(room, 0, "%v", err)
+		k.owned = nil
 		return rows
 	}
 	chat.Members = membersOf(tx, room)
 	rows.Chat = &chat
+	if k.owned != nil {
+		share := k.owned[chat.Owner]
+		k.owned[chat.Owner] = Share{share.Chats + 1, share.Bytes + rows.bytes}
+	}
 	for _, owner := range chat.lists() {
 		place := listPlace{owner, room, string(memberKey(owner, chat.Created, room))}
 		if !lists[place] {
@@ -214,6 +223,7 @@ func (k *checker) entries(tx *bolt.Tx, rows *RoomRows) {
 	rows.Whole = true
 	c := tx.Bucket(bucketLog).Cursor()
 	for key, v := c.Seek(p); bytes.HasPrefix(key, p); key, v = c.Next() {
+		rows.bytes += int64(len(key) + len(v))
 		if len(key) != len(p)+8 {
 			k.fault(rows.Room, 0, "the log has a key of %d bytes", len(key))
 			continue
@@ -236,13 +246,14 @@ func (k *checker) entries(tx *bolt.Tx, rows *RoomRows) {
 	}
 }
 
-func (k *checker) keys(tx *bolt.Tx, bucket []byte, kind, room string) (keys []Key) {
-	p := prefix(room)
+func (k *checker) keys(tx *bolt.Tx, bucket []byte, kind string, rows *RoomRows) (keys []Key) {
+	p := prefix(rows.Room)
 	c := tx.Bucket(bucket).Cursor()
 	for key, v := c.Seek(p); bytes.HasPrefix(key, p); key, v = c.Next() {
+		rows.bytes += int64(len(key) + len(v))
 		seq, err := unsealSeq(key, v)
 		if err != nil {
-			k.fault(room, 0, "%s: %v", kind, err)
+			k.fault(rows.Room, 0, "%s: %v", kind, err)
 			continue
 		}
 		keys = append(keys, Key{string(key[len(p):]), seq})
@@ -290,6 +301,25 @@ func (k *checker) lists(tx *bolt.Tx) map[listPlace]bool {
 		}
 	}
 	return places
+}
+
+// shares compares the shares that are kept with the rows.
+func (k *checker) shares(tx *bolt.Tx) {
+	c := tx.Bucket(bucketOwned).Cursor()
+	for key, v := c.First(); key != nil; key, v = c.Next() {
+		owner := string(bytes.TrimSuffix(key, []byte{0}))
+		kept, err := unsealShare(key, v)
+		switch has := k.owned[owner]; {
+		case err != nil:
+			k.fault("", 0, "the share of %q: %v", owner, err)
+		case k.owned != nil && has != kept:
+			k.fault("", 0, "%q has %d chats of %d bytes, which are counted as %d of %d", owner, has.Chats, has.Bytes, kept.Chats, kept.Bytes)
+		}
+		delete(k.owned, owner)
+	}
+	for owner, has := range k.owned {
+		k.fault("", 0, "%q has %d chats of %d bytes, which are not counted", owner, has.Chats, has.Bytes)
+	}
 }
 
 func (k *checker) sessions(tx *bolt.Tx) {

@@ -47,6 +47,11 @@ type Commit struct {
 	// encoding: see [Store.Snapshot].
 	Snapshot []byte
 
+	// Limited commits are refused with [ErrChatQuota] or [ErrByteQuota] if the owner of
+	// the chat would have more than [Options.Quota] allows. Others are not: what was
+	// begun has to be ended.
+	Limited bool
+
 	// Charges are what the turns have cost that end with this commit. All are
 	// charges of its room.
 	Charges []Charge
@@ -154,12 +159,16 @@ func (c *Commit) checkChat() error {
 // as large, and commits take longer.
 const logFill = 0.9
 
-// write puts the commit into the transaction. If it returns [ErrConflict], it
-// has changed nothing. After any other error the transaction must not be
-// committed.
-func (c *Commit) write(tx *bolt.Tx) error {
+// write puts the commit into the transaction. If it returns [ErrConflict],
+// [ErrChatQuota] or [ErrByteQuota], it has changed nothing. After any other error the
+// transaction must not be committed.
+func (c *Commit) write(tx *bolt.Tx, q Quota) error {
 	log, dedup := tx.Bucket(bucketLog), tx.Bucket(bucketDedup)
 	if err := c.follows(log, dedup); err != nil {
+		return err
+	}
+	bill := c.bill(tx)
+	if err := c.within(tx, q, bill); err != nil {
 		return err
 	}
 	log.FillPercent = logFill
@@ -184,10 +193,12 @@ func (c *Commit) write(tx *bolt.Tx) error {
 	if err := putCharges(tx, c.Charges); err != nil {
 		return err
 	}
-	if c.Chat == nil {
-		return nil
+	if c.Chat != nil {
+		if err := putChat(tx, *c.Chat); err != nil {
+			return err
+		}
 	}
-	return putChat(tx, *c.Chat)
+	return bill.charge(tx, c.Chat)
 }
 
 func putKeys(b *bolt.Bucket, room string, keys []Key) error {
@@ -229,6 +240,8 @@ func (c *Commit) writeTurn(turns *bolt.Bucket) error {
 // deleteRoom removes everything of a room. If it returns [ErrNotFound], it has
 // changed nothing.
 func deleteRoom(tx *bolt.Tx, room string) error {
+	owner, owned := ownerOf(tx, room)
+	size := bytesIn(tx, room)
 	removed, err := deletePrefix(tx.Bucket(bucketLog), prefix(room))
 	if err != nil {
 		return err
@@ -249,6 +262,11 @@ func deleteRoom(tx *bolt.Tx, room string) error {
 	turn := has(turns, []byte(room))
 	if removed+keys+messages == 0 && !chat && !turn {
 		return fmt.Errorf("%w: room %q", ErrNotFound, room)
+	}
+	if owned {
+		if err := addToShare(tx, owner, Share{-1, -size}); err != nil {
+			return err
+		}
 	}
 	if err := deleteState(tx, room); err != nil {
 		return err

@@ -31,6 +31,10 @@ var (
 	// ErrBusy refuses a commit while [Options.QueueBytes] are waiting.
 	ErrBusy = errors.New("persistence: too much is waiting to be written")
 
+	// ErrChatQuota and ErrByteQuota refuse a commit past [Options.Quota].
+	ErrChatQuota = errors.New("persistence: the owner has as many chats as one may")
+	ErrByteQuota = errors.New("persistence: the owner's chats take as many bytes as they may")
+
 	// ErrUnavailable wraps the disk's error when a transaction failed. Nothing of
 	// the transaction was recorded.
 	ErrUnavailable = errors.New("persistence: storage unavailable")

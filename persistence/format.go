@@ -18,7 +18,7 @@ import (
 )
 
 // formatVersion is the version of the layout that this package writes. A file
-// names its own version in the bucket meta, as in "parlor/4".
+// names its own version in the bucket meta, as in "parlor/6".
 const (
 	formatName    = "parlor/"
 	formatVersion = 1 + len(migrations)
@@ -32,6 +32,7 @@ var migrations = [...]func(*bolt.Tx) error{
 	addUsage,
 	addMessages,
 	addShared,
+	addOwned,
 }
 
 // addShared leads from version 4 to 5. Until then a chat was its owner's alone.
@@ -62,6 +63,7 @@ var (
 	keySealing  = []byte("sealing")  // where sealAll goes on; absent once it is done
 	keyCharging = []byte("charging") // the same for chargeAll
 	keyIndexing = []byte("indexing") // the same for indexAll
+	keySizing   = []byte("sizing")   // the same for sizeAll
 )
 
 // examine refuses a file that cannot be used, before anything is written to it.
@@ -139,7 +141,7 @@ func examinePages(tx *bolt.Tx, file *os.File, upper bool) error {
 // outdated reports whether the file, which is of that version, has to be migrated.
 func outdated(tx *bolt.Tx, version int) bool {
 	meta := tx.Bucket(bucketMeta)
-	return version < formatVersion || has(meta, keySealing) || has(meta, keyCharging) || has(meta, keyIndexing)
+	return version < formatVersion || has(meta, keySealing) || has(meta, keyCharging) || has(meta, keyIndexing) || has(meta, keySizing)
 }
 
 // formatOf returns the version of the file, or zero for a fresh one, which has
@@ -169,7 +171,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 // create lays out a fresh file.
 func create(tx *bolt.Tx) error {
 	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketMessages, bucketTurns,
-		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared)
+		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared, bucketOwned)
 	if err != nil {
 		return err
 	}
@@ -213,6 +215,9 @@ func layOut(d *disk, o Options) error {
 	}
 	if err := indexAll(d, o.MessageID); err != nil {
 		return fmt.Errorf("index messages: %w", err)
+	}
+	if err := sizeAll(d); err != nil {
+		return fmt.Errorf("add up the bytes of owners: %w", err)
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ var (
 	bucketSnapshots = []byte("snapshots") // room → seq, state; since version 2
 	bucketTexts     = []byte("texts")     // room 0x00 offset → piece of the running turn's text; since version 2
 	bucketUsage     = []byte("usage")     // user 0x00 hour room 0x00 model → counts; since version 3
+	bucketOwned     = []byte("owned")     // owner 0x00 → chats and bytes; since version 6
 	bucketCharged   = []byte("charged")   // room 0x00 hour user → nothing, present while usage names the room; since version 3
 )
 

@@ -36,8 +36,62 @@ func (m model) room(name string) *modelRoom {
 	return &modelRoom{keys: make(map[string]uint64), messages: make(map[string]uint64)}
 }
 
+// modelQuota is small, so that it is often reached.
+var modelQuota = Quota{Chats: 2, Bytes: 30_000}
+
+// bytes is what the rows of the room take.
+func (r *modelRoom) bytes(room string) (n int64) {
+	for _, e := range r.entries {
+		n += int64(len(room) + 1 + 8 + len(e) + sealLen)
+	}
+	for _, names := range []map[string]uint64{r.keys, r.messages} {
+		for name := range names {
+			n += int64(len(room) + 1 + len(name) + 8 + sealLen)
+		}
+	}
+	return n
+}
+
+// owned is what the chats of an owner take.
+func (m model) owned(owner string) (chats int, n int64) {
+	for name, r := range m {
+		if r.chat != nil && r.chat.Owner == owner {
+			chats, n = chats+1, n+r.bytes(name)
+		}
+	}
+	return chats, n
+}
+
+// within says what the quota says of a commit that leads from r to next.
+func (m model) within(c Commit, r, next *modelRoom) error {
+	if next.chat == nil || next.chat.Owner == "" || !c.Limited {
+		return nil
+	}
+	chats, n := m.owned(next.chat.Owner)
+	n += next.bytes(c.Room)
+	switch {
+	case r.chat == nil || r.chat.Owner != next.chat.Owner:
+		if chats >= modelQuota.Chats {
+			return ErrChatQuota
+		}
+	default:
+		n -= r.bytes(c.Room)
+	}
+	if n > modelQuota.Bytes {
+		return ErrByteQuota
+	}
+	return nil
+}
+
+func (r *modelRoom) clone() *modelRoom {
+	c := *r
+	c.entries, c.charges, c.keys, c.messages = slices.Clone(r.entries), slices.Clone(r.charges), maps.Clone(r.keys), maps.Clone(r.messages)
+	return &c
+}
+
 func (m model) append(c Commit) error {
-	r := m.room(c.Room)
+	before := m.room(c.Room)
+	r := before.clone()
 	if c.After != uint64(len(r.entries)) {
 		return ErrConflict
 	}
@@ -56,6 +110,9 @@ func (m model) append(c Commit) error {
 		r.messages[m.Name] = m.Seq // an id that comes again leads to the newer entry
 	}
 	r.chat = cmp.Or(c.Chat, r.chat)
+	if err := m.within(c, before, r); err != nil {
+		return err
+	}
 	if c.Turn != nil {
 		r.open = *c.Turn
 	}
@@ -135,7 +192,7 @@ var (
 // drawCommit draws a commit that is valid, and mostly follows the log.
 func (m model) drawCommit(t *rapid.T, inFlight map[string]int) Commit {
 	room := modelRooms.Draw(t, "room")
-	c := Commit{Room: room, After: uint64(len(m.room(room).entries) + inFlight[room])}
+	c := Commit{Room: room, Limited: rapid.Bool().Draw(t, "limited"), After: uint64(len(m.room(room).entries) + inFlight[room])}
 	if rapid.IntRange(0, 9).Draw(t, "wrong") == 0 {
 		c.After = uint64(rapid.IntRange(0, 5).Draw(t, "after"))
 	}
@@ -186,7 +243,7 @@ type machine struct {
 }
 
 func (m *machine) open(t *rapid.T) {
-	s, err := Open(m.path, Options{TxCommits: 3, InitialMmapSize: 1})
+	s, err := Open(m.path, Options{TxCommits: 3, InitialMmapSize: 1, Quota: modelQuota})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,6 +366,12 @@ var equateEmpty = gocmp.Transformer("empty", func(c []Chat) []Chat { return appe
 func (m *machine) Check(t *rapid.T) {
 	for _, room := range []string{"a", "a-", "a0", "b", "z"} {
 		m.checkRoom(t, room)
+	}
+	for _, owner := range []string{"", "alice", "alice2", "bob"} {
+		chats, n := m.model.owned(owner)
+		if got, err := m.store.Share(owner); got != (Share{chats, n}) || err != nil {
+			t.Fatalf("%q has %+v, %v, want %d chats of %d bytes", owner, got, err, chats, n)
+		}
 	}
 	sessions, err := readSessions(m.store)
 	if diff := gocmp.Diff(m.sessions, sessions); diff != "" || err != nil {

@@ -47,6 +47,10 @@ type Options struct {
 	// with [ErrBusy]. Zero means [DefaultQueueBytes].
 	QueueBytes int
 
+	// Quota limits what the chats of one owner may take. It is looked at for
+	// commits that are [Commit.Limited].
+	Quota Quota
+
 	// Charges returns what the entries of a room have cost. It is called for
 	// files that were written before the store counted that. Nil means that they
 	// have cost nothing.

@@ -16,7 +16,8 @@ import (
 type Store struct {
 	Reader
 	queue     *queue
-	limit     int           // bytes of one commit
+	limit     int // bytes of one commit
+	quota     Quota
 	scanFirst int64         // see [Options]
 	writerEnd chan struct{} // closed when the writer has returned
 
@@ -50,7 +51,7 @@ func open(path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Reader: Reader{disk: d}, queue: newQueue(o.QueueBytes), limit: o.MaxCommitBytes, scanFirst: o.scanFirst, writerEnd: make(chan struct{})}
+	s := &Store{Reader: Reader{disk: d}, queue: newQueue(o.QueueBytes), limit: o.MaxCommitBytes, quota: o.Quota, scanFirst: o.scanFirst, writerEnd: make(chan struct{})}
 	if err := s.layOut(path, o); err != nil {
 		d.close()
 		return nil, err
@@ -81,14 +82,15 @@ func (s *Store) layOut(path string, o Options) error {
 // Append queues the commit and returns. done is called exactly once, from the
 // writer's goroutine and in the order of the calls. It gets nil when the commit
 // is durable. Otherwise nothing was recorded, and it gets the reason:
-// [ErrConflict], [ErrInvalid], [ErrTooLarge], [ErrBusy], [ErrClosed] or
-// [ErrUnavailable]. Once Close has returned there is no writer any more; done
+// [ErrConflict], [ErrChatQuota], [ErrByteQuota], [ErrInvalid], [ErrTooLarge],
+// [ErrBusy], [ErrClosed] or [ErrUnavailable]. Once Close has returned there is no writer any more; done
 // then gets ErrClosed from a goroutine of its own.
 //
 // All commits wait while done runs, so it should only send a message. It may
 // call methods that queue a request, and must not call Close.
 func (s *Store) Append(c Commit, done func(error)) {
-	s.enqueue(&request{write: c.write, size: c.size(), err: c.check(s.limit), done: done})
+	write := func(tx *bolt.Tx) error { return c.write(tx, s.quota) }
+	s.enqueue(&request{write: write, size: c.size(), err: c.check(s.limit), done: done})
 }
 
 // Delete queues the removal of all that is stored of the room: entries, keys,

@@ -66,8 +66,10 @@ func (r *request) apply(tx *bolt.Tx) (refused, err error) {
 		return r.err, nil
 	}
 	err = r.write(tx)
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-		return err, nil
+	for _, alone := range []error{ErrConflict, ErrNotFound, ErrChatQuota, ErrByteQuota} {
+		if errors.Is(err, alone) {
+			return err, nil
+		}
 	}
 	return nil, err
 }

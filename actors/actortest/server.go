@@ -35,6 +35,7 @@ type Server struct {
 	t       testing.TB
 	path    string
 	options room.Options
+	quota   persistence.Quota
 	users   []*User
 }
 
@@ -72,7 +73,7 @@ func Encoders() room.Encoders {
 
 func (s *Server) start() {
 	s.t.Helper()
-	store, err := persistence.Open(s.path, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID})
+	store, err := persistence.Open(s.path, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID, Quota: s.quota})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -99,6 +100,13 @@ func (s *Server) stop() {
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.RestartWith(func(string) error { return nil })
+}
+
+// RestartWithQuota is Restart with a quota for each owner of chats.
+func (s *Server) RestartWithQuota(q persistence.Quota) {
+	s.t.Helper()
+	s.quota = q
+	s.Restart()
 }
 
 // RestartWith is Restart with the file changed in between.

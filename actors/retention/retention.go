@@ -1,8 +1,16 @@
 // Package retention deletes chats that have been idle for too long. When the file
-// is too large, it deletes those that have been idle longest.
+// is too large, it deletes chats of those who take most of it.
 //
 //	timer → a few chats: when was the last record? ─ older than For → Rooms.Expire
-//	        └ after the last chat: more than Bytes in use? → Rooms.Expire of those idle longest
+//	        └ after the last chat: more than Bytes in use? → Rooms.Expire of those idle
+//	          longest, of the owner who takes most
+//
+// # Whose chats
+//
+// When the file is too large, there is a size that no owner's chats may exceed for all
+// chats to fit. Only owners above that size lose chats, the largest first, until they are
+// down to it. So nobody loses a chat because somebody else writes much, also if that one's
+// own chats are in use and stay.
 //
 // # Bounded work
 //
@@ -21,7 +29,6 @@ import (
 	"context"
 	"iter"
 	"log/slog"
-	"slices"
 	"time"
 
 	"parlor/persistence"
@@ -33,6 +40,9 @@ type Log interface {
 	ChatsAfter(after string, limit int) ([]string, error)
 	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
 	Usage() (persistence.Usage, error)
+	Chat(room string) (persistence.Chat, error)
+	Shares() iter.Seq2[persistence.Owned, error]
+	Share(owner string) (persistence.Share, error)
 }
 
 // Rooms deletes chats. See [rooms.Rooms].
@@ -55,23 +65,16 @@ type Options struct {
 	Deletes int           // chats that a step deletes. Zero means 10
 }
 
-// maxIdle is how many of the chats idle longest a round remembers. If it is not
-// enough to delete these, the next round finds more.
-const maxIdle = 1000
-
 // A Keeper deletes chats until it is closed.
 type Keeper struct {
 	Options
 	stop context.CancelFunc
 	done chan struct{}
 
-	after string     // the room that this round looked at last
-	idle  []idleRoom // the rooms of this round that were idle longest, longest first
-}
-
-type idleRoom struct {
-	id   chat.RoomID
-	last time.Time // of the last record
+	after string // the room that this round looked at last
+	hogs  hogs   // of this round
+	freed bool   // this round has deleted a chat
+	stuck bool   // the file is too large, and the last round could not help it
 }
 
 // Start starts a Keeper. It returns nil if the options set no limit. The caller
@@ -117,6 +120,9 @@ type step func(context.Context) (next step, pause time.Duration)
 
 // look looks at the next few chats and deletes those that are too old.
 func (k *Keeper) look(ctx context.Context) (step, time.Duration) {
+	if k.after == "" {
+		k.hogs, k.freed = k.findHogs(), false
+	}
 	rooms, err := k.Log.ChatsAfter(k.after, k.Looks)
 	if err != nil {
 		k.Logger.Error("retention: list chats", "err", err)
@@ -132,7 +138,7 @@ func (k *Keeper) look(ctx context.Context) (step, time.Duration) {
 			k.expire(ctx, id, time.Now().Add(-k.For), false)
 			deletes++
 		default:
-			k.remember(idleRoom{id, last})
+			k.remember(id, last)
 		}
 	}
 	if rest, err := k.Log.ChatsAfter(k.after, 1); err != nil || len(rest) > 0 {
@@ -142,27 +148,42 @@ func (k *Keeper) look(ctx context.Context) (step, time.Duration) {
 	return k.shrink, k.Step
 }
 
-// shrink deletes a few of the chats that have been idle longest, if the file is
-// too large.
+// shrink deletes a few chats of the owners who take most, if the file is too large.
 func (k *Keeper) shrink(ctx context.Context) (step, time.Duration) {
-	for deletes := 0; len(k.idle) > 0 && deletes < k.Deletes; deletes++ {
+	for deletes := 0; deletes < k.Deletes; deletes++ {
+		hog := k.hogs.largest()
+		if hog == nil {
+			k.note()
+			return k.look, k.Rest
+		}
 		usage, err := k.Log.Usage()
 		if err != nil {
 			k.Logger.Error("retention: how large is the file", "err", err)
-			break
+			return k.look, k.Rest
 		}
 		if usage.UsedBytes <= k.Bytes {
-			k.idle = nil
-			break
+			return k.look, k.Rest
 		}
-		oldest := k.idle[0]
-		k.idle = k.idle[1:]
+		oldest := hog.idle[0]
+		hog.idle = hog.idle[1:]
 		k.expire(ctx, oldest.id, oldest.last.Add(1), true)
+		left, err := k.Log.Share(hog.owner)
+		if err != nil {
+			k.Logger.Error("retention: how much does an owner take", "err", err)
+			return k.look, k.Rest
+		}
+		hog.bytes = left.Bytes
 	}
-	if len(k.idle) > 0 {
-		return k.shrink, k.Step
+	return k.shrink, k.Step
+}
+
+// note logs that the file stays too large, once until that changes.
+func (k *Keeper) note() {
+	stuck := len(k.hogs.all) > 0 && !k.freed
+	if stuck && !k.stuck {
+		k.Logger.Warn("the file is larger than retain-bytes, and the chats of those who take most of it are in use")
 	}
-	return k.look, k.Rest
+	k.stuck = stuck
 }
 
 // last returns the time of the last record of a room.
@@ -181,24 +202,13 @@ func (k *Keeper) last(id chat.RoomID) (at time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// remember notes a room if it is among those that were idle longest.
-func (k *Keeper) remember(r idleRoom) {
-	if k.Bytes == 0 {
-		return
-	}
-	at, _ := slices.BinarySearchFunc(k.idle, r, func(a, b idleRoom) int { return a.last.Compare(b.last) })
-	if at < maxIdle {
-		k.idle = slices.Insert(k.idle, at, r)
-		k.idle = k.idle[:min(len(k.idle), maxIdle)]
-	}
-}
-
 func (k *Keeper) expire(ctx context.Context, id chat.RoomID, before time.Time, unused bool) {
 	deleted, err := k.Rooms.Expire(ctx, id, before, unused)
 	switch {
 	case err != nil && ctx.Err() == nil:
 		k.Logger.Error("retention: delete a chat", "room", id, "err", err)
 	case deleted:
+		k.freed = true
 		k.Logger.Info("deleted a chat that was idle too long", "room", id)
 	}
 }

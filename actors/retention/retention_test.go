@@ -1,10 +1,12 @@
 package retention_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -111,6 +113,46 @@ func TestLargeFileIsShrunk(t *testing.T) {
 	})
 }
 
+// One user who writes much in a chat that is in use costs nobody else a chat, and loses
+// those that are not in use.
+func TestNobodyLosesChatsToAnother(t *testing.T) {
+	var log bytes.Buffer
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
+		mallory := s.User("mallory")
+		want := []chat.ID{}
+		for i := range 5 {
+			id := chat.ID(fmt.Sprint("mallory-", i))
+			mallory.Create(id)
+			mallory.Send(id, strings.Repeat("x", 50_000))
+			for _, u := range []chat.UserID{"alice", "bob"} {
+				id := chat.ID(fmt.Sprint(u, "-", i))
+				s.User(u).Create(id)
+				s.User(u).Send(id, strings.Repeat("x", 20_000))
+				want = append(want, id)
+			}
+			pass(time.Minute)
+		}
+		mallory.Join("mallory-0")
+		limit := inUse(t, s)
+		keep(t, retention.Options{Log: s.Log, Rooms: s.Rooms, Bytes: limit, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		for range 40 {
+			mallory.Send("mallory-0", strings.Repeat("x", 50_000))
+			pass(time.Minute)
+		}
+		pass(time.Hour)
+		want = append(want, "mallory-0")
+		got := chats(t, s)
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("chats (-want +got):\n%s", diff)
+		}
+		if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+			t.Errorf("logged %d warnings:\n%s", n, log.String())
+		}
+	})
+}
+
 func inUse(t *testing.T, s *actortest.Server) int64 {
 	t.Helper()
 	usage, err := s.Log.Usage()
@@ -174,6 +216,21 @@ func (m *many) ReadBack(string, uint64) iter.Seq2[persistence.Entry, error] {
 	m.count()
 	m.looks++
 	return func(yield func(persistence.Entry, error) bool) { yield(persistence.Entry{Seq: 1, Data: m.entry}, nil) }
+}
+
+func (m *many) Chat(room string) (persistence.Chat, error) {
+	return persistence.Chat{Room: room, Owner: "alice"}, nil
+}
+
+func (m *many) Share(string) (persistence.Share, error) {
+	return persistence.Share{Bytes: int64(len(m.names) - len(m.gone))}, nil
+}
+
+func (m *many) Shares() iter.Seq2[persistence.Owned, error] {
+	return func(yield func(persistence.Owned, error) bool) {
+		share, _ := m.Share("alice")
+		yield(persistence.Owned{Owner: "alice", Share: share}, nil)
+	}
 }
 
 func (m *many) Usage() (persistence.Usage, error) {

@@ -143,6 +143,8 @@ func (r *Room) command(c Command) {
 		r.refuse(c.caller(), errQuarantined)
 	case !r.loaded:
 		r.waiting = append(r.waiting, c)
+	case r.broken != nil && r.keptOut(c): // an Accept, which was let in to be looked at
+		r.refuse(c.caller(), r.noChat(c))
 	case r.broken != nil:
 		r.refuse(c.caller(), r.broken)
 	default:
@@ -188,6 +190,9 @@ func (r *Room) committed(m *committed) {
 			}
 			r.happened(record.Event)
 		}
+		r.advance()
+		r.title.look()
+	case overQuota(m.err):
 		r.advance()
 		r.title.look()
 	}

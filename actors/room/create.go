@@ -21,7 +21,9 @@ func (r *Room) admit(c Caller, a access.Action) *chat.Error {
 		return access.ErrNoChat
 	}
 	refusal := r.Access.Check(r.records.head.Chat, c.User, a)
-	r.passivation.used = r.passivation.used || refusal == nil
+	if refusal == nil && a != access.Accept { // which any stranger may try
+		r.passivation.used = true
+	}
 	return refusal
 }
 

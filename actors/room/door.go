@@ -32,14 +32,20 @@ func (r *Room) keptOut(c Command) bool {
 	if err == nil {
 		r.pulse.chat.Store(&info)
 	}
-	return r.pulse.keepsOut(r.Options, c)
+	_, accepts := c.(*Accept) // the state holds the invitations
+	return !accepts && r.pulse.keepsOut(r.Options, c)
 }
 
 // noChat is what a user who may not read the chat is told: the same as if there were
 // none. A chat is not created without a model, so an unknown one is named in both cases.
 func (r *Room) noChat(c Command) *chat.Error {
-	if create, ok := c.(*Create); ok && !r.creates(c) {
-		return r.rules.NoModel(create.ModelID)
+	switch c := c.(type) {
+	case *Create:
+		if !r.creates(c) {
+			return r.rules.NoModel(c.ModelID)
+		}
+	case *Accept:
+		return conversation.ErrNoInvite
 	}
 	return access.ErrNoChat
 }

@@ -65,6 +65,7 @@ type recorder struct {
 	pending    map[string]*proposal // those with an idempotency key that wait for the disk
 	latest     Caller               // of the last command that was handed to the log
 	retry      *time.Timer          // runs after a failed commit
+	refusal    *chat.Error          // of the proposal for which head fell back last
 }
 
 func newRecorder(r *Room) recorder {
@@ -135,7 +136,7 @@ func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event)
 	before := r.head.Clone()
 	p := &proposal{generation: r.generation, key: key, body: body, callers: []Caller{c}}
 	p.at = max(0, slices.IndexFunc(events, func(e chat.Event) bool { return isMessage(e) || key != "" && conversation.KeyOf(e) == key }))
-	commit := persistence.Commit{Room: string(r.id), After: before.Seq}
+	commit := persistence.Commit{Room: string(r.id), After: before.Seq, Limited: limited(c, body, events)}
 	for _, e := range events {
 		record := chat.Record{Seq: r.head.Seq + 1, At: now(), Event: e}
 		if charge, ok := conversation.ChargeOf(&r.head, record); ok {
@@ -169,6 +170,24 @@ func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event)
 	}
 	r.written(p)
 	return p
+}
+
+// limited reports whether a proposal counts against the quota of the chat's owner. Also
+// when the quota is used up, the room ends what was begun, turns can be stopped, and
+// members can be removed.
+func limited(c Caller, body any, events []chat.Event) bool {
+	_, stops := body.(Stopped)
+	return c.User.ID != "" && !stops && !slices.ContainsFunc(events, removes)
+}
+
+func removes(e chat.Event) bool {
+	switch e := e.(type) {
+	case chat.MemberChanged:
+		return e.Member.Role == ""
+	case chat.InviteRevoked:
+		return true
+	}
+	return false
 }
 
 // await notes a proposal under its key while it waits for the disk. join adds a
@@ -281,6 +300,9 @@ func (r *recorder) failed(m *committed, loaded bool) {
 		delete(r.pending, m.key)
 	}
 	refusal := refusalOf(m.err)
+	if errors.Is(m.err, persistence.ErrConflict) && m.generation != r.generation && r.refusal != nil {
+		refusal = r.refusal // it was made on top of what the log has refused
+	}
 	for _, c := range m.callers {
 		r.Directory.refuse(c, refusal)
 	}
@@ -295,8 +317,16 @@ func (r *recorder) failed(m *committed, loaded bool) {
 	}
 	r.log.Debug("commit failed", "err", m.err)
 	r.generation++
-	r.head = r.shown.Clone()
-	r.retryLater()
+	r.head, r.refusal = r.shown.Clone(), refusal
+	if !overQuota(m.err) {
+		r.retryLater()
+	}
+}
+
+// overQuota reports whether the log has refused a commit for its quota alone: it accepts
+// others.
+func overQuota(err error) bool {
+	return errors.Is(err, persistence.ErrChatQuota) || errors.Is(err, persistence.ErrByteQuota)
 }
 
 // refusalOf turns an error of the log into one for clients.
@@ -306,6 +336,10 @@ func refusalOf(err error) *chat.Error {
 		return chat.Refuse(chat.CodeBusy, "too much waits for the server's disk; try again")
 	case errors.Is(err, persistence.ErrTooLarge):
 		return conversation.ErrTooLarge
+	case errors.Is(err, persistence.ErrChatQuota):
+		return chat.Refuse(chat.CodeQuotaExceeded, "you have as many chats as one user may have; delete some")
+	case errors.Is(err, persistence.ErrByteQuota):
+		return chat.Refuse(chat.CodeQuotaExceeded, "the chats of this chat's owner take as much space as those of one user may; some must be deleted first")
 	}
 	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was recorded")
 }

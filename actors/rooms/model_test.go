@@ -603,7 +603,7 @@ func toVersion1(path string) error {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged", "messages", "shared"} {
+		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged", "messages", "shared", "owned"} {
 			if err := tx.DeleteBucket([]byte(name)); err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -62,7 +63,10 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 
 	outliveFileSizeLimit()
 	parts.add("memory", releaseMemory())
-	store, err := persistence.Open(s.Data, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log})
+	store, err := persistence.Open(s.Data, persistence.Options{
+		Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log,
+		Quota: persistence.Quota{Chats: s.MaxChatsPerUser, Bytes: int64(s.MaxBytesPerUser)},
+	})
 	if err != nil {
 		return err
 	}
@@ -264,7 +268,7 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 			On: s.Titles == "on", Model: s.TitleModel,
 			Able: func(m chat.Model) bool { return m.Provider != provider.ProviderEliza },
 		},
-		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns, MaxMembers: s.MaxMembers, MaxAwake: s.MaxRoomsPerUser,
+		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns, MaxMembers: s.MaxMembers, MaxAwake: cmp.Or(s.MaxRoomsPerUser, math.MaxInt),
 		TurnPolicy: chat.Policy(s.TurnPolicy), TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,

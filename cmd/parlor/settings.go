@@ -32,7 +32,10 @@ type Values struct {
 	Data     string `group:"server" default:"./parlor.db" help:"The file that keeps everything said. Made if missing."`
 
 	RetainFor   time.Duration `group:"server" default:"0s" help:"Delete chats in which nothing was said for so long; 0s keeps them for ever."`
-	RetainBytes Size          `group:"server" default:"0" help:"Delete the chats that were idle longest while more of the file than this is in use, for example 10GiB; 0 for no limit. Chats that somebody is in stay."`
+	RetainBytes Size          `group:"server" default:"0" help:"While more of the file than this is in use, for example 10GiB, delete chats of those users whose chats take most, idle longest first; 0 for no limit. Chats that somebody is in stay."`
+
+	MaxChatsPerUser int  `group:"server" default:"10000" help:"Chats that one user may have; another is refused as quota_exceeded. 0 for no limit."`
+	MaxBytesPerUser Size `group:"server" default:"1GiB" help:"Bytes of the file that the chats of one user may take; what is said past it is refused as quota_exceeded. 0 for no limit."`
 
 	Metrics bool `group:"server" help:"Serve numbers for Prometheus at /metrics, to whoever can reach the server."`
 
@@ -101,7 +104,7 @@ type Values struct {
 	MaxReadsPerUser    int           `group:"limits" default:"0" help:"Those of one user at once, while others of that user wait; 0 for half of them."`
 	MaxWaitingReads    int           `group:"limits" default:"1024" help:"Those of one user that may wait; past it another is refused."`
 	MaxJoinedRooms     int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
-	MaxRoomsPerUser    int           `group:"limits" default:"1000" help:"Rooms that one user may have in memory; past half of it those not in use leave at once, and past it no more are woken."`
+	MaxRoomsPerUser    int           `group:"limits" default:"1000" help:"Rooms that one user may have in memory; past half of it those not in use leave at once, and past it no more are woken. 0 for no limit."`
 	MaxMembers         int           `group:"limits" default:"100" help:"Members of one chat, with its owner."`
 	MaxRestarts        int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
 	RoomIdleTimeout    time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
@@ -269,6 +272,7 @@ func (s *Settings) checksOfServer() []checked {
 		{"retain-for", notNegative(s.RetainFor)},
 		{"jwt-leeway", checkLeeway(s.JWTLeeway)},
 		{"jwt-audience", noneEmpty(s.JWTAudience)},
+		{"max-chats-per-user", notNegative(s.MaxChatsPerUser)},
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
 		{"trusted-proxies", checkProxies(s.TrustedProxies)},
 		{"providers", provider.Validate(nil, s.Providers)},
@@ -319,7 +323,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-reads", notNegative(s.MaxReads)},
 		{"max-reads-per-user", notNegative(s.MaxReadsPerUser)},
 		{"max-waiting-reads", positive(s.MaxWaitingReads)},
-		{"max-rooms-per-user", positive(s.MaxRoomsPerUser)},
+		{"max-rooms-per-user", notNegative(s.MaxRoomsPerUser)},
 		{"max-joined-rooms", checkJoinedRooms(s.MaxJoinedRooms)},
 		{"max-message-bytes", s.checkMessageBytes()},
 		{"max-answer-bytes", s.checkAnswerBytes()},

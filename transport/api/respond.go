@@ -28,9 +28,11 @@ func statusOf(code chat.Code) int {
 		return http.StatusGone
 	case chat.CodeNotFound:
 		return http.StatusNotFound
+	case chat.CodeConflict:
+		return http.StatusConflict
 	case chat.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case chat.CodeRateLimited, chat.CodeBudgetExceeded:
+	case chat.CodeRateLimited, chat.CodeBudgetExceeded, chat.CodeQuotaExceeded:
 		return http.StatusTooManyRequests
 	case chat.CodeProviderError:
 		return http.StatusBadGateway
