@@ -15,7 +15,7 @@ const (
 )
 
 // A Dialect says what a server does not take of its protocol, or a model there.
-// What is not said here is learnt where a server refuses it.
+// The rest is learnt where a server refuses something.
 type Dialect struct {
 	// System says what becomes of system messages: send, fold into the first
 	// message of the user, or none. Empty means send.

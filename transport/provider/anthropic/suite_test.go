@@ -72,7 +72,7 @@ func newClient(t testing.TB, baseURL string, o Options) *Client {
 	return c
 }
 
-// What the API sends.
+// Events of the API.
 const (
 	begun   = "event: message_start\n" + `data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"stop_reason":null,"usage":{"input_tokens":3,"cache_creation_input_tokens":20,"cache_read_input_tokens":100,"output_tokens":1}}}` + "\n\n"
 	opened  = "event: content_block_start\n" + `data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}` + "\n\n"

@@ -143,35 +143,42 @@ func TestThinkingAloudIsNoSilence(t *testing.T) {
 	})
 }
 
-// TestClaims checks that a finish_reason is a claim, and what is made of it.
+// withFinish is a chunk with a finish_reason, given in JSON.
+func withFinish(delta, reason string) string {
+	return `data: {"choices":[{"index":0,"delta":{` + delta + `},"finish_reason":` + reason + `}]}` + "\n\n"
+}
+
+func textWithFinish(s, reason string) string { return withFinish(`"content":"`+s+`"`, reason) }
+
+const call = `"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]`
+
+// claims are a finish_reason in all its places, and what is made of it.
+var claims = []struct {
+	name   string
+	sent   []string // with a gap behind each but the last
+	hang   bool
+	text   string
+	finish chat.Finish
+	failed string
+}{
+	{name: "with every chunk", sent: []string{textWithFinish("one ", `"stop"`), textWithFinish("two ", `"stop"`), textWithFinish("three", `"stop"`) + end}, text: "one two three", finish: "stop"},
+	{name: "of tools, then text", sent: []string{textWithFinish("Let me look. ", `"tool_calls"`), textWithFinish("It is noon.", `"stop"`) + end}, text: "Let me look. It is noon.", finish: "stop"},
+	{name: "then calls", sent: []string{textWithFinish("a", `"stop"`), withFinish(call, "null") + end}, text: "a", failed: "finish: lenient"},
+	{name: "then nothing", sent: []string{textWithFinish("a", `"stop"`), textWithFinish("", "null") + withFinish("", `""`) + end}, text: "a", finish: "stop"},
+	{name: "with text, then silence", sent: []string{textWithFinish("The dose is 5", `"stop"`)}, hang: true, text: "The dose is 5", failed: "in time"},
+	{name: "in capitals", sent: []string{textWithFinish("a", `"MAX_TOKENS"`) + end}, text: "a", finish: "length"},
+	{name: "of a kind", sent: []string{textWithFinish("a", `"content_filter: RECITATION"`) + end}, text: "a", finish: "content_filter"},
+	{name: "that nobody knows", sent: []string{textWithFinish("a", `"tired"`) + end}, text: "a", finish: "stop"},
+	{name: "of another type", sent: []string{textWithFinish("a", `7`) + textWithFinish("b", `"null"`) + textWithFinish("c", `"stop"`) + end}, text: "abc", finish: "stop"},
+	{name: "by another name", sent: []string{strings.Replace(textWithFinish("a", `"stop"`), "finish_reason", "finishReason", 1) + usage358 + end}, text: "a", failed: "finish: lenient"},
+	{name: "of a refusal", sent: []string{withFinish(`"refusal":"No."`, "null"), stop + end}, text: "No.", finish: "refusal"},
+	{name: "of a failure", sent: []string{textWithFinish("a", `"insufficient_system_resource"`)}, text: "a", failed: "with an error"},
+}
+
+// TestClaims checks that a finish_reason is a claim.
 func TestClaims(t *testing.T) {
-	with := func(delta, reason string) string {
-		return `data: {"choices":[{"index":0,"delta":{` + delta + `},"finish_reason":` + reason + `}]}` + "\n\n"
-	}
-	text := func(s, reason string) string { return with(`"content":"`+s+`"`, reason) }
 	const gap = 6500 * time.Millisecond
-	const call = `"tool_calls":[{"index":0,"id":"c","function":{"name":"f"}}]`
-	for _, test := range []struct {
-		name   string
-		sent   []string // with a gap behind each but the last
-		hang   bool
-		text   string
-		finish chat.Finish
-		failed string
-	}{
-		{name: "with every chunk", sent: []string{text("one ", `"stop"`), text("two ", `"stop"`), text("three", `"stop"`) + end}, text: "one two three", finish: "stop"},
-		{name: "of tools, then text", sent: []string{text("Let me look. ", `"tool_calls"`), text("It is noon.", `"stop"`) + end}, text: "Let me look. It is noon.", finish: "stop"},
-		{name: "then calls", sent: []string{text("a", `"stop"`), with(call, "null") + end}, text: "a", failed: "finish: lenient"},
-		{name: "then nothing", sent: []string{text("a", `"stop"`), text("", "null") + with("", `""`) + end}, text: "a", finish: "stop"},
-		{name: "with text, then silence", sent: []string{text("The dose is 5", `"stop"`)}, hang: true, text: "The dose is 5", failed: "in time"},
-		{name: "in capitals", sent: []string{text("a", `"MAX_TOKENS"`) + end}, text: "a", finish: "length"},
-		{name: "of a kind", sent: []string{text("a", `"content_filter: RECITATION"`) + end}, text: "a", finish: "content_filter"},
-		{name: "that nobody knows", sent: []string{text("a", `"tired"`) + end}, text: "a", finish: "stop"},
-		{name: "of another type", sent: []string{text("a", `7`) + text("b", `"null"`) + text("c", `"stop"`) + end}, text: "abc", finish: "stop"},
-		{name: "by another name", sent: []string{strings.Replace(text("a", `"stop"`), "finish_reason", "finishReason", 1) + usage358 + end}, text: "a", failed: "finish: lenient"},
-		{name: "of a refusal", sent: []string{with(`"refusal":"No."`, "null"), stop + end}, text: "No.", finish: "refusal"},
-		{name: "of a failure", sent: []string{text("a", `"insufficient_system_resource"`)}, text: "a", failed: "with an error"},
-	} {
+	for _, test := range claims {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				got := ask(t, func(conn net.Conn) {

@@ -65,7 +65,7 @@ var wire = providertest.Wire{
 	},
 }
 
-// What providers send.
+// Events of providers.
 var hel, lo = content("Hel"), content("lo")
 
 const (

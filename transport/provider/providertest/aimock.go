@@ -22,7 +22,7 @@ import (
 //go:embed aimock.mjs
 var aimockScript string
 
-// What aimock answers, in many pieces, and how it counts them.
+// aimock gives this answer in many pieces, and counts it so.
 var (
 	aimockAnswer = strings.Repeat("Streaming is fun. 😀 Über alles: ja. ", 20)
 	aimockUsage  = chat.Usage{PromptTokens: 3, CompletionTokens: 5, TotalTokens: 8}

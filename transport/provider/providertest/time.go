@@ -174,8 +174,8 @@ func timeLeft(t *testing.T, h Harness) {
 	<-closed
 }
 
-// What a provider may have read ahead of a consumer that holds a piece, out of
-// an answer of many.
+// A provider may have read so much ahead of a consumer that holds a piece, out
+// of an answer of many.
 const (
 	maxAhead   = 64 << 10
 	manyPieces = 10_000

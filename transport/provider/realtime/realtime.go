@@ -169,7 +169,7 @@ const (
 // Stream holds a session with the model p.Model, see [chat.Input], or without
 // p.Input asks for one answer, in text alone.
 //
-// Whatever goes wrong between the session and its provider fails answers and
+// A failure between the session and its provider fails answers and
 // what was said, with [chat.CodeProviderError] or [chat.CodeProviderTimeout],
 // and not the session. When Stream returns, its connection is closed and its
 // goroutines are gone.

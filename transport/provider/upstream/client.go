@@ -35,7 +35,7 @@ import (
 	"unicode"
 )
 
-// What [Options] hold when they are zero.
+// Defaults of [Options].
 const (
 	DefaultConnect    = 10 * time.Second
 	DefaultFirstToken = 120 * time.Second

@@ -11,7 +11,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// What becomes of the system messages of a prompt.
+// A server gets system messages in one of these ways.
 const (
 	SystemSend = "send" // they are sent as what they are
 	SystemFold = "fold" // their text begins the first message of the user

@@ -9,14 +9,12 @@ import (
 // lines makes of an event stream, as servers write it, one that sse.Read can
 // read.
 //
-// What carries no event is left out: comments, and blank lines after the one
-// that ends an event. Providers keep connections alive with either, and sse.Read
-// would collect both until its event limit. All three line ends of the format
-// become "\n".
+// It leaves out comments, and blank lines after the one that ends an event.
+// Providers keep connections alive with either, and sse.Read would collect both
+// until its event limit. All three line ends of the format become "\n".
 //
-// What the format has no field for, but servers write for an error, becomes an
-// event: a line of bare JSON, and the field error. A last line without its end
-// gets one.
+// A line of bare JSON, and the field error, become events: the format does not
+// know them, but servers write errors so. A last line without its end gets one.
 //
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 type lines struct {

@@ -292,7 +292,7 @@ func (s *stream) end(err error) error {
 	return broken(cutOff, err)
 }
 
-// What is said of an answer that is not whole.
+// Messages about an answer that is not whole.
 const (
 	cutOff      = "the answer was cut off"
 	unexplained = cutOff + ": the provider ended it without a reason (if it never gives one, `finish: lenient` in its configuration takes such answers as whole)"
