@@ -40,7 +40,7 @@ type polling struct {
 // A poll may have been sent before the close packet that was read first: the packet
 // waits so long for a poll. A poll that is read during an upgrade may have been sent
 // after the packet that completes it: the poll waits so long for that packet.
-const overtaking = 100 * time.Millisecond
+const overtaking = 30 * time.Millisecond
 
 // A poll is a GET that waits.
 type poll struct {
