@@ -49,5 +49,10 @@
 // [Options].WriteTimeout. One message or body takes one buffer, however many
 // fragments it comes in. A message that comes too slowly ends its connection by
 // the ping timeout, since its sender cannot answer the ping before it is complete.
-// There are no more than [Options].MaxConns connections.
+// There are no more than [Options].MaxConns connections, and of one address no more
+// than [Options].MaxConnsPerAddress.
+//
+// Anybody can open a connection. Until the application has let a client in
+// ([Conn.LetIn]), its messages may only be [Options].StrangerPayload long, and all such
+// clients share [Options].StrangerBytes for those that have not arrived whole.
 package transport

@@ -2,6 +2,10 @@ package session
 
 import "parlor/protocol/socketio"
 
+// maxNamespaceLen limits, in bytes, the name of a namespace that does not exist. A
+// refusal repeats the name, and waits in memory until the client reads it.
+const maxNamespaceLen = 256
+
 // connect asks the namespace whether the client may enter it.
 func (s *session) connect(p socketio.Packet) {
 	namespace, ok := s.options.Namespaces[p.Namespace]
@@ -30,6 +34,10 @@ func (s *session) connect(p socketio.Packet) {
 // refuse tells the client why it may not enter a namespace. A client that has been told
 // so several times, and has entered none, would go on for ever: its connection is closed.
 func (s *session) refuse(namespace string, why *Refusal) {
+	if len(namespace) > maxNamespaceLen {
+		s.conn.Close(reasonParse)
+		return
+	}
 	s.send(socketio.ConnectErrorFrame(namespace, why.Message, why.Data))
 	s.refused++
 	if s.refused >= s.options.MaxRefusals && !s.port.letIn.Load() {

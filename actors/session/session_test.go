@@ -203,6 +203,12 @@ func TestRefusalsAreLimited(t *testing.T) {
 		c.want(`44{"message":"no"}`, "closed: forced close")
 		a.want(t, "connect ", "connect ", "connect ")
 	})
+	serve(t, o, func(t *testing.T, s *session.Sessions) {
+		c := dial(t, s)
+		name := `/` + strings.Repeat("x", 255)
+		c.Say(`0` + name)
+		c.want(`44` + name + `,{"message":"Invalid namespace"}`)
+	})
 	a = new(app)
 	serve(t, options(a), func(t *testing.T, s *session.Sessions) {
 		c := dial(t, s)
@@ -286,6 +292,7 @@ func TestViolationsCloseTheConnection(t *testing.T) {
 		{"no event name", []string{`0/chat,`, `2/chat,[]`}},
 		{"reserved name", []string{`0/chat,`, `2/chat,["disconnect"]`}},
 		{"not JSON", []string{`0/chat,`, `2/chat,["hi"`}},
+		{"long namespace", []string{`0/` + strings.Repeat("x", 256) + `,`}},
 		{"text instead of an attachment", []string{`0/chat,`, `51-/chat,["hi",{"_placeholder":true,"num":0}]`, `2/chat,["hi"]`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"parlor/transport"
 )
 
 // request returns a request to host with headers, which are names and values.
@@ -51,6 +53,31 @@ func TestDevelopmentModeStaysOnThisComputer(t *testing.T) {
 				t.Errorf("got %d %q, want 403 and %q", w.Code, body, test.says)
 			}
 		})
+	}
+}
+
+// TestPageBehindAProxy checks that the server's own page can connect through a proxy that
+// changes the host, if the proxy is trusted and says what the browser asked for.
+func TestPageBehindAProxy(t *testing.T) {
+	connections := transport.NewServer(transport.Options{})
+	defer connections.Close()
+	for _, test := range []struct {
+		remote string
+		page   string
+		status int
+	}{
+		{"10.0.0.1:1", "https://chat.example:8443", http.StatusOK},
+		{"10.0.0.1:1", "https://evil.example", http.StatusForbidden},
+		{"10.0.0.1:1", "http://chat.example:8443", http.StatusForbidden}, // without TLS
+		{"192.0.2.7:1", "https://chat.example:8443", http.StatusForbidden},
+	} {
+		r := request("127.0.0.1:8080", "Origin", test.page, "X-Forwarded-Host", "chat.example:8443", "X-Forwarded-Proto", "https")
+		r.URL.RawQuery, r.RemoteAddr = "EIO=4&transport=polling", test.remote
+		w := httptest.NewRecorder()
+		front(Settings{Values: Values{JWTSecret: "secret", TrustedProxies: []string{"10.0.0.0/8"}}}, connections).ServeHTTP(w, r)
+		if w.Code != test.status {
+			t.Errorf("page of %s through %s: got status %d, want %d", test.page, test.remote, w.Code, test.status)
+		}
 	}
 }
 
