@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"parlor/protocol/chat"
+	"parlor/transport/auth"
 	"parlor/transport/origin"
 	"parlor/transport/provider"
 	"parlor/transport/provider/upstream"
@@ -127,6 +129,39 @@ func validOrigin(origin string) bool {
 func checkProxies(proxies []string) error {
 	if _, err := origin.ParseProxies(proxies); err != nil {
 		return fmt.Errorf("has %w", err)
+	}
+	return nil
+}
+
+// checkSecret refuses a public key as secret, which some frameworks ask for: everybody
+// has it, and could sign tokens.
+func (s *Settings) checkSecret() error {
+	if strings.Contains(string(s.JWTSecret), "-----BEGIN") {
+		return errors.New("is a key in PEM form and no secret: name a file of public keys with jwt-key-file")
+	}
+	return nil
+}
+
+func (s *Settings) checkKeysURL() error {
+	if s.JWTJWKSURL == "" {
+		return nil
+	}
+	return auth.CheckKeysURL(s.JWTJWKSURL)
+}
+
+func checkAdminClaim(claim string) error {
+	name, value, _ := strings.Cut(claim, "=")
+	if claim != "" && (name == "" || value == "") {
+		return errors.New("is not CLAIM=VALUE, such as role=admin")
+	}
+	return nil
+}
+
+func checkUsers(ids []string) error {
+	for _, id := range ids {
+		if fault := chat.UserID(id).Fault(); fault != "" {
+			return fmt.Errorf("has %q, which %s", id, fault)
+		}
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func TestExitStatus(t *testing.T) {
 		{nil, []string{"help", "token", "x"}, 2, "unexpected argument x: it is written parlor help [<command>]"},
 		{nil, []string{"completion"}, 2, "<shell> is missing: bash, zsh or fish"},
 		{nil, []string{"completion", "tcsh"}, 2, `"bash","zsh","fish"`},
-		{nil, []string{"token", "alice"}, 2, "unexpected argument alice: it is written parlor token --user=ID"},
+		{nil, []string{"token", "alice"}, 2, "must be one of \"make\",\"check\""},
 		{nil, []string{"token", "--user"}, 2, "--user: its value is missing"},
 		{nil, []string{"token", "--user=a", "--ttl=30"}, 2, "30d"},
 		{nil, []string{"token", "--user=a", "--listen=:1"}, 2, "--listen: parlor token does not use it; of the settings it uses --config, --jwt-secret, "},
@@ -242,9 +242,73 @@ func TestTokenCommandRefuses(t *testing.T) {
 		"valid for": {"--user=alice", "--ttl=0s"},
 		"printable": {"--user=a\tb"},
 		"empty":     {"--user="},
+		"but got":   {"chek", "x"},
 	} {
 		if status, out, errs := runIn(t, env, append([]string{"token"}, args...)...); status != 2 || out != "" || !strings.Contains(errs, says) {
 			t.Errorf("%q: status %d, stdout %q, stderr %q", args, status, out, errs)
+		}
+	}
+}
+
+func TestTokenCheck(t *testing.T) {
+	env := []string{"PARLOR_JWT_SECRET=0123456789abcdef0123456789abcdef"}
+	_, token, _ := runIn(t, env, "token", "--user=alice", "--name=Alice A.", "--admin")
+	token = strings.TrimSpace(token)
+	status, out, errs := runIn(t, env, "token", "check", token)
+	if status != 0 || errs != "" || !strings.HasSuffix(out, "accepted\n") {
+		t.Errorf("status %d, stdout %q, stderr %q", status, out, errs)
+	}
+	for _, line := range []string{"algorithm  HS256\n", "user       alice\n", "name       Alice A.\n", "admin      true\n"} {
+		if !strings.Contains(out, line) {
+			t.Errorf("no line %q in %q", line, out)
+		}
+	}
+	for says, args := range map[string][]string{
+		"this server wants to know":    {token, "--jwt-audience=x"},
+		"this server's secret (HS256)": {token, "--jwt-secret=another"},
+		"it is not a valid token":      {"nonsense"},
+	} {
+		status, out, _ := runIn(t, env, append([]string{"token", "check"}, args...)...)
+		if status != 1 || !strings.Contains(out, "refused    ") || !strings.Contains(out, says) {
+			t.Errorf("%q: status %d, stdout %q, want %q", args, status, out, says)
+		}
+	}
+	if status, _, errs := runIn(t, nil, "token", "check", token); status != 2 || !strings.Contains(errs, "nothing to check a token with") {
+		t.Errorf("without a key: status %d, stderr %q", status, errs)
+	}
+}
+
+func TestKeyFile(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return dir + "/" + name
+	}
+	const public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"
+	path := write("keys.pem", public+public)
+	s, err := loadIn(t, "jwt-key-file: "+path+"\njwt-algorithms: EdDSA\nlisten: :80\n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Validate(); err != nil || s.Development() || len(s.auth().Keys) != 2 {
+		t.Errorf("%d keys, development %t, %v", len(s.auth().Keys), s.Development(), err)
+	}
+	for says, args := range map[string][]string{
+		"does not belong here":      {"--jwt-key-file=" + write("private", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")},
+		"cannot be read":            {"--jwt-key-file=none"},
+		"is empty":                  {"--jwt-key-file=" + write("empty", "")},
+		"in PEM form and no secret": {"--jwt-secret=" + public},
+		"must begin with https":     {"--jwt-jwks-url=http://id.example.com/jwks"},
+		"which needs jwt-secret":    {"--jwt-algorithms=HS256"},
+		"which is not one of HS256": {"--jwt-algorithms=none", "--jwt-secret=x"},
+		"is not CLAIM=VALUE":        {"--jwt-claim-admin=role"},
+		"which must be printable":   {"--admins=a\tb"},
+	} {
+		_, err := loadIn(t, "", nil, args...)
+		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "(from flag)") || strings.Contains(err.Error(), "MCow") {
+			t.Errorf("%q: error %v, want %q in it", args, err, says)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"parlor/actors/ledger"
+	"parlor/transport/auth"
 	"parlor/transport/provider"
 )
 
@@ -70,7 +71,7 @@ func cell(value string) string {
 // file, or an error that lists all that is wrong with them.
 func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*Settings, error) {
 	s, flags := &Settings{Values: *v}, settingsOf(ctx)
-	for _, list := range [][]string{s.CORSOrigins, s.JWTAudience, s.TrustedProxies} {
+	for _, list := range [][]string{s.CORSOrigins, s.JWTAudience, s.JWTAlgorithms, s.Admins, s.TrustedProxies} {
 		for i, entry := range list {
 			list[i] = strings.TrimSpace(entry) // people write "a, b"
 		}
@@ -81,7 +82,7 @@ func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*
 		})
 	}
 	faults := append(unusedFlags(ctx, flags), r.faults...)
-	faults = append(faults, s.readSecretFile(), s.emptySecret(env), unknownVariables(env, flags, keyVariables(&s.Values)))
+	faults = append(faults, s.readSecretFile(), s.readKeyFile(), s.emptySecret(env), unknownVariables(env, flags, keyVariables(&s.Values)))
 	faults = append(faults, s.check()) // one that has a fault already has its default
 	return s, errors.Join(faults...)
 }
@@ -134,9 +135,44 @@ func (s *Settings) emptySecret(env environment) error {
 	return row{name: "jwt-secret", source: "environment " + name}.fault(errors.New("is empty: give it a value, or leave it out for development mode"))
 }
 
+// readKeyFile reads the keys from the file that jwt-key-file names.
+func (s *Settings) readKeyFile() error {
+	if s.JWTKeyFile == "" {
+		return nil
+	}
+	text, err := readSmall(s.JWTKeyFile)
+	if err == nil {
+		s.keys, err = auth.ParseKeys(text)
+	}
+	if err != nil {
+		return s.row("jwt-key-file").fault(err)
+	}
+	return nil
+}
+
+// readSmall reads a file that holds keys or a secret.
+func readSmall(path string) ([]byte, error) {
+	const largest = 64 << 10
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, largest+1))
+	text = bytes.TrimSpace(text) // editors end files with a new line
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	case len(text) == 0:
+		return nil, errors.New("is empty")
+	case len(text) > largest:
+		return nil, fmt.Errorf("is longer than %d bytes", largest)
+	}
+	return text, nil
+}
+
 // readSecretFile reads the secret from the file that jwt-secret-file names.
 func (s *Settings) readSecretFile() error {
-	const largest = 64 << 10
 	if s.JWTSecretFile == "" {
 		return nil
 	}
@@ -144,20 +180,9 @@ func (s *Settings) readSecretFile() error {
 	if s.JWTSecret != "" {
 		return r.fault(fmt.Errorf("and jwt-secret are both set, leave one of them out: jwt-secret comes from %s, this", s.row("jwt-secret").source))
 	}
-	f, err := os.Open(s.JWTSecretFile)
+	text, err := readSmall(s.JWTSecretFile)
 	if err != nil {
-		return r.fault(fmt.Errorf("cannot be read: %w", err))
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, largest+1))
-	text = bytes.TrimSpace(text) // editors end files with a new line
-	switch {
-	case err != nil:
-		return r.fault(fmt.Errorf("cannot be read: %w", err))
-	case len(text) == 0:
-		return r.fault(errors.New("is empty"))
-	case len(text) > largest:
-		return r.fault(fmt.Errorf("is longer than %d bytes", largest))
+		return r.fault(err)
 	}
 	s.JWTSecret = Secret(text)
 	for i := range s.rows {

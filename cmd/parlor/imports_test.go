@@ -72,7 +72,8 @@ var owners = map[string]string{
 	"github.com/rs/cors":                  "transport",
 	"github.com/prometheus/client_golang": "transport",
 	"github.com/alecthomas/kong":          "cmd",
-	"golang.org/x/crypto":                 "cmd",
+	"github.com/go-jose/go-jose":          "transport/auth",
+	"golang.org/x/crypto/x509roots":       "cmd",
 	"github.com/modelcontextprotocol/go":  "transport",
 }
 

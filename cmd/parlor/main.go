@@ -49,7 +49,7 @@ type cli struct {
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Serve  serveCmd  `cmd:"" help:"Run the server."`
-	Token  tokenCmd  `cmd:"" help:"Print a token for a user."`
+	Token  tokenCmd  `cmd:"" help:"Print a token for a user, or check one."`
 	Config configCmd `cmd:"" help:"Print the settings and where each came from."`
 
 	Check   checkCmd   `cmd:"" help:"Verify the data file."`

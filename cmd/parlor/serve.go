@@ -88,6 +88,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	credentials := s.auth()
 	credentials.Logger = log
 	verifier := auth.New(credentials)
+	parts.add("credentials", func(context.Context) error { verifier.Close(); return nil })
 	rooms, err := startRooms(s, actors, store, models, verifier.Development(), log)
 	if err != nil {
 		return err
@@ -153,7 +154,7 @@ func listen(s Settings, handler http.Handler, log *slog.Logger) (stop func(conte
 		log.Warn(warning)
 	}
 	if s.Development() {
-		log.Warn("development mode: no jwt-secret, so everybody is who they say they are and all chats are shared, on this computer only")
+		log.Warn("development mode: no jwt-secret or other key, so everybody is who they say they are and all chats are shared, on this computer only")
 	}
 	log.Info("listening on http://" + listener.Addr().String())
 	stop = func(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,12 +40,22 @@ type Values struct {
 
 	Metrics bool `group:"server" help:"Serve numbers for Prometheus at /metrics, to whoever can reach the server."`
 
-	JWTSecret     Secret        `name:"jwt-secret" group:"access" placeholder:"SECRET" help:"What users' tokens are signed with (HS256). Better not given as a flag: other users of this computer can see those."`
-	JWTSecretFile string        `name:"jwt-secret-file" group:"access" placeholder:"FILE" help:"A file that holds the secret instead."`
-	JWTIssuer     string        `name:"jwt-issuer" group:"access" placeholder:"NAME" help:"What tokens must have in iss. If it is not given nobody looks at iss."`
-	JWTAudience   []string      `name:"jwt-audience" group:"access" placeholder:"NAME" help:"What tokens must have in aud, one of these. If none is given nobody looks at aud."`
-	JWTLeeway     time.Duration `name:"jwt-leeway" group:"access" default:"10s" help:"How much the clocks of this server and of the one that signs tokens may differ."`
-	CORSOrigins   []string      `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
+	JWTSecret      Secret        `name:"jwt-secret" group:"access" placeholder:"SECRET" help:"What users' tokens are signed with (HS256). Better not given as a flag: other users of this computer can see those."`
+	JWTSecretFile  string        `name:"jwt-secret-file" group:"access" placeholder:"FILE" help:"A file that holds the secret instead."`
+	JWTKeyFile     string        `name:"jwt-key-file" group:"access" placeholder:"FILE" help:"A PEM file of public keys or certificates, whose private keys sign users' tokens (RS, PS, ES or EdDSA)."`
+	JWTJWKSURL     string        `name:"jwt-jwks-url" group:"access" placeholder:"URL" help:"Where an identity provider publishes the public keys of its tokens (JWKS)."`
+	JWTAlgorithms  []string      `name:"jwt-algorithms" group:"access" placeholder:"NAME" help:"The only algorithms that tokens may be signed with, for example ES256. If none is given, HS256 for the secret and all that fit for public keys."`
+	JWTIssuer      string        `name:"jwt-issuer" group:"access" placeholder:"NAME" help:"What tokens must have in iss. If it is not given nobody looks at iss."`
+	JWTAudience    []string      `name:"jwt-audience" group:"access" placeholder:"NAME" help:"What tokens must have in aud, one of these. If none is given nobody looks at aud."`
+	JWTLeeway      time.Duration `name:"jwt-leeway" group:"access" default:"10s" help:"How much the clocks of this server and of the one that signs tokens may differ."`
+	JWTJWKSRefresh time.Duration `name:"jwt-jwks-refresh" group:"access" default:"1h" help:"Age at which the keys of jwt-jwks-url are fetched again. While that fails, the last ones go on."`
+	JWTJWKSPause   time.Duration `name:"jwt-jwks-pause" group:"access" default:"10s" help:"Least time between two fetches. A token of a key that is not known yet has them fetched at once, if it has passed."`
+	JWTClaimUser   string        `name:"jwt-claim-user" group:"access" default:"sub" help:"The claim of a token that holds the user's id."`
+	JWTClaimName   string        `name:"jwt-claim-name" group:"access" default:"name" help:"The one that holds the name; a.b is b in the object a."`
+	JWTClaimEmail  string        `name:"jwt-claim-email" group:"access" default:"email" help:"The one that holds the address."`
+	JWTClaimAdmin  string        `name:"jwt-claim-admin" group:"access" default:"role=admin" placeholder:"CLAIM=VALUE" help:"What administrators have in their tokens, alone or in a list; empty for no such claim."`
+	Admins         []string      `name:"admins" group:"access" placeholder:"ID" help:"Users who are administrators, whatever their tokens say. It opens no chat to them."`
+	CORSOrigins    []string      `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
 
 	TrustedProxies []string `name:"trusted-proxies" group:"access" placeholder:"ADDRESS" help:"Addresses or ranges of proxies, for example 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For, -Host and -Proto count (docs/proxies.md)."`
 
@@ -138,6 +149,7 @@ const minSecretLen = 32
 // Settings are the effective values and where they came from.
 type Settings struct {
 	Values
+	keys   []crypto.PublicKey        // of jwt-key-file
 	rows   []row                     // in the order of the fields of Values
 	reload func() (*Settings, error) // reads the same sources again
 }
@@ -153,12 +165,22 @@ type row struct {
 }
 
 // Development reports whether the server believes users without proof, since it
-// has no secret.
-func (s *Settings) Development() bool { return s.JWTSecret == "" }
+// has no key to verify tokens with.
+func (s *Settings) Development() bool {
+	return s.JWTSecret == "" && s.JWTKeyFile == "" && s.JWTJWKSURL == ""
+}
 
 // auth are the settings about tokens.
 func (s *Settings) auth() auth.Options {
-	return auth.Options{Secret: string(s.JWTSecret), Leeway: s.JWTLeeway, Issuer: s.JWTIssuer, Audience: s.JWTAudience}
+	o := auth.Options{
+		Secret: string(s.JWTSecret), Keys: s.keys, JWKSURL: s.JWTJWKSURL, JWKSRefresh: s.JWTJWKSRefresh, JWKSPause: s.JWTJWKSPause,
+		Algorithms: s.JWTAlgorithms, Leeway: s.JWTLeeway, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
+		Claims: auth.Claims{User: s.JWTClaimUser, Name: s.JWTClaimName, Email: s.JWTClaimEmail, Admin: s.JWTClaimAdmin},
+	}
+	for _, id := range s.Admins {
+		o.Admins = append(o.Admins, chat.UserID(id))
+	}
+	return o
 }
 
 // Validate returns an error if no server may run with the settings: without a
@@ -172,9 +194,9 @@ func (s *Settings) Validate() error {
 		return fmt.Errorf(`listen: %q can be reached from other computers, but there is no secret: anyone could read every chat (from %s)
 Either set a secret, for example
     export PARLOR_JWT_SECRET="$(openssl rand -hex 32)"
-and give people a token each (parlor token --user NAME), or listen on this computer only:
+and give people a token each (parlor token --user NAME), or name the keys of an identity provider (jwt-jwks-url), or listen on this computer only:
     parlor serve --listen 127.0.0.1:8080`, s.Listen, s.row("listen").source)
-	case len(s.JWTSecret) < minSecretLen:
+	case s.JWTSecret != "" && len(s.JWTSecret) < minSecretLen:
 		return fmt.Errorf(`%s, and %q can be reached from other computers
 Either set a secret of %d bytes or more, for example
     export PARLOR_JWT_SECRET="$(openssl rand -hex 32)"
@@ -271,6 +293,16 @@ func (s *Settings) checksOfServer() []checked {
 		{"data", wantText(s.Data)},
 		{"retain-for", notNegative(s.RetainFor)},
 		{"jwt-leeway", checkLeeway(s.JWTLeeway)},
+		{"jwt-secret", s.checkSecret()},
+		{"jwt-jwks-url", s.checkKeysURL()},
+		{"jwt-algorithms", s.auth().CheckAlgorithms()},
+		{"jwt-jwks-refresh", positive(s.JWTJWKSRefresh)},
+		{"jwt-jwks-pause", positive(s.JWTJWKSPause)},
+		{"jwt-claim-user", wantText(s.JWTClaimUser)},
+		{"jwt-claim-name", wantText(s.JWTClaimName)},
+		{"jwt-claim-email", wantText(s.JWTClaimEmail)},
+		{"jwt-claim-admin", checkAdminClaim(s.JWTClaimAdmin)},
+		{"admins", checkUsers(s.Admins)},
 		{"jwt-audience", noneEmpty(s.JWTAudience)},
 		{"max-chats-per-user", notNegative(s.MaxChatsPerUser)},
 		{"cors-origins", checkOrigins(s.CORSOrigins)},

@@ -51,6 +51,14 @@ var samples = map[string][3]string{
 	"jwt-issuer":             {"a", "b", "c"},
 	"jwt-audience":           {"a", "b, c", "d"},
 	"jwt-leeway":             {"0s", "1s", "2s"},
+	"jwt-jwks-url":           {"https://a.example.com/jwks", "http://127.0.0.1:1/jwks", "https://c.example.com"},
+	"jwt-jwks-refresh":       {"1s", "2s", "3s"},
+	"jwt-jwks-pause":         {"1s", "2s", "3s"},
+	"jwt-claim-user":         {"a", "b.c", "d"},
+	"jwt-claim-name":         {"a", "b.c", "d"},
+	"jwt-claim-email":        {"a", "b.c", "d"},
+	"jwt-claim-admin":        {"a=b", "b.c=d", "e=f=g"},
+	"admins":                 {"a", "b, c", "d"},
 	"models":                 {`[{"model_id":"a","provider":"openai"}]`, `[{"model_id":"b","provider":"eliza"}]`, `[{"model_id":"c","provider":"openai"}]`},
 	"providers":              {`{"a":{"base_url":"http://h"}}`, `{"b":{"base_url":"http://h"}}`, `{"c":{"base_url":"http://h"}}`},
 	"context-window":         {"1000", "2000", "3000"},
@@ -119,7 +127,7 @@ var samples = map[string][3]string{
 }
 
 // notSampled are settings that are tested on their own.
-var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "openai-api-key"}
+var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "openai-api-key"}
 
 // TestPrecedence gives every setting from every combination of sources: a flag
 // wins over the environment, that over the file, and that over the default.

@@ -84,6 +84,9 @@ type User struct {
 
 	// Guest means that nobody said who this is, and the ID was made up.
 	Guest bool `json:"-"`
+
+	// Admin means that the user may look after the server. It opens no chat.
+	Admin bool `json:"-"`
 }
 
 // A Model is an assistant that a chat can talk with, as clients list it.

@@ -13,8 +13,8 @@
 //
 // # Development mode
 //
-// Without a secret tokens cannot be verified and are ignored. A client is the
-// user that it says it is, or a guest.
+// Without a secret or another key tokens cannot be verified and are ignored. A client
+// is the user that it says it is, or a guest, and an administrator.
 //
 //	Socket.IO CONNECT   auth.user_id, else a fresh guest per connection
 //	HTTP request        header X-Parlor-User, else "guest"
@@ -25,6 +25,7 @@ package auth
 
 import (
 	"cmp"
+	"crypto"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -57,9 +58,24 @@ var errNoCredential = chat.Refuse(chat.CodeUnauthenticated, notSignedIn+"no toke
 
 // Options configure a [Verifier]. The zero value means development mode.
 type Options struct {
-	// Secret is the HS256 key that tokens are signed with. Empty means
-	// development mode.
-	Secret string
+	// Secret is a key that tokens are signed with (HS256). Keys are public keys whose
+	// private ones sign tokens, see [ParseKeys]; and JWKSURL is where an identity
+	// provider publishes such keys. Without any of them it is development mode.
+	Secret  string
+	Keys    []crypto.PublicKey
+	JWKSURL string
+
+	// JWKSRefresh is the age at which the keys of JWKSURL are fetched again, and
+	// JWKSPause the least time between two fetches. Zero means an hour and 10 seconds.
+	JWKSRefresh, JWKSPause time.Duration
+
+	// HTTPClient fetches those keys. Nil means one that follows no redirect to an
+	// address that is not safe.
+	HTTPClient *http.Client
+
+	// Algorithms are the only ones that tokens may be signed with. Empty means HS256
+	// for the secret, and all that fit for public keys.
+	Algorithms []string
 
 	// Leeway is how much the clocks of this server and of the one that signs
 	// tokens may differ. It holds for exp, nbf and iat.
@@ -69,6 +85,12 @@ type Options struct {
 	// aud. Empty means that the claim is not looked at.
 	Issuer   string
 	Audience []string
+
+	// Claims say which claims hold what is known of a user.
+	Claims Claims
+
+	// Admins are administrators, whatever their tokens say.
+	Admins []chat.UserID
 
 	// Logger gets records of failed sign-ins, with the client's address, why,
 	// and no part of the credential. In a minute there is one record for an
@@ -82,25 +104,47 @@ type Options struct {
 
 // A Verifier turns credentials into users. It may be used from any goroutine.
 type Verifier struct {
-	key      []byte // empty in development mode
-	parser   *jwt.Parser
-	failures failures
+	secret     []byte // empty: there is none
+	keys       []crypto.PublicKey
+	remote     *remoteKeys // nil: there are none
+	algorithms string      // that are accepted, for people
+	claims     Claims
+	admins     map[chat.UserID]bool
+	parser     *jwt.Parser
+	failures   failures
 }
 
-// New returns a Verifier.
+// New returns a Verifier. It has to be closed.
 func New(o Options) *Verifier {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Verifier{
-		key: []byte(o.Secret), parser: newParser(o),
-		failures: failures{log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), now: o.Now},
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	v := &Verifier{
+		secret: []byte(o.Secret), keys: o.Keys, algorithms: strings.Join(o.algorithms(), ", "), claims: o.Claims,
+		admins: make(map[chat.UserID]bool), parser: newParser(o), failures: failures{log: o.Logger, now: o.Now},
+	}
+	for _, id := range o.Admins {
+		v.admins[id] = true
+	}
+	if o.JWKSURL != "" {
+		v.remote = newRemoteKeys(o)
+	}
+	return v
+}
+
+// Close ends the fetches of keys.
+func (v *Verifier) Close() {
+	if v.remote != nil {
+		v.remote.close()
 	}
 }
 
 // Development reports whether the server is in development mode, in which users
 // are believed without proof.
-func (v *Verifier) Development() bool { return len(v.key) == 0 }
+func (v *Verifier) Development() bool {
+	return len(v.secret) == 0 && len(v.keys) == 0 && v.remote == nil
+}
 
 // Socket returns the user behind a Socket.IO CONNECT: remote is the client's
 // address, h are the headers of the handshake request, auth is the payload of the
@@ -147,7 +191,7 @@ func (v *Verifier) request(r *http.Request) (chat.User, error) {
 	values := r.Header.Values(UserHeader)
 	switch len(values) {
 	case 0:
-		return chat.User{ID: Guest}, nil
+		return chat.User{ID: Guest, Admin: true}, nil
 	case 1:
 		return namedUser(values[0], "the header "+UserHeader)
 	}
@@ -221,7 +265,7 @@ func bearer(values []string) (string, error) {
 func claimedUser(raw json.RawMessage) (chat.User, error) {
 	if !present(raw) {
 		suffix := strings.ToLower(rand.Text()[:guestSuffixLen])
-		return chat.User{ID: Guest + "-" + chat.UserID(suffix), Guest: true}, nil
+		return chat.User{ID: Guest + "-" + chat.UserID(suffix), Guest: true, Admin: true}, nil
 	}
 	var id string
 	if err := json.Unmarshal(raw, &id); err != nil {
@@ -234,7 +278,7 @@ func namedUser(id, where string) (chat.User, error) {
 	if fault := chat.UserID(id).Fault(); fault != "" {
 		return chat.User{}, chat.Refuse(chat.CodeInvalid, where+" "+fault)
 	}
-	return chat.User{ID: chat.UserID(id)}, nil
+	return chat.User{ID: chat.UserID(id), Admin: true}, nil
 }
 
 // UserFault says what is wrong with a user that is not the result of a sign-in, as
