@@ -24,6 +24,8 @@ type User struct {
 	asked []question // by Ref, from 1
 	told  []string
 	views map[chat.RoomID]*View
+	seen  map[chat.RoomID]*Seen
+	bytes int // of what the user was told of who is there
 }
 
 type question struct {
@@ -34,7 +36,7 @@ type question struct {
 
 // User returns a new connection of the user id.
 func (s *Server) User(id chat.UserID) *User {
-	u := &User{server: s, User: chat.User{ID: id}, views: make(map[chat.RoomID]*View)}
+	u := &User{server: s, User: chat.User{ID: id}, views: make(map[chat.RoomID]*View), seen: make(map[chat.RoomID]*Seen)}
 	u.address = s.Rooms.Open(u)
 	s.users = append(s.users, u)
 	return u
@@ -45,6 +47,7 @@ func (u *User) forget() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	clear(u.views)
+	clear(u.seen)
 }
 
 // reopen gives the user an address at a new run of the server.
@@ -89,6 +92,10 @@ func sign(c room.Command, caller room.Caller) {
 	case *room.StopTurn:
 		c.Caller = caller
 	case *room.Configure:
+		c.Caller = caller
+	case *room.SetTyping:
+		c.Caller = caller
+	case *room.AskPresence:
 		c.Caller = caller
 	case *room.Delete:
 		c.Caller = caller
@@ -213,10 +220,12 @@ func (u *User) reply(r room.Reply) error {
 		u.told = append(u.told, "created")
 	case room.Joined:
 		u.told = append(u.told, fmt.Sprintf("joined #%d", b.Seq))
+		delete(u.seen, q.room)
 		u.views[q.room] = newView(b, q.command.(*room.Join).Encoder)
 	case room.Left:
 		u.told = append(u.told, "left")
 		delete(u.views, q.room)
+		delete(u.seen, q.room)
 	case room.Sent:
 		u.told = append(u.told, fmt.Sprintf("sent #%d", b.Seq))
 		if v := u.views[q.room]; v != nil {
@@ -239,6 +248,9 @@ func (u *User) reply(r room.Reply) error {
 func (u *User) publication(p *room.Publication) error {
 	if v := u.views[p.Room]; v != nil && v.own[p.Seq] {
 		return nil // the edge leaves it out
+	}
+	if presence, ok := p.Notice.(chat.Presence); ok {
+		return u.sees(p, presence)
 	}
 	frames, _ := p.Encoded.([]engineio.Frame)
 	if record, ok := p.Notice.(chat.Record); ok && p.Author == u.address && record.Spoken() {

@@ -33,6 +33,10 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.answerSend(e, r.Room, "", body.(room.Sent))
 	case wire.Configure:
 		c.ok(e, body.(room.Configured).Chat.Settings)
+	case wire.SetTyping:
+		c.ok(e, struct{}{})
+	case wire.AskPresence:
+		c.ok(e, wire.ShowPresence(body.(chat.Presence)))
 	case wire.Regenerate:
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Stop:

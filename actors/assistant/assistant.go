@@ -168,6 +168,10 @@ func (c *client) Event(e *session.Event) {
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
 			return &room.Configure{Caller: call, Changes: r.Changes, ClientID: r.ClientID}
 		})
+	case wire.SetTyping:
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.SetTyping{Caller: call, Typing: r.Typing} })
+	case wire.AskPresence:
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.AskPresence{Caller: call} })
 	case wire.Usage:
 		c.usage(e, r)
 	case wire.ListMembers:

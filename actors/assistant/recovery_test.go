@@ -158,7 +158,9 @@ func (v *visitor) hear(data string) {
 			v.t.Fatalf("offset %s: %v", last, err)
 		}
 	}
-	v.heard = append(v.heard, summary(v.t, args))
+	if heard := summary(v.t, args); !strings.HasPrefix(heard, "presence ") {
+		v.heard = append(v.heard, heard)
+	}
 }
 
 // summary tells an event in a few words.

@@ -54,6 +54,10 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 		room, refusal.ClientID = string(r.Room), r.ClientID
 	case wire.ListMembers:
 		room = string(r.Room)
+	case wire.SetTyping:
+		room = string(r.Room)
+	case wire.AskPresence:
+		room = string(r.Room)
 	case wire.Usage:
 		room = string(r.Room)
 	case wire.History:

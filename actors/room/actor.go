@@ -32,6 +32,7 @@ func (r *Room) Started(self *system.Self[Message]) {
 	r.records = newRecorder(r)
 	r.title.r, r.passivation.r = r, r
 	r.stage = newStage(r)
+	r.tellPresence(PresenceEvery)
 	switch {
 	case r.quarantined:
 		r.records.replyUpTo(math.MaxUint64)
@@ -100,6 +101,8 @@ func (r *Room) receive(m Message) {
 		r.passivation.drain()
 	case *idleTick:
 		r.passivation.ask()
+	case *presenceTick:
+		r.publishPresence()
 	case *tailTick:
 		r.records.forgetTail()
 	case *retryTick:
@@ -256,6 +259,7 @@ func (r *Room) publish(record chat.Record) {
 		p.Author = r.authors[m.MessageID]
 		delete(r.authors, m.MessageID)
 	}
+	r.observe(record)
 	r.follow(record.Event)
 	r.audience.publish(p)
 	r.lastPublished = record.Seq
@@ -279,6 +283,7 @@ func (r *Room) Salvage(m Message) {
 func (r *Room) Stopping() {
 	r.records.stop()
 	r.passivation.stop()
+	r.presence.stop()
 	if r.stage != nil {
 		r.stage.close()
 	}

@@ -1,9 +1,7 @@
 package room
 
 import (
-	"maps"
 	"slices"
-	"strings"
 
 	"parlor/protocol/chat"
 )
@@ -43,14 +41,11 @@ type channel struct {
 type listener struct {
 	user      chat.User
 	recipient Recipient
+	informed  bool // knows who is in the room, and is told what changes
 }
 
-// admit makes the address a listener, or changes its encoder.
+// admit makes the address a listener, which it must not be yet.
 func (a *audience) admit(address Address, l listener, encoder string, make func() Encoder) {
-	if l.recipient == nil {
-		return // it was closed meanwhile
-	}
-	a.dismiss(address)
 	i := slices.IndexFunc(*a, func(c *channel) bool { return c.name == encoder })
 	if i < 0 {
 		i = len(*a)
@@ -59,25 +54,34 @@ func (a *audience) admit(address Address, l listener, encoder string, make func(
 	(*a)[i].listeners[address] = l
 }
 
-// dismiss removes the address, if it is a listener. An encoder that no listener uses
-// goes too.
-func (a *audience) dismiss(address Address) {
+// dismiss removes the address, if it is a listener, and returns it. An encoder that no
+// listener uses goes too.
+func (a *audience) dismiss(address Address) (l listener, ok bool) {
 	for i, c := range *a {
-		if _, listens := c.listeners[address]; listens {
+		if l, ok = c.listeners[address]; ok {
 			if delete(c.listeners, address); len(c.listeners) == 0 {
 				*a = slices.Delete(*a, i, i+1)
 			}
-			return
+			return l, ok
 		}
 	}
+	return l, false
 }
 
-// dismissIf removes the listeners for which gone holds, and tells them p.
-func (a *audience) dismissIf(gone func(listener) bool, p Publication) {
-	for _, c := range slices.Clone(*a) {
+// has reports whether the address is a listener.
+func (a audience) has(address Address) bool {
+	return slices.ContainsFunc(a, func(c *channel) bool {
+		_, ok := c.listeners[address]
+		return ok
+	})
+}
+
+// tellIf tells p to the listeners for which holds is true, and returns their addresses.
+func (a audience) tellIf(holds func(listener) bool, p Publication) (told []Address) {
+	for _, c := range a {
 		var encoded any
-		for address, l := range maps.Clone(c.listeners) {
-			if !gone(l) {
+		for address, l := range c.listeners {
+			if !holds(l) {
 				continue
 			}
 			if encoded == nil {
@@ -86,21 +90,10 @@ func (a *audience) dismissIf(gone func(listener) bool, p Publication) {
 			p := p
 			p.Encoded = encoded
 			l.recipient.Deliver(&p)
-			a.dismiss(address)
+			told = append(told, address)
 		}
 	}
-}
-
-// users returns the users of all listeners, each once, in the order of their ids.
-func (a audience) users() []chat.User {
-	var users []chat.User
-	for _, c := range a {
-		for _, l := range c.listeners {
-			users = append(users, l.user)
-		}
-	}
-	slices.SortFunc(users, func(a, b chat.User) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	return slices.CompactFunc(users, func(a, b chat.User) bool { return a.ID == b.ID })
+	return told
 }
 
 // publish tells all listeners, encoding once for each encoder.
@@ -119,4 +112,7 @@ func (a audience) publish(p Publication) {
 }
 
 // tell tells the listeners something that is not recorded.
-func (r *Room) tell(n chat.Notice) { r.audience.publish(Publication{Room: r.id, Notice: n}) }
+func (r *Room) tell(n chat.Notice) {
+	r.observe(n)
+	r.audience.publish(Publication{Room: r.id, Notice: n})
+}

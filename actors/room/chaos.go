@@ -61,6 +61,6 @@ func repeatsTools() bool { return bug == "restart-turn-with-tool" }
 // forgetListeners is called when the room restarts.
 func (l *lasting) forgetListeners() {
 	if bug == "lose-member-on-restart" {
-		l.audience = nil
+		l.audience, l.presence = nil, presence{}
 	}
 }

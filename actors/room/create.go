@@ -92,10 +92,10 @@ func (c *Join) do(r *Room) {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	r.audience.admit(c.Address, listener{c.User, r.Directory.find(c.Address)}, c.Encoder, r.Encoders[c.Encoder])
+	r.listen(c.Address, c.User, c.Encoder)
 	joined := Joined{Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq}
 	if !c.Returning {
-		joined.Users = r.audience.users()
+		joined.Users = r.presence.whole(r.MaxListed).Listed()
 	}
 	for _, t := range shown.Turns {
 		if t.Attempt == 0 {
@@ -111,7 +111,7 @@ func (c *Join) do(r *Room) {
 type Leave struct{ Caller }
 
 func (c *Leave) do(r *Room) {
-	r.audience.dismiss(c.Address)
+	r.unlisten(c.Address)
 	r.reply(c.Caller, Left{})
 }
 

@@ -84,6 +84,8 @@ func (r *Room) deleted(m *deleted) {
 		r.reply(m.by, Deleted{})
 		r.tell(chat.Removal{})
 		r.audience, r.lastPublished = nil, unknown
+		r.presence.stop()
+		r.presence = presence{}
 		clear(r.authors)
 	}
 	r.stage.letGo()

@@ -47,6 +47,8 @@ func (*Create) roomMessage()       {}
 func (*Join) roomMessage()         {}
 func (*Leave) roomMessage()        {}
 func (*Send) roomMessage()         {}
+func (*SetTyping) roomMessage()    {}
+func (*AskPresence) roomMessage()  {}
 func (*Respond) roomMessage()      {}
 func (*Regenerate) roomMessage()   {}
 func (*AppendAudio) roomMessage()  {}
@@ -87,13 +89,14 @@ type (
 		Chat   chat.Info
 		Epoch  string // of the chat and of the file: Seq means nothing in another one
 		Seq    uint64
-		Users  []chat.User // who listen, each once, however many addresses they have
+		Users  []chat.User // who listen, each once, at most Options.MaxListed
 		Turn   *Running    // nil if none is running
 		Queued []chat.Turn // those that wait, in order
 	}
 
-	// Left confirms a Leave.
-	Left struct{}
+	// Left confirms a Leave, and Noted a SetTyping.
+	Left  struct{}
+	Noted struct{}
 
 	// Sent is the acknowledgement of a message: it is on disk.
 	Sent struct {

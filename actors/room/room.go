@@ -121,6 +121,7 @@ type Options struct {
 	MaxMessageBytes int           // of a user's message. Zero means 64 KiB
 	MaxAnswerBytes  int           // of an answer: past it the turn fails. Zero means 256 KiB
 	MaxMembers      int           // of a chat, with its owner. Zero means any number
+	MaxListed       int           // users of whom listeners are told that they are there; of others the number. Zero means 100
 	MaxQueuedTurns  int           // past it a message is refused as busy. Zero means 256
 	MaxAttempts     int           // of one turn over crashes; then it is interrupted. Zero means 3
 	TurnTimeout     time.Duration // of one attempt. Zero means 10 minutes
@@ -152,6 +153,7 @@ func (o Options) WithDefaults() Options {
 	o.MaxAwake = cmp.Or(o.MaxAwake, 1000)
 	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, 64<<10)
 	o.MaxAnswerBytes = cmp.Or(o.MaxAnswerBytes, 256<<10)
+	o.MaxListed = cmp.Or(o.MaxListed, 100)
 	o.MaxQueuedTurns = cmp.Or(o.MaxQueuedTurns, 256)
 	o.MaxAttempts = cmp.Or(o.MaxAttempts, 3)
 	o.TurnTimeout = cmp.Or(o.TurnTimeout, 10*time.Minute)
@@ -225,6 +227,7 @@ type Room struct {
 type lasting struct {
 	id       chat.RoomID
 	audience audience
+	presence presence
 	authors  map[chat.MessageID]Address // of messages that are not published yet
 	children int                        // attempts, lines and titles that were started so far
 

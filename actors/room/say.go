@@ -84,6 +84,7 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, recall recall, p
 	}
 	r.noteAuthor(p.MessageID, c)
 	events, seq := moment.Message(p, c.User.ID)
+	r.hasTyped(c)
 	r.stage.stop(p.Ends())
 	r.records.propose(c, key, Sent{p.MessageID, p.ClientID, seq, p.Quiet()}, events...)
 	r.advance()

@@ -117,6 +117,7 @@ type Values struct {
 	MaxJoinedRooms     int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
 	MaxRoomsPerUser    int           `group:"limits" default:"1000" help:"Rooms that one user may have in memory; past half of it those not in use leave at once, and past it no more are woken. 0 for no limit."`
 	MaxMembers         int           `group:"limits" default:"100" help:"Members of one chat, with its owner."`
+	MaxListedMembers   int           `group:"limits" default:"100" help:"People in one room of whom the others are told that they are there; of more only the number."`
 	MaxRestarts        int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
 	RoomIdleTimeout    time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
@@ -342,6 +343,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"checkpoint-every", positive(s.CheckpointEvery)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},
 		{"max-members", positive(s.MaxMembers)},
+		{"max-listed-members", positive(s.MaxListedMembers)},
 		{"max-restarts", positive(s.MaxRestarts)},
 		{"max-connections", positive(s.MaxConnections)},
 		{"max-connections-per-address", notNegative(s.MaxConnectionsPerAddress)},

@@ -98,6 +98,7 @@ var samples = map[string][3]string{
 	"max-restarts":           {"1", "2", "3"},
 	"max-queued-turns":       {"1", "2", "3"},
 	"max-members":            {"2", "3", "4"},
+	"max-listed-members":     {"2", "3", "4"},
 	"max-message-bytes":      {"1KiB", "2KiB", "3000"},
 	"max-answer-bytes":       {"5KiB", "6KiB", "7000"},
 	"max-payload":            {"1MiB", "2MiB", "3000000"},

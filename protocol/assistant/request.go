@@ -82,6 +82,12 @@ type (
 	}
 	// ListMembers asks who has a role in the chat.
 	ListMembers struct{ Room chat.RoomID }
+	// SetTyping says whether the client's user types, and AskPresence asks who is in the room.
+	SetTyping struct {
+		Room   chat.RoomID
+		Typing bool
+	}
+	AskPresence struct{ Room chat.RoomID }
 	History     struct {
 		Room   chat.RoomID
 		Before uint64
@@ -101,6 +107,8 @@ func (Control) request()     {}
 func (Configure) request()   {}
 func (Usage) request()       {}
 func (ListMembers) request() {}
+func (SetTyping) request()   {}
+func (AskPresence) request() {}
 func (History) request()     {}
 
 // Speech is what a send does with what its sender is saying; empty for one
@@ -145,6 +153,7 @@ type payload struct {
 	Before    uint64          `json:"before"`
 	Limit     int             `json:"limit"`
 	By        chat.UsageBy    `json:"by"`
+	Typing    *bool           `json:"typing"`
 	chat.Changes
 }
 
@@ -185,6 +194,8 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"configure":    decodeConfigure,
 	"usage":        decodeUsage,
 	"members":      decodeMembers,
+	"typing":       decodeTyping,
+	"presence":     decodePresence,
 }
 
 // decodePayload reads the one argument. What can be read of a bad one is

@@ -192,6 +192,10 @@ func names(r Request) []string {
 		return []string{string(r.Room)}
 	case ListMembers:
 		return []string{string(r.Room)}
+	case SetTyping:
+		return []string{string(r.Room)}
+	case AskPresence:
+		return []string{string(r.Room)}
 	case Regenerate:
 		return []string{string(r.Room), string(r.MessageID)}
 	case Edit:
