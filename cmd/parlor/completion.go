@@ -64,7 +64,7 @@ complete -c parlor -f -a '(__parlor_complete)'
 
 // complete prints what the last of the words may become, each on a line.
 func complete(words []string, out *streams) error {
-	k, err := newParser(&cli{})
+	k, err := newParser(&cli{}, words)
 	if err != nil {
 		return err
 	}

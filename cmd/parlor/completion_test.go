@@ -10,10 +10,6 @@ import (
 )
 
 func TestCandidates(t *testing.T) {
-	k, err := newParser(&cli{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for line, want := range map[string]string{ // words are separated by |, candidates by spaces
 		"":                              "serve token config check backup compact export import release help version completion",
 		"c":                             "config check compact completion",
@@ -42,12 +38,16 @@ func TestCandidates(t *testing.T) {
 		"serve|--bogus|=|x|--log-form":  "--log-format",
 		"serve|--titles|off|--title-mo": "--title-model",
 	} {
-		if got := strings.Join(candidates(k, strings.Split(line, "|")), " "); got != want {
+		var got strings.Builder
+		if err := complete(strings.Split(line, "|"), &streams{stdout: &got}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(strings.Fields(got.String()), " "); got != want {
 			t.Errorf("%q: candidates %q, want %q", line, got, want)
 		}
 	}
-	if got := candidates(k, nil); got != nil {
-		t.Errorf("of no word: %q", got)
+	if err := complete(nil, &streams{}); err != nil {
+		t.Errorf("no word: %v", err)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -48,23 +49,32 @@ type usageError struct{ error }
 type cli struct {
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
-	Serve  serveCmd  `cmd:"" help:"Run the server."`
-	Token  tokenCmd  `cmd:"" help:"Print a token for a user, or check one."`
-	Config configCmd `cmd:"" help:"Print the settings and where each came from."`
-
-	Check   checkCmd   `cmd:"" help:"Verify the data file."`
-	Backup  backupCmd  `cmd:"" help:"Copy the data file, also while the server runs."`
-	Compact compactCmd `cmd:"" help:"Return unused space of the data file to the system."`
-	Export  exportCmd  `cmd:"" help:"Write chats as JSON Lines."`
-	Import  importCmd  `cmd:"" help:"Read chats from JSON Lines."`
-	Release releaseCmd `cmd:"" help:"Let a room that was quarantined try again."`
-
-	ShowHelp   helpCmd       `cmd:"" name:"help" help:"Show the help of a command."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
-	Completion completionCmd `cmd:"" help:"Print what makes a shell complete commands and settings."`
-
 	env      environment `kong:"-"`
 	resolver *resolver   `kong:"-"`
+}
+
+// A command is one of parlor's, with what kong fills from its arguments.
+type command struct {
+	name, help string
+	fields     any
+}
+
+// commands returns all commands, not filled.
+func commands() []command {
+	return []command{
+		{"serve", "Run the server.", new(serveCmd)},
+		{"token", "Print a token for a user, or check one.", new(tokenCmd)},
+		{"config", "Print the settings and where each came from.", new(configCmd)},
+		{"check", "Verify the data file.", new(checkCmd)},
+		{"backup", "Copy the data file, also while the server runs.", new(backupCmd)},
+		{"compact", "Return unused space of the data file to the system.", new(compactCmd)},
+		{"export", "Write chats as JSON Lines.", new(exportCmd)},
+		{"import", "Read chats from JSON Lines.", new(importCmd)},
+		{"release", "Let a room that was quarantined try again.", new(releaseCmd)},
+		{"help", "Show the help of a command.", new(helpCmd)},
+		{"version", "Print the version.", new(versionCmd)},
+		{"completion", "Print what makes a shell complete commands and settings.", new(completionCmd)},
+	}
 }
 
 // Help implements [kong.HelpProvider].
@@ -175,16 +185,26 @@ func run(ctx context.Context, args, environ []string, out *streams) int {
 	return report(out, command.Run(s, out))
 }
 
-// newParser returns the parser of command lines, which fills c.
-func newParser(c *cli, more ...kong.Option) (*kong.Kong, error) {
-	return kong.New(c, append(parserOptions(), more...)...)
+// newParser returns the parser of a command line, which fills c. It knows the flags
+// of the command that args name and of no other, since each has all settings and
+// kong takes its time to read their tags.
+func newParser(c *cli, args []string, more ...kong.Option) (*kong.Kong, error) {
+	options := append(parserOptions(), more...)
+	chosen := slices.IndexFunc(args, func(arg string) bool { return !strings.HasPrefix(arg, "-") })
+	for _, command := range commands() {
+		if chosen < 0 || args[chosen] != command.name {
+			command.fields = &struct{}{}
+		}
+		options = append(options, kong.DynamicCommand(command.name, command.help, "", command.fields))
+	}
+	return kong.New(c, options...)
 }
 
 // load returns the command that args name and its settings, if it has any. It
 // returns no command if args ask for help or the version, which it prints.
 func load(args, environ []string, out *streams) (*kong.Context, *Settings, error) {
 	c, helped := &cli{env: newEnvironment(environ)}, false
-	parser, err := newParser(c, kong.Writers(out.stdout, out.stderr), kong.Exit(func(int) { helped = true }))
+	parser, err := newParser(c, args, kong.Writers(out.stdout, out.stderr), kong.Exit(func(int) { helped = true }))
 	if err != nil {
 		return nil, nil, err
 	}
