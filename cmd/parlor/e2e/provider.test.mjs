@@ -68,8 +68,8 @@ test("the conversation reaches the model, in order", async (t) => {
 
 test("429 and 500 end the turn as failed, and the room goes on", async (t) => {
   const world = await withModel(t);
+  world.mock.onMessage("hello", { content: "still here" }); // first: a question without an answer is sent as one with the next
   world.mock.onMessage("limit", { error: { message: "Rate limited, slow down", type: "rate_limit_error" }, status: 429 });
-  world.mock.onMessage("hello", { content: "still here" });
   await ask(world.alice, "send_message", { room_id: world.room, message: "limit" });
   const { error } = await failed(world, "provider_error");
   assert.match(error.error, /Rate limited, slow down/);
