@@ -412,6 +412,16 @@ test("upgrades that are none", async (t) => {
   await s.unharmed(t);
 });
 
+test("one address cannot take all connections", async (t) => {
+  const server = await serve(t, { env: { PARLOR_JWT_SECRET: secret }, args: [...limits, "--max-connections", "8", "--trusted-proxies", "127.0.0.1"] });
+  const from = (address) => new Raw(t, server, handshake("", `X-Forwarded-For: ${address}\r\n`)).status();
+  for (const status of [101, 101, 429, 429]) assert.equal(await from("192.0.2.7"), status);
+  assert.equal(await from("192.0.2.8"), 101);
+  assert.equal(await from("192.0.2.7"), 429);
+  assert.equal(server.log.filter((line) => line.includes("level=WARN") && line.includes("max-connections-per-address")).length, 1);
+  assert.deepEqual(await server.kill("SIGTERM"), [0, null]);
+});
+
 test("what never comes, and what is never read", longOnly, async (t) => {
   const s = await site(t, "--ping-timeout", "60s"); // which is not what is to end them
   const attack = attacks(t, s);
