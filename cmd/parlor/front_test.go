@@ -56,6 +56,19 @@ func TestDevelopmentModeStaysOnThisComputer(t *testing.T) {
 	}
 }
 
+// TestTrustedProxiesInDevelopmentMode checks that the start says that they are of no use.
+func TestTrustedProxiesInDevelopmentMode(t *testing.T) {
+	for secret, want := range map[string]int{"": 1, strings.Repeat("x", minSecretLen): 0} {
+		s, err := loadIn(t, "", nil, "--trusted-proxies=127.0.0.1", "--jwt-secret="+secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Warnings(); len(got) != want || want == 1 && !strings.Contains(got[0], "trusted-proxies") {
+			t.Errorf("secret %q: got warnings %q, want %d", secret, got, want)
+		}
+	}
+}
+
 // TestPageBehindAProxy checks that the server's own page can connect through a proxy that
 // changes the host, if the proxy is trusted and says what the browser asked for.
 func TestPageBehindAProxy(t *testing.T) {

@@ -220,6 +220,9 @@ func (s *Settings) Warnings() []string {
 	} else if n := len(s.JWTSecret); n > 0 && n < minSecretLen {
 		warnings = append(warnings, s.shortSecret())
 	}
+	if s.Development() && len(s.TrustedProxies) > 0 {
+		warnings = append(warnings, fmt.Sprintf("trusted-proxies: without jwt-secret, requests that come through a proxy are refused (from %s)", s.row("trusted-proxies").source))
+	}
 	return append(warnings, s.readableByOthers()...)
 }
 
