@@ -87,8 +87,8 @@ func TestExitStatus(t *testing.T) {
 		{nil, []string{"help", "tokn"}, 2, "did you mean token?"},
 		{nil, []string{"help", "token", "x"}, 2, "unexpected argument x: it is written parlor help [<command>]"},
 		{nil, []string{"completion"}, 2, "<shell> is missing: bash, zsh or fish"},
-		{nil, []string{"completion", "tcsh"}, 2, `"bash","zsh","fish"`},
-		{nil, []string{"token", "alice"}, 2, "must be one of \"make\",\"check\""},
+		{nil, []string{"completion", "tcsh"}, 2, `completion: <shell> must be bash or zsh or fish, not "tcsh"`},
+		{nil, []string{"token", "alice"}, 2, `token: <action> must be make or check, not "alice"`},
 		{nil, []string{"token", "--user"}, 2, "--user: its value is missing"},
 		{nil, []string{"token", "--user=a", "--ttl=30"}, 2, "30d"},
 		{nil, []string{"token", "--user=a", "--listen=:1"}, 2, "--listen: parlor token does not use it; of the settings it uses --config, --jwt-secret, "},
@@ -239,10 +239,10 @@ func TestTokenCommand(t *testing.T) {
 func TestTokenCommandRefuses(t *testing.T) {
 	env := []string{"PARLOR_JWT_SECRET=0123456789abcdef0123456789abcdef"}
 	for says, args := range map[string][]string{
-		"valid for": {"--user=alice", "--ttl=0s"},
-		"printable": {"--user=a\tb"},
-		"empty":     {"--user="},
-		"but got":   {"chek", "x"},
+		"valid for":     {"--user=alice", "--ttl=0s"},
+		"printable":     {"--user=a\tb"},
+		"empty":         {"--user="},
+		"make or check": {"chek", "x"},
 	} {
 		if status, out, errs := runIn(t, env, append([]string{"token"}, args...)...); status != 2 || out != "" || !strings.Contains(errs, says) {
 			t.Errorf("%q: status %d, stdout %q, stderr %q", args, status, out, errs)

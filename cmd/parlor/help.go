@@ -66,6 +66,9 @@ func explain(err error) error {
 		return err
 	}
 	for _, argument := range command.Positional {
+		if _, given, wrong := strings.Cut(err.Error(), " but got "); wrong && argument.Enum != "" && strings.Contains(err.Error(), "<"+argument.Name+">") {
+			return fmt.Errorf("%s: <%s> must be %s, not %s", command.Name, argument.Name, strings.Join(argument.EnumSlice(), " or "), given)
+		}
 		if strings.HasPrefix(err.Error(), fmt.Sprintf("expected %q", "<"+argument.Name+">")) {
 			return fmt.Errorf("%s: <%s> is missing: %s", command.Name, argument.Name, argument.Help)
 		}

@@ -63,10 +63,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 
 	outliveFileSizeLimit()
 	parts.add("memory", releaseMemory())
-	store, err := persistence.Open(s.Data, persistence.Options{
-		Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log,
-		Quota: persistence.Quota{Chats: s.MaxChatsPerUser, Bytes: int64(s.MaxBytesPerUser)},
-	})
+	store, err := openStore(s, log)
 	if err != nil {
 		return err
 	}
@@ -85,10 +82,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	parts.add("providers", func(context.Context) error { return models.Close() })
 	actors := system.New(log)
-	credentials := s.auth()
-	credentials.Logger = log
-	verifier := auth.New(credentials)
-	parts.add("credentials", func(context.Context) error { verifier.Close(); return nil })
+	verifier := openVerifier(s, &parts, log)
 	rooms, err := startRooms(s, actors, store, models, verifier.Development(), log)
 	if err != nil {
 		return err
@@ -221,6 +215,21 @@ func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider
 			Metrics: numbers,
 		},
 	})
+}
+
+func openStore(s Settings, log *slog.Logger) (*persistence.Store, error) {
+	return persistence.Open(s.Data, persistence.Options{
+		Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log,
+		Quota: persistence.Quota{Chats: s.MaxChatsPerUser, Bytes: int64(s.MaxBytesPerUser)},
+	})
+}
+
+func openVerifier(s Settings, parts *parts, log *slog.Logger) *auth.Verifier {
+	options := s.auth()
+	options.Logger = log
+	verifier := auth.New(options)
+	parts.add("credentials", func(context.Context) error { verifier.Close(); return nil })
+	return verifier
 }
 
 // openRecovery returns nil if connection state recovery is switched off.
