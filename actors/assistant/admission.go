@@ -192,6 +192,9 @@ func (a *admission) admit() {
 	c.standing.Join(id, r.Dialect.String(), j.Epoch, a.after, func(p *resume.Place) {
 		m := c.rooms[id]
 		m.place, m.dialect = p, r.Dialect
+		if a.former != nil && a.recap == nil {
+			p.SetText(a.former.Text())
+		}
 		joined := roomJoined(j)
 		joined.Snapshot = a.snapshot
 		if r.Room == "" {
@@ -210,7 +213,7 @@ func (a *admission) tellMissed(p *resume.Place) {
 	to := backlog{limit: math.MaxInt, returning: a.former != nil} // room_joined has promised all of it
 	switch {
 	case a.late && a.former == nil:
-		to.frames = wire.NewEncoder(wire.SPA).Frames(j.Chat.Room, j.Turn.SoFar())
+		to.frames = c.soFar(p, wire.SPA, j)
 	case a.recap != nil:
 		to.frames = c.allWithOffset(a.recap)
 		c.catchUp(&to, p, r.Dialect, nil, j)

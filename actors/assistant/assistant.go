@@ -155,12 +155,7 @@ func (c *client) Event(e *session.Event) {
 			return &room.Regenerate{Caller: call, Answer: r.MessageID, ModelID: r.ModelID, ClientID: id}
 		})
 	case wire.Edit:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return &room.Edit{
-				Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, Answer: r.Answer, ClientID: r.ClientID,
-				Origin: c.standing.Origin(""),
-			}
-		})
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return edit(call, r, c.standing.Origin("")) })
 	case wire.Control:
 		c.emit("event_received", r.ID, wire.Success{Success: true})
 		c.ok(e, struct{}{})
@@ -178,6 +173,12 @@ func (c *client) Event(e *session.Event) {
 		c.members(e, r)
 	case wire.History:
 		c.history(e, r)
+	}
+}
+
+func edit(call room.Caller, r wire.Edit, origin string) room.Message {
+	return &room.Edit{
+		Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, Answer: r.Answer, ClientID: r.ClientID, Origin: origin,
 	}
 }
 

@@ -46,16 +46,24 @@ func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j 
 	return append(missed, whole...), err
 }
 
-// restOf returns the frames that the client lacks of a record of which it has some.
-// It may have got these live, or when it came back before, which the wire may
-// encode in two ways.
+// restOf returns the frames that the client lacks of a record of which it has some. It may
+// have got these live, or when it came back before, which the wire may encode in several
+// ways. The first frames may be the same in all of them, so the one that fits the text
+// that the client has comes first.
 func restOf(ctx context.Context, s resume.Source[engineio.Frame], p *resume.Place) (rest replayed, err error) {
 	for record, err := range s.Records(ctx, p.Seq()) {
 		if err != nil {
 			return rest, err
 		}
 		rest.Seq = record.Seq
-		for _, notice := range []chat.Notice{record, chat.Missed{Record: record}} {
+		switch e := record.Event.(type) {
+		case chat.TurnStarted:
+			rest.Record = &record
+		case chat.TurnEnded:
+			e.Content = "" // the frames have it
+			rest.Record = &chat.Record{Seq: record.Seq, Event: e}
+		}
+		for _, notice := range []chat.Notice{chat.Missed{Record: record, Has: p.Text()}, record, chat.Missed{Record: record}} {
 			rest.Frames = s.Encode(notice)
 			if got, ok := p.Got(len(rest.Frames), func(i int) []byte { return rest.Frames[i].Data }); ok {
 				rest.Frames = rest.Frames[got:]
@@ -90,11 +98,11 @@ func (b *backlog) add(frames ...engineio.Frame) bool {
 func (c *client) catchUp(to *backlog, p *resume.Place, d wire.Dialect, missed []replayed, j room.Joined) bool {
 	before := len(to.frames)
 	for _, m := range missed {
-		frames := m.Frames
+		var frames []engineio.Frame
 		if to.returning {
 			frames = c.missedFrames(p, d, m)
 		} else {
-			frames = c.record(p, m.Seq, frames)
+			frames = c.record(p, m.Seq, m.Frames)
 		}
 		if !to.add(frames...) {
 			return false
@@ -105,5 +113,5 @@ func (c *client) catchUp(to *backlog, p *resume.Place, d wire.Dialect, missed []
 	if j.Turn == nil || j.Turn.Content+j.Turn.Thought == "" {
 		return true
 	}
-	return to.add(wire.NewEncoder(d).Frames(j.Chat.Room, j.Turn.SoFar())...)
+	return to.add(c.soFar(p, d, j)...)
 }

@@ -2,6 +2,7 @@ package assistant
 
 import (
 	"parlor/actors/resume"
+	"parlor/actors/room"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
@@ -33,15 +34,70 @@ func (c *client) owed(p *resume.Place, d wire.Dialect, r chat.Record) (frames []
 
 // missedFrames returns what the client is told of a record that it has missed.
 func (c *client) missedFrames(p *resume.Place, d wire.Dialect, missed replayed) (frames []engineio.Frame) {
-	if r := missed.Sent; r != nil {
-		if frames, ok := c.owed(p, d, *r); ok {
-			return frames
+	if r := missed.Record; r != nil {
+		switch e := r.Event.(type) {
+		case chat.MessageAdded:
+			if frames, ok := c.owed(p, d, *r); ok {
+				return frames
+			}
+		case chat.TurnQueued: // the page has asked for an answer to what it had said before
+			if envelope, own := c.standing.Sent(e.Origin); own && envelope != "" && d != wire.Documented {
+				frames = append(frames, wire.Event("message_sent", envelope, wire.Success{Success: true}))
+			}
+		case chat.TurnEnded:
+			if has := p.Text(); has > 0 && e.Content != "" {
+				missed.Frames = wire.NewEncoder(d).Frames(p.Room, chat.Missed{Record: *r, Has: has})
+			}
 		}
-		// The page has asked for an answer to what it has said before.
-		envelope, own := c.standing.Sent(r.Origin())
-		if _, asked := r.Event.(chat.TurnQueued); asked && own && envelope != "" && d != wire.Documented {
-			frames = append(frames, wire.Event("message_sent", envelope, wire.Success{Success: true}))
-		}
+		endText(p, *r)
 	}
 	return append(frames, c.record(p, missed.Seq, missed.Frames)...)
+}
+
+// endText notes that with the record an answer ends, or begins anew. A turn that never
+// started has no text. A first attempt ends no other text, and the page, which is not told
+// of it, may have text behind it.
+func endText(p *resume.Place, r chat.Record) {
+	switch e := r.Event.(type) {
+	case chat.TurnStarted:
+		if e.Attempt > 1 {
+			p.EndText()
+		}
+	case chat.TurnEnded:
+		if e.MessageID != "" {
+			p.EndText()
+		}
+	}
+}
+
+// text returns the frames of a piece of a running answer. If it is live, the page adds the
+// piece to a bubble that it cannot take back. So the last frame says how much the page then
+// has, and a page that comes back is told only the rest.
+func (c *client) text(p *resume.Place, d wire.Dialect, n chat.Text, frames []engineio.Frame) []engineio.Frame {
+	if d == wire.Documented || !wire.Live(n.Turn) {
+		return frames
+	}
+	p.SetText(len(n.Before) + len(n.Piece))
+	return c.lastWithOffset(frames)
+}
+
+// soFar returns the frames of the text so far of a running answer, of which the client has
+// the beginning, if it is known how much.
+func (c *client) soFar(p *resume.Place, d wire.Dialect, j room.Joined) []engineio.Frame {
+	n := j.Turn.SoFar()
+	if d == wire.Documented || !wire.Live(n.Turn) {
+		return wire.NewEncoder(d).Frames(j.Chat.Room, n)
+	}
+	n.Has = p.Text()
+	p.SetText(len(n.Text))
+	return c.lastWithOffset(wire.NewEncoder(d).Frames(j.Chat.Room, n))
+}
+
+// lastWithOffset appends the client's present offset to the last frame.
+func (c *client) lastWithOffset(frames []engineio.Frame) []engineio.Frame {
+	if len(frames) == 0 {
+		return nil
+	}
+	last := len(frames) - 1
+	return append(frames[:last:last], withOffset(frames[last], c.standing.Offset()))
 }

@@ -31,6 +31,13 @@ func (c *client) publish(p *room.Publication) {
 			return
 		}
 	}
+	endText(m.place, record)
+	switch n := p.Notice.(type) {
+	case chat.Text:
+		frames = c.text(m.place, m.dialect, n, frames)
+	case chat.Failure:
+		m.place.SetText(0)
+	}
 	switch {
 	case p.Author == c.address && record.Spoken(): // the SPA fills the bubble that waits for it
 		frames = wire.NewEncoder(m.dialect).Frames(p.Room, chat.Transcribed{Record: record})

@@ -87,6 +87,7 @@ type visitor struct {
 	pid, offset string
 	recovered   bool
 	heard       []string // events without their offsets
+	shows       *bubbles // nil unless the test looks at them
 }
 
 func (s *recoverable) visit(user string) *visitor {
@@ -158,8 +159,12 @@ func (v *visitor) hear(data string) {
 			v.t.Fatalf("offset %s: %v", last, err)
 		}
 	}
-	if heard := summary(v.t, args); !strings.HasPrefix(heard, "presence ") {
+	heard := summary(v.t, args)
+	if !strings.HasPrefix(heard, "presence ") {
 		v.heard = append(v.heard, heard)
+	}
+	if v.shows != nil && strings.HasPrefix(heard, "receive_message A") {
+		v.shows.take(v.t, args[1])
 	}
 }
 

@@ -25,7 +25,8 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 	if len(refusal.Event) > maxEventName {
 		refusal.Event = refusal.Event[:maxEventName]
 	}
-	room := ""
+	var room chat.RoomID
+	room, refusal.ClientID = roomOf(request)
 	switch r := request.(type) {
 	case wire.FindChat:
 		c.emit("room_not_found", orUndefined(r.Chat), wire.RoomNotFound{Chat: r.Chat})
@@ -33,46 +34,57 @@ func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error)
 		c.emit("room_error", orUndefined(r.Chat), refusal)
 	case wire.JoinRoom:
 		c.emit("room_join_error", orUndefined(r.Room), refusal)
-	case wire.LeaveRoom:
-		room = string(r.Room)
 	case wire.SendMessage:
-		room, refusal.ClientID = string(r.Room), r.ClientID
 		if r.Envelope != "" {
 			c.emit("message_error", r.Envelope, refusal)
 		}
 	case wire.Stop:
-		room, refusal.ClientID = string(r.Room), r.ClientID
 		if r.Control != "" {
 			c.emit("event_error", r.Control, refusal)
 		}
 	case wire.Control:
-		room = string(r.Room)
 		if r.ID != "" {
 			c.emit("event_error", r.ID, refusal)
 		}
-	case wire.Configure:
-		room, refusal.ClientID = string(r.Room), r.ClientID
-	case wire.ListMembers:
-		room = string(r.Room)
-	case wire.SetTyping:
-		room = string(r.Room)
-	case wire.AskPresence:
-		room = string(r.Room)
-	case wire.Usage:
-		room = string(r.Room)
-	case wire.History:
-		room = string(r.Room)
-	case wire.Regenerate:
-		room, refusal.ClientID = string(r.Room), r.ClientID
-	case wire.Edit:
-		room, refusal.ClientID = string(r.Room), r.ClientID
 	}
 	c.refusePage(request, err)
 	if named := request == nil || err.Code == chat.CodeInvalid; named || room != "" {
-		c.emit("error", room, refusal)
+		c.emit("error", string(room), refusal)
 	}
 	e.Ack(wire.Encode(failure{Error: err}))
 	e.Done()
+}
+
+// roomOf returns the room that a request is about, if its refusal has a name with the room,
+// and the id that the client gave the request.
+func roomOf(request wire.Request) (chat.RoomID, chat.ClientID) {
+	switch r := request.(type) {
+	case wire.LeaveRoom:
+		return r.Room, ""
+	case wire.SendMessage:
+		return r.Room, r.ClientID
+	case wire.Stop:
+		return r.Room, r.ClientID
+	case wire.Control:
+		return r.Room, ""
+	case wire.Configure:
+		return r.Room, r.ClientID
+	case wire.ListMembers:
+		return r.Room, ""
+	case wire.SetTyping:
+		return r.Room, ""
+	case wire.AskPresence:
+		return r.Room, ""
+	case wire.Usage:
+		return r.Room, ""
+	case wire.History:
+		return r.Room, ""
+	case wire.Regenerate:
+		return r.Room, r.ClientID
+	case wire.Edit:
+		return r.Room, r.ClientID
+	}
+	return "", ""
 }
 
 // refusePage tells the SPA what it takes for the end of a turn that has failed. Without it

@@ -37,10 +37,15 @@ func (s *Standing) resume(user chat.User, auth json.RawMessage) bool {
 	pid, _ := request.PID.(string)
 	text, _ := request.Offset.(string)
 	o, ok := parseOffset(text)
-	if !ok || o.seat != seatTag(s.table.Epoch(), pid) {
+	if !ok {
 		return false
 	}
+	// A client that has begun anew, and was cut off before it joined a room, has the offset
+	// of the seat before. Its positions say no more than a client may ask for in a join.
 	s.former = &former{o.seat, o.positions, o.part.digest}
+	if o.seat != seatTag(s.table.Epoch(), pid) {
+		return false
+	}
 	kept, ok := s.table.Claim(pid, user, owner{s.socket})
 	if !ok {
 		return false
@@ -71,6 +76,11 @@ func restore(s recovery.Seat, o offset) (*seat, bool) {
 			t.places = append(t.places, p)
 		}
 		p.Room, p.Encoder, p.tag, p.since = kept.Room, kept.Encoder, kept.Tag, s.Mark
+		for _, at := range o.positions {
+			if at.tag == p.tag && at.seq == p.seq {
+				p.text = int(at.text)
+			}
+		}
 		t.stored.entries = append(t.stored.entries, entry{p, kept.Seq})
 	}
 	t.newest = t.stored

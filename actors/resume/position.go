@@ -12,11 +12,12 @@ import (
 // or the disk may be full. An offset has the positions of the rooms that the client has
 // joined last. If it has a part of a record, that is the next one in the first of them.
 //
-// A position is the bytes of the room's tag and the number of the record, in the form of
+// A position is the bytes of the room's tag, the number of the record, and the bytes of
+// text that the client has behind that (see [Place.SetText]), the numbers in the form of
 // [binary.AppendUvarint].
 type position struct {
-	tag string
-	seq uint64
+	tag       string
+	seq, text uint64
 }
 
 // An offset has at most maxPositions positions, and fewPositions if its vector is longer
@@ -36,7 +37,7 @@ func appendPosition(b []byte, p *Place) []byte {
 	if err != nil || len(tag) != len(b)+positionTagLen {
 		return b
 	}
-	return binary.AppendUvarint(tag, p.seq)
+	return binary.AppendUvarint(binary.AppendUvarint(tag, p.seq), uint64(p.text))
 }
 
 func parsePositions(text string) (all []position, ok bool) {
@@ -49,7 +50,10 @@ func parsePositions(text string) (all []position, ok bool) {
 			return nil, false
 		}
 		p := position{tag: encoding.EncodeToString(b[:positionTagLen])}
-		if p.seq, b, ok = number(b[positionTagLen:]); !ok {
+		if p.seq, b, ok = number(b[positionTagLen:]); ok {
+			p.text, b, ok = number(b)
+		}
+		if !ok {
 			return nil, false
 		}
 		all = append(all, p)
@@ -103,7 +107,8 @@ func (s *Standing) Former(room chat.RoomID, epoch string) *Place {
 	if i < 0 {
 		return nil
 	}
-	p := &Place{Room: room, tag: tag, seq: s.former.positions[i].seq}
+	at := s.former.positions[i]
+	p := &Place{Room: room, tag: tag, seq: at.seq, text: int(at.text)}
 	if i == 0 {
 		p.digest = s.former.digest
 	}

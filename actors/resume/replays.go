@@ -52,22 +52,40 @@ type Source[F any] struct {
 	Size    func(F) int
 }
 
-// Missed is the frames of one record, at least one unless it is Sent. It is shared by
-// clients and must not be changed.
+// Missed is the frames of one record. It is shared by clients and must not be changed.
 type Missed[F any] struct {
 	Seq    uint64
 	Frames []F
-	Sent   *chat.Record // with an origin, but without what was written: see [Standing.Sent]
+	Record *chat.Record // if what a client is told of it depends on the client
 	size   int
 }
 
-// sent returns what a client has to know that has sent the record, or nil if nobody has.
-func sent(r chat.Record) *chat.Record {
-	if r.Origin() == "" {
+// particular returns the record if what a client is told of it depends on the client: if it
+// has an origin (see [Standing.Sent]), or an answer with it begins or ends of which the
+// client may have a part (see [Place.SetText]). Of what was written it has no content.
+func particular(r chat.Record) *chat.Record {
+	switch e := r.Event.(type) {
+	case chat.MessageAdded:
+		if e.Origin == "" {
+			return nil
+		}
+		if !r.Spoken() {
+			r.Event = chat.MessageAdded{MessageID: e.MessageID, ClientID: e.ClientID, Origin: e.Origin}
+		}
+	case chat.TurnQueued:
+		if e.Origin == "" {
+			return nil
+		}
+	case chat.TurnStarted:
+		if !e.Duplex || e.Attempt == 1 {
+			return nil
+		}
+	case chat.TurnEnded:
+		if !e.Duplex {
+			return nil
+		}
+	default:
 		return nil
-	}
-	if m, said := r.Event.(chat.MessageAdded); said && !r.Spoken() {
-		r.Event = chat.MessageAdded{MessageID: m.MessageID, ClientID: m.ClientID, Origin: m.Origin}
 	}
 	return &r
 }
@@ -220,8 +238,8 @@ func (c *cached[F]) read(ctx context.Context, s Source[F], after, last uint64, l
 		if record.Seq > last {
 			break
 		}
-		m := Missed[F]{Seq: record.Seq, Frames: s.Encode(chat.Missed{Record: record}), Sent: sent(record)}
-		if len(m.Frames) == 0 && m.Sent == nil {
+		m := Missed[F]{Seq: record.Seq, Frames: s.Encode(chat.Missed{Record: record}), Record: particular(record)}
+		if len(m.Frames) == 0 && m.Record == nil {
 			continue
 		}
 		for _, f := range m.Frames {

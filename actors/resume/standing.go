@@ -27,7 +27,6 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"parlor/actors/recovery"
@@ -93,6 +92,8 @@ type Place struct {
 	tag    string // of the room's log
 	seq    uint64 // the client has all records up to this one
 	digest string // if not empty, the client has the next record up to the frame with this digest
+	text   int    // see SetText
+	ending bool   // the text ends with the next record
 	since  uint64 // the first mark with the place and its present encoder
 	known  bool   // the client knows that it has joined the room
 	left   bool   // the client has left the room
@@ -201,38 +202,20 @@ func (s *Standing) Leave(p *Place) {
 	s.seat.places = slices.DeleteFunc(s.seat.places, func(other *Place) bool { return other == p })
 }
 
-// Origin returns what a record says of a command that the client sends, and that it
-// knows by the id. It is empty if the client cannot come back.
-func (s *Standing) Origin(id string) string {
-	if s.table == nil {
-		return ""
-	}
-	return s.tag() + "." + id
-}
-
-// Sent reports whether the client has sent the command of a record with this origin, and
-// returns the id by which it knows the command.
-func (s *Standing) Sent(origin string) (id string, ok bool) {
-	if s.table == nil || origin == "" {
-		return "", false
-	}
-	tag, id, _ := strings.Cut(origin, ".")
-	return id, tag == s.tag() || s.former != nil && tag == s.former.seat
-}
-
-// tag names the client's seat.
-func (s *Standing) tag() string {
-	if s.seat != nil {
-		return s.seat.tag
-	}
-	return seatTag(s.table.Epoch(), s.pid)
-}
-
 // Seq returns the number of the last record that the client has as a whole.
 func (p *Place) Seq() uint64 { return p.seq }
 
 // MoveTo says that the client has all records up to seq, or does not need them.
 func (p *Place) MoveTo(seq uint64) { p.seq, p.digest = seq, "" }
+
+// SetText says how many bytes the client has of a text that goes on behind the last record
+// and is not recorded yet. Other records may follow before it is. Text returns the number.
+func (p *Place) SetText(bytes int) { p.text, p.ending = bytes, false }
+func (p *Place) Text() int         { return p.text }
+
+// EndText says that the text ends with the next record of [Standing.Advance]: a client
+// that gets only a part of that record has the text still.
+func (p *Place) EndText() { p.ending = true }
 
 // In reports whether the room's log still has the epoch that it had.
 func (p *Place) In(epoch string) bool { return p.tag == placeTag(p.Room, epoch) }
@@ -309,6 +292,9 @@ func (s *Standing) Advance(p *Place, seq uint64, frames int) (o Offsets) {
 		o.part = s.partOf(p)
 	}
 	p.MoveTo(seq)
+	if p.ending {
+		p.SetText(0)
+	}
 	o.whole = s.Offset()
 	return o
 }

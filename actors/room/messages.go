@@ -142,6 +142,6 @@ type Running struct {
 }
 
 // SoFar returns the notice that tells the text and the thought.
-func (r Running) SoFar() chat.Notice {
+func (r Running) SoFar() chat.TextSoFar {
 	return chat.TextSoFar{Turn: r.Turn, Text: r.Content, Thought: r.Thought}
 }

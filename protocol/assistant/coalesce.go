@@ -44,6 +44,7 @@ func Coalesce(frames []engineio.Frame) []engineio.Frame {
 type coalescer struct {
 	out  []engineio.Frame
 	head []byte // of the latest delta
+	live []byte // of the latest one since flush that ends with a string to resume by
 	runs []run
 	last map[string]int // by the head of a delta: its answer's latest run
 }
@@ -54,21 +55,33 @@ type run struct {
 	place int // in out
 	first piece
 	more  [][]byte // contents of the others
+	tail  []byte   // of the first one, or of the last one if they are live
 	end   int      // offset at which the next one goes on
 }
 
 // add puts a delta into the run that it goes on with, or begins one. Offset 0
 // always begins one: it may be of a new attempt. Those of live answers have no
-// offset, and go on with whatever was said before.
+// offset, and go on with whatever was said before. They may end with a string by which a
+// client resumes, and which says how much of every live answer it has: such a delta does
+// not move across one of another answer.
 func (c *coalescer) add(f engineio.Frame, p piece) {
+	if p.live && len(p.tail) > len(endOfPiece) {
+		if c.live != nil && !bytes.Equal(c.live, p.head) {
+			c.flush()
+		}
+		c.live = p.head
+	}
 	c.head = p.head
 	if i, ok := c.last[string(p.head)]; ok && (p.live || p.offset > 0 && p.offset == c.runs[i].end) {
 		c.runs[i].more = append(c.runs[i].more, p.content)
 		c.runs[i].end += p.length
+		if p.live {
+			c.runs[i].tail = p.tail
+		}
 		return
 	}
 	c.last[string(p.head)] = len(c.runs)
-	c.runs = append(c.runs, run{place: len(c.out), first: p, end: p.offset + p.length})
+	c.runs = append(c.runs, run{place: len(c.out), first: p, tail: p.tail, end: p.offset + p.length})
 	c.out = append(c.out, f)
 }
 
@@ -79,6 +92,7 @@ func (c *coalescer) flush() {
 			c.out[r.place] = r.join()
 		}
 	}
+	c.live = nil
 	clear(c.runs)
 	c.runs = c.runs[:0]
 	clear(c.last)
@@ -87,7 +101,7 @@ func (c *coalescer) flush() {
 // join returns the delta that says what all of the run say. It takes no more
 // memory than it has to: it may have to wait for long.
 func (r run) join() engineio.Frame {
-	size := len(r.first.head) + len(r.first.content) + len(r.first.tail)
+	size := len(r.first.head) + len(r.first.content) + len(r.tail)
 	for _, content := range r.more {
 		size += len(content)
 	}
@@ -97,7 +111,7 @@ func (r run) join() engineio.Frame {
 	for _, content := range r.more {
 		b = append(b, content...)
 	}
-	return engineio.Frame{Data: append(b, r.first.tail...)}
+	return engineio.Frame{Data: append(b, r.tail...)}
 }
 
 // A piece is a delta that has been recognised. Its fields share the frame's
@@ -134,7 +148,7 @@ func parsePiece(f engineio.Frame, known []byte) (p piece, ok bool) {
 	p.head = f.Data[:size]
 	p.content = rest[:len(rest)-len(p.tail)]
 	if p.live = bytes.HasPrefix(p.head, messageHead); p.live {
-		return p, string(p.tail) == liveTail
+		return p, isLiveTail(p.tail)
 	}
 	p.offset, ok = parseTail(p.tail)
 	return p, ok
@@ -159,8 +173,22 @@ func liveHeadSize(data []byte) (size int, ok bool) {
 	return 0, false
 }
 
-// liveTail follows the content there.
-const liveTail = `"}]`
+// endOfPiece ends a delta of a live answer.
+const endOfPiece = `"}]`
+
+// isLiveTail recognises what follows the content there: the end of the event, perhaps with
+// the string by which a client resumes.
+func isLiveTail(tail []byte) bool {
+	const before, after = `"},"`, `"]`
+	if string(tail) == endOfPiece {
+		return true
+	}
+	resume, ok := bytes.CutPrefix(tail, []byte(before))
+	if ok {
+		resume, ok = bytes.CutSuffix(resume, []byte(after))
+	}
+	return ok && bytes.IndexByte(resume, '"') < 0
+}
 
 // skip returns where data goes on behind the parts, between which there is the
 // text of a string.

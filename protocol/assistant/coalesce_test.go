@@ -14,11 +14,17 @@ import (
 
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
+	"parlor/protocol/socketio"
 )
 
 // delta is a delta of an answer in the room "ROOM".
 func delta(message chat.MessageID, offset int, text string) engineio.Frame {
 	return chunk(streamChunk, "ROOM", message, offset, text, false)
+}
+
+// resumes appends a string by which a client resumes.
+func resumes(f engineio.Frame, offset string) engineio.Frame {
+	return socketio.WithArg(f, json.RawMessage(`"`+offset+`"`))
 }
 
 // bothLive is a delta of a live answer, in both dialects, and liveDelta in the SPA's.
@@ -56,6 +62,11 @@ func TestCoalesce(t *testing.T) {
 			[]engineio.Frame{delta("a", 0, "xy12"), liveDelta("a", "xy", false), liveDelta("a", "12", true)}},
 		{"live, not past others", []engineio.Frame{liveDelta("a", "x", false), other, liveDelta("a", "y", false)},
 			[]engineio.Frame{liveDelta("a", "x", false), other, liveDelta("a", "y", false)}},
+		{"live, to resume by", []engineio.Frame{resumes(liveDelta("a", "x", false), "1"), resumes(liveDelta("a", "y", false), "2")},
+			[]engineio.Frame{resumes(liveDelta("a", "xy", false), "2")}},
+		{"live, two answers to resume by",
+			[]engineio.Frame{resumes(liveDelta("a", "x", false), "1"), resumes(liveDelta("b", "1", false), "2"), resumes(liveDelta("a", "y", false), "3")},
+			[]engineio.Frame{resumes(liveDelta("a", "x", false), "1"), resumes(liveDelta("b", "1", false), "2"), resumes(liveDelta("a", "y", false), "3")}},
 		{"live, two answers", []engineio.Frame{liveDelta("a", "x", false), liveDelta("b", "1", false), liveDelta("a", "\"y", false)},
 			[]engineio.Frame{liveDelta("a", "x\"y", false), liveDelta("b", "1", false)}},
 		{"the end", []engineio.Frame{delta("a", 0, "x"), chunk(streamChunk, "ROOM", "a", 1, "", true)}, []engineio.Frame{delta("a", 0, "x"), chunk(streamChunk, "ROOM", "a", 1, "", true)}},

@@ -52,7 +52,7 @@ func (e *Encoder) Frames(room chat.RoomID, n chat.Notice) []engineio.Frame {
 	case chat.Record:
 		return recorded(e.dialect, room, n)
 	case chat.Missed:
-		return replay(e.dialect, room, n.Record)
+		return replay(e.dialect, room, n)
 	case chat.Transcribed:
 		return heard(e.dialect, room, n.Record)
 	case chat.Text:

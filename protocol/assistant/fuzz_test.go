@@ -56,7 +56,7 @@ func checkLive(t *testing.T, room chat.RoomID, id chat.MessageID, offset int, te
 	words := append(livePieces(Both, room, id, offset, text, true), soFar(Both, room, chat.TextSoFar{Turn: chat.Turn{MessageID: id, Duplex: true}, Text: text})...)
 	for _, e := range fuzzEvents(text, string(id), text) {
 		r := chat.Record{Seq: 1, Event: e}
-		words = append(append(words, replay(Both, room, r)...), heard(Both, room, r)...)
+		words = append(append(words, replay(Both, room, chat.Missed{Record: r})...), heard(Both, room, r)...)
 	}
 	for _, f := range append(words, speech...) {
 		checkTold(t, room, f)

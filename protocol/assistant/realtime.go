@@ -2,6 +2,7 @@ package assistant
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
@@ -134,8 +135,7 @@ func heard(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 }
 
 // soFar encodes the text so far of a running answer, for a client that may have
-// some of it. The SPA can only begin anew, in another bubble, and only with a
-// live answer.
+// some of it. The SPA is told only of a live answer.
 func soFar(d Dialect, room chat.RoomID, n chat.TextSoFar) []engineio.Frame {
 	var f frames
 	if n.Thought != "" {
@@ -146,14 +146,15 @@ func soFar(d Dialect, room chat.RoomID, n chat.TextSoFar) []engineio.Frame {
 	}
 	f = append(f, Delta(d, room, n.Turn.MessageID, 0, n.Text)...)
 	if Live(n.Turn) && d != Documented {
-		f.restart(string(room), n.Turn.MessageID, n.Text)
+		f.goOn(room, n.Turn.MessageID, n.Text, n.Has)
 	}
 	return f
 }
 
 // replay encodes a record for a client that was not there when it was told: it
-// lacks what was told before it too, which of a live answer is its text.
-func replay(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
+// lacks what was told before it too, which of a live answer is its text or the rest of it.
+func replay(d Dialect, room chat.RoomID, n chat.Missed) []engineio.Frame {
+	r := n.Record
 	e, ended := r.Event.(chat.TurnEnded)
 	if !ended || d == Documented || !live(e.Duplex, e.Correlation) || e.Content == "" {
 		return recorded(d, room, r)
@@ -162,15 +163,22 @@ func replay(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 	if d != SPA {
 		f.documented(string(room), r)
 	}
-	f.restart(string(room), e.MessageID, e.Content)
+	f.goOn(room, e.MessageID, e.Content, n.Has)
 	f.spa(string(room), r)
 	return f
 }
 
-// restart closes the SPA's bubble and opens one with text.
-func (f *frames) restart(room string, messageID chat.MessageID, text string) {
-	f.emit("receive_message", room, closing(messageID, "incomplete", ""))
-	*f = append(*f, livePiece(chat.RoomID(room), textDelta, messageID, text))
+// goOn tells the SPA what it lacks of a text, if it is known to have the first bytes of it:
+// the page adds that to the bubble that it has open. Otherwise goOn closes the bubble and
+// opens one with all of the text.
+func (f *frames) goOn(room chat.RoomID, messageID chat.MessageID, text string, has int) {
+	if has <= 0 || has < len(text) && !utf8.RuneStart(text[has]) {
+		f.emit("receive_message", string(room), closing(messageID, "incomplete", ""))
+		has = 0
+	}
+	if has < len(text) {
+		*f = append(*f, livePiece(room, textDelta, messageID, text[has:]))
+	}
 }
 
 // closing closes the SPA's bubble without saying anything.

@@ -1,6 +1,7 @@
 package assistant
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,13 +54,33 @@ func TestLiveAnswerToWhoWasAway(t *testing.T) {
 		TurnID: "t", MessageID: "a", State: chat.StateCompleted, Content: "hi", Duplex: true,
 	}}
 	told := lines(recorded(SPA, "ROOM", ended))
-	wantLines(t, "its end", replay(SPA, "ROOM", ended), append([]string{closed, textOfA}, told...)...)
-	wantLines(t, "its end, documented", replay(Documented, "ROOM", ended), lines(recorded(Documented, "ROOM", ended))...)
+	wantLines(t, "its end", replay(SPA, "ROOM", chat.Missed{Record: ended}), append([]string{closed, textOfA}, told...)...)
+	wantLines(t, "its end, documented", replay(Documented, "ROOM", chat.Missed{Record: ended}), lines(recorded(Documented, "ROOM", ended))...)
 	for _, test := range records() {
 		if e, ok := test.event.(chat.TurnEnded); ok && live(e.Duplex, e.Correlation) {
 			continue
 		}
-		wantLines(t, test.name, replay(Both, "ROOM", test.record()), lines(recorded(Both, "ROOM", test.record()))...)
+		wantLines(t, test.name, replay(Both, "ROOM", chat.Missed{Record: test.record()}), lines(recorded(Both, "ROOM", test.record()))...)
+	}
+}
+
+// A client that has the beginning is told the rest, for the bubble that it has open: if it
+// has more than is recorded, nothing but the end. What would cut a letter is not believed.
+func TestLiveAnswerGoesOn(t *testing.T) {
+	piece := func(text string) string {
+		return liveHead + fmt.Sprintf(`{"type":"response.text.delta","item_id":"a","delta":%q}]`, text)
+	}
+	for has, want := range map[int][]string{
+		0: {closed, piece("hä!")}, 1: {piece("ä!")}, 2: {closed, piece("hä!")}, 3: {piece("!")}, 4: nil, 9: nil, -1: {closed, piece("hä!")},
+	} {
+		text := chat.TextSoFar{Turn: chat.Turn{MessageID: "a", Duplex: true}, Text: "hä!", Has: has}
+		wantLines(t, fmt.Sprint("so far, behind ", has), soFar(SPA, "ROOM", text), want...)
+		wantLines(t, fmt.Sprint("so far, both, behind ", has), soFar(Both, "ROOM", text)[1:], want...)
+		ended := chat.Record{Seq: 1, Event: chat.TurnEnded{
+			TurnID: "t", MessageID: "a", State: chat.StateStopped, Content: "hä!", Duplex: true,
+		}}
+		told := append(want, lines(recorded(SPA, "ROOM", ended))...)
+		wantLines(t, fmt.Sprint("its end, behind ", has), replay(SPA, "ROOM", chat.Missed{Record: ended, Has: has}), told...)
 	}
 }
 

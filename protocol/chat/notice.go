@@ -11,7 +11,11 @@ type (
 	// Missed is a record for a client that was away when the others were told.
 	// Nor has this client got the text that came before the record and was not
 	// recorded.
-	Missed struct{ Record Record }
+	// Of an answer it may have had the first Has bytes nevertheless.
+	Missed struct {
+		Record Record
+		Has    int
+	}
 
 	// Transcribed is the record of a message that was spoken, for the client
 	// that spoke. The other listeners are told the [Record].
@@ -41,6 +45,7 @@ type (
 		Turn    Turn
 		Text    string
 		Thought string
+		Has     int // bytes of the text that the client is known to have
 	}
 
 	// Speech is a spoken piece of a running answer, see [AudioAppend]. It is

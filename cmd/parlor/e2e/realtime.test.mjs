@@ -339,7 +339,7 @@ test("the SPA comes back, or late, in the middle of an answer", { skip: noBrowse
   await late.say("and then?");
   await until(alice.bubbles, (all) => all.at(-1)[1] === "Next");
   assert.deepEqual(await alice.bubbles(), [
-    ["me", "tell me"], ["assistant", "The beginning, "], ["assistant", whole], ["assistant", `${whole} Really.`], ["other", "and then?"], ["assistant", "Next"],
-  ]);
+    ["me", "tell me"], ["assistant", `${whole} Really.`], ["other", "and then?"], ["assistant", "Next"],
+  ], "it went on in its bubble, both times");
   assert.deepEqual(await late.bubbles(), [["assistant", `${whole} Really.`], ["me", "and then?"], ["assistant", "Next"]]);
 });
