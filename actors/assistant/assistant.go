@@ -36,7 +36,14 @@ import (
 
 // An Authenticator says who opened a connection. Its errors are *chat.Errors.
 type Authenticator interface {
-	Socket(remote string, header http.Header, auth json.RawMessage) (chat.User, error)
+	Socket(remote string, header http.Header, auth json.RawMessage) (chat.SignIn, error)
+
+	// Token says whose a token is that comes on an open connection. It returns the zero
+	// SignIn if nobody needs one.
+	Token(remote, token string) (chat.SignIn, error)
+
+	// Watch calls ended, on any goroutine, if the sign-in ends before stop is called.
+	Watch(in chat.SignIn, ended func()) (stop func())
 }
 
 // Rooms is the part of the rooms that a client needs.
@@ -71,16 +78,17 @@ func (n *Namespace) maxReplayBytes() int { return cmp.Or(n.MaxReplayBytes, 512<<
 // Connect implements session.Namespace. The Authenticator alone decides who the
 // client is.
 func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
-	user, err := n.Auth.Socket(s.RemoteAddr(), s.Header(), auth)
+	in, err := n.Auth.Socket(s.RemoteAddr(), s.Header(), auth)
 	if err != nil {
 		e := chat.AsError(err)
 		return nil, &session.Refusal{Message: e.Message, Data: wire.Encode(map[string]chat.Code{"code": e.Code})}
 	}
 	c := &client{Namespace: n, socket: s}
 	var back bool
-	if c.user, back = c.standing.Open(n.Recovery, s, user, auth); back {
+	if c.user, back = c.standing.Open(n.Recovery, s, in.User, auth); back {
 		c.comeBack()
 	}
+	c.watch(in)
 	return c, nil
 }
 
@@ -91,6 +99,7 @@ type client struct {
 	socket   *session.Socket
 	address  room.Address // zero until the client needs one
 	user     chat.User
+	unwatch  func() // stops waiting for the end of the sign-in
 	standing resume.Standing
 	rooms    map[chat.RoomID]*membership
 	waiting  map[uint64]waiting // events that wait for a room's reply, by its Ref
@@ -171,6 +180,8 @@ func (c *client) Event(e *session.Event) {
 		c.usage(e, r)
 	case wire.ListMembers:
 		c.members(e, r)
+	case wire.Renew:
+		c.renew(e, r)
 	case wire.History:
 		c.history(e, r)
 	}
@@ -337,6 +348,7 @@ func (c *client) reply(d room.Reply) {
 // carried out: the client has sent them.
 func (c *client) Disconnected(reason string) {
 	c.gone = true
+	c.unwatch()
 	c.queues.proceed(behindFind)
 	c.leaveAll()
 	c.Rooms.Forget(c.address)

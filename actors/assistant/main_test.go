@@ -35,13 +35,16 @@ const (
 // believer takes everybody for who they say they are.
 type believer struct{}
 
-func (believer) Socket(_ string, _ http.Header, auth json.RawMessage) (chat.User, error) {
+func (believer) Socket(_ string, _ http.Header, auth json.RawMessage) (chat.SignIn, error) {
 	var user chat.User
 	if json.Unmarshal(auth, &user) != nil || user.ID == "" {
-		return chat.User{}, chat.Refuse(chat.CodeUnauthenticated, "say who you are")
+		return chat.SignIn{}, chat.Refuse(chat.CodeUnauthenticated, "say who you are")
 	}
-	return user, nil
+	return chat.SignIn{User: user}, nil
 }
+
+func (believer) Token(string, string) (chat.SignIn, error) { return chat.SignIn{}, nil }
+func (believer) Watch(chat.SignIn, func()) (stop func())   { return func() {} }
 
 // serve serves the namespace on the rooms that s has now.
 func serve(s *actortest.Server) *session.Sessions { return serveRooms(s.Rooms) }

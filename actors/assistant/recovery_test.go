@@ -69,11 +69,11 @@ func (s *recoverable) crash() {
 // guestbook makes up a name for whoever has none.
 type guestbook struct{ believer }
 
-func (g guestbook) Socket(_ string, h http.Header, auth json.RawMessage) (chat.User, error) {
-	if user, err := g.believer.Socket("", h, auth); err == nil {
-		return user, nil
+func (g guestbook) Socket(_ string, h http.Header, auth json.RawMessage) (chat.SignIn, error) {
+	if in, err := g.believer.Socket("", h, auth); err == nil {
+		return in, nil
 	}
-	return chat.User{ID: chat.UserID("guest-" + recovery.NewID()), Guest: true}, nil
+	return chat.SignIn{User: chat.User{ID: chat.UserID("guest-" + recovery.NewID()), Guest: true}}, nil
 }
 
 // visitor is the official client as far as recovery goes: it remembers its

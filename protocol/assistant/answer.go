@@ -86,6 +86,11 @@ type Member struct {
 	Role   chat.MemberRole `json:"role,omitempty"`
 }
 
+// Renewed says how long the new token is good; null if it does not expire.
+type Renewed struct {
+	Expires *string `json:"expires_at"`
+}
+
 // Members are those who have a role in the chat, whether they are in the room or not.
 type Members struct {
 	Members []chat.Member `json:"members"`

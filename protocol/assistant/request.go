@@ -80,6 +80,8 @@ type (
 		Room chat.RoomID
 		By   chat.UsageBy
 	}
+	// Renew brings a new token for a connection that is open.
+	Renew struct{ Token string }
 	// ListMembers asks who has a role in the chat.
 	ListMembers struct{ Room chat.RoomID }
 	// SetTyping says whether the client's user types, and AskPresence asks who is in the room.
@@ -106,6 +108,7 @@ func (Edit) request()        {}
 func (Control) request()     {}
 func (Configure) request()   {}
 func (Usage) request()       {}
+func (Renew) request()       {}
 func (ListMembers) request() {}
 func (SetTyping) request()   {}
 func (AskPresence) request() {}
@@ -144,6 +147,7 @@ type payload struct {
 	ClientID  string          `json:"client_message_id"`
 	Policy    string          `json:"policy"`
 	Answer    *bool           `json:"answer"`
+	Token     string          `json:"token"`
 	Event     json.RawMessage `json:"event"`
 	TurnID    string          `json:"turn_id"`
 	MessageID string          `json:"message_id"`
@@ -196,6 +200,7 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"members":      decodeMembers,
 	"typing":       decodeTyping,
 	"presence":     decodePresence,
+	"auth":         decodeRenew,
 }
 
 // decodePayload reads the one argument. What can be read of a bad one is
@@ -385,6 +390,13 @@ func decodeUsage(p payload) (Request, *chat.Error) {
 	var err *chat.Error
 	r.Room, err = p.room()
 	return r, err
+}
+
+func decodeRenew(p payload) (Request, *chat.Error) {
+	if p.Token == "" {
+		return Renew{}, invalid("token is missing")
+	}
+	return Renew{p.Token}, nil
 }
 
 func decodeMembers(p payload) (Request, *chat.Error) {

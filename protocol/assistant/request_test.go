@@ -190,6 +190,8 @@ func names(r Request) []string {
 		return []string{string(r.Room)}
 	case Usage:
 		return []string{string(r.Room)}
+	case Renew:
+		return nil
 	case ListMembers:
 		return []string{string(r.Room)}
 	case SetTyping:

@@ -9,7 +9,8 @@
 // have the same name, and a page of a sibling domain can put its own before ours.
 // The first valid one counts.
 //
-// Sign-ins that fail are logged, see [Options.Logger].
+// Sign-ins that fail are logged, see [Options.Logger]. A sign-in ends when its token
+// expires, and whoever is connected is told so: see [Verifier.Watch].
 //
 // # Development mode
 //
@@ -112,6 +113,9 @@ type Verifier struct {
 	admins     map[chat.UserID]bool
 	parser     *jwt.Parser
 	failures   failures
+	now        func() time.Time
+	leeway     time.Duration
+	watches    watches
 }
 
 // New returns a Verifier. It has to be closed.
@@ -123,6 +127,7 @@ func New(o Options) *Verifier {
 	v := &Verifier{
 		secret: []byte(o.Secret), keys: o.Keys, algorithms: strings.Join(o.algorithms(), ", "), claims: o.Claims,
 		admins: make(map[chat.UserID]bool), parser: newParser(o), failures: failures{log: o.Logger, now: o.Now},
+		now: o.Now, leeway: o.Leeway,
 	}
 	for _, id := range o.Admins {
 		v.admins[id] = true
@@ -152,26 +157,40 @@ func (v *Verifier) Development() bool {
 //
 // Its errors are a [*chat.Error]: [chat.CodeUnauthenticated], or
 // [chat.CodeInvalid] for a payload or user id that is malformed.
-func (v *Verifier) Socket(remote string, h http.Header, auth json.RawMessage) (chat.User, error) {
-	u, err := v.socket(h, auth)
+func (v *Verifier) Socket(remote string, h http.Header, auth json.RawMessage) (chat.SignIn, error) {
+	in, err := v.socket(h, auth)
 	if err != nil {
 		v.failures.add(remote, err)
 	}
-	return u, err
+	return in, err
 }
 
-func (v *Verifier) socket(h http.Header, auth json.RawMessage) (chat.User, error) {
+func (v *Verifier) socket(h http.Header, auth json.RawMessage) (chat.SignIn, error) {
 	fields, err := connectFields(auth)
 	if err != nil {
-		return chat.User{}, err
+		return chat.SignIn{}, err
 	}
 	if v.Development() {
-		return claimedUser(fields["user_id"])
+		u, err := claimedUser(fields["user_id"])
+		return chat.SignIn{User: u}, err
 	}
 	if token := fields["token"]; present(token) {
 		return v.connectToken(token)
 	}
 	return v.fromHeaders(h)
+}
+
+// Token returns the user whose token a client sends on a connection that is open, with
+// the errors of [Verifier.Socket]. In development mode it returns nobody.
+func (v *Verifier) Token(remote, token string) (chat.SignIn, error) {
+	if v.Development() {
+		return chat.SignIn{}, nil
+	}
+	in, err := v.verify("token", token)
+	if err != nil {
+		v.failures.add(remote, err)
+	}
+	return in, err
 }
 
 // Request returns the user behind an HTTP request, with the errors of
@@ -186,7 +205,8 @@ func (v *Verifier) Request(r *http.Request) (chat.User, error) {
 
 func (v *Verifier) request(r *http.Request) (chat.User, error) {
 	if !v.Development() {
-		return v.fromHeaders(r.Header)
+		in, err := v.fromHeaders(r.Header)
+		return in.User, err
 	}
 	values := r.Header.Values(UserHeader)
 	switch len(values) {
@@ -215,32 +235,32 @@ func connectFields(auth json.RawMessage) (map[string]json.RawMessage, error) {
 // they have none.
 func present(v json.RawMessage) bool { return len(v) > 0 && string(v) != "null" }
 
-func (v *Verifier) connectToken(raw json.RawMessage) (chat.User, error) {
+func (v *Verifier) connectToken(raw json.RawMessage) (chat.SignIn, error) {
 	var token string
 	if err := json.Unmarshal(raw, &token); err != nil {
-		return chat.User{}, refuse("auth.token", "it must be a string")
+		return chat.SignIn{}, refuse("auth.token", "it must be a string")
 	}
 	return v.verify("auth.token", token)
 }
 
-func (v *Verifier) fromHeaders(h http.Header) (chat.User, error) {
+func (v *Verifier) fromHeaders(h http.Header) (chat.SignIn, error) {
 	if values := h.Values("Authorization"); len(values) > 0 {
 		token, err := bearer(values)
 		if err != nil {
-			return chat.User{}, err
+			return chat.SignIn{}, err
 		}
 		return v.verify("Authorization header", token)
 	}
 	cookies := (&http.Request{Header: h}).CookiesNamed(Cookie)
 	if len(cookies) == 0 {
-		return chat.User{}, errNoCredential
+		return chat.SignIn{}, errNoCredential
 	}
 	return v.fromCookies(cookies[:min(len(cookies), MaxCookies)])
 }
 
 // fromCookies returns the user of the first cookie that is valid, or what is wrong
 // with the first.
-func (v *Verifier) fromCookies(cookies []*http.Cookie) (chat.User, error) {
+func (v *Verifier) fromCookies(cookies []*http.Cookie) (chat.SignIn, error) {
 	var first error
 	for _, c := range cookies {
 		u, err := v.verify("cookie "+Cookie, c.Value)
@@ -249,7 +269,7 @@ func (v *Verifier) fromCookies(cookies []*http.Cookie) (chat.User, error) {
 		}
 		first = cmp.Or(first, err)
 	}
-	return chat.User{}, first
+	return chat.SignIn{}, first
 }
 
 // bearer returns the token of an Authorization header (RFC 6750 §2.1).

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -71,25 +72,29 @@ func find(claims map[string]any, name string) any {
 	return nil
 }
 
-func (v *Verifier) userOf(where string, claims jwt.MapClaims) (chat.User, error) {
+func (v *Verifier) signIn(where string, claims jwt.MapClaims) (chat.SignIn, error) {
 	if kind, ok := claims["token_type"]; ok && kind != tokenType {
-		return chat.User{}, refuse(where, "the token is not an access token")
+		return chat.SignIn{}, refuse(where, "the token is not an access token")
 	}
 	// jwt takes an exp of 0 for no exp, but it is a time in 1970.
 	if claims["exp"] == 0.0 {
-		return chat.User{}, refuse(where, v.complaint(jwt.ErrTokenExpired))
+		return chat.SignIn{}, refuse(where, v.complaint(jwt.ErrTokenExpired))
 	}
 	id, _ := find(claims, v.claims.user()).(string)
 	if fault := chat.UserID(id).Fault(); fault != "" {
-		return chat.User{}, refuse(where, "the token's user ("+v.claims.user()+") "+fault)
+		return chat.SignIn{}, refuse(where, "the token's user ("+v.claims.user()+") "+fault)
 	}
-	return chat.User{
+	var expires time.Time
+	if at, err := claims.GetExpirationTime(); err == nil && at != nil {
+		expires = at.Add(v.leeway)
+	}
+	return chat.SignIn{Expires: expires, User: chat.User{
 		ID:      chat.UserID(id),
 		Name:    cut(text(claims, v.claims.name()), MaxNameLen),
 		Email:   atMost(text(claims, v.claims.email()), MaxEmailLen),
 		Picture: atMost(text(claims, v.claims.picture()), MaxPictureLen),
 		Admin:   v.claims.admin(claims) || v.admins[chat.UserID(id)],
-	}, nil
+	}}, nil
 }
 
 // text returns a claim that is a string, without its unprintable characters.

@@ -212,7 +212,7 @@ func TestClaims(t *testing.T) {
 	} {
 		token := signClaims(t, jwt.SigningMethodHS256, []byte(secret), nil, tt.claims)
 		got, err := v.Socket(remote, headers("Authorization", "Bearer "+token), nil)
-		if got != tt.want || (err == nil) != (tt.want.ID != "") {
+		if got.User != tt.want || (err == nil) != (tt.want.ID != "") {
 			t.Errorf("%v: user %+v, %v, want %+v", tt.claims, got, err, tt.want)
 		}
 	}

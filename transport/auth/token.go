@@ -82,18 +82,18 @@ func (o Options) signingMethod() jwt.SigningMethod {
 
 // verify returns the user that token names. Errors use where to say which of the
 // client's credentials was bad.
-func (v *Verifier) verify(where, token string) (chat.User, error) {
+func (v *Verifier) verify(where, token string) (chat.SignIn, error) {
 	switch {
 	case token == "":
-		return chat.User{}, refuse(where, "it is empty")
+		return chat.SignIn{}, refuse(where, "it is empty")
 	case len(token) > MaxTokenLen:
-		return chat.User{}, refuse(where, fmt.Sprintf("it is longer than %d bytes", MaxTokenLen))
+		return chat.SignIn{}, refuse(where, fmt.Sprintf("it is longer than %d bytes", MaxTokenLen))
 	}
 	claims := jwt.MapClaims{}
 	if _, err := v.parser.ParseWithClaims(token, claims, v.keyFor); err != nil {
-		return chat.User{}, refuse(where, v.complaint(err))
+		return chat.SignIn{}, refuse(where, v.complaint(err))
 	}
-	return v.userOf(where, claims)
+	return v.signIn(where, claims)
 }
 
 // complaint says why a token was refused. It does not use the parser's own text,

@@ -97,3 +97,35 @@ test("someone else's chat does not open, by any door", async (t) => {
 test("without a secret the server refuses to be reachable from outside", async (t) => {
   await assert.rejects(serve(t, { listen: "0.0.0.0:0", dir: folder() }), /exited with [1-9]/);
 });
+
+test("a connection ends with its token, and a new one keeps it with all that is on it", async (t) => {
+  const server = await serve(t, { env: { PARLOR_JWT_SECRET: secret, PARLOR_JWT_LEEWAY: "0s" } });
+  const headers = { Authorization: `Bearer ${token("alice")}` };
+  const short = () => token("alice", "--ttl", "3s");
+  let offered = 0;
+  const left = await connect(t, server, { auth: (give) => give({ token: offered++ ? token("alice") : short() }) });
+  const kept = await connect(t, server, { auth: { token: short() } });
+  const writer = await connect(t, server, { auth: { token: token("alice") } });
+  const chat = newChat();
+  const room = await enter(left, chat);
+  await enter(kept, chat);
+  await enter(writer, chat);
+  const why = new Promise((resolve) => left.once("disconnect", resolve));
+  const back = new Promise((resolve) => left.once("disconnect", () => left.once("connect", resolve)));
+  const { id } = kept;
+  const lost = [];
+  kept.on("disconnect", (reason) => lost.push(reason));
+
+  const foreign = await ask(kept, "auth", { token: token("mallory") });
+  assert.equal(foreign.error.code, "forbidden");
+  const renewed = await ask(kept, "auth", { token: token("alice", "--ttl", "1h") });
+  assert.ok(renewed.ok && Date.parse(renewed.expires_at) > Date.now() + 3_000_000, JSON.stringify(renewed));
+  assert.equal(await why, "transport close", "not a DISCONNECT, which would keep the client away");
+  await ask(writer, "send_message", { room_id: room, message: "said when one was away" });
+  await back;
+  assert.ok(left.recovered);
+  for (const socket of [left, kept]) await event(socket, `message ${room}`, ({ message }) => message.content === "said when one was away");
+  assert.deepEqual([kept.id, lost], [id, []], "the one that was renewed");
+  assert.equal((await fetch(`${server.url}/api/v1/auth/me`, { headers: { Authorization: `Bearer ${short()}x` } })).status, 401);
+  assert.equal((await fetch(`${server.url}/api/v1/auth/me`, { headers })).status, 200);
+});

@@ -1,0 +1,10 @@
+package chat
+
+import "time"
+
+// A SignIn is a user who has proved who they are, and how long that holds.
+type SignIn struct {
+	User
+	Expires time.Time // zero: never
+	Session string    // what the proof belongs to, and can be revoked with; empty: nothing
+}
