@@ -43,9 +43,12 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		if r.Control != "" {
 			c.emit("event_received", r.Control, wire.Success{Success: true})
 		}
-		stopped := wire.TurnStopped{}
-		if id := body.(room.Stopped).TurnID; id != "" {
+		stopped, reply := wire.TurnStopped{}, body.(room.Stopped)
+		if id := reply.TurnID; id != "" {
 			stopped.TurnID = &id
+		}
+		if reply.Unrecorded {
+			stopped.Recorded = new(false)
 		}
 		c.ok(e, stopped)
 	}

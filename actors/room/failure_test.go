@@ -251,7 +251,9 @@ func TestDiskRefusesTheEndOfATurn(t *testing.T) {
 	}{
 		{"completed", func(_ *actortest.User, complete func()) { complete() }, chat.StateCompleted},
 		{"stopped", func(alice *actortest.User, complete func()) {
-			alice.Refused(theChat, &room.StopTurn{})
+			if stopped := alice.Stop(theChat, ""); !stopped.Unrecorded {
+				t.Errorf("the stop is said to be recorded: %+v", stopped)
+			}
 			complete() // too late
 		}, chat.StateStopped},
 	} {

@@ -114,8 +114,13 @@ type (
 	// Queued names a turn that will run.
 	Queued struct{ TurnID chat.TurnID }
 
-	// Stopped names the turn that was stopped, if there was one.
-	Stopped struct{ TurnID chat.TurnID }
+	// Stopped names the turn that was stopped, if there was one. Unrecorded means that
+	// the disk is full: the provider was stopped, and that the turn has ended is
+	// recorded when there is space again.
+	Stopped struct {
+		TurnID     chat.TurnID
+		Unrecorded bool
+	}
 
 	// Configured tells the chat as it now is.
 	Configured struct{ Chat chat.Info }

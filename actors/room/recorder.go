@@ -23,7 +23,11 @@ type proposal struct {
 	body       any                       // of the replies
 	callers    []Caller                  // more than one if the command was repeated
 	done       func(refusal *chat.Error) // nil, or called once, if no caller waits
-	charges    []persistence.Charge      // of the turns that end with it
+
+	// unrecorded returns the reply if the log refuses the events and something has
+	// been done all the same. It returns nil if nothing has; it may itself be nil.
+	unrecorded func() any
+	charges    []persistence.Charge // of the turns that end with it
 }
 
 // seq is the number of the record that the reply is about.
@@ -303,8 +307,16 @@ func (r *recorder) failed(m *committed, loaded bool) {
 	if errors.Is(m.err, persistence.ErrConflict) && m.generation != r.generation && r.refusal != nil {
 		refusal = r.refusal // it was made on top of what the log has refused
 	}
+	var done any
+	if m.unrecorded != nil {
+		done = m.unrecorded()
+	}
 	for _, c := range m.callers {
-		r.Directory.refuse(c, refusal)
+		if done != nil {
+			r.Directory.reply(c, done)
+		} else {
+			r.Directory.refuse(c, refusal)
+		}
 	}
 	if m.done != nil {
 		m.done(refusal)

@@ -95,8 +95,21 @@ func (c *StopTurn) do(r *Room) {
 		return
 	}
 	r.stage.stop(events)
-	r.records.propose(c.Caller, key, Stopped{stopped}, events...)
+	p := r.records.propose(c.Caller, key, Stopped{TurnID: stopped}, events...)
+	p.unrecorded = func() any { return c.unrecorded(r, key, stopped) }
 	r.advance()
+}
+
+// unrecorded returns the reply to a stop that the disk has refused: that of a success, if
+// the provider has been stopped. The attempt keeps its end until that is recorded.
+func (c *StopTurn) unrecorded(r *Room, key string, stopped chat.TurnID) any {
+	if !r.stage.runs(stopped) || !r.stage.attempt.Ended() {
+		return nil
+	}
+	if c.TurnID == "" {
+		r.stopsNothing(key) // repeated, it must not stop the next turn
+	}
+	return Stopped{TurnID: stopped, Unrecorded: true}
 }
 
 func (c *StopTurn) recall(record chat.Record) (any, bool) {
@@ -104,5 +117,5 @@ func (c *StopTurn) recall(record chat.Record) (any, bool) {
 	if record.Event == nil {
 		return Stopped{}, c.TurnID == ""
 	}
-	return Stopped{end.TurnID}, stopped && (c.TurnID == "" || c.TurnID == end.TurnID) && c.Reason == end.Reason
+	return Stopped{TurnID: end.TurnID}, stopped && (c.TurnID == "" || c.TurnID == end.TurnID) && c.Reason == end.Reason
 }

@@ -45,7 +45,8 @@ type (
 		MessageID chat.MessageID `json:"message_id,omitempty"`
 	}
 	TurnStopped struct {
-		TurnID *chat.TurnID `json:"turn_id"` // null if there was nothing to stop
+		TurnID   *chat.TurnID `json:"turn_id"`            // null if there was nothing to stop
+		Recorded *bool        `json:"recorded,omitempty"` // false if that waits for space on the disk
 	}
 	TurnQueued struct {
 		TurnID chat.TurnID `json:"turn_id"`
