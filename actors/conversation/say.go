@@ -191,6 +191,12 @@ func (m Moment) makeWay(p *Plan, turn chat.Turn, by chat.UserID) {
 // Ends returns the ends of turns that the plan holds.
 func (p *Plan) Ends() []chat.Event { return p.ends }
 
+// Models are those that are to answer, in this order.
+func (p *Plan) Models() []chat.ModelID { return p.models }
+
+// Spoken reports whether the message is not written down yet.
+func (p *Plan) Spoken() bool { return p.spoken }
+
 // Quiet reports whether no answer is wanted yet.
 func (p *Plan) Quiet() bool { return p.quiet }
 

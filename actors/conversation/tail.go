@@ -44,6 +44,13 @@ func (t *Tail) Add(record chat.Record) {
 	t.trim()
 }
 
+// With returns the tail of a log that has one more record. The tail itself stays.
+func (t Tail) With(record chat.Record) Tail {
+	t.records = slices.Clip(t.records)
+	t.Add(record)
+	return t
+}
+
 // hide drops the records that are superseded.
 func (t *Tail) hide(s chat.Superseded) {
 	kept := make([]remembered, 0, len(t.records))

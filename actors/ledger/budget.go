@@ -24,14 +24,15 @@ const (
 // its own.
 const each = "*"
 
-// A Budget limits the tokens of prompts and answers. An empty User, Chat or Model
-// means that all of them share the budget.
+// A Budget limits the tokens of prompts and answers. An empty User, Chat, Model or
+// Provider means that all of them share the budget.
 type Budget struct {
-	User   string `json:"user,omitempty"`  // a user's id, or "*" for each user
-	Chat   string `json:"chat,omitempty"`  // a chat's id, or "*" for each chat
-	Model  string `json:"model,omitempty"` // a model's id, or "*" for each model
-	Period Period `json:"period"`
-	Tokens int64  `json:"tokens"`
+	User     string `json:"user,omitempty"`     // a user's id, or "*" for each user
+	Chat     string `json:"chat,omitempty"`     // a chat's id, or "*" for each chat
+	Model    string `json:"model,omitempty"`    // any id of a model, or "*" for each model
+	Provider string `json:"provider,omitempty"` // the name of a provider, or "*" for each provider
+	Period   Period `json:"period"`
+	Tokens   int64  `json:"tokens"`
 }
 
 // String implements [fmt.Stringer].
@@ -40,7 +41,7 @@ func (b Budget) String() string {
 	if b.Period == Total {
 		text = fmt.Sprintf("%d in all", b.Tokens)
 	}
-	for _, scope := range []struct{ what, name string }{{"user", b.User}, {"chat", b.Chat}, {"model", b.Model}} {
+	for _, scope := range []struct{ what, name string }{{"user", b.User}, {"chat", b.Chat}, {"model", b.Model}, {"provider", b.Provider}} {
 		if scope.name != "" {
 			text += " for " + scope.what + " " + scope.name
 		}
@@ -83,7 +84,7 @@ func Validate(list []Budget) error {
 
 // covers reports whether the turns of the account count against the budget.
 func (b Budget) covers(a Account) bool {
-	return names(b.User, string(a.User)) && names(b.Model, string(a.Model)) &&
+	return names(b.User, string(a.User)) && names(b.Model, string(a.Model)) && names(b.Provider, a.provider) &&
 		(b.Chat == "" || a.Room != "" && (b.Chat == each || chat.ID(b.Chat).Room() == a.Room))
 }
 
@@ -100,6 +101,9 @@ func (b Budget) part(a Account) (part Account) {
 	}
 	if b.Model == each {
 		part.Model = a.Model
+	}
+	if b.Provider == each {
+		part.provider = a.provider
 	}
 	return part
 }
@@ -122,9 +126,9 @@ func (p Period) around(t time.Time) (begin, end time.Time) {
 	return time.Time{}, time.Time{}
 }
 
-// refusal is what a user is told when the budget is used up. It names no other
-// user, although others may share the budget.
-func (b Budget) refusal() *chat.Error {
+// subject is what the budget limits, in words for people. It names no other user,
+// although others may share the budget.
+func (b Budget) subject() string {
 	whose := "this server"
 	switch {
 	case b.User != "":
@@ -133,11 +137,24 @@ func (b Budget) refusal() *chat.Error {
 		whose = "this chat"
 	case b.Model != "":
 		whose = "this model"
+	case b.Provider != "":
+		whose = "this provider"
 	}
 	when := "for good"
 	switch b.Period {
 	case Hour, Day, Month:
 		when = "for this " + string(b.Period)
 	}
-	return chat.Refuse(chat.CodeBudgetExceeded, fmt.Sprintf("the %d tokens that %s may use %s are used up", b.Tokens, whose, when))
+	return fmt.Sprintf("the %d tokens that %s may use %s", b.Tokens, whose, when)
+}
+
+// spent is what a user is told when the budget is used up.
+func (b Budget) spent() *chat.Error {
+	return chat.Refuse(chat.CodeBudgetExceeded, b.subject()+" are used up")
+}
+
+// short is what a user is told when less is left of the budget than a prompt needs.
+func (b Budget) short(left, needed int64) *chat.Error {
+	return chat.Refuse(chat.CodeBudgetExceeded,
+		fmt.Sprintf("this needs about %d tokens with the conversation before it, and of %s %d are left", needed, b.subject(), left))
 }

@@ -1,7 +1,9 @@
 // Package ledger counts tokens against budgets.
 //
 //	usage of the file → New → counters
-//	room: a turn begins → Open → Meter ─ Add, for each piece of an answer ─ over → the turn ends
+//	room: somebody speaks → Check: is there enough for the prompt?
+//	room: a turn begins → Open → Meter ─ Ask, for the prompt
+//	                                   └ Add, for each piece of an answer ─ over → the turn ends
 //	                                        └ it crosses a limit → over is called for all turns under that budget
 //	room: its end is recorded → Close, Record → counters
 //
@@ -34,8 +36,8 @@ import (
 // A Ledger holds the counters. Its methods may be called from any goroutine. A
 // nil Ledger has no budgets, and refuses nothing.
 type Ledger struct {
-	budgets []Budget
-	oneName func(chat.ModelID) chat.ModelID
+	budgets  []Budget
+	identify Identify
 
 	mu        sync.Mutex
 	counters  map[counterKey]*counter
@@ -46,11 +48,17 @@ type Ledger struct {
 // that are over.
 const sweepEvery = time.Hour
 
+// An Identify returns the provider of a model, and one name for all by which the model
+// may be asked.
+type Identify func(chat.ModelID) (provider string, model chat.ModelID)
+
 // An Account is the user, the room and the model that a turn is charged to.
 type Account struct {
 	User  chat.UserID
 	Room  chat.RoomID
 	Model chat.ModelID
+
+	provider string // of the model
 }
 
 // A counterKey names a counter: the budget, the period, and the part of the
@@ -65,26 +73,31 @@ type counterKey struct {
 type counter struct {
 	tokens  atomic.Int64
 	limit   int64
+	budget  *Budget
 	end     time.Time   // of the period; zero if it has no end
 	refusal *chat.Error // of turns when the limit is reached
 
 	running map[*Meter]bool // guarded by Ledger.mu
 }
 
-func (c *counter) spent() bool { return c.tokens.Load() >= c.limit }
+func (c *counter) spent() bool { return c.left() <= 0 }
+
+func (c *counter) left() int64 { return c.limit - c.tokens.Load() }
 
 // New returns a ledger for budgets, which must be valid. Charges are what was used
-// before. Without budgets, New returns nil and does not read the charges. Several
-// names may mean the same model: oneName returns the one that counts.
-func New(budgets []Budget, charges iter.Seq2[persistence.Charge, error], oneName func(chat.ModelID) chat.ModelID) (*Ledger, error) {
+// before. Without budgets, New returns nil and does not read the charges.
+func New(budgets []Budget, charges iter.Seq2[persistence.Charge, error], identify Identify) (*Ledger, error) {
 	if len(budgets) == 0 {
 		return nil, nil
 	}
 	now := time.Now()
-	l := &Ledger{budgets: slices.Clone(budgets), oneName: oneName, counters: make(map[counterKey]*counter), lastSweep: now}
+	l := &Ledger{budgets: slices.Clone(budgets), identify: identify, counters: make(map[counterKey]*counter), lastSweep: now}
 	for i := range l.budgets {
 		b := &l.budgets[i]
-		b.Model = string(oneName(chat.ModelID(b.Model)))
+		if b.Model != "" && b.Model != each {
+			_, model := identify(chat.ModelID(b.Model))
+			b.Model = string(model)
+		}
 	}
 	for charge, err := range charges {
 		if err != nil {
@@ -97,7 +110,7 @@ func New(budgets []Budget, charges iter.Seq2[persistence.Charge, error], oneName
 
 // add adds a charge to the counters of the periods that are not over.
 func (l *Ledger) add(c persistence.Charge, now time.Time) {
-	a := Account{chat.UserID(c.User), chat.RoomID(c.Room), chat.ModelID(c.Model)}
+	a := Account{User: chat.UserID(c.User), Room: chat.RoomID(c.Room), Model: chat.ModelID(c.Model)}
 	for _, counter := range l.of(a, c.Hour.Time(), now) {
 		l.charge(counter, int64(c.Tokens()))
 	}
@@ -109,8 +122,9 @@ func (l *Ledger) of(a Account, at, now time.Time) (counters []*counter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep(now)
-	a.Model = l.oneName(a.Model)
-	for i, b := range l.budgets {
+	a.provider, a.Model = l.identify(a.Model)
+	for i := range l.budgets {
+		b := &l.budgets[i]
 		if !b.covers(a) {
 			continue
 		}
@@ -121,7 +135,7 @@ func (l *Ledger) of(a Account, at, now time.Time) (counters []*counter) {
 		key := counterKey{i, b.part(a), begin.Unix()}
 		c := l.counters[key]
 		if c == nil {
-			c = &counter{limit: b.Tokens, end: end, refusal: b.refusal(), running: make(map[*Meter]bool)}
+			c = &counter{limit: b.Tokens, budget: b, end: end, refusal: b.spent(), running: make(map[*Meter]bool)}
 			l.counters[key] = c
 		}
 		counters = append(counters, c)
@@ -143,15 +157,34 @@ func (l *Ledger) sweep(now time.Time) {
 	}
 }
 
+// A Prompt says how many tokens a prompt is. The zero Prompt is none.
+type Prompt struct {
+	AtMost int        // tokens, without counting them
+	Tokens func() int // counts them, by estimate
+}
+
 // Check returns a refusal if a budget of the account is used up, or nil.
-func (l *Ledger) Check(a Account) *chat.Error {
+func (l *Ledger) Check(a Account) *chat.Error { return l.CheckPrompt(a, Prompt{}) }
+
+// CheckPrompt returns a refusal if a budget of the account is used up, or has less left
+// than the prompt needs, or nil. The tokens are counted only if that may be so.
+func (l *Ledger) CheckPrompt(a Account, p Prompt) *chat.Error {
 	if l == nil {
 		return nil
 	}
-	now := time.Now()
+	now, needed := time.Now(), int64(-1)
 	for _, c := range l.of(a, now, now) {
-		if c.spent() {
+		left := c.left()
+		switch {
+		case left <= 0:
 			return c.refusal
+		case left >= int64(p.AtMost):
+			continue
+		case needed < 0:
+			needed = int64(p.Tokens())
+		}
+		if needed > left {
+			return c.budget.short(left, needed)
 		}
 	}
 	return nil
@@ -222,6 +255,20 @@ func (l *Ledger) Open(a Account, over func(*chat.Error)) (*Meter, *chat.Error) {
 		c.running[m] = true
 	}
 	return m, nil
+}
+
+// Ask counts the tokens of a prompt, unless a budget has less left: then it counts
+// nothing, so that no other turn ends for the prompt, and returns a refusal.
+func (m *Meter) Ask(tokens int) *chat.Error {
+	if m == nil {
+		return nil
+	}
+	for _, c := range m.counters {
+		if left := c.left(); int64(tokens) > left {
+			return c.budget.short(max(0, left), int64(tokens))
+		}
+	}
+	return m.Add(tokens)
 }
 
 // Add counts more tokens. It returns a refusal if the turn has to end, or nil.

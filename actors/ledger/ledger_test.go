@@ -18,7 +18,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-var alice, bob = Account{"alice", "r1", "m"}, Account{"bob", "r2", "m"}
+var alice, bob = Account{User: "alice", Room: "r1", Model: "m"}, Account{User: "bob", Room: "r2", Model: "m"}
 
 // used yields charges of one user and model.
 func used(charges ...persistence.Charge) iter.Seq2[persistence.Charge, error] {
@@ -39,7 +39,11 @@ func spend(at time.Time, a Account, tokens uint64) persistence.Charge {
 }
 
 // anyCase has models be the same in upper and lower case.
-func anyCase(id chat.ModelID) chat.ModelID { return chat.ModelID(strings.ToLower(string(id))) }
+func anyCase(id chat.ModelID) (provider string, model chat.ModelID) {
+	id = chat.ModelID(strings.ToLower(string(id)))
+	provider, _, _ = strings.Cut(string(id), ":")
+	return provider, id
+}
 
 func newLedger(t *testing.T, budgets []Budget, charges ...persistence.Charge) *Ledger {
 	t.Helper()
@@ -111,7 +115,7 @@ func asError(e *chat.Error) error {
 func TestScopes(t *testing.T) {
 	room := chat.ID("c").Room()
 	in := func(user, room, model string) Account {
-		return Account{chat.UserID(user), chat.RoomID(room), chat.ModelID(model)}
+		return Account{User: chat.UserID(user), Room: chat.RoomID(room), Model: chat.ModelID(model)}
 	}
 	all := map[string]Account{
 		"alice":             in("alice", string(room), "m"),
@@ -158,6 +162,57 @@ func TestNamesOfOneModel(t *testing.T) {
 		if why := m.Add(5); why == nil || l.Check(loud) == nil {
 			t.Errorf("%s: 11 of 10 tokens: %v, %v", name, why, l.Check(loud))
 		}
+	}
+}
+
+// A budget of a provider is one for all its models.
+func TestProviderBudgets(t *testing.T) {
+	of := func(user chat.UserID, model chat.ModelID) Account { return Account{User: user, Room: "r", Model: model} }
+	for _, test := range []struct {
+		budget        Budget
+		same, another bool // are refused
+	}{{Budget{Provider: "mine"}, true, false}, {Budget{Provider: "*"}, true, false}, {Budget{Provider: "other"}, false, false}, {Budget{User: "*", Provider: "mine"}, true, false}} {
+		test.budget.Period, test.budget.Tokens = Day, 10
+		l := newLedger(t, []Budget{test.budget}, spend(time.Now(), of("alice", "mine:a"), 10))
+		same, another := l.Check(of("alice", "Mine:b")), l.Check(of("alice", "other:a"))
+		if (same != nil) != test.same || (another != nil) != test.another {
+			t.Errorf("%v: %v, %v", test.budget, same, another)
+		}
+		if test.budget.User == "" && (l.Check(of("bob", "mine:c")) != nil) != test.same || test.budget.User == "*" && l.Check(of("bob", "mine:c")) != nil {
+			t.Errorf("%v: of another user: %v", test.budget, l.Check(of("bob", "mine:c")))
+		}
+	}
+	if got, want := (Budget{Provider: "mine", Period: Day, Tokens: 10}).String(), "10 per day for provider mine"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A prompt that needs more than is left is refused in words that are true, uses
+// nothing, and ends nobody else's turn. It is counted only where that may be so.
+func TestPromptsThatAreTooLong(t *testing.T) {
+	l := newLedger(t, []Budget{{User: "*", Period: Day, Tokens: 100}, {Period: Month, Tokens: 1000}}, spend(time.Now(), alice, 20))
+	const short = "this needs about 81 tokens with the conversation before it, and of the 100 tokens that you may use for this day 80 are left"
+	counted := 0
+	need := func(n int) Prompt { return Prompt{AtMost: n, Tokens: func() int { counted++; return n }} }
+	if why := l.CheckPrompt(alice, need(81)); why == nil || why.Code != chat.CodeBudgetExceeded || why.Message != short {
+		t.Errorf("got %v", why)
+	}
+	if why := l.CheckPrompt(alice, Prompt{AtMost: 500, Tokens: func() int { return 80 }}); why != nil {
+		t.Errorf("what fits is refused: %v", why)
+	}
+	if why := l.CheckPrompt(bob, need(100)); why != nil || counted != 1 {
+		t.Errorf("got %v, counted %d times", why, counted)
+	}
+	ended := 0
+	running, m := open(t, l, alice, &ended), open(t, l, alice, &ended)
+	if why := m.Ask(81); why == nil || why.Message != short || ended != 0 {
+		t.Errorf("got %v, %d turns have ended", why, ended)
+	}
+	if why := running.Ask(80); why != nil {
+		t.Errorf("what fits is refused: %v", why)
+	}
+	if why := running.Add(1); why == nil || why.Message != "the 100 tokens that you may use for this day are used up" || ended != 2 {
+		t.Errorf("got %v, %d turns have ended", why, ended)
 	}
 }
 

@@ -79,11 +79,15 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, recall recall, p
 		r.refuse(c, refusal)
 		return
 	}
+	events, seq := moment.Message(p, c.User.ID)
+	if refusal := r.short(c.User.ID, p, seq); refusal != nil {
+		r.refuse(c, refusal)
+		return
+	}
 	if p.Quiet() {
 		r.lastQuiet = p
 	}
 	r.noteAuthor(p.MessageID, c)
-	events, seq := moment.Message(p, c.User.ID)
 	r.hasTyped(c)
 	r.stage.stop(p.Ends())
 	r.records.propose(c, key, Sent{p.MessageID, p.ClientID, seq, p.Quiet()}, events...)
@@ -122,6 +126,10 @@ func (c *Respond) do(r *Room) {
 	alone := r.stage.voice.BargeIn(c.User.ID)
 	moment := r.moment()
 	p, refusal := moment.Respond(c.User.ID, last, content, speech != nil, alone)
+	if refusal == nil {
+		p.Content = content
+		refusal = r.short(c.User.ID, p, last.Seq)
+	}
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
 		return

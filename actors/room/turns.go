@@ -28,6 +28,9 @@ func (c *Regenerate) do(r *Room) {
 	if refusal == nil {
 		turn, refusal = r.moment().Regenerate(c.User.ID, answer, c.ModelID, c.ClientID)
 	}
+	if refusal == nil {
+		refusal = r.shortFor(chat.Turn{Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, ModelID: turn.ModelID, By: c.User.ID}, nil)
+	}
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
 		return

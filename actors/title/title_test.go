@@ -223,7 +223,7 @@ func TestTitleBeyondTheBudget(t *testing.T) {
 			yield(persistence.Charge{User: "alice", Model: "m", Hour: persistence.HourOf(time.Now()), Count: persistence.Count{Prompt: 10}}, nil)
 		}
 		var err error
-		o.Ledger, err = ledger.New([]ledger.Budget{{User: "alice", Period: ledger.Total, Tokens: 10}}, used, func(id chat.ModelID) chat.ModelID { return id })
+		o.Ledger, err = ledger.New([]ledger.Budget{{User: "alice", Period: ledger.Total, Tokens: 10}}, used, func(id chat.ModelID) (string, chat.ModelID) { return "", id })
 		if err != nil {
 			t.Fatal(err)
 		}

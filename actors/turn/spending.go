@@ -20,7 +20,7 @@ type spending struct {
 
 // ask counts the prompt, and returns why the assistant may not be asked.
 func (s *spending) ask(tokens int) *chat.Error {
-	if spent := s.meter.Add(tokens); spent != nil {
+	if spent := s.meter.Ask(tokens); spent != nil {
 		return spent
 	}
 	s.prompt.Store(int64(tokens))
@@ -49,7 +49,7 @@ func (a *Attempt) substitute() (why *chat.Error) {
 	if why := a.meter(); why != nil {
 		return why
 	}
-	return a.spent.meter.Add(int(a.spent.prompt.Load()) + a.spent.answerTokens)
+	return a.spent.meter.Ask(int(a.spent.prompt.Load()) + a.spent.answerTokens)
 }
 
 // used is what the attempt has used, as far as is known. An answer that is stopped

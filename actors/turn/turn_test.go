@@ -293,7 +293,7 @@ func budget(t *testing.T, left map[chat.ModelID]int64) *ledger.Ledger {
 		budgets = append(budgets, ledger.Budget{Model: string(model), Period: ledger.Total, Tokens: tokens})
 	}
 	nothing := func(func(persistence.Charge, error) bool) {}
-	l, err := ledger.New(budgets, iter.Seq2[persistence.Charge, error](nothing), func(id chat.ModelID) chat.ModelID { return id })
+	l, err := ledger.New(budgets, iter.Seq2[persistence.Charge, error](nothing), func(id chat.ModelID) (string, chat.ModelID) { return "", id })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -243,7 +243,10 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 // startRooms starts the rooms, with the budgets that are left to their users.
 func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
 	warnOfModels(s, models, log)
-	budgets, err := ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), provider.OneName)
+	for i := range s.Budgets {
+		s.Budgets[i].Provider = provider.Name(s.Budgets[i].Provider)
+	}
+	budgets, err := ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), models.Identity)
 	if err != nil {
 		return nil, err
 	}
@@ -257,6 +260,9 @@ func warnOfModels(s Settings, models *provider.Models, log *slog.Logger) {
 		log.Warn("title-model: "+why.Message+"; chats get their first words as title", "model", s.TitleModel)
 	}
 	for i, b := range s.Budgets {
+		if b.Provider != "" && b.Provider != "*" && !models.Reaches(b.Provider) {
+			log.Warn(fmt.Sprintf("budgets[%d]: there is no such provider, or it cannot be asked; as it is the budget limits nothing", i), "provider", b.Provider)
+		}
 		if b.Model == "" || b.Model == "*" {
 			continue
 		}

@@ -66,7 +66,7 @@ type Values struct {
 	OpenAIAPIKey      Secret            `name:"openai-api-key" group:"assistants" alsoenv:"OPENAI_API_KEY" placeholder:"KEY" help:"Key for OpenAI, or for what --openai-base-url names. Also taken from OPENAI_API_KEY."`
 	OpenAIBaseURL     string            `name:"openai-base-url" group:"assistants" alsoenv:"OPENAI_BASE_URL" placeholder:"URL" help:"Where an OpenAI-compatible API answers. Also taken from OPENAI_BASE_URL."`
 	ContextWindow     int               `group:"assistants" default:"32768" help:"Tokens that a model can read whose context_window is not set; what is older is left out of its prompts."`
-	Budgets           []ledger.Budget   `group:"assistants" sep:"none" placeholder:"JSON" help:"Limits of what may be used, a list of {\"user\", \"chat\", \"model\", \"period\", \"tokens\"}. Easier to write in the file."`
+	Budgets           []ledger.Budget   `group:"assistants" sep:"none" placeholder:"JSON" help:"Limits of what may be used, a list of {\"user\", \"chat\", \"model\", \"provider\", \"period\", \"tokens\"}. Easier to write in the file."`
 	Titles            Toggle            `group:"assistants" default:"on" choices:"on,off" help:"on or off: give a chat a title when its first answer is there, unless somebody has."`
 	TitleModel        chat.ModelID      `group:"assistants" placeholder:"ID" help:"Model that is asked for titles, instead of each chat's own. Without a model the first words are the title."`
 	SystemPrompt      string            `group:"assistants" placeholder:"TEXT" help:"What assistants are told before every conversation."`

@@ -89,9 +89,9 @@ func (c Config) model() chat.Model {
 	return chat.Model{
 		ID:            chat.ModelID(c.ModelID),
 		APISource:     cmp.Or(c.APISource, DefaultSource),
-		Provider:      providerName(c.Provider),
+		Provider:      Name(c.Provider),
 		DisplayName:   cmp.Or(c.DisplayName, c.upstream()),
-		FullName:      cmp.Or(c.FullName, providerName(c.Provider)+":"+c.upstream()),
+		FullName:      cmp.Or(c.FullName, Name(c.Provider)+":"+c.upstream()),
 		Description:   c.Description,
 		Name:          c.Name,
 		ContextWindow: c.ContextWindow,
@@ -102,7 +102,7 @@ func (c Config) model() chat.Model {
 
 func (c Config) upstream() string {
 	name := strings.TrimPrefix(c.ModelID, suitePrefix)
-	if provider, model, ok := suiteName(chat.ModelID(c.ModelID)); ok && provider == providerName(c.Provider) {
+	if provider, model, ok := suiteName(chat.ModelID(c.ModelID)); ok && provider == Name(c.Provider) {
 		name = model
 	}
 	return cmp.Or(c.UpstreamModel, name)
@@ -158,7 +158,7 @@ func (c Config) validate(providers map[string]ProviderConfig, refuse func(field,
 	if c.APISource != "" && !slices.Contains(sources, c.APISource) {
 		refuse("model_api_source", "must be one of "+strings.Join(sources, ", "))
 	}
-	if c.Provider != ProviderEliza && !isProvider(providerName(c.Provider), providers) {
+	if c.Provider != ProviderEliza && !isProvider(Name(c.Provider), providers) {
 		refuse("provider", "must be eliza, one of "+strings.Join(allProviders(providers), ", ")+", or be configured in providers")
 	}
 	if c.BaseURL != "" {
@@ -205,5 +205,5 @@ func validModelID(id string) bool {
 // suiteName takes apart [aisuite.]provider:model, at the first colon.
 func suiteName(id chat.ModelID) (provider, model string, ok bool) {
 	provider, model, ok = strings.Cut(strings.TrimPrefix(string(id), suitePrefix), ":")
-	return providerName(provider), model, ok && provider != "" && model != "" && validModelID(string(id))
+	return Name(provider), model, ok && provider != "" && model != "" && validModelID(string(id))
 }

@@ -294,7 +294,7 @@ var errNoSessions = errors.New("model_api_source: the provider holds no sessions
 // hostFor returns the provider of a model, as that model wants it. The
 // provider's key goes only where the model does not name another server.
 func (m *Models) hostFor(c Config) (host, error) {
-	h := m.hosts[providerName(c.Provider)]
+	h := m.hosts[Name(c.Provider)]
 	key := m.opts.env(c.KeyVar)
 	switch {
 	case c.KeyVar != "" && key == "":

@@ -39,6 +39,12 @@ func (m *Models) Identity(id chat.ModelID) (provider string, model chat.ModelID)
 	return name, h.identity(chat.ModelID(upstream))
 }
 
+// Reaches reports whether a provider, by any of its names, can be asked.
+func (m *Models) Reaches(provider string) bool {
+	h, known := m.hosts[Name(provider)]
+	return known && h.unset == "" || provider == ProviderEliza
+}
+
 // identity is one model of a host, under whatever names of both: providers that are
 // configured twice, at one address, have the same models.
 func (h host) identity(model chat.ModelID) chat.ModelID {

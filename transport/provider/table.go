@@ -113,8 +113,8 @@ var table = map[string]known{
 // aliases are other names that people write.
 var aliases = map[string]string{"google": "gemini", "llama.cpp": "llamacpp"}
 
-// providerName returns the name that a provider has in the table.
-func providerName(s string) string { return cmp.Or(aliases[s], s) }
+// Name returns the name that a provider has, of those that people write.
+func Name(s string) string { return cmp.Or(aliases[s], s) }
 
 // headerPattern leaves out what nobody uses in the name of a header.
 var headerPattern = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
