@@ -167,7 +167,9 @@ func TestNamesOfOneModel(t *testing.T) {
 
 // A budget of a provider is one for all its models.
 func TestProviderBudgets(t *testing.T) {
-	of := func(user chat.UserID, model chat.ModelID) Account { return Account{User: user, Room: "r", Model: model} }
+	of := func(user chat.UserID, model chat.ModelID) Account {
+		return Account{User: user, Room: "r", Model: model}
+	}
 	for _, test := range []struct {
 		budget        Budget
 		same, another bool // are refused
