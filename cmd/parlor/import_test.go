@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +236,38 @@ func TestCheckNamesTheFile(t *testing.T) {
 	status, out, errs = runIn(t, nil, "check", "--data="+data)
 	if status != 1 || out != "" || !strings.Contains(errs, data) {
 		t.Errorf("status %d, stdout %q, stderr %q", status, out, errs)
+	}
+}
+
+// Names are found wherever an event has them.
+func TestNamesInEvents(t *testing.T) {
+	const bad = " x"
+	for _, e := range []chat.Event{
+		chat.Created{Chat: chat.Info{ID: bad}},
+		chat.Created{Chat: chat.Info{ID: "a", Members: []chat.Member{{ID: "bob"}, {ID: bad}}}},
+		chat.MessageAdded{Author: chat.User{ID: bad}},
+		chat.MessageAdded{Author: chat.User{ID: "bob", Name: strings.Repeat("x", 257)}},
+		chat.Configured{By: bad},
+		chat.MemberChanged{Member: chat.Member{ID: bad}},
+		chat.InviteMade{Invite: chat.Invite{ID: bad}},
+		chat.InviteRevoked{ID: "i", By: bad},
+		chat.TurnQueued{Prompt: bad},
+		chat.TurnSteered{TurnID: "t", Messages: []chat.MessageID{"m", bad}},
+		chat.TurnStarted{ModelID: "a\x00"},
+		chat.TurnEnded{ClientID: bad},
+	} {
+		if fault := nameFault(reflect.ValueOf(e)); fault == "" {
+			t.Errorf("taken: %#v", e)
+		}
+	}
+	for _, e := range []chat.Event{
+		chat.Created{Chat: chat.Info{ID: "a", Owner: "Zoë Smith", Created: time.Now()}},
+		chat.MessageAdded{Author: chat.User{ID: "bob"}, Content: " any \x00 text "},
+		chat.TurnEnded{Content: "\n", Reason: "\x00", Usage: &chat.Usage{}},
+	} {
+		if fault := nameFault(reflect.ValueOf(e)); fault != "" {
+			t.Errorf("%#v: fault %q", e, fault)
+		}
 	}
 }
 

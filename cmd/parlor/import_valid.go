@@ -41,7 +41,7 @@ func nameFault(v reflect.Value) string {
 		}
 	case reflect.Struct:
 		if u, ok := v.Interface().(chat.User); ok {
-			if fault := auth.UserFault(u); fault != "" {
+			if fault := auth.UserFault(u); fault != "" && u != (chat.User{}) {
 				return fmt.Sprintf("the user %.200q %s", u.ID, fault)
 			}
 			return ""
@@ -77,7 +77,7 @@ func wrongName(name any) string {
 		valid = id.Valid()
 	case chat.ClientID:
 		valid = id.Valid()
-	case chat.MessageID, chat.TurnID:
+	case chat.MessageID, chat.TurnID, chat.InviteID:
 		valid = chat.ClientID(text).Valid() // the same form
 	case chat.ModelID:
 		valid = len(text) <= maxModelIDLen && chat.Printable(text)
