@@ -157,3 +157,14 @@ func (s *Server) Messages(id chat.ID) []chat.Message {
 	}
 	return messages
 }
+
+// Turns returns the turns of a chat that were ever wanted, in that order.
+func (s *Server) Turns(id chat.ID) (turns []chat.TurnID) {
+	s.t.Helper()
+	for _, r := range s.Records(id) {
+		if e, queued := r.Event.(chat.TurnQueued); queued {
+			turns = append(turns, e.TurnID)
+		}
+	}
+	return turns
+}

@@ -99,6 +99,10 @@ func sign(c room.Command, caller room.Caller) {
 		c.Caller = caller
 	case *room.Delete:
 		c.Caller = caller
+	case *room.Withdraw:
+		c.Caller = caller
+	case *room.MoveTurn:
+		c.Caller = caller
 	case *room.Invite:
 		c.Caller = caller
 	case *room.ListInvites:

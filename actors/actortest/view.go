@@ -60,25 +60,13 @@ func (v *View) IDs() (ids []chat.MessageID) {
 // acknowledged takes what the client is told of a message of its own.
 func (v *View) acknowledged(c room.Command, s room.Sent) {
 	m := chat.Message{ID: s.MessageID, Seq: s.Seq}
-	switch c := c.(type) {
-	case *room.Send:
-	case *room.Edit:
-		m.Replaces, m.ReplacesSeq = c.Replaces, v.place(c.Replaces)
+	switch c.(type) {
+	case *room.Send, *room.Edit:
+		m.Replaces, m.ReplacesSeq = s.Replaces, s.ReplacesSeq
 	default:
 		return
 	}
 	v.sent(m)
-}
-
-// place returns the number of a message of a person, or 0, which is ahead of all
-// that the client knows.
-func (v *View) place(id chat.MessageID) uint64 {
-	for _, m := range v.Messages {
-		if m.ID == id {
-			return m.Place
-		}
-	}
-	return 0
 }
 
 // sent takes an acknowledgement, which comes instead of an echo and before
@@ -142,6 +130,8 @@ func (v *View) event(e event) error {
 		}
 		v.say(e.body.Message)
 		return v.whole(e.body.Message)
+	case "withdrawn":
+		v.Messages = slices.DeleteFunc(v.Messages, func(s Shown) bool { return s.ID == e.body.MessageID })
 	case "stream_start":
 		v.Answer, v.Text = e.body.MessageID, ""
 	case "stream_chunk":

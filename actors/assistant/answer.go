@@ -37,6 +37,10 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.ok(e, struct{}{})
 	case wire.AskPresence:
 		c.ok(e, wire.ShowPresence(body.(chat.Presence)))
+	case wire.Withdraw:
+		c.ok(e, wire.MessageWithdrawn(body.(room.Withdrawn)))
+	case wire.Move:
+		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Regenerate:
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Stop:
@@ -114,7 +118,7 @@ func (c *client) answerSpeech(e *session.Event, r wire.SendMessage, t room.Taken
 // answerSend acknowledges a message. Its sender is told nothing else of the record,
 // so the offset moves past it here.
 func (c *client) answerSend(e *session.Event, id chat.RoomID, envelope string, s room.Sent) {
-	sent := wire.MessageSent{MessageID: s.MessageID, ClientID: s.ClientID, Seq: s.Seq}
+	sent := wire.MessageSent{MessageID: s.MessageID, ClientID: s.ClientID, Seq: s.Seq, Replaces: s.Replaces, ReplacesSeq: s.ReplacesSeq}
 	m := c.rooms[id]
 	if m != nil && m.place != nil && m.place.Seq() < s.Seq {
 		m.place.MoveTo(s.Seq)

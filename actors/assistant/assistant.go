@@ -165,6 +165,14 @@ func (c *client) Event(e *session.Event) {
 		})
 	case wire.Edit:
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return edit(call, r, c.standing.Origin("")) })
+	case wire.Withdraw:
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
+			return &room.Withdraw{Caller: call, MessageID: r.MessageID, ClientID: r.ClientID}
+		})
+	case wire.Move:
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
+			return &room.MoveTurn{Caller: call, TurnID: r.TurnID, Before: r.Before, ClientID: r.ClientID}
+		})
 	case wire.Control:
 		c.emit("event_received", r.ID, wire.Success{Success: true})
 		c.ok(e, struct{}{})

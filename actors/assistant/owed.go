@@ -26,7 +26,7 @@ func (c *client) owed(p *resume.Place, d wire.Dialect, r chat.Record) (frames []
 		}
 		frames = append(frames, wire.NewEncoder(d).Frames(p.Room, chat.Transcribed{Record: r})...)
 	} else {
-		sent := wire.MessageSent{MessageID: m.MessageID, ClientID: m.ClientID, Seq: r.Seq}
+		sent := wire.MessageSent{MessageID: m.MessageID, ClientID: m.ClientID, Seq: r.Seq, Replaces: m.Replaces, ReplacesSeq: m.ReplacesSeq}
 		frames = acknowledgement(d, p.Room, envelope, sent)
 	}
 	return c.allWithOffset(frames), true

@@ -83,6 +83,10 @@ func roomOf(request wire.Request) (chat.RoomID, chat.ClientID) {
 		return r.Room, r.ClientID
 	case wire.Edit:
 		return r.Room, r.ClientID
+	case wire.Withdraw:
+		return r.Room, r.ClientID
+	case wire.Move:
+		return r.Room, r.ClientID
 	}
 	return "", ""
 }

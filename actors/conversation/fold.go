@@ -78,6 +78,10 @@ func KeyOf(e chat.Event) string {
 		return Key(e.By, e.ClientID)
 	case chat.TurnEnded:
 		return Key(e.By, e.ClientID)
+	case chat.MessageWithdrawn:
+		return Key(e.By, e.ClientID)
+	case chat.TurnMoved:
+		return Key(e.By, e.ClientID)
 	}
 	return ""
 }

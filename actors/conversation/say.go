@@ -33,7 +33,12 @@ type Utterance struct {
 	Correlation string
 	Origin      string      // see [chat.MessageAdded]
 	Policy      chat.Policy // empty: the chat's
-	Answer      *bool       // whether an answer is wanted; nil: as the chat says
+
+	// Question returns the message that the running turn answers, for a policy that
+	// takes its place.
+	Question func(chat.Turn) (chat.Message, *chat.Error)
+
+	Answer *bool // whether an answer is wanted; nil: as the chat says
 }
 
 // Say plans a message, or refuses it.
@@ -41,9 +46,44 @@ func (m Moment) Say(u Utterance) (*Plan, *chat.Error) {
 	p, refusal := m.compose(u)
 	if refusal == nil {
 		p.correlation = u.Correlation
-		refusal = m.place(p, m.policy(u.Policy), u.By.ID)
+		policy := m.policy(u.Policy)
+		if policy == chat.PolicyRollback && !p.quiet {
+			return p, m.rollBack(p, u)
+		}
+		refusal = m.place(p, policy, u.By.ID)
 	}
 	return p, refusal
+}
+
+// rollBack has the message take the place of the one that the running turn answers. If
+// that is another user's the message interrupts, and if no turn runs it waits like any
+// other.
+func (m Moment) rollBack(p *Plan, u Utterance) *chat.Error {
+	turn, open := m.Turn()
+	switch {
+	case !open || turn.Attempt == 0:
+		return m.place(p, chat.PolicyQueue, u.By.ID)
+	case turn.By != u.By.ID || turn.Unheard:
+		return m.place(p, chat.PolicyInterrupt, u.By.ID)
+	}
+	old, refusal := u.Question(turn)
+	switch {
+	case refusal != nil:
+		return refusal
+	case m.editable(old, u.By.ID) != nil:
+		return m.place(p, chat.PolicyInterrupt, u.By.ID)
+	}
+	if spent := m.affords(u.By.ID, p.models); spent != nil {
+		return spent
+	}
+	m.replace(p, old, u.By.ID)
+	return m.fits(p)
+}
+
+// replace has the message take the place of the old one, and of all that followed that.
+func (m Moment) replace(p *Plan, old chat.Message, by chat.UserID) {
+	p.Replaces, p.ReplacesSeq = old.ID, old.Seq
+	p.ends = m.supersede(old.Seq, by)
 }
 
 // Edit plans a message that replaces the caller's old one, which is record seq.
@@ -58,8 +98,7 @@ func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	p.Replaces, p.ReplacesSeq = old.ID, old.Seq
-	p.ends = m.supersede(old.Seq, u.By.ID)
+	m.replace(p, old, u.By.ID)
 	return p, m.fits(p)
 }
 
@@ -67,9 +106,12 @@ func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
 // It cannot steer any more. What is spoken and not written down yet has no
 // content: nobody knows whom it addresses.
 func (m Moment) Respond(by chat.UserID, last Said, content string, spoken, alone bool) (*Plan, *chat.Error) {
+	if m.Superseded.Has(last.Seq) {
+		return nil, ErrSuperseded
+	}
 	p := &Plan{MessageAdded: chat.MessageAdded{MessageID: last.MessageID}, spoken: spoken}
 	policy := m.policy("")
-	if policy == chat.PolicySteer || alone {
+	if policy == chat.PolicySteer || policy == chat.PolicyMerge || policy == chat.PolicyRollback || alone {
 		policy = chat.PolicyQueue
 	}
 	if p.models = []chat.ModelID{m.Chat.ModelID}; !spoken {
@@ -142,6 +184,8 @@ func (m Moment) place(p *Plan, policy chat.Policy, by chat.UserID) *chat.Error {
 		return ErrRejected
 	case policy == chat.PolicyInterrupt:
 		m.makeWay(p, turn, by)
+	case policy == chat.PolicyMerge:
+		m.merge(p, by)
 	case policy == chat.PolicySteer && turn.Attempt > 0 && slices.Equal(p.models, []chat.ModelID{turn.ModelID}) &&
 		len(m.Steering) < m.MaxQueuedTurns:
 		p.Steers = turn.ID
@@ -185,6 +229,21 @@ func (m Moment) makeWay(p *Plan, turn chat.Turn, by chat.UserID) {
 	p.before = m.waiting()
 	if turn.Attempt > 0 {
 		p.ends = []chat.Event{m.stopped(turn, by, "interrupted by a new message")}
+	}
+}
+
+// merge has the message answered in the place of the last one of its author that still
+// waits for the same models: the answer is to both.
+func (m Moment) merge(p *Plan, by chat.UserID) {
+	for i, t := range slices.Backward(m.Turns) {
+		if t.Attempt > 0 || t.By != by || t.Again || t.Unheard || !slices.Equal(p.models, []chat.ModelID{t.ModelID}) {
+			continue
+		}
+		if i+1 < len(m.Turns) {
+			p.before = m.Turns[i+1].ID
+		}
+		p.ends = []chat.Event{m.stopped(t, by, "answered together with a newer message")}
+		return
 	}
 }
 

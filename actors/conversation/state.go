@@ -81,6 +81,15 @@ func (s *State) Apply(r chat.Record) error {
 	case chat.Configured:
 		s.Titled = s.Titled || e.Settings.Title != s.Chat.Title
 		s.Chat.Settings = e.Settings
+	case chat.MessageWithdrawn:
+		if e.Seq == 0 || e.Seq >= r.Seq || s.Superseded.Has(e.Seq) {
+			return fmt.Errorf("record %d withdraws record %d, which is not there", r.Seq, e.Seq)
+		}
+		s.takeOut(r)
+	case chat.TurnMoved:
+		if err := s.move(r.Seq, e); err != nil {
+			return err
+		}
 	case chat.MemberChanged:
 		s.Chat = s.Chat.WithMember(e.Member)
 		s.useInvite(e.Invite)
@@ -133,15 +142,39 @@ func (s *State) add(seq uint64, e chat.MessageAdded) error {
 		return fmt.Errorf("record %d steers turn %q, which does not run", seq, e.Steers)
 	case e.Replaces != "" && (e.ReplacesSeq == 0 || e.ReplacesSeq >= seq || s.Superseded.Has(e.ReplacesSeq)):
 		return fmt.Errorf("record %d replaces record %d, which is not there", seq, e.ReplacesSeq)
-	case e.Replaces != "":
-		s.Superseded = s.Superseded.With(e.ReplacesSeq, seq)
-		s.Steering = slices.DeleteFunc(s.Steering, func(said Steering) bool { return s.Superseded.Has(said.Seq) })
 	}
+	s.takeOut(chat.Record{Seq: seq, Event: e})
 	s.Seq, s.Last, s.Chat.ModelID = seq, Said{e.MessageID, e.ClientID, seq}, e.ModelID
 	s.hear(seq, e.MessageID)
 	if e.Steers != "" {
 		s.Steering = append(s.Steering, Steering{MessageID: e.MessageID, Seq: seq, By: e.Author.ID})
 	}
+	return nil
+}
+
+// takeOut folds what the record takes out of the conversation.
+func (s *State) takeOut(r chat.Record) {
+	if after := s.Superseded.After(r); len(after) > 0 {
+		s.Superseded = after
+		s.Steering = slices.DeleteFunc(s.Steering, func(said Steering) bool { return after.Has(said.Seq) })
+	}
+}
+
+// move folds a change of the order in which the turns wait.
+func (s *State) move(seq uint64, e chat.TurnMoved) error {
+	i, to := s.Find(e.TurnID), len(s.Turns)
+	if e.Before != "" {
+		to = s.Find(e.Before)
+	}
+	if i < 0 || to < 0 || s.Turns[i].Attempt > 0 || to < len(s.Turns) && s.Turns[to].Attempt > 0 {
+		return fmt.Errorf("record %d moves turn %q before %q, of which one does not wait", seq, e.TurnID, e.Before)
+	}
+	turn := s.Turns[i]
+	s.Turns = slices.Delete(s.Turns, i, i+1)
+	if i < to {
+		to--
+	}
+	s.Turns = slices.Insert(s.Turns, to, turn)
 	return nil
 }
 
@@ -173,14 +206,14 @@ func (s *State) queue(seq uint64, e chat.TurnQueued) error {
 	}
 	s.Seq = seq
 	s.Turns = slices.Insert(s.Turns, i, chat.Turn{
-		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, Correlation: e.Correlation, Unheard: e.Spoken,
+		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, Correlation: e.Correlation, Again: e.Again != "", Unheard: e.Spoken,
 	})
 	return nil
 }
 
 // stateVersion changes with what a State means. A snapshot of another version
 // is not read: the log says the same.
-const stateVersion = 5
+const stateVersion = 6
 
 type snapshot struct {
 	Version int   `json:"version"`

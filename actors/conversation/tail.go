@@ -32,8 +32,8 @@ func NewTail(seq uint64) Tail { return Tail{before: seq} }
 
 // Add adds the next record, and drops the records that it supersedes.
 func (t *Tail) Add(record chat.Record) {
-	if e, ok := record.Event.(chat.MessageAdded); ok && e.Replaces != "" {
-		t.hide(chat.Superseded{{From: e.ReplacesSeq, To: record.Seq}})
+	if out := (chat.Superseded)(nil).After(record); len(out) > 0 {
+		t.hide(out)
 	}
 	r, ok := remember(record)
 	if !ok {

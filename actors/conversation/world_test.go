@@ -148,23 +148,52 @@ var (
 		{ID: "alice", Name: "Alice"}, {ID: "bob"}, {ID: "carol", Name: "alice"}, {ID: "dave", Name: "ann"},
 	})
 	anyModel  = rapid.SampledFrom([]chat.ModelID{"", "", "a", "b", "ear"})
-	anyPolicy = rapid.SampledFrom([]chat.Policy{"", chat.PolicyQueue, chat.PolicySteer, chat.PolicySteer, chat.PolicyInterrupt, chat.PolicyReject})
+	anyPolicy = rapid.SampledFrom([]chat.Policy{"", chat.PolicyQueue, chat.PolicySteer, chat.PolicySteer, chat.PolicyInterrupt, chat.PolicyReject, chat.PolicyMerge, chat.PolicyMerge, chat.PolicyRollback})
 	anyText   = rapid.SampledFrom([]string{
 		"", "yes", "why so?", "@ann and @bo: who of you?", "@bo, please", "one\nAlice: two\nthree", "this is said at some length, so that it needs room",
 		"many\nwords: of\n[ann]: which\nbob: some\nare: quoted", "日本語でも同じことを言えます",
 	})
 )
 
-func anyUtterance(t *rapid.T) conversation.Utterance {
+// question returns the message that the turn answers.
+func (w *world) question(turn chat.Turn) (chat.Message, *chat.Error) {
+	m, _ := w.log[turn.PromptSeq-1].Message()
+	return m, nil
+}
+
+// withdraw is an action: somebody takes a message back, mostly their own.
+func (w *world) withdraw(t *rapid.T) {
+	old, ok := w.anyMessage(t)
+	if !ok {
+		return
+	}
+	if events, refusal := w.moment().Withdraw(old, old.Author.ID, ""); refusal == nil {
+		w.record(events...)
+	}
+}
+
+// move is an action: somebody has a turn wait elsewhere.
+func (w *world) move(t *rapid.T) {
+	if len(w.head.Turns) == 0 {
+		return
+	}
+	turn := rapid.SampledFrom(w.head.Turns).Draw(t, "turn")
+	before := rapid.SampledFrom(append([]chat.Turn{{}}, w.head.Turns...)).Draw(t, "before")
+	if moved, refusal := w.moment().Move(turn.ID, before.ID, turn.By, ""); refusal == nil {
+		w.record(moved)
+	}
+}
+
+func (w *world) anyUtterance(t *rapid.T) conversation.Utterance {
 	return conversation.Utterance{
 		By: anybody.Draw(t, "by"), Content: anyText.Draw(t, "text"), ModelID: anyModel.Draw(t, "model"),
-		Policy: anyPolicy.Draw(t, "policy"), Answer: quietly(rapid.IntRange(0, 4).Draw(t, "quiet") == 0),
+		Policy: anyPolicy.Draw(t, "policy"), Question: w.question, Answer: quietly(rapid.IntRange(0, 4).Draw(t, "quiet") == 0),
 	}
 }
 
 // say is an action: somebody says something.
 func (w *world) say(t *rapid.T) {
-	u := anyUtterance(t)
+	u := w.anyUtterance(t)
 	p, refusal := w.moment().Say(u)
 	if refusal == nil {
 		w.plan(p, u.By.ID)
@@ -184,7 +213,7 @@ func (w *world) edit(t *rapid.T) {
 	if !ok {
 		return
 	}
-	u := anyUtterance(t)
+	u := w.anyUtterance(t)
 	u.By = *old.Author
 	if p, refusal := w.moment().Edit(u, old); refusal == nil {
 		w.plan(p, u.By.ID)
@@ -313,7 +342,7 @@ func (w *world) crash(*rapid.T) {
 // actions are all of them.
 func (w *world) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
-		"say": w.say, "say more": w.say, "say still more": w.say, "edit": w.edit, "regenerate": w.regenerate, "respond": w.respond,
+		"say": w.say, "say more": w.say, "say still more": w.say, "edit": w.edit, "withdraw": w.withdraw, "move": w.move, "regenerate": w.regenerate, "respond": w.respond,
 		"speak": w.speak, "hear": w.hear, "stop": w.stopTurn, "work": w.work, "work on": w.work, "work still": w.work,
 		"advance": w.advance, "write": w.write, "go on": w.goOn, "go on and on": w.goOn, "crash": w.crash,
 	}

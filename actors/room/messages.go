@@ -63,6 +63,8 @@ func (*RevokeInvite) roomMessage() {}
 func (*Accept) roomMessage()       {}
 func (*SetMember) roomMessage()    {}
 func (*RemoveMember) roomMessage() {}
+func (*Withdraw) roomMessage()     {}
+func (*MoveTurn) roomMessage()     {}
 func (*Expire) roomMessage()       {}
 func (*Delete) roomMessage()       {}
 func (*Release) roomMessage()      {}
@@ -104,7 +106,14 @@ type (
 		ClientID  chat.ClientID
 		Seq       uint64
 		Unasked   bool // see [chat.MessageAdded]
+
+		// Replaces is the message whose place it takes, see [chat.MessageAdded].
+		Replaces    chat.MessageID
+		ReplacesSeq uint64
 	}
+
+	// Withdrawn names a message that is no part of the conversation any more.
+	Withdrawn struct{ MessageID chat.MessageID }
 
 	// Taken says that speech is on its way to the model. After a CommitAudio
 	// MessageID is the message that the speech becomes, which is recorded once the

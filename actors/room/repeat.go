@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -103,6 +104,19 @@ func (r *Room) recallMessage(content string, model chat.ModelID, replaces chat.M
 	return func(record chat.Record) (any, bool) {
 		m, said := record.Event.(chat.MessageAdded)
 		same := said && m.Content == content && m.Replaces == replaces && r.names(model, m.ModelID)
-		return Sent{MessageID: m.MessageID, ClientID: m.ClientID, Seq: record.Seq, Unasked: m.Unasked}, same
+		return sent(m, record.Seq), same
+	}
+}
+
+// recallSent recalls a message that was sent. By the policy it may have replaced another
+// one.
+func (r *Room) recallSent(c *Send) recall {
+	return func(record chat.Record) (any, bool) {
+		m, _ := record.Event.(chat.MessageAdded)
+		var replaces chat.MessageID
+		if cmp.Or(c.Policy, r.records.head.Chat.Policy, r.TurnPolicy) == chat.PolicyRollback {
+			replaces = m.Replaces
+		}
+		return r.recallMessage(c.Content, c.ModelID, replaces)(record)
 	}
 }

@@ -26,10 +26,11 @@ func (c *Send) do(r *Room) {
 	if c.Quiet {
 		answer = new(bool)
 	}
-	r.say(c.Caller, access.Send, c.ClientID, r.recallMessage(c.Content, c.ModelID, ""), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
+	r.say(c.Caller, access.Send, c.ClientID, r.recallSent(c), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
 		return m.Say(conversation.Utterance{
 			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID,
 			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Answer: answer,
+			Question: func(t chat.Turn) (chat.Message, *chat.Error) { return r.records.find(t.Prompt) },
 		})
 	})
 }
@@ -57,6 +58,12 @@ func (c *Edit) do(r *Room) {
 			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID, Origin: c.Origin, Answer: c.Answer,
 		}, old)
 	})
+}
+
+func sent(m chat.MessageAdded, seq uint64) Sent {
+	return Sent{
+		MessageID: m.MessageID, ClientID: m.ClientID, Seq: seq, Unasked: m.Unasked, Replaces: m.Replaces, ReplacesSeq: m.ReplacesSeq,
+	}
 }
 
 // A planner places a message, or refuses it.
@@ -90,7 +97,7 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, recall recall, p
 	r.noteAuthor(p.MessageID, c)
 	r.hasTyped(c)
 	r.stage.stop(p.Ends())
-	r.records.propose(c, key, Sent{p.MessageID, p.ClientID, seq, p.Quiet()}, events...)
+	r.records.propose(c, key, sent(p.MessageAdded, seq), events...)
 	r.advance()
 }
 

@@ -69,15 +69,14 @@ func (r *Rooms) superseded(ctx context.Context, read *read, info chat.Info) (cha
 			return nil, err
 		}
 		known.seq = entry.Seq
-		if !chat.EditsMessage(entry.Data) {
+		if !chat.TakesOut(entry.Data) {
 			continue
 		}
 		record, err := chat.DecodeRecord(entry.Seq, entry.Data)
 		if err != nil {
 			return nil, err
 		}
-		edit, _ := record.Event.(chat.MessageAdded)
-		known.spans = known.spans.With(edit.ReplacesSeq, record.Seq)
+		known.spans = known.spans.After(record)
 	}
 	if len(known.spans) <= maxEditedSpans {
 		r.edits.keep(info.Room, known)

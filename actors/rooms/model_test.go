@@ -98,7 +98,7 @@ func drawStep(rt *rapid.T) step {
 	return step{
 		do: rapid.SampledFrom([]string{
 			"settle", "settle", "send", "send", "send", "send", "send", "send", "send", "send", "respond", "stop", "stop",
-			"mention", "edit", "edit", "regenerate", "member", "unmember", "invite",
+			"mention", "edit", "edit", "regenerate", "member", "unmember", "invite", "withdraw", "withdraw", "move",
 			"create", "join", "join", "join", "leave", "poison", "delete", "wait", "idle", "restart", "disk full", "disk back", "disk back",
 		}).Draw(rt, "do"),
 		user:   rapid.IntRange(0, modelUsers-1).Draw(rt, "user"),
@@ -111,7 +111,7 @@ func drawStep(rt *rapid.T) step {
 	}
 }
 
-var modelPolicies = []chat.Policy{"", chat.PolicySteer, chat.PolicySteer, chat.PolicyInterrupt, chat.PolicyReject}
+var modelPolicies = []chat.Policy{"", chat.PolicySteer, chat.PolicySteer, chat.PolicyInterrupt, chat.PolicyReject, chat.PolicyMerge, chat.PolicyRollback}
 
 var modelScripts = []actortest.Script{
 	actortest.Say("yes", " 😀 ", "no"),
@@ -190,6 +190,14 @@ func (m *model) play(s step) {
 		m.edit(u, id, s)
 	case "regenerate":
 		m.regenerate(u, id, s)
+	case "withdraw":
+		if messages := m.s.Messages(id); len(messages) > 0 {
+			u.Tell(id, &room.Withdraw{MessageID: messages[max(0, len(messages)-1-s.which)].ID})
+		}
+	case "move":
+		if turns := m.s.Turns(id); len(turns) > 0 {
+			u.Tell(id, &room.MoveTurn{TurnID: turns[s.which%len(turns)], Before: turns[s.client%len(turns)]})
+		}
 	case "member":
 		role := []chat.MemberRole{chat.RoleOwner, chat.RoleMember, chat.RoleViewer}[s.which%3]
 		u.Tell(id, &room.SetMember{Member: chat.Member{ID: m.users[s.client%modelUsers].ID, Role: role}})

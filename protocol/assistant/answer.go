@@ -39,6 +39,13 @@ type (
 		MessageID chat.MessageID `json:"message_id"`
 		ClientID  chat.ClientID  `json:"client_message_id,omitempty"`
 		Seq       uint64         `json:"seq"`
+
+		// Replaces is the message whose place it takes, see [chat.MessageAdded].
+		Replaces    chat.MessageID `json:"replaces,omitempty"`
+		ReplacesSeq uint64         `json:"replaces_seq,omitempty"`
+	}
+	MessageWithdrawn struct {
+		MessageID chat.MessageID `json:"message_id"`
 	}
 	// SpeechTaken acknowledges speech. MessageID is what was committed becomes.
 	SpeechTaken struct {

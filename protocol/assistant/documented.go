@@ -44,6 +44,15 @@ type inviteChanged struct {
 	Seq     uint64          `json:"seq"`
 }
 
+// withdrawn says that the message with the number MessageSeq is no part of the
+// conversation any more.
+type withdrawn struct {
+	MessageID  chat.MessageID `json:"message_id"`
+	MessageSeq uint64         `json:"message_seq"`
+	By         chat.UserID    `json:"by"`
+	Seq        uint64         `json:"seq"`
+}
+
 type roomUpdated struct {
 	chat.Settings
 	Seq uint64      `json:"seq"`
@@ -102,6 +111,10 @@ func (f *frames) documented(room string, r chat.Record) {
 		f.emit("turn", room, steeredEvent{turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq}, e.Messages})
 	case chat.TurnQueued:
 		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By, Before: e.Before})
+	case chat.TurnMoved:
+		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By, Before: e.Before})
+	case chat.MessageWithdrawn:
+		f.emit("withdrawn", room, withdrawn{e.MessageID, e.Seq, e.By, r.Seq})
 	case chat.TurnStarted:
 		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq})
 		f.emit("stream_start", room, streamStart{e.MessageID, e.TurnID, e.Attempt, e.ModelID, e.Name, r.Seq})

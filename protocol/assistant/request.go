@@ -64,6 +64,18 @@ type (
 		ClientID  chat.ClientID
 		Answer    *bool // whether one is wanted; nil: as the chat says
 	}
+	// Withdraw takes back a message that waits, and Move has a turn wait elsewhere:
+	// before another one, or last.
+	Withdraw struct {
+		Room      chat.RoomID
+		MessageID chat.MessageID
+		ClientID  chat.ClientID
+	}
+	Move struct {
+		Room           chat.RoomID
+		TurnID, Before chat.TurnID
+		ClientID       chat.ClientID
+	}
 	// Control is a control event of the SPA that asks for nothing.
 	Control struct {
 		Room chat.RoomID
@@ -113,6 +125,8 @@ func (ListMembers) request() {}
 func (SetTyping) request()   {}
 func (AskPresence) request() {}
 func (History) request()     {}
+func (Withdraw) request()    {}
+func (Move) request()        {}
 
 // Speech is what a send does with what its sender is saying; empty for one
 // that has nothing to do with it.
@@ -150,6 +164,7 @@ type payload struct {
 	Token     string          `json:"token"`
 	Event     json.RawMessage `json:"event"`
 	TurnID    string          `json:"turn_id"`
+	Ahead     string          `json:"before_turn_id"`
 	MessageID string          `json:"message_id"`
 	Reason    string          `json:"reason"`
 	After     *uint64         `json:"after"`
@@ -201,6 +216,8 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"typing":       decodeTyping,
 	"presence":     decodePresence,
 	"auth":         decodeRenew,
+	"withdraw":     decodeWithdraw,
+	"move":         decodeMove,
 }
 
 // decodePayload reads the one argument. What can be read of a bad one is
@@ -402,4 +419,26 @@ func decodeRenew(p payload) (Request, *chat.Error) {
 func decodeMembers(p payload) (Request, *chat.Error) {
 	room, err := p.room()
 	return ListMembers{Room: room}, err
+}
+
+func decodeWithdraw(p payload) (Request, *chat.Error) {
+	room, refused := p.room()
+	r := Withdraw{Room: room, MessageID: chat.MessageID(p.MessageID)}
+	if p.MessageID == "" || len(p.MessageID) > maxEnvelopeLen {
+		r.MessageID, refused = "", cmp.Or(refused, invalid("message_id must be that of a message of yours"))
+	}
+	id, bad := clientID(p.ClientID)
+	r.ClientID = id
+	return r, cmp.Or(refused, bad)
+}
+
+func decodeMove(p payload) (Request, *chat.Error) {
+	room, refused := p.room()
+	r := Move{Room: room, TurnID: chat.TurnID(p.TurnID), Before: chat.TurnID(p.Ahead)}
+	if p.TurnID == "" || len(p.TurnID) > maxEnvelopeLen || len(p.Ahead) > maxEnvelopeLen {
+		r.TurnID, r.Before, refused = "", "", cmp.Or(refused, invalid("turn_id and before_turn_id must be those of turns that wait"))
+	}
+	id, bad := clientID(p.ClientID)
+	r.ClientID = id
+	return r, cmp.Or(refused, bad)
 }

@@ -192,6 +192,10 @@ func names(r Request) []string {
 		return []string{string(r.Room)}
 	case Renew:
 		return nil
+	case Withdraw:
+		return []string{string(r.Room), string(r.MessageID), string(r.ClientID)}
+	case Move:
+		return []string{string(r.Room), string(r.TurnID), string(r.Before), string(r.ClientID)}
 	case ListMembers:
 		return []string{string(r.Room)}
 	case SetTyping:

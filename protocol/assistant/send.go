@@ -38,7 +38,7 @@ func decodeSend(p payload) (Request, *chat.Error) {
 	if r.Policy = chat.Policy(p.Policy); p.Policy != "" && !r.Policy.Valid() {
 		r.Policy = ""
 		if refused == nil {
-			refused = invalid("policy must be queue, steer, interrupt or reject")
+			refused = invalid("policy must be " + chat.Policies)
 		}
 	}
 	// Whatever is refused, the envelope's id names the answer.

@@ -166,12 +166,17 @@ const (
 	PolicySteer     Policy = "steer"     // it joins the running turn where that next pauses, or is answered next
 	PolicyInterrupt Policy = "interrupt" // it stops the running turn, and is answered
 	PolicyReject    Policy = "reject"    // it is refused as busy
+	PolicyMerge     Policy = "merge"     // it is answered with the author's last one that still waits, or it waits
+	PolicyRollback  Policy = "rollback"  // it takes the place of the running turn's question, if that is the author's, or it interrupts
 )
+
+// Policies names them all.
+const Policies = "queue, steer, interrupt, reject, merge or rollback"
 
 // Valid reports whether there is such a policy.
 func (p Policy) Valid() bool {
 	switch p {
-	case PolicyQueue, PolicySteer, PolicyInterrupt, PolicyReject:
+	case PolicyQueue, PolicySteer, PolicyInterrupt, PolicyReject, PolicyMerge, PolicyRollback:
 		return true
 	}
 	return false
@@ -226,6 +231,7 @@ type Turn struct {
 	PromptSeq uint64    // 0 in records of old, and while it is Unheard
 	ModelID   ModelID
 	By        UserID
+	Again     bool // another answer to the prompt was wanted
 	Unheard   bool // its prompt was spoken, and is not recorded yet
 
 	Correlation string // see [TurnQueued]

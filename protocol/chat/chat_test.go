@@ -292,6 +292,7 @@ func TestHeads(t *testing.T) {
 		Created{}, TurnQueued{Prompt: id}, TurnStarted{MessageID: id},
 		MessageAdded{MessageID: id, Content: "x"}, MessageAdded{MessageID: "other", Content: strings.Repeat("x", 1000) + string(id)},
 		MessageAdded{MessageID: "new", Replaces: id, ReplacesSeq: 1, Content: strings.Repeat("x", 1000)}, MessageAdded{Content: `"replaces":"x"`},
+		MessageWithdrawn{MessageID: id, Seq: 1}, TurnMoved{TurnID: "t"},
 		TurnEnded{TurnID: "t", MessageID: id}, TurnEnded{TurnID: "t", Reason: `"message_id":"x"`},
 	} {
 		b, err := Record{Seq: 1, Event: event}.Encode()
@@ -303,8 +304,9 @@ func TestHeads(t *testing.T) {
 		if got, want := AddsMessage(b, id), isAdded && added.MessageID == id; got != want {
 			t.Errorf("%T: AddsMessage %v, want %v", event, got, want)
 		}
-		if got, want := EditsMessage(b), added.Replaces != ""; got != want {
-			t.Errorf("%T: EditsMessage %v, want %v", event, got, want)
+		_, withdraws := event.(MessageWithdrawn)
+		if got, want := TakesOut(b), added.Replaces != "" || withdraws; got != want {
+			t.Errorf("%T: TakesOut %v, want %v", event, got, want)
 		}
 		if EndsTurn(b) != ends || HoldsMessage(b) != (isAdded || end.MessageID != "") {
 			t.Errorf("%T: EndsTurn %v, HoldsMessage %v", event, EndsTurn(b), HoldsMessage(b))

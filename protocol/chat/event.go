@@ -48,6 +48,23 @@ type MessageAdded struct {
 	Origin string `json:"origin,omitempty"`
 }
 
+// MessageWithdrawn records that the author took back a message that nobody had begun to
+// answer. It alone is no longer part of the conversation.
+type MessageWithdrawn struct {
+	MessageID MessageID `json:"message_id"`
+	Seq       uint64    `json:"message_seq"`
+	By        UserID    `json:"by"`
+	ClientID  ClientID  `json:"client_message_id,omitempty"` // of the command
+}
+
+// TurnMoved records that a waiting turn now runs before another one, or last.
+type TurnMoved struct {
+	TurnID   TurnID   `json:"turn_id"`
+	Before   TurnID   `json:"before,omitempty"`
+	By       UserID   `json:"by"`
+	ClientID ClientID `json:"client_message_id,omitempty"` // of the command
+}
+
 // Configured records that somebody, or parlor itself if By is empty, changed
 // the chat's settings. It holds all of them.
 type Configured struct {
@@ -154,17 +171,19 @@ type TurnEnded struct {
 	Modality    string    `json:"modality,omitempty"`
 }
 
-func (Created) kind() string       { return "created" }
-func (MessageAdded) kind() string  { return "message_added" }
-func (Configured) kind() string    { return "configured" }
-func (MemberChanged) kind() string { return "member_changed" }
-func (InviteMade) kind() string    { return "invite_made" }
-func (InviteRevoked) kind() string { return "invite_revoked" }
-func (TurnQueued) kind() string    { return "turn_queued" }
-func (TurnSteered) kind() string   { return "turn_steered" }
-func (TurnStarted) kind() string   { return "turn_started" }
-func (ToolStarted) kind() string   { return "tool_started" }
-func (TurnEnded) kind() string     { return "turn_ended" }
+func (Created) kind() string          { return "created" }
+func (MessageAdded) kind() string     { return "message_added" }
+func (Configured) kind() string       { return "configured" }
+func (MessageWithdrawn) kind() string { return "message_withdrawn" }
+func (TurnMoved) kind() string        { return "turn_moved" }
+func (MemberChanged) kind() string    { return "member_changed" }
+func (InviteMade) kind() string       { return "invite_made" }
+func (InviteRevoked) kind() string    { return "invite_revoked" }
+func (TurnQueued) kind() string       { return "turn_queued" }
+func (TurnSteered) kind() string      { return "turn_steered" }
+func (TurnStarted) kind() string      { return "turn_started" }
+func (ToolStarted) kind() string      { return "tool_started" }
+func (TurnEnded) kind() string        { return "turn_ended" }
 
 // A Record is an event in its place in a room's log.
 type Record struct {
@@ -282,11 +301,12 @@ func kindOf(b []byte) string {
 const maxHead = 256
 
 var (
-	headOfMessage = []byte(`{"type":"` + MessageAdded{}.kind() + `"`)
-	headOfEnd     = []byte(`{"type":"` + TurnEnded{}.kind() + `"`)
-	fieldOfID     = []byte(`"message_id":"`)
-	fieldOfEdit   = []byte(`"replaces":"`)
-	fieldOfSteers = []byte(`"steers":"`)
+	headOfMessage    = []byte(`{"type":"` + MessageAdded{}.kind() + `"`)
+	headOfWithdrawal = []byte(`{"type":"` + MessageWithdrawn{}.kind() + `"`)
+	headOfEnd        = []byte(`{"type":"` + TurnEnded{}.kind() + `"`)
+	fieldOfID        = []byte(`"message_id":"`)
+	fieldOfEdit      = []byte(`"replaces":"`)
+	fieldOfSteers    = []byte(`"steers":"`)
 )
 
 // EndsTurn reports whether the record is a [TurnEnded].
@@ -311,10 +331,10 @@ func AddsMessage(b []byte, id MessageID) bool {
 	return bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], field)
 }
 
-// EditsMessage reports whether the record is a [MessageAdded] that replaces
-// another message.
-func EditsMessage(b []byte) bool {
-	return bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], fieldOfEdit)
+// TakesOut reports whether the record takes messages out of the conversation: it is a
+// [MessageAdded] that replaces another one, or a [MessageWithdrawn].
+func TakesOut(b []byte) bool {
+	return bytes.HasPrefix(b, headOfWithdrawal) || bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], fieldOfEdit)
 }
 
 func decodeRecord(kind string, b []byte) (Record, error) {
@@ -325,6 +345,10 @@ func decodeRecord(kind string, b []byte) (Record, error) {
 		return decodeAs[MessageAdded](b)
 	case Configured{}.kind():
 		return decodeAs[Configured](b)
+	case MessageWithdrawn{}.kind():
+		return decodeAs[MessageWithdrawn](b)
+	case TurnMoved{}.kind():
+		return decodeAs[TurnMoved](b)
 	case MemberChanged{}.kind():
 		return decodeAs[MemberChanged](b)
 	case InviteMade{}.kind():

@@ -49,7 +49,7 @@ func (c Changes) Apply(s Settings) (Settings, *Error) {
 	case len(s.SystemPrompt) > MaxSystemPromptBytes:
 		return s, Refuse(CodeTooLarge, fmt.Sprintf("system_prompt must have at most %d bytes", MaxSystemPromptBytes))
 	case s.Policy != "" && !s.Policy.Valid():
-		return s, Refuse(CodeInvalid, "turn_policy must be queue, steer, interrupt or reject")
+		return s, Refuse(CodeInvalid, "turn_policy must be "+Policies)
 	case s.Answers != "" && !s.Answers.Valid():
 		return s, Refuse(CodeInvalid, "answers must be all, mentioned or none")
 	}

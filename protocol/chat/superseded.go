@@ -1,13 +1,16 @@
 package chat
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
-// Superseded are the parts of a log that edits have taken out of the
+// Superseded are the parts of a log that edits and withdrawals have taken out of the
 // conversation, in order and apart. The zero value is nothing; a Superseded is
 // never changed, so it can be read by any goroutine.
 type Superseded []Span
 
-// A Span is the records from From on, and before To, which is an edit.
+// A Span is the records from From on, and before To.
 type Span struct {
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
@@ -23,6 +26,33 @@ func (s Superseded) With(replaced, at uint64) Superseded {
 		replaced = min(replaced, s[n].From)
 	}
 	return append(slices.Clone(s[:n]), Span{replaced, at})
+}
+
+// After returns what is superseded when the record follows.
+func (s Superseded) After(r Record) Superseded {
+	switch e := r.Event.(type) {
+	case MessageAdded:
+		if e.Replaces != "" {
+			return s.With(e.ReplacesSeq, r.Seq)
+		}
+	case MessageWithdrawn:
+		return s.without(e.Seq)
+	}
+	return s
+}
+
+// without returns what is superseded when the record at seq alone is taken out.
+func (s Superseded) without(seq uint64) Superseded {
+	i, _ := slices.BinarySearchFunc(s, seq, func(span Span, seq uint64) int { return cmp.Compare(span.From, seq) })
+	from, to := seq, seq+1
+	first, last := i, i
+	if i > 0 && s[i-1].To >= from {
+		first, from = i-1, s[i-1].From
+	}
+	if i < len(s) && s[i].From <= to {
+		last, to = i+1, s[i].To
+	}
+	return slices.Concat(s[:first:first], Superseded{{from, to}}, s[last:])
 }
 
 // Has reports whether the message that is record seq is superseded.

@@ -14,15 +14,19 @@ func TestSuperseded(t *testing.T) {
 		var s Superseded
 		gone := []bool{true} // there is no record 0
 		for _, edit := range rapid.SliceOfN(rapid.IntRange(0, 30), 1, 30).Draw(t, "edits") {
-			at := uint64(len(gone))
+			r := Record{Seq: uint64(len(gone)), Event: MessageAdded{MessageID: "new", Replaces: "old", ReplacesSeq: uint64(edit)}}
+			alone := rapid.IntRange(0, 2).Draw(t, "withdrawn") == 0
+			if alone {
+				r.Event = MessageWithdrawn{MessageID: "old", Seq: uint64(edit)}
+			}
 			if edit > 0 && edit < len(gone) && !gone[edit] {
 				before := slices.Clone(s)
-				next := s.With(uint64(edit), at)
+				next := s.After(r)
 				if !slices.Equal(s, before) {
-					t.Fatalf("With changed %v to %v", before, s)
+					t.Fatalf("After changed %v to %v", before, s)
 				}
 				s = next
-				for i := edit; i < len(gone); i++ {
+				for i := edit; i < len(gone) && (i == edit || !alone); i++ {
 					gone[i] = true
 				}
 			}

@@ -53,6 +53,7 @@ export class Transcript {
   #events = {
     message: ({ message }) => { this.record(message); },
     turn: (t) => { this.#turn(t); },
+    withdrawn: ({ message_id }) => { this.messages.delete(message_id); },
     stream_start: (s) => { this.running = answer(s); },
     stream_chunk: (c) => this.#append("content", c),
     stream_thought: (c) => this.#append("thought", c),

@@ -1,0 +1,72 @@
+package room
+
+import (
+	"parlor/actors/access"
+	"parlor/protocol/chat"
+)
+
+// Withdraw takes back a message of the caller that waits to be answered. The reply is a
+// [Withdrawn].
+type Withdraw struct {
+	Caller
+	MessageID chat.MessageID
+	ClientID  chat.ClientID // empty: not idempotent
+}
+
+func (c *Withdraw) do(r *Room) {
+	refusal := r.admit(c.Caller, access.Edit)
+	key := idempotencyKey(c.Caller, c.ClientID)
+	if refusal == nil && r.repeated(c.Caller, key, c.recall) {
+		return
+	}
+	var old chat.Message
+	if refusal == nil {
+		old, refusal = r.records.find(c.MessageID)
+	}
+	var events []chat.Event
+	if refusal == nil {
+		events, refusal = r.moment().Withdraw(old, c.User.ID, c.ClientID)
+	}
+	if refusal != nil {
+		r.refuse(c.Caller, refusal)
+		return
+	}
+	r.records.propose(c.Caller, key, Withdrawn{c.MessageID}, events...)
+	r.advance()
+}
+
+func (c *Withdraw) recall(record chat.Record) (any, bool) {
+	e, withdrawn := record.Event.(chat.MessageWithdrawn)
+	return Withdrawn{e.MessageID}, withdrawn && e.MessageID == c.MessageID
+}
+
+// MoveTurn has a turn that the caller has asked for wait elsewhere: before another one,
+// or last if Before is empty. The reply is a [Queued].
+type MoveTurn struct {
+	Caller
+	TurnID, Before chat.TurnID
+	ClientID       chat.ClientID // empty: not idempotent
+}
+
+func (c *MoveTurn) do(r *Room) {
+	refusal := r.admit(c.Caller, access.Send)
+	key := idempotencyKey(c.Caller, c.ClientID)
+	if refusal == nil && r.repeated(c.Caller, key, c.recall) {
+		return
+	}
+	var moved chat.TurnMoved
+	if refusal == nil {
+		moved, refusal = r.moment().Move(c.TurnID, c.Before, c.User.ID, c.ClientID)
+	}
+	if refusal != nil {
+		r.refuse(c.Caller, refusal)
+		return
+	}
+	r.records.propose(c.Caller, key, Queued{c.TurnID}, moved)
+	r.advance()
+}
+
+func (c *MoveTurn) recall(record chat.Record) (any, bool) {
+	e, moved := record.Event.(chat.TurnMoved)
+	return Queued{e.TurnID}, moved && e.TurnID == c.TurnID && e.Before == c.Before
+}
