@@ -336,7 +336,7 @@ func TestWrongValues(t *testing.T) {
 		{"log-level", "loud", "\"loud\" must be debug, info, warn or error"},
 		{"log-level", "info+2", "debug, info, warn or error"},
 		{"log-format", "xml", "text or json"},
-		{"turn-policy", "wait", "queue or steer or interrupt or reject"},
+		{"turn-policy", "wait", "queue or steer or interrupt or reject or merge or rollback"},
 	}
 	for i, tt := range tests {
 		variable := envPrefix + strings.ToUpper(strings.ReplaceAll(tt.name, "-", "_"))
