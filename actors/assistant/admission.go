@@ -219,6 +219,7 @@ func (a *admission) tellMissed(p *resume.Place) {
 		c.catchUp(&to, p, r.Dialect, nil, j)
 	case a.former != nil, r.After != nil && a.snapshot == nil:
 		c.catchUp(&to, p, r.Dialect, a.missed, j)
+		to.count(j.Chat.Room, r.Dialect, 0)
 	}
-	c.socket.Send(to.frames...)
+	c.socket.Send(to.all()...)
 }

@@ -155,10 +155,12 @@ func (r *comeback) readNext() {
 func (r *comeback) caughtUp(p *resume.Place, j room.Joined, missed []replayed) {
 	c, m := r.c, r.c.rooms[p.Room]
 	m.place = p
+	before := len(r.frames)
 	if !c.catchUp(&r.backlog, p, m.dialect, missed, j) {
 		c.beginInstead()
 		return
 	}
+	r.count(p.Room, m.dialect, before)
 	c.queues.proceed(p.Room)
 	if c.comeback == r {
 		r.readNext()
@@ -176,7 +178,7 @@ func (r *comeback) confirm() {
 		r.frames = append(r.frames, c.allWithOffset(wire.NewEncoder(d).Frames(p.Room, chat.Removal{}))...)
 	}
 	c.socket.Confirm()
-	c.socket.Send(r.frames...)
+	c.socket.Send(r.all()...)
 }
 
 // beginInstead gives a client that cannot come back a new seat, and no rooms.

@@ -81,6 +81,23 @@ type backlog struct {
 	frames    []engineio.Frame
 	limit     int  // bytes that may still be added
 	returning bool // the client is owed acknowledgements too: see owed
+	resumed   []wire.ResumedRoom
+}
+
+// count notes that the frames from number before on are of the room, for a client that
+// has chosen the documented dialect. It is told the numbers behind the frames.
+func (b *backlog) count(id chat.RoomID, d wire.Dialect, before int) {
+	if d == wire.Documented {
+		b.resumed = append(b.resumed, wire.ResumedRoom{Room: id, Events: len(b.frames) - before})
+	}
+}
+
+// all returns the frames and, if the client wants to know, how many they were.
+func (b *backlog) all() []engineio.Frame {
+	if len(b.resumed) == 0 {
+		return b.frames
+	}
+	return append(b.frames, wire.Event("resumed", "", wire.Resumed{Rooms: b.resumed}))
 }
 
 // add adds frames that belong together, and reports false if they are too much.

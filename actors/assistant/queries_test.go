@@ -224,7 +224,7 @@ func TestRoomTellsDuringAResume(t *testing.T) {
 				got[len(got)-1] += " " + content[:1]
 			}
 		}
-		want := "room_joined, message 1, message 2, message_sent 9, message_sent, message 3"
+		want := "room_joined, message 1, resumed, message 2, message_sent 9, message_sent, message 3"
 		if got := strings.Join(got, ", "); got != want {
 			t.Errorf("heard %s, want %s", got, want)
 		}

@@ -88,6 +88,7 @@ type visitor struct {
 	recovered   bool
 	heard       []string // events without their offsets
 	shows       *bubbles // nil unless the test looks at them
+	resumed     string   // how many events of each room came back, as it was told last
 }
 
 func (s *recoverable) visit(user string) *visitor {
@@ -160,12 +161,29 @@ func (v *visitor) hear(data string) {
 		}
 	}
 	heard := summary(v.t, args)
-	if !strings.HasPrefix(heard, "presence ") {
+	switch {
+	case heard == "resumed":
+		v.resumed = resumed(v.t, args[1])
+	case !strings.HasPrefix(heard, "presence "):
 		v.heard = append(v.heard, heard)
 	}
 	if v.shows != nil && strings.HasPrefix(heard, "receive_message A") {
 		v.shows.take(v.t, args[1])
 	}
+}
+
+// resumed tells how many events of each room came back: "A 1 B 2".
+func resumed(t *testing.T, arg json.RawMessage) string {
+	t.Helper()
+	var body wire.Resumed
+	unmarshal(t, string(arg), &body)
+	var rooms []string
+	for _, r := range body.Rooms {
+		name := strings.ReplaceAll(strings.ReplaceAll(string(r.Room), theRoom, "A"), string(otherChat.Room()), "B")
+		rooms = append(rooms, fmt.Sprint(name, " ", r.Events))
+	}
+	slices.Sort(rooms)
+	return strings.Join(rooms, " ")
 }
 
 // summary tells an event in a few words.
@@ -258,13 +276,16 @@ func TestRecovery(t *testing.T) {
 				if !v.recovered || v.sid != sid {
 					t.Errorf("recovered %v, id %s before and %s now", v.recovered, sid, v.sid)
 				}
+				if v.resumed != "A 1 B 2" {
+					t.Errorf("resumed %q, want one event of A and two of B", v.resumed)
+				}
 				say(bob, theChat, "5")
 				v.want("message A 5")
 				v.cut()
 				v.connect()
 				v.want("connect")
-				if !v.recovered {
-					t.Error("not recovered again")
+				if !v.recovered || v.resumed != "A 0 B 0" {
+					t.Errorf("recovered %v, resumed %q; want again, with nothing", v.recovered, v.resumed)
 				}
 			})
 		})

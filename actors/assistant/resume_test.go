@@ -111,6 +111,11 @@ func TestResumeTellsAsLive(t *testing.T) {
 			if again.Snapshot != nil || again.Seq != uint64(len(records)) {
 				t.Errorf("after %d: joined %+v", after+1, again)
 			}
+			resumedEvent := missed[len(missed)-1]
+			missed = missed[:len(missed)-1]
+			if got, want := resumed(t, resumedEvent.arg), fmt.Sprint("A ", len(missed)-1); resumedEvent.name != "resumed" || got != want {
+				t.Errorf("after %d: %s says %s, want %s", after+1, resumedEvent, got, want)
+			}
 			got, want := fmt.Sprint(missed[1:]), fmt.Sprint(told[len(told)-len(missed)+1:]) // but for room_joined
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("after %d (-live +resumed):\n%s", after+1, diff)

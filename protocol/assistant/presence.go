@@ -55,3 +55,14 @@ func decodePresence(p payload) (Request, *chat.Error) {
 	room, err := p.room()
 	return AskPresence{Room: room}, err
 }
+
+// Resumed says how many events came, just before it, of what the client had missed.
+type Resumed struct {
+	Rooms []ResumedRoom `json:"rooms"`
+}
+
+// A ResumedRoom is a room in which the client goes on where it was.
+type ResumedRoom struct {
+	Room   chat.RoomID `json:"room_id"`
+	Events int         `json:"events"`
+}
