@@ -65,11 +65,16 @@ type Namespace struct {
 	Rooms    Rooms
 	Recovery *recovery.Table // nil: no connection state is recovered
 
+	Limits Limiter // nil limits nothing
+
+	MaxDevices     int // connections of one user. Zero means any number
 	MaxRooms       int // that one socket may have joined. Zero means 100
 	MaxReplayBytes int // that a client may have missed and still be recovered. Zero means 512 KiB
 
 	// Replays is what clients that come back have missed. It is ready to use.
 	Replays resume.Replays[engineio.Frame]
+
+	devices devices
 }
 
 func (n *Namespace) maxRooms() int       { return cmp.Or(n.MaxRooms, 100) }
@@ -79,11 +84,14 @@ func (n *Namespace) maxReplayBytes() int { return cmp.Or(n.MaxReplayBytes, 512<<
 // client is.
 func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
 	in, err := n.Auth.Socket(s.RemoteAddr(), s.Header(), auth)
+	if err == nil && !n.devices.add(in.User.ID, n.MaxDevices) {
+		err = errTooManyConnections
+	}
 	if err != nil {
 		e := chat.AsError(err)
 		return nil, &session.Refusal{Message: e.Message, Data: wire.Encode(map[string]chat.Code{"code": e.Code})}
 	}
-	c := &client{Namespace: n, socket: s}
+	c := &client{Namespace: n, socket: s, signedIn: in.User.ID}
 	var back bool
 	if c.user, back = c.standing.Open(n.Recovery, s, in.User, auth); back {
 		c.comeBack()
@@ -99,7 +107,8 @@ type client struct {
 	socket   *session.Socket
 	address  room.Address // zero until the client needs one
 	user     chat.User
-	unwatch  func() // stops waiting for the end of the sign-in
+	unwatch  func()      // stops waiting for the end of the sign-in
+	signedIn chat.UserID // the user, but for a guest who has come back
 	standing resume.Standing
 	rooms    map[chat.RoomID]*membership
 	waiting  map[uint64]waiting // events that wait for a room's reply, by its Ref
@@ -135,6 +144,9 @@ func (r recipient) Deliver(d room.Delivery) { r.socket.Tell(d) }
 // Event implements session.Handler.
 func (c *client) Event(e *session.Event) {
 	request, err := wire.Decode(e.Name, e.Args)
+	if refusal := c.limit(e.Name); refusal != nil {
+		err = refusal
+	}
 	if err != nil {
 		c.refuse(e, request, chat.AsError(err))
 		return
@@ -199,6 +211,14 @@ func edit(call room.Caller, r wire.Edit, origin string) room.Message {
 	return &room.Edit{
 		Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, Answer: r.Answer, ClientID: r.ClientID, Origin: origin,
 	}
+}
+
+// limit counts an event of the client, whether it is understood or not.
+func (c *client) limit(event string) *chat.Error {
+	if c.Limits == nil {
+		return nil
+	}
+	return c.Limits.Take(c.user.ID, c.socket.RemoteAddr(), wire.Word(event))
 }
 
 func send(call room.Caller, r wire.SendMessage, origin string) room.Message {
@@ -357,6 +377,7 @@ func (c *client) reply(d room.Reply) {
 func (c *client) Disconnected(reason string) {
 	c.gone = true
 	c.unwatch()
+	c.devices.remove(c.signedIn)
 	c.queues.proceed(behindFind)
 	c.leaveAll()
 	c.Rooms.Forget(c.address)

@@ -134,7 +134,8 @@ type roomsBench struct {
 }
 
 func (b *roomsBench) command(data string) *exec.Cmd {
-	cmd := exec.Command(b.Parlor, "serve", "--listen", "127.0.0.1:0", "--data", data, "--room-idle-timeout", "1s", "--max-rooms-per-user", "0")
+	cmd := exec.Command(b.Parlor, "serve", "--listen", "127.0.0.1:0", "--data", data, "--room-idle-timeout", "1s", "--max-rooms-per-user", "0",
+		"--max-user-rate", "0", "--max-event-rate", "0", "--max-address-rate", "0")
 	cmd.Env = append(os.Environ(), "PARLOR_JWT_SECRET="+b.secret)
 	return cmd
 }

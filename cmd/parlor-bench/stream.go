@@ -90,7 +90,8 @@ func (c *streamCmd) Run(ctx context.Context) error {
 }
 
 func (c *streamCmd) command(p *clocks, data string) *exec.Cmd {
-	cmd := exec.Command(c.Parlor, "serve", "--listen", "127.0.0.1:0", "--data", data, "--models", p.config())
+	cmd := exec.Command(c.Parlor, "serve", "--listen", "127.0.0.1:0", "--data", data, "--models", p.config(),
+		"--max-user-rate", "0", "--max-event-rate", "0", "--max-address-rate", "0")
 	cmd.Env = os.Environ()
 	return cmd
 }

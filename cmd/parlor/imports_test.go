@@ -72,6 +72,7 @@ var owners = map[string]string{
 	"github.com/rs/cors":                  "transport",
 	"github.com/prometheus/client_golang": "transport",
 	"github.com/alecthomas/kong":          "cmd",
+	"golang.org/x/time":                   "transport/limit",
 	"github.com/go-jose/go-jose":          "transport/auth",
 	"golang.org/x/crypto/x509roots":       "cmd",
 	"github.com/modelcontextprotocol/go":  "transport",

@@ -30,6 +30,7 @@ import (
 	"parlor/transport/api"
 	"parlor/transport/auth"
 	"parlor/transport/console"
+	"parlor/transport/limit"
 	"parlor/transport/metrics"
 	"parlor/transport/origin"
 	"parlor/transport/provider"
@@ -94,11 +95,12 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	parts.add("retention", func(context.Context) error { keeper.Close(); return nil })
 
 	warnings := origin.NewWarnings(log)
+	limits := limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate})
 	connections := openConnections(s, actors, &assistant.Namespace{
-		Auth: verifier, Rooms: rooms, Recovery: seats,
+		Auth: verifier, Rooms: rooms, Recovery: seats, Limits: limits, MaxDevices: s.MaxConnectionsPerUser,
 		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
 	}, warnings, log)
-	endpoints, err := api.New(rooms, rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, OriginRefused: warnings.Refused, Logger: log})
+	endpoints, err := api.New(rooms, rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, OriginRefused: warnings.Refused, Limits: limits, Logger: log})
 	if err != nil {
 		return err
 	}

@@ -119,6 +119,10 @@ type Values struct {
 	RoomIdleTimeout    time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
 	MaxConnectionsPerAddress int  `group:"limits" default:"0" help:"Clients of one address, or of one IPv6 network of 64 bits; 0 for a quarter of max-connections. Behind a proxy it needs trusted-proxies."`
+	MaxConnectionsPerUser    int  `group:"limits" default:"1000" help:"Clients of one user; 0 for no limit."`
+	MaxUserRate              int  `group:"limits" default:"200" help:"Events and HTTP requests of one user in a second, ten times as many after ten seconds of silence; 0 for no limit."`
+	MaxEventRate             int  `group:"limits" default:"100" help:"Those of one user and one kind; 0 for no limit."`
+	MaxAddressRate           int  `group:"limits" default:"5000" help:"Those from one address, or one IPv6 network of 64 bits; 0 for no limit. Behind a proxy it needs trusted-proxies."`
 	MaxStrangerPayload       Size `group:"limits" default:"64KiB" help:"Most bytes of one packet or poll from a client that has not signed in yet."`
 	MaxStrangerBytes         Size `group:"limits" default:"32MiB" help:"Bytes of such packets and polls that are kept while they arrive, of all those clients together; past it the slowest are cut off."`
 	MaxAuthBytes             Size `group:"limits" default:"16KiB" help:"Longest auth that a client may sign in with."`
@@ -272,6 +276,10 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-restarts", positive(s.MaxRestarts)},
 		{"max-connections", positive(s.MaxConnections)},
 		{"max-connections-per-address", notNegative(s.MaxConnectionsPerAddress)},
+		{"max-connections-per-user", notNegative(s.MaxConnectionsPerUser)},
+		{"max-user-rate", notNegative(s.MaxUserRate)},
+		{"max-event-rate", notNegative(s.MaxEventRate)},
+		{"max-address-rate", notNegative(s.MaxAddressRate)},
 		{"max-stranger-payload", s.checkStrangerPayload()},
 		{"max-stranger-bytes", s.checkStrangerBytes()},
 		{"max-auth-bytes", positive(s.MaxAuthBytes)},

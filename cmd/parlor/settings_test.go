@@ -121,6 +121,10 @@ var samples = map[string][3]string{
 	"log-format":             {"json", "text", "json"},
 
 	"max-connections-per-address": {"1", "2", "3"},
+	"max-connections-per-user":    {"1", "2", "3"},
+	"max-user-rate":               {"1", "2", "3"},
+	"max-event-rate":              {"1", "2", "3"},
+	"max-address-rate":            {"1", "2", "3"},
 	"max-stranger-payload":        {"40KiB", "50KiB", "60KiB"},
 	"max-stranger-bytes":          {"1MiB", "2MiB", "3MiB"},
 	"max-auth-bytes":              {"1KiB", "2KiB", "3KiB"},
@@ -327,6 +331,7 @@ func TestWrongValues(t *testing.T) {
 		{"max-answer-bytes", "0", "more than 0"},
 		{"max-answer-bytes", "3MiB", "more than 2MiB"},
 		{"max-connections-per-address", "-1", "less than 0"},
+		{"max-user-rate", "-1", "less than 0"},
 		{"max-stranger-payload", "16KiB", "max-auth-bytes"},
 		{"max-stranger-bytes", "1KiB", "max-stranger-payload"},
 		{"max-auth-bytes", "0", "more than 0"},

@@ -128,4 +128,6 @@ type Refusal struct {
 	Code     chat.Code     `json:"code"`
 	ClientID chat.ClientID `json:"client_message_id,omitempty"`
 	Event    string        `json:"event,omitempty"` // the client event that was refused
+
+	RetryAfter int `json:"retry_after,omitempty"` // seconds
 }

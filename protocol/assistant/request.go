@@ -199,6 +199,15 @@ func Decode(event string, args []json.RawMessage) (Request, error) {
 	return r, nil
 }
 
+// Word returns the name of a client event without an id, or "" if there is no such event.
+func Word(event string) string {
+	word, _, _ := strings.Cut(event, " ")
+	if decoders[word] == nil {
+		return ""
+	}
+	return word
+}
+
 var decoders = map[string]func(payload) (Request, *chat.Error){
 	"find_chat":    decodeFind,
 	"create_room":  decodeCreate,

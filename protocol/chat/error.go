@@ -30,6 +30,10 @@ const (
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
+
+	// RetryAfter is after how many seconds a command that was [CodeRateLimited] may
+	// be sent again.
+	RetryAfter int `json:"retry_after,omitempty"`
 }
 
 // Error implements error.

@@ -99,6 +99,13 @@ type Authenticator interface {
 	Request(*http.Request) (chat.User, error)
 }
 
+// A Limiter says how often users may ask for something.
+type Limiter interface {
+	// Take counts a request of a user, or of an address if the user is unknown, or
+	// returns why it is too much.
+	Take(user chat.UserID, address, request string) *chat.Error
+}
+
 // Options configure an [API]. The zero value is ready to use.
 type Options struct {
 	// AllowedOrigins are the origins, as "scheme://host[:port]", whose pages
@@ -109,6 +116,9 @@ type Options struct {
 	// OriginRefused is called when a page of another origin may not change or read
 	// anything, by many goroutines at once. It may be nil.
 	OriginRefused func(*http.Request)
+
+	// Limits limits requests, if it is not nil.
+	Limits Limiter
 
 	// Logger receives panics and the causes of internal errors. Nil discards
 	// them.
@@ -124,6 +134,7 @@ type API struct {
 	members Members
 	models  Models
 	auth    Authenticator
+	limits  Limiter // or nil
 	log     *slog.Logger
 	cors    *cors.Cors
 	csrf    *http.CrossOriginProtection
@@ -136,7 +147,7 @@ type API struct {
 // that one.
 func New(chats Chats, members Members, models Models, auth Authenticator, o Options) (*API, error) {
 	a := &API{
-		chats: chats, members: members, models: models, auth: auth, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		chats: chats, members: members, models: models, auth: auth, limits: o.Limits, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused,
 	}
 	if a.originRefused == nil {
@@ -220,7 +231,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 	} {
 		methods := []string{"HEAD"} // which the mux answers with GET
 		for method, e := range route.endpoints {
-			mux.Handle(method+" "+prefix+route.path, a.protect(a.serve(e)))
+			mux.Handle(method+" "+prefix+route.path, a.protect(a.serve(method+" "+route.path, e)))
 			methods = append(methods, method)
 		}
 		slices.Sort(methods)
@@ -247,9 +258,13 @@ func (a *API) protect(h http.Handler) http.Handler {
 // An endpoint answers one kind of request of a user whose identity is proved.
 type endpoint func(*http.Request, chat.User) (any, error)
 
-func (a *API) serve(e endpoint) http.HandlerFunc {
+// serve answers requests of the given name with e.
+func (a *API) serve(name string, e endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		u, err := a.auth.Request(r)
+		if refusal := a.limit(u, r, name); refusal != nil {
+			err = refusal
+		}
 		if err != nil {
 			a.refuse(w, r, err)
 			return
@@ -262,6 +277,14 @@ func (a *API) serve(e endpoint) http.HandlerFunc {
 		}
 		a.answer(w, r, answer)
 	}
+}
+
+// limit counts a request, also of somebody who is not signed in.
+func (a *API) limit(u chat.User, r *http.Request, name string) *chat.Error {
+	if a.limits == nil {
+		return nil
+	}
+	return a.limits.Take(u.ID, r.RemoteAddr, name)
 }
 
 func (a *API) notFound(w http.ResponseWriter, r *http.Request) {

@@ -123,7 +123,10 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func writeError(w http.ResponseWriter, status int, e *chat.Error) {
-	body, _ := json.Marshal(wireError{e.Message, e.Code}) // strings always marshal
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfter))
+	}
+	body, _ := json.Marshal(wireError{e.Message, e.Code, e.RetryAfter}) // strings and numbers always marshal
 	writeJSON(w, status, body)
 }
 

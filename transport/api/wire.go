@@ -20,6 +20,8 @@ type (
 	wireError struct {
 		Detail string    `json:"detail"`
 		Code   chat.Code `json:"code"` // ours
+
+		RetryAfter int `json:"retry_after,omitempty"` // ours: seconds
 	}
 
 	wireChats struct {

@@ -1,0 +1,44 @@
+package assistant
+
+import (
+	"sync"
+
+	"parlor/protocol/chat"
+)
+
+// A Limiter says how often users may ask for something.
+type Limiter interface {
+	// Take counts an event of a user whose client has the address, or returns why it
+	// is too much. Events are those that the wire knows, or "".
+	Take(user chat.UserID, address, event string) *chat.Error
+}
+
+var errTooManyConnections = chat.Refuse(chat.CodeBusy, "you have as many connections as one user may; close some")
+
+// devices counts the connections of each user. The zero value is ready to use.
+type devices struct {
+	mu sync.Mutex
+	of map[chat.UserID]int
+}
+
+// add counts a connection, unless the user has limit of them. A limit of 0 is none.
+func (d *devices) add(u chat.UserID, limit int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if limit > 0 && d.of[u] >= limit {
+		return false
+	}
+	if d.of == nil {
+		d.of = make(map[chat.UserID]int)
+	}
+	d.of[u]++
+	return true
+}
+
+func (d *devices) remove(u chat.UserID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.of[u]--; d.of[u] <= 0 {
+		delete(d.of, u)
+	}
+}

@@ -1,0 +1,117 @@
+// Package limit limits how often clients may ask for something.
+//
+//	event or request → Limiter.Take(user, address, event) → nil, or rate_limited and how long to wait
+//
+// There is a bucket for each user, for each address and for each kind of event of each
+// user. What is asked for takes a token from each of its buckets, or none if one of them
+// is empty. A bucket that nobody has used for long is full, and is forgotten.
+package limit
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"parlor/protocol/chat"
+	"parlor/transport/origin"
+)
+
+// Burst is how long a client must have been silent to ask for all that it may at once:
+// a bucket holds what its rate fills in this time.
+const Burst = 10 * time.Second
+
+// Rates are how many events there may be in a second. Zero means any number.
+type Rates struct {
+	User    int // of one user, on all connections and over HTTP
+	Address int // from one address, or one IPv6 network of 64 bits
+	Event   int // of one user and one kind
+}
+
+// A Limiter keeps the buckets. Its methods may be called from any goroutine.
+type Limiter struct {
+	rates Rates
+
+	mu      sync.Mutex
+	buckets map[key]*rate.Limiter
+	sweepAt int // number of buckets at which the full ones are forgotten
+}
+
+// A key names a bucket: of an address, of a user, or of an event of a user.
+type key struct {
+	address netip.Prefix
+	user    chat.UserID
+	event   string
+}
+
+// minSweep is how many buckets there are before any is forgotten.
+const minSweep = 1024
+
+// New returns a Limiter.
+func New(r Rates) *Limiter {
+	return &Limiter{rates: r, buckets: make(map[key]*rate.Limiter), sweepAt: minSweep}
+}
+
+// Take takes a token for an event of a user whose address is remote, an
+// [http.Request.RemoteAddr]. An unknown user is "". If there is none left Take returns
+// the refusal, which says when to try again. The event must be one of few names, and not
+// chosen by the client.
+func (l *Limiter) Take(user chat.UserID, remote, event string) *chat.Error {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := make([]*rate.Reservation, 0, 3)
+	wait := time.Duration(0)
+	take := func(k key, perSecond int) {
+		if perSecond > 0 {
+			r := l.bucket(k, perSecond, now).ReserveN(now, 1)
+			wait = max(wait, r.DelayFrom(now))
+			taken = append(taken, r)
+		}
+	}
+	take(key{address: origin.Neighbourhood(remote)}, l.rates.Address)
+	if user != "" {
+		take(key{user: user}, l.rates.User)
+		take(key{user: user, event: event}, l.rates.Event)
+	}
+	if wait == 0 {
+		return nil
+	}
+	for _, r := range taken {
+		r.CancelAt(now)
+	}
+	return refusal(wait)
+}
+
+func refusal(wait time.Duration) *chat.Error {
+	seconds := max(1, int(math.Ceil(wait.Seconds())))
+	e := chat.Refuse(chat.CodeRateLimited, fmt.Sprintf("too many requests; try again in %d s", seconds))
+	e.RetryAfter = seconds
+	return e
+}
+
+func (l *Limiter) bucket(k key, perSecond int, now time.Time) *rate.Limiter {
+	if b, ok := l.buckets[k]; ok {
+		return b
+	}
+	if len(l.buckets) >= l.sweepAt {
+		l.sweep(now)
+	}
+	const seconds = int(Burst / time.Second)
+	b := rate.NewLimiter(rate.Limit(perSecond), min(perSecond, math.MaxInt/seconds)*seconds)
+	l.buckets[k] = b
+	return b
+}
+
+// sweep forgets the buckets that are full. A new one is too.
+func (l *Limiter) sweep(now time.Time) {
+	for k, b := range l.buckets {
+		if b.TokensAt(now) >= float64(b.Burst()) {
+			delete(l.buckets, k)
+		}
+	}
+	l.sweepAt = max(minSweep, 2*len(l.buckets))
+}
