@@ -29,6 +29,9 @@ func (*backupCmd) Help() string {
 
 // Run asks the running server, or reads the file if no server runs.
 func (c *backupCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+	if c.To == "" || c.To == "-" {
+		return usageError{fmt.Errorf("<file>: %q is not the name of a file", c.To)}
+	}
 	source, err := openSource(ctx, s)
 	if err != nil {
 		return err

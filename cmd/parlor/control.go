@@ -46,6 +46,9 @@ func (*releaseCmd) Help() string {
 
 // Run asks the server.
 func (c *releaseCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+	if !chat.RoomID(c.Room).Valid() {
+		return usageError{fmt.Errorf("<room>: %q is not a room_id, such as %s; the log of the server has it", c.Room, chat.ID("my-first-chat").Room())}
+	}
 	client, err := control.Dial(ctx, control.Path(s.Data))
 	if errors.Is(err, control.ErrNoServer) {
 		return fmt.Errorf("no server answers on %s: none runs with the data file %s (from %s)", control.Path(s.Data), s.Data, s.row("data").source)

@@ -39,7 +39,7 @@ type end struct {
 // exportCmd writes chats as text.
 type exportCmd struct {
 	Chat chat.ID `placeholder:"ID" help:"Export this chat only."`
-	To   string  `arg:"" name:"file" optional:"" help:"The file to make; it must not exist. Without one the text goes to the standard output."`
+	To   string  `arg:"" name:"file" optional:"" help:"The file to make; it must not exist. Without one, or with -, the text goes to the standard output."`
 
 	Values
 }
@@ -61,7 +61,7 @@ func (c *exportCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	defer source.close()
 	var last lastLine
 	write := func(w io.Writer) error { return source.export(ctx, io.MultiWriter(w, &last), string(c.Chat)) }
-	if c.To == "" {
+	if c.To == "" || c.To == "-" {
 		err = write(out.stdout)
 	} else {
 		err = persistence.WriteNew(c.To, write)

@@ -28,7 +28,7 @@ const (
 // importCmd adds chats to the data file.
 type importCmd struct {
 	SkipExisting bool   `help:"Leave chats that exist as they are, instead of importing nothing."`
-	From         string `arg:"" name:"file" optional:"" help:"What parlor export has written. Without one it is read from the standard input."`
+	From         string `arg:"" name:"file" optional:"" help:"What parlor export has written. Without one, or with -, it is read from the standard input."`
 
 	Values
 }
@@ -110,7 +110,7 @@ func openForImport(data string) (*persistence.Store, error) {
 // temporary file beside the data file.
 func (c *importCmd) open(s *Settings) (*os.File, error) {
 	var in io.Reader = os.Stdin
-	if c.From != "" {
+	if c.From != "" && c.From != "-" {
 		f, err := os.Open(c.From)
 		if err != nil {
 			return nil, err
@@ -230,6 +230,9 @@ func (i *importer) read(in io.ReadSeeker, fn func(*importedChat) error) error {
 	}
 	if err := lines.Err(); err != nil {
 		return err
+	}
+	if !r.begun {
+		return errors.New("it is empty, and no export")
 	}
 	if !r.ended {
 		return errors.New("it is cut short: its last line, with the end, is missing")
