@@ -69,7 +69,7 @@ func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.listings.wait(r.Context(), u.ID)
+	a.listings.wait(r, u.ID)
 	return a.toWireDetails(c, u), nil
 }
 

@@ -85,20 +85,27 @@ func (a *API) modelsFor(ctx context.Context, u chat.User) ([]byte, error) {
 	return append(body, "]}"...), nil
 }
 
-// maxListingWait is how long a chat waits for a list of models.
-const maxListingWait = time.Second
+// How long a chat waits for a list of models: for one to be asked for, for its
+// client to read it, and in all.
+const (
+	listingGrace   = 20 * time.Millisecond
+	listingLead    = 20 * time.Millisecond
+	maxListingWait = time.Second
+)
 
 // listings are the lists of models that are being sent. The SPA asks for a chat
 // together with the list and wants to find the chat's model in it; if the chat is
-// there first, it takes another model. So a chat waits for the list of its user.
+// there first, it takes another model. They come on different connections, in any
+// order, so a chat waits for the list of its user.
 type listings struct {
 	mu   sync.Mutex
 	open map[chat.UserID]*openListing
 }
 
+// An openListing is of one user. A list counts until listingLead after it was sent.
 type openListing struct {
-	n    int
-	sent chan struct{} // closed when n is 0
+	n    int           // lists
+	read chan struct{} // closed when n is 0
 }
 
 // begin notes that a list is asked for, until sent is called.
@@ -110,33 +117,55 @@ func (l *listings) begin(u chat.UserID) (sent func()) {
 	}
 	o := l.open[u]
 	if o == nil {
-		o = &openListing{sent: make(chan struct{})}
+		o = &openListing{read: make(chan struct{})}
 		l.open[u] = o
 	}
 	o.n++
-	return sync.OnceFunc(func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if o.n--; o.n == 0 {
-			close(o.sent)
-			delete(l.open, u)
-		}
-	})
+	return func() { time.AfterFunc(listingLead, func() { l.end(u, o) }) }
 }
 
-// wait returns when the lists that the user has asked for are sent, or soon.
-func (l *listings) wait(ctx context.Context, u chat.UserID) {
+func (l *listings) end(u chat.UserID, o *openListing) {
 	l.mu.Lock()
-	o := l.open[u]
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	if o.n--; o.n == 0 {
+		close(o.read)
+		delete(l.open, u)
+	}
+}
+
+func (l *listings) of(u chat.UserID) *openListing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open[u]
+}
+
+// wait returns when the client has read the lists that the user has asked for, or
+// soon. Only for pages it waits for one to be asked for.
+func (l *listings) wait(r *http.Request, u chat.UserID) {
+	o := l.of(u)
+	if o == nil && ofPage(r) {
+		select {
+		case <-time.After(listingGrace):
+		case <-r.Context().Done():
+		}
+		o = l.of(u)
+	}
 	if o == nil {
 		return
 	}
-	timer := time.NewTimer(maxListingWait)
-	defer timer.Stop()
 	select {
-	case <-o.sent:
-	case <-timer.C:
-	case <-ctx.Done():
+	case <-o.read:
+	case <-time.After(maxListingWait):
+	case <-r.Context().Done():
 	}
+}
+
+// ofPage reports whether a request comes from a page in a browser.
+func ofPage(r *http.Request) bool {
+	for _, name := range []string{"Sec-Fetch-Mode", "Referer", "Origin"} {
+		if r.Header.Get(name) != "" {
+			return true
+		}
+	}
+	return false
 }

@@ -101,15 +101,21 @@ func TestModelsAreEncodedOnce(t *testing.T) {
 	}
 }
 
-// A chat that is asked for together with the models is not answered before them. It
-// does not wait for those of others, and not for ever.
+// A chat that is asked for together with the models, a little sooner or later, is not
+// answered before the client has read them. It does not wait for those of others, nor if
+// it is not a page that asks.
 func TestModelsBeforeTheChat(t *testing.T) {
 	for _, test := range []struct {
 		name, user string
+		header     []string
+		later      time.Duration // the models are asked for
 		first      string
 	}{
-		{"of the same user", "alice", "models"},
-		{"of another", "bob", "chat"},
+		{"of the same user", "alice", nil, 0, "models"},
+		{"of the same user, later", "alice", []string{"Sec-Fetch-Mode", "cors"}, 10 * time.Millisecond, "models"},
+		{"of another", "bob", nil, 0, "chat"},
+		{"of another, with a page", "bob", []string{"Referer", "http://example.com/"}, 0, "chat"},
+		{"of the same user, later, without a page", "alice", nil, 10 * time.Millisecond, "chat"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -125,13 +131,14 @@ func TestModelsBeforeTheChat(t *testing.T) {
 				}
 				var both sync.WaitGroup
 				both.Go(func() {
+					time.Sleep(test.later)
 					r := httptest.NewRequest("GET", "/api/v1/model", nil)
 					r.Header.Set("X-Parlor-User", test.user)
 					mux.ServeHTTP(slowWriter{httptest.NewRecorder(), note("models")}, r)
 				})
 				synctest.Wait()
 				both.Go(func() {
-					if w := do(mux, "GET", "/api/v1/chat/chat-1", ""); w.Code != http.StatusOK {
+					if w := do(mux, "GET", "/api/v1/chat/chat-1", "", test.header...); w.Code != http.StatusOK {
 						t.Errorf("status %d: %s", w.Code, w.Body)
 					}
 					note("chat")()
@@ -140,6 +147,7 @@ func TestModelsBeforeTheChat(t *testing.T) {
 				if order[0] != test.first {
 					t.Errorf("answered in the order %v", order)
 				}
+				time.Sleep(time.Minute)
 				start := time.Now()
 				do(mux, "GET", "/api/v1/chat/chat-1", "")
 				if took := time.Since(start); took != 0 {
