@@ -237,7 +237,10 @@ func (r *resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	trial := reflect.New(flag.Target.Type()).Elem()
 	if err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, trial); err != nil {
 		for _, why := range split(err) {
-			r.faults = append(r.faults, fmt.Errorf("%s: %w (from %s)", flag.Name, why, g.source))
+			if !strings.HasPrefix(why.Error(), flag.Name+"[") { // it names the place
+				why = fmt.Errorf("%s: %w", flag.Name, why)
+			}
+			r.faults = append(r.faults, fmt.Errorf("%w (from %s)", why, g.source))
 		}
 		return nil, nil
 	}
