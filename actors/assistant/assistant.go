@@ -164,7 +164,7 @@ func (c *client) Event(e *session.Event) {
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.Leave{Caller: call} })
 	case wire.SendMessage:
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return send(call, r, c.standing.Origin(r.Envelope))
+			return send(call, r, c.originOf(r))
 		})
 	case wire.Stop:
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {

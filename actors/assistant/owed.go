@@ -1,6 +1,8 @@
 package assistant
 
 import (
+	"strings"
+
 	"parlor/actors/resume"
 	"parlor/actors/room"
 	wire "parlor/protocol/assistant"
@@ -14,7 +16,8 @@ import (
 //
 // In the documented dialect a client is told the record, by which it knows its message.
 func (c *client) owed(p *resume.Place, d wire.Dialect, r chat.Record) (frames []engineio.Frame, ok bool) {
-	envelope, own := c.standing.Sent(r.Origin())
+	id, own := c.standing.Sent(r.Origin())
+	envelope, waits := strings.CutPrefix(id, waitsFor)
 	m, said := r.Event.(chat.MessageAdded)
 	if !own || !said || d == wire.Documented {
 		return nil, false
@@ -29,7 +32,23 @@ func (c *client) owed(p *resume.Place, d wire.Dialect, r chat.Record) (frames []
 		sent := wire.MessageSent{MessageID: m.MessageID, ClientID: m.ClientID, Seq: r.Seq, Replaces: m.Replaces, ReplacesSeq: m.ReplacesSeq}
 		frames = acknowledgement(d, p.Room, envelope, sent)
 	}
-	return c.allWithOffset(frames), true
+	frames = c.allWithOffset(frames)
+	if waits && m.Unasked {
+		frames = append(frames, wire.Unasked(wire.SendMessage{Room: p.Room, Envelope: envelope, LocalID: envelope}, r.At)...)
+	}
+	return frames, true
+}
+
+// waitsFor goes before the id of an envelope in an origin, if the page turns its spinner on
+// until it hears of an answer, or that nobody was asked for one.
+const waitsFor = "~"
+
+// originOf returns what the record of a message says of where it came from.
+func (c *client) originOf(r wire.SendMessage) string {
+	if r.LocalID != "" && !r.Quiet {
+		return c.standing.Origin(waitsFor + r.Envelope)
+	}
+	return c.standing.Origin(r.Envelope)
 }
 
 // missedFrames returns what the client is told of a record that it has missed.

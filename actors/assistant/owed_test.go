@@ -133,3 +133,24 @@ func (v *visitor) joinAs(dialect string) {
 	v.Say(fmt.Sprintf(`2%s["join_room",{"room_id":%q,"dialect":%q}]`, prefix, theRoom, dialect))
 	v.listen()
 }
+
+// A page whose message nobody was asked to answer is told that together with the
+// acknowledgement, and its spinner is off.
+func TestOwedAcknowledgementOfAnUnaskedMessage(t *testing.T) {
+	runRecoverable(t, func(t *testing.T, s *recoverable) {
+		bob := s.User("bob")
+		bob.Create(theChat)
+		none := chat.AnswerNone
+		bob.Do(theChat, &room.Configure{Changes: chat.Changes{Answers: &none}})
+		page := s.visit("alice")
+		page.joinAs("spa")
+		page.Say(fmt.Sprintf(`2%s["send_message",%s]`, prefix, sbawText("17", "16", "mine")))
+		page.Say(fmt.Sprintf(`2%s["send_message",%s]`, prefix, realtimeText("18", "17", "mine too")))
+		page.cut()
+		page.heard = nil
+		page.connect()
+		if got := strings.Join(page.heard, ", "); got != "connect, message_sent 17, receive_message A (No assistant was asked.), message_sent 18" {
+			t.Errorf("heard %s", got)
+		}
+	})
+}

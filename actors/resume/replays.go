@@ -70,7 +70,7 @@ func particular(r chat.Record) *chat.Record {
 			return nil
 		}
 		if !r.Spoken() {
-			r.Event = chat.MessageAdded{MessageID: e.MessageID, ClientID: e.ClientID, Origin: e.Origin}
+			r.Event = chat.MessageAdded{MessageID: e.MessageID, ClientID: e.ClientID, Origin: e.Origin, Unasked: e.Unasked}
 		}
 	case chat.TurnQueued:
 		if e.Origin == "" {

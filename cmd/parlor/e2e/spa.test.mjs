@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
+import { browser, noBrowser } from "./lib/browser.mjs";
 import { client, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 import { proxy } from "./lib/proxy.mjs";
 
@@ -112,4 +113,85 @@ test("away longer than the recovery window, and while the server was killed: wha
   const { id: next } = say(alice, "again");
   await event(alice, `message_sent ${next}`);
   await until(() => shown(alice, "sbaw.text_message.assistant"), (a) => a.length === 3);
+});
+
+const clientScript = new URL("./node_modules/socket.io-client/dist/socket.io.min.js", import.meta.url).pathname;
+
+/** A page in Chromium that turns its spinner on and off, and marks its bubbles, by the rules of the SPA. */
+async function spinner(t, server, chat) {
+  const page = await (await (await browser(t)).newContext({ bypassCSP: true })).newPage();
+  await page.goto(`${server.url}/healthz`); // any page of this origin
+  await page.addScriptTag({ path: clientScript });
+  await page.evaluate(async (chat) => {
+    const socket = io("/assistant/realtime", { transports: ["websocket"], auth: { user_id: "alice" }, forceNew: true, reconnectionDelay: 100 });
+    const told = (name) => new Promise((resolve) => socket.once(name, resolve));
+    const create = async () => {
+      const created = told(`room_created ${chat}`);
+      socket.emit("create_room", { chat_id: chat, model_api_source: "aisuite", model_id: "eliza" });
+      return (await created).room_id;
+    };
+    await told("connect");
+    const room = await create();
+    const joined = told(`room_joined ${room}`);
+    socket.emit("join_room", { room_id: room });
+    await joined;
+    socket.on("connect", async () => (await create(), socket.emit("join_room", {})));
+    const shows = { processing: false, bubbles: [], toasts: [] };
+    socket.on(`receive_message ${room}`, ({ type, data }) => {
+      if (type === "sbaw.text_message.user") shows.bubbles.push(["other", data.content]);
+      if (type !== "sbaw.text_message.assistant") return;
+      shows.bubbles.push(["assistant", data.content]);
+      shows.processing = false;
+    });
+    socket.on("message_error", ({ error, client_message_id }) => {
+      const bubble = shows.bubbles.find((b) => b[3] === client_message_id);
+      if (bubble) bubble[2] = "error";
+      shows.toasts.push(error);
+    });
+    const say = async (content) => {
+      const [local, id] = [String(Date.now()), String(Date.now() + 1)];
+      const bubble = ["me", content, "sending", local];
+      shows.bubbles.push(bubble);
+      const item = { id: local, type: "message", role: "user", model_id: "eliza", modality: "text", content };
+      const sent = new Promise((resolve, reject) => (socket.once(`message_sent ${id}`, resolve), socket.once(`message_error ${id}`, reject)));
+      socket.emit("send_message", { room_id: room, model_id: "eliza", message: { type: "sbaw.incoming.text_message.user", id, data: { item } } });
+      try {
+        await sent;
+        bubble[2] = "sent";
+      } catch {
+        bubble[2] = "error";
+      }
+      shows.processing = true;
+    };
+    globalThis.spa = { shows, say };
+  }, chat);
+  return {
+    say: (content) => page.evaluate((content) => void spa.say(content), content),
+    shows: () => page.evaluate(() => spa.shows),
+  };
+}
+
+test("the page's spinner, in Chromium", { skip: noBrowser, timeout: 60_000 }, async (t) => {
+  const server = await serve(t);
+  const network = await proxy(t, server.url);
+  const chat = newChat();
+  const alice = await spinner(t, network, chat);
+  const rest = (n) => until(alice.shows, ({ processing, bubbles }) => !processing && bubbles.length === n);
+  await alice.say("hello");
+  await rest(2);
+
+  await alice.say("x".repeat(100_000)); // is refused
+  const refused = await rest(4);
+  assert.equal(refused.bubbles[2][2], "error");
+  assert.deepEqual(refused.bubbles[3], ["assistant", refused.toasts[0]]);
+
+  network.mute(); // the acknowledgement and the answer are lost
+  await alice.say("and now?");
+  await until(() => messages(server, chat), (h) => h.length === 4);
+  await network.cut();
+  const back = await rest(6);
+  assert.deepEqual(back.bubbles[4].slice(0, 3), ["me", "and now?", "sent"]);
+  assert.equal(back.bubbles[5][0], "assistant");
+  await sleep(200);
+  assert.deepEqual(await alice.shows(), back, "once, and for good");
 });
