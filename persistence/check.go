@@ -164,7 +164,7 @@ func (k *checker) contents(tx *bolt.Tx) {
 // roomsIn returns the names of all rooms that have a row anywhere.
 func roomsIn(tx *bolt.Tx) []string {
 	names := make(map[string]bool)
-	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged, bucketShared} {
+	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged, bucketShared, bucketRead} {
 		c := tx.Bucket(bucket).Cursor()
 		for k, _ := c.First(); k != nil; {
 			room, _, _ := bytes.Cut(k, []byte{0})
@@ -192,6 +192,7 @@ func (k *checker) room(tx *bolt.Tx, room string, lists map[listPlace]bool) RoomR
 	rows.Messages = k.keys(tx, bucketMessages, "a message id", &rows)
 	k.state(tx, &rows)
 	k.charges(tx, &rows)
+	k.read(tx, room)
 	if !has(tx.Bucket(bucketChats), []byte(room)) {
 		return rows
 	}
@@ -259,6 +260,17 @@ func (k *checker) keys(tx *bolt.Tx, bucket []byte, kind string, rows *RoomRows) 
 		keys = append(keys, Key{string(key[len(p):]), seq})
 	}
 	return keys
+}
+
+// read looks at what users have read.
+func (k *checker) read(tx *bolt.Tx, room string) {
+	p := prefix(room)
+	c := tx.Bucket(bucketRead).Cursor()
+	for key, v := c.Seek(p); bytes.HasPrefix(key, p); key, v = c.Next() {
+		if _, err := unsealSeq(key, v); err != nil {
+			k.fault(room, 0, "what a user has read: %v", err)
+		}
+	}
 }
 
 func (k *checker) state(tx *bolt.Tx, rows *RoomRows) {

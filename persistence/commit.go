@@ -274,5 +274,8 @@ func deleteRoom(tx *bolt.Tx, room string) error {
 	if err := forgetRoom(tx, room); err != nil {
 		return err
 	}
+	if _, err := deletePrefix(tx.Bucket(bucketRead), prefix(room)); err != nil {
+		return err
+	}
 	return turns.Delete([]byte(room))
 }

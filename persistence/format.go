@@ -18,7 +18,7 @@ import (
 )
 
 // formatVersion is the version of the layout that this package writes. A file
-// names its own version in the bucket meta, as in "parlor/6".
+// names its own version in the bucket meta, as in "parlor/7".
 const (
 	formatName    = "parlor/"
 	formatVersion = 1 + len(migrations)
@@ -33,6 +33,7 @@ var migrations = [...]func(*bolt.Tx) error{
 	addMessages,
 	addShared,
 	addOwned,
+	addRead,
 }
 
 // addShared leads from version 4 to 5. Until then a chat was its owner's alone.
@@ -171,7 +172,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 // create lays out a fresh file.
 func create(tx *bolt.Tx) error {
 	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketMessages, bucketTurns,
-		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared, bucketOwned)
+		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared, bucketOwned, bucketRead)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ var (
 	bucketTexts     = []byte("texts")     // room 0x00 offset → piece of the running turn's text; since version 2
 	bucketUsage     = []byte("usage")     // user 0x00 hour room 0x00 model → counts; since version 3
 	bucketOwned     = []byte("owned")     // owner 0x00 → chats and bytes; since version 6
+	bucketRead      = []byte("read")      // room 0x00 user → seq; since version 7
 	bucketCharged   = []byte("charged")   // room 0x00 hour user → nothing, present while usage names the room; since version 3
 )
 
