@@ -155,13 +155,7 @@ func validateProvider(name string, c ProviderConfig) error {
 			refuse("base_url: ", err.Error())
 		}
 	}
-	api := cmp.Or(c.API, at.API, APIOpenAI)
-	if _, ok := apis[api]; !ok {
-		refuse("api: ", "must be one of "+strings.Join(slices.Sorted(maps.Keys(apis)), ", "))
-	}
-	if c.Discover != nil && *c.Discover && !lists(api) {
-		refuse("discover: ", "is possible with the APIs "+APIOpenAI+" and "+APIAnthropic+" only")
-	}
+	c.validateAPI(cmp.Or(c.API, at.API, APIOpenAI), refuse)
 	c.Filter.validate(func(field, reason string) { refuse(field+": ", reason) })
 	c.Dialect.validate(func(field, reason string) { refuse(field+": ", reason) })
 	if c.KeyHeader != "" && !headerPattern.MatchString(c.KeyHeader) {
@@ -175,6 +169,15 @@ func validateProvider(name string, c ProviderConfig) error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+func (c ProviderConfig) validateAPI(api string, refuse func(field, reason string)) {
+	if _, ok := apis[api]; !ok {
+		refuse("api: ", "must be one of "+strings.Join(slices.Sorted(maps.Keys(apis)), ", "))
+	}
+	if c.Discover != nil && *c.Discover && !lists(api) {
+		refuse("discover: ", "is possible with the APIs "+APIOpenAI+" and "+APIAnthropic+" only")
+	}
 }
 
 // A host is a provider as it is reached.

@@ -62,7 +62,7 @@ func (r *request) waited() error {
 		return r.final(r.busy)
 	}
 	r.opts.Metrics.request(r.name, outcomeCrowded)
-	return chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("%s is busy, and was for %s", r.opts.Shown, r.opts.Wait))
+	return chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("%s is busy: this has waited %s for its turn", r.opts.Shown, time.Since(r.start).Round(time.Second)))
 }
 
 // isBusy reports whether err says that the provider is busy, and the request may wait.

@@ -130,7 +130,7 @@ func TestBusyProviderIsWaitedForWithinLimits(t *testing.T) {
 				continue
 			case 1:
 			default:
-				want, code = "test is busy, and was for 1m0s", chat.CodeProviderTimeout
+				want, code = "test is busy: this has waited 1m0s for its turn", chat.CodeProviderTimeout
 			}
 			wantMessage(t, h.err, want)
 			if h.took != time.Minute || chat.AsError(h.err).Code != code || len(h.retrying) == 0 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ const maxRetryAfter = 200 * 365 * 24 * time.Hour
 // Retry-After (RFC 9110 §10.2.3) is in seconds, of which some send fractions, or a
 // date. OpenAI's and Azure's retry-after-ms is more precise. A 429 without either
 // may say when its limits are reset.
-func retryAfter(resp *http.Response) (time.Duration, string) {
+func retryAfter(resp *http.Response, body []byte) (time.Duration, string) {
 	h := resp.Header
 	if d, ok := seconds(h.Get("Retry-After-Ms"), time.Millisecond); ok {
 		return inWords(d)
@@ -32,13 +33,23 @@ func retryAfter(resp *http.Response) (time.Duration, string) {
 	if at, ok := date(said); ok {
 		return min(max(0, time.Until(at)), maxRetryAfter), " (retry after " + at.UTC().Format(time.RFC3339) + ")"
 	}
-	if resp.StatusCode == http.StatusTooManyRequests {
-		if d := reset(h); d > 0 {
+	if resp.StatusCode != http.StatusTooManyRequests {
+		return 0, ""
+	}
+	if d := reset(h); d > 0 {
+		return inWords(d)
+	}
+	if m := retryDelay.FindSubmatch(body); m != nil {
+		if d, ok := resetIn(string(m[1])); ok {
 			return inWords(d)
 		}
 	}
 	return 0, ""
 }
+
+// retryDelay is how Google's servers say it, in the body.
+// https://cloud.google.com/apis/design/errors#retry_info
+var retryDelay = regexp.MustCompile(`"retryDelay"\s*:\s*"([^"]+)"`)
 
 func inWords(d time.Duration) (time.Duration, string) {
 	return d, " (retry after " + strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s)"

@@ -7,6 +7,20 @@ import (
 	"time"
 )
 
+// Gemini says it in the body, which counts if no header says it.
+func TestRetryAfterInTheBody(t *testing.T) {
+	body := []byte(`[{"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]}}]`)
+	for header, want := range map[string]time.Duration{"": 34500 * time.Millisecond, "2": 2 * time.Second} {
+		got, _ := retryAfter(&http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {header}}}, body)
+		if got != want {
+			t.Errorf("with the header %q: %v, want %v", header, got, want)
+		}
+	}
+	if got, _ := retryAfter(&http.Response{StatusCode: 500}, body); got != 0 {
+		t.Errorf("of another failure: %v", got)
+	}
+}
+
 // Providers say in many ways how long they want to be left alone.
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // at a known time
@@ -57,7 +71,7 @@ func TestRetryAfter(t *testing.T) {
 			for name, v := range test.header {
 				h.Set(name, v)
 			}
-			got, words := retryAfter(&http.Response{StatusCode: test.status, Header: h})
+			got, words := retryAfter(&http.Response{StatusCode: test.status, Header: h}, nil)
 			if got != test.want || test.words != "" && words != test.words {
 				t.Errorf("%s: got %v%s, want %v%s", test.name, got, words, test.want, test.words)
 			}

@@ -90,7 +90,7 @@ func (x *Explainer) Refused(resp *http.Response, body []byte) *Failure {
 	if said := x.Clean(explanation(body)); said != "" {
 		text += ": " + said
 	}
-	after, words := retryAfter(resp)
+	after, words := retryAfter(resp, body)
 	f := wrong(text+words, nil)
 	f.Retryable, f.RetryAfter = retryable(resp, body), after
 	f.Busy = f.Retryable && resp.StatusCode == http.StatusTooManyRequests
