@@ -138,8 +138,9 @@ func New(o Options) *Verifier {
 	return v
 }
 
-// Close ends the fetches of keys.
+// Close ends the fetches of keys, and logs how many failed sign-ins were left out.
 func (v *Verifier) Close() {
+	v.failures.close()
 	if v.remote != nil {
 		v.remote.close()
 	}

@@ -43,9 +43,7 @@ func (f *failures) add(remote string, why error) {
 	defer f.mu.Unlock()
 	this := failure{address, strings.TrimPrefix(chat.AsError(why).Message, notSignedIn)}
 	if now := f.now(); f.logged == nil || now.Sub(f.since) >= failuresSpan {
-		if f.leftOut > 0 {
-			f.log.Warn("more sign-ins failed", "count", f.leftOut, "since", f.since)
-		}
+		f.logRest()
 		f.since, f.logged, f.leftOut = now, make(map[failure]bool), 0
 	}
 	if f.logged[this] || len(f.logged) >= MaxFailuresLogged {
@@ -58,4 +56,18 @@ func (f *failures) add(remote string, why error) {
 		level = slog.LevelInfo
 	}
 	f.log.Log(context.Background(), level, "sign-in failed", "remote", this.address, "why", this.why)
+}
+
+// close logs how many were left out since the last record.
+func (f *failures) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.logRest()
+	f.leftOut = 0
+}
+
+func (f *failures) logRest() {
+	if f.leftOut > 0 {
+		f.log.Warn("more sign-ins failed", "count", f.leftOut, "since", f.since)
+	}
 }

@@ -131,4 +131,8 @@ func TestFailuresAreLogged(t *testing.T) {
 	if !strings.Contains(got[0], `msg="more sign-ins failed" count=6`) || len(got) != 1+auth.MaxFailuresLogged {
 		t.Errorf("%d records, the first is %s", len(got), got[0])
 	}
+	v.Close()
+	if got = lines(); len(got) != 1 || !strings.Contains(got[0], "more sign-ins failed\" count=540") {
+		t.Errorf("at the end %q", got)
+	}
 }
