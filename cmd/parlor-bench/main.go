@@ -18,6 +18,7 @@ type cli struct {
 	Idle   idleCmd   `cmd:"" help:"Measure the memory of idle connections, next to the Node reference server."`
 	Rooms  roomsCmd  `cmd:"" help:"Measure the memory of rooms, and how fast they start and wake up."`
 	Stream streamCmd `cmd:"" help:"Measure how late answers arrive, with and without a provider that hangs."`
+	Fair   fairCmd   `cmd:"" help:"Measure how long one user waits beside another who does as much as possible."`
 
 	Chaos chaos.Command `cmd:"" help:"Break what can be broken under parlor, and check what it promises."`
 }
