@@ -100,6 +100,10 @@ bench-idle: build need-node $(REFERENCE)/node_modules ## memory of 10,000 idle c
 bench-rooms: build ## memory of 10,000 rooms, start with 100,000 chats, time to wake up (Linux)
 	./bin/parlor-bench rooms
 
+.PHONY: bench-fair
+bench-fair: build ## how long one user waits beside another who does as much as possible
+	./bin/parlor-bench fair
+
 .PHONY: bench-stream
 bench-stream: build ## latency of 100 streamed answers, with and without a provider that hangs
 	./bin/parlor-bench stream

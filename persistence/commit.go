@@ -52,6 +52,11 @@ type Commit struct {
 	// begun has to be ended.
 	Limited bool
 
+	// Flow names the line in which the commit waits. Lines take turns, so it should
+	// name whoever causes commits, over many rooms: the owner of the chat. The commits
+	// of a room keep their order also if it changes.
+	Flow string
+
 	// Charges are what the turns have cost that end with this commit. All are
 	// charges of its room.
 	Charges []Charge

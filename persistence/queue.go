@@ -2,7 +2,6 @@ package persistence
 
 import (
 	"runtime"
-	"slices"
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
@@ -10,28 +9,57 @@ import (
 
 // A request is one call that changes the store, while it waits for the writer.
 type request struct {
+	room  string // that it changes, or ""
+	flow  string // of the room's requests: see [Commit.Flow]
 	write func(*bolt.Tx) error
 	size  int   // bytes that it holds while it waits
 	err   error // why it is refused; set before the writer takes it, or by the writer
 	done  func(error)
 }
 
-// A queue holds the requests that wait for the writer, in the order of the
-// calls. put may be called from any goroutine, take from the writer's.
+// A queue holds the requests that wait for the writer. put may be called from any
+// goroutine, take from the writer's.
+//
+// Requests of one flow keep the order of the calls. Flows take turns, so that a flow with
+// many requests does not keep those of others waiting.
 type queue struct {
-	limit  int // bytes
-	yields int // bound of gather
+	limit     int // bytes
+	flowLimit int // bytes of one flow with a name
+	yields    int // bound of gather
 
 	mu        sync.Mutex
 	nonEmpty  sync.Cond // or closed
-	requests  []*request
-	bytes     int  // of requests
-	closed    bool // nothing new is accepted
-	abandoned bool // the writer has left
+	flows     map[string]*flow
+	turns     []*flow            // those with requests; the first one is next
+	rooms     map[string]*inRoom // those with requests
+	count     int                // of requests
+	bytes     int                // of requests
+	closed    bool               // nothing new is accepted
+	abandoned bool               // the writer has left
 }
 
+// A flow is the requests that wait in one line.
+type flow struct {
+	name     string
+	requests []*request
+	bytes    int
+}
+
+// inRoom says in which flow the requests of a room wait. They all wait in one, since they
+// build on each other.
+type inRoom struct {
+	flow  *flow
+	count int
+}
+
+// Limits of one flow with a name in one transaction: so long others may wait for it.
+const (
+	flowCommits = 64
+	flowBytes   = 256 << 10 // one request may exceed it
+)
+
 func newQueue(limit int) *queue {
-	q := &queue{limit: limit, yields: maxYields}
+	q := &queue{limit: limit, flowLimit: limit / 4, yields: maxYields, flows: make(map[string]*flow), rooms: make(map[string]*inRoom)}
 	q.nonEmpty.L = &q.mu
 	return q
 }
@@ -42,18 +70,43 @@ func newQueue(limit int) *queue {
 func (q *queue) put(r *request) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	f := q.flowOf(r)
 	switch {
 	case q.abandoned:
 		return false
 	case q.closed:
 		r.refuse(ErrClosed)
-	case r.err == nil && q.bytes > 0 && q.bytes+r.size > q.limit:
+	case r.err == nil && q.bytes > 0 && q.bytes+r.size > q.limit,
+		r.err == nil && f.name != "" && f.bytes > 0 && f.bytes+r.size > q.flowLimit:
 		r.refuse(ErrBusy)
 	}
-	q.bytes += r.size
-	q.requests = append(q.requests, r)
+	if len(f.requests) == 0 {
+		q.flows[f.name] = f
+		q.turns = append(q.turns, f)
+	}
+	f.requests = append(f.requests, r)
+	f.bytes += r.size
+	q.count, q.bytes = q.count+1, q.bytes+r.size
+	if r.room != "" {
+		in := q.rooms[r.room]
+		if in == nil {
+			in = &inRoom{flow: f}
+			q.rooms[r.room] = in
+		}
+		in.count++
+	}
 	q.nonEmpty.Signal()
 	return true
+}
+
+func (q *queue) flowOf(r *request) *flow {
+	if in := q.rooms[r.room]; in != nil {
+		return in.flow
+	}
+	if f := q.flows[r.flow]; f != nil {
+		return f
+	}
+	return &flow{name: r.flow}
 }
 
 // refuse gives r its error and drops what it would have written.
@@ -77,14 +130,14 @@ func (q *queue) gather(count, bytes int) {
 		return
 	}
 	for range q.yields {
-		before := len(q.requests)
+		before := q.count
 		if before >= count || q.bytes >= bytes {
 			return
 		}
 		q.mu.Unlock()
 		runtime.Gosched()
 		q.mu.Lock()
-		if len(q.requests) == before {
+		if q.count == before {
 			return
 		}
 	}
@@ -95,7 +148,7 @@ func (q *queue) gather(count, bytes int) {
 func (q *queue) take(count, bytes int) []*request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.requests) == 0 {
+	for q.count == 0 {
 		if q.closed {
 			q.abandoned = true
 			return nil
@@ -103,22 +156,79 @@ func (q *queue) take(count, bytes int) []*request {
 		q.nonEmpty.Wait()
 	}
 	q.gather(count, bytes)
-	n, size := 0, 0
-	for n < min(len(q.requests), count) && (n == 0 || size+q.requests[n].size <= bytes) {
-		size += q.requests[n].size
-		n++
+	b := batch{count: count, bytes: bytes, flows: make(map[*flow]*inBatch)}
+	var waiting []*flow // that may have no more of this transaction
+	for len(q.turns) > 0 {
+		f := q.turns[0]
+		if !b.fits(f) {
+			if len(b.requests) >= count {
+				break
+			}
+			waiting, q.turns = append(waiting, f), q.turns[1:]
+			continue
+		}
+		b.add(f, q.pop(f))
 	}
-	batch := slices.Clone(q.requests[:n])
-	q.requests = slices.Delete(q.requests, 0, n)
-	q.bytes -= size
-	return batch
+	q.turns = append(q.turns, waiting...)
+	return b.requests
+}
+
+// pop takes the next request of the flow whose turn it is, and ends that turn.
+func (q *queue) pop(f *flow) *request {
+	r := f.requests[0]
+	f.requests[0] = nil // the array may be kept for long
+	f.requests, q.turns = f.requests[1:], q.turns[1:]
+	f.bytes -= r.size
+	q.count, q.bytes = q.count-1, q.bytes-r.size
+	if len(f.requests) > 0 {
+		q.turns = append(q.turns, f)
+	} else {
+		delete(q.flows, f.name)
+	}
+	if in := q.rooms[r.room]; in != nil {
+		if in.count--; in.count == 0 {
+			delete(q.rooms, r.room)
+		}
+	}
+	return r
+}
+
+// A batch is the requests of one transaction.
+type batch struct {
+	requests     []*request
+	size         int
+	count, bytes int                // limits
+	flows        map[*flow]*inBatch // how much each has in it
+}
+
+type inBatch struct{ count, size int }
+
+// fits reports whether the next request of the flow may be in the batch. The first of all
+// always may, and the first of a flow if it is within the limits of all.
+func (b *batch) fits(f *flow) bool {
+	r, of := f.requests[0], b.flows[f]
+	switch {
+	case len(b.requests) == 0:
+		return true
+	case len(b.requests) >= b.count || b.size+r.size > b.bytes:
+		return false
+	}
+	return of == nil || f.name == "" || of.count < flowCommits && of.size+r.size <= flowBytes
+}
+func (b *batch) add(f *flow, r *request) {
+	b.requests, b.size = append(b.requests, r), b.size+r.size
+	if b.flows[f] == nil {
+		b.flows[f] = new(inBatch)
+	}
+	b.flows[f].count++
+	b.flows[f].size += r.size
 }
 
 // ended reports whether the queue is closed and empty.
 func (q *queue) ended() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.closed && len(q.requests) == 0
+	return q.closed && q.count == 0
 }
 
 // close accepts no more requests. Those that wait are still taken.

@@ -19,7 +19,7 @@ type Session struct {
 }
 
 // PutSession queues the value, which replaces the one under key, and returns. It
-// keeps its place among all requests. done is called as [Store.Append] calls it:
+// keeps its place among the requests for sessions. done is called as [Store.Append] calls it:
 // with [ErrInvalid], [ErrTooLarge], [ErrBusy], [ErrClosed] or [ErrUnavailable] if
 // nothing was changed. done may be nil. The value belongs to the store until done
 // is called, and for good if done is nil.

@@ -80,7 +80,7 @@ func (s *Store) layOut(path string, o Options) error {
 }
 
 // Append queues the commit and returns. done is called exactly once, from the
-// writer's goroutine and in the order of the calls. It gets nil when the commit
+// writer's goroutine, and for commits of one flow in the order of the calls. It gets nil when the commit
 // is durable. Otherwise nothing was recorded, and it gets the reason:
 // [ErrConflict], [ErrChatQuota], [ErrByteQuota], [ErrInvalid], [ErrTooLarge],
 // [ErrBusy], [ErrClosed] or [ErrUnavailable]. Once Close has returned there is no writer any more; done
@@ -90,7 +90,7 @@ func (s *Store) layOut(path string, o Options) error {
 // call methods that queue a request, and must not call Close.
 func (s *Store) Append(c Commit, done func(error)) {
 	write := func(tx *bolt.Tx) error { return c.write(tx, s.quota) }
-	s.enqueue(&request{write: write, size: c.size(), err: c.check(s.limit), done: done})
+	s.enqueue(&request{room: c.Room, flow: c.Flow, write: write, size: c.size(), err: c.check(s.limit), done: done})
 }
 
 // Delete queues the removal of all that is stored of the room: entries, keys,
@@ -101,7 +101,7 @@ func (s *Store) Append(c Commit, done func(error)) {
 // returned to the system.
 func (s *Store) Delete(room string, done func(error)) {
 	write := func(tx *bolt.Tx) error { return deleteRoom(tx, room) }
-	s.enqueue(&request{write: write, size: requestOverhead, err: checkRoom(room), done: done})
+	s.enqueue(&request{room: room, write: write, size: requestOverhead, err: checkRoom(room), done: done})
 }
 
 func (s *Store) enqueue(r *request) {

@@ -97,6 +97,7 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 		c.comeBack()
 	}
 	c.watch(in)
+	s.BelongTo(string(c.user.ID))
 	return c, nil
 }
 

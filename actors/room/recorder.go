@@ -163,7 +163,7 @@ func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event)
 		r.await(key, p)
 		commit.Keys = []persistence.Key{{Name: key, Seq: p.seq()}}
 	}
-	commit.Charges = p.charges
+	commit.Charges, commit.Flow = p.charges, string(r.head.Chat.Owner)
 	r.keepBeside(&commit, &before, events)
 
 	ref := r.self.Ref()

@@ -44,7 +44,8 @@ func (s *stage) Number() int {
 // Save implements turn.Room.
 func (s *stage) Save(text []byte, behind int, done func(error) turn.Event) {
 	ref, number := s.r.self.Ref(), s.attempt.Number()
-	c := persistence.Commit{Room: string(s.r.id), After: s.r.records.head.Seq, Text: text, TextAt: behind}
+	head := &s.r.records.head
+	c := persistence.Commit{Room: string(s.r.id), Flow: string(head.Chat.Owner), After: head.Seq, Text: text, TextAt: behind}
 	s.r.Log.Append(c, func(err error) { ref.Tell(&attemptEvent{number, done(err)}) })
 }
 

@@ -14,7 +14,8 @@
 // # Limits
 //
 // A mailbox is unbounded, so a connection may only have [Options.Window]
-// events that are not done: past it, nothing more is read from the client. In
+// events that are not done, and all connections of one user [Options.UserWindow]:
+// past it, nothing more is read from the client. In
 // the other direction a session never waits: the Conn bounds its queue and
 // closes itself when the client does not read.
 //
@@ -103,6 +104,7 @@ type Options struct {
 	Namespaces     map[string]Namespace
 	ConnectTimeout time.Duration // until the first namespace is connected. Zero means 45 seconds
 	Window         int           // events of one connection that are not done. Zero means 128
+	UserWindow     int           // those of all connections of one user, of which one connection may have half. Zero means no limit
 	Logger         *slog.Logger  // nil discards
 
 	// MaxPacketBytes limits a packet with its attachments. Zero means
@@ -123,16 +125,20 @@ type Options struct {
 type Sessions struct {
 	sys     *system.System
 	options Options
+	shares  shares
 }
 
 // New returns a maker of sessions.
 func New(sys *system.System, o Options) *Sessions {
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 45*time.Second)
 	o.Window = cmp.Or(o.Window, 128)
+	if o.UserWindow > 0 {
+		o.Window = min(o.Window, max(1, o.UserWindow/2))
+	}
 	o.MaxAuthBytes = cmp.Or(o.MaxAuthBytes, 16<<10)
 	o.MaxRefusals = cmp.Or(o.MaxRefusals, 5)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
-	return &Sessions{sys, o}
+	return &Sessions{sys: sys, options: o, shares: shares{size: o.UserWindow, users: make(map[string]*share)}}
 }
 
 // Open starts the session of a connection, and returns the port to which the
@@ -140,7 +146,7 @@ func New(sys *system.System, o Options) *Sessions {
 func (s *Sessions) Open(c Conn) *Port {
 	p := &Port{
 		conn: c, decoder: socketio.Decoder{MaxBytes: s.options.MaxPacketBytes, MaxConnectBytes: s.options.MaxAuthBytes},
-		window: make(chan struct{}, s.options.Window), ended: make(chan struct{}),
+		window: make(chan struct{}, s.options.Window), ended: make(chan struct{}), membership: membership{shares: &s.shares},
 	}
 	ref, err := system.Spawn(s.sys, system.Spec[message]{
 		New:    func() system.Actor[message] { return &session{options: &s.options, port: p, conn: c} },
@@ -162,10 +168,12 @@ type Port struct {
 	window  chan struct{} // one element for each event that is not done
 	ended   chan struct{} // closed with the session
 	letIn   atomic.Bool   // the client has entered a namespace
+
+	membership membership
 }
 
-// Receive hands a message to the session. It blocks while the window is full,
-// until an event is done or the session has ended.
+// Receive hands a message to the session. It blocks while the window is full, or that
+// of the user, until an event is done or the session has ended.
 func (p *Port) Receive(m engineio.Message) {
 	packet, complete, err := p.decoder.Decode(m)
 	tooLong := err == socketio.ErrConnectTooLong
@@ -178,16 +186,22 @@ func (p *Port) Receive(m engineio.Message) {
 	}
 	select {
 	case p.window <- struct{}{}:
-		p.ref.Tell(&received{packet, tooLong})
 	case <-p.ended:
+		return
+	}
+	if p.membership.take(p.ended) {
+		p.ref.Tell(&received{packet, tooLong})
 	}
 }
 
 // Closed tells the session that its connection is gone.
 func (p *Port) Closed(reason string) { p.ref.Tell(&closed{reason}) }
 
-// done frees a place in the window.
-func (p *Port) done() { <-p.window }
+// done frees a place in both windows.
+func (p *Port) done() {
+	<-p.window
+	p.membership.free()
+}
 
 // With these reasons a Handler learns that its client has left for good. With any
 // other reason the connection has ended, and the client may come back.
@@ -282,6 +296,7 @@ func (s *session) Receive(m message) {
 func (s *session) Stopping() {
 	defer close(s.port.ended)
 	defer s.conn.Close(reasonForced)
+	defer s.port.membership.end()
 	s.stay()
 	s.end(reasonForced)
 }

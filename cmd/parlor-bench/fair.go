@@ -91,20 +91,33 @@ type fairBench struct {
 	url    string
 	secret string
 	light  *client.Client
-	heavy  []*client.Client
 	said   []string // a message in each chat of the user who makes the load
 	n      atomic.Int64
 }
 
-// Run prints the table.
+// Run prints the table. Each kind of load has a server of its own.
 func (c *fairCmd) Run(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "parlor-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &fairBench{fairCmd: c, secret: rand.Text() + rand.Text()}
-	cmd := exec.Command(c.Parlor, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "parlor.db"), "--max-chats-per-user", "0", "--max-bytes-per-user", "0", "--eliza-word-delay", "5ms")
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "load of another\tof it per second\trefused\tp50 alone\tbeside\tratio\tp99 alone\tbeside\tratio\n")
+	for i, l := range loads {
+		if len(c.Only) > 0 && !slices.Contains(c.Only, l.name) {
+			continue
+		}
+		b := &fairBench{fairCmd: c, secret: rand.Text() + rand.Text()}
+		if err := b.measure(ctx, l, filepath.Join(dir, fmt.Sprint(i)), table); err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+	}
+	return table.Flush()
+}
+
+func (b *fairBench) measure(ctx context.Context, l load, data string, table *tabwriter.Writer) error {
+	cmd := exec.Command(b.Parlor, "serve", "--listen", "127.0.0.1:0", "--data", data, "--max-chats-per-user", "0", "--max-bytes-per-user", "0", "--eliza-word-delay", "5ms")
 	cmd.Env = append(os.Environ(), "PARLOR_JWT_SECRET="+b.secret)
 	p, err := start(ctx, cmd)
 	if err != nil {
@@ -115,7 +128,8 @@ func (c *fairCmd) Run(ctx context.Context) error {
 	if err := b.enter(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, &p.log)
 	}
-	return b.compare(ctx)
+	defer b.light.Close()
+	return b.compare(ctx, l, table)
 }
 
 // enter makes the chats of both.
@@ -123,25 +137,25 @@ func (b *fairBench) enter(ctx context.Context) (err error) {
 	if b.light, err = b.dial(ctx, "light"); err != nil {
 		return err
 	}
-	for range b.Sockets {
-		c, err := b.dial(ctx, "heavy")
-		if err != nil {
-			return err
-		}
-		b.heavy = append(b.heavy, c)
+	heavy, err := b.dial(ctx, "heavy")
+	if err != nil {
+		return err
 	}
-	open := func(c *client.Client, id chat.ID) error {
-		create := call(ctx, c, "create_room", map[string]any{"chat_id": id, "model_id": "eliza", "model_api_source": "aisuite"})
-		return errors.Join(create, call(ctx, c, "join_room", map[string]any{"room_id": id.Room(), "dialect": "documented"}))
+	defer heavy.Close()
+	create := func(c *client.Client, id chat.ID) error {
+		return call(ctx, c, "create_room", map[string]any{"chat_id": id, "model_id": "eliza", "model_api_source": "aisuite"})
 	}
-	if err := open(b.light, "light"); err != nil {
+	if err := create(b.light, "light"); err != nil {
+		return err
+	}
+	if err := call(ctx, b.light, "join_room", map[string]any{"room_id": chat.ID("light").Room(), "dialect": "documented"}); err != nil {
 		return err
 	}
 	for i := range int64(fairChats) {
-		if err := open(b.heavy[0], heavyChat(i)); err != nil {
+		if err := create(heavy, heavyChat(i)); err != nil {
 			return err
 		}
-		sent, err := b.heavy[0].Call(ctx, "send_message", quiet(heavyChat(i), "an old message"))
+		sent, err := heavy.Call(ctx, "send_message", quiet(heavyChat(i), "an old message"))
 		if err != nil {
 			return err
 		}
@@ -188,50 +202,48 @@ func call(ctx context.Context, c *client.Client, event string, body any) error {
 	return nil
 }
 
-// compare measures all kinds of load in turn.
-func (b *fairBench) compare(ctx context.Context) error {
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "load of another\tof it per second\trefused\tp50 alone\tbeside\tratio\tp99 alone\tbeside\tratio\n")
-	for _, l := range loads {
-		if len(b.Only) > 0 && !slices.Contains(b.Only, l.name) {
-			continue
-		}
-		var alone, beside fairSide
-		var done, refused int64
-		for round := range 2 * b.Rounds {
-			if round%4 == 1 || round%4 == 2 {
-				stop := b.flood(ctx, l)
-				took, err := b.live(ctx)
-				d, r := stop()
-				done, refused = done+d, refused+r
-				if err != nil {
-					return fmt.Errorf("beside %s: %w", l.name, err)
-				}
-				beside.add(took)
-				continue
-			}
-			took, err := b.live(ctx)
-			if err != nil {
+// compare measures one kind of load, with and without in turn.
+func (b *fairBench) compare(ctx context.Context, l load, table *tabwriter.Writer) error {
+	var alone, beside fairSide
+	var done, refused int64
+	for round := range 2 * b.Rounds {
+		side, stop := &alone, func() (int64, int64) { return 0, 0 }
+		if round%4 == 1 || round%4 == 2 {
+			var err error
+			if stop, err = b.flood(ctx, l); err != nil {
 				return err
 			}
-			alone.add(took)
+			side = &beside
 		}
-		a50, a99 := alone.middle()
-		b50, b99 := beside.middle()
-		fmt.Fprintf(table, "%s\t%.0f\t%d\t%v\t%v\t%.1f\t%v\t%v\t%.1f\n", l.name, float64(done)/(b.Length.Seconds()*float64(b.Rounds)), refused,
-			a50, b50, float64(b50)/float64(a50), a99, b99, float64(b99)/float64(a99))
-		table.Flush()
+		took, err := b.live(ctx)
+		d, r := stop()
+		if err != nil {
+			return err
+		}
+		done, refused = done+d, refused+r
+		side.add(took)
 	}
-	return nil
+	a50, a99 := alone.middle()
+	b50, b99 := beside.middle()
+	_, err := fmt.Fprintf(table, "%s\t%.0f\t%d\t%v\t%v\t%.1f\t%v\t%v\t%.1f\n", l.name, float64(done)/(b.Length.Seconds()*float64(b.Rounds)), refused,
+		a50, b50, float64(b50)/float64(a50), a99, b99, float64(b99)/float64(a99))
+	return err
 }
 
 // flood begins the load. The function that it returns ends it, and says how often it was
 // done and how often refused.
-func (b *fairBench) flood(ctx context.Context, l load) (stop func() (done, refused int64)) {
+func (b *fairBench) flood(ctx context.Context, l load) (stop func() (done, refused int64), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	var done, refused atomic.Int64
-	for _, c := range b.heavy {
+	var clients []*client.Client
+	for range b.Sockets {
+		c, err := b.dial(ctx, "heavy")
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		clients = append(clients, c)
 		for range b.Window {
 			all.Go(func() {
 				for ctx.Err() == nil {
@@ -240,6 +252,8 @@ func (b *fairBench) flood(ctx context.Context, l load) (stop func() (done, refus
 						done.Add(1)
 					case errors.Is(err, errRefused):
 						refused.Add(1)
+					default:
+						pauseFor(ctx, 20*time.Millisecond)
 					}
 				}
 			})
@@ -248,9 +262,12 @@ func (b *fairBench) flood(ctx context.Context, l load) (stop func() (done, refus
 	return func() (int64, int64) {
 		cancel()
 		all.Wait()
+		for _, c := range clients {
+			c.Close()
+		}
 		time.Sleep(300 * time.Millisecond) // what is under way ends
 		return done.Load(), refused.Load()
-	}
+	}, nil
 }
 
 // live does for a while what one user does, and says how long each answer took.

@@ -298,7 +298,7 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 func openConnections(s Settings, actors *system.System, namespace *assistant.Namespace, warnings *origin.Warnings, log *slog.Logger) *transport.Server {
 	sessions := session.New(actors, session.Options{
 		Namespaces:     map[string]session.Namespace{wire.Namespace: namespace},
-		ConnectTimeout: s.ConnectTimeout, Window: s.Window, MaxPacketBytes: int(s.MaxPayload), Logger: log,
+		ConnectTimeout: s.ConnectTimeout, Window: s.Window, UserWindow: s.WindowPerUser, MaxPacketBytes: int(s.MaxPayload), Logger: log,
 		MaxAuthBytes: int(s.MaxAuthBytes), MaxRefusals: s.MaxRefusals,
 	})
 	return transport.NewServer(transport.Options{

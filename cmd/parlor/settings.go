@@ -100,7 +100,8 @@ type Values struct {
 	MaxMessageBytes    Size          `group:"limits" default:"64KiB" help:"Longest message."`
 	MaxAnswerBytes     Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant with its thought; past it the turn fails."`
 	MaxPayload         Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`
-	Window             int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once."`
+	Window             int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once, at most half of window-per-user."`
+	WindowPerUser      int           `group:"limits" default:"32" help:"Those of all sessions of one user; what more they send waits. 0 for no limit."`
 	QueueBytes         Size          `group:"limits" default:"1MiB" help:"Bytes that may wait for a slow client, pieces of answers joined, before it is cut off; it reconnects."`
 	PingInterval       time.Duration `group:"limits" default:"25s" help:"Time between heartbeats."`
 	PingTimeout        time.Duration `group:"limits" default:"20s" help:"Longest wait for the answer to a heartbeat."`
@@ -296,6 +297,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-answer-bytes", s.checkAnswerBytes()},
 		{"max-payload", positive(s.MaxPayload)},
 		{"window", positive(s.Window)},
+		{"window-per-user", notNegative(s.WindowPerUser)},
 		{"queue-bytes", positive(s.QueueBytes)},
 		{"ping-interval", positive(s.PingInterval)},
 		{"ping-timeout", positive(s.PingTimeout)},

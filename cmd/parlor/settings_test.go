@@ -102,6 +102,7 @@ var samples = map[string][3]string{
 	"max-message-bytes":      {"1KiB", "2KiB", "3000"},
 	"max-answer-bytes":       {"5KiB", "6KiB", "7000"},
 	"max-payload":            {"1MiB", "2MiB", "3000000"},
+	"window-per-user":        {"1", "2", "3"},
 	"window":                 {"1", "2", "3"},
 	"max-connections":        {"10", "20", "30"},
 	"queue-bytes":            {"2MiB", "3MiB", "4MiB"},

@@ -1,0 +1,120 @@
+package session
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// A share is the window that the connections of one user have together. Without it a
+// user with many connections would have many windows, and what waits in them would wait
+// in front of the commands of others.
+type share struct {
+	user   string
+	places chan struct{} // one element for each event that is not done
+	ports  int
+}
+
+// shares are those of all users with a connection that has sent an event.
+type shares struct {
+	size int // of one share; 0 for no shares
+
+	mu    sync.Mutex
+	users map[string]*share
+}
+
+func (s *shares) join(user string) *share {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.users[user]
+	if of == nil {
+		of = &share{user: user, places: make(chan struct{}, s.size)}
+		s.users[user] = of
+	}
+	of.ports++
+	return of
+}
+
+func (s *shares) leave(of *share) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if of.ports--; of.ports == 0 {
+		delete(s.users, of.user)
+	}
+}
+
+// A membership is the part of a connection in the share of its user.
+type membership struct {
+	shares *shares
+	user   atomic.Pointer[string] // nil until it is known
+
+	mu    sync.Mutex
+	share *share // nil until the first event of a known user: many clients do nothing for long
+	held  int    // places of the share
+	ended bool
+}
+
+// BelongTo says whose connection this is: the user's connections share a window. The
+// first call counts. It may be called while [Namespace.Connect] runs, and later.
+func (s *Socket) BelongTo(user string) { s.session.port.membership.user.CompareAndSwap(nil, &user) }
+
+// take waits for a place in the window of the user, if the user is known. It reports
+// false if the session has ended.
+func (m *membership) take(ended <-chan struct{}) bool {
+	user := m.user.Load()
+	if user == nil || m.shares.size == 0 {
+		return true
+	}
+	of := m.join(*user)
+	if of == nil {
+		return false
+	}
+	select {
+	case of.places <- struct{}{}:
+	case <-ended:
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		<-of.places
+		return false
+	}
+	m.held++
+	return true
+}
+
+// join returns the share of the user, or nil if the session has ended.
+func (m *membership) join(user string) *share {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return nil
+	}
+	if m.share == nil {
+		m.share = m.shares.join(user)
+	}
+	return m.share
+}
+
+// free gives back a place, if there is one: events from before the user was known have
+// none.
+func (m *membership) free() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.held > 0 {
+		m.held--
+		<-m.share.places
+	}
+}
+
+// end gives back all places.
+func (m *membership) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for ; m.held > 0; m.held-- {
+		<-m.share.places
+	}
+	if m.ended = true; m.share != nil {
+		m.shares.leave(m.share)
+	}
+}
