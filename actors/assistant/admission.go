@@ -149,7 +149,7 @@ func (a *admission) fits(missed []replayed) bool {
 }
 
 // shortOffset is the length of an offset of a client that is in one room.
-const shortOffset = 24
+const shortOffset = 36
 
 // readSnapshot reads the newest messages, for a client that cannot be told what it
 // has missed.

@@ -50,6 +50,8 @@ func TestDecode(t *testing.T) {
 		{"event", `{"room_id":"ROOM","event":{"type":"sbaw.assistant.update_session","id":"7"}}`, Control{room, "7"}},
 		{"send_message", `{"room_id":"ROOM","message":"hi","model_id":"m"}`, SendMessage{Room: room, Content: "hi", ModelID: "m"}},
 		{"send_message", `{"room_id":"ROOM","message":"hi","policy":"steer"}`, SendMessage{Room: room, Content: "hi", Policy: chat.PolicySteer}},
+		{"send_message", `{"room_id":"ROOM","message":"hi","client_message_id":"a1"}`, SendMessage{Room: room, Content: "hi", ClientID: "a1"}},
+		{"send_message", `{"room_id":"ROOM","message":{"content":"hi","client_message_id":"a1"},"client_message_id":"b2"}`, SendMessage{Room: room, Content: "hi", ClientID: "a1"}},
 		{"send_message ROOM", `{"message":" hi\n"}`, SendMessage{Room: room, Content: " hi\n"}},
 		{"send_message", `{"room_id":"ROOM","message":{"content":"hi","client_message_id":"a1"}}`, SendMessage{Room: room, Content: "hi", ClientID: "a1"}},
 		{

@@ -41,11 +41,10 @@ func decodeSend(p payload) (Request, *chat.Error) {
 			refused = invalid("policy must be " + chat.Policies)
 		}
 	}
+	id, bad := clientID(p.ClientID)
+	r.ClientID = id
 	// Whatever is refused, the envelope's id names the answer.
-	if bad := r.read(p.Message); refused == nil {
-		refused = bad
-	}
-	return r, refused
+	return r, cmp.Or(refused, bad, r.read(p.Message))
 }
 
 func (r *SendMessage) read(message json.RawMessage) *chat.Error {
@@ -73,9 +72,11 @@ func (r *SendMessage) fill(e envelope) *chat.Error {
 	if len(item.ID) > maxEnvelopeLen {
 		return errLongID
 	}
-	var bad *chat.Error
-	if r.ClientID, bad = clientID(e.ClientID); bad != nil {
-		return bad
+	if e.ClientID != "" {
+		var bad *chat.Error
+		if r.ClientID, bad = clientID(e.ClientID); bad != nil {
+			return bad
+		}
 	}
 	switch e.Type {
 	case "":
