@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
+import { browser, noBrowser } from "./lib/browser.mjs";
 import { ask, connect, enter, event, newChat, serve, until } from "./lib/parlor.mjs";
 
 /** A server that speaks OpenAI's API, lists names, and answers with the model's name, slots prompts at once. */
@@ -72,4 +73,29 @@ test("twelve rooms get their answers from a model with eight slots", async (t) =
   assert.ok(asked.refused >= 1, "nobody had to wait");
   const { models } = await (await fetch(`${server.url}/api/v1/model`)).json();
   assert.equal(models.find((m) => m.model_id === "openai:m").state, "closed");
+});
+
+test("on the page a new chat takes the first model; another is picked, or typed", { skip: noBrowser }, async (t) => {
+  const { url } = await provider(t, { names: ["big", "small"] });
+  const server = await serve(t, { env: { OPENAI_BASE_URL: url } });
+  await until(() => list(server), (ids) => ids.length > 1);
+  const page = await (await browser(t)).newPage();
+  await page.goto(server.url);
+  await page.locator('#connection[data-phase="connected"]').waitFor();
+  const answers = async (text, model) => {
+    await page.fill("#text", text);
+    await page.press("#text", "Enter");
+    await page.locator("li.assistant .text", { hasText: model }).last().waitFor();
+  };
+  assert.equal(await page.inputValue("#model"), "openai:big");
+  await answers("first", "big");
+  await page.selectOption("#model", "openai:small");
+  await answers("second", "small");
+  page.once("dialog", (dialog) => dialog.accept(" openai:typed "));
+  await page.selectOption("#model", { label: "another…" });
+  assert.equal(await page.inputValue("#model"), "openai:typed");
+  await answers("third", "typed");
+  page.once("dialog", (dialog) => dialog.dismiss());
+  await page.selectOption("#model", { label: "another…" });
+  assert.equal(await page.inputValue("#model"), "openai:typed", "nothing was typed");
 });

@@ -156,22 +156,25 @@ func ask(t *testing.T, handle providertest.Handler) providertest.Outcome {
 }
 
 // TestSignsOfLife tells what a model says of its thoughts from pings, which
-// its server sends on its own.
+// its server sends on its own, and which extend the wait up to a limit.
 func TestSignsOfLife(t *testing.T) {
 	thought := strings.NewReplacer("text_delta", "thinking_delta", `"text"`, `"thinking"`).Replace(text("hm"))
 	for _, test := range []struct {
-		name, event, text string
-		code              chat.Code
+		name, event string
+		times       int
+		text        string
+		code        chat.Code
 	}{
-		{"thoughts", thought, "Hel", ""},
-		{"pings", ping, "", chat.CodeProviderTimeout},
+		{"thoughts", thought, 3, "Hel", ""},
+		{"pings", ping, 2, "Hel", ""},
+		{"pings for longer than upstream.DefaultKeptAlive", ping, 3, "", chat.CodeProviderTimeout},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ask(t, func(conn net.Conn) {
 					providertest.ReadRequest(conn)
 					io.WriteString(conn, providertest.EventStream+begun)
-					for range 3 {
+					for range test.times {
 						time.Sleep(upstream.DefaultFirstToken - time.Second)
 						io.WriteString(conn, test.event)
 					}

@@ -185,6 +185,7 @@ func (s *stream) value(name string, data []byte) (more bool, err error) {
 	case p.Report != nil:
 		return false, s.client.Reported(p.Report)
 	case p.Idle:
+		s.alive()
 		return true, nil
 	}
 	s.watchdog.rest()
