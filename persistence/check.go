@@ -159,6 +159,7 @@ func (k *checker) contents(tx *bolt.Tx) {
 	k.shares(tx)
 	k.usage(tx)
 	k.sessions(tx)
+	k.accounts(tx)
 }
 
 // roomsIn returns the names of all rooms that have a row anywhere.

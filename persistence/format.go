@@ -34,6 +34,7 @@ var migrations = [...]func(*bolt.Tx) error{
 	addShared,
 	addOwned,
 	addRead,
+	addAccounts,
 }
 
 // addShared leads from version 4 to 5. Until then a chat was its owner's alone.
@@ -172,7 +173,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 // create lays out a fresh file.
 func create(tx *bolt.Tx) error {
 	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketMessages, bucketTurns,
-		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared, bucketOwned, bucketRead)
+		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared, bucketOwned, bucketRead, bucketAccounts)
 	if err != nil {
 		return err
 	}

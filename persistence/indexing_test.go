@@ -84,6 +84,7 @@ func TestVersion3IsMigrated(t *testing.T) {
 		delete(rows, "shared") // which came later
 		delete(rows, "owned")
 		delete(rows, "read")
+		delete(rows, "accounts")
 		rows["meta"]["format"] = "parlor/3"
 		if diff := cmp.Diff(version3, rows); diff != "" {
 			t.Errorf("the rest (-want +got):\n%s", diff)

@@ -28,6 +28,7 @@ var (
 	bucketUsage     = []byte("usage")     // user 0x00 hour room 0x00 model → counts; since version 3
 	bucketOwned     = []byte("owned")     // owner 0x00 → chats and bytes; since version 6
 	bucketRead      = []byte("read")      // room 0x00 user → seq; since version 7
+	bucketAccounts  = []byte("accounts")  // key → who may sign in, since version 8
 	bucketCharged   = []byte("charged")   // room 0x00 hour user → nothing, present while usage names the room; since version 3
 )
 

@@ -103,15 +103,15 @@ func TestOpenRefuses(t *testing.T) {
 		}, "another program's bbolt file"},
 		"newer": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
-				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/8")))
+				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/9")))
 			})
-		}, "format version 8, this program knows up to 7"},
+		}, "format version 9, this program knows up to 8"},
 		"newer, laid out anew": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
 				meta, err := tx.CreateBucket(bucketMeta)
-				return errors.Join(err, meta.Put(keyFormat, []byte("parlor/8")))
+				return errors.Join(err, meta.Put(keyFormat, []byte("parlor/9")))
 			})
-		}, "format version 8, this program knows up to 7"},
+		}, "format version 9, this program knows up to 8"},
 		"zeroth version": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
 				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/0")))

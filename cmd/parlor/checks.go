@@ -221,6 +221,13 @@ func positive[N ~int | ~int64](n N) error {
 	return nil
 }
 
+func atLeast(d, least time.Duration) error {
+	if d < least {
+		return fmt.Errorf("must not be less than %s", showDuration(least))
+	}
+	return nil
+}
+
 func notNegative[N ~int | ~int64](n N) error {
 	if n < 0 {
 		return errors.New("must not be less than 0")

@@ -83,7 +83,10 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	parts.add("providers", func(context.Context) error { return models.Close() })
 	actors := system.New(log)
-	verifier := openVerifier(s, &parts, log)
+	verifier, err := openVerifier(s, store, &parts, log)
+	if err != nil {
+		return err
+	}
 	rooms, err := startRooms(s, actors, store, models, verifier.Development(), log)
 	if err != nil {
 		return err
@@ -100,7 +103,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		Auth: verifier, Rooms: rooms, Recovery: seats, Limits: limits, MaxDevices: s.MaxConnectionsPerUser,
 		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
 	}, warnings, log)
-	endpoints, err := api.New(rooms, rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, OriginRefused: warnings.Refused, Limits: limits, Logger: log})
+	endpoints, err := api.New(rooms, rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -226,12 +229,19 @@ func openStore(s Settings, log *slog.Logger) (*persistence.Store, error) {
 	})
 }
 
-func openVerifier(s Settings, parts *parts, log *slog.Logger) *auth.Verifier {
+func openVerifier(s Settings, store *persistence.Store, parts *parts, log *slog.Logger) (*auth.Verifier, error) {
 	options := s.auth()
 	options.Logger = log
+	if !s.Development() {
+		accounts, err := auth.OpenAccounts(s.accounts(store, log))
+		if err != nil {
+			return nil, err
+		}
+		options.Accounts = accounts
+	}
 	verifier := auth.New(options)
 	parts.add("credentials", func(context.Context) error { verifier.Close(); return nil })
-	return verifier
+	return verifier, nil
 }
 
 // openRecovery returns nil if connection state recovery is switched off.

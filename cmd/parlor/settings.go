@@ -52,6 +52,9 @@ type Values struct {
 	JWTClaimEmail  string        `name:"jwt-claim-email" group:"access" default:"email" help:"The one that holds the address."`
 	JWTClaimAdmin  string        `name:"jwt-claim-admin" group:"access" default:"role=admin" placeholder:"CLAIM=VALUE" help:"What administrators have in their tokens, alone or in a list; empty for no such claim."`
 	Admins         []string      `name:"admins" group:"access" placeholder:"ID" help:"Users who are administrators, whatever their tokens say. It opens no chat to them."`
+	SessionTTL     time.Duration `name:"session-ttl" group:"access" default:"720h" help:"How long somebody who has signed in with a browser stays signed in without coming back."`
+	AccessTTL      time.Duration `name:"access-ttl" group:"access" default:"15m" help:"How long the token of such a session is good; a page gets the next by itself."`
+	MaxSignIns     int           `name:"max-sign-ins" group:"access" default:"50" help:"Browsers in which one user may be signed in; past it the oldest is signed out."`
 	CORSOrigins    []string      `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
 
 	TrustedProxies []string `name:"trusted-proxies" group:"access" placeholder:"ADDRESS" help:"Addresses or ranges of proxies, for example 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For, -Host and -Proto count (docs/proxies.md)."`
@@ -169,6 +172,11 @@ func (s *Settings) Development() bool {
 	return s.JWTSecret == "" && s.JWTKeyFile == "" && s.JWTJWKSURL == ""
 }
 
+// accounts are the settings about those who sign in here.
+func (s *Settings) accounts(store auth.Store, log *slog.Logger) auth.AccountOptions {
+	return auth.AccountOptions{Store: store, SessionTTL: s.SessionTTL, AccessTTL: s.AccessTTL, MaxSignIns: s.MaxSignIns, Logger: log}
+}
+
 // auth are the settings about tokens.
 func (s *Settings) auth() auth.Options {
 	o := auth.Options{
@@ -233,6 +241,9 @@ func (s *Settings) checksOfServer() []checked {
 		{"jwt-claim-name", wantText(s.JWTClaimName)},
 		{"jwt-claim-email", wantText(s.JWTClaimEmail)},
 		{"jwt-claim-admin", checkAdminClaim(s.JWTClaimAdmin)},
+		{"session-ttl", atLeast(s.SessionTTL, time.Minute)},
+		{"access-ttl", atLeast(s.AccessTTL, time.Second)},
+		{"max-sign-ins", positive(s.MaxSignIns)},
 		{"admins", checkUsers(s.Admins)},
 		{"jwt-audience", noneEmpty(s.JWTAudience)},
 		{"max-chats-per-user", notNegative(s.MaxChatsPerUser)},

@@ -1,5 +1,5 @@
 // Package api serves the HTTP half of what the assistant SPA and scripts use:
-// who am I, which models are there, my chats and their history.
+// who am I, signing in and out, which models are there, my chats and their history.
 //
 //	request → recover → CORS → cross-origin check → Authenticator → endpoint → Chats, Models
 //	                                                                    ↓
@@ -113,6 +113,9 @@ type Options struct {
 	// own origin needs no mention.
 	AllowedOrigins []string
 
+	// SignIn keeps sessions. Nil means that nobody signs in here.
+	SignIn SignIn
+
 	// OriginRefused is called when a page of another origin may not change or read
 	// anything, by many goroutines at once. It may be nil.
 	OriginRefused func(*http.Request)
@@ -135,6 +138,7 @@ type API struct {
 	models  Models
 	auth    Authenticator
 	limits  Limiter // or nil
+	signIn  SignIn  // nil: nobody signs in here
 	log     *slog.Logger
 	cors    *cors.Cors
 	csrf    *http.CrossOriginProtection
@@ -147,7 +151,7 @@ type API struct {
 // that one.
 func New(chats Chats, members Members, models Models, auth Authenticator, o Options) (*API, error) {
 	a := &API{
-		chats: chats, members: members, models: models, auth: auth, limits: o.Limits, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused,
 	}
 	if a.originRefused == nil {
@@ -210,13 +214,22 @@ func (a *API) crossOrigin(next http.Handler) http.Handler {
 	})
 }
 
+// A route is a path, and what answers there, by method.
+type route struct {
+	path      string
+	endpoints map[string]endpoint
+}
+
+// splitRoute splits "METHOD /path".
+func splitRoute(text string) (method, path string) {
+	method, path, _ = strings.Cut(text, " ")
+	return method, path
+}
+
 // Register adds the API to mux below prefix, for example "/api/v1". A path below
 // prefix that nothing in mux serves is answered with a JSON 404.
 func (a *API) Register(mux *http.ServeMux, prefix string) {
-	for _, route := range []struct {
-		path      string
-		endpoints map[string]endpoint // by method
-	}{
+	routes := []route{
 		{"/auth/me", map[string]endpoint{"GET": a.me}},
 		{"/model", map[string]endpoint{"GET": a.listModels}},
 		{"/chat", map[string]endpoint{"GET": a.listChats, "POST": a.createChat}},
@@ -228,7 +241,14 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		{"/invites/{token}", map[string]endpoint{"POST": a.acceptInvite}},
 		{"/usage", map[string]endpoint{"GET": a.usage}},
 		{"/chat/{chat_id}/messages", map[string]endpoint{"GET": a.listMessages}},
-	} {
+	}
+	if a.signIn != nil {
+		routes = append(routes,
+			route{"/auth/sessions", map[string]endpoint{"GET": a.listSessions, "DELETE": a.revokeSessions}},
+			route{"/auth/sessions/{session_id}", map[string]endpoint{"DELETE": a.revokeSession}},
+		)
+	}
+	for _, route := range routes {
 		methods := []string{"HEAD"} // which the mux answers with GET
 		for method, e := range route.endpoints {
 			mux.Handle(method+" "+prefix+route.path, a.protect(a.serve(method+" "+route.path, e)))
@@ -237,6 +257,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		slices.Sort(methods)
 		mux.Handle(prefix+route.path, a.protect(methodNotAllowed(methods)))
 	}
+	a.registerSignIn(mux, prefix)
 	mux.Handle(prefix+"/", a.protect(http.HandlerFunc(a.notFound)))
 }
 
@@ -270,12 +291,7 @@ func (a *API) serve(name string, e endpoint) http.HandlerFunc {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, MaxBodyBytes)
-		answer, err := e(r, u)
-		if err != nil {
-			a.refuse(w, r, err)
-			return
-		}
-		a.answer(w, r, answer)
+		a.finish(w, r)(e(r, u))
 	}
 }
 

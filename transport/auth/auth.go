@@ -93,6 +93,9 @@ type Options struct {
 	// Admins are administrators, whatever their tokens say.
 	Admins []chat.UserID
 
+	// Accounts are those who sign in here. Nil means that nobody can.
+	Accounts *Accounts
+
 	// Logger gets records of failed sign-ins, with the client's address, why,
 	// and no part of the credential. In a minute there is one record for an
 	// address and a reason, and [MaxFailuresLogged] in all. Nil discards them.
@@ -116,6 +119,8 @@ type Verifier struct {
 	now        func() time.Time
 	leeway     time.Duration
 	watches    watches
+	accounts   *Accounts // nil: nobody signs in here
+	used       used      // temporary tokens
 }
 
 // New returns a Verifier. It has to be closed.
@@ -127,7 +132,10 @@ func New(o Options) *Verifier {
 	v := &Verifier{
 		secret: []byte(o.Secret), keys: o.Keys, algorithms: strings.Join(o.algorithms(), ", "), claims: o.Claims,
 		admins: make(map[chat.UserID]bool), parser: newParser(o), failures: failures{log: o.Logger, now: o.Now},
-		now: o.Now, leeway: o.Leeway,
+		now: o.Now, leeway: o.Leeway, accounts: o.Accounts,
+	}
+	if v.accounts != nil {
+		v.accounts.ended = v.watches.endSession
 	}
 	for _, id := range o.Admins {
 		v.admins[id] = true
@@ -178,7 +186,16 @@ func (v *Verifier) socket(h http.Header, auth json.RawMessage) (chat.SignIn, err
 	if token := fields["token"]; present(token) {
 		return v.connectToken(token)
 	}
-	return v.fromHeaders(h)
+	in, err := v.fromHeaders(h)
+	if err == nil || len(h.Values("Authorization")) > 0 || v.accounts == nil {
+		return in, err
+	}
+	// A browser forgets the access token after minutes, and a page does not ask for another
+	// before its socket connects again.
+	if s, _, c, ok := v.accounts.fromBrowser(h); ok && s.mayRefresh(c.Refresh, v.now()) {
+		return v.ofSession(s), nil
+	}
+	return chat.SignIn{}, err
 }
 
 // Token returns the user whose token a client sends on a connection that is open, with
@@ -256,7 +273,7 @@ func (v *Verifier) fromHeaders(h http.Header) (chat.SignIn, error) {
 	if len(cookies) == 0 {
 		return chat.SignIn{}, errNoCredential
 	}
-	return v.fromCookies(cookies[:min(len(cookies), MaxCookies)])
+	return v.fromCookies(firstCookies(cookies))
 }
 
 // fromCookies returns the user of the first cookie that is valid, or what is wrong

@@ -73,9 +73,6 @@ func find(claims map[string]any, name string) any {
 }
 
 func (v *Verifier) signIn(where string, claims jwt.MapClaims) (chat.SignIn, error) {
-	if kind, ok := claims["token_type"]; ok && kind != tokenType {
-		return chat.SignIn{}, refuse(where, "the token is not an access token")
-	}
 	// jwt takes an exp of 0 for no exp, but it is a time in 1970.
 	if claims["exp"] == 0.0 {
 		return chat.SignIn{}, refuse(where, v.complaint(jwt.ErrTokenExpired))
@@ -100,6 +97,10 @@ func (v *Verifier) signIn(where string, claims jwt.MapClaims) (chat.SignIn, erro
 // text returns a claim that is a string, without its unprintable characters.
 func text(claims jwt.MapClaims, name string) string {
 	s, _ := find(claims, name).(string)
+	return printable(s)
+}
+
+func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1

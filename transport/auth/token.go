@@ -89,9 +89,15 @@ func (v *Verifier) verify(where, token string) (chat.SignIn, error) {
 	case len(token) > MaxTokenLen:
 		return chat.SignIn{}, refuse(where, fmt.Sprintf("it is longer than %d bytes", MaxTokenLen))
 	}
+	if v.accounts != nil && isOwn(token) {
+		return v.verifyOwn(where, token)
+	}
 	claims := jwt.MapClaims{}
 	if _, err := v.parser.ParseWithClaims(token, claims, v.keyFor); err != nil {
 		return chat.SignIn{}, refuse(where, v.complaint(err))
+	}
+	if kind, ok := claims["token_type"]; ok && kind != tokenType {
+		return chat.SignIn{}, refuse(where, "the token is not an access token")
 	}
 	return v.signIn(where, claims)
 }
@@ -112,6 +118,8 @@ func (v *Verifier) complaint(err error) string {
 		return "the token is from another issuer (iss)"
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
 		return "the token does not say for whom it is or where it is from (aud, iss), and this server wants to know"
+	case err == jwt.ErrTokenInvalidClaims:
+		return "the token is not of the kind that is wanted here"
 	case errors.Is(err, errUnknownKey):
 		return "the token is signed with a key that this server does not know (kid)"
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid) && len(v.keys) == 0 && v.remote == nil:

@@ -34,10 +34,55 @@ func (v *Verifier) Watch(in chat.SignIn, ended func()) (stop func()) {
 		v.watches.byUser = make(map[chat.UserID][]*watch)
 	}
 	v.watches.byUser[in.ID] = append(v.watches.byUser[in.ID], w)
-	if !in.Expires.IsZero() {
-		w.timer = time.AfterFunc(in.Expires.Sub(v.now()), func() { v.watches.end(w) })
+	_, live := v.current(in)
+	switch {
+	case !live: // it was revoked a moment ago
+		w.timer = time.AfterFunc(0, func() { v.watches.end(w) })
+	case !in.Expires.IsZero():
+		w.timer = time.AfterFunc(in.Expires.Sub(v.now()), func() { v.expired(w) })
 	}
 	return func() { v.watches.remove(w) }
+}
+
+// current returns until when a sign-in is good as things are now: a session is good
+// longer each time it is refreshed. It reports false if the session has ended.
+func (v *Verifier) current(in chat.SignIn) (expires time.Time, live bool) {
+	if in.Session == "" {
+		return in.Expires, true
+	}
+	s, live := v.accounts.session(in.Session)
+	return s.Expires, live
+}
+
+// expired ends a watch, unless its session has been refreshed meanwhile.
+func (v *Verifier) expired(w *watch) {
+	expires, live := v.current(w.in)
+	if left := expires.Sub(v.now()); live && left > 0 {
+		v.watches.again(w, left)
+		return
+	}
+	v.watches.end(w)
+}
+
+// again waits for a later end.
+func (s *watches) again(w *watch, left time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(s.byUser[w.in.ID], w) {
+		w.timer.Reset(left)
+	}
+}
+
+// endSession ends the watches of a session that was revoked.
+func (s *watches) endSession(u chat.UserID, session string) {
+	s.mu.Lock()
+	all := slices.Clone(s.byUser[u])
+	s.mu.Unlock()
+	for _, w := range all {
+		if w.in.Session == session {
+			go s.end(w)
+		}
+	}
 }
 
 // end ends a watch that has not been stopped.

@@ -1,9 +1,10 @@
 // Closed by default: who gets in, and who is told what.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { test } from "node:test";
-import { ask, client, connect, enter, event, folder, messages, newChat, serve } from "./lib/parlor.mjs";
+import { ask, client, connect, enter, event, folder, messages, newChat, serve, sleep } from "./lib/parlor.mjs";
 
 const binary = process.env.PARLOR ?? new URL("../../../bin/parlor", import.meta.url).pathname;
 const secret = "0123456789abcdef0123456789abcdef";
@@ -128,4 +129,63 @@ test("a connection ends with its token, and a new one keeps it with all that is 
   assert.deepEqual([kept.id, lost], [id, []], "the one that was renewed");
   assert.equal((await fetch(`${server.url}/api/v1/auth/me`, { headers: { Authorization: `Bearer ${short()}x` } })).status, 401);
   assert.equal((await fetch(`${server.url}/api/v1/auth/me`, { headers })).status, 200);
+});
+
+/** A token as an identity provider with the same secret would make it. */
+function signed(claims) {
+  const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const text = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ exp: Math.floor(Date.now() / 1000) + 300, ...claims })}`;
+  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
+}
+
+/** The cookies of a browser, for one server. */
+class Browser {
+  jar = {};
+  constructor(server) {
+    this.server = server;
+  }
+  get cookie() {
+    return Object.entries(this.jar).map(([name, value]) => `${name}=${value}`).join("; ");
+  }
+  async fetch(path, options = {}) {
+    const response = await fetch(`${this.server.url}/api/v1${path}`, { redirect: "manual", ...options, headers: { Cookie: this.cookie, ...options.headers } });
+    for (const line of response.headers.getSetCookie()) {
+      const [, name, value] = line.match(/^([^=]+)=([^;]*)/);
+      if (/Max-Age=0/.test(line)) delete this.jar[name];
+      else this.jar[name] = value;
+    }
+    return response;
+  }
+}
+
+test("the SPA's cookies: handed over, refreshed, enough for a socket, and gone with all sockets at logout", async (t) => {
+  const server = await serve(t, { env: { PARLOR_JWT_SECRET: secret }, args: ["--access-ttl", "2s"] });
+  const browser = new Browser(server);
+  const temp = signed({ sub: "alice", name: "Alice", token_type: "temp" });
+  assert.equal((await browser.fetch(`/auth/validate-token?temp_token=${temp}`)).status, 200);
+  assert.deepEqual(Object.keys(browser.jar).sort(), ["access_token", "refresh_token", "session_id"]);
+  assert.equal((await browser.fetch(`/auth/validate-token?temp_token=${temp}`)).status, 401, "it is good once");
+  const spa = () => connect(t, server, { auth: { user_id: "testtest" }, extraHeaders: { Cookie: browser.cookie } });
+  const first = await spa();
+  const room = await enter(first, newChat());
+
+  await sleep(2200);
+  assert.equal((await browser.fetch("/auth/me")).status, 401, "the access token has expired");
+  delete browser.jar.access_token; // as a browser does
+  const second = await spa(); // which does not refresh before
+  await ask(second, "join_room", { room_id: room });
+  assert.equal((await browser.fetch("/auth/refresh", { method: "POST" })).status, 200);
+  assert.equal((await (await browser.fetch("/auth/me")).json()).user_id, "alice");
+  assert.ok(first.connected, "a socket lives as long as its session");
+
+  const gone = [first, second].map((s) => new Promise((resolve) => s.once("disconnect", resolve)));
+  const stolen = browser.cookie;
+  const begun = Date.now();
+  assert.equal((await browser.fetch("/auth/logout", { method: "POST" })).status, 200);
+  assert.deepEqual(await Promise.all(gone), ["transport close", "transport close"]);
+  assert.ok(Date.now() - begun < 1000, `${Date.now() - begun} ms`);
+  assert.deepEqual(browser.jar, {});
+  assert.equal((await fetch(`${server.url}/api/v1/auth/me`, { headers: { Cookie: stolen } })).status, 401);
+  const refused = client(t, server, { auth: {}, extraHeaders: { Cookie: stolen }, reconnection: false });
+  assert.equal((await once(refused, "connect_error"))[0].data.code, "unauthenticated");
 });

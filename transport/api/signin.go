@@ -1,0 +1,139 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"parlor/protocol/chat"
+	"parlor/transport/auth"
+)
+
+// A SignIn lets users in and out. The cookies that it returns are to be set. Its errors
+// are [*chat.Error]s.
+type SignIn interface {
+	// Exchange signs in the bearer of a temporary token, which is good once.
+	Exchange(r *http.Request, temp string) ([]*http.Cookie, error)
+
+	// Refresh dates the session of a browser anew, and Logout ends it.
+	Refresh(r *http.Request) ([]*http.Cookie, error)
+	Logout(r *http.Request) ([]*http.Cookie, error)
+
+	// Sessions returns those of the user, the last used first. Current names the one that
+	// a request belongs to; it is empty if that belongs to none.
+	Sessions(u chat.UserID) []auth.Session
+	Current(r *http.Request) string
+	Revoke(ctx context.Context, u chat.UserID, session string) error
+	RevokeAll(ctx context.Context, u chat.UserID, kept string) error
+}
+
+// A reply is an answer with cookies.
+type reply struct {
+	body    any
+	cookies []*http.Cookie
+}
+
+// open answers requests of anybody, signed in or not.
+func (a *API) open(name string, e func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if refusal := a.limit(chat.User{}, r, name); refusal != nil {
+			a.refuse(w, r, refusal)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, MaxBodyBytes)
+		a.finish(w, r)(e(r))
+	}
+}
+
+// finish returns what answers with the result of an endpoint. An error may come with
+// cookies: those that are of no use any more are deleted.
+func (a *API) finish(w http.ResponseWriter, r *http.Request) func(answer any, err error) {
+	return func(answer any, err error) {
+		if with, ok := answer.(reply); ok {
+			for _, c := range with.cookies {
+				http.SetCookie(w, c)
+			}
+			answer = with.body
+		}
+		if err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		a.answer(w, r, answer)
+	}
+}
+
+// registerSignIn adds what needs no user yet.
+func (a *API) registerSignIn(mux *http.ServeMux, prefix string) {
+	if a.signIn == nil {
+		return
+	}
+	for name, e := range map[string]func(*http.Request) (any, error){
+		"GET /auth/validate-token": a.exchange, "POST /auth/refresh": a.refresh, "POST /auth/logout": a.logout,
+	} {
+		method, path := splitRoute(name)
+		mux.Handle(method+" "+prefix+path, a.protect(a.open(name, e)))
+		mux.Handle(prefix+path, a.protect(methodNotAllowed([]string{method})))
+	}
+}
+
+// exchange refuses links: somebody could have others follow one that signs them in as
+// himself.
+func (a *API) exchange(r *http.Request) (any, error) {
+	site, page := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+	if allowed, _ := a.allows(r, page); r.Header.Get("Sec-Fetch-Mode") == "navigate" || site == "cross-site" && !allowed {
+		return nil, chat.Refuse(chat.CodeForbidden, "a page exchanges its temporary token by a request of its own, not by a link")
+	}
+	cookies, err := a.signIn.Exchange(r, r.URL.Query().Get("temp_token"))
+	return reply{map[string]string{"status": "success"}, cookies}, err
+}
+
+func (a *API) refresh(r *http.Request) (any, error) {
+	cookies, err := a.signIn.Refresh(r)
+	return reply{map[string]string{"status": "success"}, cookies}, err
+}
+
+func (a *API) logout(r *http.Request) (any, error) {
+	cookies, err := a.signIn.Logout(r)
+	return reply{map[string]string{"message": "Logged out successfully"}, cookies}, err
+}
+
+type (
+	wireSession struct {
+		ID      string `json:"session_id"`
+		Created string `json:"created_at"`
+		Seen    string `json:"last_seen_at"`
+		Expires string `json:"expires_at"`
+		Address string `json:"address"`
+		Agent   string `json:"user_agent"`
+		Current bool   `json:"current"`
+	}
+	wireSessions struct {
+		Sessions []wireSession `json:"sessions"`
+	}
+)
+
+func (a *API) listSessions(r *http.Request, u chat.User) (any, error) {
+	list, current := wireSessions{[]wireSession{}}, a.signIn.Current(r)
+	for _, s := range a.signIn.Sessions(u.ID) {
+		list.Sessions = append(list.Sessions, wireSession{
+			ID: s.ID, Created: chat.Timestamp(s.Created), Seen: chat.Timestamp(s.Seen), Expires: chat.Timestamp(s.Expires),
+			Address: s.Address, Agent: s.Agent, Current: s.ID == current,
+		})
+	}
+	return list, nil
+}
+
+func (a *API) revokeSession(r *http.Request, u chat.User) (any, error) {
+	if err := a.signIn.Revoke(r.Context(), u.ID, r.PathValue("session_id")); err != nil {
+		return nil, err
+	}
+	return map[string]string{"message": "Session ended"}, nil
+}
+
+// revokeSessions ends all sessions of the user but the one that asks for it.
+func (a *API) revokeSessions(r *http.Request, u chat.User) (any, error) {
+	if err := a.signIn.RevokeAll(r.Context(), u.ID, a.signIn.Current(r)); err != nil {
+		return nil, err
+	}
+	return map[string]string{"message": "All other sessions ended"}, nil
+}

@@ -1,0 +1,133 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// A Store keeps what [Accounts] know. Its methods may be called by any goroutine.
+type Store interface {
+	PutAccount(key string, value []byte, done func(error))
+	DeleteAccount(key string, done func(error))
+	EachAccount(yield func(key string, value []byte)) error
+}
+
+// What is kept, by the beginning of its key. A secret is never part of a key or a value:
+// only its digest is.
+const (
+	keySecret   = "secret" // which tokens of sessions are signed with
+	keySessions = "session/"
+)
+
+// AccountOptions configure [Accounts]. Store has no default.
+type AccountOptions struct {
+	Store      Store
+	SessionTTL time.Duration // that a session lives without being refreshed. Zero means 30 days
+	AccessTTL  time.Duration // of the tokens of a session. Zero means 15 minutes
+	MaxSignIns int           // sessions of one user, of which the oldest end first. Zero means 50
+	Now        func() time.Time
+	Logger     *slog.Logger
+}
+
+// Accounts are the sessions of those who have signed in here. They may be used from any
+// goroutine.
+//
+// All of it is in memory too: a request is decided without the disk. What changes is on
+// the disk before the change is confirmed.
+type Accounts struct {
+	AccountOptions
+	secret []byte
+
+	// ended is called when a session has been revoked.
+	ended func(u chat.UserID, session string)
+
+	mu       sync.Mutex
+	sessions map[string]*Session // by ID
+	swept    time.Time           // when expired sessions were looked for
+}
+
+// OpenAccounts reads what the store has.
+func OpenAccounts(o AccountOptions) (*Accounts, error) {
+	o.SessionTTL, o.AccessTTL = cmp.Or(o.SessionTTL, 30*24*time.Hour), cmp.Or(o.AccessTTL, 15*time.Minute)
+	o.MaxSignIns, o.Logger = cmp.Or(o.MaxSignIns, 50), cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a := &Accounts{AccountOptions: o, sessions: make(map[string]*Session), ended: func(chat.UserID, string) {}}
+	if err := o.Store.EachAccount(a.load); err != nil {
+		return nil, fmt.Errorf("read the accounts: %w", err)
+	}
+	if a.secret != nil {
+		return a, nil
+	}
+	a.secret = make([]byte, 32)
+	_, _ = rand.Read(a.secret) // it never fails
+	return a, a.put(context.Background(), keySecret, a.secret)
+}
+
+func (a *Accounts) load(key string, value []byte) {
+	kind, name, _ := strings.Cut(key, "/")
+	var err error
+	switch kind + "/" {
+	case keySecret + "/":
+		a.secret = value
+	case keySessions:
+		s := &Session{}
+		if err = json.Unmarshal(value, s); err == nil && s.ID == name {
+			a.sessions[name] = s
+		}
+	}
+	if err != nil {
+		a.Logger.Error("what is known of a sign-in cannot be read", "kind", kind, "err", err)
+	}
+}
+
+var errStorage = chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk at the moment")
+
+// put writes a value, and waits until it is on the disk.
+func (a *Accounts) put(ctx context.Context, key string, value any) error {
+	text, raw := value.([]byte)
+	if !raw {
+		var err error
+		if text, err = json.Marshal(value); err != nil {
+			return err
+		}
+	}
+	return a.wait(ctx, func(done func(error)) { a.Store.PutAccount(key, text, done) })
+}
+
+func (a *Accounts) remove(ctx context.Context, key string) error {
+	return a.wait(ctx, func(done func(error)) { a.Store.DeleteAccount(key, done) })
+}
+
+func (a *Accounts) wait(ctx context.Context, write func(done func(error))) error {
+	written := make(chan error, 1)
+	write(func(err error) { written <- err })
+	select {
+	case err := <-written:
+		if err != nil {
+			return errors.Join(errStorage, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// digest returns what is kept of a secret that is long and random.
+func digest(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
