@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,4 +78,35 @@ func TestRetryAfter(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A provider that is busy says so with a status or within a stream; one without money,
+// or that is broken, is not busy.
+func TestBusy(t *testing.T) {
+	x := NewExplainer(new(url.URL), "")
+	for _, test := range []struct {
+		status int
+		header http.Header
+		body   string
+		want   bool
+	}{
+		{429, nil, `{"error":{"message":"slow down"}}`, true},
+		{429, nil, `{"error":{"code":"insufficient_quota"}}`, false},
+		{429, http.Header{"X-Should-Retry": {"false"}}, ``, false},
+		{503, nil, `{"error":{"message":"slow down"}}`, false},
+		{0, nil, `{"error":{"type":"rate_limit_error","message":"slow down"}}`, true},
+		{0, nil, `{"error":{"code":429,"message":"slow down"}}`, true},
+		{0, nil, `{"error":{"code":"rate_limit_exceeded"}}`, true},
+		{0, nil, `{"error":{"code":"insufficient_quota"}}`, false},
+		{0, nil, `{"error":{"type":"overloaded_error"}}`, false},
+		{0, nil, `{"error":{"code":500}}`, false},
+	} {
+		f := x.Reported([]byte(test.body))
+		if test.status > 0 {
+			f = x.Refused(&http.Response{StatusCode: test.status, Header: test.header}, []byte(test.body))
+		}
+		if f.Busy != test.want {
+			t.Errorf("%d %s: busy is %v, want %v", test.status, test.body, f.Busy, test.want)
+		}
+	}
 }
