@@ -83,8 +83,9 @@ test("a stream adds up to the message, with offsets (WIRE-EVENTS)", async (t) =>
   const order = alice.seen.map((e) => e.name);
   assert.ok(order.indexOf(`message_sent ${room}`) < order.indexOf(`stream_start ${room}`));
 
-  const again = await ask(alice, "send_message", { room_id: room, message: { content: "again", client_message_id: "m1" } });
-  assert.deepEqual(again, ack, "the same client_message_id gets the first acknowledgement");
+  const repeat = (content) => ask(alice, "send_message", { room_id: room, message: { content, client_message_id: "m1" } });
+  assert.deepEqual(await repeat("I feel sad 😀 today"), ack, "the same client_message_id gets the first acknowledgement");
+  assert.equal((await repeat("again")).error?.code, "conflict", "and with other content a refusal");
   const page = await ask(alice, "history", { room_id: room, limit: 10 });
   assert.deepEqual(page.messages.map((m) => m.role), ["user", "assistant"]);
   assert.equal(page.has_more, false);
