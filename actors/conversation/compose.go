@@ -72,7 +72,7 @@ func Compose(ctx context.Context, q Question, tail Tail, older func(before uint6
 		return Composed{}, errLongPrompt
 	}
 	c.Names = d.names()
-	c.Prompt = chat.Prompt{Model: q.Turn.ModelID, MaxTokens: d.model.MaxTokens}
+	c.Prompt = chat.Prompt{Model: q.Turn.ModelID, User: q.Turn.By, MaxTokens: d.model.MaxTokens}
 	c.Messages, c.Tokens = d.messages(c.Names)
 	return c, nil
 }

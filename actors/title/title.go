@@ -127,6 +127,7 @@ func (m maker) make(ctx context.Context) (made chat.Configured, err error) {
 	}
 	made.ModelID = model
 	p := prompt(model, question, answer)
+	p.User = m.chat.Owner
 	said, err := m.ask(ctx, p)
 	made.Usage = said.usage
 	if said.usage == nil && said.estimate > 0 {

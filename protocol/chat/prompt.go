@@ -4,6 +4,7 @@ package chat
 // message first, that ends with what has to be answered.
 type Prompt struct {
 	Model     ModelID
+	User      UserID // who asks; providers are not told
 	Messages  []PromptMessage
 	MaxTokens int // of the answer; zero leaves it to the provider
 

@@ -65,7 +65,7 @@ const (
 // Options configure a [Guard]. The zero value is ready to use.
 type Options struct {
 	// Streams limits the requests that the provider answers at once; others
-	// wait, first come first served. Zero means [DefaultStreams].
+	// wait, and users take turns: see places. Zero means [DefaultStreams].
 	Streams int
 
 	// Wait limits how long, and also how long a request waits for a provider
@@ -131,7 +131,7 @@ type Guard struct {
 	opts     Options
 	breaker  breaker
 	models   models
-	places   chan struct{} // a channel serves those who wait in their order
+	places   *places
 	inFlight atomic.Int64
 }
 
@@ -139,7 +139,7 @@ type Guard struct {
 func New(name string, o Options) *Guard {
 	o = o.withDefaults()
 	o.Shown = cmp.Or(o.Shown, name)
-	g := &Guard{name: name, opts: o, places: make(chan struct{}, o.Streams), breaker: newBreaker(&o)}
+	g := &Guard{name: name, opts: o, places: newPlaces(o.Streams), breaker: newBreaker(&o)}
 	g.models = models{opts: &g.opts, byID: make(map[chat.ModelID]*model)}
 	o.Metrics.add(g)
 	return g
@@ -185,20 +185,19 @@ func (g *Guard) Stream(ctx context.Context, provider Provider, p chat.Prompt, hu
 }
 
 // place waits until the provider may be asked once more at once.
-func (g *Guard) place(ctx context.Context) (leave func(), err error) {
-	timer := time.NewTimer(g.opts.Wait)
-	defer timer.Stop()
-	select {
-	case g.places <- struct{}{}:
+func (g *Guard) place(ctx context.Context, user chat.UserID) (leave func(), err error) {
+	limited, cancel := context.WithTimeout(ctx, g.opts.Wait)
+	defer cancel()
+	switch err := g.places.take(limited, user); {
+	case err == nil:
 		g.inFlight.Add(1)
-		return func() { g.inFlight.Add(-1); <-g.places }, nil
-	case <-ctx.Done():
+		return func() { g.inFlight.Add(-1); g.places.leave(user) }, nil
+	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case <-timer.C:
-		g.opts.Metrics.request(g.name, outcomeCrowded)
-		return nil, chat.Refuse(chat.CodeProviderTimeout,
-			fmt.Sprintf("%s is busy: it answers %d others, and none of them was done within %s", g.opts.Shown, g.opts.Streams, g.opts.Wait))
 	}
+	g.opts.Metrics.request(g.name, outcomeCrowded)
+	return nil, chat.Refuse(chat.CodeProviderTimeout,
+		fmt.Sprintf("%s is busy: it answers %d others, and none of them was done within %s", g.opts.Shown, g.opts.Streams, g.opts.Wait))
 }
 
 // refusal says why a breaker lets nothing through to a model.

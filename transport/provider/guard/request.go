@@ -69,7 +69,7 @@ func (r *request) ask() (err error) {
 	if r.breaker.refuses() || r.model.breaker.refuses() {
 		return r.refusal(r.model)
 	}
-	leave, err := r.place(r.ctx)
+	leave, err := r.place(r.ctx, r.prompt.User)
 	if err != nil {
 		return err
 	}

@@ -16,15 +16,13 @@ func (g *Guard) Admit() (ended func(chat.State, *upstream.Failure), err error) {
 	if g.breaker.refuses() {
 		return nil, g.refusal(nil)
 	}
-	select {
-	case g.places <- struct{}{}:
-	default:
+	if !g.places.tryTake("") {
 		g.opts.Metrics.request(g.name, outcomeCrowded)
 		return nil, chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("%s is busy: it answers %d others", g.opts.Shown, g.opts.Streams))
 	}
 	p, ok := g.breaker.allow()
 	if !ok {
-		<-g.places
+		g.places.leave("")
 		return nil, g.refusal(nil)
 	}
 	g.inFlight.Add(1)
@@ -42,5 +40,5 @@ func (g *Guard) ended(p permit, s chat.State, f *upstream.Failure) {
 	g.note(g.breaker.report(p, v), f)
 	g.opts.Metrics.request(g.name, outcome)
 	g.inFlight.Add(-1)
-	<-g.places
+	g.places.leave("")
 }
