@@ -55,6 +55,10 @@ type Rooms interface {
 	History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
 	Members(ctx context.Context, u chat.User, id chat.RoomID) ([]chat.Member, error)
 	Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error)
+	MarkRead(ctx context.Context, u chat.User, id chat.RoomID, seq uint64) (chat.Unread, error)
+	Running(ctx context.Context, u chat.User) ([]chat.Activity, error)
+	Watch(u chat.User, w room.Watcher)
+	Unwatch(u chat.UserID, w room.Watcher)
 	Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 }
 
@@ -110,6 +114,7 @@ type client struct {
 	user     chat.User
 	unwatch  func()      // stops waiting for the end of the sign-in
 	signedIn chat.UserID // the user, but for a guest who has come back
+	watcher  *watcher    // nil until the client watches chats
 	standing resume.Standing
 	rooms    map[chat.RoomID]*membership
 	waiting  map[uint64]waiting // events that wait for a room's reply, by its Ref
@@ -197,6 +202,10 @@ func (c *client) Event(e *session.Event) {
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.SetTyping{Caller: call, Typing: r.Typing} })
 	case wire.AskPresence:
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.AskPresence{Caller: call} })
+	case wire.MarkRead:
+		c.markRead(e, r)
+	case wire.Watch:
+		c.watchChats(e, r)
 	case wire.Usage:
 		c.usage(e, r)
 	case wire.ListMembers:
@@ -212,14 +221,6 @@ func edit(call room.Caller, r wire.Edit, origin string) room.Message {
 	return &room.Edit{
 		Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, Answer: r.Answer, ClientID: r.ClientID, Origin: origin,
 	}
-}
-
-// limit counts an event of the client, whether it is understood or not.
-func (c *client) limit(event string) *chat.Error {
-	if c.Limits == nil {
-		return nil
-	}
-	return c.Limits.Take(c.user.ID, c.socket.RemoteAddr(), wire.Word(event))
 }
 
 func send(call room.Caller, r wire.SendMessage, origin string) room.Message {
@@ -379,6 +380,7 @@ func (c *client) Disconnected(reason string) {
 	c.gone = true
 	c.unwatch()
 	c.devices.remove(c.signedIn)
+	c.unwatchChats()
 	c.queues.proceed(behindFind)
 	c.leaveAll()
 	c.Rooms.Forget(c.address)

@@ -3,6 +3,7 @@ package assistant
 import (
 	"sync"
 
+	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
@@ -11,6 +12,14 @@ type Limiter interface {
 	// Take counts an event of a user whose client has the address, or returns why it
 	// is too much. Events are those that the wire knows, or "".
 	Take(user chat.UserID, address, event string) *chat.Error
+}
+
+// limit counts an event of the client, whether it is understood or not.
+func (c *client) limit(event string) *chat.Error {
+	if c.Limits == nil {
+		return nil
+	}
+	return c.Limits.Take(c.user.ID, c.socket.RemoteAddr(), wire.Word(event))
 }
 
 var errTooManyConnections = chat.Refuse(chat.CodeBusy, "you have as many connections as one user may; close some")

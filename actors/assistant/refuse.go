@@ -73,6 +73,8 @@ func roomOf(request wire.Request) (chat.RoomID, chat.ClientID) {
 		return r.Room, ""
 	case wire.SetTyping:
 		return r.Room, ""
+	case wire.MarkRead:
+		return r.Room, ""
 	case wire.AskPresence:
 		return r.Room, ""
 	case wire.Usage:

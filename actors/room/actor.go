@@ -263,6 +263,7 @@ func (r *Room) publish(record chat.Record) {
 	r.follow(record.Event)
 	r.audience.publish(p)
 	r.lastPublished = record.Seq
+	r.tellActivity()
 	if _, changed := record.Event.(chat.MemberChanged); changed {
 		r.dismissStrangers()
 	}

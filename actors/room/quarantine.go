@@ -28,6 +28,7 @@ func (l *lasting) restarted(limit int) {
 func (r *Room) isolate() {
 	r.log.Error("room is quarantined", "restarts", len(r.restarts), "within", restartWindow)
 	r.tell(chat.Failure{Error: errQuarantined, Turn: r.announcedTurn, At: now()})
+	r.tellStandstill()
 }
 
 // Release ends the quarantine of the room. Only an operator sends it. The reply is a

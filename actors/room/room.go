@@ -110,6 +110,10 @@ type Options struct {
 	// has work again and goes on. Both only send a message.
 	Idle, Awake func(chat.RoomID)
 
+	// Activity is called when something was recorded, or the chat was deleted. It must
+	// not block. Nil is not called.
+	Activity func(Activity)
+
 	// Turns is counted up while a turn's goroutine runs.
 	Turns *sync.WaitGroup
 
@@ -147,6 +151,9 @@ type Options struct {
 func (o Options) WithDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	o.Turns = cmp.Or(o.Turns, new(sync.WaitGroup))
+	if o.Activity == nil {
+		o.Activity = func(Activity) {}
+	}
 	o.Directory = cmp.Or(o.Directory, new(Directory))
 	o.TurnPolicy = cmp.Or(o.TurnPolicy, chat.PolicyQueue)
 	o.ContextWindow = cmp.Or(o.ContextWindow, conversation.DefaultContextWindow)

@@ -32,6 +32,9 @@ type Log interface {
 	Charges(from, to persistence.Hour) iter.Seq2[persistence.Charge, error]
 	ChargesOf(user string, from, to persistence.Hour) iter.Seq2[persistence.Charge, error]
 	OpenTurns() ([]string, error)
+	Last(room string) (seq uint64, err error)
+	ReadUpTo(room, user string) (seq uint64, err error)
+	MarkRead(room, user string, seq uint64, done func(error))
 	Epoch() string
 }
 
@@ -42,6 +45,7 @@ type Rooms struct {
 	log     Log
 	reads   *gate
 	edits   edits
+	feed    *feed
 	used    used
 	turns   sync.WaitGroup
 	ref     system.Ref[message]
@@ -54,6 +58,7 @@ type Rooms struct {
 func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Rooms, error) {
 	r := &Rooms{log: log, reads: newGate(reads), stopped: make(chan struct{})}
 	options.Log, options.Epoch, options.Turns = notingLog{log, &r.used}, log.Epoch(), &r.turns
+	options.Activity = func(a room.Activity) { r.feed.note(a) }
 	options.Idle = func(id chat.RoomID) { r.ref.Tell(&idle{id}) }
 	options.Awake = func(id chat.RoomID) { r.ref.Tell(&awake{id}) }
 	options = options.WithDefaults()
@@ -79,6 +84,7 @@ func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Roo
 	if err != nil {
 		return nil, fmt.Errorf("start the rooms' supervisor: %w", err)
 	}
+	r.feed = startFeed(r)
 	for _, id := range open {
 		r.Tell(chat.RoomID(id), &room.Wake{})
 	}
@@ -95,6 +101,7 @@ func (r *Rooms) Close(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		<-r.stopped // no turn starts after that
+		r.feed.close()
 		r.turns.Wait()
 		<-idle
 	}()
@@ -244,6 +251,15 @@ func (r *Rooms) failed(ctx context.Context, err error) error {
 func (r *Rooms) unreadable(err error) error {
 	r.options.Logger.Error("query failed", "err", err)
 	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot read its disk")
+}
+
+// unwritable does the same for an error of a write.
+func (r *Rooms) unwritable(err error) error {
+	if errors.Is(err, persistence.ErrNotFound) {
+		return access.ErrNoChat
+	}
+	r.options.Logger.Error("write failed", "err", err)
+	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was recorded")
 }
 
 // List returns a page of the user's chats, newest first, and the number of all of

@@ -102,7 +102,14 @@ type (
 		Typing bool
 	}
 	AskPresence struct{ Room chat.RoomID }
-	History     struct {
+	// MarkRead says how far the client's user has read.
+	MarkRead struct {
+		Room chat.RoomID
+		Seq  uint64
+	}
+	// Watch asks to be told what happens in all chats.
+	Watch   struct{}
+	History struct {
 		Room   chat.RoomID
 		Before uint64
 		Limit  int
@@ -124,6 +131,8 @@ func (Renew) request()       {}
 func (ListMembers) request() {}
 func (SetTyping) request()   {}
 func (AskPresence) request() {}
+func (MarkRead) request()    {}
+func (Watch) request()       {}
 func (History) request()     {}
 func (Withdraw) request()    {}
 func (Move) request()        {}
@@ -173,6 +182,7 @@ type payload struct {
 	Limit     int             `json:"limit"`
 	By        chat.UsageBy    `json:"by"`
 	Typing    *bool           `json:"typing"`
+	Seq       *uint64         `json:"seq"`
 	chat.Changes
 }
 
@@ -224,6 +234,8 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"members":      decodeMembers,
 	"typing":       decodeTyping,
 	"presence":     decodePresence,
+	"read":         decodeRead,
+	"watch":        decodeWatch,
 	"auth":         decodeRenew,
 	"withdraw":     decodeWithdraw,
 	"move":         decodeMove,

@@ -204,6 +204,10 @@ func names(r Request) []string {
 		return []string{string(r.Room)}
 	case AskPresence:
 		return []string{string(r.Room)}
+	case MarkRead:
+		return []string{string(r.Room)}
+	case Watch:
+		return nil
 	case Regenerate:
 		return []string{string(r.Room), string(r.MessageID)}
 	case Edit:

@@ -60,6 +60,9 @@ type Chats interface {
 	// alone. It is asked often, so it should know them without reading the chats.
 	Used(ctx context.Context, u chat.User) ([]chat.Model, error)
 
+	// Unread returns what u has not read of each of the chats.
+	Unread(ctx context.Context, u chat.User, chats []chat.Info) ([]chat.Unread, error)
+
 	// Get returns a chat, or [chat.CodeNotFound] if u may not read it. Another method
 	// may refuse a user who may read the chat with [chat.CodeForbidden].
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)

@@ -35,9 +35,13 @@ func (a *API) listChats(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := wireChats{Chats: []wireChat{}, Total: total, HasMore: offset+len(chats) < total}
-	for _, c := range chats {
-		answer.Chats = append(answer.Chats, a.toWireChat(c, u))
+	unread, err := a.chats.Unread(r.Context(), u, chats)
+	if err != nil {
+		return nil, err
+	}
+	answer := wireChats{Chats: []wireListed{}, Total: total, HasMore: offset+len(chats) < total}
+	for i, c := range chats {
+		answer.Chats = append(answer.Chats, wireListed{a.toWireChat(c, u), unread[i]})
 	}
 	return answer, nil
 }

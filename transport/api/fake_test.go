@@ -47,6 +47,13 @@ func (c *chats) List(_ context.Context, u chat.User, offset, limit int) ([]chat.
 	return own[from:to], len(own), c.fail
 }
 
+func (c *chats) Unread(_ context.Context, _ chat.User, chats []chat.Info) (all []chat.Unread, err error) {
+	for i := range chats {
+		all = append(all, chat.Unread{LastSeq: uint64(i) + 7, Unread: i + 1, Mentions: i})
+	}
+	return all, c.fail
+}
+
 func (c *chats) Used(ctx context.Context, u chat.User) (used []chat.Model, err error) {
 	own, _, err := c.List(ctx, u, 0, len(c.infos))
 	for _, info := range own {

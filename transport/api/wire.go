@@ -25,9 +25,14 @@ type (
 	}
 
 	wireChats struct {
-		Chats   []wireChat `json:"chats"`
-		Total   int        `json:"total"`
-		HasMore bool       `json:"has_more"`
+		Chats   []wireListed `json:"chats"`
+		Total   int          `json:"total"`
+		HasMore bool         `json:"has_more"`
+	}
+
+	wireListed struct {
+		wireChat
+		chat.Unread // ours
 	}
 
 	wireChat struct {

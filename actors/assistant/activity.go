@@ -1,0 +1,48 @@
+package assistant
+
+import (
+	"context"
+
+	"parlor/actors/session"
+	wire "parlor/protocol/assistant"
+	"parlor/protocol/chat"
+)
+
+// watcher tells a client what happens in chats whose rooms it need not have joined.
+type watcher struct{ socket *session.Socket }
+
+// Tell implements room.Watcher.
+func (w *watcher) Tell(a chat.Activity) { w.socket.Send(wire.Event("activity", "", a)) }
+
+// watchChats begins to tell the client what happens in chats, and answers which of them
+// are running. What happens meanwhile may be told first.
+func (c *client) watchChats(e *session.Event, r wire.Watch) {
+	if c.watcher == nil {
+		c.watcher = &watcher{c.socket}
+		c.Rooms.Watch(c.user, c.watcher)
+	}
+	c.socket.Go(func(ctx context.Context) func() {
+		running, err := c.Rooms.Running(ctx, c.user)
+		return func() { c.answerQuery(e, r, wire.Watched{Chats: orEmpty(running)}, err) }
+	})
+}
+
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func (c *client) unwatchChats() {
+	if c.watcher != nil {
+		c.Rooms.Unwatch(c.user.ID, c.watcher)
+	}
+}
+
+func (c *client) markRead(e *session.Event, r wire.MarkRead) {
+	c.socket.Go(func(ctx context.Context) func() {
+		left, err := c.Rooms.MarkRead(ctx, c.user, r.Room, r.Seq)
+		return func() { c.answerQuery(e, r, left, err) }
+	})
+}
