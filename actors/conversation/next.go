@@ -127,10 +127,16 @@ func (m Moment) StopAll(by chat.UserID) (ends []chat.Event) {
 }
 
 // Regenerate plans another answer to the message that a given one answers. It is to come
-// from the model, or from the one that gave the old answer if none is named.
+// from the model. If none is named it comes from the one that gave the old answer, or, if
+// that one cannot be asked, from the chat's: a fallback may be no model for people.
 func (m Moment) Regenerate(by chat.UserID, old chat.Message, model chat.ModelID, client chat.ClientID) (chat.TurnQueued, *chat.Error) {
+	named := model != ""
 	model = cmp.Or(model, old.ModelID)
 	_, known := m.Models.Model(model)
+	if !known && !named {
+		model = m.Chat.ModelID
+		_, known = m.Models.Model(model)
+	}
 	switch {
 	case !known:
 		return chat.TurnQueued{}, m.NoModel(model)

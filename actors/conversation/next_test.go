@@ -247,6 +247,16 @@ func TestStopAll(t *testing.T) {
 	wantEvents(t, w.moment().StopAll("alice"), one, two)
 }
 
+// A model that cannot be asked any more, or only in place of another, is replaced by the
+// chat's.
+func TestRegenerateAnAnswerOfAFallback(t *testing.T) {
+	w := scene(t, says("alice", "m"))
+	got, refusal := w.moment().Regenerate("carol", chat.Message{ID: "old", Prompt: "m", PromptSeq: 2, ModelID: "x"}, "", "")
+	if refusal != nil || got.ModelID != w.head.Chat.ModelID {
+		t.Errorf("got %+v, %v", got, refusal)
+	}
+}
+
 func TestRegenerate(t *testing.T) {
 	asked := []chat.Event{says("alice", "m"), wants("t", "m", 2)}
 	edit := chat.MessageAdded{MessageID: "e", Replaces: "m", ReplacesSeq: 2}
