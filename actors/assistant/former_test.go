@@ -86,8 +86,8 @@ func TestReturnAfterTheWindow(t *testing.T) {
 	}
 }
 
-// Who names the room has read its history, and who speaks the documented dialect says
-// where they were.
+// A client that names the room has read its history, and one of the documented dialect says
+// where it was.
 func TestNotToldWhatFollowed(t *testing.T) {
 	for _, more := range []string{fmt.Sprintf(`"room_id":%q`, theRoom), `"dialect":"documented"`} {
 		runRecoverable(t, func(t *testing.T, s *recoverable) {

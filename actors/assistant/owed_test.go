@@ -96,7 +96,7 @@ func TestOwedAcknowledgementOfAQuestion(t *testing.T) {
 	})
 }
 
-// What was said aloud is owed as words for the bubble that waits for them, also to a
+// A page is owed the words of what was said aloud, for the bubble that waits for them, also a
 // page that has another connection by then.
 func TestOwedTranscription(t *testing.T) {
 	runRecoverable(t, func(t *testing.T, s *recoverable) {

@@ -43,7 +43,7 @@ func decodeSend(p payload) (Request, *chat.Error) {
 	}
 	id, bad := clientID(p.ClientID)
 	r.ClientID = id
-	// Whatever is refused, the envelope's id names the answer.
+	// The envelope's id names the answer, so it is read also if something before it is refused.
 	return r, cmp.Or(refused, bad, r.read(p.Message))
 }
 

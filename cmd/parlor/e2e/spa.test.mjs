@@ -1,4 +1,4 @@
-// What the assistant page relies on, with the official client and the page's own messages (WIRE-ASSISTANT §6 to §10).
+// The official client with the messages of the assistant page: what the page relies on (WIRE-ASSISTANT §6 to §10).
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
@@ -23,7 +23,7 @@ function say(socket, text, { model = "eliza" } = {}) {
   return { id, bubble };
 }
 
-/** What the page was shown, by type. */
+/** The data of what the page was shown, by type. */
 const shown = (socket, type) => events(socket, `receive_message ${socket.room}`).filter((e) => e.type === type).map((e) => e.data);
 
 test("an acknowledgement that the network lost is owed, and no echo", async (t) => {
@@ -70,7 +70,7 @@ test("a refused message frees the spinner, with words", async (t) => {
   assert.equal(await refused("hello"), "not_found");
 });
 
-/** What the page does behind each connection after the first (§9.2): the answers go astray, and it names no room. */
+/** Does what the page does behind each connection after the first (§9.2): the answers go astray, and it names no room. */
 async function rejoin(socket, chat) {
   const answered = (word, id) => new Promise((resolve) => socket.once(`${word} ${id}`, resolve));
   socket.emit("find_chat", { chat_id: chat });
