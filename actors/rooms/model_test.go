@@ -611,7 +611,7 @@ func toVersion1(path string) error {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged", "messages", "shared", "owned", "read"} {
+		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged", "messages", "shared", "owned", "read", "accounts"} {
 			if err := tx.DeleteBucket([]byte(name)); err != nil {
 				return err
 			}
