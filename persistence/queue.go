@@ -55,7 +55,7 @@ type inRoom struct {
 // Limits of one flow with a name in one transaction: so long others may wait for it.
 const (
 	flowCommits = 64
-	flowBytes   = 256 << 10 // one request may exceed it
+	flowBytes   = 64 << 10 // one request may exceed it
 )
 
 func newQueue(limit int) *queue {
