@@ -133,10 +133,11 @@ func (m maker) make(ctx context.Context) (made chat.Configured, err error) {
 	if said.usage == nil && said.estimate > 0 {
 		made.Usage = chat.EstimateUsage(p.Tokens(), said.estimate.Tokens())
 	}
-	if title := chat.Title(clean(said.text)); title != "" && err == nil && !said.cut {
-		made.Settings.Title = title
+	if err != nil || said.cut { // also since to clean a text takes the square of its length
+		return made, err
 	}
-	return made, err
+	made.Settings.Title = cmp.Or(chat.Title(clean(said.text)), made.Settings.Title)
+	return made, nil
 }
 
 // model returns the model to ask. It reports false if that cannot be asked.

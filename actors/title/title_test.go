@@ -214,6 +214,23 @@ func TestLongTitle(t *testing.T) {
 	}
 }
 
+// An answer of any length that comes in one piece is thrown away at once. To take off the
+// dots of this one, one by one, would take minutes.
+func TestLongTitleInOnePiece(t *testing.T) {
+	done := make(chan title.Made)
+	go func() {
+		done <- give(t, func(o *title.Options) { o.Provider = &provider{answer: says(strings.Repeat(".", 1<<20))} }, nil)
+	}()
+	select {
+	case made := <-done:
+		if made.Record.Settings.Title != "What is this?" {
+			t.Errorf("made %+v", made.Record)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the title is still being cleaned")
+	}
+}
+
 // The owner pays for the title, and gets none from a model if nothing is left.
 func TestTitleBeyondTheBudget(t *testing.T) {
 	p := &provider{answer: says("title")}
