@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -26,7 +27,7 @@ var (
 func (m Moment) Invite(i chat.Invite, now time.Time) ([]chat.Event, *chat.Error) {
 	open := 0
 	for _, old := range m.Invites {
-		if !old.Expired(now) {
+		if old.Open(now) {
 			open++
 		}
 	}
@@ -41,7 +42,7 @@ func (m Moment) Invite(i chat.Invite, now time.Time) ([]chat.Event, *chat.Error)
 
 // Revoke ends an invitation.
 func (m Moment) Revoke(id chat.InviteID, by chat.UserID) ([]chat.Event, *chat.Error) {
-	if !slices.ContainsFunc(m.Invites, func(i chat.Invite) bool { return i.ID == id }) {
+	if !slices.ContainsFunc(m.Invites, func(i chat.Invite) bool { return i.ID == id && !i.Spent() }) {
 		return nil, ErrNoInvite
 	}
 	return []chat.Event{chat.InviteRevoked{ID: id, By: by}}, nil
@@ -49,7 +50,8 @@ func (m Moment) Revoke(id chat.InviteID, by chat.UserID) ([]chat.Event, *chat.Er
 
 // Accept makes the user a member who knows the secret of an invitation. There are no
 // events if the user has that role or a higher one: an invitation that is accepted twice
-// is used once.
+// is used once. So a user who was not told that the invitation was accepted may ask again,
+// also if that was its last use.
 func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event, *chat.Error) {
 	at := slices.IndexFunc(m.Invites, func(i chat.Invite) bool { return i.Opens(digest) })
 	if at < 0 {
@@ -57,10 +59,12 @@ func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event,
 	}
 	i := m.Invites[at]
 	switch had := m.Chat.RoleOf(u.ID); {
-	case i.Expired(now):
-		return nil, ErrExpired
 	case had == chat.RoleOwner, had == chat.RoleMember, had == i.Role:
 		return nil, nil
+	case i.Spent():
+		return nil, ErrNoInvite
+	case i.Expired(now):
+		return nil, ErrExpired
 	case had == "":
 		if refusal := m.roomForOne(); refusal != nil {
 			return nil, refusal
@@ -70,13 +74,16 @@ func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event,
 	return []chat.Event{chat.MemberChanged{Member: member, By: i.By, Invite: i.ID}}, nil
 }
 
-// SetMember gives a user a role. There are no events if the user has it. Who becomes
-// the owner takes the place of the one who was.
+// SetMember gives a user a role. There are no events if the user has it. A member keeps
+// the name that they have unless there is another one. A new owner takes the place of the
+// old one.
 func (m Moment) SetMember(member chat.Member, by chat.UserID) ([]chat.Event, *chat.Error) {
-	had, fault := m.Chat.RoleOf(member.ID), member.ID.Fault()
+	old, fault := m.Chat.Member(member.ID), member.Fault()
+	had := old.Role
+	member.Name = cmp.Or(member.Name, old.Name)
 	switch {
 	case fault != "":
-		return nil, chat.Refuse(chat.CodeInvalid, "the user id "+fault)
+		return nil, chat.Refuse(chat.CodeInvalid, fault)
 	case !member.Role.Given() && member.Role != chat.RoleOwner:
 		return nil, ErrRole
 	case had == member.Role:
@@ -112,12 +119,11 @@ func (m Moment) roomForOne() *chat.Error {
 	return nil
 }
 
-// useInvite counts a use of an invitation, which ends with its last one.
+// useInvite counts a use of an invitation.
 func (s *State) useInvite(id chat.InviteID) {
-	s.dropInvites(func(i chat.Invite) bool { return i.ID == id && i.Uses == 1 })
 	for n := range s.Invites {
-		if i := &s.Invites[n]; i.ID == id && i.Uses > 0 {
-			i.Uses--
+		if i := &s.Invites[n]; i.ID == id {
+			*i = i.Used()
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package conversation_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -63,12 +64,37 @@ func TestSetMember(t *testing.T) {
 		{"no role", "mona", "", chat.CodeInvalid, nil},
 		{"another role", "mona", "admin", chat.CodeInvalid, nil},
 		{"no user", "", chat.RoleMember, chat.CodeInvalid, nil},
+		{"an id that nobody can have", "a\x00b", chat.RoleMember, chat.CodeInvalid, nil},
 	} {
 		m := club(t)
 		before := rolesOf(m)
 		events, refusal := m.SetMember(chat.Member{ID: test.member, Role: test.role}, "alice")
 		follow(t, m.State, noon, events...)
 		check(t, test.name, m, refusal, test.code, orElse(test.want, before))
+	}
+}
+
+// A member keeps the name until somebody gives another one, which has to be a name.
+func TestNamesOfMembers(t *testing.T) {
+	m := club(t)
+	for _, test := range []struct{ id, role, name, want string }{
+		{"mona", "viewer", "Mona", "Mona"},
+		{"mona", "member", "", "Mona"},
+		{"mona", "viewer", "M.", "M."},
+		{"mona", "owner", "", "M."},
+		{"alice", "viewer", "", "Alice"},
+	} {
+		member := chat.Member{ID: chat.UserID(test.id), Role: chat.MemberRole(test.role), Name: test.name}
+		events, refusal := m.SetMember(member, "alice")
+		follow(t, m.State, noon, events...)
+		if got := m.Chat.Member(member.ID); refusal != nil || got.Name != test.want || got.Role != member.Role {
+			t.Errorf("%+v: %+v, %v", test, got, refusal)
+		}
+	}
+	for _, name := range []string{strings.Repeat("x", chat.MaxNameLen+1), "two\nlines", "\xff"} {
+		if _, refusal := m.SetMember(chat.Member{ID: "bob", Role: chat.RoleMember, Name: name}, "mona"); refusal == nil || refusal.Code != chat.CodeInvalid {
+			t.Errorf("named %.10q: %v", name, refusal)
+		}
 	}
 }
 
@@ -113,6 +139,7 @@ func TestRemoveMember(t *testing.T) {
 
 func TestAccept(t *testing.T) {
 	later := noon.Add(time.Hour)
+	second := chat.MemberChanged{Member: chat.Member{ID: "sam", Role: chat.RoleMember}, Invite: "spent"}
 	for _, test := range []struct {
 		name   string
 		user   chat.UserID
@@ -120,10 +147,12 @@ func TestAccept(t *testing.T) {
 		at     time.Time
 		code   chat.Code
 		role   chat.MemberRole
-		uses   int // that are left; -1 for an invitation that is gone
+		uses   int // that are left; -1 for an invitation that has none, or is gone
 	}{
 		{"a stranger", "bob", "two", noon, "", chat.RoleViewer, 1},
 		{"the last use", "bob", "one", noon, "", chat.RoleMember, -1},
+		{"after the last use", "bob", "spent", noon, chat.CodeNotFound, "", -1},
+		{"after the last use, by the one who had it", "sam", "spent", noon, "", chat.RoleMember, -1},
 		{"any number of uses", "bob", "any", noon, "", chat.RoleMember, 0},
 		{"a viewer who becomes a member", "vera", "one", noon, "", chat.RoleMember, -1},
 		{"a viewer again", "vera", "two", noon, "", chat.RoleViewer, 2},
@@ -135,7 +164,8 @@ func TestAccept(t *testing.T) {
 		{"no secret", "bob", "", noon, chat.CodeNotFound, "", -1},
 	} {
 		m := club(t, invite("one", chat.RoleMember, 1, time.Time{}), invite("two", chat.RoleViewer, 2, time.Time{}),
-			invite("any", chat.RoleMember, 0, time.Time{}), invite("soon", chat.RoleMember, 0, later))
+			invite("any", chat.RoleMember, 0, time.Time{}), invite("soon", chat.RoleMember, 0, later), invite("spent", chat.RoleMember, 1, time.Time{}), second)
+		m.Rules.MaxMembers = 5
 		events, refusal := m.Accept(chat.User{ID: test.user}, chat.DigestOf(test.secret), test.at)
 		follow(t, m.State, test.at, events...)
 		var code chat.Code
@@ -168,7 +198,7 @@ func TestLimitsOfMembers(t *testing.T) {
 		t.Errorf("a member who is there: %v", refusal)
 	}
 
-	m = club(t)
+	m = club(t, invite("spent", chat.RoleMember, 1, time.Time{}), chat.MemberChanged{Member: chat.Member{ID: "sam", Role: chat.RoleMember}, Invite: "spent"})
 	for range conversation.MaxInvites {
 		follow(t, m.State, noon, invite("x", chat.RoleMember, 0, noon.Add(time.Hour)))
 	}
@@ -180,5 +210,17 @@ func TestLimitsOfMembers(t *testing.T) {
 	follow(t, m.State, noon.Add(time.Hour), events...)
 	if refusal != nil || len(m.Invites) != 1 {
 		t.Errorf("%v, %d invitations are kept", refusal, len(m.Invites))
+	}
+}
+
+// An invitation that has had its last use can be revoked no more.
+func TestRevokeSpent(t *testing.T) {
+	m := club(t, invite("one", chat.RoleMember, 1, time.Time{}), invite("two", chat.RoleMember, 2, time.Time{}),
+		chat.MemberChanged{Member: chat.Member{ID: "sam", Role: chat.RoleMember}, Invite: "one"})
+	if _, refusal := m.Revoke("one", "alice"); refusal != conversation.ErrNoInvite {
+		t.Errorf("revoked, %v", refusal)
+	}
+	if _, refusal := m.Revoke("two", "alice"); refusal != nil {
+		t.Error(refusal)
 	}
 }

@@ -28,8 +28,8 @@ type State struct {
 	// a title, which somebody may have taken away again.
 	Answered, Titled bool
 
-	// Invites are those that may still be used. One that expires is dropped when the
-	// next one is made.
+	// Invites are those that may still be used. One that has expired, or had its last
+	// use, is dropped when the next one is made.
 	Invites []chat.Invite
 
 	// Superseded is what edits have taken out of the conversation.
@@ -94,7 +94,7 @@ func (s *State) Apply(r chat.Record) error {
 		s.Chat = s.Chat.WithMember(e.Member)
 		s.useInvite(e.Invite)
 	case chat.InviteMade:
-		s.dropInvites(func(i chat.Invite) bool { return i.Expired(r.At) })
+		s.dropInvites(func(i chat.Invite) bool { return !i.Open(r.At) })
 		s.Invites = append(s.Invites, e.Invite)
 	case chat.InviteRevoked:
 		s.dropInvites(func(i chat.Invite) bool { return i.ID == e.ID })

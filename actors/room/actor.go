@@ -237,7 +237,7 @@ func (r *Room) book(p *proposal) {
 // happened does what a record leads to, besides the change of the state.
 func (r *Room) happened(e chat.Event) {
 	switch e := e.(type) {
-	case chat.Created:
+	case chat.Created, chat.MemberChanged:
 		r.pulse.know(&r.records.shown)
 	case chat.MessageAdded:
 		r.stage.voice.Recorded(e.MessageID)

@@ -32,7 +32,7 @@ func (c *ListInvites) do(r *Room) {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	open := slices.DeleteFunc(slices.Clone(r.records.shown.Invites), func(i chat.Invite) bool { return i.Expired(now()) })
+	open := slices.DeleteFunc(slices.Clone(r.records.shown.Invites), func(i chat.Invite) bool { return !i.Open(now()) })
 	r.reply(c.Caller, Invites{open})
 }
 
@@ -90,8 +90,13 @@ func (c *RemoveMember) do(r *Room) {
 
 func listed(info chat.Info) any { return Listed{info} }
 
-// change records what decide returns, which may be nothing, and replies with what reply
-// makes of the chat as it then is.
+// membership is the key of the last change of a role that waits for the disk. No
+// idempotency key is equal to it, see [creation].
+const membership = "membership"
+
+// change records what decide returns, and replies with what reply makes of the chat as it
+// then is. If there is nothing to record, since somebody has that role, the reply waits
+// until that role is on disk.
 func (r *Room) change(c Caller, a access.Action, decide func(conversation.Moment) ([]chat.Event, *chat.Error), reply func(chat.Info) any) {
 	refusal := r.admit(c, a)
 	var events []chat.Event
@@ -103,11 +108,16 @@ func (r *Room) change(c Caller, a access.Action, decide func(conversation.Moment
 		r.refuse(c, refusal)
 		return
 	case len(events) == 0:
-		r.reply(c, reply(r.records.head.Chat))
+		if !r.records.join(membership, c) {
+			r.reply(c, reply(r.records.head.Chat))
+		}
 		return
 	}
 	p := r.records.propose(c, "", nil, events...)
 	p.body = reply(r.records.head.Chat)
+	if _, changed := events[0].(chat.MemberChanged); changed {
+		r.records.await(membership, p)
+	}
 }
 
 // dismissStrangers ends the listening of users who may not read the chat any more, and

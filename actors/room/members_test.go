@@ -124,3 +124,79 @@ func TestRoleThatWasNotRecorded(t *testing.T) {
 		}
 	})
 }
+
+// Nobody is told of a role that is not on disk, also if another command has brought it.
+func TestRoleIsRecordedBeforeItIsAcknowledged(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create(theChat)
+		alice.Do(theChat, &room.Invite{Offer: chat.Offer{Role: chat.RoleMember}, Secret: "secret"})
+		accept := func() uint64 { return bob.Tell(theChat, &room.Accept{Secret: "secret"}) }
+		sets := func() uint64 {
+			return alice.Tell(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
+		}
+		release := s.Log.Hold()
+		first, second, third := accept(), accept(), sets()
+		synctest.Wait()
+		for user, refs := range map[*actortest.User][]uint64{bob: {first, second}, alice: {third}} {
+			for _, ref := range refs {
+				if r, ok := user.Reply(ref); ok {
+					t.Errorf("replied before it is on disk: %+v", r)
+				}
+			}
+		}
+		release()
+		synctest.Wait()
+		for user, refs := range map[*actortest.User][]uint64{bob: {first, second}, alice: {third}} {
+			for _, ref := range refs {
+				if r, ok := user.Reply(ref); !ok || r.Err != nil {
+					t.Errorf("replied %v %+v", ok, r)
+				}
+			}
+		}
+	})
+}
+
+// A new member is let in, and one who was removed is not, also while the room cannot look
+// at its state.
+func TestMembersOfARoomThatRestarts(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice, bob, carol := s.User("alice"), s.User("bob"), s.User("carol")
+		alice.Create(theChat)
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "carol", Role: chat.RoleMember}})
+		s.Restart()
+		alice.Join(theChat)
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
+		alice.Do(theChat, &room.RemoveMember{Member: "carol"})
+		s.Log.Fault(panicOn("boom"))
+		release := s.Log.Hold()
+		alice.Tell(theChat, &room.Send{Content: "hello", Quiet: true})
+		alice.Tell(theChat, &room.Send{Content: "boom"})
+		joins := bob.Tell(theChat, &room.Join{})
+		synctest.Wait()
+		comes := carol.Tell(theChat, &room.Join{})
+		synctest.Wait()
+		if r, ok := carol.Reply(comes); !ok || r.Err == nil || r.Err.Code != chat.CodeNotFound {
+			t.Errorf("one who was removed: %v %+v", ok, r)
+		}
+		release()
+		synctest.Wait()
+		if r, ok := bob.Reply(joins); !ok || r.Err != nil {
+			t.Errorf("a new member: %v %+v", ok, r)
+		}
+	})
+}
+
+// A user whose acknowledgement was lost may accept an invitation again.
+func TestAcceptAgain(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create(theChat)
+		alice.Do(theChat, &room.Invite{Offer: chat.Offer{Role: chat.RoleMember, Uses: 1}, Secret: "secret"})
+		bob.Do(theChat, &room.Accept{Secret: "secret"})
+		s.Restart()
+		if r := bob.Do(theChat, &room.Accept{Secret: "secret"}); r.Err != nil {
+			t.Errorf("again: %+v", r)
+		}
+	})
+}

@@ -249,6 +249,8 @@ func TestNamesInEvents(t *testing.T) {
 		chat.MessageAdded{Author: chat.User{ID: "bob", Name: strings.Repeat("x", 257)}},
 		chat.Configured{By: bad},
 		chat.MemberChanged{Member: chat.Member{ID: bad}},
+		chat.MemberChanged{Member: chat.Member{ID: "bob", Name: strings.Repeat("x", 257)}},
+		chat.MemberChanged{Member: chat.Member{Role: chat.RoleOwner}},
 		chat.InviteMade{Invite: chat.Invite{ID: bad}},
 		chat.InviteRevoked{ID: "i", By: bad},
 		chat.TurnQueued{Prompt: bad},

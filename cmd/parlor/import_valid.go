@@ -19,11 +19,16 @@ func checkRecord(seq uint64, data []byte) error {
 		return fmt.Errorf("record %d: %s", seq, fault)
 	}
 	e, ok := record.Event.(chat.Created)
+	owner := chat.Member{ID: e.Chat.Owner, Name: e.Chat.OwnerName}
 	switch {
 	case ok && e.Chat.Owner == "":
 		return fmt.Errorf("record %d: chat %q has no owner", seq, e.Chat.ID)
 	case ok && e.Chat.ID.MadeForOther(e.Chat.Owner):
 		return fmt.Errorf("record %d: the id of chat %q was made for another owner than %q", seq, e.Chat.ID, e.Chat.Owner)
+	case ok && owner.Fault() != "":
+		return fmt.Errorf("record %d: the owner of chat %q: %s", seq, e.Chat.ID, owner.Fault())
+	case ok && len(e.Chat.Members) > 0: // nobody checks that each of them is there once
+		return fmt.Errorf("record %d: chat %q is created with members, who come by records of their own", seq, e.Chat.ID)
 	}
 	return nil
 }
@@ -45,6 +50,9 @@ func nameFault(v reflect.Value) string {
 				return fmt.Sprintf("the user %.200q %s", u.ID, fault)
 			}
 			return ""
+		}
+		if m, ok := v.Interface().(chat.Member); ok {
+			return m.Fault()
 		}
 		for i := range v.NumField() {
 			if !v.Type().Field(i).IsExported() {

@@ -37,6 +37,7 @@ type (
 const (
 	MaxIDLen       = 128
 	MaxUserIDLen   = 128
+	MaxNameLen     = 256 // of a user
 	MaxClientIDLen = 128
 )
 

@@ -3,6 +3,7 @@ package chat
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -28,21 +29,36 @@ type Member struct {
 	Role MemberRole `json:"role"`
 }
 
-// RoleOf returns the user's role in the chat. It is empty for one who has none.
-func (i Info) RoleOf(u UserID) MemberRole {
-	if u == "" {
-		return ""
-	}
-	if u == i.Owner {
-		return RoleOwner
-	}
-	for _, m := range i.Members {
-		if m.ID == u {
-			return m.Role
-		}
+// Fault says what is wrong with the member's id or name. It returns "" if both are valid.
+func (m Member) Fault() string {
+	switch fault := m.ID.Fault(); {
+	case fault != "":
+		return "the user id " + fault
+	case len(m.Name) > MaxNameLen || !Printable(m.Name):
+		return fmt.Sprintf("the name must be printable UTF-8 of at most %d bytes", MaxNameLen)
 	}
 	return ""
 }
+
+// Member returns what the user is in the chat. It returns the zero Member for one who has
+// no role.
+func (i Info) Member(u UserID) Member {
+	if u == "" {
+		return Member{}
+	}
+	if u == i.Owner {
+		return Member{u, i.OwnerName, RoleOwner}
+	}
+	for _, m := range i.Members {
+		if m.ID == u {
+			return m
+		}
+	}
+	return Member{}
+}
+
+// RoleOf returns the user's role in the chat. It is empty for one who has none.
+func (i Info) RoleOf(u UserID) MemberRole { return i.Member(u).Role }
 
 // WithMember returns the chat in which m has its role, or none if the role is empty. The
 // owner becomes a member when somebody else becomes the owner.
@@ -90,7 +106,7 @@ type Invite struct {
 	Role    MemberRole `json:"role"`
 	Digest  []byte     `json:"digest"`
 	Expires time.Time  `json:"expires_at,omitzero"` // zero: never
-	Uses    int        `json:"uses,omitempty"`      // that are left; 0: any number
+	Uses    int        `json:"uses,omitempty"`      // that are left; 0: any number; see [Invite.Spent]
 	By      UserID     `json:"by"`
 }
 
@@ -106,3 +122,23 @@ func (i Invite) Opens(digest []byte) bool { return subtle.ConstantTimeCompare(i.
 
 // Expired reports whether the invitation is of no use any more at the time.
 func (i Invite) Expired(at time.Time) bool { return !i.Expires.IsZero() && !at.Before(i.Expires) }
+
+// usedUp is the number of uses that are left of an invitation after its last one.
+const usedUp = -1
+
+// Used returns the invitation after one more use.
+func (i Invite) Used() Invite {
+	if i.Uses > 0 {
+		i.Uses--
+		if i.Uses == 0 {
+			i.Uses = usedUp
+		}
+	}
+	return i
+}
+
+// Spent reports whether the invitation had its last use.
+func (i Invite) Spent() bool { return i.Uses == usedUp }
+
+// Open reports whether the invitation lets somebody in at the time.
+func (i Invite) Open(at time.Time) bool { return !i.Expired(at) && !i.Spent() }

@@ -19,7 +19,7 @@ import (
 // else.
 const (
 	MaxTokenLen   = 8 << 10
-	MaxNameLen    = 256
+	MaxNameLen    = chat.MaxNameLen
 	MaxEmailLen   = 320 // RFC 3696: 64 + @ + 255
 	MaxPictureLen = 2 << 10
 )
