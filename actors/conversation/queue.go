@@ -24,7 +24,7 @@ func (m Moment) Withdraw(old chat.Message, by chat.UserID, client chat.ClientID)
 	for _, t := range m.Turns {
 		switch {
 		case t.Prompt != old.ID:
-		case t.Attempt > 0:
+		case t.Attempt > 0 || t.Begun:
 			return nil, ErrBegun
 		default:
 			waits = true

@@ -32,6 +32,10 @@ func TestWithdraw(t *testing.T) {
 			[]chat.Event{chat.MessageWithdrawn{MessageID: "s", Seq: 7, By: "bob"}}, nil},
 		{"one that the running turn took in", append(runs[:5:5], steers("bob", "s", "t"), chat.TurnSteered{TurnID: "t", Messages: []chat.MessageID{"s"}}),
 			message("s", 7, "bob"), "bob", nil, conversation.ErrBegun},
+		{"one that was answered, and is to be once more", append(runs[:5:5], ends("t"), again("v", "m", 2)), message("m", 2, "alice"), "alice", nil, conversation.ErrBegun},
+		{"one that another assistant answers", append(waits[:2:2], wants("v", "m", 2), begins("t", 1)), message("m", 2, "alice"), "alice", nil, conversation.ErrBegun},
+		{"one that another assistant has answered", append(waits[:2:2], wants("v", "m", 2), begins("t", 1), ends("t")), message("m", 2, "alice"), "alice", nil, conversation.ErrBegun},
+		{"one that was answered before an answer was wanted", append(waits[:2:2], begins("t", 1), ends("t"), wants("v", "m", 2)), message("m", 2, "alice"), "alice", nil, conversation.ErrBegun},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, refusal := scene(t, test.events...).moment().Withdraw(test.old, test.by, "")
@@ -41,6 +45,12 @@ func TestWithdraw(t *testing.T) {
 			wantEvents(t, got, test.want...)
 		})
 	}
+}
+
+func again(turn chat.TurnID, prompt chat.MessageID, seq uint64) chat.TurnQueued {
+	e := wants(turn, prompt, seq)
+	e.Again = "answer"
+	return e
 }
 
 func message(id chat.MessageID, seq uint64, by chat.UserID) chat.Message {
@@ -127,7 +137,7 @@ func wantedBy(turn chat.TurnID, prompt chat.MessageID, seq uint64, by chat.UserI
 func TestRollBack(t *testing.T) {
 	runs := []chat.Event{says("alice", "m"), wants("t", "m", 2), begins("t", 1), says("bob", "n"), wantedBy("u", "n", 5, "bob")}
 	instead := says("alice", "id-1")
-	instead.Replaces, instead.ReplacesSeq = "m", 2
+	instead.Replaces, instead.ReplacesSeq, instead.RolledBack = "m", 2, true
 	edited := func(turn chat.TurnID, seq uint64) chat.Event {
 		return chat.TurnEnded{TurnID: turn, PromptSeq: seq, State: chat.StateStopped, By: "alice", Reason: "the message was edited"}
 	}

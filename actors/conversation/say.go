@@ -22,6 +22,7 @@ type Said struct {
 	MessageID chat.MessageID
 	ClientID  chat.ClientID
 	Seq       uint64
+	Begun     bool // a turn answers it, or has done so
 }
 
 // An Utterance is what somebody wants to say.
@@ -77,6 +78,7 @@ func (m Moment) rollBack(p *Plan, u Utterance) *chat.Error {
 		return spent
 	}
 	m.replace(p, old, u.By.ID)
+	p.RolledBack = true
 	return m.fits(p)
 }
 
@@ -236,7 +238,7 @@ func (m Moment) makeWay(p *Plan, turn chat.Turn, by chat.UserID) {
 // waits for the same models: the answer is to both.
 func (m Moment) merge(p *Plan, by chat.UserID) {
 	for i, t := range slices.Backward(m.Turns) {
-		if t.Attempt > 0 || t.By != by || t.Again || t.Unheard || !slices.Equal(p.models, []chat.ModelID{t.ModelID}) {
+		if t.Attempt > 0 || t.By != by || t.Begun || t.Unheard || !slices.Equal(p.models, []chat.ModelID{t.ModelID}) {
 			continue
 		}
 		if i+1 < len(m.Turns) {

@@ -109,10 +109,7 @@ func (s *State) Apply(r chat.Record) error {
 		if s.Find(e.TurnID) != 0 {
 			return fmt.Errorf("record %d starts turn %q out of order", r.Seq, e.TurnID)
 		}
-		s.Turns[0].MessageID, s.Turns[0].Attempt, s.Turns[0].Duplex = e.MessageID, e.Attempt, e.Duplex
-		for i := range s.Steering {
-			s.Steering[i].Taken = false
-		}
+		s.begin(e)
 	case chat.ToolStarted:
 		if s.Find(e.TurnID) != 0 {
 			return fmt.Errorf("record %d starts a tool for turn %q, which does not run", r.Seq, e.TurnID)
@@ -144,7 +141,7 @@ func (s *State) add(seq uint64, e chat.MessageAdded) error {
 		return fmt.Errorf("record %d replaces record %d, which is not there", seq, e.ReplacesSeq)
 	}
 	s.takeOut(chat.Record{Seq: seq, Event: e})
-	s.Seq, s.Last, s.Chat.ModelID = seq, Said{e.MessageID, e.ClientID, seq}, e.ModelID
+	s.Seq, s.Last, s.Chat.ModelID = seq, Said{MessageID: e.MessageID, ClientID: e.ClientID, Seq: seq}, e.ModelID
 	s.hear(seq, e.MessageID)
 	if e.Steers != "" {
 		s.Steering = append(s.Steering, Steering{MessageID: e.MessageID, Seq: seq, By: e.Author.ID})
@@ -157,6 +154,20 @@ func (s *State) takeOut(r chat.Record) {
 	if after := s.Superseded.After(r); len(after) > 0 {
 		s.Superseded = after
 		s.Steering = slices.DeleteFunc(s.Steering, func(said Steering) bool { return after.Has(said.Seq) })
+	}
+}
+
+// begin folds the start of the first turn.
+func (s *State) begin(e chat.TurnStarted) {
+	first := &s.Turns[0]
+	first.MessageID, first.Attempt, first.Duplex = e.MessageID, e.Attempt, e.Duplex
+	for i := range s.Turns[1:] {
+		t := &s.Turns[1+i]
+		t.Begun = t.Begun || t.Prompt == first.Prompt
+	}
+	s.Last.Begun = s.Last.Begun || s.Last.MessageID == first.Prompt
+	for i := range s.Steering {
+		s.Steering[i].Taken = false
 	}
 }
 
@@ -206,14 +217,15 @@ func (s *State) queue(seq uint64, e chat.TurnQueued) error {
 	}
 	s.Seq = seq
 	s.Turns = slices.Insert(s.Turns, i, chat.Turn{
-		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, Correlation: e.Correlation, Again: e.Again != "", Unheard: e.Spoken,
+		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, Correlation: e.Correlation, Unheard: e.Spoken,
+		Begun: e.Again != "" || s.Last.Begun && s.Last.MessageID == e.Prompt,
 	})
 	return nil
 }
 
 // stateVersion changes with what a State means. A snapshot of another version
 // is not read: the log says the same.
-const stateVersion = 6
+const stateVersion = 7
 
 type snapshot struct {
 	Version int   `json:"version"`

@@ -1,7 +1,6 @@
 package room
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -98,25 +97,15 @@ func (r *Room) names(asked, recorded chat.ModelID) bool {
 	return known && model.ID == recorded
 }
 
-// recallMessage recalls a message with this content that replaces another one, if that
+// recallMessage recalls a message with this content that is an edit of another one, if that
 // is not empty.
-func (r *Room) recallMessage(content string, model chat.ModelID, replaces chat.MessageID) recall {
+func (r *Room) recallMessage(content string, model chat.ModelID, edited chat.MessageID) recall {
 	return func(record chat.Record) (any, bool) {
 		m, said := record.Event.(chat.MessageAdded)
-		same := said && m.Content == content && m.Replaces == replaces && r.names(model, m.ModelID)
-		return sent(m, record.Seq), same
-	}
-}
-
-// recallSent recalls a message that was sent. By the policy it may have replaced another
-// one.
-func (r *Room) recallSent(c *Send) recall {
-	return func(record chat.Record) (any, bool) {
-		m, _ := record.Event.(chat.MessageAdded)
-		var replaces chat.MessageID
-		if cmp.Or(c.Policy, r.records.head.Chat.Policy, r.TurnPolicy) == chat.PolicyRollback {
-			replaces = m.Replaces
+		edits := m.Replaces
+		if m.RolledBack {
+			edits = ""
 		}
-		return r.recallMessage(c.Content, c.ModelID, replaces)(record)
+		return sent(m, record.Seq), said && m.Content == content && edits == edited && r.names(model, m.ModelID)
 	}
 }

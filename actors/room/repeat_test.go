@@ -135,3 +135,24 @@ func TestRepeatedEmptyStop(t *testing.T) {
 		}
 	})
 }
+
+// The repetition of a message that took the place of another one is known as that, whatever
+// the policy is by then.
+func TestRollbackRepeatedAfterPolicyChange(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		p := chat.PolicyRollback
+		alice.Do(theChat, &room.Configure{Changes: chat.Changes{Policy: &p}})
+		s.Assistant.On("one", actortest.Hang())
+		alice.Send(theChat, "one")
+		synctest.Wait()
+		first := alice.Do(theChat, &room.Send{Content: "two", ClientID: "x"})
+		p = chat.PolicyQueue
+		alice.Do(theChat, &room.Configure{Changes: chat.Changes{Policy: &p}})
+		again := alice.Do(theChat, &room.Send{Content: "two", ClientID: "x"})
+		if again.Err != nil || again.Body != first.Body {
+			t.Errorf("%+v, %+v", first, again)
+		}
+	})
+}

@@ -26,7 +26,7 @@ func (c *Send) do(r *Room) {
 	if c.Quiet {
 		answer = new(bool)
 	}
-	r.say(c.Caller, access.Send, c.ClientID, r.recallSent(c), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
+	r.say(c.Caller, access.Send, c.ClientID, r.recallMessage(c.Content, c.ModelID, ""), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
 		return m.Say(conversation.Utterance{
 			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID,
 			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Answer: answer,

@@ -232,7 +232,7 @@ type Turn struct {
 	PromptSeq uint64    // 0 in records of old, and while it is Unheard
 	ModelID   ModelID
 	By        UserID
-	Again     bool // another answer to the prompt was wanted
+	Begun     bool // another turn answers the prompt, or has done so
 	Unheard   bool // its prompt was spoken, and is not recorded yet
 
 	Correlation string // see [TurnQueued]

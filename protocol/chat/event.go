@@ -26,6 +26,7 @@ type MessageAdded struct {
 	// see [Superseded].
 	Replaces    MessageID `json:"replaces,omitempty"`
 	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
+	RolledBack  bool      `json:"rolled_back,omitempty"` // it replaces the message by its policy, and is no edit
 
 	Author   User     `json:"author"`
 	Content  string   `json:"content"`
