@@ -67,6 +67,22 @@ test("two tabs talk, see the stream and stop it, and outlive the server", { skip
   assert.deepEqual(await texts(alice), await texts(bob), "and so after a reload");
 });
 
+test("who else is here and who types is said in a line", { skip: noBrowser }, async (t) => {
+  const server = await serve(t);
+  const b = await browser(t);
+  const alice = await tab(t, b, server.url);
+  const bob = await tab(t, b, alice.url());
+  const name = await bob.inputValue("#name");
+  const line = (text) => alice.locator("#here", { hasText: text }).waitFor();
+  await line(`Here: ${name}`);
+  await bob.locator("#text").pressSequentially("he");
+  await line(`${name} is typing…`);
+  await say(bob, "hello");
+  await alice.locator("#here", { hasNotText: "typing" }).waitFor();
+  await bob.close();
+  await alice.locator("#here").waitFor({ state: "hidden" });
+});
+
 test("an edit takes back what followed", { skip: noBrowser }, async (t) => {
   const server = await serve(t);
   const chat = newChat();

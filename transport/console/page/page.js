@@ -152,6 +152,9 @@ function render() {
   $("invite").hidden = room.role !== "owner" || room.phase !== "connected" || !token;
   $("answering").hidden = !room.running || room.phase !== "connected";
   $("answering").firstElementChild.textContent = room.running ? `${names.of(room.running)} is answering` : "";
+  const here = room.phase === "connected" ? room.presence.line(me?.user_id) : "";
+  $("here").hidden = !here;
+  $("here").textContent = here;
   $("model").value = model(items);
   view.render(items, names);
 }
@@ -259,7 +262,7 @@ function on(id, event, act) {
 }
 
 on("composer", "submit", send);
-on("text", "input", fitText);
+on("text", "input", () => { fitText(); if ($("text").value.trim()) room.typing(); });
 on("text", "keydown", (e) => {
   if (e.key !== "Enter" || e.shiftKey || e.isComposing) return;
   e.preventDefault();

@@ -7,6 +7,7 @@
 // connection and a reload. No DOM in this file.
 
 import { io } from "./socket.io.esm.min.js";
+import { Presence } from "./presence.js";
 import { Transcript } from "./transcript.js";
 
 const NAMESPACE = "/assistant/realtime";
@@ -14,6 +15,7 @@ const ACK_TIMEOUT = 10_000; // ms
 const RETRY_DELAY = 3_000; // ms, before a room that could not be entered is tried again
 const MAX_RECONNECT_DELAY = 4_000; // ms
 const MAX_SENDS = 3; // of one message over connections that break: perhaps it breaks them
+const TYPING_AGAIN = 3_000; // ms, until it is said again that somebody types
 const PAGE = 50; // messages of history, at the start and on request
 const GAP_PAGE = 200; // messages of history, to fetch what was missed
 
@@ -31,6 +33,7 @@ export class Room {
   problem = null; // {code, message}: why it is not connected, if there is more to say
   hasEarlier = false; // than the messages here
   role = ""; // of the one who is here
+  presence = new Presence(); // who else is here
 
   #o;
   #socket;
@@ -41,6 +44,7 @@ export class Room {
   #outbox; // messages by client_message_id
   #resyncing = false;
   #timer; // of the next attempt to enter
+  #typed = 0; // when it was said last that somebody types here
 
   // base: URL of the server. chat: id. auth: () → payload of CONNECT.
   // prepare: async () → {me, model}, before each entry; model is for a new chat.
@@ -78,6 +82,7 @@ export class Room {
 
   say(content, model_id) {
     const id = newID();
+    this.#typed = 0;
     this.#put({ client_message_id: id, content, model_id, timestamp: new Date().toISOString(), sends: 0, error: null });
     this.#post(id);
   }
@@ -117,6 +122,13 @@ export class Room {
     this.#o.changed = this.#o.said = () => {};
     clearTimeout(this.#timer);
     this.#socket.disconnect();
+  }
+
+  // typing tells the others that somebody types here.
+  typing() {
+    if (this.phase !== "connected" || Date.now() - this.#typed < TYPING_AGAIN) return;
+    this.#typed = Date.now();
+    this.#socket.volatile.emit(`typing ${this.#id}`, { typing: true });
   }
 
   // ---- entering
@@ -186,6 +198,7 @@ export class Room {
   // server wants no connection, or this page has ended it and said why.
   #lost(problem) {
     clearTimeout(this.#timer);
+    this.presence.clear();
     if (this.phase === "connected") this.#known = this.#chat.seq;
     if (this.#socket.active) this.#show("reconnecting");
     else if (this.phase !== "refused") this.#show("refused", problem);
@@ -270,6 +283,7 @@ export class Room {
   #event(event, body) {
     const [word, id] = event.split(" ");
     if (id !== this.#id) return;
+    if (word === "presence") this.presence.apply(body);
     // A refusal names its event, and is in the acknowledgement too; the end of the chat does not.
     if (word === "error" && body.code === "not_found" && !body.event) return this.#deleted(body);
     if (!this.#chat.apply(word, body)) this.#resync();
