@@ -40,7 +40,7 @@ func BenchmarkRoom(b *testing.B) {
 	}
 	defer store.Close()
 	models := new(actortest.Assistant)
-	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, Encoders: actortest.Encoders(), IdleTimeout: 100 * time.Millisecond}, rooms.Reads{})
+	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, Encoders: actortest.Encoders(), IdleTimeout: 100 * time.Millisecond, MaxAwake: 1 << 30}, rooms.Reads{})
 	if err != nil {
 		b.Fatal(err)
 	}
