@@ -35,7 +35,7 @@ type audience []*channel
 type channel struct {
 	name      string // of the encoder
 	encoder   Encoder
-	listeners map[Address]listener
+	listeners map[Address]*listener // by pointers: a map keeps room for eight of them
 }
 
 type listener struct {
@@ -45,18 +45,18 @@ type listener struct {
 }
 
 // admit makes the address a listener, which it must not be yet.
-func (a *audience) admit(address Address, l listener, encoder string, make func() Encoder) {
+func (a *audience) admit(address Address, l *listener, encoder string, make func() Encoder) {
 	i := slices.IndexFunc(*a, func(c *channel) bool { return c.name == encoder })
 	if i < 0 {
 		i = len(*a)
-		*a = append(*a, &channel{encoder, make(), map[Address]listener{}})
+		*a = append(*a, &channel{encoder, make(), map[Address]*listener{}})
 	}
 	(*a)[i].listeners[address] = l
 }
 
 // dismiss removes the address, if it is a listener, and returns it. An encoder that no
 // listener uses goes too.
-func (a *audience) dismiss(address Address) (l listener, ok bool) {
+func (a *audience) dismiss(address Address) (l *listener, ok bool) {
 	for i, c := range *a {
 		if l, ok = c.listeners[address]; ok {
 			if delete(c.listeners, address); len(c.listeners) == 0 {
@@ -65,7 +65,7 @@ func (a *audience) dismiss(address Address) (l listener, ok bool) {
 			return l, ok
 		}
 	}
-	return l, false
+	return nil, false
 }
 
 // has reports whether the address is a listener.
@@ -77,7 +77,7 @@ func (a audience) has(address Address) bool {
 }
 
 // tellIf tells p to the listeners for which holds is true, and returns their addresses.
-func (a audience) tellIf(holds func(listener) bool, p Publication) (told []Address) {
+func (a audience) tellIf(holds func(*listener) bool, p Publication) (told []Address) {
 	for _, c := range a {
 		var encoded any
 		for address, l := range c.listeners {

@@ -50,7 +50,7 @@ func (*presenceTick) roomMessage() {}
 
 // listen makes the address a listener, or changes its encoder.
 func (r *Room) listen(a Address, u chat.User, encoder string) {
-	l := listener{user: u, recipient: r.Directory.find(a)}
+	l := &listener{user: u, recipient: r.Directory.find(a)}
 	if l.recipient == nil {
 		return // it was closed meanwhile
 	}
@@ -275,11 +275,10 @@ func (r *Room) endTyping() {
 func (a audience) publishPresence(id chat.RoomID, diff chat.Presence, changed bool, whole chat.Presence) {
 	for _, c := range a {
 		news, all := &Publication{Room: id, Notice: diff}, &Publication{Room: id, Notice: whole}
-		for address, l := range c.listeners {
+		for _, l := range c.listeners {
 			p := news
 			if !l.informed {
 				l.informed = true
-				c.listeners[address] = l
 				p = all
 			} else if !changed {
 				continue
