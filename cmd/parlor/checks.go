@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"parlor/protocol/chat"
-	"parlor/transport/auth"
 	"parlor/transport/origin"
 	"parlor/transport/provider"
 	"parlor/transport/provider/upstream"
@@ -142,11 +141,27 @@ func (s *Settings) checkSecret() error {
 	return nil
 }
 
-func (s *Settings) checkKeysURL() error {
-	if s.JWTJWKSURL == "" {
+func optionalURL(text string, check func(string) error) error {
+	if text == "" {
 		return nil
 	}
-	return auth.CheckKeysURL(s.JWTJWKSURL)
+	return check(text)
+}
+
+func (s *Settings) checkClientID() error {
+	if s.OIDCIssuer != "" && s.OIDCClientID == "" {
+		return errors.New("is missing: it goes with oidc-issuer")
+	}
+	return nil
+}
+
+func checkAddresses(list []string) error {
+	for _, a := range list {
+		if name, domain, ok := strings.Cut(a, "@"); !ok || domain == "" || strings.ContainsAny(name+domain, "@ ") {
+			return fmt.Errorf("has %q, which is not an address such as ann@example.com or a domain such as @example.com", a)
+		}
+	}
+	return nil
 }
 
 func checkAdminClaim(claim string) error {

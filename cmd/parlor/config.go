@@ -71,7 +71,7 @@ func cell(value string) string {
 // file, or an error that lists all that is wrong with them.
 func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*Settings, error) {
 	s, flags := &Settings{Values: *v}, settingsOf(ctx)
-	for _, list := range [][]string{s.CORSOrigins, s.JWTAudience, s.JWTAlgorithms, s.Admins, s.TrustedProxies} {
+	for _, list := range [][]string{s.CORSOrigins, s.JWTAudience, s.JWTAlgorithms, s.Admins, s.OIDCAllow, s.TrustedProxies} {
 		for i, entry := range list {
 			list[i] = strings.TrimSpace(entry) // people write "a, b"
 		}

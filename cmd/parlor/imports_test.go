@@ -74,6 +74,8 @@ var owners = map[string]string{
 	"github.com/alecthomas/kong":          "cmd",
 	"golang.org/x/time":                   "transport/limit",
 	"github.com/go-jose/go-jose":          "transport/auth",
+	"github.com/coreos/go-oidc":           "transport/auth",
+	"golang.org/x/oauth2":                 "transport/auth",
 	"golang.org/x/crypto/x509roots":       "cmd",
 	"github.com/modelcontextprotocol/go":  "transport",
 }

@@ -37,25 +37,31 @@ type Values struct {
 
 	Metrics bool `group:"server" help:"Serve numbers for Prometheus at /metrics, to whoever can reach the server."`
 
-	JWTSecret      Secret        `name:"jwt-secret" group:"access" placeholder:"SECRET" help:"What users' tokens are signed with (HS256). Better not given as a flag: other users of this computer can see those."`
-	JWTSecretFile  string        `name:"jwt-secret-file" group:"access" placeholder:"FILE" help:"A file that holds the secret instead."`
-	JWTKeyFile     string        `name:"jwt-key-file" group:"access" placeholder:"FILE" help:"A PEM file of public keys or certificates, whose private keys sign users' tokens (RS, PS, ES or EdDSA)."`
-	JWTJWKSURL     string        `name:"jwt-jwks-url" group:"access" placeholder:"URL" help:"Where an identity provider publishes the public keys of its tokens (JWKS)."`
-	JWTAlgorithms  []string      `name:"jwt-algorithms" group:"access" placeholder:"NAME" help:"The only algorithms that tokens may be signed with, for example ES256. If none is given, HS256 for the secret and all that fit for public keys."`
-	JWTIssuer      string        `name:"jwt-issuer" group:"access" placeholder:"NAME" help:"What tokens must have in iss. If it is not given nobody looks at iss."`
-	JWTAudience    []string      `name:"jwt-audience" group:"access" placeholder:"NAME" help:"What tokens must have in aud, one of these. If none is given nobody looks at aud."`
-	JWTLeeway      time.Duration `name:"jwt-leeway" group:"access" default:"10s" help:"How much the clocks of this server and of the one that signs tokens may differ."`
-	JWTJWKSRefresh time.Duration `name:"jwt-jwks-refresh" group:"access" default:"1h" help:"Age at which the keys of jwt-jwks-url are fetched again. While that fails, the last ones go on."`
-	JWTJWKSPause   time.Duration `name:"jwt-jwks-pause" group:"access" default:"10s" help:"Least time between two fetches. A token of a key that is not known yet has them fetched at once, if it has passed."`
-	JWTClaimUser   string        `name:"jwt-claim-user" group:"access" default:"sub" help:"The claim of a token that holds the user's id."`
-	JWTClaimName   string        `name:"jwt-claim-name" group:"access" default:"name" help:"The one that holds the name; a.b is b in the object a."`
-	JWTClaimEmail  string        `name:"jwt-claim-email" group:"access" default:"email" help:"The one that holds the address."`
-	JWTClaimAdmin  string        `name:"jwt-claim-admin" group:"access" default:"role=admin" placeholder:"CLAIM=VALUE" help:"What administrators have in their tokens, alone or in a list; empty for no such claim."`
-	Admins         []string      `name:"admins" group:"access" placeholder:"ID" help:"Users who are administrators, whatever their tokens say. It opens no chat to them."`
-	SessionTTL     time.Duration `name:"session-ttl" group:"access" default:"720h" help:"How long somebody who has signed in with a browser stays signed in without coming back."`
-	AccessTTL      time.Duration `name:"access-ttl" group:"access" default:"15m" help:"How long the token of such a session is good; a page gets the next by itself."`
-	MaxSignIns     int           `name:"max-sign-ins" group:"access" default:"50" help:"Browsers in which one user may be signed in; past it the oldest is signed out."`
-	CORSOrigins    []string      `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
+	JWTSecret        Secret        `name:"jwt-secret" group:"access" placeholder:"SECRET" help:"What users' tokens are signed with (HS256). Better not given as a flag: other users of this computer can see those."`
+	JWTSecretFile    string        `name:"jwt-secret-file" group:"access" placeholder:"FILE" help:"A file that holds the secret instead."`
+	JWTKeyFile       string        `name:"jwt-key-file" group:"access" placeholder:"FILE" help:"A PEM file of public keys or certificates, whose private keys sign users' tokens (RS, PS, ES or EdDSA)."`
+	JWTJWKSURL       string        `name:"jwt-jwks-url" group:"access" placeholder:"URL" help:"Where an identity provider publishes the public keys of its tokens (JWKS)."`
+	JWTAlgorithms    []string      `name:"jwt-algorithms" group:"access" placeholder:"NAME" help:"The only algorithms that tokens may be signed with, for example ES256. If none is given, HS256 for the secret and all that fit for public keys."`
+	JWTIssuer        string        `name:"jwt-issuer" group:"access" placeholder:"NAME" help:"What tokens must have in iss. If it is not given nobody looks at iss."`
+	JWTAudience      []string      `name:"jwt-audience" group:"access" placeholder:"NAME" help:"What tokens must have in aud, one of these. If none is given nobody looks at aud."`
+	JWTLeeway        time.Duration `name:"jwt-leeway" group:"access" default:"10s" help:"How much the clocks of this server and of the one that signs tokens may differ."`
+	JWTJWKSRefresh   time.Duration `name:"jwt-jwks-refresh" group:"access" default:"1h" help:"Age at which the keys of jwt-jwks-url are fetched again. While that fails, the last ones go on."`
+	JWTJWKSPause     time.Duration `name:"jwt-jwks-pause" group:"access" default:"10s" help:"Least time between two fetches. A token of a key that is not known yet has them fetched at once, if it has passed."`
+	JWTClaimUser     string        `name:"jwt-claim-user" group:"access" default:"sub" help:"The claim of a token that holds the user's id."`
+	JWTClaimName     string        `name:"jwt-claim-name" group:"access" default:"name" help:"The one that holds the name; a.b is b in the object a."`
+	JWTClaimEmail    string        `name:"jwt-claim-email" group:"access" default:"email" help:"The one that holds the address."`
+	JWTClaimAdmin    string        `name:"jwt-claim-admin" group:"access" default:"role=admin" placeholder:"CLAIM=VALUE" help:"What administrators have in their tokens, alone or in a list; empty for no such claim."`
+	Admins           []string      `name:"admins" group:"access" placeholder:"ID" help:"Users who are administrators, whatever their tokens say. It opens no chat to them."`
+	OIDCIssuer       string        `name:"oidc-issuer" group:"access" placeholder:"URL" help:"An OpenID Connect provider that people sign in with on the page."`
+	OIDCClientID     string        `name:"oidc-client-id" group:"access" placeholder:"ID" help:"What this server is called there."`
+	OIDCClientSecret Secret        `name:"oidc-client-secret" group:"access" placeholder:"SECRET" help:"What it proves that with; none for a public client."`
+	OIDCRedirectURL  string        `name:"oidc-redirect-url" group:"access" placeholder:"URL" help:"Where the provider sends browsers back to, as it was told there; if it is not given, …/api/v1/auth/oidc/callback of the address that the browser came to."`
+	OIDCReturnURL    string        `name:"oidc-return-url" group:"access" placeholder:"URL" help:"Where browsers go then, with a temp_token, for example https://app.example.com/login-success of the assistant SPA; if it is not given, to the page of this server."`
+	OIDCAllow        []string      `name:"oidc-allow" group:"access" placeholder:"ADDRESS" help:"Verified addresses that may sign in with it, or whole domains such as @example.com; everybody whom it knows if none is given."`
+	SessionTTL       time.Duration `name:"session-ttl" group:"access" default:"720h" help:"How long somebody who has signed in with a browser stays signed in without coming back."`
+	AccessTTL        time.Duration `name:"access-ttl" group:"access" default:"15m" help:"How long the token of such a session is good; a page gets the next by itself."`
+	MaxSignIns       int           `name:"max-sign-ins" group:"access" default:"50" help:"Browsers in which one user may be signed in; past it the oldest is signed out."`
+	CORSOrigins      []string      `name:"cors-origins" group:"access" placeholder:"ORIGIN" help:"Other origins whose pages may use this server, for example https://app.example.com."`
 
 	TrustedProxies []string `name:"trusted-proxies" group:"access" placeholder:"ADDRESS" help:"Addresses or ranges of proxies, for example 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For, -Host and -Proto count (docs/proxies.md)."`
 
@@ -169,7 +175,7 @@ type row struct {
 // Development reports whether the server believes users without proof, since it
 // has no key to verify tokens with.
 func (s *Settings) Development() bool {
-	return s.JWTSecret == "" && s.JWTKeyFile == "" && s.JWTJWKSURL == ""
+	return s.JWTSecret == "" && s.JWTKeyFile == "" && s.JWTJWKSURL == "" && s.OIDCIssuer == ""
 }
 
 // accounts are the settings about those who sign in here.
@@ -183,6 +189,10 @@ func (s *Settings) auth() auth.Options {
 		Secret: string(s.JWTSecret), Keys: s.keys, JWKSURL: s.JWTJWKSURL, JWKSRefresh: s.JWTJWKSRefresh, JWKSPause: s.JWTJWKSPause,
 		Algorithms: s.JWTAlgorithms, Leeway: s.JWTLeeway, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
 		Claims: auth.Claims{User: s.JWTClaimUser, Name: s.JWTClaimName, Email: s.JWTClaimEmail, Admin: s.JWTClaimAdmin},
+	}
+	o.Provider = auth.ProviderOptions{
+		Issuer: s.OIDCIssuer, ClientID: s.OIDCClientID, ClientSecret: string(s.OIDCClientSecret),
+		RedirectURL: s.OIDCRedirectURL, ReturnURL: s.OIDCReturnURL, Allow: s.OIDCAllow,
 	}
 	for _, id := range s.Admins {
 		o.Admins = append(o.Admins, chat.UserID(id))
@@ -233,7 +243,7 @@ func (s *Settings) checksOfServer() []checked {
 		{"retain-for", notNegative(s.RetainFor)},
 		{"jwt-leeway", checkLeeway(s.JWTLeeway)},
 		{"jwt-secret", s.checkSecret()},
-		{"jwt-jwks-url", s.checkKeysURL()},
+		{"jwt-jwks-url", optionalURL(s.JWTJWKSURL, auth.CheckKeysURL)},
 		{"jwt-algorithms", s.auth().CheckAlgorithms()},
 		{"jwt-jwks-refresh", positive(s.JWTJWKSRefresh)},
 		{"jwt-jwks-pause", positive(s.JWTJWKSPause)},
@@ -241,6 +251,11 @@ func (s *Settings) checksOfServer() []checked {
 		{"jwt-claim-name", wantText(s.JWTClaimName)},
 		{"jwt-claim-email", wantText(s.JWTClaimEmail)},
 		{"jwt-claim-admin", checkAdminClaim(s.JWTClaimAdmin)},
+		{"oidc-issuer", optionalURL(s.OIDCIssuer, auth.CheckKeysURL)},
+		{"oidc-client-id", s.checkClientID()},
+		{"oidc-redirect-url", optionalURL(s.OIDCRedirectURL, auth.CheckKeysURL)},
+		{"oidc-return-url", optionalURL(s.OIDCReturnURL, auth.CheckKeysURL)},
+		{"oidc-allow", checkAddresses(s.OIDCAllow)},
 		{"session-ttl", atLeast(s.SessionTTL, time.Minute)},
 		{"access-ttl", atLeast(s.AccessTTL, time.Second)},
 		{"max-sign-ins", positive(s.MaxSignIns)},

@@ -58,6 +58,10 @@ var samples = map[string][3]string{
 	"jwt-claim-name":         {"a", "b.c", "d"},
 	"jwt-claim-email":        {"a", "b.c", "d"},
 	"jwt-claim-admin":        {"a=b", "b.c=d", "e=f=g"},
+	"oidc-client-id":         {"a", "b", "c"},
+	"oidc-redirect-url":      {"https://a.example.com/x", "https://b.example.com", "http://localhost:1/x"},
+	"oidc-return-url":        {"https://a.example.com/x", "https://b.example.com", "http://localhost:1/x"},
+	"oidc-allow":             {"@a.example.com", "a@b.c, @d.e", "a@b.c"},
 	"session-ttl":            {"1h", "2h", "3h"},
 	"access-ttl":             {"1m", "2m", "3m"},
 	"max-sign-ins":           {"1", "2", "3"},
@@ -136,7 +140,7 @@ var samples = map[string][3]string{
 }
 
 // notSampled are settings that are tested on their own.
-var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "openai-api-key"}
+var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "oidc-client-secret", "openai-api-key"}
 
 // TestPrecedence gives every setting from every combination of sources: a flag
 // wins over the environment, that over the file, and that over the default.

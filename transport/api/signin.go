@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"parlor/protocol/chat"
 	"parlor/transport/auth"
@@ -13,6 +14,16 @@ import (
 type SignIn interface {
 	// Exchange signs in the bearer of a temporary token, which is good once.
 	Exchange(r *http.Request, temp string) ([]*http.Cookie, error)
+
+	// Leave sends a browser to an identity provider, and ComeBack signs in the one that
+	// comes from there; to is empty if it goes to the page of this server then. EndOutside
+	// ends the sessions that the provider has ended, as its token says.
+	Leave(r *http.Request) (to string, cookies []*http.Cookie, err error)
+	ComeBack(r *http.Request) (to string, cookies []*http.Cookie, err error)
+	EndOutside(r *http.Request, token string) error
+
+	// Methods says how people can sign in.
+	Methods() auth.Methods
 
 	// Refresh dates the session of a browser anew, and Logout ends it.
 	Refresh(r *http.Request) ([]*http.Cookie, error)
@@ -26,10 +37,11 @@ type SignIn interface {
 	RevokeAll(ctx context.Context, u chat.UserID, kept string) error
 }
 
-// A reply is an answer with cookies.
+// A reply is an answer with cookies, or one that sends the browser to another address.
 type reply struct {
 	body    any
 	cookies []*http.Cookie
+	to      string // empty: it does not
 }
 
 // open answers requests of anybody, signed in or not.
@@ -52,7 +64,11 @@ func (a *API) finish(w http.ResponseWriter, r *http.Request) func(answer any, er
 			for _, c := range with.cookies {
 				http.SetCookie(w, c)
 			}
-			answer = with.body
+			if answer = with.body; err == nil && with.to != "" {
+				w.Header().Set("Cache-Control", "no-store")
+				http.Redirect(w, r, with.to, http.StatusSeeOther)
+				return
+			}
 		}
 		if err != nil {
 			a.refuse(w, r, err)
@@ -68,7 +84,9 @@ func (a *API) registerSignIn(mux *http.ServeMux, prefix string) {
 		return
 	}
 	for name, e := range map[string]func(*http.Request) (any, error){
-		"GET /auth/validate-token": a.exchange, "POST /auth/refresh": a.refresh, "POST /auth/logout": a.logout,
+		"GET /auth/validate-token": a.exchange, "POST /auth/refresh": a.refresh, "POST /auth/logout": a.logout, "GET /auth/methods": a.methods,
+		"GET /auth/oidc/login": a.leave, "GET /auth/oidc/callback": a.comeBack, "POST /auth/oidc/logout": a.endOutside,
+		"GET /auth/google/login": a.leave, "GET /auth/google/callback": a.comeBack, // as the assistant SPA says
 	} {
 		method, path := splitRoute(name)
 		mux.Handle(method+" "+prefix+path, a.protect(a.open(name, e)))
@@ -84,17 +102,42 @@ func (a *API) exchange(r *http.Request) (any, error) {
 		return nil, chat.Refuse(chat.CodeForbidden, "a page exchanges its temporary token by a request of its own, not by a link")
 	}
 	cookies, err := a.signIn.Exchange(r, r.URL.Query().Get("temp_token"))
-	return reply{map[string]string{"status": "success"}, cookies}, err
+	return reply{map[string]string{"status": "success"}, cookies, ""}, err
+}
+
+func (a *API) methods(*http.Request) (any, error) { return a.signIn.Methods(), nil }
+
+func (a *API) leave(r *http.Request) (any, error) {
+	to, cookies, err := a.signIn.Leave(r)
+	return reply{nil, cookies, to}, err
+}
+
+// comeBack leads to the page, which is above the API.
+func (a *API) comeBack(r *http.Request) (any, error) {
+	to, cookies, err := a.signIn.ComeBack(r)
+	if to == "" {
+		base, _, _ := strings.Cut(r.URL.Path, "/api/v1/")
+		to = base + "/"
+	}
+	return reply{nil, cookies, to}, err
+}
+
+// endOutside answers a provider.
+func (a *API) endOutside(r *http.Request) (any, error) {
+	if err := a.signIn.EndOutside(r, r.PostFormValue("logout_token")); err != nil {
+		return nil, err
+	}
+	return map[string]string{"message": "Sessions ended"}, nil
 }
 
 func (a *API) refresh(r *http.Request) (any, error) {
 	cookies, err := a.signIn.Refresh(r)
-	return reply{map[string]string{"status": "success"}, cookies}, err
+	return reply{map[string]string{"status": "success"}, cookies, ""}, err
 }
 
 func (a *API) logout(r *http.Request) (any, error) {
 	cookies, err := a.signIn.Logout(r)
-	return reply{map[string]string{"message": "Logged out successfully"}, cookies}, err
+	return reply{map[string]string{"message": "Logged out successfully"}, cookies, ""}, err
 }
 
 type (

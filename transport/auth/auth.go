@@ -96,6 +96,10 @@ type Options struct {
 	// Accounts are those who sign in here. Nil means that nobody can.
 	Accounts *Accounts
 
+	// Provider is an identity provider that they may sign in with. It needs Accounts.
+	// Without an issuer there is none.
+	Provider ProviderOptions
+
 	// Logger gets records of failed sign-ins, with the client's address, why,
 	// and no part of the credential. In a minute there is one record for an
 	// address and a reason, and [MaxFailuresLogged] in all. Nil discards them.
@@ -121,6 +125,7 @@ type Verifier struct {
 	watches    watches
 	accounts   *Accounts // nil: nobody signs in here
 	used       used      // temporary tokens
+	provider   *provider // nil: there is none
 }
 
 // New returns a Verifier. It has to be closed.
@@ -136,6 +141,10 @@ func New(o Options) *Verifier {
 	}
 	if v.accounts != nil {
 		v.accounts.ended = v.watches.endSession
+		if o.Provider.Issuer != "" {
+			o.Provider.Logger = o.Logger
+			v.provider = newProvider(o.Provider, v.accounts)
+		}
 	}
 	for _, id := range o.Admins {
 		v.admins[id] = true
@@ -157,7 +166,7 @@ func (v *Verifier) Close() {
 // Development reports whether the server is in development mode, in which users
 // are believed without proof.
 func (v *Verifier) Development() bool {
-	return len(v.secret) == 0 && len(v.keys) == 0 && v.remote == nil
+	return len(v.secret) == 0 && len(v.keys) == 0 && v.remote == nil && v.provider == nil
 }
 
 // Socket returns the user behind a Socket.IO CONNECT: remote is the client's

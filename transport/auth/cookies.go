@@ -70,6 +70,10 @@ func firstCookies(all []*http.Cookie) []*http.Cookie { return all[:min(len(all),
 
 // Begin signs a user in, who has proved who they are, and returns the cookies to set.
 func (v *Verifier) Begin(ctx context.Context, r *http.Request, u chat.User) ([]*http.Cookie, error) {
+	return v.begin(ctx, r, u, outside{})
+}
+
+func (v *Verifier) begin(ctx context.Context, r *http.Request, u chat.User, from outside) ([]*http.Cookie, error) {
 	if v.accounts == nil {
 		return nil, errNoAccounts
 	}
@@ -77,7 +81,7 @@ func (v *Verifier) Begin(ctx context.Context, r *http.Request, u chat.User) ([]*
 	if err != nil {
 		address = r.RemoteAddr
 	}
-	s, secret, err := v.accounts.begin(ctx, u, address, r.UserAgent())
+	s, secret, err := v.accounts.begin(ctx, u, from, address, r.UserAgent())
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +151,7 @@ func (v *Verifier) Exchange(r *http.Request, temp string) ([]*http.Cookie, error
 	if v.Development() || len(temp) > MaxTokenLen {
 		return nil, chat.Refuse(chat.CodeInvalid, "temp_token is not a token that this server accepts")
 	}
-	u, expires, err := v.tempUser(temp)
+	u, from, expires, err := v.tempUser(temp)
 	if err == nil && !v.used.take(temp, v.now(), expires) {
 		err = refuse("temp_token", "it was used before")
 	}
@@ -155,37 +159,42 @@ func (v *Verifier) Exchange(r *http.Request, temp string) ([]*http.Cookie, error
 		v.failures.add(r.RemoteAddr, err)
 		return nil, err
 	}
-	return v.Begin(r.Context(), r, u)
+	return v.begin(r.Context(), r, u, from)
 }
 
 // Handover returns a temporary token for a user who has signed in.
-func (v *Verifier) Handover(u chat.User) string {
+func (v *Verifier) Handover(u chat.User) string { return v.handover(u, outside{}) }
+
+func (v *Verifier) handover(u chat.User, from outside) string {
 	return v.accounts.sign(ownClaims{
-		Type: tempType, Name: u.Name, Email: u.Email, Picture: u.Picture, Admin: u.Admin,
+		Type: tempType, Outside: &from, Name: u.Name, Email: u.Email, Picture: u.Picture, Admin: u.Admin,
 	}, u.ID, tempTTL)
 }
 
 // tempUser returns the user of a temporary token.
-func (v *Verifier) tempUser(temp string) (u chat.User, expires time.Time, err error) {
+func (v *Verifier) tempUser(temp string) (u chat.User, from outside, expires time.Time, err error) {
 	if !isOwn(temp) || v.accounts == nil {
 		claims := jwt.MapClaims{}
 		if _, err := v.parser.ParseWithClaims(temp, claims, v.keyFor); err != nil {
-			return u, expires, refuse("temp_token", v.complaint(err))
+			return u, from, expires, refuse("temp_token", v.complaint(err))
 		}
 		if claims["token_type"] != tempType || claims["exp"] == nil {
-			return u, expires, chat.Refuse(chat.CodeInvalid, "temp_token is not a temporary token that expires")
+			return u, from, expires, chat.Refuse(chat.CodeInvalid, "temp_token is not a temporary token that expires")
 		}
 		in, err := v.signIn("temp_token", claims)
-		return in.User, in.Expires, err
+		return in.User, from, in.Expires, err
 	}
 	c, err := v.accounts.parse(temp, tempType)
 	switch {
 	case err == jwt.ErrTokenInvalidClaims:
-		return u, expires, chat.Refuse(chat.CodeInvalid, "temp_token is not a temporary token")
+		return u, from, expires, chat.Refuse(chat.CodeInvalid, "temp_token is not a temporary token")
 	case err != nil:
-		return u, expires, refuse("temp_token", v.complaint(err))
+		return u, from, expires, refuse("temp_token", v.complaint(err))
 	}
-	return chat.User{ID: chat.UserID(c.Subject), Name: c.Name, Email: c.Email, Picture: c.Picture, Admin: c.Admin}, c.ExpiresAt.Time, nil
+	if c.Outside != nil {
+		from = *c.Outside
+	}
+	return chat.User{ID: chat.UserID(c.Subject), Name: c.Name, Email: c.Email, Picture: c.Picture, Admin: c.Admin}, from, c.ExpiresAt.Time, nil
 }
 
 // Sessions returns those of a user, the last used first.

@@ -37,7 +37,7 @@ func (o Options) algorithms() []string {
 	if len(o.Algorithms) > 0 {
 		return o.Algorithms
 	}
-	var all []string
+	all := []string{} // not nil, which would mean all of them
 	if o.Secret != "" {
 		all = append(all, secretAlgorithms[0])
 	}

@@ -35,6 +35,9 @@ type ownClaims struct {
 	Email   string `json:"email,omitempty"`
 	Picture string `json:"picture,omitempty"`
 	Admin   bool   `json:"admin,omitempty"`
+
+	Login   *login   `json:"login,omitempty"`   // of a browser that is away to sign in
+	Outside *outside `json:"outside,omitempty"` // of one that is handed over
 	jwt.RegisteredClaims
 }
 

@@ -35,6 +35,18 @@ type Session struct {
 	Address string    `json:"address,omitempty"`
 	Agent   string    `json:"user_agent,omitempty"`
 	Refresh int       `json:"refresh"` // the number of the newest refresh token
+	Outside outside   `json:"outside,omitzero"`
+}
+
+// outside is a session as the identity provider knows it whose user has signed in.
+type outside struct {
+	Subject string `json:"sub,omitempty"`
+	Session string `json:"sid,omitempty"`
+}
+
+// within reports whether the provider means o when it ends ended.
+func (o outside) within(ended outside) bool {
+	return (ended.Session == "" || ended.Session == o.Session) && (ended.Subject == "" || ended.Subject == o.Subject)
 }
 
 func (s *Session) key() string { return keySessions + s.ID }
@@ -48,13 +60,13 @@ func (s *Session) signIn() chat.SignIn {
 
 // begin makes a session, and returns it with the secret for its cookie. Of too many
 // sessions of one user the oldest ends.
-func (a *Accounts) begin(ctx context.Context, u chat.User, remote, agent string) (s Session, secret string, err error) {
+func (a *Accounts) begin(ctx context.Context, u chat.User, from outside, remote, agent string) (s Session, secret string, err error) {
 	a.sweep(ctx)
 	now := a.Now()
 	secret = rand.Text()
 	s = Session{
 		ID: strings.ToLower(rand.Text()[:16]), User: u, Admin: u.Admin, Secret: digest(secret), Created: now, Seen: now,
-		Expires: now.Add(a.SessionTTL), Address: atMost(remote, maxAddressLen), Agent: cut(printable(agent), maxAgentLen),
+		Expires: now.Add(a.SessionTTL), Address: atMost(remote, maxAddressLen), Agent: cut(printable(agent), maxAgentLen), Outside: from,
 	}
 	for _, old := range a.surplus(u.ID) {
 		if err := a.Revoke(ctx, u.ID, old); err != nil {
@@ -157,6 +169,24 @@ func (a *Accounts) Revoke(ctx context.Context, u chat.UserID, id string) error {
 	}
 	a.ended(u, id)
 	return a.remove(ctx, keySessions+id)
+}
+
+// revokeOutside ends the sessions that the identity provider has ended.
+func (a *Accounts) revokeOutside(ctx context.Context, ended outside) error {
+	var meant []Session
+	a.mu.Lock()
+	for _, s := range a.sessions {
+		if s.Outside != (outside{}) && s.Outside.within(ended) {
+			meant = append(meant, *s)
+		}
+	}
+	a.mu.Unlock()
+	for _, s := range meant {
+		if err := a.Revoke(ctx, s.User.ID, s.ID); err != nil && chat.AsError(err).Code != chat.CodeNotFound {
+			return err
+		}
+	}
+	return nil
 }
 
 // RevokeAll ends all sessions of the user but the one that is kept.

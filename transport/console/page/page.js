@@ -28,6 +28,7 @@ const probe = `page-${newID()}`;
 let token = tab.get("token");
 let name = tab.get("name") ?? guestName();
 let me = null;
+let proved = false; // the server knows who this is, and does not merely believe it
 tab.set("name", name);
 
 function guestName() {
@@ -51,14 +52,18 @@ const names = {
 const models = new Map();
 let chosen = null; // the model that was picked in this tab
 
-async function api(path, method = "GET", content) {
+async function api(path, method = "GET", content, again = true) {
   const headers = { "X-Parlor-User": probe, "Content-Type": "application/json" };
   if (token) headers.Authorization = `Bearer ${token}`;
   const response = await fetch(new URL(`api/v1/${path}`, base), { method, headers, body: content && JSON.stringify(content) });
+  if (response.status === 401 && again && !token && path !== "auth/login" && await refreshed()) return api(path, method, content, false);
   const body = await response.json();
   if (!response.ok) throw Object.assign(new Error(body.detail), { code: body.code });
   return body;
 }
+
+// refreshed reports whether the session of this browser has got new tokens.
+const refreshed = async () => (await fetch(new URL("api/v1/auth/refresh", base), { method: "POST" })).ok;
 
 async function prepare() {
   const [user, list] = await Promise.all([api("auth/me"), api("model")]);
@@ -68,7 +73,8 @@ async function prepare() {
   offerModels();
   $("name").value = me.name || me.user_id;
   $("name").readOnly = !development;
-  $("signout").hidden = development || !token;
+  proved = !development;
+  $("signout").hidden = development;
   $("you").hidden = $("picker").hidden = false;
   await accept();
   return { me, model: list.models[0] };
@@ -114,6 +120,8 @@ function choose() {
 let room = null;
 
 function open() {
+  if (!inAddress("c") && !inAddress("i") && tab.get("return")) history.replaceState(null, "", tab.get("return"));
+  tab.set("return", null);
   const chat = inAddress("c") ?? newID();
   if (!inAddress("c") && !inAddress("i")) history.replaceState(null, "", address(chat));
   room?.close();
@@ -149,7 +157,7 @@ function render() {
   $("composer").lastElementChild.disabled = refused;
   $("empty").hidden = signin || items.length > 0 || room.phase !== "connected";
   $("earlier").hidden = !room.hasEarlier;
-  $("invite").hidden = room.role !== "owner" || room.phase !== "connected" || !token;
+  $("invite").hidden = room.role !== "owner" || room.phase !== "connected" || !proved;
   $("answering").hidden = !room.running || room.phase !== "connected";
   $("answering").firstElementChild.textContent = room.running ? `${names.of(room.running)} is answering` : "";
   const here = room.phase === "connected" ? room.presence.line(me?.user_id) : "";
@@ -170,8 +178,18 @@ function renderSignin(signin) {
   const appears = signin && $("signin").hidden;
   $("signin").hidden = !signin;
   $("composer").hidden = $("settings").hidden = signin;
-  $("signin-error").textContent = signin && token ? room.problem.message : "";
-  if (appears) $("token").focus();
+  $("signin-error").textContent = signin ? signinError || (token && room.problem.message) || "" : "";
+  if (appears) offerSignin();
+}
+
+// offerSignin shows the ways in that this server has.
+async function offerSignin() {
+  const ways = await api("auth/methods").catch(() => ({ token: true }));
+  $("with-provider").hidden = !ways.oidc;
+  $("with-provider").firstElementChild.href = new URL("api/v1/auth/oidc/login", base);
+  $("with-password").hidden = !ways.password;
+  $("with-token").hidden = !ways.token;
+  (ways.password ? $("user") : ways.token ? $("token") : $("with-provider").firstElementChild).focus();
 }
 
 function renderProblem(signin) {
@@ -247,11 +265,38 @@ function rename() {
   open();
 }
 
+// Who signs in with a provider or a password is known to all tabs, by cookies. A token is
+// this tab's own.
+const tabs = new BroadcastChannel(`parlor ${base.pathname}`);
+tabs.onmessage = () => { if (!token) open(); };
+
+let signinError = ""; // of the last try
+
 function signIn(value) {
   token = value;
   tab.set("token", token);
   $("token").value = "";
   open();
+}
+
+async function submitSignin({ target }) {
+  signinError = "";
+  if (target.id === "with-token") return signIn($("token").value.trim());
+  try {
+    await api("auth/login", "POST", { user_id: $("user").value.trim(), password: $("password").value });
+    tabs.postMessage("in");
+    signIn(null);
+  } catch ({ message }) {
+    signinError = message;
+    render();
+  }
+  $("password").value = "";
+}
+
+async function signOut() {
+  if (!token) await api("auth/logout", "POST").catch(() => {});
+  tabs.postMessage("out");
+  signIn(null);
 }
 
 function on(id, event, act) {
@@ -278,8 +323,9 @@ on("invite", "click", invite);
 on("new", "click", () => { location.hash = address(newID()); });
 on("name", "change", rename);
 on("model", "change", choose);
-on("signin", "submit", () => signIn($("token").value.trim()));
-on("signout", "click", () => signIn(null));
+on("signin", "submit", submitSignin);
+on("with-provider", "click", () => tab.set("return", location.hash));
+on("signout", "click", signOut);
 on("problem", "click", ({ target }) => { if (target.type === "button") room.reconnect(); });
 for (const event of ["online", "offline"]) addEventListener(event, render);
 addEventListener("hashchange", open);

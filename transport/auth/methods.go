@@ -1,0 +1,13 @@
+package auth
+
+// Methods are how people can sign in.
+type Methods struct {
+	Token    bool `json:"token"`    // they have one
+	OIDC     bool `json:"oidc"`     // with an identity provider
+	Password bool `json:"password"` // with a password of this server
+}
+
+// Methods says how people can sign in.
+func (v *Verifier) Methods() Methods {
+	return Methods{Token: len(v.secret) > 0 || len(v.keys) > 0 || v.remote != nil, OIDC: v.provider != nil}
+}
