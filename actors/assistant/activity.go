@@ -3,10 +3,30 @@ package assistant
 import (
 	"context"
 
+	"parlor/actors/room"
 	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
+
+// signal carries out an event about who is where and has read what. None of it is said
+// in a chat.
+func (c *client) signal(e *session.Event, request wire.Request) {
+	switch r := request.(type) {
+	case wire.SetTyping:
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.SetTyping{Caller: call, Typing: r.Typing} })
+	case wire.AskPresence:
+		if r.Room == "" {
+			c.ok(e, wire.Devices{User: c.user.ID, Devices: c.devices.count(c.signedIn)})
+			return
+		}
+		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.AskPresence{Caller: call} })
+	case wire.MarkRead:
+		c.markRead(e, r)
+	case wire.Watch:
+		c.watchChats(e, r)
+	}
+}
 
 // watcher tells a client what happens in chats whose rooms it need not have joined.
 type watcher struct{ socket *session.Socket }

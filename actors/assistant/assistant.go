@@ -198,14 +198,8 @@ func (c *client) Event(e *session.Event) {
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
 			return &room.Configure{Caller: call, Changes: r.Changes, ClientID: r.ClientID}
 		})
-	case wire.SetTyping:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.SetTyping{Caller: call, Typing: r.Typing} })
-	case wire.AskPresence:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.AskPresence{Caller: call} })
-	case wire.MarkRead:
-		c.markRead(e, r)
-	case wire.Watch:
-		c.watchChats(e, r)
+	case wire.SetTyping, wire.AskPresence, wire.MarkRead, wire.Watch:
+		c.signal(e, r)
 	case wire.Usage:
 		c.usage(e, r)
 	case wire.ListMembers:

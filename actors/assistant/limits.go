@@ -51,3 +51,9 @@ func (d *devices) remove(u chat.UserID) {
 		delete(d.of, u)
 	}
 }
+
+func (d *devices) count(u chat.UserID) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.of[u]
+}

@@ -94,6 +94,9 @@ func TestConnectionsPerUser(t *testing.T) {
 			t.Errorf("a third connection: got %s", got)
 		}
 		connect(t, sessions, "bob")
+		if _, ack := first.emit("presence", `{}`); string(ack) != `{"ok":true,"user_id":"alice","devices":2}` {
+			t.Errorf("devices: got %s", ack)
+		}
 		first.Close("transport close")
 		synctest.Wait()
 		if got := ask(); !strings.HasPrefix(got, "40"+prefix) {

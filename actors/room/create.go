@@ -95,7 +95,7 @@ func (c *Join) do(r *Room) {
 	r.listen(c.Address, c.User, c.Encoder)
 	joined := Joined{Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq}
 	if !c.Returning {
-		joined.Users = r.presence.whole(r.MaxListed).Listed()
+		joined.Users = r.presence.listFor(c.User, r.MaxListed)
 	}
 	for _, t := range shown.Turns {
 		if t.Attempt == 0 {

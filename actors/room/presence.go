@@ -194,6 +194,15 @@ func (p *presence) whole(maxListed int) chat.Presence {
 	return now
 }
 
+// listFor returns the users that are listed, and u, who may be one more.
+func (p *presence) listFor(u chat.User, maxListed int) []chat.User {
+	users := p.whole(maxListed).Listed()
+	if !slices.ContainsFunc(users, func(other chat.User) bool { return other.ID == u.ID }) {
+		users = append(users, chat.User{ID: u.ID, Name: u.Name})
+	}
+	return users
+}
+
 // since returns what is new in now, and whether anything is.
 func since(before, now chat.Presence) (diff chat.Presence, changed bool) {
 	diff = chat.Presence{Users: now.Users, Devices: now.Devices, Assistant: now.Assistant}

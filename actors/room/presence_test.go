@@ -3,6 +3,7 @@ package room_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -270,6 +271,19 @@ func TestPresenceOfACrowd(t *testing.T) {
 	if ratio := float64(large) / float64(small); ratio > 4.4 {
 		t.Errorf("four times the users were told %.1f times the bytes: %d, %d", ratio, small, large)
 	}
+}
+
+// Who joins a crowd is told of some of them, and of itself.
+func TestJoinOfACrowdListsTheCaller(t *testing.T) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, MaxListed: 2}, func(t *testing.T, s *actortest.Server) {
+		s.User("a").Create(theChat)
+		for _, id := range []chat.UserID{"a", "b", "c", "d"} {
+			users := s.User(id).Join(theChat).Users
+			if len(users) > 3 || !slices.ContainsFunc(users, func(u chat.User) bool { return u.ID == id }) {
+				t.Errorf("%s: got %v", id, users)
+			}
+		}
+	})
 }
 
 func checkCrowd(t *testing.T, u *actortest.User, here map[chat.UserID]int, listed int) {

@@ -51,7 +51,17 @@ func decodeTyping(p payload) (Request, *chat.Error) {
 	return SetTyping{Room: room, Typing: p.Typing != nil && *p.Typing}, err
 }
 
+// Devices is how many connections the client's user has.
+type Devices struct {
+	User    chat.UserID `json:"user_id"`
+	Devices int         `json:"devices"`
+}
+
+// decodePresence takes what has no room for a question about the client's own user.
 func decodePresence(p payload) (Request, *chat.Error) {
+	if p.RoomID == nil {
+		return AskPresence{}, nil
+	}
 	room, err := p.room()
 	return AskPresence{Room: room}, err
 }
