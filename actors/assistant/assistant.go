@@ -151,7 +151,8 @@ func (r recipient) Deliver(d room.Delivery) { r.socket.Tell(d) }
 func (c *client) Event(e *session.Event) {
 	request, err := wire.Decode(e.Name, e.Args)
 	if refusal := c.limit(e.Name); refusal != nil {
-		err = refusal
+		c.refuseLater(e, request, refusal)
+		return
 	}
 	if err != nil {
 		c.refuse(e, request, chat.AsError(err))

@@ -1,8 +1,11 @@
 package assistant
 
 import (
+	"context"
 	"sync"
+	"time"
 
+	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
@@ -20,6 +23,21 @@ func (c *client) limit(event string) *chat.Error {
 		return nil
 	}
 	return c.Limits.Take(c.user.ID, c.socket.RemoteAddr(), wire.Word(event))
+}
+
+// refusalPause is how long a client waits until it is told that it asks too often. The
+// event keeps its place in the window meanwhile. So a client that does not listen can only
+// be refused some hundred times in a second, which costs others less than its events would.
+const refusalPause = 100 * time.Millisecond
+
+func (c *client) refuseLater(e *session.Event, r wire.Request, refusal *chat.Error) {
+	c.socket.Go(func(ctx context.Context) func() {
+		select {
+		case <-time.After(refusalPause):
+		case <-ctx.Done():
+		}
+		return func() { c.refuse(e, r, refusal) }
+	})
 }
 
 var errTooManyConnections = chat.Refuse(chat.CodeBusy, "you have as many connections as one user may; close some")

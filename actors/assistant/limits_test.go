@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"parlor/actors/actortest"
 	"parlor/actors/assistant"
@@ -44,6 +45,13 @@ func TestRateLimited(t *testing.T) {
 		c.enter()
 		for i := range 5 {
 			heard, ack := c.emit("send_message "+theRoom, fmt.Sprintf(`{"message":{"content":"x","client_message_id":"m%d"}}`, i))
+			if i >= 3 {
+				if ack != nil {
+					t.Errorf("message %d: refused without a pause", i)
+				}
+				time.Sleep(time.Second)
+				heard, ack = c.hearAll()
+			}
 			refused := strings.Contains(string(ack), `"error":{"code":"rate_limited","message":"too many requests","retry_after":7}`)
 			if refused != (i >= 3) {
 				t.Errorf("message %d: got %s", i, ack)
@@ -54,6 +62,10 @@ func TestRateLimited(t *testing.T) {
 		}
 		for i := range 5 {
 			_, ack := c.emit(fmt.Sprint("nonsense", i), `{}`)
+			if i >= 3 {
+				time.Sleep(time.Second)
+				_, ack = c.hearAll()
+			}
 			if got := strings.Contains(string(ack), "rate_limited"); got != (i >= 3) {
 				t.Errorf("nonsense %d: got %s", i, ack)
 			}
