@@ -88,7 +88,7 @@ type Values struct {
 	SilenceTimeout    time.Duration     `group:"assistants" default:"60s" help:"Longest pause within an answer."`
 	TurnPolicy        string            `group:"assistants" default:"queue" choices:"queue,steer,interrupt,reject,merge,rollback" help:"What becomes of a message while an answer is being given, unless its chat or its sender says otherwise: queue, steer (it joins the answer where that pauses), interrupt, reject, merge (it is answered with what its author last said and still waits) or rollback (it takes the place of the question, if that is its author's)."`
 	MaxStreams        int               `group:"assistants" default:"1000" help:"Answers of one provider at once, of one user three quarters of them; others wait, as long as for a first word."`
-	Retries           int               `group:"assistants" default:"2" help:"Times that a provider is asked again when it failed before the first word. One that says it is busy (429) is waited for instead, unless the model has fallbacks."`
+	Retries           int               `group:"assistants" default:"2" help:"Times that a provider is asked again when it failed before the first word. One that says it is busy (429, 529, some 503) is waited for instead, unless the model has fallbacks."`
 	RetryDelay        time.Duration     `group:"assistants" default:"500ms" help:"Pause before the first of those, after what the provider asks for; each is about twice the one before."`
 	RetryBudget       time.Duration     `group:"assistants" default:"30s" help:"Longest time from the first question to the last of those."`
 	BreakerFailures   int               `group:"assistants" default:"5" help:"Failures in a row after which a provider is left alone for a while; 0 for never."`

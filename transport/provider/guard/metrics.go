@@ -15,7 +15,7 @@ type outcome = string
 const (
 	outcomeCompleted outcome = "completed"
 	outcomeFailed    outcome = "failed"
-	outcomeBusy      outcome = "busy" // as the provider said (429)
+	outcomeBusy      outcome = "busy" // as the provider said
 	outcomeTimeout   outcome = "timeout"
 	outcomeStopped   outcome = "stopped" // by the caller
 	outcomeRefused   outcome = "refused" // by the breaker; the provider was not asked

@@ -98,7 +98,17 @@ func TestBusy(t *testing.T) {
 		{0, nil, `{"error":{"code":429,"message":"slow down"}}`, true},
 		{0, nil, `{"error":{"code":"rate_limit_exceeded"}}`, true},
 		{0, nil, `{"error":{"code":"insufficient_quota"}}`, false},
-		{0, nil, `{"error":{"type":"overloaded_error"}}`, false},
+		{503, http.Header{"Retry-After": {"2"}}, `maintenance`, true},
+		{503, nil, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`, true},
+		{503, nil, `{"error":{"code":503,"message":"The model is overloaded. Please try again later.","status":"UNAVAILABLE"}}`, true},
+		{503, nil, `{"error":{"type":"invalid_request_error","message":"overloaded operator"}}`, false},
+		{503, nil, `no healthy upstream`, false},
+		{502, nil, `<html>Bad gateway</html>`, false},
+		{529, nil, ``, true},
+		{500, nil, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`, true},
+		{0, nil, `{"error":{"type":"overloaded_error"}}`, true},
+		{0, nil, `{"error":{"type":"server_error","message":"That model is currently overloaded with other requests."}}`, true},
+		{0, nil, `{"error":{"status":"resource_exhausted"}}`, true},
 		{0, nil, `{"error":{"code":500}}`, false},
 	} {
 		f := x.Reported([]byte(test.body))

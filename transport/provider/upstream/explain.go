@@ -93,7 +93,7 @@ func (x *Explainer) Refused(resp *http.Response, body []byte) *Failure {
 	after, words := retryAfter(resp, body)
 	f := wrong(text+words, nil)
 	f.Retryable, f.RetryAfter = retryable(resp, body), after
-	f.Busy = f.Retryable && resp.StatusCode == http.StatusTooManyRequests
+	f.Busy = f.Retryable && busy(resp, body, after)
 	if complains(resp.StatusCode) {
 		f.complaint = complaintOf(body)
 	}

@@ -2,11 +2,13 @@ package upstream
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // retryableStatus reports whether a request that was answered with status may
@@ -63,19 +65,44 @@ var tooLong = regexp.MustCompile(`(?i)(context|prompt|input)[ _-]?(length|window
 	`\b(prompt|input|request|conversation|messages?) (is|are|was) too (long|large)|too many (input|prompt) tokens|` +
 	`reduce the (length|size)|longer than the (maximum|model)|exceeds? the (model|context|maximum number of tokens)`)
 
-// busyKinds are the types and codes with which a provider that is busy says so in
-// a stream.
-var busyKinds = []any{"rate_limit_error", "rate_limit_exceeded", "too_many_requests", "RESOURCE_EXHAUSTED", "429", float64(http.StatusTooManyRequests)}
-
-// busyReport reports whether what the provider says in a stream means that it is busy.
-func busyReport(data []byte) bool {
-	return slices.ContainsFunc(kinds(data), func(kind any) bool { return slices.Contains(busyKinds, kind) })
+// busyKinds are the types, codes and statuses, in lower case, with which a provider
+// says that it is busy.
+var busyKinds = map[string]bool{
+	"rate_limit_error": true, "rate_limit_exceeded": true, "too_many_requests": true, "resource_exhausted": true, "429": true,
+	"overloaded_error": true, "529": true,
 }
+
+// busyWords match what servers say of themselves in an error when they are busy,
+// without a type or a code of their own for that: Gemini, Ollama and vLLM in a 503.
+var busyWords = regexp.MustCompile(`(?i)overload|\b(server|model|engine|currently|temporarily|too) busy\b|maximum pending requests|at (full |maximum )?capacity|no (free |available )?slots?\b`)
+
+// busyReport reports whether what the provider says, which may pass, means that it is busy.
+func busyReport(data []byte) bool { return busyKind(data) || busyWords.Match(data) }
+
+func busyKind(data []byte) bool {
+	return slices.ContainsFunc(kinds(data), func(kind any) bool { return busyKinds[strings.ToLower(fmt.Sprint(kind))] })
+}
+
+// busy reports whether a response that may be asked for again means that the provider
+// is busy. A 503 alone may also come from a proxy whose server is down; when it names
+// a time, the server is expected back.
+func busy(resp *http.Response, body []byte, after time.Duration) bool {
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, statusOverloaded:
+		return true
+	case http.StatusServiceUnavailable:
+		return after > 0 || busyReport(body)
+	}
+	return busyReport(body)
+}
+
+// statusOverloaded is Anthropic's own status.
+const statusOverloaded = 529
 
 // retryableReport reports whether what the provider says may pass. If it began to
 // answer it does, unless it says why not.
 func retryableReport(data []byte) bool {
-	if busyReport(data) {
+	if busyKind(data) {
 		return true
 	}
 	for _, v := range kinds(data) {
