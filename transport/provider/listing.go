@@ -159,9 +159,7 @@ func (h host) models(data []json.RawMessage) []chat.Model {
 	models, seen := []chat.Model{}, make(map[string]bool)
 	for _, raw := range data {
 		var m listed
-		if json.Unmarshal(raw, &m) != nil {
-			continue
-		}
+		_ = json.Unmarshal(raw, &m)                // a field of another kind is left out, and must not cost the model
 		m.ID = strings.TrimPrefix(m.ID, "models/") // Gemini's
 		id := h.name + ":" + m.ID
 		if m.ID == "" || !validModelID(id) || seen[id] || !m.talks() || !h.wants(m.ID) {

@@ -122,9 +122,10 @@ func TestAnthropicList(t *testing.T) {
 func TestShapesOfLists(t *testing.T) {
 	for body, want := range map[string][]chat.ModelID{
 		`[{"id":"a/b"},{"id":"c"}]`: {"p:a/b", "p:c"},
-		`{"data":[{"id":"a","context_length":1000,"architecture":{"output_modalities":["text"]}},{"id":"b","architecture":{"output_modalities":["image"]}}]}`:          {"p:a"},
-		`{"object":"list","data":[{"id":"models/gemini-2.5-flash"},{"id":"models/text-embedding-004"}]}`:                                                               {"p:gemini-2.5-flash"},
-		`{"object":"list","data":[{"id":"mistral-large-latest","capabilities":{"completion_chat":true}},{"id":"mistral-x","capabilities":{"completion_chat":false}}]}`: {"p:mistral-large-latest"},
+		`{"data":[{"id":"a","context_length":1000,"architecture":{"output_modalities":["text"]}},{"id":"b","architecture":{"output_modalities":["image"]}}]}`:                                                    {"p:a"},
+		`{"object":"list","data":[{"id":"models/gemini-2.5-flash"},{"id":"models/text-embedding-004"}]}`:                                                                                                         {"p:gemini-2.5-flash"},
+		`{"object":"list","data":[{"id":"mistral-large-latest","capabilities":{"completion_chat":true}},{"id":"mistral-x","capabilities":{"completion_chat":false}}]}`:                                           {"p:mistral-large-latest"},
+		`{"data":["a",null,7,{"id":8},{"id":"b","capabilities":["completion"]},{"id":"c","architecture":"llama","name":5},{"capabilities":[],"id":"d"},{"id":"e","architecture":{"output_modalities":"text"}}]}`: {"p:b", "p:c", "p:d", "p:e"},
 		`{"object":"list","data":[]}`:          {},
 		`{"data":[{"id":"nomic-embed-text"}]}`: {},
 		`{"models":[]}`:                        nil,
