@@ -63,9 +63,9 @@ func (a *Attempt) used() *chat.Usage {
 }
 
 // unanswered reports whether an attempt that failed is not known to have cost
-// anything: its provider gave no answer.
+// anything: its provider gave no answer, nor a reason for one without words.
 func (a *Attempt) unanswered(e *chat.Error) bool {
-	return len(a.text) == 0 && len(a.thought.text) == 0 && e.Code != chat.CodeBudgetExceeded
+	return len(a.text) == 0 && len(a.thought.text) == 0 && a.finish == "" && e.Code != chat.CodeBudgetExceeded
 }
 
 // Release ends the counting: what was used is recorded. It may be called again.

@@ -121,6 +121,8 @@ func TestNoWords(t *testing.T) {
 			wantEnd(t, r, chat.StateFailed, chat.CodeProviderError, test.text)
 			if e := r.end(); !strings.Contains(e.Error.Message, test.why) {
 				t.Errorf("%+v: failed with %q, want %q", test.deltas, e.Error.Message, test.why)
+			} else if (e.Usage != nil) != (test.deltas != nil) { // a filter, too, has read the prompt
+				t.Errorf("%+v: charged %+v", test.deltas, e.Usage)
 			}
 		})
 	}
