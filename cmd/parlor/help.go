@@ -79,6 +79,10 @@ func explain(err error) error {
 		if about && (strings.HasPrefix(what, "missing value") || strings.Contains(what, `but got "EOL"`)) {
 			return fmt.Errorf("%s: its value is missing: %s", name, flag.Help)
 		}
+		if _, given, other := strings.Cut(what, " but got "); about && other {
+			value, _, _ := strings.Cut(given, " (")
+			return fmt.Errorf("%s: a value that begins with - has to stand behind =: %s=%s", name, name, strings.Trim(value, `"`))
+		}
 		before := slices.Index(parse.Context.Args, word) - 1
 		if unexpected && flag.IsBool() && before >= 0 && parse.Context.Args[before] == name {
 			return fmt.Errorf("%s: its value, if it is not on, has to stand behind =: %s=%s", name, name, word)

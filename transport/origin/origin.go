@@ -36,7 +36,7 @@ func ParseProxies(texts []string) (Proxies, error) {
 			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 		}
 		if err != nil || strings.Contains(text, "%") || prefix.Addr().Is4In6() {
-			return nil, fmt.Errorf("%q is not an address such as 10.0.0.1 or a range such as 10.0.0.0/8", text)
+			return nil, fmt.Errorf("%q, which is not an address such as 10.0.0.1 or a range such as 10.0.0.0/8", text)
 		}
 		proxies = append(proxies, prefix.Masked())
 	}
