@@ -118,6 +118,20 @@ test("the page works below a base path", { skip: noBrowser }, async (t) => {
   await page.locator('li.assistant[data-state="completed"]').waitFor();
 });
 
+test("the page shows turns in the order in which they wait", { skip: noBrowser }, async (t) => {
+  const server = await serve(t, { args: ["--eliza-word-delay", "1s"] });
+  const page = await tab(t, await browser(t), server.url);
+  for (const text of ["one", "two", "three"]) await say(page, text);
+  await page.locator('li[data-state="queued"] >> nth=1').waitFor();
+  const order = () => page.locator('li[data-state="queued"]').evaluateAll((all) => all.map((li) => li.dataset.key));
+  const [second, third] = await order();
+  const user = await page.locator("#name").inputValue();
+  const mine = await connect(t, server, { user });
+  const room = await enter(mine, new URLSearchParams(new URL(page.url()).hash.slice(1)).get("c"));
+  assert.equal((await ask(mine, `move ${room}`, { turn_id: third, before_turn_id: second })).ok, true);
+  await until(order, (turns) => turns[0] === third && turns[1] === second);
+});
+
 test("an invitation lets a second person in, until the owner removes them", { skip: noBrowser }, async (t) => {
   const env = { PARLOR_JWT_SECRET: "an-e2e-secret-of-thirty-two-bytes!" };
   const server = await serve(t, { env });
@@ -148,11 +162,24 @@ test("an invitation lets a second person in, until the owner removes them", { sk
   await shows(alice, "I have come");
   await picture(alice, "two people");
 
-  await alice.evaluate(async () => {
+  const http = (page, method, path, body) => page.evaluate(async ([method, path, body]) => {
     const chat = new URLSearchParams(location.hash.slice(1)).get("c");
-    const headers = { Authorization: `Bearer ${sessionStorage.getItem("parlor token")}` };
-    await fetch(`api/v1/chat/${chat}/members/bob`, { method: "DELETE", headers });
-  });
+    const headers = { Authorization: `Bearer ${sessionStorage.getItem("parlor token")}`, "Content-Type": "application/json" };
+    const response = await fetch(`api/v1/chat/${chat}/${path}`, { method, headers, body: body && JSON.stringify(body) });
+    return response.status;
+  }, [method, path, body]);
+  for (const [from, to, user] of [[alice, bob, "bob"], [bob, alice, "alice"]]) {
+    await http(from, "PUT", `members/${user}`, { role: "owner" });
+    await to.locator("#invite").waitFor();
+    await from.locator("#invite").waitFor({ state: "hidden" });
+  }
+  while (await http(alice, "POST", "invites", { role: "member" }) === 200);
+  const [dialog] = await Promise.all([
+    alice.waitForEvent("dialog").then((d) => d.dismiss().then(() => d.message())), alice.locator("#invite").click(),
+  ]);
+  assert.match(dialog, /50 open invitations/, "whoever cannot invite is told why");
+
+  await http(alice, "DELETE", "members/bob");
   await bob.locator("#problem", { hasText: "no longer a member" }).waitFor();
   assert.equal(await bob.locator("#messages li").count(), 0, "and nothing of the chat is left on the page");
   await picture(bob, "removed");

@@ -94,8 +94,12 @@ async function accept() {
 
 // invite makes a link with which others become members of this chat, for a week.
 async function invite() {
-  const { url } = await api(`chat/${encodeURIComponent(inAddress("c"))}/invites`, "POST", { role: "member", expires_in: 7 * 24 * 3600 });
-  await toClipboard("invite", url, "The link with which others join this chat, for a week:");
+  try {
+    const { url } = await api(`chat/${encodeURIComponent(inAddress("c"))}/invites`, "POST", { role: "member", expires_in: 7 * 24 * 3600 });
+    await toClipboard("invite", url, "The link with which others join this chat, for a week:");
+  } catch (e) {
+    alert(`There is no invitation: ${e.message}`);
+  }
 }
 
 function offerModels() {
@@ -247,8 +251,11 @@ const itemActions = {
 };
 
 async function toClipboard(button, text, title) {
-  if (!navigator.clipboard) return prompt(title, text); // http:// on another host
-  await navigator.clipboard.writeText(text);
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // http:// on another host has no clipboard, and a browser may forbid it
+    return prompt(title, text);
+  }
   const label = $(button).textContent;
   $(button).textContent = "Copied";
   setTimeout(() => { $(button).textContent = label; }, 2000);

@@ -284,6 +284,7 @@ export class Room {
     const [word, id] = event.split(" ");
     if (id !== this.#id) return;
     if (word === "presence") this.presence.apply(body);
+    if (word === "members") this.#changeRole(body);
     // A refusal names its event, and is in the acknowledgement too; the end of the chat does not.
     if (word === "error" && body.code === "not_found" && !body.event) return this.#deleted(body);
     if (!this.#chat.apply(word, body)) this.#resync();
@@ -292,6 +293,12 @@ export class Room {
       this.#o.said(body.message);
     }
     this.#o.changed();
+  }
+
+  // #changeRole takes a change of somebody's role. A new owner takes the old one's place.
+  #changeRole({ user_id, role }) {
+    if (user_id === this.#me?.user_id) this.role = role;
+    else if (role === "owner" && this.role === "owner") this.role = "member";
   }
 
   #deleted({ code, error }) {

@@ -61,11 +61,19 @@ export class Transcript {
     stream_end: (e) => { this.#end(e); },
   };
 
-  #turn({ turn_id, state, seq, by, reason }) {
+  #turn({ turn_id, state, seq, by, reason, before }) {
     const turn = this.#waiting.get(turn_id);
-    if (state === "queued") this.#waiting.set(turn_id, waiting({ turn_id, seq }));
+    if (state === "queued") this.#queue(waiting({ turn_id, seq }), before);
     else if (state === "running") this.#waiting.delete(turn_id);
     else if (turn) this.#waiting.set(turn_id, { ...turn, seq, state, by, reason }); // it has no message
+  }
+
+  // #queue has a turn wait before another one, or last. It may have waited elsewhere.
+  #queue(turn, before) {
+    const others = [...this.#waiting.values()].filter((t) => t.turn_id !== turn.turn_id);
+    const at = others.findIndex((t) => t.turn_id === before);
+    const turns = others.toSpliced(at < 0 ? others.length : at, 0, turn);
+    this.#waiting = new Map(turns.map((t) => [t.turn_id, t]));
   }
 
   // #append adds a piece of the answer, or of the thought before it, if it is the one
