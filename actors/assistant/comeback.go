@@ -175,7 +175,7 @@ func (r *comeback) confirm() {
 	for _, p := range r.gone {
 		c.standing.Leave(p)
 		d, _ := dialectOf(p.Encoder)
-		r.frames = append(r.frames, c.allWithOffset(wire.NewEncoder(d).Frames(p.Room, chat.Removal{}))...)
+		r.frames = append(r.frames, c.allWithOffset(wire.NewEncoder(d).Frames(p.Room, chat.Removal{Away: true}))...)
 	}
 	c.socket.Confirm()
 	c.socket.Send(r.all()...)

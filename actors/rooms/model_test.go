@@ -441,6 +441,8 @@ func (m *model) checkHistory(id chat.ID) {
 			for seq := e.ReplacesSeq; e.Replaces != "" && seq < r.Seq; seq++ {
 				gone[seq] = true
 			}
+		case chat.MessageWithdrawn:
+			gone[e.Seq] = true
 		case chat.TurnEnded:
 			if place[e.MessageID] = place[e.Prompt]; e.PromptSeq != place[e.Prompt] {
 				m.t.Errorf("%s: record %d says that its prompt is record %d, which is %d", id, r.Seq, e.PromptSeq, place[e.Prompt])

@@ -147,8 +147,11 @@ func recorded(d Dialect, room chat.RoomID, r chat.Record) []engineio.Frame {
 // any more.
 func gone(room chat.RoomID, n chat.Removal) []engineio.Frame {
 	refusal := Refusal{Error: "this chat was deleted", Code: chat.CodeNotFound}
-	if n.Left {
+	switch {
+	case n.Left:
 		refusal.Error = "you are no longer a member of this chat"
+	case n.Away:
+		refusal.Error = "this chat was deleted, or you are no longer a member of it"
 	}
 	return frames{Event("error", string(room), refusal)}
 }

@@ -32,7 +32,10 @@ func TestRecords(t *testing.T) {
 			}
 		}
 	}
-	fmt.Fprintf(&got, "-- delta --\n%s\n-- gone --\n%s\n", Delta(Documented, "ROOM", "answer", 7, "\"😀\"\n")[0].Data, gone("ROOM", chat.Removal{})[0].Data)
+	fmt.Fprintf(&got, "-- delta --\n%s\n-- gone --\n", Delta(Documented, "ROOM", "answer", 7, "\"😀\"\n")[0].Data)
+	for _, n := range []chat.Removal{{}, {Left: true}, {Away: true}} {
+		fmt.Fprintf(&got, "%s\n", gone("ROOM", n)[0].Data)
+	}
 	if *update {
 		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
 			t.Fatal(err)

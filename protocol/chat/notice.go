@@ -65,8 +65,8 @@ type (
 	}
 
 	// Removal says that the chat was deleted or, if Left, that its listener has no
-	// role in it any more.
-	Removal struct{ Left bool }
+	// role in it any more. If the listener was Away it may be either.
+	Removal struct{ Left, Away bool }
 
 	// Failure says that the room has failed, and is out of service. Turn is the
 	// turn that was running, or zero. It may never go on.

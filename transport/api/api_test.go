@@ -80,6 +80,12 @@ func TestInternalErrorsAreLoggedNotShown(t *testing.T) {
 	}
 
 	log.Reset()
+	do(mux, "POST", "/api/v1/invites/room-and-secret", "")
+	if got := log.String(); !strings.Contains(got, "/api/v1/invites/{token}") || strings.Contains(got, "room-and-secret") {
+		t.Errorf("an invitation is logged as %q", got)
+	}
+
+	log.Reset()
 	r := httptest.NewRequest("GET", "/api/v1/chat", nil)
 	gone, leave := context.WithCancel(t.Context())
 	leave()

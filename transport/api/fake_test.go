@@ -173,6 +173,9 @@ func (c *chats) Revoke(ctx context.Context, u chat.User, id chat.ID, invite chat
 }
 
 func (c *chats) Accept(_ context.Context, u chat.User, token string) (chat.Info, error) {
+	if c.fail != nil {
+		return chat.Info{}, c.fail
+	}
 	if token == "expired" {
 		return chat.Info{}, chat.Refuse(chat.CodeExpired, "the invitation has expired")
 	}

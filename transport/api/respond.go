@@ -89,7 +89,7 @@ func (a *API) answerArray(w http.ResponseWriter, r *http.Request, items array) {
 			a.refuse(w, r, err)
 			return
 		case err != nil:
-			a.log.ErrorContext(r.Context(), "answer broken off", "path", r.URL.Path, "err", err)
+			a.log.ErrorContext(r.Context(), "answer broken off", "path", loggedPath(r), "err", err)
 			panic(http.ErrAbortHandler)
 		case separator == "[":
 			setHeader(w.Header())
@@ -114,7 +114,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	shown := chat.AsError(err)
 	// If the client has gone away everything fails, which is not worth a record.
 	if shown.Code == chat.CodeInternal && r.Context().Err() == nil {
-		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", loggedPath(r), "err", err)
 	}
 	if shown.Code == chat.CodeUnauthenticated {
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 §11.6.1
@@ -164,13 +164,21 @@ func (a *API) recovered(h http.Handler) http.Handler {
 	})
 }
 
+// loggedPath is the path of the request, without the token of an invitation.
+func loggedPath(r *http.Request) string {
+	if token := r.PathValue("token"); token != "" {
+		return strings.TrimSuffix(r.URL.Path, token) + "{token}"
+	}
+	return r.URL.Path
+}
+
 // logPanic must be called by the deferred function that recovered p: it logs
 // the stack. [http.ErrAbortHandler] is no bug and is not logged.
 func (a *API) logPanic(r *http.Request, p any) {
 	if p == http.ErrAbortHandler {
 		return
 	}
-	a.log.ErrorContext(r.Context(), "panic in a request", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+	a.log.ErrorContext(r.Context(), "panic in a request", "method", r.Method, "path", loggedPath(r), "panic", p, "stack", string(debug.Stack()))
 }
 
 // decodeBody reads one JSON value, and nothing else, into v.
