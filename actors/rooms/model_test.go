@@ -32,7 +32,7 @@ import (
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.Custom(drawStep), 40, 80).Draw(rt, "steps")
-		if err := play(t, steps); err != nil {
+		if err := play(t, rapid.Bool().Draw(rt, "private"), steps); err != nil {
 			rt.Fatal(err)
 		}
 	})
@@ -40,7 +40,7 @@ func TestModel(t *testing.T) {
 
 // play plays the steps in a bubble. It reports failures to rapid, not to t, so
 // that rapid can look for a shorter way to them.
-func play(t *testing.T, steps []step) (err error) {
+func play(t *testing.T, private bool, steps []step) (err error) {
 	synctest.Test(t, func(t *testing.T) {
 		failures := &collector{TB: t}
 		defer func() {
@@ -49,7 +49,7 @@ func play(t *testing.T, steps []step) (err error) {
 			}
 			err = errors.Join(failures.errs...)
 		}()
-		m := newModel(failures)
+		m := newModel(failures, private)
 		for _, s := range steps {
 			m.play(s)
 		}
@@ -129,9 +129,11 @@ type model struct {
 	s     *actortest.Server
 	users [modelUsers]*actortest.User
 	full  atomic.Bool // the disk is
-	said  []said
-	sends int
-	refs  [modelUsers]uint64 // of the last command before the last restart
+
+	private bool // whoever has no role in a chat may do nothing there
+	said    []said
+	sends   int
+	refs    [modelUsers]uint64 // of the last command before the last restart
 }
 
 // said is a message that somebody has sent.
@@ -143,17 +145,20 @@ type said struct {
 	ref    uint64
 }
 
-func newModel(t *collector) *model {
-	m := &model{t: t, s: actortest.Start(t, room.Options{
+func newModel(t *collector, private bool) *model {
+	m := &model{t: t, private: private, s: actortest.Start(t, room.Options{
 		SnapshotEvery: 3,
-		Access:        access.Policy{Shared: true}, MaxAnswerBytes: 100, TurnTimeout: time.Minute, IdleTimeout: time.Minute, MaxQueuedTurns: 8,
+		Access:        access.Policy{Shared: !private}, MaxAnswerBytes: 100, TurnTimeout: time.Minute, IdleTimeout: time.Minute, MaxQueuedTurns: 8,
 	})}
 	for i := range m.users {
 		m.users[i] = m.s.User(chat.UserID(fmt.Sprint("user-", i)))
 	}
 	for n := range modelChats {
 		m.users[0].Create(chatOf(n))
-		for _, u := range m.users {
+		for i, u := range m.users {
+			if i > 0 && private {
+				m.users[0].Do(chatOf(n), &room.SetMember{Member: chat.Member{ID: u.ID, Role: chat.RoleMember}})
+			}
 			u.Join(chatOf(n))
 		}
 	}
@@ -309,6 +314,7 @@ func (m *model) rest() {
 
 func (m *model) check() {
 	m.checkAnswers()
+	m.checkLists()
 	for n := range modelChats {
 		m.checkTurns(chatOf(n))
 		m.checkAnswered(chatOf(n))
@@ -410,10 +416,55 @@ func (m *model) checkViews(id chat.ID) {
 	}
 }
 
+// owner is the owner of the chat or, if there is none, anybody.
+func (m *model) owner(id chat.ID) *actortest.User {
+	info, err := m.s.Log.Chat(string(id.Room()))
+	for _, u := range m.users {
+		if err == nil && string(u.ID) == info.Owner {
+			return u
+		}
+	}
+	return m.users[0]
+}
+
+// checkLists: everybody's list has the chats in which they have a role, and nobody listens
+// to another one.
+func (m *model) checkLists() {
+	for _, u := range m.users {
+		var want []chat.ID
+		for n := range modelChats {
+			row, err := m.s.Log.Chat(string(chatOf(n).Room()))
+			if err != nil {
+				continue
+			}
+			info, err := conversation.ReadRow(row)
+			if err != nil {
+				m.t.Error(err)
+			}
+			has := !m.private || info.RoleOf(u.ID) != ""
+			if has {
+				want = append(want, info.ID)
+			}
+			if u.View(info.ID) != nil && !has {
+				m.t.Errorf("%s: %s listens, who has no role", info.ID, u.ID)
+			}
+		}
+		list, total, err := m.s.Rooms.List(m.t.Context(), u.User, 0, 10)
+		var got []chat.ID
+		for _, info := range list {
+			got = append(got, info.ID)
+		}
+		slices.Sort(got)
+		if err != nil || total != len(want) || !slices.Equal(got, want) {
+			m.t.Errorf("%s: %d chats are listed, %v, %v, want %v", u.ID, total, got, err, want)
+		}
+	}
+}
+
 // history is what anybody reads of the chat, a few messages at a time.
 func (m *model) history(id chat.ID) (all []chat.Message) {
 	for before, more := uint64(0), true; more; {
-		page, older, err := m.s.Rooms.History(m.t.Context(), m.users[0].User, id.Room(), before, 3)
+		page, older, err := m.s.Rooms.History(m.t.Context(), m.owner(id).User, id.Room(), before, 3)
 		if err != nil {
 			var refusal *chat.Error
 			if !errors.As(err, &refusal) || refusal.Code != chat.CodeNotFound {
@@ -461,7 +512,7 @@ func (m *model) checkHistory(id chat.ID) {
 			used -= message.Usage.TotalTokens
 		}
 	}
-	for message, err := range m.s.Rooms.Messages(m.t.Context(), m.users[0].User, id, 0, 1000) {
+	for message, err := range m.s.Rooms.Messages(m.t.Context(), m.owner(id).User, id, 0, 1000) {
 		if err == nil {
 			stream = append(stream, message.ID)
 		}
@@ -501,6 +552,8 @@ func (m *model) checkAnswered(id chat.ID) {
 			if e.Replaces != "" {
 				steering = slices.DeleteFunc(steering, func(seq uint64) bool { return seq >= e.ReplacesSeq })
 			}
+		case chat.MessageWithdrawn:
+			steering = slices.DeleteFunc(steering, func(seq uint64) bool { return seq == e.Seq })
 		case chat.TurnSteered:
 			for _, message := range e.Messages {
 				if taken[seqs[message]] {
@@ -539,11 +592,11 @@ func (m *model) checkReplay(id chat.ID) {
 			m.t.Errorf("%s: %v", id, err)
 		}
 	}
-	lived := m.users[0].Do(id, &room.Join{Encoder: assistant.Documented.String()})
+	lived := m.owner(id).Do(id, &room.Join{Encoder: assistant.Documented.String()})
 	m.checkCharges(id, "lived")
 	m.checkIndex(id, "lived")
 	m.restart()
-	read := m.users[0].Do(id, &room.Join{Encoder: assistant.Documented.String()})
+	read := m.owner(id).Do(id, &room.Join{Encoder: assistant.Documented.String()})
 	if !fold.Exists() {
 		if lived.Err == nil || read.Err == nil {
 			m.t.Errorf("%s does not exist, and was joined: %+v, %+v", id, lived, read)
@@ -551,7 +604,7 @@ func (m *model) checkReplay(id chat.ID) {
 		return
 	}
 	m.s.RestartWith(toVersion1)
-	migrated := m.users[0].Do(id, &room.Join{Encoder: assistant.Documented.String()})
+	migrated := m.owner(id).Do(id, &room.Join{Encoder: assistant.Documented.String()})
 	m.checkCharges(id, "migrated")
 	m.checkIndex(id, "migrated")
 	want := room.Joined{Chat: fold.Chat, Epoch: fold.Chat.Epoch + "." + m.s.Log.Epoch(), Seq: fold.Seq}
@@ -562,7 +615,7 @@ func (m *model) checkReplay(id chat.ID) {
 			m.t.Errorf("%s: joined, %s (-fold +room):\n%s", id, name, diff)
 		}
 	}
-	if info, err := m.s.Rooms.Get(m.t.Context(), m.users[0].User, id); err != nil || !info.Equal(fold.Chat) {
+	if info, err := m.s.Rooms.Get(m.t.Context(), m.owner(id).User, id); err != nil || !info.Equal(fold.Chat) {
 		m.t.Errorf("%s is listed as %+v, %v", id, info, err)
 	}
 }
