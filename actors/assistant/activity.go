@@ -32,7 +32,7 @@ func (c *client) signal(e *session.Event, request wire.Request) {
 type watcher struct{ socket *session.Socket }
 
 // Tell implements room.Watcher.
-func (w *watcher) Tell(a chat.Activity) { w.socket.Send(wire.Event("activity", "", a)) }
+func (w *watcher) Tell(a chat.Activity) { w.socket.Send(wire.Activity(a)) }
 
 // watchChats begins to tell the client what happens in chats, and answers which of them
 // are running. What happens meanwhile may be told first.

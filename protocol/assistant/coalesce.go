@@ -24,9 +24,13 @@ const (
 // their packet, and what a restarted turn says anew stays behind its
 // stream_start. Deltas of several answers may alternate.
 //
+// What happens in a chat whose room the client need not have joined is told by its
+// last activity alone: each takes the place of those before.
+//
 // The frames are shared by many connections, and are not changed; nor is the
 // slice.
 func Coalesce(frames []engineio.Frame) []engineio.Frame {
+	frames = withoutOldActivity(frames)
 	c := coalescer{out: make([]engineio.Frame, 0, 8), last: make(map[string]int)}
 	for _, f := range frames {
 		if p, ok := parsePiece(f, c.head); ok {
