@@ -64,7 +64,8 @@ func TestReadMarkers(t *testing.T) {
 
 // A damaged marker is found, is no obstacle to a new one, and costs nobody anything else.
 func TestDamagedReadMarker(t *testing.T) {
-	s := newStore(t)
+	path := newPath(t)
+	s := openStore(t, path, Options{})
 	mustAppend(t, s, Commit{Room: "r", Entries: [][]byte{[]byte("1")}, Chat: &Chat{Room: "r", Owner: "alice"}})
 	if err := markReadWait(s, "r", "alice", 1); err != nil {
 		t.Fatal(err)
@@ -78,6 +79,13 @@ func TestDamagedReadMarker(t *testing.T) {
 	if _, err := s.ReadUpTo("r", "alice"); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("got %v, want ErrCorrupt", err)
 	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if faults := checkFaults(t, path); len(faults) != 1 || faults[0].Room != "r" {
+		t.Errorf("found %v, want the damaged marker", faults)
+	}
+	s = openStore(t, path, Options{})
 	if err := markReadWait(s, "r", "alice", 1); err != nil {
 		t.Fatal(err)
 	}

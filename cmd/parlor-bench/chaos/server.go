@@ -33,6 +33,7 @@ var settings = []string{
 	"--breaker-failures", "0", // all models have one server here, and some of them fail
 	"--first-token-timeout", "2s", "--silence-timeout", "2s", "--room-idle-timeout", "2s",
 	"--ping-interval", "5s", "--ping-timeout", "5s",
+	"--max-user-rate", "0", "--max-event-rate", "0", "--max-address-rate", "0",
 }
 
 // A server is parlor, however often it is started. Its methods belong to one
