@@ -80,7 +80,7 @@ test("what one user does costs another nothing", async (t) => {
   const seconds = long ? 10 : 0.6;
   const server = await serve(t, {
     env: { PARLOR_JWT_SECRET: secret },
-    args: ["--max-sessions", "40", "--max-chats-per-user", "15", "--max-bytes-per-user", "1MiB", "--max-rooms-per-user", "8"],
+    args: ["--max-sessions", "40", "--max-chats-per-user", "15", "--max-bytes-per-user", "1MiB", "--max-rooms-per-user", "8", "--eliza-word-delay", "50ms"],
   });
   const alice = await connect(t, server, { auth: { token: token("alice") } });
   const room = await enter(alice, "alices");
