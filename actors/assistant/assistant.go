@@ -23,7 +23,6 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
-	"net/http"
 
 	"parlor/actors/recovery"
 	"parlor/actors/resume"
@@ -33,18 +32,6 @@ import (
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
 )
-
-// An Authenticator says who opened a connection. Its errors are *chat.Errors.
-type Authenticator interface {
-	Socket(remote string, header http.Header, auth json.RawMessage) (chat.SignIn, error)
-
-	// Token says whose a token is that comes on an open connection. It returns the zero
-	// SignIn if nobody needs one.
-	Token(remote, token string) (chat.SignIn, error)
-
-	// Watch calls ended, on any goroutine, if the sign-in ends before stop is called.
-	Watch(in chat.SignIn, ended func()) (stop func())
-}
 
 // Rooms is the part of the rooms that a client needs.
 type Rooms interface {
@@ -112,6 +99,7 @@ type client struct {
 	socket   *session.Socket
 	address  room.Address // zero until the client needs one
 	user     chat.User
+	readOnly bool
 	unwatch  func()      // stops waiting for the end of the sign-in
 	signedIn chat.UserID // the user, but for a guest who has come back
 	watcher  *watcher    // nil until the client watches chats
@@ -150,6 +138,9 @@ func (r recipient) Deliver(d room.Delivery) { r.socket.Tell(d) }
 // Event implements session.Handler.
 func (c *client) Event(e *session.Event) {
 	request, err := wire.Decode(e.Name, e.Args)
+	if c.readOnly && err == nil && !reads(request) {
+		err = errReadOnly
+	}
 	if refusal := c.limit(e.Name); refusal != nil {
 		c.refuseLater(e, request, refusal)
 		return

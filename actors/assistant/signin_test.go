@@ -20,7 +20,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// doorman takes tokens of the form "alice 60s": a user, and how long it is good.
+// doorman takes tokens of the form "alice 60s": a user, and how long it is good. That of
+// "alice-reads 60s" may only read.
 type doorman struct {
 	mu      sync.Mutex
 	watched map[*func()]string // who is connected, by the end of their watches
@@ -32,7 +33,8 @@ func (d *doorman) Token(_, token string) (chat.SignIn, error) {
 	if err != nil {
 		return chat.SignIn{}, chat.Refuse(chat.CodeUnauthenticated, "not a good token")
 	}
-	return chat.SignIn{User: chat.User{ID: chat.UserID(user)}, Expires: time.Now().Add(left)}, nil
+	user, readOnly := strings.CutSuffix(user, "-reads")
+	return chat.SignIn{User: chat.User{ID: chat.UserID(user)}, Expires: time.Now().Add(left), ReadOnly: readOnly}, nil
 }
 
 func (d *doorman) Socket(remote string, _ http.Header, auth json.RawMessage) (chat.SignIn, error) {
@@ -158,6 +160,32 @@ func TestBadTokenRenewsNothing(t *testing.T) {
 		synctest.Wait()
 		if got := c.Got(); !slices.Equal(got, []string{closedLine}) {
 			t.Errorf("at its end: got %q", got)
+		}
+	})
+}
+
+// A client that may only read is refused every change, and nothing else.
+func TestReadOnly(t *testing.T) {
+	runWithTokens(t, func(t *testing.T, _ *doorman, connect func(string) *client) {
+		connect("alice 1h").enter()
+		c := connect("alice-reads 1h")
+		for _, event := range []string{"find_chat", "join_room", "history", "members", "presence", "usage", "leave_room"} {
+			args := fmt.Sprintf(`{"room_id":%q,"chat_id":%q}`, theRoom, theChat)
+			if _, ack := c.emit(event, args); !strings.HasPrefix(string(ack), `{"ok":true`) {
+				t.Errorf("%s: got %s", event, ack)
+			}
+		}
+		for _, event := range []string{"create_room", "send_message", "stop", "regenerate", "edit", "configure", "typing", "event"} {
+			args := fmt.Sprintf(`{"room_id":%q,"chat_id":%q,"message":"hi","message_id":"m","content":"hi","title":"t","typing":true,"event":{"type":"sbaw.assistant.stop_processing","id":"1"}}`, theRoom, theChat)
+			if _, ack := c.emit(event, args); !strings.Contains(string(ack), `"code":"forbidden"`) {
+				t.Errorf("%s: got %s", event, ack)
+			}
+		}
+		if _, ack := c.emit("auth", `{"token":"alice 1h"}`); !strings.HasPrefix(string(ack), `{"ok":true`) {
+			t.Errorf("a token that may do more: got %s", ack)
+		}
+		if _, ack := c.emit("configure", fmt.Sprintf(`{"room_id":%q,"title":"t"}`, theRoom)); !strings.HasPrefix(string(ack), `{"ok":true`) {
+			t.Errorf("with that: got %s", ack)
 		}
 	})
 }

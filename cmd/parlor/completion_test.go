@@ -11,7 +11,7 @@ import (
 
 func TestCandidates(t *testing.T) {
 	for line, want := range map[string]string{ // words are separated by |, candidates by spaces
-		"":                              "serve token config check backup compact export import release help version completion",
+		"":                              "serve token user key config check backup compact export import release help version completion",
 		"c":                             "config check compact completion",
 		"bogus":                         "",
 		"--v":                           "--version",
@@ -21,6 +21,9 @@ func TestCandidates(t *testing.T) {
 		"completion|bash|":              "",
 		"backup|":                       "",
 		"token|--jwt":                   "--jwt-secret --jwt-secret-file --jwt-key-file --jwt-jwks-url --jwt-algorithms --jwt-issuer --jwt-audience --jwt-leeway --jwt-claim-user --jwt-claim-name --jwt-claim-email --jwt-claim-admin",
+		"user|":                         "add passwd disable enable list",
+		"user|a":                        "add",
+		"key|add|--scope|":              "",
 		"token|":                        "make check",
 		"check|--in":                    "",
 		"check|--d":                     "--data",

@@ -10,23 +10,27 @@ import (
 	"parlor/actors/rooms"
 	"parlor/persistence"
 	"parlor/protocol/chat"
+	"parlor/transport/auth"
 	"parlor/transport/control"
 )
 
 // openControl makes the server answer operators. If that fails the server runs
 // without.
-func openControl(s Settings, store *persistence.Store, rooms *rooms.Rooms, parts *parts, log *slog.Logger) {
+func openControl(s Settings, store *persistence.Store, rooms *rooms.Rooms, accounts *auth.Accounts, parts *parts, log *slog.Logger) {
 	options := control.Options{
 		Backup: func() (control.Backup, error) { return store.Backup() },
 		Export: func(ctx context.Context, w io.Writer, chat string) error { return export(ctx, &store.Reader, w, chat) },
 		Release: func(ctx context.Context, room string) (bool, error) {
 			return rooms.Release(ctx, chat.RoomID(room))
 		},
+		Account: func(ctx context.Context, command []byte) ([]byte, error) {
+			return answerAccount(ctx, accounts, command)
+		},
 		Logger: log,
 	}
 	c, err := control.Listen(control.Path(s.Data), options)
 	if err != nil {
-		log.Warn("parlor backup, export and release will not reach this server", "err", err)
+		log.Warn("parlor backup, export, release, user and key will not reach this server", "err", err)
 		return
 	}
 	parts.add("control socket", func(context.Context) error { return c.Close() })

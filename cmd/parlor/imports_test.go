@@ -75,6 +75,7 @@ var owners = map[string]string{
 	"golang.org/x/time":                   "transport/limit",
 	"github.com/go-jose/go-jose":          "transport/auth",
 	"github.com/coreos/go-oidc":           "transport/auth",
+	"golang.org/x/crypto/argon2":          "transport/auth",
 	"golang.org/x/oauth2":                 "transport/auth",
 	"golang.org/x/crypto/x509roots":       "cmd",
 	"github.com/modelcontextprotocol/go":  "transport",

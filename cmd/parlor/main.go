@@ -64,6 +64,8 @@ func commands() []command {
 	return []command{
 		{"serve", "Run the server.", new(serveCmd)},
 		{"token", "Print a token for a user, or check one.", new(tokenCmd)},
+		{"user", "Look after users who sign in with a password.", new(userCmd)},
+		{"key", "Look after the API keys of programs.", new(keyCmd)},
 		{"config", "Print the settings and where each came from.", new(configCmd)},
 		{"check", "Verify the data file.", new(checkCmd)},
 		{"backup", "Copy the data file, also while the server runs.", new(backupCmd)},
@@ -92,6 +94,11 @@ For other computers, with a token for each user:
     export PARLOR_JWT_SECRET="$(openssl rand -hex 32)"
     parlor serve --listen :8080
     parlor token --user alice
+
+Or with a password for each:
+
+    parlor user add alice
+    parlor serve --listen :8080 --passwords on
 
 "parlor serve --help" lists all settings.`
 }
@@ -294,7 +301,7 @@ var fileSettings = []string{"config", "data"}
 // usedSettings are the settings that a command uses, for commands that do not use
 // all of them.
 var usedSettings = map[string][]string{
-	"token": tokenSettings, "release": fileSettings,
+	"token": tokenSettings, "release": fileSettings, "user": fileSettings, "key": fileSettings,
 	"check": fileSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": fileSettings,
 }
 

@@ -83,7 +83,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	parts.add("providers", func(context.Context) error { return models.Close() })
 	actors := system.New(log)
-	verifier, err := openVerifier(s, store, &parts, log)
+	verifier, accounts, err := openVerifier(s, store, &parts, log)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	parts.add("rooms", rooms.Close)
-	openControl(s, store, rooms, &parts, log)
+	openControl(s, store, rooms, accounts, &parts, log)
 
 	keeper := retention.Start(retention.Options{Log: store, Rooms: rooms, Logger: log, For: s.RetainFor, Bytes: int64(s.RetainBytes)})
 	parts.add("retention", func(context.Context) error { keeper.Close(); return nil })
@@ -229,19 +229,16 @@ func openStore(s Settings, log *slog.Logger) (*persistence.Store, error) {
 	})
 }
 
-func openVerifier(s Settings, store *persistence.Store, parts *parts, log *slog.Logger) (*auth.Verifier, error) {
-	options := s.auth()
-	options.Logger = log
-	if !s.Development() {
-		accounts, err := auth.OpenAccounts(s.accounts(store, log))
-		if err != nil {
-			return nil, err
-		}
-		options.Accounts = accounts
+func openVerifier(s Settings, store *persistence.Store, parts *parts, log *slog.Logger) (*auth.Verifier, *auth.Accounts, error) {
+	accounts, err := auth.OpenAccounts(s.accounts(store, log))
+	if err != nil {
+		return nil, nil, err
 	}
+	options := s.auth()
+	options.Logger, options.Accounts = log, accounts
 	verifier := auth.New(options)
 	parts.add("credentials", func(context.Context) error { verifier.Close(); return nil })
-	return verifier, nil
+	return verifier, accounts, nil
 }
 
 // openRecovery returns nil if connection state recovery is switched off.

@@ -52,6 +52,8 @@ type Values struct {
 	JWTClaimEmail    string        `name:"jwt-claim-email" group:"access" default:"email" help:"The one that holds the address."`
 	JWTClaimAdmin    string        `name:"jwt-claim-admin" group:"access" default:"role=admin" placeholder:"CLAIM=VALUE" help:"What administrators have in their tokens, alone or in a list; empty for no such claim."`
 	Admins           []string      `name:"admins" group:"access" placeholder:"ID" help:"Users who are administrators, whatever their tokens say. It opens no chat to them."`
+	Passwords        Toggle        `name:"passwords" group:"access" default:"off" choices:"on,off" help:"on or off: people sign in on the page with the passwords that parlor user add gives them."`
+	LoginRate        int           `name:"login-rate" group:"access" default:"10" help:"Passwords that may be tried in a minute, for one user and from one address."`
 	OIDCIssuer       string        `name:"oidc-issuer" group:"access" placeholder:"URL" help:"An OpenID Connect provider that people sign in with on the page."`
 	OIDCClientID     string        `name:"oidc-client-id" group:"access" placeholder:"ID" help:"What this server is called there."`
 	OIDCClientSecret Secret        `name:"oidc-client-secret" group:"access" placeholder:"SECRET" help:"What it proves that with; none for a public client."`
@@ -175,7 +177,7 @@ type row struct {
 // Development reports whether the server believes users without proof, since it
 // has no key to verify tokens with.
 func (s *Settings) Development() bool {
-	return s.JWTSecret == "" && s.JWTKeyFile == "" && s.JWTJWKSURL == "" && s.OIDCIssuer == ""
+	return s.JWTSecret == "" && s.JWTKeyFile == "" && s.JWTJWKSURL == "" && s.OIDCIssuer == "" && s.Passwords != "on"
 }
 
 // accounts are the settings about those who sign in here.
@@ -190,6 +192,7 @@ func (s *Settings) auth() auth.Options {
 		Algorithms: s.JWTAlgorithms, Leeway: s.JWTLeeway, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
 		Claims: auth.Claims{User: s.JWTClaimUser, Name: s.JWTClaimName, Email: s.JWTClaimEmail, Admin: s.JWTClaimAdmin},
 	}
+	o.Passwords, o.LoginRate = s.Passwords == "on", s.LoginRate
 	o.Provider = auth.ProviderOptions{
 		Issuer: s.OIDCIssuer, ClientID: s.OIDCClientID, ClientSecret: string(s.OIDCClientSecret),
 		RedirectURL: s.OIDCRedirectURL, ReturnURL: s.OIDCReturnURL, Allow: s.OIDCAllow,
@@ -256,6 +259,7 @@ func (s *Settings) checksOfServer() []checked {
 		{"oidc-redirect-url", optionalURL(s.OIDCRedirectURL, auth.CheckKeysURL)},
 		{"oidc-return-url", optionalURL(s.OIDCReturnURL, auth.CheckKeysURL)},
 		{"oidc-allow", checkAddresses(s.OIDCAllow)},
+		{"login-rate", positive(s.LoginRate)},
 		{"session-ttl", atLeast(s.SessionTTL, time.Minute)},
 		{"access-ttl", atLeast(s.AccessTTL, time.Second)},
 		{"max-sign-ins", positive(s.MaxSignIns)},

@@ -58,6 +58,8 @@ var samples = map[string][3]string{
 	"jwt-claim-name":         {"a", "b.c", "d"},
 	"jwt-claim-email":        {"a", "b.c", "d"},
 	"jwt-claim-admin":        {"a=b", "b.c=d", "e=f=g"},
+	"passwords":              {"on", "off", "on"},
+	"login-rate":             {"1", "2", "3"},
 	"oidc-client-id":         {"a", "b", "c"},
 	"oidc-redirect-url":      {"https://a.example.com/x", "https://b.example.com", "http://localhost:1/x"},
 	"oidc-return-url":        {"https://a.example.com/x", "https://b.example.com", "http://localhost:1/x"},

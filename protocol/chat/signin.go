@@ -7,4 +7,7 @@ type SignIn struct {
 	User
 	Expires time.Time // zero: never
 	Session string    // what the proof belongs to, and can be revoked with; empty: nothing
+
+	// ReadOnly means that the user may only read this way.
+	ReadOnly bool
 }

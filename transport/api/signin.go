@@ -25,6 +25,9 @@ type SignIn interface {
 	// Methods says how people can sign in.
 	Methods() auth.Methods
 
+	// Login signs in a user with a password.
+	Login(r *http.Request, id chat.UserID, password string) ([]*http.Cookie, error)
+
 	// Refresh dates the session of a browser anew, and Logout ends it.
 	Refresh(r *http.Request) ([]*http.Cookie, error)
 	Logout(r *http.Request) ([]*http.Cookie, error)
@@ -84,7 +87,7 @@ func (a *API) registerSignIn(mux *http.ServeMux, prefix string) {
 		return
 	}
 	for name, e := range map[string]func(*http.Request) (any, error){
-		"GET /auth/validate-token": a.exchange, "POST /auth/refresh": a.refresh, "POST /auth/logout": a.logout, "GET /auth/methods": a.methods,
+		"GET /auth/validate-token": a.exchange, "POST /auth/refresh": a.refresh, "POST /auth/logout": a.logout, "GET /auth/methods": a.methods, "POST /auth/login": a.login,
 		"GET /auth/oidc/login": a.leave, "GET /auth/oidc/callback": a.comeBack, "POST /auth/oidc/logout": a.endOutside,
 		"GET /auth/google/login": a.leave, "GET /auth/google/callback": a.comeBack, // as the assistant SPA says
 	} {
@@ -102,6 +105,18 @@ func (a *API) exchange(r *http.Request) (any, error) {
 		return nil, chat.Refuse(chat.CodeForbidden, "a page exchanges its temporary token by a request of its own, not by a link")
 	}
 	cookies, err := a.signIn.Exchange(r, r.URL.Query().Get("temp_token"))
+	return reply{map[string]string{"status": "success"}, cookies, ""}, err
+}
+
+func (a *API) login(r *http.Request) (any, error) {
+	var body struct {
+		ID       chat.UserID `json:"user_id"`
+		Password string      `json:"password"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	cookies, err := a.signIn.Login(r, body.ID, body.Password)
 	return reply{map[string]string{"status": "success"}, cookies, ""}, err
 }
 

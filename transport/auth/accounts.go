@@ -29,6 +29,8 @@ type Store interface {
 const (
 	keySecret   = "secret" // which tokens of sessions are signed with
 	keySessions = "session/"
+	keyUsers    = "user/"
+	keyKeys     = "key/"
 )
 
 // AccountOptions configure [Accounts]. Store has no default.
@@ -41,8 +43,8 @@ type AccountOptions struct {
 	Logger     *slog.Logger
 }
 
-// Accounts are the sessions of those who have signed in here. They may be used from any
-// goroutine.
+// Accounts are the users whom this server itself knows, the sessions of those who have
+// signed in here, and API keys. They may be used from any goroutine.
 //
 // All of it is in memory too: a request is decided without the disk. What changes is on
 // the disk before the change is confirmed.
@@ -50,12 +52,15 @@ type Accounts struct {
 	AccountOptions
 	secret []byte
 
-	// ended is called when a session has been revoked.
+	// ended is called when a session or key has been revoked, and with no session when a
+	// user has been disabled.
 	ended func(u chat.UserID, session string)
 
 	mu       sync.Mutex
 	sessions map[string]*Session // by ID
-	swept    time.Time           // when expired sessions were looked for
+	users    map[chat.UserID]*LocalUser
+	keys     map[string]*APIKey // by ID
+	swept    time.Time          // when expired sessions were looked for
 }
 
 // OpenAccounts reads what the store has.
@@ -65,7 +70,9 @@ func OpenAccounts(o AccountOptions) (*Accounts, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &Accounts{AccountOptions: o, sessions: make(map[string]*Session), ended: func(chat.UserID, string) {}}
+	a := &Accounts{AccountOptions: o,
+		sessions: make(map[string]*Session), users: make(map[chat.UserID]*LocalUser), keys: make(map[string]*APIKey), ended: func(chat.UserID, string) {},
+	}
 	if err := o.Store.EachAccount(a.load); err != nil {
 		return nil, fmt.Errorf("read the accounts: %w", err)
 	}
@@ -87,6 +94,16 @@ func (a *Accounts) load(key string, value []byte) {
 		s := &Session{}
 		if err = json.Unmarshal(value, s); err == nil && s.ID == name {
 			a.sessions[name] = s
+		}
+	case keyUsers:
+		u := &LocalUser{}
+		if err = json.Unmarshal(value, u); err == nil {
+			a.users[u.ID] = u
+		}
+	case keyKeys:
+		k := &APIKey{}
+		if err = json.Unmarshal(value, k); err == nil {
+			a.keys[k.ID] = k
 		}
 	}
 	if err != nil {

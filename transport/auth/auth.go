@@ -38,6 +38,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"parlor/protocol/chat"
+	"parlor/transport/limit"
 )
 
 // Where credentials are looked for.
@@ -56,6 +57,8 @@ const MaxCookies = 8
 const guestSuffixLen = 6 // of 5 bits each
 
 var errNoCredential = chat.Refuse(chat.CodeUnauthenticated, notSignedIn+"no token in auth.token, the Authorization header or the cookie "+Cookie)
+
+var errReadOnly = chat.Refuse(chat.CodeForbidden, "this API key may only read")
 
 // Options configure a [Verifier]. The zero value means development mode.
 type Options struct {
@@ -96,6 +99,11 @@ type Options struct {
 	// Accounts are those who sign in here. Nil means that nobody can.
 	Accounts *Accounts
 
+	// Passwords means that they sign in with passwords of this server, each of which may be
+	// tried LoginRate times in a minute, zero meaning 10.
+	Passwords bool
+	LoginRate int
+
 	// Provider is an identity provider that they may sign in with. It needs Accounts.
 	// Without an issuer there is none.
 	Provider ProviderOptions
@@ -126,6 +134,8 @@ type Verifier struct {
 	accounts   *Accounts // nil: nobody signs in here
 	used       used      // temporary tokens
 	provider   *provider // nil: there is none
+	passwords  bool
+	tries      limit.Tries
 }
 
 // New returns a Verifier. It has to be closed.
@@ -137,7 +147,7 @@ func New(o Options) *Verifier {
 	v := &Verifier{
 		secret: []byte(o.Secret), keys: o.Keys, algorithms: strings.Join(o.algorithms(), ", "), claims: o.Claims,
 		admins: make(map[chat.UserID]bool), parser: newParser(o), failures: failures{log: o.Logger, now: o.Now},
-		now: o.Now, leeway: o.Leeway, accounts: o.Accounts,
+		now: o.Now, leeway: o.Leeway, accounts: o.Accounts, passwords: o.Passwords, tries: limit.Tries{PerMinute: cmp.Or(o.LoginRate, 10)},
 	}
 	if v.accounts != nil {
 		v.accounts.ended = v.watches.endSession
@@ -166,7 +176,7 @@ func (v *Verifier) Close() {
 // Development reports whether the server is in development mode, in which users
 // are believed without proof.
 func (v *Verifier) Development() bool {
-	return len(v.secret) == 0 && len(v.keys) == 0 && v.remote == nil && v.provider == nil
+	return len(v.secret) == 0 && len(v.keys) == 0 && v.remote == nil && v.provider == nil && !v.passwords
 }
 
 // Socket returns the user behind a Socket.IO CONNECT: remote is the client's
@@ -202,7 +212,7 @@ func (v *Verifier) socket(h http.Header, auth json.RawMessage) (chat.SignIn, err
 	// A browser forgets the access token after minutes, and a page does not ask for another
 	// before its socket connects again.
 	if s, _, c, ok := v.accounts.fromBrowser(h); ok && s.mayRefresh(c.Refresh, v.now()) {
-		return v.ofSession(s), nil
+		return v.asKnown("cookies", s.signIn())
 	}
 	return chat.SignIn{}, err
 }
@@ -233,6 +243,9 @@ func (v *Verifier) Request(r *http.Request) (chat.User, error) {
 func (v *Verifier) request(r *http.Request) (chat.User, error) {
 	if !v.Development() {
 		in, err := v.fromHeaders(r.Header)
+		if err == nil && in.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			err = errReadOnly
+		}
 		return in.User, err
 	}
 	values := r.Header.Values(UserHeader)

@@ -77,6 +77,9 @@ func (v *Verifier) begin(ctx context.Context, r *http.Request, u chat.User, from
 	if v.accounts == nil {
 		return nil, errNoAccounts
 	}
+	if _, err := v.asKnown("sign-in", chat.SignIn{User: u}); err != nil {
+		return nil, err
+	}
 	address, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		address = r.RemoteAddr
@@ -103,6 +106,9 @@ func (v *Verifier) Refresh(r *http.Request) ([]*http.Cookie, error) {
 	if !ok {
 		v.failures.add(r.RemoteAddr, errNoSession)
 		return nil, errNoSession
+	}
+	if _, err := v.asKnown("cookies", s.signIn()); err != nil {
+		return nil, err
 	}
 	fresh, ok, err := v.accounts.refresh(r.Context(), s.ID, c.Refresh)
 	switch {

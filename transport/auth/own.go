@@ -86,14 +86,7 @@ func (v *Verifier) verifyOwn(where, token string) (chat.SignIn, error) {
 	if !ok || string(s.User.ID) != c.Subject {
 		return chat.SignIn{}, refuse(where, "its session has ended")
 	}
-	return v.ofSession(s), nil
-}
-
-// ofSession adds what the settings say of the user.
-func (v *Verifier) ofSession(s Session) chat.SignIn {
-	in := s.signIn()
-	in.Admin = in.Admin || v.admins[in.ID]
-	return in
+	return v.asKnown(where, s.signIn())
 }
 
 // used are tokens that are good once, until they expire.

@@ -89,6 +89,9 @@ func (v *Verifier) verify(where, token string) (chat.SignIn, error) {
 	case len(token) > MaxTokenLen:
 		return chat.SignIn{}, refuse(where, fmt.Sprintf("it is longer than %d bytes", MaxTokenLen))
 	}
+	if strings.HasPrefix(token, keyPrefix) {
+		return v.verifyKey(where, token)
+	}
 	if v.accounts != nil && isOwn(token) {
 		return v.verifyOwn(where, token)
 	}
@@ -99,7 +102,11 @@ func (v *Verifier) verify(where, token string) (chat.SignIn, error) {
 	if kind, ok := claims["token_type"]; ok && kind != tokenType {
 		return chat.SignIn{}, refuse(where, "the token is not an access token")
 	}
-	return v.signIn(where, claims)
+	in, err := v.signIn(where, claims)
+	if err != nil {
+		return in, err
+	}
+	return v.asKnown(where, in)
 }
 
 // complaint says why a token was refused. It does not use the parser's own text,

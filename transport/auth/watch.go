@@ -2,6 +2,7 @@ package auth
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,8 +48,15 @@ func (v *Verifier) Watch(in chat.SignIn, ended func()) (stop func()) {
 // current returns until when a sign-in is good as things are now: a session is good
 // longer each time it is refreshed. It reports false if the session has ended.
 func (v *Verifier) current(in chat.SignIn) (expires time.Time, live bool) {
-	if in.Session == "" {
+	switch {
+	case v.accounts != nil && v.accounts.user(in.ID).Disabled:
+		return in.Expires, false
+	case in.Session == "":
 		return in.Expires, true
+	}
+	if id, ok := strings.CutPrefix(in.Session, keyKeys); ok {
+		k, live := v.accounts.liveKey(id)
+		return k.Expires, live
 	}
 	s, live := v.accounts.session(in.Session)
 	return s.Expires, live
@@ -73,13 +81,14 @@ func (s *watches) again(w *watch, left time.Duration) {
 	}
 }
 
-// endSession ends the watches of a session that was revoked.
+// endSession ends the watches of a session that was revoked, or all of a user if none is
+// named.
 func (s *watches) endSession(u chat.UserID, session string) {
 	s.mu.Lock()
 	all := slices.Clone(s.byUser[u])
 	s.mu.Unlock()
 	for _, w := range all {
-		if w.in.Session == session {
+		if w.in.Session == session || session == "" {
 			go s.end(w)
 		}
 	}

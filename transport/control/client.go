@@ -62,8 +62,19 @@ func (c *Client) Release(ctx context.Context, room string) (was bool, err error)
 	return answer.String() == "true", err
 }
 
+// Account has the server carry out a command about who may sign in, and returns the result.
+func (c *Client) Account(ctx context.Context, command []byte) ([]byte, error) {
+	var answer bytes.Buffer
+	err := c.send(ctx, http.MethodPost, "/account", bytes.NewReader(command), &answer)
+	return answer.Bytes(), err
+}
+
 func (c *Client) ask(ctx context.Context, method, target string, w io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://parlor"+target, nil)
+	return c.send(ctx, method, target, nil, w)
+}
+
+func (c *Client) send(ctx context.Context, method, target string, body io.Reader, w io.Writer) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://parlor"+target, body)
 	if err != nil {
 		return err
 	}

@@ -187,3 +187,47 @@ test("an invitation lets a second person in, until the owner removes them", { sk
   await late.locator("#problem", { hasText: "no such invitation" }).waitFor();
   await picture(late, "no such invitation");
 });
+
+test("people sign in with a password, in all tabs at once, and are out when they are disabled", { skip: noBrowser }, async (t) => {
+  const server = await serve(t, { args: ["--passwords", "on"] });
+  const run = async (...args) => {
+    const { status, stdout, stderr } = await command([...args, "--data", "parlor.db"], { dir: server.dir });
+    assert.equal(status, 0, stderr);
+    return stdout.trim();
+  };
+  const password = await run("user", "add", "alice", "--name", "Alice"); // of the server that runs
+  const context = await (await browser(t)).newContext();
+  const [one, two] = [await context.newPage(), await context.newPage()];
+  for (const page of [one, two]) {
+    await page.goto(server.url);
+    await page.locator("#with-password").waitFor();
+    assert.equal(await page.locator("#with-token").isVisible() || await page.locator("#with-provider").isVisible(), false, "only what there is");
+  }
+  const connected = (page) => page.locator('#connection[data-phase="connected"]').waitFor();
+  await one.fill("#user", "alice");
+  await one.fill("#password", "wrong password");
+  await one.press("#password", "Enter");
+  await one.locator("#signin-error", { hasText: "is wrong" }).waitFor();
+  await one.fill("#password", password);
+  await one.press("#password", "Enter");
+  await connected(one);
+  await connected(two);
+  assert.equal(await two.inputValue("#name"), "Alice");
+  await say(one, "signed in");
+  await one.locator('li.assistant[data-state="completed"]').waitFor();
+  await one.reload();
+  await connected(one);
+  await one.locator("#signout").click();
+  for (const page of [one, two]) await page.locator("#with-password").waitFor();
+
+  await two.fill("#user", "alice");
+  await two.fill("#password", password);
+  await two.press("#password", "Enter");
+  for (const page of [one, two]) await connected(page);
+  const key = await run("key", "add", "--user", "alice", "--scope", "read");
+  const asProgram = (method) => fetch(`${server.url}/api/v1/chat?limit=1`, { method, headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" }, body: method === "POST" ? '{"model_id":"eliza"}' : undefined });
+  assert.deepEqual([(await asProgram("GET")).status, (await asProgram("POST")).status], [200, 403]);
+  await run("user", "disable", "alice");
+  for (const page of [one, two]) await page.locator("#with-password").waitFor();
+  assert.equal((await asProgram("GET")).status, 401);
+});
