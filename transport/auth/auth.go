@@ -206,7 +206,7 @@ func (v *Verifier) socket(h http.Header, auth json.RawMessage) (chat.SignIn, err
 		return v.connectToken(token)
 	}
 	in, err := v.fromHeaders(h)
-	if err == nil || len(h.Values("Authorization")) > 0 || v.accounts == nil {
+	if err == nil || len(authorization(h)) > 0 || v.accounts == nil {
 		return in, err
 	}
 	// A browser forgets the access token after minutes, and a page does not ask for another
@@ -284,7 +284,7 @@ func (v *Verifier) connectToken(raw json.RawMessage) (chat.SignIn, error) {
 }
 
 func (v *Verifier) fromHeaders(h http.Header) (chat.SignIn, error) {
-	if values := h.Values("Authorization"); len(values) > 0 {
+	if values := authorization(h); len(values) > 0 {
 		token, err := bearer(values)
 		if err != nil {
 			return chat.SignIn{}, err
@@ -310,6 +310,21 @@ func (v *Verifier) fromCookies(cookies []*http.Cookie) (chat.SignIn, error) {
 		first = cmp.Or(first, err)
 	}
 	return chat.SignIn{}, first
+}
+
+// authorization returns the Authorization headers, unless there is one and it is of a scheme
+// that browsers send by themselves (RFC 7617, 7616, 4559): it is meant for a proxy in front
+// that asks for a password, and says nothing of the user here.
+func authorization(h http.Header) []string {
+	values := h.Values("Authorization")
+	if len(values) == 1 {
+		scheme, _, _ := strings.Cut(values[0], " ")
+		switch strings.ToLower(scheme) {
+		case "basic", "digest", "negotiate", "ntlm":
+			return nil
+		}
+	}
+	return values
 }
 
 // bearer returns the token of an Authorization header (RFC 6750 §2.1).

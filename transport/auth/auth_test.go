@@ -95,6 +95,8 @@ func TestSocketTakesTheFirstCredential(t *testing.T) {
 		{"recovered session", headers("Cookie", "access_token="+a), `{"user_id":"testtest","pid":"p","offset":"o"}`, alice},
 		{"null token is none", headers("Cookie", "access_token="+a), `{"token":null}`, alice},
 		{"CONNECT before header", headers("Authorization", "Bearer "+b), `{"token":"` + a + `"}`, alice},
+		{"cookie behind the password of a proxy", headers("Authorization", "Basic YTpi", "Cookie", "access_token="+a), ``, alice},
+		{"cookie behind a ticket of Windows", headers("Authorization", "Negotiate YTpi", "Cookie", "access_token="+a), ``, alice},
 		{"header before cookie", headers("Authorization", "Bearer "+a, "Cookie", "access_token="+b), ``, alice},
 	}
 	for _, tt := range tests {
@@ -126,7 +128,9 @@ func TestSocketRefuses(t *testing.T) {
 		{"empty CONNECT before good cookie", headers("Cookie", "access_token="+good), `{"token":""}`, chat.CodeUnauthenticated},
 		{"number before good cookie", headers("Cookie", "access_token="+good), `{"token":7}`, chat.CodeUnauthenticated},
 		{"bad header before good cookie", headers("Authorization", "Bearer x", "Cookie", "access_token="+good), ``, chat.CodeUnauthenticated},
-		{"other scheme before good cookie", headers("Authorization", "Basic YTpi", "Cookie", "access_token="+good), ``, chat.CodeUnauthenticated},
+		{"other scheme before good cookie", headers("Authorization", "Token YTpi", "Cookie", "access_token="+good), ``, chat.CodeUnauthenticated},
+		{"password of a proxy", headers("Authorization", "Basic YTpi"), ``, chat.CodeUnauthenticated},
+		{"password of a proxy before bad cookie", headers("Authorization", "Basic YTpi", "Cookie", "access_token=x"), ``, chat.CodeUnauthenticated},
 		{"header without scheme", headers("Authorization", good), ``, chat.CodeUnauthenticated},
 		{"two headers", headers("Authorization", "Bearer "+good, "Authorization", "Bearer "+good), ``, chat.CodeUnauthenticated},
 		{"empty cookie", headers("Cookie", "access_token="), ``, chat.CodeUnauthenticated},
