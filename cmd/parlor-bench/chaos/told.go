@@ -25,6 +25,20 @@ func (v *visitor) event(name string, args []json.RawMessage) {
 	}
 }
 
+// resumed checks that the visitor is in the rooms in which it goes on.
+func (v *visitor) resumed(e event) error {
+	var told assistant.Resumed
+	if err := json.Unmarshal(e.raw, &told); err != nil {
+		return err
+	}
+	for _, r := range told.Rooms {
+		if w := v.views[r.Room]; w == nil || !w.joined {
+			return fmt.Errorf("in room %s, in which the visitor is not", r.Room)
+		}
+	}
+	return nil
+}
+
 func (v *visitor) take(e event) error {
 	switch e.word {
 	case "room_joined":
@@ -41,6 +55,8 @@ func (v *visitor) take(e event) error {
 			return fmt.Errorf("the room is quarantined")
 		}
 		return nil
+	case "resumed":
+		return v.resumed(e)
 	}
 	w := v.views[e.room]
 	if w == nil || !w.joined {
