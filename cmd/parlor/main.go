@@ -142,7 +142,7 @@ Times are written as 30s, 10m, 24h or 30d, sizes as 64KiB or 10G, other numbers 
 
 Any model of a provider that can be reached may be asked as PROVIDER:MODEL, for example groq:llama-3.3-70b-versatile with GROQ_API_KEY set. Known are anthropic, azure, deepseek, gemini, groq, mistral, openai, openrouter and xai, and on this computer llamacpp, lmstudio, ollama and vllm.
 
-Without a secret the server believes everybody who says who they are, so it then serves this computer only.`
+Without a way to sign in (jwt-secret, jwt-key-file, jwt-jwks-url, oidc-issuer or passwords) the server believes everybody who says who they are, so it then serves this computer only.`
 }
 
 // Run serves until ctx ends.

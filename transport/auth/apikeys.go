@@ -86,7 +86,7 @@ func (a *Accounts) revokeKey(ctx context.Context, id string) error {
 // verifyKey returns what an API key proves.
 func (v *Verifier) verifyKey(where, text string) (chat.SignIn, error) {
 	if v.accounts == nil {
-		return chat.SignIn{}, refuse(where, "this server has no API keys")
+		return chat.SignIn{}, refuse(where, "API keys are known to the running server only")
 	}
 	id, _, _ := strings.Cut(strings.TrimPrefix(text, keyPrefix), "_")
 	k, ok := v.accounts.liveKey(id)

@@ -152,7 +152,21 @@ func (a *Accounts) refresh(ctx context.Context, id string, number int) (Session,
 	kept.Expires = now.Add(a.SessionTTL)
 	s := *kept
 	a.mu.Unlock()
-	return s, true, a.put(ctx, s.key(), &s)
+	err := a.put(ctx, s.key(), &s)
+	if err != nil {
+		a.takeBack(s, number)
+	}
+	return s, true, err
+}
+
+// takeBack makes the refresh token of that number the newest again, after one was made that
+// nobody will get.
+func (a *Accounts) takeBack(s Session, number int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if kept, ok := a.sessions[s.ID]; ok && kept.Refresh == s.Refresh {
+		kept.Refresh = number
+	}
 }
 
 // Revoke ends a session of the user. Whoever is connected with it is cut off, also if

@@ -273,6 +273,15 @@ func TestDiskRefuses(t *testing.T) {
 		if len(h.Sessions(bob.ID)) != 0 {
 			t.Error("a session that is not on the disk is listed")
 		}
+		if err := h.refresh(b); codeOf(err) != chat.CodeStorageUnavailable {
+			t.Errorf("refresh: %v", err)
+		}
+		time.Sleep(time.Hour)
+		h.disk.refuse = nil
+		if err := h.refresh(b); err != nil {
+			t.Errorf("a refresh after one that the disk refused: %v", err)
+		}
+		h.disk.refuse = errors.New("disk full")
 		if _, err := h.Logout(b.request()); err == nil {
 			t.Error("a logout that is not on the disk was confirmed")
 		}
