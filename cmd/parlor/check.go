@@ -42,6 +42,9 @@ func (c *checkCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 		return check(s.Data, out.stdout)
 	}
 	exe, err := os.Executable()
+	if err != nil { // there is no /proc in an empty root directory
+		exe, err = exec.LookPath(os.Args[0])
+	}
 	if err != nil {
 		return fmt.Errorf("check: find this program: %w", err)
 	}
@@ -51,7 +54,7 @@ func (c *checkCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	}
 	words := &beginning{limit: 4 << 10}
 	child := exec.CommandContext(ctx, exe, args...)
-	child.Stdout, child.Stderr = out.stdout, words
+	child.Stdin, child.Stdout, child.Stderr = strings.NewReader(""), out.stdout, words // without a Stdin it needs /dev/null
 	err = child.Run()
 	var exit *exec.ExitError
 	switch {

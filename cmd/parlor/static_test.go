@@ -16,7 +16,7 @@ import (
 )
 
 // TestStaticBinary builds as make build does, and serves from a directory with
-// nothing but the program.
+// nothing but the program, and checks what that has written.
 func TestStaticBinary(t *testing.T) {
 	if testing.Short() {
 		t.Skip("to build takes its time")
@@ -38,18 +38,28 @@ func TestStaticBinary(t *testing.T) {
 		}
 	}
 	serveInRoot(t, root)
+	check := inRoot(t, root, "check", "--data=/parlor.db")
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("in an empty root directory: check: %v\n%s", err, out)
+	}
+}
+
+// inRoot is the program with root as the root of its file system.
+func inRoot(t *testing.T, root string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), "/parlor", args...)
+	cmd.Path, cmd.Dir, cmd.Env = "/parlor", "/", []string{}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+	}
+	return cmd
 }
 
 // serveInRoot starts the program with root as the root of its file system, and
 // ends it when it serves.
 func serveInRoot(t *testing.T, root string) {
-	serve := exec.CommandContext(t.Context(), "/parlor", "serve", "--listen=127.0.0.1:0", "--data=/parlor.db")
-	serve.Path, serve.Dir, serve.Env = "/parlor", "/", []string{}
-	serve.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
-	if os.Geteuid() != 0 {
-		serve.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
-		serve.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
-	}
+	serve := inRoot(t, root, "serve", "--listen=127.0.0.1:0", "--data=/parlor.db")
 	stderr, err := serve.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
