@@ -37,6 +37,8 @@ func TestUserAndKeyCommands(t *testing.T) {
 	try(0, "revoked", "key", "revoke", id)
 	try(1, "no such key", "key", "revoke", id)
 	try(2, "<key> is missing", "key", "revoke")
+	try(0, "after", "compact")
+	try(0, "alice", "user", "list")
 	if status, _, errs := runIn(t, nil, "check", data); status != 0 {
 		t.Errorf("check: %s", errs)
 	}

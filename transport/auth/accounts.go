@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -31,6 +32,7 @@ const (
 	keySessions = "session/"
 	keyUsers    = "user/"
 	keyKeys     = "key/"
+	keyKeySets  = "jwks/" // public keys of a provider, by the digest of their URL
 )
 
 // AccountOptions configure [Accounts]. Store has no default.
@@ -60,7 +62,8 @@ type Accounts struct {
 	sessions map[string]*Session // by ID
 	users    map[chat.UserID]*LocalUser
 	keys     map[string]*APIKey // by ID
-	swept    time.Time          // when expired sessions were looked for
+	keySets  map[string][]byte
+	swept    time.Time // when expired sessions were looked for
 }
 
 // OpenAccounts reads what the store has.
@@ -71,7 +74,7 @@ func OpenAccounts(o AccountOptions) (*Accounts, error) {
 		o.Now = time.Now
 	}
 	a := &Accounts{AccountOptions: o,
-		sessions: make(map[string]*Session), users: make(map[chat.UserID]*LocalUser), keys: make(map[string]*APIKey), ended: func(chat.UserID, string) {},
+		sessions: make(map[string]*Session), users: make(map[chat.UserID]*LocalUser), keys: make(map[string]*APIKey), keySets: make(map[string][]byte), ended: func(chat.UserID, string) {},
 	}
 	if err := o.Store.EachAccount(a.load); err != nil {
 		return nil, fmt.Errorf("read the accounts: %w", err)
@@ -95,6 +98,8 @@ func (a *Accounts) load(key string, value []byte) {
 		if err = json.Unmarshal(value, s); err == nil && s.ID == name {
 			a.sessions[name] = s
 		}
+	case keyKeySets:
+		a.keySets[name] = value
 	case keyUsers:
 		u := &LocalUser{}
 		if err = json.Unmarshal(value, u); err == nil {
@@ -110,6 +115,28 @@ func (a *Accounts) load(key string, value []byte) {
 		a.Logger.Error("what is known of a sign-in cannot be read", "kind", kind, "err", err)
 	}
 }
+
+// keySet returns the public keys that were kept of a URL, nil if there are none.
+func (a *Accounts) keySet(url string) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.keySets[digest(url)]
+}
+
+// keepKeySet keeps the public keys of a URL, unless they are the same as before.
+func (a *Accounts) keepKeySet(url string, text []byte) {
+	name := digest(url)
+	a.mu.Lock()
+	same := bytes.Equal(a.keySets[name], text)
+	a.keySets[name] = text
+	a.mu.Unlock()
+	if !same && len(text) <= maxKeptKeys {
+		a.Store.PutAccount(keyKeySets+name, text, func(error) {}) // the provider has them too
+	}
+}
+
+// maxKeptKeys is how long a value may be that the store keeps, in bytes.
+const maxKeptKeys = 64 << 10
 
 var errStorage = chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk at the moment")
 

@@ -1,7 +1,11 @@
 // Package auth says who a client is.
 //
 //	Socket.IO CONNECT   auth.token, else Authorization: Bearer, else cookie access_token ┐
-//	HTTP request                    Authorization: Bearer, else cookie access_token ┴→ JWT → chat.User
+//	HTTP request                    Authorization: Bearer, else cookie access_token ┴→ chat.SignIn
+//
+// A credential is a JWT, of whoever has a key that this server trusts, the token of a
+// session that this server keeps, or an API key: see [Accounts]. A CONNECT may also bring
+// the two lasting cookies of a session alone.
 //
 // The first credential that is present decides. If it is bad the client is
 // refused, and the next one is not tried: a client that sends a token must not
@@ -14,7 +18,7 @@
 //
 // # Development mode
 //
-// Without a secret or another key tokens cannot be verified and are ignored. A client
+// Without any way to sign in tokens cannot be verified and are ignored. A client
 // is the user that it says it is, or a guest, and an administrator.
 //
 //	Socket.IO CONNECT   auth.user_id, else a fresh guest per connection

@@ -29,7 +29,7 @@ const (
 // when a token names a key that is not among them, since providers rotate keys.
 //
 // While the provider cannot be reached, or says nonsense, the last good keys go on
-// being good. Fetches are pause apart, so nobody can make this server ask all the
+// being good, also over a restart of this server. Fetches are pause apart, so nobody can make this server ask all the
 // time with tokens of made-up keys.
 type remoteKeys struct {
 	url    string
@@ -38,6 +38,7 @@ type remoteKeys struct {
 	pause  time.Duration // between two fetches
 	now    func() time.Time
 	log    *slog.Logger
+	keep   func(text []byte) // for the next start; may be nil
 
 	ctx   context.Context
 	stop  context.CancelFunc
@@ -56,6 +57,10 @@ func newRemoteKeys(o Options) *remoteKeys {
 		now: o.Now, log: o.Logger,
 	}
 	k.ctx, k.stop = context.WithCancel(context.Background())
+	if o.Accounts != nil {
+		k.keys, _ = parseJWKS(o.Accounts.keySet(o.JWKSURL)) // none if that is empty
+		k.keep = func(text []byte) { o.Accounts.keepKeySet(o.JWKSURL, text) }
+	}
 	return k
 }
 
@@ -68,16 +73,17 @@ func (k *remoteKeys) close() {
 }
 
 // find returns the keys that a token with this header may be signed with. It waits for
-// a fetch if there are none and a fetch may bring some.
+// a fetch if there are none and a fetch may bring some, and for the first one: the keys of
+// an earlier start count only while the provider cannot be reached.
 func (k *remoteKeys) find(kid, alg string) []jwt.VerificationKey {
 	k.mu.Lock()
 	found := k.match(kid, alg)
 	if len(found) == 0 || k.now().Sub(k.fetched) >= k.age {
 		k.fetch()
 	}
-	flight := k.flight
+	flight, asked := k.flight, !k.fetched.IsZero()
 	k.mu.Unlock()
-	if len(found) > 0 || flight == nil {
+	if len(found) > 0 && asked || flight == nil {
 		return found
 	}
 	<-flight
@@ -106,7 +112,10 @@ func (k *remoteKeys) fetch() {
 	}
 	k.tried, k.flight = now, make(chan struct{})
 	k.tasks.Go(func() {
-		keys, err := k.read()
+		keys, text, err := k.read()
+		if err == nil && k.keep != nil {
+			k.keep(text)
+		}
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if err == nil {
@@ -121,26 +130,27 @@ func (k *remoteKeys) fetch() {
 
 // read asks the provider. An answer without a key that tokens can be verified with is
 // an error: it would lock everybody out.
-func (k *remoteKeys) read() ([]jose.JSONWebKey, error) {
+func (k *remoteKeys) read() (keys []jose.JSONWebKey, text []byte, err error) {
 	ctx, cancel := context.WithTimeout(k.ctx, fetchTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	response, err := k.client.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers with status %d", k.url, response.StatusCode)
+		return nil, nil, fmt.Errorf("%s answers with status %d", k.url, response.StatusCode)
 	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxKeysBytes))
+	text, err = io.ReadAll(io.LimitReader(response.Body, maxKeysBytes))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return parseJWKS(text)
+	keys, err = parseJWKS(text)
+	return keys, text, err
 }
 
 // parseJWKS leaves out keys of unknown kinds, secrets among them, and those that are

@@ -143,6 +143,34 @@ func TestKeysAreFetchedRotatedAndKept(t *testing.T) {
 	wantRefused(t, "still there", w.try(t, "b", "RS256"), "")
 }
 
+// After a restart the keys from before count while the provider is away, and only then.
+func TestKeysOutliveARestart(t *testing.T) {
+	w := newRemoteWorld(t)
+	d := &disk{kept: make(map[string]string)}
+	restart := func() {
+		accounts, err := auth.OpenAccounts(auth.AccountOptions{Store: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := options()
+		o.Secret, o.JWKSURL, o.HTTPClient, o.Accounts, o.Now = "", w.URL, w.Client(), accounts, func() time.Time { return w.now }
+		w.v = auth.New(o)
+		t.Cleanup(w.v.Close)
+	}
+	a, b := public("a", "", signers()["ES256"].Public()), public("b", "", signers()["RS256"].Public())
+	restart()
+	w.set(200, jwks(t, a))
+	wantRefused(t, "at first", w.try(t, "a", "ES256"), "")
+	w.set(500, "")
+	restart()
+	wantRefused(t, "while the provider is away", w.try(t, "a", "ES256"), "")
+	wantRefused(t, "and at once after that", w.try(t, "a", "ES256"), "")
+	w.set(200, jwks(t, b))
+	restart()
+	wantRefused(t, "withdrawn meanwhile", w.try(t, "a", "ES256"), "(kid)")
+	wantRefused(t, "the new one", w.try(t, "b", "RS256"), "")
+}
+
 // What is published as a secret, for encryption or for a short key is not used.
 func TestUnfitKeysAreLeftOut(t *testing.T) {
 	w := newRemoteWorld(t)

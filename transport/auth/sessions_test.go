@@ -1,8 +1,10 @@
 package auth_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"parlor/protocol/chat"
+	"parlor/transport/origin"
 )
 
 // A browser that has lost its access token can still open a socket, and gets another token
@@ -260,6 +263,35 @@ func TestExchange(t *testing.T) {
 		if _, err := h.Exchange(httptest.NewRequest("GET", "/", nil), late); err == nil {
 			t.Error("a late one was accepted")
 		}
+	})
+}
+
+// With TLS, also that of a trusted proxy, browsers send the cookies with TLS only.
+func TestCookiesAreSecureWithTLS(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		b := newBrowser(t)
+		b.secure = true
+		r := b.request()
+		r.TLS = new(tls.ConnectionState)
+		cookies, err := h.Begin(t.Context(), r, alice)
+		if err != nil || len(cookies) != 3 {
+			t.Fatalf("%d cookies, %v", len(cookies), err)
+		}
+		b.take(cookies)
+		proxies, err := origin.ParseProxies([]string{"192.0.2.1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = b.request()
+		r.RemoteAddr = "192.0.2.1:1"
+		r.Header.Set("X-Forwarded-Proto", "https")
+		proxies.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			cookies, err = h.Refresh(r)
+		})).ServeHTTP(httptest.NewRecorder(), r)
+		if err != nil || len(cookies) != 3 {
+			t.Fatalf("%d cookies, %v", len(cookies), err)
+		}
+		b.take(cookies)
 	})
 }
 
