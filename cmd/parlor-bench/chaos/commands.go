@@ -136,7 +136,7 @@ func (v *visitor) stop(ctx context.Context) {
 	v.messages++
 	s := &stop{user: v.user, room: room, reason: fmt.Sprintf("%s stops %d", v.name, v.messages)}
 	v.ledger.addStop(s)
-	if a := v.call(ctx, "stop", map[string]any{"room_id": room, "reason": s.reason}); a != nil && a.OK {
-		s.turn = a.TurnID
+	if a := v.call(ctx, "stop", map[string]any{"room_id": room, "reason": s.reason}); a != nil && a.OK && a.Recorded == nil {
+		s.turn = a.TurnID // what is not recorded yet need not outlive the server
 	}
 }

@@ -60,6 +60,7 @@ type answer struct {
 	Error     *chat.Error    `json:"error"`
 	MessageID chat.MessageID `json:"message_id"`
 	TurnID    chat.TurnID    `json:"turn_id"`
+	Recorded  *bool          `json:"recorded"` // of a stop: false if the disk is full
 	Seq       uint64         `json:"seq"`
 	Room      chat.RoomID    `json:"room_id"`
 	Turn      *struct{}      `json:"turn"`
