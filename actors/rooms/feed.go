@@ -108,7 +108,7 @@ func (f *feed) tell(a room.Activity) {
 	var t tail
 	if !a.Deleted {
 		var err error
-		if t, err = f.rooms.tailOf(a.Chat.Room, 0); err != nil {
+		if t, err = f.rooms.tailOf(a.Chat); err != nil {
 			_ = f.rooms.unreadable(err) // it is logged; nobody waits for an answer
 			return
 		}
@@ -208,7 +208,7 @@ const maxRunning = 100
 func (r *Rooms) Running(ctx context.Context, u chat.User) (all []chat.Activity, err error) {
 	err = r.query(ctx, u, func(*read) error {
 		for _, a := range r.feed.runningFor(u) {
-			left, err := r.unreadOf(u.ID, a.Chat.Room)
+			left, err := r.unreadOf(u.ID, a.Chat)
 			if err != nil {
 				return err
 			}

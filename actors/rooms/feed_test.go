@@ -159,3 +159,26 @@ func TestUnread(t *testing.T) {
 		}
 	})
 }
+
+// To count again reads only what is new, and a chat that was made anew is another one.
+func TestUnreadIsRemembered(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		for round := range 3 {
+			info := alice.Create("c")
+			for range 2 * chat.MaxUnread {
+				alice.Tell("c", &room.Send{Content: strings.Repeat("x", 1000), Quiet: true})
+			}
+			synctest.Wait()
+			alice.Do("c", &room.Send{Content: "hello"})
+			for n := range 4 {
+				all, err := s.Rooms.Unread(t.Context(), alice.User, []chat.Info{info})
+				if err != nil || all[0].Unread != n+1 {
+					t.Fatalf("round %d: got %+v, %v, want the answers that alice did not write", round, all, err)
+				}
+				alice.Do("c", &room.Send{Content: "hello"})
+			}
+			alice.Do("c", &room.Delete{})
+		}
+	})
+}

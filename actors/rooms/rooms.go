@@ -45,6 +45,7 @@ type Rooms struct {
 	log     Log
 	reads   *gate
 	edits   edits
+	tails   tails
 	feed    *feed
 	used    used
 	turns   sync.WaitGroup

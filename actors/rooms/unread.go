@@ -4,20 +4,25 @@ import (
 	"context"
 	"slices"
 	"sort"
+	"sync"
 
 	"parlor/actors/access"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
-// maxUnreadRecords is how many records are read to count messages. Fewer than
-// [chat.MaxUnread] may be among them.
-const maxUnreadRecords = 1000
+// Limits of what is read of a chat to count messages. When they are reached, older
+// messages do not count.
+const (
+	maxUnreadRecords = 500
+	maxUnreadBytes   = 1 << 20
+)
 
 // A tail is the newest messages of a chat, as far as they count as unread.
 type tail struct {
-	last uint64 // record
-	said []said // newest first
+	epoch string // of the chat
+	last  uint64 // record
+	said  []said // newest first
 }
 
 // said is a message: by whom, and whom it names. An answer is by nobody.
@@ -27,27 +32,71 @@ type said struct {
 	mentions []chat.UserID
 }
 
-// tailOf reads the newest messages of a chat, those behind record after.
-func (r *Rooms) tailOf(id chat.RoomID, after uint64) (t tail, err error) {
-	n := 0
-	for entry, err := range r.log.ReadBack(string(id), 0) {
-		if err != nil {
-			return t, err
-		}
-		if t.last = max(t.last, entry.Seq); entry.Seq <= after || n == maxUnreadRecords || len(t.said) == chat.MaxUnread {
+// maxTails is how many tails are remembered.
+const maxTails = 1024
+
+// tails remembers tails, so that lists do not read the same messages again. The zero
+// value is empty.
+type tails struct {
+	mu    sync.Mutex
+	rooms map[chat.RoomID]tail
+}
+
+func (t *tails) of(info chat.Info) tail {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known := t.rooms[info.Room]; known.epoch == info.Epoch {
+		return known
+	}
+	return tail{epoch: info.Epoch}
+}
+
+// keep remembers a tail. If there are too many, any other is forgotten.
+func (t *tails) keep(id chat.RoomID, known tail) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.rooms == nil {
+		t.rooms = make(map[chat.RoomID]tail)
+	}
+	if _, replaces := t.rooms[id]; !replaces && len(t.rooms) >= maxTails {
+		for other := range t.rooms {
+			delete(t.rooms, other)
 			break
 		}
-		n++
+	}
+	t.rooms[id] = known
+}
+
+// tailOf returns the newest messages of a chat. It reads those that it does not remember.
+func (r *Rooms) tailOf(info chat.Info) (tail, error) {
+	known := r.tails.of(info)
+	last, err := r.log.Last(string(info.Room))
+	if err != nil || last == known.last {
+		return known, err
+	}
+	now := tail{epoch: info.Epoch, last: last}
+	n, bytes := 0, 0
+	for entry, err := range r.log.ReadBack(string(info.Room), last+1) {
+		if err != nil {
+			return tail{}, err
+		}
+		if entry.Seq <= known.last || n == maxUnreadRecords || bytes >= maxUnreadBytes || len(now.said) == chat.MaxUnread {
+			break
+		}
+		n, bytes = n+1, bytes+len(entry.Data)
 		if !chat.HoldsMessage(entry.Data) {
 			continue
 		}
 		s, err := saidIn(entry)
 		if err != nil {
-			return t, err
+			return tail{}, err
 		}
-		t.said = append(t.said, s)
+		now.said = append(now.said, s)
 	}
-	return t, nil
+	now.said = append(now.said, known.said...)
+	now.said = now.said[:min(len(now.said), chat.MaxUnread)]
+	r.tails.keep(info.Room, now)
+	return now, nil
 }
 
 func saidIn(entry persistence.Entry) (said, error) {
@@ -87,7 +136,7 @@ func (r *Rooms) Unread(ctx context.Context, u chat.User, chats []chat.Info) (all
 				all = append(all, chat.Unread{})
 				continue
 			}
-			counts, err := r.unreadOf(u.ID, info.Room)
+			counts, err := r.unreadOf(u.ID, info)
 			if err != nil {
 				return err
 			}
@@ -98,12 +147,12 @@ func (r *Rooms) Unread(ctx context.Context, u chat.User, chats []chat.Info) (all
 	return all, err
 }
 
-func (r *Rooms) unreadOf(u chat.UserID, id chat.RoomID) (chat.Unread, error) {
-	seq, err := r.log.ReadUpTo(string(id), string(u))
+func (r *Rooms) unreadOf(u chat.UserID, info chat.Info) (chat.Unread, error) {
+	seq, err := r.log.ReadUpTo(string(info.Room), string(u))
 	if err != nil {
 		return chat.Unread{}, err
 	}
-	t, err := r.tailOf(id, seq)
+	t, err := r.tailOf(info)
 	return t.unread(u, seq), err
 }
 
@@ -129,7 +178,7 @@ func (r *Rooms) MarkRead(ctx context.Context, u chat.User, id chat.RoomID, seq u
 		return left, r.unwritable(err)
 	}
 	err = r.query(ctx, u, func(*read) error {
-		left, err = r.unreadOf(u.ID, id)
+		left, err = r.unreadOf(u.ID, info)
 		return err
 	})
 	if err == nil {
