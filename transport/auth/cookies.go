@@ -188,6 +188,9 @@ func (v *Verifier) tempUser(temp string) (u chat.User, from outside, expires tim
 			return u, from, expires, chat.Refuse(chat.CodeInvalid, "temp_token is not a temporary token that expires")
 		}
 		in, err := v.signIn("temp_token", claims)
+		if err == nil && in.Expires.Sub(v.now()) > maxTempTTL+v.leeway {
+			err = chat.Refuse(chat.CodeInvalid, "temp_token is good for longer than "+maxTempTTL.String())
+		}
 		return in.User, from, in.Expires, err
 	}
 	c, err := v.accounts.parse(temp, tempType)

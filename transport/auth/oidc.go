@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -191,13 +192,13 @@ func (p *provider) loginOf(r *http.Request, state string) (l login, ok bool) {
 	return login{}, false
 }
 
-// allows reports whether somebody may sign in whose address the provider has verified.
-func (p *provider) allows(email string) bool {
+// allows reports whether somebody with that address may sign in.
+func (p *provider) allows(email string, verified bool) bool {
 	if len(p.Allow) == 0 {
 		return true
 	}
 	at := strings.LastIndex(email, "@")
-	return at > 0 && slices.ContainsFunc(p.Allow, func(a string) bool {
+	return verified && at > 0 && slices.ContainsFunc(p.Allow, func(a string) bool {
 		return strings.EqualFold(a, email) || strings.EqualFold(a, email[at:])
 	})
 }
@@ -227,14 +228,15 @@ func (v *Verifier) ComeBack(r *http.Request) (to string, cookies []*http.Cookie,
 	if err != nil {
 		return "", nil, err
 	}
-	if claims["email_verified"] == false || claims["email_verified"] == "false" {
+	verified := fmt.Sprint(claims["email_verified"]) // some providers say it as text, and some do not say it
+	if verified == "false" {
 		delete(claims, v.claims.email()) // it may be anybody's
 	}
 	in, err := v.signIn("the identity provider", claims)
 	if err != nil {
 		return "", nil, err
 	}
-	if !v.provider.allows(in.Email) {
+	if !v.provider.allows(in.Email, verified == "true") {
 		return "", nil, refuse("the identity provider", "its user has no verified address that may sign in here")
 	}
 	done := cookie(r, loginCookie, "", 0)

@@ -26,6 +26,10 @@ const (
 // tempTTL is how long the token that hands a sign-in over to a page is good, once.
 const tempTTL = 5 * time.Minute
 
+// maxTempTTL is how long one of somebody else may be good. Which were used is forgotten
+// when the server ends.
+const maxTempTTL = 10 * time.Minute
+
 // ownClaims are those of the tokens of a session.
 type ownClaims struct {
 	Type    string `json:"token_type"`

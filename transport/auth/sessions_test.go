@@ -250,7 +250,7 @@ func TestExchange(t *testing.T) {
 			code chat.Code
 		}{
 			"missing": {"", chat.CodeInvalid}, "an access token": {sign(secret, claims("token_type", "access")), chat.CodeInvalid},
-			"one for ever": {sign(secret, claims("exp", nil)), chat.CodeInvalid}, "another secret": {sign("another", claims()), chat.CodeUnauthenticated},
+			"one for an hour": {sign(secret, claims("exp", time.Now().Add(time.Hour).Unix())), chat.CodeInvalid}, "one for ever": {sign(secret, claims("exp", nil)), chat.CodeInvalid}, "another secret": {sign("another", claims()), chat.CodeUnauthenticated},
 			"expired": {sign(secret, claims("exp", time.Now().Add(-time.Minute).Unix())), chat.CodeUnauthenticated}, "nonsense": {"x", chat.CodeUnauthenticated},
 			"an own access token": {h.signIn(alice).jar["access_token"], chat.CodeInvalid},
 		} {

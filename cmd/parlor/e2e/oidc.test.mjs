@@ -11,6 +11,7 @@ const people = {
   "user-1": { email: "ann@example.com", email_verified: true, name: "Ann" },
   "user-2": { email: "mallory@evil.example", email_verified: true, name: "Mallory" },
   "user-3": { email: "eve@example.com", email_verified: false, name: "Eve" },
+  "user-4": { email: "trudy@example.com", name: "Trudy" },
 };
 
 /** A provider at a free port. Those who come to sign in are `who`. */
@@ -143,7 +144,7 @@ test("a sign-in that was not begun here, or that the provider does not confirm, 
   assert.equal((await attacker.fetch(`${api}/auth/oidc/callback?error=access_denied&state=${state}`)).status, 401);
   assert.equal((await attacker.fetch(url.replace("state=", "state=x"))).status, 401);
 
-  for (const who of ["user-2", "user-3"]) {
+  for (const who of ["user-2", "user-3", "user-4"]) {
     idp.who = who;
     const outsider = new Browser();
     const refused = await outsider.fetch(`${api}/auth/oidc/login`);
