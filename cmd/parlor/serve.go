@@ -98,7 +98,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	parts.add("retention", func(context.Context) error { keeper.Close(); return nil })
 
 	warnings := origin.NewWarnings(log)
-	limits := limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate})
+	limits := limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate}, log)
 	connections := openConnections(s, actors, &assistant.Namespace{
 		Auth: verifier, Rooms: rooms, Recovery: seats, Limits: limits, MaxDevices: s.MaxConnectionsPerUser,
 		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,

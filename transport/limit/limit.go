@@ -8,7 +8,9 @@
 package limit
 
 import (
+	"cmp"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/netip"
 	"sync"
@@ -34,8 +36,10 @@ type Rates struct {
 // A Limiter keeps the buckets. Its methods may be called from any goroutine.
 type Limiter struct {
 	rates Rates
+	log   *slog.Logger
 
 	mu      sync.Mutex
+	warned  time.Time // when the operator was told last of an address
 	buckets map[key]*rate.Limiter
 	sweepAt int // number of buckets at which the full ones are forgotten
 }
@@ -50,9 +54,13 @@ type key struct {
 // minSweep is how many buckets there are before any is forgotten.
 const minSweep = 1024
 
-// New returns a Limiter.
-func New(r Rates) *Limiter {
-	return &Limiter{rates: r, buckets: make(map[key]*rate.Limiter), sweepAt: minSweep}
+// warnEvery is how often the operator is told of an address at most.
+const warnEvery = time.Minute
+
+// New returns a Limiter. It logs which addresses send too much, since one of them may be
+// a proxy with many users behind it. A nil log discards.
+func New(r Rates, log *slog.Logger) *Limiter {
+	return &Limiter{rates: r, log: cmp.Or(log, slog.New(slog.DiscardHandler)), buckets: make(map[key]*rate.Limiter), sweepAt: minSweep}
 }
 
 // Take takes a token for an event of a user whose address is remote, an
@@ -72,7 +80,11 @@ func (l *Limiter) Take(user chat.UserID, remote, event string) *chat.Error {
 			taken = append(taken, r)
 		}
 	}
-	take(key{address: origin.Neighbourhood(remote)}, l.rates.Address)
+	home := origin.Neighbourhood(remote)
+	take(key{address: home}, l.rates.Address)
+	if wait > 0 {
+		l.warn(home, now)
+	}
 	if user != "" {
 		take(key{user: user}, l.rates.User)
 		take(key{user: user, event: event}, l.rates.Event)
@@ -84,6 +96,14 @@ func (l *Limiter) Take(user chat.UserID, remote, event string) *chat.Error {
 		r.CancelAt(now)
 	}
 	return refusal(wait)
+}
+
+func (l *Limiter) warn(home netip.Prefix, now time.Time) {
+	if !l.warned.IsZero() && now.Sub(l.warned) < warnEvery {
+		return
+	}
+	l.warned = now
+	l.log.Warn("requests refused: one address sends more than max-address-rate allows; if it is a proxy, name it in trusted-proxies", "address", home)
 }
 
 func refusal(wait time.Duration) *chat.Error {

@@ -2,6 +2,8 @@ package limit
 
 import (
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +25,8 @@ func take(l *Limiter, n int, user chat.UserID, remote, event string) (got int) {
 // address has one, whoever the user.
 func TestTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := New(Rates{User: 3, Address: 10, Event: 2})
+		var log strings.Builder
+		l := New(Rates{User: 3, Address: 10, Event: 2}, slog.New(slog.NewTextHandler(&log, nil)))
 		for _, step := range []struct {
 			user          chat.UserID
 			remote, event string
@@ -47,6 +50,9 @@ func TestTake(t *testing.T) {
 				t.Errorf("%s %s from %s: got %d, want %d", step.user, step.event, step.remote, got, step.want)
 			}
 		}
+		if told := log.String(); strings.Count(told, "\n") != 1 || !strings.Contains(told, "trusted-proxies") || !strings.Contains(told, "192.0.2.1/32") {
+			t.Errorf("logged %q, want one warning of the first address", told)
+		}
 		time.Sleep(2 * time.Second)
 		if got := take(l, 200, "alice", "192.0.2.3:1", "send"); got != 4 {
 			t.Errorf("after two seconds: got %d, want 4", got)
@@ -57,7 +63,7 @@ func TestTake(t *testing.T) {
 // Who waits as long as the refusal says is not refused again, and a refusal takes nothing.
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := New(Rates{User: 1})
+		l := New(Rates{User: 1}, nil)
 		take(l, 10, "alice", "192.0.2.1:1", "send")
 		for range 5 {
 			refusal := l.Take("alice", "192.0.2.1:1", "send")
@@ -76,7 +82,7 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestNoLimits(t *testing.T) {
-	l := New(Rates{})
+	l := New(Rates{}, nil)
 	if got := take(l, 5000, "alice", "192.0.2.1:1", "send"); got != 5000 || len(l.buckets) > 0 {
 		t.Errorf("got %d, with %d buckets", got, len(l.buckets))
 	}
@@ -85,7 +91,7 @@ func TestNoLimits(t *testing.T) {
 // Users who have gone cost nothing, and those who are at their limit are not forgotten.
 func TestFullBucketsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := New(Rates{User: 1, Event: 1})
+		l := New(Rates{User: 1, Event: 1}, nil)
 		for i := range 5_000 {
 			l.Take(chat.UserID(fmt.Sprint("user-", i)), "192.0.2.1:1", "send")
 			take(l, 11, "mallory", "192.0.2.1:1", "send")
