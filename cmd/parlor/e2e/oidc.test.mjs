@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import { Provider } from "oidc-provider";
+import { browser, noBrowser } from "./lib/browser.mjs";
 import { connect, enter, newChat, serve } from "./lib/parlor.mjs";
 
 const people = {
@@ -165,4 +166,20 @@ test("the SPA elsewhere is handed a token that is good once", async (t) => {
   assert.equal((await other.fetch(`${api}/auth/validate-token?temp_token=${temp}`)).status, 200);
   assert.equal((await (await other.fetch(`${api}/auth/me`)).json()).name, "Ann");
   assert.equal((await browser.fetch(`${api}/auth/validate-token?temp_token=${temp}`)).status, 401);
+});
+
+test("the page leads to the provider and back into the chat", { skip: noBrowser }, async (t) => {
+  const { server } = await both(t);
+  const context = await (await browser(t)).newContext();
+  const [page, other] = [await context.newPage(), await context.newPage()];
+  const chat = newChat();
+  await page.goto(`${server.url}/#c=${chat}`);
+  await page.locator("#with-provider a").click();
+  await page.locator('#connection[data-phase="connected"]').waitFor();
+  assert.equal(new URL(page.url()).hash, `#c=${chat}`);
+  assert.equal(await page.inputValue("#name"), "Ann");
+  await other.goto(server.url);
+  await other.locator('#connection[data-phase="connected"]').waitFor();
+  await other.locator("#signout").click();
+  await page.locator("#with-provider").waitFor();
 });
