@@ -294,6 +294,9 @@ func TestIdentity(t *testing.T) {
 		LookupEnv: env(keys),
 		Providers: map[string]ProviderConfig{
 			"mine": {BaseURL: "http://10.0.0.9/v1"}, "again": {BaseURL: "http://10.0.0.9/V1/"}, "ollama": {}, "other": {BaseURL: "http://10.0.0.8/v1"},
+			"port": {BaseURL: "HTTP://10.0.0.9:80//v1"}, "query": {BaseURL: "http://10.0.0.9/v1?key=x"}, "tls": {BaseURL: "https://10.0.0.9/v1"}, "port81": {BaseURL: "http://10.0.0.9:81/v1"},
+			"here": {BaseURL: "http://localhost:9000/v1"}, "here4": {BaseURL: "http://127.0.0.1:9000/v1"}, "here6": {BaseURL: "http://[::1]:9000/v1"},
+			"name": {BaseURL: "https://llm.example.com/v1"}, "dot": {BaseURL: "https://LLM.example.com.:443/v1/"},
 		},
 		Models: []Config{
 			{ModelID: "best", Provider: "mine", UpstreamModel: "big-model"}, {ModelID: "elsewhere", Provider: "mine", UpstreamModel: "big-model", BaseURL: "http://10.0.0.7"},
@@ -301,19 +304,20 @@ func TestIdentity(t *testing.T) {
 		},
 	})
 	for _, same := range [][]chat.ModelID{
-		{"best", "mine:big-model", "aisuite.mine:big-model", "mine:Big-Model", "mine:BIG-MODEL:latest", "again:big-model"},
+		{"best", "mine:big-model", "aisuite.mine:big-model", "mine:Big-Model", "mine:BIG-MODEL:latest", "again:big-model", "port:big-model", "query:big-model"},
+		{"tls:big-model"}, {"port81:big-model"}, {"here:m", "here4:m", "here6:m"}, {"name:m", "dot:m"},
 		{"elsewhere"}, {"other:big-model"}, {"mine:big-model-2"}, {"eliza", "doctor"},
 		{"ollama:llama3", "ollama:llama3:latest", "ollama:library/llama3", "ollama:registry.ollama.ai/library/llama3:latest"}, {"ollama:llama3:8b"},
-		{"gemini:gemini-2.5-pro", "google:models/gemini-2.5-pro"}, {"openrouter:openai/gpt-4o", "openrouter:openai/gpt-4o:nitro"}, {"openrouter:openai/gpt-4o:free"},
+		{"gemini:gemini-2.5-pro", "google:models/gemini-2.5-pro"}, {"openrouter:openai/gpt-4o", "openrouter:openai/gpt-4o:nitro", "openrouter:openai/gpt-4o:online:nitro", "openrouter:openai/gpt-4o:nitro:online"}, {"openrouter:openai/gpt-4o:free"},
 		{"hears", "openai:gpt-realtime"}, {"nobody:x"}, {"nobody"}, {""}, {"*"},
 	} {
 		provider, want := m.Identity(same[0])
 		for _, id := range same[1:] {
-			if p, got := m.Identity(id); got != want || p != provider && id != "again:big-model" {
+			if p, got := m.Identity(id); got != want || p != provider && strings.HasPrefix(string(id), string(provider)+":") {
 				t.Errorf("%s is %q of %q, %s is %q of %q", id, got, p, same[0], want, provider)
 			}
 		}
-		for _, id := range []chat.ModelID{"best", "elsewhere", "other:big-model", "mine:big-model-2", "eliza", "ollama:llama3:8b", "openrouter:openai/gpt-4o:free", "nobody:x", "", "*"} {
+		for _, id := range []chat.ModelID{"best", "elsewhere", "other:big-model", "tls:big-model", "port81:big-model", "here:m", "name:m", "mine:big-model-2", "eliza", "ollama:llama3:8b", "openrouter:openai/gpt-4o:free", "nobody:x", "", "*"} {
 			if _, got := m.Identity(id); got == want && !slices.Contains(same, id) {
 				t.Errorf("%s is the same as %s", id, same[0])
 			}

@@ -2,6 +2,9 @@ package provider
 
 import (
 	"cmp"
+	"net"
+	"net/url"
+	"path"
 	"strings"
 
 	"parlor/protocol/chat"
@@ -48,7 +51,22 @@ func (m *Models) Reaches(provider string) bool {
 // identity is one model of a host, under whatever names of both: providers that are
 // configured twice, at one address, have the same models.
 func (h host) identity(model chat.ModelID) chat.ModelID {
-	return chat.ModelID(strings.TrimRight(strings.ToLower(h.at.baseURL), "/") + " " + sameToProviders(string(model)))
+	return chat.ModelID(sameAddress(h.at.baseURL) + " " + sameToProviders(string(model)))
+}
+
+// sameAddress returns one form for all base URLs that lead to the same place, as far as
+// that can be told without a name server.
+func sameAddress(base string) string {
+	u, err := url.Parse(strings.ToLower(base))
+	if err != nil {
+		return base
+	}
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	host := strings.TrimSuffix(u.Hostname(), ".")
+	if thisComputer(host) {
+		host = "localhost"
+	}
+	return u.Scheme + "://" + net.JoinHostPort(host, port) + path.Clean("/"+u.Path)
 }
 
 // What servers do not look at in the name of a model: Gemini and Ollama what stands
@@ -65,8 +83,12 @@ func sameToProviders(model string) string {
 	for _, p := range idlePrefixes {
 		model = strings.TrimPrefix(model, p)
 	}
-	for _, s := range idleSuffixes {
-		model = strings.TrimSuffix(model, s)
+	for i := 0; i < len(idleSuffixes); { // OpenRouter takes several, in any order
+		shorter, found := strings.CutSuffix(model, idleSuffixes[i])
+		model, i = shorter, i+1
+		if found {
+			i = 0
+		}
 	}
 	return model
 }
