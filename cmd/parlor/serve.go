@@ -107,8 +107,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	handler := front(s, routes(s, connections, endpoints, metrics.Handler(numbers)))
-	return parts.run(ctx, s, handler, connections, log)
+	return parts.run(ctx, s, front(s, routes(s, connections, endpoints, metrics.Handler(numbers))), connections, log)
 }
 
 // run serves HTTP until ctx ends or serving fails.

@@ -221,7 +221,7 @@ func (s *Settings) check() error {
 			faults = append(faults, r.fault(errors.New("must be "+strings.Join(r.choices, " or "))))
 		}
 	}
-	for _, c := range slices.Concat(s.checksOfServer(), s.checksOfLimits()) {
+	for _, c := range slices.Concat(s.checksOfServer(), s.checksOfSignIn(), s.checksOfLimits()) {
 		if c.why == nil {
 			continue
 		}
@@ -244,27 +244,6 @@ func (s *Settings) checksOfServer() []checked {
 		{"base-path", checkBasePath(s.BasePath)},
 		{"data", wantText(s.Data)},
 		{"retain-for", notNegative(s.RetainFor)},
-		{"jwt-leeway", checkLeeway(s.JWTLeeway)},
-		{"jwt-secret", s.checkSecret()},
-		{"jwt-jwks-url", optionalURL(s.JWTJWKSURL, auth.CheckKeysURL)},
-		{"jwt-algorithms", s.auth().CheckAlgorithms()},
-		{"jwt-jwks-refresh", positive(s.JWTJWKSRefresh)},
-		{"jwt-jwks-pause", positive(s.JWTJWKSPause)},
-		{"jwt-claim-user", wantText(s.JWTClaimUser)},
-		{"jwt-claim-name", wantText(s.JWTClaimName)},
-		{"jwt-claim-email", wantText(s.JWTClaimEmail)},
-		{"jwt-claim-admin", checkAdminClaim(s.JWTClaimAdmin)},
-		{"oidc-issuer", optionalURL(s.OIDCIssuer, auth.CheckKeysURL)},
-		{"oidc-client-id", s.checkClientID()},
-		{"oidc-redirect-url", optionalURL(s.OIDCRedirectURL, auth.CheckKeysURL)},
-		{"oidc-return-url", optionalURL(s.OIDCReturnURL, auth.CheckKeysURL)},
-		{"oidc-allow", checkAddresses(s.OIDCAllow)},
-		{"login-rate", positive(s.LoginRate)},
-		{"session-ttl", atLeast(s.SessionTTL, time.Minute)},
-		{"access-ttl", atLeast(s.AccessTTL, time.Second)},
-		{"max-sign-ins", positive(s.MaxSignIns)},
-		{"admins", checkUsers(s.Admins)},
-		{"jwt-audience", noneEmpty(s.JWTAudience)},
 		{"max-chats-per-user", notNegative(s.MaxChatsPerUser)},
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
 		{"trusted-proxies", checkProxies(s.TrustedProxies)},
@@ -294,6 +273,32 @@ func (s *Settings) checksOfServer() []checked {
 		{"realtime-max-age", positive(s.RealtimeMaxAge)},
 		{"realtime-idle-timeout", positive(s.RealtimeIdleTimeout)},
 		{"transcript-timeout", positive(s.TranscriptTimeout)},
+	}
+}
+
+func (s *Settings) checksOfSignIn() []checked {
+	return []checked{
+		{"jwt-leeway", checkLeeway(s.JWTLeeway)},
+		{"jwt-secret", s.checkSecret()},
+		{"jwt-jwks-url", optionalURL(s.JWTJWKSURL, auth.CheckKeysURL)},
+		{"jwt-algorithms", s.auth().CheckAlgorithms()},
+		{"jwt-jwks-refresh", positive(s.JWTJWKSRefresh)},
+		{"jwt-jwks-pause", positive(s.JWTJWKSPause)},
+		{"jwt-claim-user", wantText(s.JWTClaimUser)},
+		{"jwt-claim-name", wantText(s.JWTClaimName)},
+		{"jwt-claim-email", wantText(s.JWTClaimEmail)},
+		{"jwt-claim-admin", checkAdminClaim(s.JWTClaimAdmin)},
+		{"oidc-issuer", optionalURL(s.OIDCIssuer, auth.CheckKeysURL)},
+		{"oidc-client-id", s.checkClientID()},
+		{"oidc-redirect-url", optionalURL(s.OIDCRedirectURL, auth.CheckKeysURL)},
+		{"oidc-return-url", optionalURL(s.OIDCReturnURL, auth.CheckKeysURL)},
+		{"oidc-allow", checkAddresses(s.OIDCAllow)},
+		{"login-rate", positive(s.LoginRate)},
+		{"session-ttl", atLeast(s.SessionTTL, time.Minute)},
+		{"access-ttl", atLeast(s.AccessTTL, time.Second)},
+		{"max-sign-ins", positive(s.MaxSignIns)},
+		{"admins", checkUsers(s.Admins)},
+		{"jwt-audience", noneEmpty(s.JWTAudience)},
 	}
 }
 

@@ -25,7 +25,7 @@ type Store interface {
 	EachAccount(yield func(key string, value []byte)) error
 }
 
-// What is kept, by the beginning of its key. A secret is never part of a key or a value:
+// The beginnings of the keys, by what is kept under them. A secret is never part of a key or a value:
 // only its digest is.
 const (
 	keySecret   = "secret" // which tokens of sessions are signed with

@@ -171,7 +171,7 @@ func TestKeysOutliveARestart(t *testing.T) {
 	wantRefused(t, "the new one", w.try(t, "b", "RS256"), "")
 }
 
-// What is published as a secret, for encryption or for a short key is not used.
+// Published secrets, and keys for encryption, are not used.
 func TestUnfitKeysAreLeftOut(t *testing.T) {
 	w := newRemoteWorld(t)
 	enc := public("e", "", signers()["ES256"].Public())

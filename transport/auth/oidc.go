@@ -46,8 +46,8 @@ type ProviderOptions struct {
 // A provider is an OpenID Connect provider that people sign in with: the authorization
 // code flow with PKCE, state and nonce.
 //
-// What has to be known again when the browser comes back is in a cookie that this server
-// has signed. So nothing is kept for those who never come back.
+// A cookie that this server has signed holds what has to be known again when the browser
+// comes back. So nothing is kept for those who never come back.
 type provider struct {
 	ProviderOptions
 	accounts *Accounts

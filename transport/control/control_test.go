@@ -79,6 +79,24 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+func TestAccount(t *testing.T) {
+	path := start(t, Options{Account: func(_ context.Context, command []byte) ([]byte, error) {
+		if string(command) == "bad" {
+			return nil, errors.New("there is no such command")
+		}
+		return append([]byte("did "), command...), nil
+	}})
+	c := dial(t, path)
+	if got, err := c.Account(t.Context(), []byte("this")); string(got) != "did this" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for says, command := range map[string]string{"no such command": "bad", "too large": strings.Repeat("x", maxCommand+1)} {
+		if got, err := c.Account(t.Context(), []byte(command)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%.9s: got %q, %v, want %q", command, got, err, says)
+		}
+	}
+}
+
 func TestBackup(t *testing.T) {
 	text := strings.Repeat("0123456789", 100_000)
 	failure := error(nil)

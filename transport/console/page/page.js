@@ -272,8 +272,8 @@ function rename() {
   open();
 }
 
-// Who signs in with a provider or a password is known to all tabs, by cookies. A token is
-// this tab's own.
+// A sign-in with a provider or a password holds for all tabs, by cookies. A token is this
+// tab's own.
 const tabs = new BroadcastChannel(`parlor ${base.pathname}`);
 tabs.onmessage = () => { if (!token) open(); };
 
