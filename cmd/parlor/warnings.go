@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -52,7 +53,16 @@ func (s *Settings) Warnings() []string {
 	if s.Development() && len(s.TrustedProxies) > 0 {
 		warnings = append(warnings, fmt.Sprintf("trusted-proxies: without jwt-secret, requests that come through a proxy are refused (from %s)", s.row("trusted-proxies").source))
 	}
+	if len(s.OIDCAllow) == 0 && slices.ContainsFunc(publicIssuers, func(p string) bool { return strings.HasPrefix(s.OIDCIssuer, p) }) {
+		warnings = append(warnings, "oidc-allow: everybody in the world who has an account at "+s.OIDCIssuer+" may sign in: name addresses, or domains such as @example.com")
+	}
 	return append(warnings, s.readableByOthers()...)
+}
+
+// publicIssuers are the beginnings of providers at which anybody can get an account.
+var publicIssuers = []string{
+	"https://accounts.google.com", "https://appleid.apple.com", "https://gitlab.com", "https://id.twitch.tv", "https://www.facebook.com", "https://login.microsoftonline.com/common",
+	"https://login.microsoftonline.com/consumers", "https://login.microsoftonline.com/organizations",
 }
 
 // readableByOthers returns a warning for each file with a secret, or with what
@@ -60,7 +70,7 @@ func (s *Settings) Warnings() []string {
 func (s *Settings) readableByOthers() (warnings []string) {
 	const others = 0o044 // also those of the same group
 	files := []struct{ setting, path string }{{"jwt-secret-file", s.JWTSecretFile}, {"data", s.Data}}
-	for _, secret := range []string{"jwt-secret", "openai-api-key"} {
+	for _, secret := range []string{"jwt-secret", "oidc-client-secret", "openai-api-key"} {
 		if strings.HasPrefix(s.row(secret).source, "file "+s.Config+":") {
 			files = append(files, struct{ setting, path string }{"config", s.Config})
 			break

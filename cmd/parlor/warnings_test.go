@@ -84,7 +84,7 @@ func TestFilesThatOthersCanRead(t *testing.T) {
 	}
 	write(secret, "0123456789abcdef0123456789abcdef")
 	write(data, "")
-	write(config, "openai-api-key: sk-1\n")
+	write(config, "oidc-client-secret: something\n")
 	args := []string{"--jwt-secret-file=" + secret, "--data=" + data, "--config=" + config}
 	for name, mode := range map[string]os.FileMode{"": 0, secret: 0o604, data: 0o640, config: 0o644} {
 		for _, file := range []string{secret, data, config} {
@@ -105,6 +105,21 @@ func TestFilesThatOthersCanRead(t *testing.T) {
 		}
 		if got := s.Warnings(); len(got) != want || want == 1 && !strings.Contains(got[0], "chmod 600 "+name) {
 			t.Errorf("%q has mode %v: warnings %q", name, mode, got)
+		}
+	}
+}
+
+func TestPublicProviderWithoutALimit(t *testing.T) {
+	for args, want := range map[string]bool{
+		"--oidc-issuer=https://accounts.google.com": true, "--oidc-issuer=https://login.microsoftonline.com/common/v2.0": true,
+		"--oidc-issuer=https://accounts.google.com --oidc-allow=@example.com": false, "--oidc-issuer=https://id.example.com": false, "--passwords=on": false,
+	} {
+		s, err := loadIn(t, "", nil, append(strings.Fields(args), "--oidc-client-id=x")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(strings.Join(s.Warnings(), "\n"), "everybody in the world"); got != want {
+			t.Errorf("%s: warned = %v, want %v", args, got, want)
 		}
 	}
 }
