@@ -13,9 +13,18 @@ var (
 	// fence is what models put around JSON.
 	fence = regexp.MustCompile("(?s)^```[a-z]*\n(.*?)\n?```$")
 
-	// lead is what stands in front of a title that was asked for: marks of a heading or
-	// a list, and the word itself.
-	lead = regexp.MustCompile(`^(?i:#+ |[-*•] |[*_"]*(?:chat |conversation )?title[*_"]*\s*:[*_]*\s*)`)
+	// lead is what stands in front of a title that was asked for: marks of a heading, a list
+	// or a quotation, and the word itself, with what announces it.
+	lead = regexp.MustCompile(`^(?i:#+ |[-*•>] |(?:sure|certainly|of course|here)\b[^:]{0,40}\btitle\b[^:]{0,40}:\s*|` +
+		`[*_"]*(?:(?:chat |conversation )?title|titel|titre|título|titolo|заголовок|标题|標題|タイトル|제목)[*_"]*\s*[:：][*_]*\s*)`)
+
+	// tags are those of HTML around a title.
+	tags = regexp.MustCompile(`(?i)^<([a-z]\w*)>([^<]*)</([a-z]\w*)>$`)
+
+	// emphasis and links are those of Markdown within a title. What stands between the marks
+	// is the title's.
+	emphasis = regexp.MustCompile(`(?:\*+|~~)([^\s*~]|[^\s*~][^*~]*?[^\s*~])(?:\*+|~~)`)
+	links    = regexp.MustCompile(`\[([^\]]+)\]\([^)]*\)`)
 )
 
 // pairs are what models put around a title.
@@ -29,6 +38,9 @@ func clean(answer string) string {
 	answer = strings.TrimSpace(answer)
 	if inside := fence.FindStringSubmatch(answer); inside != nil {
 		answer = strings.TrimSpace(inside[1])
+	}
+	if strings.HasPrefix(answer, "[{") {
+		answer = strings.TrimSpace(strings.Trim(answer, "[]"))
 	}
 	if strings.HasPrefix(answer, "{") {
 		var object struct{ Title string }
@@ -60,17 +72,26 @@ func bare(title string) string {
 	for {
 		shorter := unquoted(strings.TrimSpace(strings.TrimSuffix(lead.ReplaceAllString(title, ""), ".")))
 		if shorter == title {
-			return strings.ReplaceAll(title, "**", "")
+			return strings.ReplaceAll(emphasis.ReplaceAllString(links.ReplaceAllString(title, "$1"), "$1"), "**", "")
 		}
 		title = shorter
 	}
 }
 
-// unquoted returns the text without the pair of marks around it, if there is one.
+// unquoted returns the text without the pair of marks or tags around it, if there is one.
+// In "one" and "two" there are two pairs, and none is around the text.
 func unquoted(text string) string {
-	first, size := utf8.DecodeRuneInString(text)
-	if end := pairs[first]; end != "" && len(text) >= size+len(end) && strings.HasSuffix(text, end) {
-		return text[size : len(text)-len(end)]
+	if t := tags.FindStringSubmatch(text); t != nil && t[1] == t[3] {
+		return t[2]
 	}
-	return text
+	first, size := utf8.DecodeRuneInString(text)
+	end := pairs[first]
+	if end == "" || len(text) < size+len(end) || !strings.HasSuffix(text, end) {
+		return text
+	}
+	inside := text[size : len(text)-len(end)]
+	if strings.Contains(strings.Trim(inside, string(first)+end), end) {
+		return text
+	}
+	return inside
 }
