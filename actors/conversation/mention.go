@@ -28,21 +28,24 @@ type addressees struct {
 // addresses returns whom text addresses by @name: models by their names, and members of
 // the chat by their ids. A word that nobody is called by is text like any other.
 func (m Moment) addresses(text string) (a addressees) {
-	seen := make(map[string]bool)
-	var members map[string]chat.UserID // by their folded ids; made when there is somebody to look for
+	seen := make(map[string]bool)      // the folded names
+	var members map[string]chat.UserID // by their ids, and folded ids; made when there is somebody to look for
 	for name := range mentions(text) {
 		folded := chat.Folded(name)
-		if seen[folded] {
-			continue
-		}
-		seen[folded] = true
-		if id, ok := m.Models.Named(name); ok && !slices.Contains(a.models, id) {
-			a.models = append(a.models, id)
+		if !seen[folded] {
+			seen[folded] = true
+			if id, ok := m.Models.Named(name); ok && !slices.Contains(a.models, id) {
+				a.models = append(a.models, id)
+			}
 		}
 		if members == nil {
 			members = m.membersByName()
 		}
-		if id, ok := members[folded]; ok && len(a.members) < maxMentioned {
+		id, ok := members[name] // as it is written
+		if !ok {
+			id, ok = members[folded]
+		}
+		if ok && len(a.members) < maxMentioned && !slices.Contains(a.members, id) {
 			a.members = append(a.members, id)
 		}
 		if len(a.models) > maxAddressed {
@@ -52,10 +55,15 @@ func (m Moment) addresses(text string) (a addressees) {
 	return a
 }
 
+// membersByName returns the members by their ids in whatever case. Of two whose ids differ
+// in case alone, each has the id as it is written.
 func (m Moment) membersByName() map[string]chat.UserID {
 	members := make(map[string]chat.UserID)
 	for _, member := range m.Chat.Everybody() {
 		members[chat.Folded(string(member.ID))] = member.ID
+	}
+	for _, member := range m.Chat.Everybody() {
+		members[string(member.ID)] = member.ID
 	}
 	return members
 }

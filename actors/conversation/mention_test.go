@@ -59,3 +59,27 @@ func TestMentions(t *testing.T) {
 		}
 	}
 }
+
+// A member is mentioned by the id in whatever case. Of two whose ids differ in case alone
+// each is, once, by the id as it is written.
+func TestMentionsOfMembers(t *testing.T) {
+	for text, want := range map[string]string{
+		"@MONA, @mona": "mona", "@Bob": "Bob", "@bob": "bob", "@bob @Bob @bob": "bob Bob", "@nobody": "",
+	} {
+		w := newWorld()
+		for _, id := range []chat.UserID{"mona", "Bob", "bob"} {
+			w.record(chat.MemberChanged{Member: chat.Member{ID: id, Role: chat.RoleMember}})
+		}
+		p, refusal := w.moment().Say(conversation.Utterance{By: chat.User{ID: "alice"}, Content: text})
+		if refusal != nil {
+			t.Fatal(refusal)
+		}
+		var got []string
+		for _, id := range p.Mentions {
+			got = append(got, string(id))
+		}
+		if diff := cmp.Diff(want, strings.Join(got, " ")); diff != "" {
+			t.Errorf("%q: %s", text, diff)
+		}
+	}
+}
