@@ -77,14 +77,13 @@ export class Transcript {
   }
 
   // #append adds a piece of the answer, or of the thought before it, if it is the one
-  // that comes next: offset counts UTF-16 code units, as length does. Thought may begin
-  // anew at 0, when the model is asked again.
+  // that comes next: offset counts UTF-16 code units, as length does. One at 0 replaces
+  // what is there: the model was asked again, or the connection was lost.
   #append(part, { message_id, content, offset, done }) {
     if (done || this.messages.has(message_id)) return true;
     const r = this.running;
-    const anew = part === "thought" && offset === 0;
-    if (r?.message_id !== message_id || (r[part].length !== offset && !anew)) return false;
-    this.running = { ...r, [part]: anew ? content : r[part] + content };
+    if (r?.message_id !== message_id || (offset > 0 && r[part].length !== offset)) return false;
+    this.running = { ...r, [part]: r[part].slice(0, offset) + content };
     return true;
   }
 
