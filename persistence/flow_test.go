@@ -87,8 +87,8 @@ func TestFlowsDoNotFillTheQueue(t *testing.T) {
 	}
 }
 
-// Whatever is put and taken: nothing is lost, rooms keep their order, a flow is served in
-// each batch unless that is full, and the counts agree.
+// Requests are put and taken in any order: nothing is lost, rooms keep their order, a flow
+// is served in each batch unless that is full, and the counts agree.
 func TestQueueAtRandom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := newQueue(1 << 20)

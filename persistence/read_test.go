@@ -21,7 +21,7 @@ func wantReadUpTo(t *testing.T, s *Store, room, user string, want uint64) {
 	}
 }
 
-// What somebody has read is kept over a restart, never grows less, and goes with the chat.
+// A read marker is kept over a restart, never goes back, and goes with the chat.
 func TestReadMarkers(t *testing.T) {
 	path := newPath(t)
 	s := openStore(t, path, Options{})

@@ -66,56 +66,10 @@ func (u *User) Tell(id chat.ID, c room.Command) (ref uint64) {
 
 // sign says who sends the command.
 func sign(c room.Command, caller room.Caller) {
-	switch c := c.(type) {
-	case *room.Create:
-		c.Caller = caller
-	case *room.Join:
-		c.Caller, c.Encoder = caller, cmp.Or(c.Encoder, assistant.Both.String())
-	case *room.Leave:
-		c.Caller = caller
-	case *room.Send:
-		c.Caller = caller
-	case *room.Edit:
-		c.Caller = caller
-	case *room.Respond:
-		c.Caller = caller
-	case *room.AppendAudio:
-		c.Caller = caller
-	case *room.ClearAudio:
-		c.Caller = caller
-	case *room.CommitAudio:
-		c.Caller = caller
-	case *room.Regenerate:
-		c.Caller = caller
-	case *room.Release:
-		c.Caller = caller
-	case *room.StopTurn:
-		c.Caller = caller
-	case *room.Configure:
-		c.Caller = caller
-	case *room.SetTyping:
-		c.Caller = caller
-	case *room.AskPresence:
-		c.Caller = caller
-	case *room.Delete:
-		c.Caller = caller
-	case *room.Withdraw:
-		c.Caller = caller
-	case *room.MoveTurn:
-		c.Caller = caller
-	case *room.Invite:
-		c.Caller = caller
-	case *room.ListInvites:
-		c.Caller = caller
-	case *room.RevokeInvite:
-		c.Caller = caller
-	case *room.Accept:
-		c.Caller = caller
-	case *room.SetMember:
-		c.Caller = caller
-	case *room.RemoveMember:
-		c.Caller = caller
+	if join, ok := c.(*room.Join); ok {
+		join.Encoder = cmp.Or(join.Encoder, assistant.Both.String())
 	}
+	c.(interface{ Sign(room.Caller) }).Sign(caller)
 }
 
 // Reply returns the answer to a command, if it came, and fails the test if

@@ -149,47 +149,18 @@ func (c *client) Event(e *session.Event) {
 		c.refuse(e, request, chat.AsError(err))
 		return
 	}
+	if id, command := c.commandOf(request); command != nil {
+		c.tell(e, request, id, command)
+		return
+	}
 	switch r := request.(type) {
 	case wire.FindChat:
 		c.find(e, r)
-	case wire.CreateRoom:
-		c.tell(e, r, r.Chat.Room(), func(call room.Caller) room.Message {
-			return &room.Create{Caller: call, Chat: r.Chat, ModelID: r.ModelID}
-		})
 	case wire.JoinRoom:
 		c.join(e, r)
-	case wire.LeaveRoom:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.Leave{Caller: call} })
-	case wire.SendMessage:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return send(call, r, c.originOf(r))
-		})
-	case wire.Stop:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return &room.StopTurn{Caller: call, TurnID: r.TurnID, Reason: r.Reason, ClientID: r.ClientID}
-		})
-	case wire.Regenerate:
-		id := c.idOf(r)
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return &room.Regenerate{Caller: call, Answer: r.MessageID, ModelID: r.ModelID, ClientID: id}
-		})
-	case wire.Edit:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return edit(call, r, c.standing.Origin("")) })
-	case wire.Withdraw:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return &room.Withdraw{Caller: call, MessageID: r.MessageID, ClientID: r.ClientID}
-		})
-	case wire.Move:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return &room.MoveTurn{Caller: call, TurnID: r.TurnID, Before: r.Before, ClientID: r.ClientID}
-		})
 	case wire.Control:
 		c.emit("event_received", r.ID, wire.Success{Success: true})
 		c.ok(e, struct{}{})
-	case wire.Configure:
-		c.tell(e, r, r.Room, func(call room.Caller) room.Message {
-			return &room.Configure{Caller: call, Changes: r.Changes, ClientID: r.ClientID}
-		})
 	case wire.SetTyping, wire.AskPresence, wire.MarkRead, wire.Watch:
 		c.signal(e, r)
 	case wire.Usage:
@@ -201,6 +172,45 @@ func (c *client) Event(e *session.Event) {
 	case wire.History:
 		c.history(e, r)
 	}
+}
+
+// commandOf returns the command that a request is to a room, or nil if it is something
+// else.
+func (c *client) commandOf(request wire.Request) (chat.RoomID, func(room.Caller) room.Message) {
+	switch r := request.(type) {
+	case wire.CreateRoom:
+		return r.Chat.Room(), func(call room.Caller) room.Message {
+			return &room.Create{Caller: call, Chat: r.Chat, ModelID: r.ModelID}
+		}
+	case wire.LeaveRoom:
+		return r.Room, func(call room.Caller) room.Message { return &room.Leave{Caller: call} }
+	case wire.SendMessage:
+		return r.Room, func(call room.Caller) room.Message { return send(call, r, c.originOf(r)) }
+	case wire.Stop:
+		return r.Room, func(call room.Caller) room.Message {
+			return &room.StopTurn{Caller: call, TurnID: r.TurnID, Reason: r.Reason, ClientID: r.ClientID}
+		}
+	case wire.Regenerate:
+		id := c.idOf(r)
+		return r.Room, func(call room.Caller) room.Message {
+			return &room.Regenerate{Caller: call, Answer: r.MessageID, ModelID: r.ModelID, ClientID: id}
+		}
+	case wire.Edit:
+		return r.Room, func(call room.Caller) room.Message { return edit(call, r, c.standing.Origin("")) }
+	case wire.Withdraw:
+		return r.Room, func(call room.Caller) room.Message {
+			return &room.Withdraw{Caller: call, MessageID: r.MessageID, ClientID: r.ClientID}
+		}
+	case wire.Move:
+		return r.Room, func(call room.Caller) room.Message {
+			return &room.MoveTurn{Caller: call, TurnID: r.TurnID, Before: r.Before, ClientID: r.ClientID}
+		}
+	case wire.Configure:
+		return r.Room, func(call room.Caller) room.Message {
+			return &room.Configure{Caller: call, Changes: r.Changes, ClientID: r.ClientID}
+		}
+	}
+	return "", nil
 }
 
 func edit(call room.Caller, r wire.Edit, origin string) room.Message {

@@ -57,7 +57,7 @@ func message(id chat.MessageID, seq uint64, by chat.UserID) chat.Message {
 	return chat.Message{ID: id, Seq: seq, Role: chat.RoleUser, Author: &chat.User{ID: by}}
 }
 
-// Who has asked for a turn may have it wait elsewhere.
+// The user who has asked for a turn may have it wait elsewhere.
 func TestMove(t *testing.T) {
 	events := []chat.Event{
 		says("alice", "m"), wants("t", "m", 2), begins("t", 1),

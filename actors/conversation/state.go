@@ -98,13 +98,25 @@ func (s *State) Apply(r chat.Record) error {
 		s.Invites = append(s.Invites, e.Invite)
 	case chat.InviteRevoked:
 		s.dropInvites(func(i chat.Invite) bool { return i.ID == e.ID })
+	case chat.TurnQueued:
+		return s.queue(r.Seq, e)
+	default:
+		if err := s.follow(r); err != nil {
+			return err
+		}
+	}
+	s.Seq = r.Seq
+	return nil
+}
+
+// follow folds what happens to a turn that is open.
+func (s *State) follow(r chat.Record) error {
+	switch e := r.Event.(type) {
 	case chat.TurnSteered:
 		if s.Find(e.TurnID) != 0 {
 			return fmt.Errorf("record %d steers turn %q, which does not run", r.Seq, e.TurnID)
 		}
 		s.take(e.Messages)
-	case chat.TurnQueued:
-		return s.queue(r.Seq, e)
 	case chat.TurnStarted:
 		if s.Find(e.TurnID) != 0 {
 			return fmt.Errorf("record %d starts turn %q out of order", r.Seq, e.TurnID)
@@ -128,7 +140,6 @@ func (s *State) Apply(r chat.Record) error {
 	default:
 		return fmt.Errorf("record %d: %w", r.Seq, chat.ErrUnknownEvent)
 	}
-	s.Seq = r.Seq
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 	"parlor/persistence"
 )
 
-// What is left of all shares fits, and a share that is no more than an equal part of the
+// The rest of all shares fits, and a share that is no more than an equal part of the
 // space is left alone.
 func TestHogsAmong(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

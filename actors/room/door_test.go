@@ -28,8 +28,8 @@ func strangersCommands() []room.Command {
 	}
 }
 
-// Whatever state a room is in, a stranger gets the answer that a chat which does not
-// exist gives, word for word.
+// In every state of a room a stranger gets, word for word, the answer of a chat that does
+// not exist.
 func TestStrangerCannotTellWhetherThereIsAChat(t *testing.T) {
 	states := map[string]func(t *testing.T, s *actortest.Server, alice *actortest.User){
 		"in use": func(_ *testing.T, s *actortest.Server, alice *actortest.User) {

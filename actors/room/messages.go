@@ -24,6 +24,9 @@ type Caller struct {
 
 func (c Caller) caller() Caller { return c }
 
+// Sign says who sends the command that c is part of.
+func (c *Caller) Sign(caller Caller) { *c = caller }
+
 // UserOf returns the user who has sent a message, if it counts for a user: the server
 // sends some itself, and to leave a room costs nothing.
 func UserOf(m Message) (u chat.UserID, ok bool) {

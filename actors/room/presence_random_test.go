@@ -48,8 +48,8 @@ func (c *crowd) want(doing chat.Doing) string {
 	return b.String() + "| " + string(doing)
 }
 
-// Whatever people do, in whatever order and however fast, and whenever the room fails,
-// all who listen come to know exactly who is there and who types.
+// People come, go and type in any order, and the room fails: in the end every listener
+// knows exactly who is there and who types.
 func TestPresenceAtRandom(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.IntRange(0, 1<<16), 1, 40).Draw(rt, "steps")

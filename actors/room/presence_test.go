@@ -64,7 +64,7 @@ func TestPresence(t *testing.T) {
 	})
 }
 
-// What is undone before it is told is not told, and what happens at once is told together.
+// A change that is undone before it is told is not told. Changes at once are told together.
 func TestPresenceCoalesces(t *testing.T) {
 	runShared(t, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
@@ -273,7 +273,7 @@ func TestPresenceOfACrowd(t *testing.T) {
 	}
 }
 
-// Who joins a crowd is told of some of them, and of itself.
+// A user who joins a crowd is told of some of them, and of itself.
 func TestJoinOfACrowdListsTheCaller(t *testing.T) {
 	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, MaxListed: 2}, func(t *testing.T, s *actortest.Server) {
 		s.User("a").Create(theChat)

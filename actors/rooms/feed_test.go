@@ -93,7 +93,7 @@ func TestActivity(t *testing.T) {
 	})
 }
 
-// What happens within a moment is told once, however much it is.
+// Activities of the same moment are told once, however many there are.
 func TestActivityCoalesces(t *testing.T) {
 	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
@@ -107,7 +107,7 @@ func TestActivityCoalesces(t *testing.T) {
 	})
 }
 
-// What users have read outlives the server, never goes back, and is theirs alone.
+// A read marker outlives the server, never goes back, and is its user's alone.
 func TestUnread(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice, bob, eve := s.User("alice"), s.User("bob"), s.User("eve")

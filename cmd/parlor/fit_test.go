@@ -70,8 +70,8 @@ func TestFaultsInTheFile(t *testing.T) {
 	}
 }
 
-// What people write for times, sizes, numbers and booleans is understood wherever
-// one may stand.
+// The forms in which people write times, sizes, numbers and booleans are understood
+// wherever one may stand.
 func TestUnitsInTheFile(t *testing.T) {
 	s, err := loadIn(t, `
 retain-for: 30d

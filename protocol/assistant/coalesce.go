@@ -24,8 +24,8 @@ const (
 // their packet, and what a restarted turn says anew stays behind its
 // stream_start. Deltas of several answers may alternate.
 //
-// What happens in a chat whose room the client need not have joined is told by its
-// last activity alone: each takes the place of those before.
+// Of the activities of a chat, whose room the client need not have joined, the last one
+// is kept: each takes the place of those before.
 //
 // The frames are shared by many connections, and are not changed; nor is the
 // slice.

@@ -148,7 +148,7 @@ type Settings struct {
 // Answers says which messages an assistant answers, unless their sender says so.
 type Answers string
 
-// What is answered.
+// The messages that are answered.
 const (
 	AnswerAll       Answers = "all"
 	AnswerMentioned Answers = "mentioned" // those that name an assistant

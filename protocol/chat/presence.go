@@ -11,7 +11,7 @@ type Present struct {
 // A Doing is what the assistant of a room is doing.
 type Doing string
 
-// What an assistant does.
+// The occupations of an assistant.
 const (
 	DoingNothing   Doing = "idle"
 	DoingThinking  Doing = "thinking"  // it was asked, and has not begun to answer

@@ -60,7 +60,7 @@ func TestTake(t *testing.T) {
 	})
 }
 
-// Who waits as long as the refusal says is not refused again, and a refusal takes nothing.
+// A user who waits as long as the refusal says is not refused again. A refusal takes nothing.
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Rates{User: 1}, nil)

@@ -23,7 +23,7 @@ const (
 	discoverTimeout = 2 * time.Second // on this computer
 )
 
-// What [Options] hold when they are zero.
+// The defaults of [Options].
 const (
 	DefaultDiscoverEvery   = 10 * time.Minute
 	DefaultDiscoverTimeout = 10 * time.Second

@@ -69,8 +69,8 @@ func sameAddress(base string) string {
 	return u.Scheme + "://" + net.JoinHostPort(host, port) + path.Clean("/"+u.Path)
 }
 
-// What servers do not look at in the name of a model: Gemini and Ollama what stands
-// before it, Ollama the tag of the latest one, OpenRouter how it is to be routed.
+// The parts of a model's name that servers do not look at: Gemini and Ollama ignore a
+// prefix, Ollama the tag of the latest one, OpenRouter how it is to be routed.
 var (
 	idlePrefixes = []string{"models/", "registry.ollama.ai/", "library/"}
 	idleSuffixes = []string{":latest", ":nitro", ":floor", ":online"}

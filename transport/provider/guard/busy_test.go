@@ -161,7 +161,7 @@ func TestBusyWithOthers(t *testing.T) {
 	}
 }
 
-// What a provider says it needs is not waited for if it is longer than the limit.
+// A pause that a provider asks for is not waited for if it is longer than the limit.
 func TestBusyForLong(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, g *Guard) {
 		p := &slotted{retryAfter: time.Hour}

@@ -49,7 +49,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// What [Options] hold when they are zero.
+// The defaults of [Options].
 const (
 	DefaultStreams     = 1000
 	DefaultWait        = 120 * time.Second
