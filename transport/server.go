@@ -17,7 +17,7 @@ import (
 // mounted at several paths, which share its connections. Its methods may be
 // called by several goroutines at once.
 //
-// Whoever created the Server closes it, since an [http.Server] forgets connections
+// The creator of the Server closes it, since an [http.Server] forgets connections
 // that were upgraded. Shutdown of the http.Server waits for polls, which end when
 // Shutdown of this Server begins (see [http.Server.RegisterOnShutdown]).
 type Server struct {

@@ -12,7 +12,7 @@ import (
 	"parlor/actors/session"
 )
 
-// What a client says to join a room, to leave it, and to resume in it.
+// These are the events of a client that joins a room, leaves it, and resumes in it.
 var (
 	toJoin   = fmt.Sprintf(`2%s["join_room",{"room_id":%q,"dialect":"documented"}]`, prefix, theRoom)
 	toLeave  = fmt.Sprintf(`2%s["leave_room",{"room_id":%q}]`, prefix, theRoom)
@@ -98,8 +98,8 @@ func TestTwoRefusedJoins(t *testing.T) {
 	})
 }
 
-// What a client has said is done, also if it said so while a chat was looked for,
-// and was gone before that was found.
+// A command that came while a chat was looked for is carried out, also if the client was
+// gone before the chat was found.
 func TestDisconnectBehindAFind(t *testing.T) {
 	find := fmt.Sprintf(`2%s["find_chat",{"chat_id":%q}]`, prefix, theChat)
 	for _, last := range []string{"1" + prefix, ""} {

@@ -19,9 +19,9 @@ func scene(t *testing.T, events ...chat.Event) *world {
 	return w
 }
 
-// What has happened in the scenes of tests: somebody says something, to the
-// running turn or not; a turn is wanted, begins, takes in what was said, runs a
-// tool or ends.
+// The scenes of tests are made of these events: somebody says something, to the
+// running turn or not; a turn is queued, begins, takes in a message, runs a tool or
+// ends.
 func says(by chat.UserID, id chat.MessageID) chat.MessageAdded {
 	return chat.MessageAdded{MessageID: id, Author: chat.User{ID: by}, Content: "words", ModelID: "a"}
 }

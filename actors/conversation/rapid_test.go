@@ -10,8 +10,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Whatever people, assistants and disks do: the records follow each other, a
-// snapshot says what they say, turns run one at a time and do not pile up, and
+// People, assistants and disks may do anything: the records follow each other, a
+// snapshot says the same as the records, turns run one at a time and do not pile up, and
 // a room comes to rest by itself.
 func TestAnythingMayHappen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

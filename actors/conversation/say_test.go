@@ -181,7 +181,7 @@ func TestWhosePolicy(t *testing.T) {
 	}
 }
 
-// What a message holds, and why it may not be said.
+// A message is recorded with its fields, or refused with a reason.
 func TestSay(t *testing.T) {
 	eve := chat.User{ID: "eve", Name: "Eve", Email: "eve@example.org", Picture: "p", Guest: true}
 	w := scene(t)

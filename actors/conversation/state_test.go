@@ -14,7 +14,7 @@ import (
 // unheardOf is an event of a version to come.
 type unheardOf struct{ chat.Event }
 
-// What cannot follow is refused, and changes nothing.
+// A record that cannot follow the state is refused, and changes nothing.
 func TestApplyRefuses(t *testing.T) {
 	events := []chat.Event{ // records 2 to 7
 		says("bob", "m"), wants("t", "m", 2), begins("t", 1), wants("u", "m", 2), steers("bob", "s", "t"),

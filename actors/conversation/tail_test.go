@@ -166,7 +166,7 @@ func TestTailOfTwoModels(t *testing.T) {
 	}
 }
 
-// What an edit takes out of the conversation is let go.
+// The tail lets go the messages that an edit takes out of the conversation.
 func TestTailLetsGoWhatIsSuperseded(t *testing.T) {
 	c := &longChat{t: t}
 	c.compose(c.converse(5))

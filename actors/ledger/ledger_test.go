@@ -89,7 +89,7 @@ func TestCrossingTellsAllTurnsUnderTheBudget(t *testing.T) {
 	if _, why := l.Open(alice, nil); why == nil || l.Check(alice) == nil || l.Check(bob) != nil {
 		t.Errorf("open: %v, check: %v, another user's: %v", why, l.Check(alice), l.Check(bob))
 	}
-	// What was really used counts in place of the estimates.
+	// The real usage counts in place of the estimates.
 	a.Close()
 	b.Close()
 	b.Close()
@@ -218,7 +218,7 @@ func TestPromptsThatAreTooLong(t *testing.T) {
 	}
 }
 
-// What was used in another period does not count, and a new one begins by itself.
+// The usage of another period does not count, and a new period begins by itself.
 func TestPeriods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for period, length := range map[Period]time.Duration{Hour: time.Hour, Day: 24 * time.Hour, Month: 31 * 24 * time.Hour} {

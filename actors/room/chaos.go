@@ -9,7 +9,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// What follows exists only in builds with the tag chaos, to show that rooms
+// This file exists only in builds with the tag chaos, to show that rooms
 // survive panics, and that the chaos harness (cmd/parlor-bench/chaos) notices
 // each of the bugs that CHAOS_BUG may name.
 

@@ -119,8 +119,8 @@ func TestPromptBeyondTheBudget(t *testing.T) {
 	})
 }
 
-// What turns really used counts once, also when the room or the server fails:
-// and the ledger that lived says what one does that is read from the file.
+// The real usage of turns counts once, also when the room or the server fails. A
+// ledger that lived through it counts the same as one that is read from the file.
 func TestUsageIsChargedOnce(t *testing.T) {
 	l := newLedger(t, 1000)
 	actortest.Run(t, room.Options{Ledger: l, Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
@@ -184,7 +184,7 @@ func charges(t *testing.T, s *actortest.Server) (all []persistence.Charge) {
 	return all
 }
 
-// Who answers in place of the model that was asked is charged for it.
+// The model that answers in place of another is charged for the answer.
 func TestSubstituteIsCharged(t *testing.T) {
 	actortest.Run(t, room.Options{Ledger: newLedger(t, 1000)}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")
@@ -200,7 +200,7 @@ func TestSubstituteIsCharged(t *testing.T) {
 	})
 }
 
-// What no turn can have used is estimated, and moves no budget the wrong way.
+// A usage that no turn can have is replaced by an estimate, and moves no budget backwards.
 func TestIncredibleUsageIsEstimated(t *testing.T) {
 	for name, u := range map[string]chat.Usage{
 		"nothing":   {},

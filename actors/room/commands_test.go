@@ -239,8 +239,8 @@ func TestDialects(t *testing.T) {
 	})
 }
 
-// What a member is told after Join follows without a gap from what Join
-// answered, at whatever moment of an answer it comes. The View checks it.
+// The notices after a Join follow without a gap from its reply, whenever it comes
+// during an answer. The View checks it.
 func TestJoinDuringAnAnswer(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		pieces := []string{"a", "é", "€", "😀", "👩‍👧", "", "\xff", "end"}

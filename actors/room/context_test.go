@@ -196,8 +196,8 @@ func TestEmptyAnswersAreLeftOut(t *testing.T) {
 	})
 }
 
-// What was said to a turn that took it in stands before its answer; what it did
-// not take in stands behind, where it was answered.
+// A steering message that the turn took in stands before its answer in the next prompt.
+// One that it did not take in stands behind, where it was answered.
 func TestSteeringStandsWhereItBelongs(t *testing.T) {
 	actortest.Run(t, room.Options{TurnPolicy: chat.PolicySteer}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")

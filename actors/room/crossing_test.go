@@ -96,8 +96,8 @@ func TestHandedOverCommandIsAnsweredOnce(t *testing.T) {
 	})
 }
 
-// What a deaf assistant still says when its chat is being deleted is not told:
-// its text has been recorded without that.
+// An assistant that does not stop may go on while its chat is being deleted. Nobody is
+// told that text: the answer has been recorded without it.
 func TestNoDeltaFollowsADelete(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")

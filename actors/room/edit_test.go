@@ -66,8 +66,8 @@ func TestEdit(t *testing.T) {
 	})
 }
 
-// What answers the edited message, or what followed it, is stopped; what was
-// asked before goes on, and its answer stays where it belongs.
+// An edit stops the turns that answer the edited message or a later one. A turn that was
+// asked for before goes on, and its answer stays where it belongs.
 func TestEditStopsWhatItSupersedes(t *testing.T) {
 	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")

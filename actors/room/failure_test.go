@@ -56,8 +56,8 @@ func TestPanicCostsTheCommandOnly(t *testing.T) {
 	})
 }
 
-// What the dead instance had handed to the log is acknowledged and published
-// by the next one: once, in order, and not to the sender.
+// The commits that the dead instance had handed to the log are acknowledged and
+// published by the next one: once, in order, and not to the sender.
 func TestPanicWithCommitsInFlight(t *testing.T) {
 	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
@@ -89,8 +89,8 @@ func TestPanicWithCommitsInFlight(t *testing.T) {
 	})
 }
 
-// Who leaves while the room is being restarted has left, also if what waited ahead
-// of that makes the room panic again: nobody repeats a Leave.
+// A listener that leaves while the room is being restarted has left, also if a command
+// ahead of its Leave makes the room panic again: nobody repeats a Leave.
 func TestPanicAheadOfALeave(t *testing.T) {
 	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")
@@ -146,8 +146,8 @@ func TestPanicWithParkedCommands(t *testing.T) {
 	})
 }
 
-// What a panic kept from the log does not make its sender miss what gets its
-// place there.
+// A panic may keep a record from the log. Its sender is still told the record that gets
+// its number.
 func TestPanicForgetsTheSender(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice, tab := s.User("alice"), s.User("alice")
@@ -483,8 +483,8 @@ func (f onDeleted) Deliver(d room.Delivery) {
 	}
 }
 
-// What was handed to the log before a deletion is answered before it; what
-// comes between it and the log's answer is refused; creating waits its turn.
+// Commits that were handed to the log before a deletion are answered before it. Commands
+// between the deletion and the log's answer are refused. Creating waits its turn.
 func TestDeleteOnItsWay(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")

@@ -69,7 +69,7 @@ func TestMessagesAreFoundByID(t *testing.T) {
 	})
 }
 
-// What cannot be decoded, or has no id that the store takes, has no name.
+// A record that cannot be decoded, or has no id that the store takes, has no name.
 func TestMessageIDLeavesOut(t *testing.T) {
 	for name, event := range map[string]chat.Event{
 		"no id":        chat.MessageAdded{Content: "hi"},

@@ -10,7 +10,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Whoever is addressed answers, each once and in order; else the chat's model.
+// The assistants that a message names answer, each once and in order; else the chat's model.
 func TestMentions(t *testing.T) {
 	const ada, bert = actortest.Model, actortest.OtherModel
 	for text, want := range map[string][]chat.ModelID{

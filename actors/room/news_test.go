@@ -39,8 +39,8 @@ func TestNewsOfTheProvider(t *testing.T) {
 	})
 }
 
-// Who answers in place of the model that was asked is told and recorded,
-// however the turn ends.
+// Listeners are told which model answers in place of the one that was asked, and it is
+// recorded, however the turn ends.
 func TestFallbackIsRecorded(t *testing.T) {
 	instead := chat.Delta{Retrying: busy, Model: actortest.OtherModel}
 	for _, test := range []struct {
@@ -74,7 +74,7 @@ func TestFallbackIsRecorded(t *testing.T) {
 	}
 }
 
-// Who asks for a model that cannot be asked is told why.
+// A command that names a model which cannot be asked is refused with the reason.
 func TestRefusalOfAModel(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")

@@ -93,7 +93,7 @@ func TestInterrupt(t *testing.T) {
 	})
 }
 
-// What was said by an interrupt is found by its idempotency key, also after the
+// A message that interrupted is found by its idempotency key, also after the
 // room was restarted in between, and its sender is told nothing out of order.
 func TestInterruptIsIdempotentAndInOrder(t *testing.T) {
 	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
@@ -159,8 +159,8 @@ func TestPolicyOfTheChat(t *testing.T) {
 	}
 }
 
-// What is said to a turn that works in steps reaches it between them, in order,
-// and is answered by it.
+// A message to a turn that works in steps reaches it between them, in order, and the turn
+// answers it.
 func TestSteer(t *testing.T) {
 	actortest.Run(t, room.Options{TurnPolicy: chat.PolicySteer}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")
@@ -330,7 +330,7 @@ func TestSteerWhileTheDiskIsFull(t *testing.T) {
 	})
 }
 
-// What was said to the running turn and cannot be read fails that turn.
+// A steering message that cannot be read fails the running turn.
 func TestSteerUnreadable(t *testing.T) {
 	actortest.Run(t, room.Options{TurnPolicy: chat.PolicySteer}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")
@@ -345,8 +345,8 @@ func TestSteerUnreadable(t *testing.T) {
 	})
 }
 
-// What a fallback was steered with, and did not take in, is for the model that
-// people talk with; the answer bears the name of who gave it.
+// A steering message that a fallback did not take in goes to the chat's own model. Each
+// answer bears the name of the model that gave it.
 func TestSteerOfAFallback(t *testing.T) {
 	actortest.Run(t, room.Options{TurnPolicy: chat.PolicySteer}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")

@@ -173,7 +173,7 @@ func TestQueuedTurnsRunAfterACrash(t *testing.T) {
 	})
 }
 
-// What was said before a crash is not lost with the last attempt: it is saved
+// The text before a crash is not lost with the last attempt: it is saved
 // by time and by size, and the turn ends with it.
 func TestTextOfACutTurnIsKept(t *testing.T) {
 	for _, test := range []struct {

@@ -183,7 +183,7 @@ func TestConfigure(t *testing.T) {
 	})
 }
 
-// What somebody has taken back is not in the title, and no model reads it.
+// A message that was taken back is not in the title, and no model reads it.
 func TestTitleOfAnEditedChat(t *testing.T) {
 	actortest.Run(t, room.Options{Titles: title.Policy{On: true}}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")

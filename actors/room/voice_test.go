@@ -186,8 +186,8 @@ func TestSpokenQuestionAmongSeveral(t *testing.T) {
 	})
 }
 
-// What is understood while its answer is on the way to the disk is what that
-// answers, behind what was said before.
+// Speech may be understood while its answer is on the way to the disk. The answer belongs
+// to it, behind the earlier messages.
 func TestHeardBeforeTheAnswerBegins(t *testing.T) {
 	onCall(t, room.Options{}, func(c *call) {
 		c.alice.Send(theChat, "one")
@@ -219,7 +219,7 @@ func TestHeardBeforeTheAnswerBegins(t *testing.T) {
 	})
 }
 
-// Who has said it is told what was understood, and the others that it was said.
+// The speaker is told what was understood, and the others that somebody spoke.
 func TestWhoIsToldWhatWasHeard(t *testing.T) {
 	onCall(t, room.Options{}, func(c *call) {
 		bob, carol := c.User("bob"), c.User("carol")

@@ -134,7 +134,7 @@ func TestGateTakesTurns(t *testing.T) {
 	})
 }
 
-// What waits is dropped at once when its context ends, and takes no place.
+// A query that waits is dropped at once when its context ends, and takes no place.
 func TestGateDropsWhatNobodyWaitsFor(t *testing.T) {
 	inLine(t, Reads{AtOnce: 1}, func(t *testing.T, l *line) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -139,7 +139,7 @@ func TestReadsThatNobodyWaitsForAreDropped(t *testing.T) {
 	})
 }
 
-// Whatever query runs when its context ends, it reads no further.
+// A query whose context ends reads no further.
 func TestReadsEndWithTheirContext(t *testing.T) {
 	owner := chat.User{ID: "owner"}
 	charges := make([]persistence.Charge, 400)
@@ -311,8 +311,8 @@ func TestHistoryCountsEncodedBytes(t *testing.T) {
 	}
 }
 
-// What edits have taken out is looked for once, and from then on only in what
-// follows.
+// The messages that edits have taken out are looked for once, and from then on only in
+// the records that follow.
 func TestEditsAreReadOnce(t *testing.T) {
 	withReads(t, rooms.Reads{}, 5000, "hello", func(t *testing.T, r *rooms.Rooms, log *readLog) {
 		read := func(want int64) {

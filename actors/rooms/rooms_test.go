@@ -212,7 +212,7 @@ func TestCreateAndDelete(t *testing.T) {
 	})
 }
 
-// Whoever waits for an answer can give up.
+// A caller that waits for an answer can give up.
 func TestAskEndsWithItsContext(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		release := s.Log.Hold()

@@ -57,7 +57,7 @@ func FuzzSession(f *testing.F) {
 }
 
 // A fuzzRun is one connection, both its ends, and the application behind it.
-// What the actor writes is read when it is known to be idle.
+// The fields that the actor writes are read when it is known to be idle.
 type fuzzRun struct {
 	port    *Port
 	decoder socketio.Decoder // the client's own idea of what it says

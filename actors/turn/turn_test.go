@@ -352,8 +352,8 @@ func TestSpending(t *testing.T) {
 	}
 }
 
-// Who answers in place of the model that was asked is charged for all of it, and
-// the other one for nothing.
+// The model that answers in place of another is charged for all of it, and the other one
+// for nothing.
 func TestSubstituteIsChargedInstead(t *testing.T) {
 	p := func(ctx context.Context, _ chat.Prompt, say func(chat.Delta) bool) error {
 		say(chat.Delta{Model: "n"})

@@ -3,8 +3,7 @@
 //	Append … Commit → Line → Heard → MessageAdded, on disk
 //	         Respond → TurnQueued (Spoken) → … → TurnEnded, behind that
 //
-// What people say reaches the model at once and is recorded later, when it was
-// written down. An answer may begin before its question is recorded, but it does
+// Speech reaches the model at once and is recorded later, when it was written down. An answer may begin before its question is recorded, but it does
 // not end before. Speech that is not understood in time is recorded without words.
 package voice
 

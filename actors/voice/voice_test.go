@@ -64,8 +64,7 @@ func wantCode(t *testing.T, what string, refusal *chat.Error, want chat.Code) {
 	}
 }
 
-// What was said becomes a message when it is understood, once, and no longer than
-// a message may be.
+// Speech becomes one message when it is understood, no longer than a message may be.
 func TestSpeechBecomesAMessage(t *testing.T) {
 	speaking(t, func(r *room, e *ears) {
 		wantCode(t, "append", r.append("alice", "ear", "AAAA"), "")
@@ -96,7 +95,7 @@ func TestSpeechBecomesAMessage(t *testing.T) {
 	})
 }
 
-// What is not understood in time, or never will be, is recorded without words.
+// Speech that is not understood in time, or never will be, is recorded without words.
 func TestSpeechIsNotUnderstood(t *testing.T) {
 	for name, test := range map[string]func(r *room, e *ears){
 		"in time": func(*room, *ears) { time.Sleep(10 * time.Second) },
@@ -199,7 +198,7 @@ func TestIdleLine(t *testing.T) {
 	})
 }
 
-// What a session says that is gone is not heard.
+// A session that was replaced is not heard any more.
 func TestLineIsReplaced(t *testing.T) {
 	speaking(t, func(r *room, e *ears) {
 		r.commit("alice", "ear", "m")

@@ -74,8 +74,7 @@ func TestImportIsWhatExportWrites(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with an export is told with its line, and nothing of it
-// is imported.
+// Every fault of an export is told with its line, and nothing of it is imported.
 func TestImportRefuses(t *testing.T) {
 	sound := exported(t, "a", "b")
 	change := func(i int, old, new string) []string {

@@ -124,7 +124,7 @@ func records() []recordTest {
 	}
 }
 
-// Who chose no dialect is told both, one after the other.
+// A client that chose no dialect is told both, one after the other.
 func TestBothIsDocumentedAndSPA(t *testing.T) {
 	for _, test := range records() {
 		want := append(recorded(Documented, "ROOM", test.record()), recorded(SPA, "ROOM", test.record())...)

@@ -255,7 +255,7 @@ func TestTurnState(t *testing.T) {
 	}
 }
 
-// What is no refusal of ours is told to clients without its text.
+// An error that is no refusal of ours is told to clients without its text.
 func TestAsError(t *testing.T) {
 	refusal := Refuse(CodeBusy, "later")
 	if got := AsError(fmt.Errorf("append to room: %w", refusal)); got != refusal {
@@ -285,7 +285,7 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
-// What is seen of an encoded record without decoding it agrees with what it is.
+// The head of an encoded record, read without decoding it, agrees with the record.
 func TestHeads(t *testing.T) {
 	id := MessageID("0199f5e0-1111-7000-8000-000000000001")
 	for _, event := range []Event{

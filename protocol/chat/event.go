@@ -295,8 +295,8 @@ func kindOf(b []byte) string {
 	return s.Type
 }
 
-// What follows looks at the first bytes of an encoded record, where decoding
-// costs what the message is long.
+// The functions below look at the first bytes of an encoded record only, since decoding
+// costs as much as the message is long.
 
 // maxHead is what a record's type, time and first id fit into.
 const maxHead = 256

@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever is edited, in whatever order, what is superseded is what a list of
-// flags says, and the spans are in order and apart.
+// After any edits, in any order, the superseded records are those that a list of flags
+// says, and the spans are in order and apart.
 func TestSuperseded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s Superseded

@@ -12,7 +12,7 @@ import "unicode/utf8"
 // does, wherever it was cut.
 type Estimate int
 
-// What a byte counts.
+// Weights of a byte.
 const (
 	twelfths     = 12
 	perASCII     = twelfths / 4

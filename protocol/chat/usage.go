@@ -5,7 +5,7 @@ import "time"
 // A UsageBy says what usage is summed up by.
 type UsageBy string
 
-// What usage can be summed up by.
+// Keys by which usage can be summed up.
 const (
 	UsageByUser  UsageBy = "user"
 	UsageByChat  UsageBy = "chat"

@@ -175,7 +175,7 @@ func TestMaxAttachments(t *testing.T) {
 	}
 }
 
-// What is not complete is bounded all together, not only piece by piece.
+// Packets that are not complete are bounded all together, not only piece by piece.
 // The payload of a CONNECT that is too long is not parsed, and the packet says which
 // namespace is meant. Other packets have no such limit.
 func TestMaxConnectBytes(t *testing.T) {

@@ -163,7 +163,7 @@ func appendArgs(b []byte, args []json.RawMessage) []byte {
 }
 
 // AppendString appends s as a JSON string, as JSON.stringify would write it.
-// What is not UTF-8 becomes U+FFFD.
+// Bytes that are not UTF-8 become U+FFFD.
 func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0

@@ -203,7 +203,7 @@ func (c *chats) RemoveMember(ctx context.Context, u chat.User, id chat.ID, membe
 	return err
 }
 
-// What a message says at which reading the history fails, or panics.
+// Contents of messages at which reading the history fails, or panics.
 const (
 	breaksOff = "(break off)"
 	panics    = "(panic)"

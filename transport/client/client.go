@@ -49,7 +49,7 @@ var (
 // A Client is connected to one namespace. Several goroutines may call its methods
 // at once.
 //
-// Who called [Dial] closes the Client, even if the server has closed the
+// The caller of [Dial] closes the Client, even if the server has closed the
 // connection.
 type Client struct {
 	ws        *websocket.Conn

@@ -191,7 +191,7 @@ func TestCall(t *testing.T) {
 	})
 }
 
-// What is sent ahead of the confirmation comes first.
+// Events that are sent ahead of the confirmation come first.
 func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events, event := record()

@@ -146,8 +146,8 @@ func TestETag(t *testing.T) {
 	}
 }
 
-// What the policy would block does not stand in the page: inline script and
-// style, handlers, and URLs that leave the base path.
+// The page has nothing that its policy would block: no inline script or style, no
+// handlers, no URLs that leave the base path.
 func TestPageObeysItsPolicy(t *testing.T) {
 	page := body(t, get(t, Options{}, "GET", "/"))
 	for _, pattern := range []string{`<script[^>]*>[^<]`, `<style`, `\sstyle=`, `\son\w+=`, `(src|href)="(/|https?:)`} {
@@ -162,7 +162,7 @@ func TestPageObeysItsPolicy(t *testing.T) {
 	}
 }
 
-// What people write must reach the page as text only.
+// The words of people must reach the page as text only.
 func TestScriptsMakeNoHTML(t *testing.T) {
 	imports := regexp.MustCompile(`from "\./([^"]+)"`)
 	for _, name := range []string{"page.js", "room.js", "transcript.js", "view.js"} {

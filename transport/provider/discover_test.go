@@ -226,7 +226,7 @@ func TestDiscoveryGoesOn(t *testing.T) {
 	})
 }
 
-// Who lists models has them looked for, soon but not all the time.
+// Listing the models has them looked for again, soon but not all the time.
 func TestListingDiscovers(t *testing.T) {
 	within(t, Options{Discover: true}, func(t *testing.T, n *network, m *Models) {
 		time.Sleep(2 * discoverPause)

@@ -34,7 +34,7 @@ func TestNamed(t *testing.T) {
 	}
 }
 
-// What it costs to look for a model does not grow with the list.
+// The cost of looking for a model does not grow with the list.
 func TestLookingForAModelCostsTheSame(t *testing.T) {
 	for name, look := range map[string]func(m *Models){
 		"Named":           func(m *Models) { m.Named("name-0"); m.Named("nobody") },

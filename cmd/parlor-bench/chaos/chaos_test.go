@@ -73,7 +73,7 @@ func run(t *testing.T, o Options) *Report {
 	return report
 }
 
-// Whatever happens to it, parlor keeps its promises.
+// Through all kinds of failures parlor keeps its promises.
 func TestChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes two minutes: make test-long")

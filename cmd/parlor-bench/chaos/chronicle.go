@@ -8,7 +8,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// What a record is.
+// Kinds of records.
 const (
 	created = "chat created"
 	said    = "message"

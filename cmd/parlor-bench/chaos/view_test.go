@@ -8,8 +8,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// What a view is told, one step after the other: by default by a room with two
-// records.
+// A told is one step of telling a view something, by default of a room with two records.
 type told func(v *view) error
 
 func say(seq uint64, answered bool) told {

@@ -1,4 +1,4 @@
-// What assistants are asked, what that costs and to whom, budgets, titles and settings.
+// Prompts, the usage that is charged and to whom, budgets, titles and settings.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// What an answer costs on the wire.
+// The bytes of an answer on the wire.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { once } from "node:events";

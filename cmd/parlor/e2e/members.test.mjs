@@ -71,7 +71,7 @@ test("two people with tokens share a chat by a link, until one is removed", asyn
   assert.equal((await bob.http("GET", "/chat")).body.total, 0);
 });
 
-// What each role may do, by each way. A stranger cannot tell the chat from none.
+// Each role may do the same in every way. A stranger cannot tell the chat from none.
 test("paths, roles and actions", async (t) => {
   const server = await serve(t, { env });
   const people = {};

@@ -1,4 +1,4 @@
-// Who is in a room, what happens in chats that are not open, and limits of how often one may
+// Presence in a room, activity of chats that are not open, and limits of how often a user may
 // ask: with the official client and a real server.
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -166,7 +166,7 @@ test("a server that is killed in an answer gives it again", async (t) => {
   assert.ok(all.findIndex((m) => m.response.output.length === 0) < all.findIndex((m) => m.response.output.length > 0), "the new text has a bubble of its own");
 });
 
-// What follows has the page show bubbles by the rules of WIRE-ASSISTANT §8.
+// The functions below have the page show bubbles by the rules of WIRE-ASSISTANT §8.
 
 const clientScript = new URL("./node_modules/socket.io-client/dist/socket.io.min.js", import.meta.url).pathname;
 

@@ -11,7 +11,7 @@ const namespace = "/assistant/realtime,";
 const model = "aisuite.openai:talker";
 const token = (i) => ` ${i % 100000}`;
 
-// What deltas take is many times what they say. The kernel takes about 3 MB of
+// Deltas take many times the bytes of their text. The kernel takes about 3 MB of
 // them for a WebSocket that is not read, which is 20,000, and none for polling.
 const queueBytes = 500_000;
 

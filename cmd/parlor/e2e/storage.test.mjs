@@ -106,7 +106,7 @@ test("export and import: byte for byte the same, also of a server that runs", as
   const piped = await command(["import", "--data", join(dir, "piped.db")], { dir, input: running.stdout });
   assert.equal(piped.stdout, "3 chats imported, 0 skipped\n", piped.stderr);
 
-  // What was imported goes on: the same key is not taken twice.
+  // An imported chat goes on: the same key is not taken twice.
   const second = await serve(t, { dir, args: ["--data", other] });
   const bob = await connect(t, second);
   const room = await enter(bob, chats[0]);

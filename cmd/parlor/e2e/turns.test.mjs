@@ -1,4 +1,4 @@
-// What people do while an assistant answers: WIRE-EVENTS, docs/events.md.
+// People talk while an assistant answers: WIRE-EVENTS, docs/events.md.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";

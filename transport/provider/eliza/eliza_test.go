@@ -217,8 +217,8 @@ func TestConsumerMayLeave(t *testing.T) {
 	}
 }
 
-// What was said long ago is not listened to any more: an answer costs the same
-// behind any conversation.
+// Messages of long ago are not listened to any more: an answer costs the same behind any
+// conversation.
 func TestLongAgoIsNotHeard(t *testing.T) {
 	prompt := func(n int) (p chat.Prompt) {
 		for i := range n {

@@ -124,8 +124,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// What opens a breaker are failures in a row, in a while, that are the
-// provider's.
+// A breaker opens only after failures in a row, within a while, that are the provider's.
 func TestBreakerStaysClosed(t *testing.T) {
 	for name, answers := range map[string][]answer{
 		"an answer between":        {fails(broken), fails(broken), says(0, "a"), fails(broken), fails(broken)},

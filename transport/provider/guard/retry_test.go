@@ -141,7 +141,7 @@ func TestRetryAfterIsSaidOnce(t *testing.T) {
 	})
 }
 
-// What has taken the whole budget is not begun again.
+// A request that has taken the whole budget is not made again.
 func TestSlowFailureIsNotRetried(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, g *Guard) {
 		p := provides(failsAfter(DefaultRetryBudget, broken))

@@ -72,7 +72,7 @@ export const cases = [
   '52-["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]',
   '52-789["message-with-ack",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]',
   '62-789[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]', "2{}", '2abc["message-with-ack",1]',
-  // What the tests of the official parser try.
+  // The packets that the tests of the official parser try.
   "", "7", "8", "9", "-1", "2", "3", "4", "5", "51", "5a-", "51.23-", "51.23-[]", "999999", '4"no"', '4{"message":"no"}', "4[]", "40", "0[]", '0"a"', "0null", "1{}",
   "1null", "1false", "2[]", "2null", "2[null]", '2[{"a":1}]', "2[7]", "2[-1.5e3]", "2[1e999]", '2["m"', '2["m"]["n"]', "3{}", "3[]", "31[]", "31{}", "31",
   ...["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "error", "constructor"].map((name) => `2["${name}"]`),
