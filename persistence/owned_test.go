@@ -123,7 +123,8 @@ func TestSharesOfDamagedChats(t *testing.T) {
 	path := newPath(t)
 	s := openStore(t, path, Options{})
 	for _, room := range []string{"a", "b", "c"} {
-		mustAppend(t, s, Commit{Room: room, Chat: chatOf(room, "alice"), Entries: entries("1")})
+		shared := &Chat{Room: room, Owner: "alice", Members: []string{"aaron", "zoe"}} // before and behind her
+		mustAppend(t, s, Commit{Room: room, Chat: shared, Entries: entries("1")})
 	}
 	want := sharesOf(t, s)
 	if err := s.Close(); err != nil {
@@ -137,6 +138,11 @@ func TestSharesOfDamagedChats(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustAppend(t, s, Commit{Room: "b", After: 1, Chat: chatOf("b", "bob")})
+	for user, want := range map[string]int{"alice": 1, "aaron": 1, "zoe": 1, "bob": 1} {
+		if page, total, err := s.Chats(user, 0, 10); len(page) != want || total != want || err != nil {
+			t.Errorf("%s has %d chats, %d in all, %v, want %d", user, len(page), total, err, want)
+		}
+	}
 	if diff := cmp.Diff(map[string]Share{"alice": {1, want["alice"].Bytes / 3}, "bob": {1, want["alice"].Bytes / 3}}, sharesOf(t, s)); diff != "" {
 		t.Errorf("shares (-want +got):\n%s", diff)
 	}

@@ -48,10 +48,10 @@ func (m Moment) Revoke(id chat.InviteID, by chat.UserID) ([]chat.Event, *chat.Er
 	return []chat.Event{chat.InviteRevoked{ID: id, By: by}}, nil
 }
 
-// Accept makes the user a member who knows the secret of an invitation. There are no
-// events if the user has that role or a higher one: an invitation that is accepted twice
-// is used once. So a user who was not told that the invitation was accepted may ask again,
-// also if that was its last use.
+// Accept gives a user who knows the secret of an invitation its role. There are no events
+// if the user has that role or a higher one: an invitation that a user accepts twice is used
+// once. So a user who was not told that it was accepted may ask again, also if that was its
+// last use.
 func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event, *chat.Error) {
 	at := slices.IndexFunc(m.Invites, func(i chat.Invite) bool { return i.Opens(digest) })
 	if at < 0 {

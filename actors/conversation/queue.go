@@ -9,12 +9,12 @@ import (
 // Refusals of what concerns messages that wait.
 var (
 	ErrBegun     = chat.Refuse(chat.CodeInvalid, "the message does not wait any more: it is being answered, or was")
-	ErrNotAsker  = chat.Refuse(chat.CodeForbidden, "only who has asked may move a turn")
+	ErrNotAsker  = chat.Refuse(chat.CodeForbidden, "only the user who asked for a turn may move it")
 	ErrNotQueued = chat.Refuse(chat.CodeNotFound, "there is no such turn that waits")
 )
 
-// Withdraw takes back a message of the user, and the turns that wait to answer it. One
-// that an assistant has begun to answer stays.
+// Withdraw takes back a message of the user, and the turns that wait to answer it. It refuses
+// to take back a message that an assistant has begun to answer.
 func (m Moment) Withdraw(old chat.Message, by chat.UserID, client chat.ClientID) ([]chat.Event, *chat.Error) {
 	if refusal := m.editable(old, by); refusal != nil {
 		return nil, refusal

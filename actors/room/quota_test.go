@@ -90,3 +90,26 @@ func TestBytesAreLimited(t *testing.T) {
 		alice.Send(theChat, strings.Repeat("x", 3000))
 	})
 }
+
+// A chat is handed over to nobody who has as many chats as one user may have.
+func TestHandOverBeyondTheQuota(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		s.RestartWithQuota(persistence.Quota{Chats: 1})
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create(theChat)
+		bob.Create("bobs")
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
+		handOver := &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleOwner}}
+		reply := alice.Do(theChat, handOver)
+		if reply.Err == nil || reply.Err.Code != chat.CodeQuotaExceeded || !strings.Contains(reply.Err.Message, "the chat's owner would have more chats") {
+			t.Errorf("handed over: %+v", reply)
+		}
+		if alice.Send(theChat, "still mine"); bob.Refused(theChat, &room.Delete{}) != chat.CodeForbidden {
+			t.Error("bob may delete the chat")
+		}
+		bob.Do("bobs", &room.Delete{})
+		if reply := alice.Do(theChat, handOver); reply.Err != nil {
+			t.Errorf("handed over: %+v", reply)
+		}
+	})
+}

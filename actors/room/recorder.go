@@ -349,7 +349,7 @@ func refusalOf(err error) *chat.Error {
 	case errors.Is(err, persistence.ErrTooLarge):
 		return conversation.ErrTooLarge
 	case errors.Is(err, persistence.ErrChatQuota):
-		return chat.Refuse(chat.CodeQuotaExceeded, "you have as many chats as one user may have; delete some")
+		return chat.Refuse(chat.CodeQuotaExceeded, "the chat's owner would have more chats than one user may have; some must be deleted first")
 	case errors.Is(err, persistence.ErrByteQuota):
 		return chat.Refuse(chat.CodeQuotaExceeded, "the chats of this chat's owner take as much space as those of one user may; some must be deleted first")
 	}

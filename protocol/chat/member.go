@@ -99,7 +99,7 @@ func (i Info) Equal(other Info) bool {
 // An InviteID names an invitation.
 type InviteID string
 
-// An Invite lets people become members who know its secret. Only a digest of the secret
+// An Invite lets people who know its secret become members. Only a digest of the secret
 // is kept.
 type Invite struct {
 	ID      InviteID   `json:"invite_id"`
