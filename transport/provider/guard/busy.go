@@ -21,7 +21,7 @@ func (r *request) await() error {
 		return nil
 	}
 	if r.ticket == nil {
-		r.ticket = l.join(r.start)
+		r.ticket = l.join(r.prompt.User, r.start)
 	}
 	limit := time.NewTimer(time.Until(r.limit()))
 	defer limit.Stop()

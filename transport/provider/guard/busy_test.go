@@ -118,6 +118,44 @@ func TestBusyProviderIsWaitedFor(t *testing.T) {
 	}
 }
 
+// A user with many requests in line does not keep another waiting until all of them
+// are answered.
+func TestBusyProviderIsSharedBetweenUsers(t *testing.T) {
+	bubble(t, Options{Wait: 10 * time.Minute}, func(t *testing.T, g *Guard) {
+		p := &slotted{takes: 10 * time.Second, slots: 4}
+		var wg sync.WaitGroup
+		ask := func(user chat.UserID, n int) {
+			wg.Go(func() {
+				h := hear(t.Context(), g, p, chat.Prompt{Model: "m", User: user, MaxTokens: n}, false)
+				if h.text != "a" || h.err != nil {
+					t.Errorf("request %d of %s: %+v", n, user, h)
+				}
+			})
+			synctest.Wait()
+		}
+		for i := range 60 {
+			ask("mallory", i)
+		}
+		for i := range 3 {
+			ask("bob", 100+i)
+		}
+		wg.Wait()
+		before := 0
+		for at, n := range p.begun {
+			if n >= 100 {
+				before = at
+			}
+		}
+		if before > 4+3*2 {
+			t.Errorf("%d requests were answered before the last of bob's three: %v", before, p.begun)
+		}
+		if g.models.use("m").line.running["mallory"] != 0 {
+			t.Error("requests are counted that have ended")
+		}
+		time.Sleep(time.Second)
+	})
+}
+
 // A model that never has room is waited for as long as for a place, and those who
 // come meanwhile do not ask at all.
 func TestBusyProviderIsWaitedForWithinLimits(t *testing.T) {

@@ -25,10 +25,10 @@
 //
 // # A provider that is busy
 //
-// A provider that says so (429, 529, some 503) is not broken. Those whom it refused, and those
-// who come after them, wait in a line, and the first tries again: when the
-// provider said, when an answer has ended, or after a pause. How long they wait
-// is limited as for a place. Tries are counted only while it gives no answers
+// A provider that says so (429, 529, some 503) is not broken. The requests that it refused,
+// and those that come after them, wait in a line in which users take turns. The first tries
+// again: when the provider said, when an answer has ended, or after a pause. How long they
+// wait is limited as for a place. Tries are counted only while it gives no answers
 // to us, since it may then be busy for good.
 //
 // # Latency

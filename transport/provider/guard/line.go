@@ -5,32 +5,52 @@ import (
 	"sync"
 	"time"
 
+	"parlor/protocol/chat"
 	"parlor/transport/provider/upstream"
 )
 
-// A line is where requests wait for a model that is busy, first come first
-// served. One of them at a time has the turn and tries again: if all did, the
-// provider would refuse them all again.
+// A line is where requests wait for a model that is busy. One of them at a time has
+// the turn and tries again: if all did, the provider would refuse them all again. Next
+// is the user with the fewest requests under way, and of one user, or of users with as
+// many, the request that came first.
 //
 // All methods may be called from any goroutine; none waits.
 type line struct {
 	freed chan struct{} // holds one note that an answer has ended
 
 	mu       sync.Mutex
-	turn     *ticket   // of the request that tries; nil if there is none
-	waiting  []*ticket // the others, in their order
-	refusals int       // of those who had the turn, in a row
-	due      time.Time // before it nobody asks
-	told     bool      // the provider has named that time
+	turn     *ticket             // of the request that tries; nil if there is none
+	waiting  []*ticket           // the others, in the order in which they came
+	running  map[chat.UserID]int // requests that are made
+	refusals int                 // of those who had the turn, in a row
+	due      time.Time           // before it nobody asks
+	told     bool                // the provider has named that time
 }
 
 // A ticket is a place in a line. Turn is closed when its holder may try.
 type ticket struct {
+	user  chat.UserID
 	since time.Time // the request is there
 	turn  chan struct{}
 }
 
-func newLine() *line { return &line{freed: make(chan struct{}, 1)} }
+func newLine() *line {
+	return &line{freed: make(chan struct{}, 1), running: make(map[chat.UserID]int)}
+}
+
+// start notes that a request of the user is made. The caller calls done at its end.
+func (l *line) start(user chat.UserID) (done func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running[user]++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.running[user]--; l.running[user] == 0 {
+			delete(l.running, user)
+		}
+	}
+}
 
 // empty reports whether a new request overtakes nobody.
 func (l *line) empty() bool {
@@ -41,10 +61,10 @@ func (l *line) empty() bool {
 
 // join returns a place behind those whose requests have been there longer. One
 // that had its turn in vain stands before those who came later.
-func (l *line) join(since time.Time) *ticket {
+func (l *line) join(user chat.UserID, since time.Time) *ticket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := &ticket{since, make(chan struct{})}
+	t := &ticket{user, since, make(chan struct{})}
 	at := slices.IndexFunc(l.waiting, func(o *ticket) bool { return o.since.After(since) })
 	if at < 0 {
 		at = len(l.waiting)
@@ -73,12 +93,19 @@ func (l *line) leave(t *ticket) {
 	l.next()
 }
 
-// next gives the turn to the first who waits, if nobody has it.
+// next gives the turn to one who waits, if nobody has it.
 func (l *line) next() {
 	if l.turn != nil || len(l.waiting) == 0 {
 		return
 	}
-	l.turn, l.waiting = l.waiting[0], l.waiting[1:]
+	next := 0
+	for i, t := range l.waiting {
+		if l.running[t.user] < l.running[l.waiting[next].user] {
+			next = i
+		}
+	}
+	l.turn = l.waiting[next]
+	l.waiting = slices.Delete(l.waiting, next, next+1)
 	close(l.turn.turn)
 }
 

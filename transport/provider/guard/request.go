@@ -76,6 +76,7 @@ func (r *request) ask() (err error) {
 	defer leave()
 	r.model.inFlight.Add(1)
 	defer r.model.inFlight.Add(-1)
+	defer r.model.line.start(r.prompt.User)()
 	p, ok := r.allow()
 	if !ok {
 		return r.refusal(r.model)
