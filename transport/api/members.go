@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/origin"
 )
 
 // Members is the part of the server that says who is a member of a chat. Its methods have
@@ -163,7 +164,7 @@ func (a *API) acceptInvite(r *http.Request, u chat.User) (any, error) {
 // nobody.
 func inviteURL(r *http.Request, token string) string {
 	scheme := "http"
-	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+	if origin.Secure(r) || r.Header.Get("X-Forwarded-Proto") == "https" { // also of a proxy that nobody named
 		scheme = "https"
 	}
 	base, _, _ := strings.Cut(r.URL.Path, "/api/v1/")
