@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -165,7 +166,7 @@ func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	var p upstream.Piece
 	var u *api.Usage
 	if json.Unmarshal(c.Usage, &u) == nil && u != nil {
-		p.Usage = &chat.Usage{PromptTokens: u.PromptTokens, CompletionTokens: u.CompletionTokens, TotalTokens: u.TotalTokens}
+		p.Usage = &chat.Usage{PromptTokens: u.PromptTokens, CompletionTokens: u.CompletionTokens, TotalTokens: cmp.Or(u.TotalTokens, u.PromptTokens+u.CompletionTokens)}
 	}
 	for _, choice := range c.Choices {
 		if choice.Index != 0 { // only one was asked for

@@ -35,6 +35,7 @@ var streams = []struct {
 	{name: "DONE as a string", sent: []string{hel, stop, "data: \"[done]\"\n\n", lo}, text: "Hel", complete: true},
 	{name: "DONE without its blank line", sent: []string{hel, stop, "data: [DONE]"}, text: "Hel", complete: true},
 	{name: "usage with the finish", sent: []string{hel, `data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8}}` + "\n\n", end}, text: "Hel", complete: true, usage: true},
+	{name: "usage without its sum", sent: []string{hel, stop, `data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}}` + "\n\n", end}, text: "Hel", complete: true, usage: true},
 	{name: "usage in every chunk", sent: []string{usage358, hel, usage358, stop, usage358, end}, text: "Hel", complete: true, usage: true},
 	{name: "text with the finish", sent: []string{hel, `data: {"choices":[{"delta":{"content":"lo"},"finish_reason":"stop"}]}` + "\n\n", end}, text: "Hello", complete: true},
 	{name: "finish for length", sent: []string{hel, strings.Replace(stop, "stop", "length", 1), end}, text: "Hel", complete: true},
