@@ -11,17 +11,17 @@ import (
 type verdict int
 
 const (
-	none verdict = iota // nothing: the caller left before it was known
-	good                // it answers, if only to refuse
-	bad                 // it is out of order
-	slow                // the model that was asked did not say a word in time
+	none  verdict = iota // nothing: the caller left before it was known
+	good                 // it answers, if only to refuse
+	bad                  // it is out of order
+	fault                // of the model that was asked, and not of the provider
 )
 
 // ofModel is what the verdict says about the model that was asked, for the
 // breaker of that model alone.
 func (v verdict) ofModel() verdict {
 	switch v {
-	case slow:
+	case fault:
 		return bad
 	case good:
 		return good
@@ -116,15 +116,15 @@ func (b *breaker) answers(p permit) (changed bool) {
 	return true
 }
 
-// report says how a request went. It returns whether the state has changed. One
-// slow model does not open the breaker of its provider, but nor does it close it.
+// report says how a request went. It returns whether the state has changed. The fault of
+// one model does not open the breaker of its provider, but nor does it close it.
 func (b *breaker) report(p permit, v verdict) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	era := b.era
 	switch {
 	case p.era != b.era: // it was let through in another state
-	case v == none, v == slow && !b.open:
+	case v == none, v == fault && !b.open:
 		b.probing = false
 	case v == good && b.open:
 		b.close()

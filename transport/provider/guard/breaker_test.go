@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
 )
 
 // once asks without asking again.
@@ -146,6 +147,34 @@ func TestBreakerStaysClosed(t *testing.T) {
 	}
 }
 
+// A model that fails while another answers is left alone, and the other one is not. When
+// that fails too the provider is at fault, and at once when it is out of reach.
+func TestBrokenModelIsLeftAlone(t *testing.T) {
+	bubble(t, Options{Retries: -1}, func(t *testing.T, g *Guard) {
+		ask := func(model chat.ModelID, a answer) heard {
+			return hear(t.Context(), g, provides(a), chat.Prompt{Model: model}, false)
+		}
+		ask("good", says(0, "a"))
+		for i := range 3 * DefaultFailures {
+			ask(chat.ModelID([]string{"bad", "worse", "worst"}[i%3]), fails(broken))
+		}
+		wantState(t, g, chat.ProviderClosed)
+		if h := ask("good", says(0, "a")); h.text != "a" || g.HealthOf("bad").State != chat.ProviderOpen {
+			t.Errorf("the good model: %+v; the bad one is %s", h, g.HealthOf("bad").State)
+		}
+		for range DefaultFailures {
+			ask("good", fails(broken))
+		}
+		wantState(t, g, chat.ProviderOpen)
+		time.Sleep(DefaultCoolDown)
+		ask("good", says(0, "a"))
+		for range DefaultFailures {
+			ask("other", fails(&upstream.Failure{Err: broken.Err, Retryable: true, Unanswered: true}))
+		}
+		wantState(t, g, chat.ProviderOpen)
+	})
+}
+
 // A model that is too slow is left alone, and its provider's other models are not.
 func TestSlowModelIsLeftAlone(t *testing.T) {
 	bubble(t, Options{Retries: -1}, func(t *testing.T, g *Guard) {
@@ -167,7 +196,7 @@ func TestSlowModelIsLeftAlone(t *testing.T) {
 			t.Errorf("another model: %+v", h)
 		}
 		p := provides(says(0, "a"))
-		if h := ask("slow", p); p.times() != 0 || !strings.HasPrefix(chat.AsError(h.err).Message, "this model of test did not answer in time too often; it will be asked again in 30s") {
+		if h := ask("slow", p); p.times() != 0 || !strings.HasPrefix(chat.AsError(h.err).Message, "this model of test has failed too often; it will be asked again in 30s") {
 			t.Errorf("the slow model: asked %d times, %+v", p.times(), h)
 		}
 		time.Sleep(DefaultCoolDown)

@@ -20,8 +20,8 @@
 // breaker is open requests fail at once; after a cool-down one is let through,
 // and with its first word the breaker closes.
 //
-// A model that does not say a word in time says nothing of the provider's other
-// models: it has a breaker of its own, for such timeouts.
+// A model that does not say a word in time says nothing of the provider's other models,
+// nor does one that fails while another answers: it has a breaker of its own for that.
 //
 // # A provider that is busy
 //
@@ -133,6 +133,7 @@ type Guard struct {
 	models   models
 	places   *places
 	inFlight atomic.Int64
+	well     well
 }
 
 // New returns a guard of the provider that is known as name.
@@ -205,7 +206,7 @@ func (g *Guard) refusal(m *model) error {
 	g.opts.Metrics.request(g.name, outcomeRefused)
 	h, who := g.Health(), g.opts.Shown+" has failed"
 	if m != nil && h.State == chat.ProviderClosed {
-		h, who = g.health(m), "this model of "+g.opts.Shown+" did not answer in time"
+		h, who = g.health(m), "this model of "+g.opts.Shown+" has failed"
 	}
 	if h.State != chat.ProviderOpen {
 		return chat.Refuse(chat.CodeProviderError, who+" too often; whether it answers again is being tried")

@@ -1,22 +1,50 @@
 package guard
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
 )
 
-// A model is what a guard knows of one model of its provider. One that is slow
+// A model is what a guard knows of one model of its provider. One that fails
 // is left alone without the others, and those who ask one that is busy take
 // turns.
 type model struct {
 	id      chat.ModelID
-	breaker breaker // counts timeouts before the first word, and nothing else
+	breaker breaker // counts what is the fault of this model alone
 	line    *line
 
 	inFlight atomic.Int64 // requests that are made
 	users    int          // that are made or will be; guarded by models.mu
+}
+
+// well is the model that has answered last, unless it has failed since.
+type well struct {
+	mu sync.Mutex
+	id chat.ModelID
+	at time.Time
+}
+
+// blame returns the verdict on a request. While another model of the provider answers, a
+// model that fails is at fault itself: anybody may ask for one that is broken, and must not
+// close the provider to the others. A provider that is out of reach is at fault in any case.
+func (w *well) blame(v verdict, err error, id chat.ModelID, span time.Duration) verdict {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f, _ := errors.AsType[*upstream.Failure](err)
+	switch {
+	case err == nil:
+		w.id, w.at = id, time.Now()
+	case v == bad && w.id == id:
+		w.id = ""
+	case v == bad && w.id != "" && time.Since(w.at) <= span && !f.Unanswered:
+		return fault
+	}
+	return v
 }
 
 // models are those that are asked, or that the guard has reason to remember.

@@ -95,6 +95,7 @@ func (r *request) ask() (err error) {
 	}
 	if err = r.pass(p); !r.left {
 		v, outcome = judge(r.ctx, err, r.begun)
+		v = r.well.blame(v, err, r.model.id, r.opts.FailureSpan)
 	}
 	return err
 }
@@ -184,7 +185,7 @@ func judge(ctx context.Context, err error, begun bool) (verdict, outcome) {
 	case f.Busy:
 		return good, outcomeBusy
 	case f.Err.Code == chat.CodeProviderTimeout && !begun && !f.Retryable:
-		return slow, outcomeTimeout
+		return fault, outcomeTimeout
 	case f.Err.Code == chat.CodeProviderTimeout:
 		return bad, outcomeTimeout
 	case f.Retryable:
