@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -162,18 +163,15 @@ func withPort(host, scheme string) string {
 	return strings.ToLower(u.Hostname()) + ":" + cmp.Or(u.Port(), defaultPorts[scheme])
 }
 
-// forwarding are headers that proxies add to what they pass on, besides those that
-// begin with X-Forwarded-.
-var forwarding = []string{
-	"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Original-Host", "X-Original-Forwarded-For",
-	"X-Envoy-External-Address", "Cf-Connecting-Ip", "True-Client-Ip", "Fastly-Client-Ip",
-}
+// forwarding matches the names of headers that proxies add to what they pass on: of the
+// original request, or the address of its client. No browser sends one by itself.
+var forwarding = regexp.MustCompile(`Forwarded|-(Client)?[Ii]p$|^(Via|X-Original-Host|X-Envoy-External-Address|X-Scheme|Cdn-Loop|Tailscale-User-.*)$`)
 
 // Forwarded returns the name of a header which shows that the request has come through
 // a proxy, or "" if there is none.
 func Forwarded(h http.Header) string {
 	for name := range h {
-		if strings.HasPrefix(name, "X-Forwarded-") || slices.Contains(forwarding, name) {
+		if forwarding.MatchString(name) {
 			return name
 		}
 	}

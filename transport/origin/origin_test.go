@@ -133,7 +133,7 @@ func TestListed(t *testing.T) {
 }
 
 func TestForwarded(t *testing.T) {
-	for _, name := range []string{"X-Forwarded-For", "x-forwarded-anything", "Forwarded", "X-Real-IP", "Via", "CF-Connecting-IP", "True-Client-IP"} {
+	for _, name := range []string{"X-Forwarded", "Forwarded-For", "Fly-Client-IP", "X-Azure-ClientIP", "X-ProxyUser-Ip", "X-Appengine-User-IP", "CDN-Loop", "X-Scheme", "Tailscale-User-Login", "X-Forwarded-For", "x-forwarded-anything", "Forwarded", "X-Real-IP", "Via", "CF-Connecting-IP", "True-Client-IP"} {
 		if got := Forwarded(asked(name, "x").Header); got != http.CanonicalHeaderKey(name) {
 			t.Errorf("%s: got %q", name, got)
 		}
