@@ -29,6 +29,7 @@ const (
 	Configure  Action = "configure"  // change the chat's settings
 	Manage     Action = "manage"     // say who is a member, invite people, and make the chat read-only
 	Depart     Action = "depart"     // stop being a member
+	Inherit    Action = "inherit"    // become the owner, if the chat was offered
 	Accept     Action = "accept"     // become a member by an invitation, which decides
 	Delete     Action = "delete"     // delete the chat
 
@@ -63,6 +64,7 @@ var least = map[Action]role{
 	Configure:  member,
 	Manage:     owner,
 	Depart:     viewer,
+	Inherit:    viewer,
 	Accept:     stranger,
 	Delete:     owner,
 	List:       viewer,

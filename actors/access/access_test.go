@@ -36,6 +36,7 @@ func TestCheck(t *testing.T) {
 		{Configure, theChat, who{"owner", "member"}},
 		{Manage, theChat, who{"owner"}},
 		{Depart, theChat, who{"owner", "member", "viewer"}},
+		{Inherit, theChat, who{"owner", "member", "viewer"}},
 		{Accept, theChat, who{"owner", "member", "viewer", "stranger", "guest"}},
 		{Delete, theChat, who{"owner"}},
 		{List, theChat, who{"owner", "member", "viewer"}},

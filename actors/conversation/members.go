@@ -20,6 +20,7 @@ var (
 	ErrGivenRole   = chat.Refuse(chat.CodeInvalid, "role must be member or viewer")
 	ErrRole        = chat.Refuse(chat.CodeInvalid, "role must be owner, member or viewer")
 	ErrOwner       = chat.Refuse(chat.CodeInvalid, "the owner has to hand the chat over first: give somebody else the role owner")
+	ErrNotOffered  = chat.Refuse(chat.CodeForbidden, "the owner has not offered you this chat")
 	ErrManyInvites = chat.Refuse(chat.CodeBusy, fmt.Sprintf("the chat has %d open invitations; revoke one first", MaxInvites))
 )
 
@@ -75,8 +76,9 @@ func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event,
 }
 
 // SetMember gives a user a role. There are no events if the user has it. A member keeps
-// the name that they have unless there is another one. A new owner takes the place of the
-// old one.
+// the name that they have unless there is another one. The chat is only offered to a new
+// owner, who takes the place of the old one by giving themselves that role: what a chat
+// takes up counts for its owner, so nobody becomes one unasked.
 func (m Moment) SetMember(member chat.Member, by chat.UserID) ([]chat.Event, *chat.Error) {
 	old, fault := m.Chat.Member(member.ID), member.Fault()
 	had := old.Role
@@ -92,12 +94,24 @@ func (m Moment) SetMember(member chat.Member, by chat.UserID) ([]chat.Event, *ch
 		return nil, ErrOwner
 	case had == "" && member.Role == chat.RoleOwner:
 		return nil, ErrNoMember // a chat is handed over to somebody who is there
+	case member.Role == chat.RoleOwner && member.ID != by:
+		return m.offer(member.ID, by), nil
+	case member.Role == chat.RoleOwner && member.ID != m.Heir:
+		return nil, ErrNotOffered
 	case had == "":
 		if refusal := m.roomForOne(); refusal != nil {
 			return nil, refusal
 		}
 	}
 	return []chat.Event{chat.MemberChanged{Member: member, By: by}}, nil
+}
+
+// offer offers the chat to a member, once.
+func (m Moment) offer(to, by chat.UserID) []chat.Event {
+	if m.Heir == to {
+		return nil
+	}
+	return []chat.Event{chat.OwnerOffered{To: to, By: by}}
 }
 
 // RemoveMember takes a user's role away.

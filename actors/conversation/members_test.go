@@ -58,7 +58,7 @@ func TestSetMember(t *testing.T) {
 		{"somebody new", "bob", chat.RoleViewer, "", []string{"alice owner", "mona member", "vera viewer", "bob viewer"}},
 		{"a viewer becomes a member", "vera", chat.RoleMember, "", []string{"alice owner", "mona member", "vera member"}},
 		{"what a member is already", "mona", chat.RoleMember, "", nil},
-		{"the chat is handed over", "mona", chat.RoleOwner, "", []string{"mona owner", "vera viewer", "alice member"}},
+		{"the chat is only offered", "mona", chat.RoleOwner, "", nil},
 		{"to a stranger", "bob", chat.RoleOwner, chat.CodeNotFound, nil},
 		{"the owner as a member", "alice", chat.RoleMember, chat.CodeInvalid, nil},
 		{"no role", "mona", "", chat.CodeInvalid, nil},
@@ -85,7 +85,12 @@ func TestNamesOfMembers(t *testing.T) {
 		{"alice", "viewer", "", "Alice"},
 	} {
 		member := chat.Member{ID: chat.UserID(test.id), Role: chat.MemberRole(test.role), Name: test.name}
-		events, refusal := m.SetMember(member, "alice")
+		by := chat.UserID("alice")
+		if member.Role == chat.RoleOwner {
+			follow(t, m.State, noon, chat.OwnerOffered{To: member.ID, By: by})
+			by = member.ID
+		}
+		events, refusal := m.SetMember(member, by)
 		follow(t, m.State, noon, events...)
 		if got := m.Chat.Member(member.ID); refusal != nil || got.Name != test.want || got.Role != member.Role {
 			t.Errorf("%+v: %+v, %v", test, got, refusal)
@@ -95,6 +100,35 @@ func TestNamesOfMembers(t *testing.T) {
 		if _, refusal := m.SetMember(chat.Member{ID: "bob", Role: chat.RoleMember, Name: name}, "mona"); refusal == nil || refusal.Code != chat.CodeInvalid {
 			t.Errorf("named %.10q: %v", name, refusal)
 		}
+	}
+}
+
+// The chat goes to the member to whom it was offered last, when that member takes it.
+func TestHandOver(t *testing.T) {
+	m := club(t)
+	take := func(u, by chat.UserID) ([]chat.Event, *chat.Error) {
+		events, refusal := m.SetMember(chat.Member{ID: u, Role: chat.RoleOwner}, by)
+		follow(t, m.State, noon, events...)
+		return events, refusal
+	}
+	take("vera", "alice")
+	if events, refusal := take("vera", "alice"); len(events) > 0 || refusal != nil {
+		t.Errorf("offered again: %v, %v", events, refusal)
+	}
+	take("mona", "alice")
+	if _, refusal := take("vera", "vera"); refusal != conversation.ErrNotOffered {
+		t.Errorf("an offer that was withdrawn: %v", refusal)
+	}
+	_, refusal := take("mona", "mona")
+	check(t, "taken", m, refusal, "", []string{"mona owner", "vera viewer", "alice member"})
+	if _, refusal := take("alice", "alice"); refusal != conversation.ErrNotOffered {
+		t.Errorf("taken back: %v", refusal)
+	}
+	take("alice", "mona")
+	events, _ := m.RemoveMember("alice", "mona")
+	follow(t, m.State, noon, events...)
+	if m.Heir != "" {
+		t.Errorf("the chat is still offered to %q", m.Heir)
 	}
 }
 

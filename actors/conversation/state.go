@@ -28,6 +28,9 @@ type State struct {
 	// a title, which somebody may have taken away again.
 	Answered, Titled bool
 
+	// Heir is the member to whom the owner has offered the chat.
+	Heir chat.UserID
+
 	// Invites are those that may still be used. One that has expired, or had its last
 	// use, is dropped when the next one is made.
 	Invites []chat.Invite
@@ -92,7 +95,12 @@ func (s *State) Apply(r chat.Record) error {
 		}
 	case chat.MemberChanged:
 		s.Chat = s.Chat.WithMember(e.Member)
+		if e.Member.Role == chat.RoleOwner || s.Chat.RoleOf(s.Heir) == "" {
+			s.Heir = ""
+		}
 		s.useInvite(e.Invite)
+	case chat.OwnerOffered:
+		s.Heir = e.To
 	case chat.InviteMade:
 		s.dropInvites(func(i chat.Invite) bool { return !i.Open(r.At) })
 		s.Invites = append(s.Invites, e.Invite)
@@ -236,7 +244,7 @@ func (s *State) queue(seq uint64, e chat.TurnQueued) error {
 
 // stateVersion changes with what a State means. A snapshot of another version
 // is not read: the log says the same.
-const stateVersion = 7
+const stateVersion = 8
 
 type snapshot struct {
 	Version int   `json:"version"`

@@ -63,14 +63,19 @@ func (c *Accept) do(r *Room) {
 	}, listed)
 }
 
-// SetMember gives a user a role. The reply is a [Listed].
+// SetMember gives a user a role. The owner offers the chat to another user by the role of
+// owner, and that user accepts it by the same command. The reply is a [Listed].
 type SetMember struct {
 	Caller
 	Member chat.Member
 }
 
 func (c *SetMember) do(r *Room) {
-	r.change(c.Caller, access.Manage, func(m conversation.Moment) ([]chat.Event, *chat.Error) { return m.SetMember(c.Member, c.User.ID) }, listed)
+	action := access.Manage
+	if c.Member.ID == c.User.ID && c.Member.Role == chat.RoleOwner {
+		action = access.Inherit
+	}
+	r.change(c.Caller, action, func(m conversation.Moment) ([]chat.Event, *chat.Error) { return m.SetMember(c.Member, c.User.ID) }, listed)
 }
 
 // RemoveMember takes a user's role away. Everybody may remove themselves but the owner.

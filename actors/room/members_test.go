@@ -72,7 +72,16 @@ func TestRolesLast(t *testing.T) {
 			t.Errorf("a viewer talked: %s", code)
 		}
 		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
-		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleOwner}})
+		takes := func() room.Command { return &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleOwner}} }
+		if code := bob.Refused(theChat, takes()); code != chat.CodeForbidden {
+			t.Errorf("a member took the chat over: %s", code)
+		}
+		alice.Do(theChat, takes())
+		s.Restart()
+		if code := bob.Refused(theChat, &room.Delete{}); code != chat.CodeForbidden {
+			t.Errorf("a member owns a chat that was only offered: %s", code)
+		}
+		bob.Do(theChat, takes())
 		s.Restart()
 		if code := alice.Refused(theChat, &room.Delete{}); code != chat.CodeForbidden {
 			t.Errorf("who has handed the chat over may delete it: %s", code)

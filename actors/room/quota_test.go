@@ -99,8 +99,9 @@ func TestHandOverBeyondTheQuota(t *testing.T) {
 		alice.Create(theChat)
 		bob.Create("bobs")
 		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
-		handOver := &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleOwner}}
-		reply := alice.Do(theChat, handOver)
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleOwner}})
+		accept := &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleOwner}}
+		reply := bob.Do(theChat, accept)
 		if reply.Err == nil || reply.Err.Code != chat.CodeQuotaExceeded || !strings.Contains(reply.Err.Message, "the chat's owner would have more chats") {
 			t.Errorf("handed over: %+v", reply)
 		}
@@ -108,7 +109,7 @@ func TestHandOverBeyondTheQuota(t *testing.T) {
 			t.Error("bob may delete the chat")
 		}
 		bob.Do("bobs", &room.Delete{})
-		if reply := alice.Do(theChat, handOver); reply.Err != nil {
+		if reply := bob.Do(theChat, accept); reply.Err != nil {
 			t.Errorf("handed over: %+v", reply)
 		}
 	})

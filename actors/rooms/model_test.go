@@ -204,6 +204,10 @@ func (m *model) play(s step) {
 			u.Tell(id, &room.MoveTurn{TurnID: turns[s.which%len(turns)], Before: turns[s.client%len(turns)]})
 		}
 	case "member":
+		if s.quiet { // a chat that was offered is taken
+			u.Tell(id, &room.SetMember{Member: chat.Member{ID: u.ID, Role: chat.RoleOwner}})
+			break
+		}
 		role := []chat.MemberRole{chat.RoleOwner, chat.RoleMember, chat.RoleViewer}[s.which%3]
 		u.Tell(id, &room.SetMember{Member: chat.Member{ID: m.users[s.client%modelUsers].ID, Role: role}})
 	case "unmember":

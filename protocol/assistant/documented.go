@@ -35,6 +35,13 @@ type memberChanged struct {
 	By  chat.UserID `json:"by,omitempty"`
 }
 
+// ownerOffered says that the owner offers the chat to a member.
+type ownerOffered struct {
+	UserID chat.UserID `json:"user_id"`
+	By     chat.UserID `json:"by"`
+	Seq    uint64      `json:"seq"`
+}
+
 // inviteChanged says that an invitation was made or revoked. It does not say how to use it.
 type inviteChanged struct {
 	ID      chat.InviteID   `json:"invite_id"`
@@ -103,6 +110,8 @@ func (f *frames) documented(room string, r chat.Record) {
 		f.emit("room_updated", room, roomUpdated{e.Settings, r.Seq, e.By})
 	case chat.MemberChanged:
 		f.emit("members", room, memberChanged{e.Member, r.Seq, e.By})
+	case chat.OwnerOffered:
+		f.emit("offer", room, ownerOffered{e.To, e.By, r.Seq})
 	case chat.InviteMade:
 		f.emit("invite", room, inviteChanged{ID: e.Invite.ID, Role: e.Invite.Role, By: e.Invite.By, Seq: r.Seq})
 	case chat.InviteRevoked:

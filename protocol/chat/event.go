@@ -87,6 +87,13 @@ type MemberChanged struct {
 	Invite InviteID `json:"invite_id,omitempty"` // by which the member came
 }
 
+// OwnerOffered records that the owner offers the chat to a member, who becomes the owner
+// by accepting that.
+type OwnerOffered struct {
+	To UserID `json:"to"`
+	By UserID `json:"by"`
+}
+
 // InviteMade and InviteRevoked record what becomes of an invitation.
 type (
 	InviteMade struct {
@@ -178,6 +185,7 @@ func (Configured) kind() string       { return "configured" }
 func (MessageWithdrawn) kind() string { return "message_withdrawn" }
 func (TurnMoved) kind() string        { return "turn_moved" }
 func (MemberChanged) kind() string    { return "member_changed" }
+func (OwnerOffered) kind() string     { return "owner_offered" }
 func (InviteMade) kind() string       { return "invite_made" }
 func (InviteRevoked) kind() string    { return "invite_revoked" }
 func (TurnQueued) kind() string       { return "turn_queued" }
@@ -352,6 +360,8 @@ func decodeRecord(kind string, b []byte) (Record, error) {
 		return decodeAs[TurnMoved](b)
 	case MemberChanged{}.kind():
 		return decodeAs[MemberChanged](b)
+	case OwnerOffered{}.kind():
+		return decodeAs[OwnerOffered](b)
 	case InviteMade{}.kind():
 		return decodeAs[InviteMade](b)
 	case InviteRevoked{}.kind():

@@ -169,7 +169,8 @@ test("an invitation lets a second person in, until the owner removes them", { sk
     return response.status;
   }, [method, path, body]);
   for (const [from, to, user] of [[alice, bob, "bob"], [bob, alice, "alice"]]) {
-    await http(from, "PUT", `members/${user}`, { role: "owner" });
+    assert.equal(await http(to, "PUT", `members/${user}`, { role: "owner" }), 403, "nobody takes a chat that was not offered");
+    for (const page of [from, to]) assert.equal(await http(page, "PUT", `members/${user}`, { role: "owner" }), 200);
     await to.locator("#invite").waitFor();
     await from.locator("#invite").waitFor({ state: "hidden" });
   }
