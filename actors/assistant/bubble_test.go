@@ -166,9 +166,13 @@ func TestBubblesAreWhole(t *testing.T) {
 		runRecoverable(t, func(t *testing.T, s *recoverable) {
 			x := newTalk(t, s, dialect)
 			away := false
+			late := 0 // in the running answer, whose turn has ten minutes
 			for i, step := range steps {
 				switch step {
 				case "say":
+					if x.id == "" {
+						late = 0
+					}
 					x.ask()
 					x.say(fmt.Sprintf("piece %d, ", i))
 				case "end", "stop":
@@ -183,8 +187,9 @@ func TestBubblesAreWhole(t *testing.T) {
 						away = true
 					}
 				case "late":
-					if away {
+					if away && (x.id == "" || late < 3) {
 						time.Sleep(3 * time.Minute)
+						late++
 					}
 				case "back":
 					if away {
