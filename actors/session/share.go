@@ -8,6 +8,9 @@ import (
 // A share is the window that the connections of one user have together. Without it a
 // user with many connections would have many windows, and what waits in them would wait
 // in front of the commands of others.
+//
+// Besides, each connection has one place of its own. Events wait for a client that does not
+// read, with the places that they have: a tab that sleeps must not stop the user's others.
 type share struct {
 	user   string
 	places chan struct{} // one element for each event that is not done
@@ -48,8 +51,9 @@ type membership struct {
 	user   atomic.Pointer[string] // nil until it is known
 
 	mu    sync.Mutex
-	share *share // nil until the first event of a known user: many clients do nothing for long
-	held  int    // places of the share
+	share *share        // nil until the first event of a known user: many clients do nothing for long
+	own   chan struct{} // one element if the connection's own place is taken
+	held  int           // places of the share
 	ended bool
 }
 
@@ -69,6 +73,13 @@ func (m *membership) take(ended <-chan struct{}) bool {
 		return false
 	}
 	select {
+	case m.own <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case m.own <- struct{}{}:
+		return true
 	case of.places <- struct{}{}:
 	case <-ended:
 		return false
@@ -91,7 +102,7 @@ func (m *membership) join(user string) *share {
 		return nil
 	}
 	if m.share == nil {
-		m.share = m.shares.join(user)
+		m.share, m.own = m.shares.join(user), make(chan struct{}, 1)
 	}
 	return m.share
 }
@@ -104,6 +115,11 @@ func (m *membership) free() {
 	if m.held > 0 {
 		m.held--
 		<-m.share.places
+		return
+	}
+	select {
+	case <-m.own:
+	default:
 	}
 }
 

@@ -45,8 +45,8 @@ func (k *keeper) done() {
 	synctest.Wait()
 }
 
-// The connections of one user share a window, and none of them may have more than half of
-// it. Another user has another.
+// The connections of one user share a window, besides a place that each has of its own, and
+// none of them may have more than half as many events under way. Another user has another.
 func TestUserWindow(t *testing.T) {
 	a := newKeeper()
 	o := options(&a.app)
@@ -59,21 +59,53 @@ func TestUserWindow(t *testing.T) {
 			go c.Say(`2/chat,["1"]`, `2/chat,["2"]`, `2/chat,["3"]`)
 			synctest.Wait()
 		}
-		if got := len(a.kept); got != 4 {
-			t.Errorf("%d events of mallory are under way, want 4", got)
+		if got := len(a.kept); got != 8 {
+			t.Errorf("%d events of mallory are under way, want 8", got)
 		}
 		c := dial(t, s)
 		c.Say(`0/chat,{"user":"alice"}`, `2/chat,["a"]`, `2/chat,["b"]`)
 		synctest.Wait()
-		if got := len(a.kept); got != 6 {
-			t.Errorf("with alice's %d events are under way, want 6", got)
+		if got := len(a.kept); got != 10 {
+			t.Errorf("with alice's %d events are under way, want 10", got)
 		}
-		a.kept = a.kept[:4] // without alice's
-		for range 12 - 4 {  // each that is done lets one more in
-			a.done()
-			if got := len(a.kept); got != 4 {
-				t.Fatalf("%d events are under way, want 4", got)
+		a.kept = a.kept[:8] // without alice's
+		done := 0
+		for ; len(a.kept) > 0; done++ {
+			if a.done(); len(a.kept) > 8 {
+				t.Fatalf("%d events are under way, want 8", len(a.kept))
 			}
+		}
+		if done != 12 {
+			t.Errorf("%d events of mallory were carried out, want 12", done)
+		}
+	})
+}
+
+// A connection whose client does not read keeps its places, and none of the user's others
+// from going on.
+func TestUserWindowOfSleepers(t *testing.T) {
+	a := newKeeper()
+	o := options(&a.app)
+	o.UserWindow = 4
+	serve(t, o, func(t *testing.T, s *session.Sessions) {
+		for range 6 {
+			c := dial(t, s)
+			c.Say(`0/chat,{"user":"mallory"}`)
+			synctest.Wait()
+			go c.Say(`2/chat,["1"]`, `2/chat,["2"]`, `2/chat,["3"]`)
+		}
+		synctest.Wait()
+		a.kept = nil
+		awake := dial(t, s)
+		awake.Say(`0/chat,{"user":"mallory"}`)
+		synctest.Wait()
+		go awake.Say(`2/chat,["a"]`, `2/chat,["b"]`, `2/chat,["c"]`)
+		for n := range 3 {
+			synctest.Wait()
+			if got := len(a.kept); got != 1 {
+				t.Fatalf("%d events are under way behind %d, want 1", got, n)
+			}
+			a.done()
 		}
 	})
 }
@@ -83,24 +115,24 @@ func TestUserWindowOutlivesConnections(t *testing.T) {
 	for _, end := range []string{"transport close", "breaks the protocol", "leaves the namespace"} {
 		a := newKeeper()
 		o := options(&a.app)
-		o.UserWindow = 2
+		o.UserWindow = 4
 		serve(t, o, func(t *testing.T, s *session.Sessions) {
 			for i := range 10 {
-				holds, waits := dial(t, s), dial(t, s)
-				holds.Say(`0/chat,{"user":"mallory"}`)
-				waits.Say(`0/chat,{"user":"mallory"}`)
-				third := dial(t, s)
-				third.Say(`0/chat,{"user":"mallory"}`)
+				holds, waits := []*client{dial(t, s), dial(t, s), dial(t, s), dial(t, s)}, dial(t, s)
+				for _, c := range append(holds, waits) {
+					c.Say(`0/chat,{"user":"mallory"}`)
+				}
 				synctest.Wait()
-				holds.Say(`2/chat,["1"]`)
-				third.Say(`2/chat,["2"]`)
-				go waits.Say(`2/chat,["3"]`)
+				for _, c := range holds {
+					c.Say(`2/chat,["its own"]`, `2/chat,["of the share"]`)
+				}
+				go waits.Say(`2/chat,["its own"]`, `2/chat,["waits"]`)
 				synctest.Wait()
-				if got := len(a.kept); got != 2 {
-					t.Fatalf("round %d: %d events are under way, want 2", i, got)
+				if got := len(a.kept); got != 9 {
+					t.Fatalf("round %d: %d events are under way, want 9", i, got)
 				}
 				waits.Close("transport close")
-				for _, c := range []*client{holds, third} {
+				for _, c := range holds {
 					switch {
 					case strings.HasPrefix(end, "transport"):
 						c.Close(end)
@@ -112,7 +144,7 @@ func TestUserWindowOutlivesConnections(t *testing.T) {
 				}
 				synctest.Wait()
 				a.kept = nil
-				for _, c := range []*client{holds, third, waits} {
+				for _, c := range append(holds, waits) {
 					c.Close("transport close")
 				}
 				synctest.Wait()

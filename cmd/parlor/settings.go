@@ -112,7 +112,7 @@ type Values struct {
 	MaxAnswerBytes     Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant with its thought; past it the turn fails."`
 	MaxPayload         Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`
 	Window             int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once, at most half of window-per-user."`
-	WindowPerUser      int           `group:"limits" default:"32" help:"Those of all sessions of one user; what more they send waits. 0 for no limit."`
+	WindowPerUser      int           `group:"limits" default:"32" help:"Those of all sessions of one user, besides one for each; what more they send waits. 0 for no limit."`
 	QueueBytes         Size          `group:"limits" default:"1MiB" help:"Bytes that may wait for a slow client, pieces of answers joined, before it is cut off; it reconnects."`
 	PingInterval       time.Duration `group:"limits" default:"25s" help:"Time between heartbeats."`
 	PingTimeout        time.Duration `group:"limits" default:"20s" help:"Longest wait for the answer to a heartbeat."`
