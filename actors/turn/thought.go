@@ -12,14 +12,14 @@ type thought struct {
 	full bool // the rest is not kept
 }
 
-// maxThought is the part of an answer's limit that thought may take up. What is longer
-// is cut, so that there is room for the answer.
-const maxThought = 2
+// thoughtPart is the part of an answer's limit that thought may take up: one in so many.
+// The rest of a longer thought is dropped, so that there is room for the answer.
+const thoughtPart = 2
 
 // think tells the listeners a piece of thought at once. Thought is recorded with the end
 // of the turn, and not saved before: a turn that starts again thinks again.
 func (a *Attempt) think(piece string) {
-	if t := &a.thought; !t.full && len(t.text)+len(piece) <= a.o.MaxAnswerBytes/maxThought {
+	if t := &a.thought; !t.full && len(t.text)+len(piece) <= a.o.MaxAnswerBytes/thoughtPart {
 		a.room.Tell(chat.Thought{Turn: a.turn, Before: t.text, Piece: piece})
 		t.text = append(t.text, piece...)
 	} else {
