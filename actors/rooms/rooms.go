@@ -44,8 +44,8 @@ type Rooms struct {
 	options *room.Options
 	log     Log
 	reads   *gate
-	edits   edits
-	tails   tails
+	edits   memo[edited]
+	tails   memo[tail]
 	feed    *feed
 	used    used
 	turns   sync.WaitGroup

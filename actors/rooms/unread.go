@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sort"
-	"sync"
 
 	"parlor/actors/access"
 	"parlor/persistence"
@@ -20,9 +19,8 @@ const (
 
 // A tail is the newest messages of a chat, as far as they count as unread.
 type tail struct {
-	epoch string // of the chat
-	last  uint64 // record
-	said  []said // newest first
+	last uint64 // record
+	said []said // newest first
 }
 
 // said is a message: by whom, and whom it names. An answer is by nobody.
@@ -32,49 +30,14 @@ type said struct {
 	mentions []chat.UserID
 }
 
-// maxTails is how many tails are remembered.
-const maxTails = 1024
-
-// tails remembers tails, so that lists do not read the same messages again. The zero
-// value is empty.
-type tails struct {
-	mu    sync.Mutex
-	rooms map[chat.RoomID]tail
-}
-
-func (t *tails) of(info chat.Info) tail {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if known := t.rooms[info.Room]; known.epoch == info.Epoch {
-		return known
-	}
-	return tail{epoch: info.Epoch}
-}
-
-// keep remembers a tail. If there are too many, any other is forgotten.
-func (t *tails) keep(id chat.RoomID, known tail) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.rooms == nil {
-		t.rooms = make(map[chat.RoomID]tail)
-	}
-	if _, replaces := t.rooms[id]; !replaces && len(t.rooms) >= maxTails {
-		for other := range t.rooms {
-			delete(t.rooms, other)
-			break
-		}
-	}
-	t.rooms[id] = known
-}
-
 // tailOf returns the newest messages of a chat. It reads those that it does not remember.
 func (r *Rooms) tailOf(info chat.Info) (tail, error) {
-	known := r.tails.of(info)
+	known, _ := r.tails.of(info)
 	last, err := r.log.Last(string(info.Room))
 	if err != nil || last == known.last {
 		return known, err
 	}
-	now := tail{epoch: info.Epoch, last: last}
+	now := tail{last: last}
 	n, bytes := 0, 0
 	for entry, err := range r.log.ReadBack(string(info.Room), last+1) {
 		if err != nil {
@@ -95,7 +58,7 @@ func (r *Rooms) tailOf(info chat.Info) (tail, error) {
 	}
 	now.said = append(now.said, known.said...)
 	now.said = now.said[:min(len(now.said), chat.MaxUnread)]
-	r.tails.keep(info.Room, now)
+	r.tails.keep(info, now)
 	return now, nil
 }
 
