@@ -141,7 +141,7 @@ func (c *client) Event(e *session.Event) {
 	if c.readOnly && err == nil && !reads(request) {
 		err = errReadOnly
 	}
-	if refusal := c.limit(e.Name); refusal != nil {
+	if refusal := c.limit(e); refusal != nil {
 		c.refuseLater(e, request, refusal)
 		return
 	}

@@ -12,17 +12,24 @@ import (
 
 // A Limiter says how often users may ask for something.
 type Limiter interface {
-	// Take counts an event of a user whose client has the address, or returns why it
-	// is too much. Events are those that the wire knows, or "".
-	Take(user chat.UserID, address, event string) *chat.Error
+	// Take counts an event of so many bytes, of a user whose client has the address, or
+	// returns why it is too much. Events are those that the wire knows, or "".
+	Take(user chat.UserID, address, event string, bytes int) *chat.Error
 }
 
 // limit counts an event of the client, whether it is understood or not.
-func (c *client) limit(event string) *chat.Error {
+func (c *client) limit(e *session.Event) *chat.Error {
 	if c.Limits == nil {
 		return nil
 	}
-	return c.Limits.Take(c.user.ID, c.socket.RemoteAddr(), wire.Word(event))
+	bytes := 0
+	for _, arg := range e.Args {
+		bytes += len(arg)
+	}
+	for _, attachment := range e.Attachments {
+		bytes += len(attachment)
+	}
+	return c.Limits.Take(c.user.ID, c.socket.RemoteAddr(), wire.Word(e.Name), bytes)
 }
 
 // refusalPause is how long a client waits until it is told that it asks too often. The

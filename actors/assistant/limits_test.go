@@ -18,11 +18,13 @@ import (
 
 // quota lets each user have some events of each kind.
 type quota struct {
-	each int
-	seen map[string]int
+	each  int
+	seen  map[string]int
+	bytes int // of the last event
 }
 
-func (q *quota) Take(user chat.UserID, address, event string) *chat.Error {
+func (q *quota) Take(user chat.UserID, address, event string, bytes int) *chat.Error {
+	q.bytes = bytes
 	key := fmt.Sprint(user, address, event)
 	if q.seen[key]++; q.seen[key] <= q.each {
 		return nil
@@ -44,7 +46,11 @@ func TestRateLimited(t *testing.T) {
 		c := connect(t, sessions, "alice")
 		c.enter()
 		for i := range 5 {
-			heard, ack := c.emit("send_message "+theRoom, fmt.Sprintf(`{"message":{"content":"x","client_message_id":"m%d"}}`, i))
+			body := fmt.Sprintf(`{"message":{"content":"x","client_message_id":"m%d"}}`, i)
+			heard, ack := c.emit("send_message "+theRoom, body)
+			if limits.bytes != len(body) {
+				t.Errorf("counted %d bytes, want %d", limits.bytes, len(body))
+			}
 			if i >= 3 {
 				if ack != nil {
 					t.Errorf("message %d: refused without a pause", i)

@@ -132,7 +132,7 @@ type Values struct {
 
 	MaxConnectionsPerAddress int  `group:"limits" default:"0" help:"Clients of one address, or of one IPv6 network of 64 bits; 0 for a quarter of max-connections. Behind a proxy it needs trusted-proxies."`
 	MaxConnectionsPerUser    int  `group:"limits" default:"1000" help:"Clients of one user; 0 for no limit."`
-	MaxUserRate              int  `group:"limits" default:"200" help:"Events and HTTP requests of one user in a second, ten times as many after ten seconds of silence; 0 for no limit."`
+	MaxUserRate              int  `group:"limits" default:"200" help:"Events and HTTP requests of one user in a second, ten times as many after ten seconds of silence; a long one counts once for each 4 KiB. 0 for no limit."`
 	MaxEventRate             int  `group:"limits" default:"100" help:"Those of one user and one kind; 0 for no limit."`
 	MaxAddressRate           int  `group:"limits" default:"5000" help:"Those from one address, or one IPv6 network of 64 bits; 0 for no limit. Behind a proxy it needs trusted-proxies."`
 	MaxStrangerPayload       Size `group:"limits" default:"64KiB" help:"Most bytes of one packet or poll from a client that has not signed in yet."`

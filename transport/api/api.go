@@ -104,9 +104,9 @@ type Authenticator interface {
 
 // A Limiter says how often users may ask for something.
 type Limiter interface {
-	// Take counts a request of a user, or of an address if the user is unknown, or
-	// returns why it is too much.
-	Take(user chat.UserID, address, request string) *chat.Error
+	// Take counts a request with a body of so many bytes, of a user, or of an address if
+	// the user is unknown, or returns why it is too much.
+	Take(user chat.UserID, address, request string, bytes int) *chat.Error
 }
 
 // Options configure an [API]. The zero value is ready to use.
@@ -303,7 +303,11 @@ func (a *API) limit(u chat.User, r *http.Request, name string) *chat.Error {
 	if a.limits == nil {
 		return nil
 	}
-	return a.limits.Take(u.ID, r.RemoteAddr, name)
+	bytes := MaxBodyBytes // of a body whose length is not stated
+	if r.ContentLength >= 0 {
+		bytes = int(min(r.ContentLength, MaxBodyBytes))
+	}
+	return a.limits.Take(u.ID, r.RemoteAddr, name, bytes)
 }
 
 func (a *API) notFound(w http.ResponseWriter, r *http.Request) {

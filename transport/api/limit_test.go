@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,15 +14,16 @@ import (
 // exhausted refuses everything, and notes what was asked.
 type exhausted struct{ asked []string }
 
-func (e *exhausted) Take(u chat.UserID, address, request string) *chat.Error {
-	e.asked = append(e.asked, strings.Join([]string{string(u), address, request}, "|"))
+func (e *exhausted) Take(u chat.UserID, address, request string, bytes int) *chat.Error {
+	e.asked = append(e.asked, fmt.Sprintf("%s|%s|%s|%d", u, address, request, bytes))
 	refusal := chat.Refuse(chat.CodeRateLimited, "too many requests")
 	refusal.RetryAfter = 7
 	return refusal
 }
 
 // A request past a limit is refused with the time to wait. It counts for its user, or for
-// its address alone if nobody knows who it is, under the name of the endpoint.
+// its address alone if nobody knows who it is, under the name of the
+// endpoint, and with the length of its body.
 func TestRateLimited(t *testing.T) {
 	limits := &exhausted{}
 	mux := newMux(t, conversation(), api.Options{Limits: limits})
@@ -33,10 +35,11 @@ func TestRateLimited(t *testing.T) {
 	if w := do(mux, "GET", "/api/v1/chat", "", "Authorization", "Bearer nonsense"); w.Code != http.StatusTooManyRequests {
 		t.Errorf("without a user: got %d", w.Code)
 	}
+	do(mux, "POST", "/api/v1/chat", `{"model_id": "eliza"}`)
 	if w := do(mux, "GET", "/healthz", ""); w.Code != http.StatusOK {
 		t.Errorf("healthz: got %d", w.Code)
 	}
-	want := "alice|192.0.2.1:1234|GET /chat/{chat_id}/messages, |192.0.2.1:1234|GET /chat"
+	want := "alice|192.0.2.1:1234|GET /chat/{chat_id}/messages|0, |192.0.2.1:1234|GET /chat|0, |192.0.2.1:1234|POST /chat|21"
 	if got := strings.Join(limits.asked, ", "); got != want {
 		t.Errorf("asked %s, want %s", got, want)
 	}

@@ -1,10 +1,11 @@
 // Package limit limits how often clients may ask for something.
 //
-//	event or request → Limiter.Take(user, address, event) → nil, or rate_limited and how long to wait
+//	event or request → Limiter.Take(user, address, event, bytes) → nil, or rate_limited and how long to wait
 //
 // There is a bucket for each user, for each address and for each kind of event of each
 // user. What is asked for takes a token from each of its buckets, or none if one of them
-// is empty. A bucket that nobody has used for long is full, and is forgotten.
+// is empty. What is long takes more tokens, since the disk has one line for all users. A
+// bucket that nobody has used for long is full, and is forgotten.
 package limit
 
 import (
@@ -25,6 +26,9 @@ import (
 // Burst is how long a client must have been silent to ask for all that it may at once:
 // a bucket holds what its rate fills in this time.
 const Burst = 10 * time.Second
+
+// Unit is how many bytes of an event or a request one token pays for.
+const Unit = 4 << 10
 
 // Rates are how many events there may be in a second. Zero means any number.
 type Rates struct {
@@ -63,11 +67,11 @@ func New(r Rates, log *slog.Logger) *Limiter {
 	return &Limiter{rates: r, log: cmp.Or(log, slog.New(slog.DiscardHandler)), buckets: make(map[key]*rate.Limiter), sweepAt: minSweep}
 }
 
-// Take takes a token for an event of a user whose address is remote, an
-// [http.Request.RemoteAddr]. An unknown user is "". If there is none left Take returns
-// the refusal, which says when to try again. The event must be one of few names, and not
-// chosen by the client.
-func (l *Limiter) Take(user chat.UserID, remote, event string) *chat.Error {
+// Take takes the tokens for an event of so many bytes, of a user whose address is remote,
+// an [http.Request.RemoteAddr]. An unknown user is "". If there are too few left Take
+// returns the refusal, which says when to try again. A full bucket pays for any event. The
+// event must be one of few names, and not chosen by the client.
+func (l *Limiter) Take(user chat.UserID, remote, event string, bytes int) *chat.Error {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +79,8 @@ func (l *Limiter) Take(user chat.UserID, remote, event string) *chat.Error {
 	wait := time.Duration(0)
 	take := func(k key, perSecond int) {
 		if perSecond > 0 {
-			r := l.bucket(k, perSecond, now).ReserveN(now, 1)
+			b := l.bucket(k, perSecond, now)
+			r := b.ReserveN(now, min(max(1, (bytes+Unit-1)/Unit), b.Burst()))
 			wait = max(wait, r.DelayFrom(now))
 			taken = append(taken, r)
 		}

@@ -14,7 +14,7 @@ import (
 // take takes n tokens and returns how many it got.
 func take(l *Limiter, n int, user chat.UserID, remote, event string) (got int) {
 	for range n {
-		if l.Take(user, remote, event) == nil {
+		if l.Take(user, remote, event, 0) == nil {
 			got++
 		}
 	}
@@ -66,15 +66,15 @@ func TestRetryAfter(t *testing.T) {
 		l := New(Rates{User: 1}, nil)
 		take(l, 10, "alice", "192.0.2.1:1", "send")
 		for range 5 {
-			refusal := l.Take("alice", "192.0.2.1:1", "send")
+			refusal := l.Take("alice", "192.0.2.1:1", "send", 0)
 			if refusal == nil || refusal.Code != chat.CodeRateLimited || refusal.RetryAfter != 1 {
 				t.Fatalf("got %+v", refusal)
 			}
 			for range 100 {
-				l.Take("alice", "192.0.2.1:1", "send")
+				l.Take("alice", "192.0.2.1:1", "send", 0)
 			}
 			time.Sleep(time.Duration(refusal.RetryAfter) * time.Second)
-			if refusal := l.Take("alice", "192.0.2.1:1", "send"); refusal != nil {
+			if refusal := l.Take("alice", "192.0.2.1:1", "send", 0); refusal != nil {
 				t.Errorf("waited, and was refused: %v", refusal)
 			}
 		}
@@ -93,7 +93,7 @@ func TestFullBucketsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Rates{User: 1, Event: 1}, nil)
 		for i := range 5_000 {
-			l.Take(chat.UserID(fmt.Sprint("user-", i)), "192.0.2.1:1", "send")
+			l.Take(chat.UserID(fmt.Sprint("user-", i)), "192.0.2.1:1", "send", 0)
 			take(l, 11, "mallory", "192.0.2.1:1", "send")
 			time.Sleep(time.Second)
 		}
@@ -102,6 +102,26 @@ func TestFullBucketsAreForgotten(t *testing.T) {
 		}
 		if got := take(l, 100, "mallory", "192.0.2.1:1", "send"); got > 1 {
 			t.Errorf("mallory got %d", got)
+		}
+	})
+}
+
+// A long event takes a token for each 4 KiB of it. One that is longer than a whole bucket pays
+// for is not refused for ever.
+func TestLongEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Rates{User: 1}, nil)
+		got := func(bytes int) (n int) {
+			for l.Take("alice", "192.0.2.1:1", "send", bytes) == nil {
+				n++
+			}
+			return n
+		}
+		for _, step := range []struct{ bytes, want int }{{0, 10}, {Unit, 10}, {Unit + 1, 5}, {3 * Unit, 3}, {10 * Unit, 1}, {1000 * Unit, 1}} {
+			if n := got(step.bytes); n != step.want {
+				t.Errorf("%d bytes: got %d events, want %d", step.bytes, n, step.want)
+			}
+			time.Sleep(Burst)
 		}
 	})
 }
