@@ -66,7 +66,7 @@ func Start(t testing.TB, o room.Options) *Server {
 func Encoders() room.Encoders {
 	all := make(room.Encoders)
 	for _, d := range assistant.Dialects {
-		all[d.String()] = func() room.Encoder { return assistant.NewEncoder(d) }
+		all[d.String()] = func(chat.Info) room.Encoder { return assistant.NewEncoder(d) }
 	}
 	return all
 }

@@ -17,7 +17,7 @@ func (c *client) signal(e *session.Event, request wire.Request) {
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.SetTyping{Caller: call, Typing: r.Typing} })
 	case wire.AskPresence:
 		if r.Room == "" {
-			c.ok(e, wire.Devices{User: c.user.ID, Devices: c.devices.count(c.signedIn)})
+			c.ok(e, wire.Devices{User: c.user.ID, Devices: c.visit.Devices()})
 			return
 		}
 		c.tell(e, r, r.Room, func(call room.Caller) room.Message { return &room.AskPresence{Caller: call} })

@@ -24,6 +24,7 @@ import (
 	"encoding/json"
 	"iter"
 
+	"parlor/actors/door"
 	"parlor/actors/recovery"
 	"parlor/actors/resume"
 	"parlor/actors/room"
@@ -52,11 +53,12 @@ type Rooms interface {
 // A Namespace admits users to the rooms. It is shared by all sessions and must
 // not be changed once it serves. Auth and Rooms have no default.
 type Namespace struct {
-	Auth     Authenticator
+	Auth     door.Authenticator
 	Rooms    Rooms
 	Recovery *recovery.Table // nil: no connection state is recovered
 
-	Limits Limiter // nil limits nothing
+	Limits  door.Limiter  // nil limits nothing
+	Devices *door.Devices // counts connections; nil counts those of this namespace alone
 
 	MaxDevices     int // connections of one user. Zero means any number
 	MaxRooms       int // that one socket may have joined. Zero means 100
@@ -65,7 +67,7 @@ type Namespace struct {
 	// Replays is what clients that come back have missed. It is ready to use.
 	Replays resume.Replays[engineio.Frame]
 
-	devices devices
+	devices door.Devices // without Devices
 }
 
 func (n *Namespace) maxRooms() int       { return cmp.Or(n.MaxRooms, 100) }
@@ -74,20 +76,15 @@ func (n *Namespace) maxReplayBytes() int { return cmp.Or(n.MaxReplayBytes, 512<<
 // Connect implements session.Namespace. The Authenticator alone decides who the
 // client is.
 func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
-	in, err := n.Auth.Socket(s.RemoteAddr(), s.Header(), auth)
-	if err == nil && !n.devices.add(in.User.ID, n.MaxDevices) {
-		err = errTooManyConnections
-	}
-	if err != nil {
-		e := chat.AsError(err)
+	visit, e := door.Door{Auth: n.Auth, Limits: n.Limits, Devices: cmp.Or(n.Devices, &n.devices), MaxDevices: n.MaxDevices}.Enter(s, auth)
+	if e != nil {
 		return nil, &session.Refusal{Message: e.Message, Data: wire.Encode(map[string]chat.Code{"code": e.Code})}
 	}
-	c := &client{Namespace: n, socket: s, signedIn: in.User.ID}
+	c := &client{Namespace: n, socket: s, visit: visit}
 	var back bool
-	if c.user, back = c.standing.Open(n.Recovery, s, in.User, auth); back {
+	if c.user, back = c.standing.Open(n.Recovery, s, visit.SignedIn, auth); back {
 		c.comeBack()
 	}
-	c.watch(in)
 	s.BelongTo(string(c.user.ID))
 	return c, nil
 }
@@ -99,9 +96,7 @@ type client struct {
 	socket   *session.Socket
 	address  room.Address // zero until the client needs one
 	user     chat.User
-	readOnly bool
-	unwatch  func()      // stops waiting for the end of the sign-in
-	signedIn chat.UserID // the user, but for a guest who has come back
+	visit    *door.Visit // of the user, but for a guest who has come back
 	watcher  *watcher    // nil until the client watches chats
 	standing resume.Standing
 	rooms    map[chat.RoomID]*membership
@@ -138,11 +133,11 @@ func (r recipient) Deliver(d room.Delivery) { r.socket.Tell(d) }
 // Event implements session.Handler.
 func (c *client) Event(e *session.Event) {
 	request, err := wire.Decode(e.Name, e.Args)
-	if c.readOnly && err == nil && !reads(request) {
+	if c.visit.ReadOnly && err == nil && !reads(request) {
 		err = errReadOnly
 	}
-	if refusal := c.limit(e); refusal != nil {
-		c.refuseLater(e, request, refusal)
+	if refusal := c.visit.Take(c.user.ID, wire.Word(e.Name), e); refusal != nil {
+		c.visit.Later(func() { c.refuse(e, request, refusal) })
 		return
 	}
 	if err != nil {
@@ -374,8 +369,7 @@ func (c *client) reply(d room.Reply) {
 // carried out: the client has sent them.
 func (c *client) Disconnected(reason string) {
 	c.gone = true
-	c.unwatch()
-	c.devices.remove(c.signedIn)
+	c.visit.Leave()
 	c.unwatchChats()
 	c.queues.proceed(behindFind)
 	c.leaveAll()

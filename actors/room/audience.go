@@ -14,8 +14,8 @@ type Encoder interface {
 	Encode(id chat.RoomID, n chat.Notice) any
 }
 
-// Encoders make encoders. A [Join] names one of them.
-type Encoders map[string]func() Encoder
+// Encoders make encoders for the listeners of a chat. A [Join] names one of them.
+type Encoders map[string]func(chat.Info) Encoder
 
 // A Publication is what a room tells all listeners that use one encoder. They
 // share it, and must not change it.

@@ -47,7 +47,7 @@ func (r *reader) Deliver(d room.Delivery) {
 // who use it are told what all others are, once for each record.
 func TestAnotherWire(t *testing.T) {
 	encoders := actortest.Encoders()
-	encoders["lines"] = func() room.Encoder { return lines{} }
+	encoders["lines"] = func(chat.Info) room.Encoder { return lines{} }
 	actortest.Run(t, room.Options{Encoders: encoders}, func(t *testing.T, s *actortest.Server) {
 		alice, other := s.User("alice"), new(reader)
 		alice.Create(theChat)

@@ -55,7 +55,7 @@ func (r *Room) listen(a Address, u chat.User, encoder string) {
 		return // it was closed meanwhile
 	}
 	r.unlisten(a)
-	r.audience.admit(a, l, encoder, r.Encoders[encoder])
+	r.audience.admit(a, l, encoder, func() Encoder { return r.Encoders[encoder](r.records.shown.Chat) })
 	r.presence.enter(u, r.MaxListed)
 	r.tellPresence(PresenceEvery)
 }

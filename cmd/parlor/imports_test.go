@@ -44,7 +44,8 @@ var inActors = map[string][]string{
 	},
 	"actors/rooms":     {"protocol/chat", "actors/system", "actors/access", "actors/conversation", "actors/room"},
 	"actors/session":   {"protocol/engineio", "protocol/socketio", "actors/system"},
-	"actors/assistant": {"protocol", "actors/recovery", "actors/resume", "actors/room", "actors/session"},
+	"actors/door":      {"protocol/chat", "actors/session"},
+	"actors/assistant": {"protocol", "actors/door", "actors/recovery", "actors/resume", "actors/room", "actors/session"},
 	"actors/actortest": {"protocol", "actors"},
 }
 

@@ -15,6 +15,7 @@ import (
 	"parlor/actors/access"
 	"parlor/actors/assistant"
 	"parlor/actors/conversation"
+	"parlor/actors/door"
 	"parlor/actors/ledger"
 	"parlor/actors/recovery"
 	"parlor/actors/retention"
@@ -99,8 +100,9 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 
 	warnings := origin.NewWarnings(log)
 	limits := limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate}, log)
+	devices := new(door.Devices)
 	connections := openConnections(s, actors, &assistant.Namespace{
-		Auth: verifier, Rooms: rooms, Recovery: seats, Limits: limits, MaxDevices: s.MaxConnectionsPerUser,
+		Auth: verifier, Rooms: rooms, Recovery: seats, Limits: limits, Devices: devices, MaxDevices: s.MaxConnectionsPerUser,
 		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
 	}, warnings, log)
 	endpoints, err := api.New(rooms, rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log})
@@ -283,7 +285,7 @@ func warnOfModels(s Settings, models *provider.Models, log *slog.Logger) {
 func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, shared bool, log *slog.Logger) room.Options {
 	encoders := make(room.Encoders)
 	for _, d := range wire.Dialects {
-		encoders[d.String()] = func() room.Encoder { return wire.NewEncoder(d) }
+		encoders[d.String()] = func(chat.Info) room.Encoder { return wire.NewEncoder(d) }
 	}
 	return room.Options{
 		Models: models, Provider: models, Encoders: encoders, Logger: log, Access: access.Policy{Shared: shared}, SystemPrompt: s.SystemPrompt,
