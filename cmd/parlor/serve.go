@@ -322,7 +322,7 @@ func openConnections(s Settings, actors *system.System, namespace *assistant.Nam
 
 // routes serves everything at the top, and also below the base path if there is
 // one: clients build some of their URLs with the base path and some without.
-func routes(s Settings, connections http.Handler, endpoints *api.API, numbers http.Handler) http.Handler {
+func routes(s Settings, connections http.Handler, endpoints *api.API, numbers http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	bases := []string{""}
 	if s.BasePath != "" {

@@ -3,7 +3,7 @@
 //
 //	request → recover → CORS → cross-origin check → Authenticator → endpoint → Chats, Models
 //	                                                                    ↓
-//	                          JSON answer, or {"detail", "code"} ← chat.Error
+//	                          JSON answer, or problem details ← chat.Error
 //
 // An endpoint returns a value or an error and never touches the response. One
 // place writes what all answers have in common.
@@ -18,6 +18,8 @@ package api
 import (
 	"cmp"
 	"context"
+	_ "embed" // openapi.json
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -229,6 +231,15 @@ func splitRoute(text string) (method, path string) {
 	return method, path
 }
 
+// Description is the API in OpenAPI 3.1. It has the routes of the whole server below
+// "/api/v1", also those that other packages serve there; tests compare it with both the
+// routes and the answers.
+//
+//go:embed openapi.json
+var Description []byte
+
+func describe(*http.Request) (any, error) { return json.RawMessage(Description), nil }
+
 // Register adds the API to mux below prefix, for example "/api/v1". A path below
 // prefix that nothing in mux serves is answered with a JSON 404.
 func (a *API) Register(mux *http.ServeMux, prefix string) {
@@ -260,6 +271,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		slices.Sort(methods)
 		mux.Handle(prefix+route.path, a.protect(methodNotAllowed(methods)))
 	}
+	mux.Handle("GET "+prefix+"/openapi.json", a.protect(a.open("GET /openapi.json", describe)))
 	a.registerSignIn(mux, prefix)
 	mux.Handle(prefix+"/", a.protect(http.HandlerFunc(a.notFound)))
 }

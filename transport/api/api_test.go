@@ -125,9 +125,13 @@ func TestPanicsBecome500(t *testing.T) {
 
 func TestEveryAnswerIsUncachedJSON(t *testing.T) {
 	mux := newMux(t, conversation(), api.Options{})
-	for _, path := range []string{"/api/v1/auth/me", "/api/v1/chat/none", "/api/v1/nothing", "/healthz", "/assistant/internal/health"} {
+	for path, mediaType := range map[string]string{
+		"/api/v1/auth/me": "application/json", "/healthz": "application/json", "/assistant/internal/health": "application/json",
+		"/api/v1/openapi.json": "application/json",
+		"/api/v1/chat/none":    "application/problem+json", "/api/v1/nothing": "application/problem+json",
+	} {
 		h := do(mux, "GET", path, "").Header()
-		for name, want := range map[string]string{"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+		for name, want := range map[string]string{"Content-Type": mediaType, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
 			if got := h.Get(name); got != want {
 				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"parlor/protocol/chat"
 	"parlor/transport/api"
+	"parlor/transport/api/apitest"
 	"parlor/transport/auth"
 )
 
@@ -229,13 +230,14 @@ func (m models) Refusal(id chat.ModelID) *chat.Error {
 	return chat.Refuse(chat.CodeNotFound, "there is no such model")
 }
 
-// newMux serves c to the users of development mode, under both prefixes.
-func newMux(t *testing.T, c *chats, o api.Options) *http.ServeMux {
+// newMux serves c to the users of development mode, under both prefixes. All answers have
+// to be as they are described.
+func newMux(t *testing.T, c *chats, o api.Options) http.Handler {
 	t.Helper()
 	return newMuxFor(t, c, auth.New(auth.Options{}), o)
 }
 
-func newMuxFor(t *testing.T, c *chats, who api.Authenticator, o api.Options) *http.ServeMux {
+func newMuxFor(t *testing.T, c *chats, who api.Authenticator, o api.Options) http.Handler {
 	t.Helper()
 	a, err := api.New(c, c, models{elisa}, who, o)
 	if err != nil {
@@ -245,5 +247,5 @@ func newMuxFor(t *testing.T, c *chats, who api.Authenticator, o api.Options) *ht
 	a.Register(mux, "/api/v1")
 	a.Register(mux, "/assistant/api/v1")
 	api.RegisterHealth(mux, "/assistant")
-	return mux
+	return apitest.New(t, api.Description, "/api/v1").Handler(t, mux)
 }

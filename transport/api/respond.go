@@ -92,7 +92,7 @@ func (a *API) answerArray(w http.ResponseWriter, r *http.Request, items array) {
 			a.log.ErrorContext(r.Context(), "answer broken off", "path", loggedPath(r), "err", err)
 			panic(http.ErrAbortHandler)
 		case separator == "[":
-			setHeader(w.Header())
+			setHeader(w.Header(), "application/json")
 		}
 		if _, err := io.WriteString(w, separator); err != nil {
 			panic(http.ErrAbortHandler)
@@ -126,20 +126,27 @@ func writeError(w http.ResponseWriter, status int, e *chat.Error) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfter))
 	}
-	body, _ := json.Marshal(wireError{e.Message, e.Code, e.RetryAfter}) // strings and numbers always marshal
-	writeJSON(w, status, body)
+	body, _ := json.Marshal(wireError{
+		Type: problemType + string(e.Code), Title: strings.ReplaceAll(string(e.Code), "_", " "), Status: status,
+		Detail: e.Message, Code: e.Code, RetryAfter: e.RetryAfter,
+	}) // strings and numbers always marshal
+	write(w, status, "application/problem+json", body)
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
-	setHeader(w.Header())
+	write(w, status, "application/json", body)
+}
+
+func write(w http.ResponseWriter, status int, mediaType string, body []byte) {
+	setHeader(w.Header(), mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // fails only when the client is gone
 }
 
 // setHeader sets what all answers have in common.
-func setHeader(h http.Header) {
-	h.Set("Content-Type", "application/json")
+func setHeader(h http.Header, mediaType string) {
+	h.Set("Content-Type", mediaType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 }

@@ -20,7 +20,7 @@ func (noDisk) DeleteAccount(_ string, done func(error))        { done(nil) }
 func (noDisk) EachAccount(func(string, []byte)) error          { return nil }
 
 // signedIn serves to those who have signed in.
-func signedIn(t *testing.T) (*http.ServeMux, *auth.Verifier) {
+func signedIn(t *testing.T) (http.Handler, *auth.Verifier) {
 	t.Helper()
 	accounts, err := auth.OpenAccounts(auth.AccountOptions{Store: noDisk{}})
 	if err != nil {

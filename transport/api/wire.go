@@ -17,11 +17,16 @@ type (
 		Picture *string `json:"picture"`
 	}
 
+	// A wireError is a problem of RFC 9457. The SPA reads detail alone; code and
+	// retry_after, which is in seconds, are extensions.
 	wireError struct {
+		Type   string    `json:"type"`
+		Title  string    `json:"title"`
+		Status int       `json:"status"`
 		Detail string    `json:"detail"`
-		Code   chat.Code `json:"code"` // ours
+		Code   chat.Code `json:"code"`
 
-		RetryAfter int `json:"retry_after,omitempty"` // ours: seconds
+		RetryAfter int `json:"retry_after,omitempty"`
 	}
 
 	wireChats struct {
@@ -95,6 +100,9 @@ type (
 		Reason    string         `json:"reason,omitempty"`
 	}
 )
+
+// problemType and a code name a kind of problem.
+const problemType = "urn:parlor:problem:"
 
 func (a *API) toWireChat(c chat.Info, u chat.User) wireChat {
 	return wireChat{

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"parlor/transport/api"
+	"parlor/transport/api/apitest"
+	"parlor/transport/auth"
+)
+
+// TestOpenAPIHasAllRoutes fails if the server has a route below /api/v1 that openapi.json
+// does not describe, or the other way round.
+func TestOpenAPIHasAllRoutes(t *testing.T) {
+	verifier := auth.New(auth.Options{Secret: "a secret"})
+	t.Cleanup(verifier.Close)
+	endpoints, err := api.New(nil, nil, nil, verifier, api.Options{SignIn: verifier})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := routes(Settings{}, http.NotFoundHandler(), endpoints, nil)
+	apitest.New(t, api.Description, "/api/v1").Covers(t, mux)
+}
+
+// TestOpenAPIDescribesAnswers has a server that runs answer requests of many kinds. Each
+// answer has to be as the description that it serves itself says.
+func TestOpenAPIDescribesAnswers(t *testing.T) {
+	base := startServer(t) + "/api/v1"
+	response, err := http.Get(base + "/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	description, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("status %d, %v", response.StatusCode, err)
+	}
+	client := &http.Client{
+		Transport:     apitest.New(t, description, "/api/v1").Transport(t, http.DefaultTransport),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	ask := func(want int, method, path, body string) (answer map[string]any) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Parlor-User", "alice")
+		response, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s %s: status %d, want %d", method, path, response.StatusCode, want)
+		}
+		_ = json.NewDecoder(response.Body).Decode(&answer) // an array is of no use here
+		return answer
+	}
+	id := ask(200, "POST", "/chat", `{"model_id": "eliza"}`)["chat_id"]
+	chat := fmt.Sprint("/chat/", id)
+	ask(200, "GET", "/auth/me", "")
+	ask(200, "GET", "/auth/methods", "")
+	ask(200, "GET", "/auth/sessions", "")
+	ask(200, "POST", "/auth/refresh", "")
+	ask(200, "GET", "/model", "")
+	ask(200, "GET", "/chat", "")
+	ask(200, "GET", chat, "")
+	ask(200, "PATCH", chat, `{"title": "A title"}`)
+	ask(400, "PATCH", chat, `{}`)
+	ask(200, "GET", chat+"/messages", "")
+	ask(200, "PUT", chat+"/members/bob", `{"role": "viewer"}`)
+	ask(200, "GET", chat+"/members", "")
+	ask(200, "DELETE", chat+"/members/bob", "")
+	invite := ask(200, "POST", chat+"/invites", `{"role": "member", "uses": 1}`)
+	ask(200, "GET", chat+"/invites", "")
+	ask(200, "POST", fmt.Sprint("/invites/", invite["token"]), "")
+	ask(404, "DELETE", chat+"/invites/none", "")
+	ask(200, "GET", "/usage", "")
+	ask(400, "GET", "/usage?by=weather", "")
+	ask(405, "PUT", chat, "")
+	ask(200, "DELETE", chat, "")
+	ask(404, "GET", chat, "")
+	ask(404, "GET", "/nothing", "")
+}
+
+// startServer runs the whole server in development mode until the test ends, and returns
+// where it listens.
+func startServer(t *testing.T, args ...string) (url string) {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "parlor.db")
+	s, err := loadIn(t, "", nil, append([]string{"--listen", "127.0.0.1:0", "--data", data, "--discover=false"}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, log := io.Pipe()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		defer log.Close()
+		ended <- serve(ctx, *s, slog.New(slog.NewTextHandler(log, nil)))
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	started := make(chan string, 1)
+	go func() {
+		defer close(started)
+		for lines := bufio.NewScanner(output); lines.Scan(); {
+			if _, address, found := bytes.Cut(lines.Bytes(), []byte("listening on ")); found {
+				started <- strings.Trim(string(address), `"`)
+			}
+		}
+	}()
+	url, running := <-started
+	if !running {
+		t.Fatal("the server did not start")
+	}
+	return url
+}

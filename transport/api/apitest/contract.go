@@ -1,0 +1,246 @@
+// Package apitest compares what a server answers with the description of its API.
+//
+//	openapi.json → Contract → Covers(mux)             every route is described, and no other
+//	                        → Check(request, answer)  an answer has its status, its type and its fields
+package apitest
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// A Contract is a description in OpenAPI 3.1.
+type Contract struct {
+	document   map[string]any
+	lock       sync.Mutex // of schemas
+	schemas    *jsonschema.Compiler
+	operations *http.ServeMux // whose patterns are those of the description
+	prefix     string
+}
+
+const location = "mem:openapi.json"
+
+// New reads a description of what is served below prefix.
+func New(t testing.TB, description []byte, prefix string) *Contract {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(description))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Contract{document: document.(map[string]any), schemas: jsonschema.NewCompiler(), operations: http.NewServeMux(), prefix: prefix}
+	closed(c.document)
+	c.schemas.DefaultDraft(jsonschema.Draft2020)
+	c.schemas.AssertFormat()
+	if err := c.schemas.AddResource(location, c.document); err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range c.patterns() {
+		c.operations.Handle(pattern, http.NotFoundHandler())
+	}
+	return c
+}
+
+// closed has all objects refuse fields that are not described. The description itself lets
+// them be, for clients that are older than a server.
+func closed(schema any) {
+	switch s := schema.(type) {
+	case map[string]any:
+		if _, described := s["properties"].(map[string]any); described && s["type"] != nil {
+			s["unevaluatedProperties"] = false
+		}
+		for _, part := range s {
+			closed(part)
+		}
+	case []any:
+		for _, part := range s {
+			closed(part)
+		}
+	}
+}
+
+// patterns returns the operations as patterns of [http.ServeMux].
+func (c *Contract) patterns() (all []string) {
+	for path, item := range c.document["paths"].(map[string]any) {
+		for method := range item.(map[string]any) {
+			if method != "parameters" {
+				all = append(all, strings.ToUpper(method)+" "+c.prefix+path)
+			}
+		}
+	}
+	return all
+}
+
+// Covers checks that the routes of mux below the prefix are those of the description. A
+// route is a pattern with a method.
+func (c *Contract) Covers(t testing.TB, mux *http.ServeMux) {
+	t.Helper()
+	described := make(map[string]bool)
+	for _, p := range c.patterns() {
+		described[p] = true
+	}
+	served := patternsOf(mux)
+	for p := range served {
+		if method, path, _ := strings.Cut(p, " "); strings.HasPrefix(path, c.prefix+"/") && !described[p] {
+			t.Errorf("transport/api/openapi.json lacks %s: describe it under \"paths\", in %q as %q, with the schema of its answer",
+				p, strings.TrimPrefix(path, c.prefix), strings.ToLower(method))
+		}
+	}
+	for p := range described {
+		if !served[p] {
+			t.Errorf("transport/api/openapi.json describes %s, which nothing serves", p)
+		}
+	}
+}
+
+// patternsOf returns the patterns that were registered. A mux tells nobody, so it is
+// looked into: its index names each pattern by the segments of its path, and those apart
+// that end in a wildcard of several.
+func patternsOf(mux *http.ServeMux) map[string]bool {
+	index := reflect.ValueOf(mux).Elem().FieldByName("index")
+	found := make(map[string]bool)
+	add := func(patterns reflect.Value) {
+		for _, pattern := range patterns.Seq2() {
+			found[pattern.Elem().FieldByName("str").String()] = true
+		}
+	}
+	for lists := index.FieldByName("segments").MapRange(); lists.Next(); {
+		add(lists.Value())
+	}
+	add(index.FieldByName("multis"))
+	return found
+}
+
+// Check checks the answer to a request. A request that is not described may only be
+// answered with an error.
+func (c *Contract) Check(t testing.TB, r *http.Request, status int, header http.Header, body []byte) {
+	t.Helper()
+	if err := c.check(r, status, header, body); err != nil {
+		t.Errorf("%s %s: %d %s: not as transport/api/openapi.json says: %v", r.Method, r.URL.Path, status, body[:min(len(body), 2000)], err)
+	}
+}
+
+func (c *Contract) check(r *http.Request, status int, header http.Header, body []byte) error {
+	if r.Method == http.MethodHead || r.Method == http.MethodOptions {
+		return nil
+	}
+	pointer, content := "/components/responses/Problem", c.document["components"].(map[string]any)["responses"].(map[string]any)["Problem"]
+	_, pattern := c.operations.Handler(r)
+	if method, path, found := strings.Cut(pattern, " "); found {
+		var err error
+		if pointer, content, err = c.response(strings.TrimPrefix(path, c.prefix), strings.ToLower(method), status); err != nil {
+			return err
+		}
+	} else if status < 400 {
+		return fmt.Errorf("it is not described")
+	}
+	types, _ := content.(map[string]any)["content"].(map[string]any)
+	if types == nil {
+		return nil
+	}
+	got, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if err != nil || types[got] == nil {
+		return fmt.Errorf("media type %q, want one of %v: %w", header.Get("Content-Type"), slices.Sorted(maps.Keys(types)), err)
+	}
+	if got != "application/json" && got != "application/problem+json" {
+		return nil
+	}
+	c.lock.Lock()
+	schema, err := c.schemas.Compile(location + "#" + pointer + "/content/" + escaped(got) + "/schema")
+	c.lock.Unlock()
+	if err != nil {
+		return err
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(value)
+}
+
+// response returns where the description of an answer is, and what it says.
+func (c *Contract) response(path, method string, status int) (pointer string, response any, err error) {
+	responses := c.document["paths"].(map[string]any)[path].(map[string]any)[method].(map[string]any)["responses"].(map[string]any)
+	key := strconv.Itoa(status)
+	if responses[key] == nil {
+		key = "default"
+	}
+	if response = responses[key]; response == nil || key == "default" && status < 400 {
+		return "", nil, fmt.Errorf("there is no such status")
+	}
+	if ref, ok := response.(map[string]any)["$ref"].(string); ok {
+		name := strings.TrimPrefix(ref, "#/components/responses/")
+		return "/components/responses/" + name, c.document["components"].(map[string]any)["responses"].(map[string]any)[name], nil
+	}
+	return "/paths/" + escaped(path) + "/" + method + "/responses/" + key, response, nil
+}
+
+// escaped is a name in a JSON pointer in a URL.
+func escaped(name string) string {
+	name = strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	return strings.NewReplacer("{", "%7B", "}", "%7D").Replace(name)
+}
+
+// Handler checks all answers of next to requests below the prefix.
+func (c *Contract) Handler(t testing.TB, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		copied := &copying{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(copied, r)
+		if strings.HasPrefix(r.URL.Path, c.prefix+"/") {
+			c.Check(t, r, copied.status, w.Header(), copied.body.Bytes())
+		}
+	})
+}
+
+// copying keeps what is written.
+type copying struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+func (w *copying) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *copying) Write(b []byte) (int, error) {
+	w.body.Write(b)
+	return w.ResponseWriter.Write(b)
+}
+
+func (w *copying) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Transport checks all answers that come through next.
+func (c *Contract) Transport(t testing.TB, next http.RoundTripper) http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		response, err := next.RoundTrip(r)
+		if err != nil {
+			return nil, err
+		}
+		var body bytes.Buffer
+		_, err = body.ReadFrom(response.Body)
+		response.Body.Close()
+		response.Body = readAgain{bytes.NewReader(body.Bytes())}
+		c.Check(t, r, response.StatusCode, response.Header, body.Bytes())
+		return response, err
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+type readAgain struct{ *bytes.Reader }
+
+func (readAgain) Close() error { return nil }
