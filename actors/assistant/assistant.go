@@ -78,7 +78,7 @@ func (n *Namespace) maxReplayBytes() int { return cmp.Or(n.MaxReplayBytes, 512<<
 func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
 	visit, e := door.Door{Auth: n.Auth, Limits: n.Limits, Devices: cmp.Or(n.Devices, &n.devices), MaxDevices: n.MaxDevices}.Enter(s, auth)
 	if e != nil {
-		return nil, &session.Refusal{Message: e.Message, Data: wire.Encode(map[string]chat.Code{"code": e.Code})}
+		return nil, &session.Refusal{Message: e.Message, Data: wire.Encode(wire.ConnectError{Code: e.Code, RetryAfter: e.RetryAfter})}
 	}
 	c := &client{Namespace: n, socket: s, visit: visit}
 	var back bool

@@ -93,6 +93,26 @@ func TestRateLimited(t *testing.T) {
 	})
 }
 
+// A client may not connect as often as it likes either.
+func TestConnectsAreLimited(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		t.Cleanup(synctest.Wait)
+		sessions := session.New(system.New(nil), session.Options{Namespaces: map[string]session.Namespace{
+			wire.Namespace: &assistant.Namespace{Auth: believer{}, Rooms: s.Rooms, Limits: &quota{each: 2, seen: map[string]int{}}},
+		}})
+		connect(t, sessions, "alice")
+		connect(t, sessions, "alice")
+		third := actortest.Dial(t, sessions)
+		third.Say(fmt.Sprintf(`0%s{"user_id":"alice"}`, prefix))
+		synctest.Wait()
+		want := "44" + prefix + `{"message":"too many requests","data":{"code":"rate_limited","retry_after":7}}`
+		if got := third.Got(); len(got) != 1 || got[0] != want {
+			t.Errorf("got %q, want %s", got, want)
+		}
+		connect(t, sessions, "bob")
+	})
+}
+
 // A user has no more connections than one may, and may have another when one ends.
 func TestConnectionsPerUser(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {

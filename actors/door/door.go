@@ -49,6 +49,9 @@ var errTooManyConnections = chat.Refuse(chat.CodeBusy, "you have as many connect
 // Enter admits the client of a socket. The Authenticator alone decides who it is.
 func (d Door) Enter(s *session.Socket, auth json.RawMessage) (*Visit, *chat.Error) {
 	in, err := d.Auth.Socket(s.RemoteAddr(), s.Header(), auth)
+	if refusal := d.take(in.User.ID, s, "connect", len(auth)); refusal != nil {
+		err = refusal
+	}
 	if err == nil && !d.Devices.add(in.User.ID, d.MaxDevices) {
 		err = errTooManyConnections
 	}
@@ -58,6 +61,14 @@ func (d Door) Enter(s *session.Socket, auth json.RawMessage) (*Visit, *chat.Erro
 	v := &Visit{door: d, socket: s, SignedIn: in.User}
 	v.watch(in)
 	return v, nil
+}
+
+// take counts an event. A CONNECT is one too.
+func (d Door) take(user chat.UserID, s *session.Socket, name string, bytes int) *chat.Error {
+	if d.Limits == nil {
+		return nil
+	}
+	return d.Limits.Take(user, s.RemoteAddr(), name, bytes)
 }
 
 // A Visit is the time that a client spends in a namespace. It may only be used on the
@@ -91,9 +102,6 @@ func (v *Visit) Devices() int { return v.door.Devices.count(v.SignedIn.ID) }
 // Take counts an event of the client, whether it is understood or not, or returns why it
 // is too much. The wire knows the event by name.
 func (v *Visit) Take(user chat.UserID, name string, e *session.Event) *chat.Error {
-	if v.door.Limits == nil {
-		return nil
-	}
 	bytes := 0
 	for _, arg := range e.Args {
 		bytes += len(arg)
@@ -101,7 +109,7 @@ func (v *Visit) Take(user chat.UserID, name string, e *session.Event) *chat.Erro
 	for _, attachment := range e.Attachments {
 		bytes += len(attachment)
 	}
-	return v.door.Limits.Take(user, v.socket.RemoteAddr(), name, bytes)
+	return v.door.take(user, v.socket, name, bytes)
 }
 
 // Renew takes a new token in the place of the one that the client has signed in with, and

@@ -239,6 +239,10 @@ func (b *fairBench) flood(ctx context.Context, l load) (stop func() (done, refus
 	var clients []*client.Client
 	for range b.Sockets {
 		c, err := b.dial(ctx, "heavy")
+		for err != nil && ctx.Err() == nil { // the round before has used up what the user may open
+			pauseFor(ctx, 100*time.Millisecond)
+			c, err = b.dial(ctx, "heavy")
+		}
 		if err != nil {
 			cancel()
 			return nil, err

@@ -122,6 +122,12 @@ type Queued struct {
 	By     chat.UserID `json:"by"`
 }
 
+// ConnectError is the data of a CONNECT_ERROR.
+type ConnectError struct {
+	Code       chat.Code `json:"code"`
+	RetryAfter int       `json:"retry_after,omitempty"` // seconds
+}
+
 // A Refusal is the body of every error event.
 type Refusal struct {
 	Error    string        `json:"error"`
