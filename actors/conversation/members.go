@@ -125,6 +125,22 @@ func (m Moment) RemoveMember(u, by chat.UserID) ([]chat.Event, *chat.Error) {
 	return []chat.Event{chat.MemberChanged{Member: chat.Member{ID: u}, By: by}}, nil
 }
 
+// Reassign gives a user what another one is in the chat, since both are one person. Of two
+// roles the higher one counts.
+func (m Moment) Reassign(from, to chat.UserID) (events []chat.Event) {
+	old, has := m.Chat.Member(from), m.Chat.Member(to)
+	if old.Role == "" || from == to {
+		return nil
+	}
+	if has.Role == "" || old.Role == chat.RoleOwner || has.Role == chat.RoleViewer && old.Role == chat.RoleMember {
+		events = append(events, chat.MemberChanged{Member: chat.Member{ID: to, Name: cmp.Or(has.Name, old.Name), Role: old.Role}})
+	}
+	if m.Heir == from && has.Role != chat.RoleOwner {
+		events = append(events, chat.OwnerOffered{To: to, By: m.Chat.Owner})
+	}
+	return append(events, chat.MemberChanged{Member: chat.Member{ID: from}})
+}
+
 // roomForOne returns why nobody else may become a member, or nil.
 func (m Moment) roomForOne() *chat.Error {
 	if m.MaxMembers > 0 && len(m.Chat.Members)+1 >= m.MaxMembers {

@@ -63,7 +63,7 @@ func (r *Room) creates(c Command) bool {
 // or leaves the room.
 func needsNoPermission(c Command) bool {
 	switch c.(type) {
-	case *Leave, *Expire, *Release:
+	case *Leave, *Expire, *Release, *Reassign:
 		return true
 	}
 	return false

@@ -66,6 +66,7 @@ func (*RevokeInvite) roomMessage() {}
 func (*Accept) roomMessage()       {}
 func (*SetMember) roomMessage()    {}
 func (*RemoveMember) roomMessage() {}
+func (*Reassign) roomMessage()     {}
 func (*Withdraw) roomMessage()     {}
 func (*MoveTurn) roomMessage()     {}
 func (*Expire) roomMessage()       {}

@@ -20,11 +20,12 @@ import (
 
 // userCmd looks after those who sign in with a password of this server.
 type userCmd struct {
-	Action        string `arg:"" enum:"add,passwd,disable,enable,list" help:"add, passwd, disable, enable or list."`
+	Action        string `arg:"" enum:"add,passwd,disable,enable,list,link,unlink,links" help:"add, passwd, disable, enable, list, link, unlink or links."`
 	ID            string `arg:"" optional:"" help:"The id that chats know the user by, and that the user signs in with."`
 	Name          string `placeholder:"NAME" help:"The name that others see."`
 	Email         string `placeholder:"ADDRESS" help:"The user's address."`
 	Admin         bool   `help:"Make the user an administrator."`
+	To            string `placeholder:"ID" help:"The user whom link makes the same person."`
 	PasswordStdin bool   `name:"password-stdin" help:"Read the password from the standard input; otherwise one is made up and printed, this once."`
 
 	Values
@@ -37,15 +38,22 @@ func (*userCmd) Help() string {
     parlor user add alice --name "Alice A." --admin
     parlor user passwd alice --password-stdin < file
 
+link makes two users one person: whoever signs in as the first is the second from then on, and the second has the chats of both. What was said stays under the id under which it was said. unlink takes the link away, and the chats stay where they are. links lists them.
+
+    parlor user link google-1234 --to alice
+
 passwd signs the user out everywhere. disable does too, and shuts the user out in whatever way they sign in, also with tokens of an identity provider.`
 }
 
 // Run has the command carried out.
 func (c *userCmd) Run(ctx context.Context, s *Settings, out *streams) error {
-	if c.ID == "" && c.Action != "list" {
+	switch {
+	case c.ID == "" && c.Action != "list" && c.Action != "links":
 		return usageError{fmt.Errorf("user %s: <id> is missing: which user", c.Action)}
+	case c.To == "" && c.Action == "link":
+		return usageError{errors.New("--to: its value is missing: whom the user is the same person as")}
 	}
-	command := auth.Command{Action: "user " + c.Action, User: chat.UserID(c.ID), Name: c.Name, Email: c.Email, Admin: c.Admin}
+	command := auth.Command{Action: "user " + c.Action, User: chat.UserID(c.ID), Name: c.Name, Email: c.Email, Admin: c.Admin, Person: chat.UserID(c.To)}
 	if c.PasswordStdin {
 		text, err := io.ReadAll(io.LimitReader(os.Stdin, auth.MaxPasswordLen+2))
 		if err != nil {
@@ -62,6 +70,8 @@ func (c *userCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	switch {
 	case c.Action == "list":
 		return printUsers(out.stdout, result.Users)
+	case c.Action == "links":
+		return printLinks(out.stdout, result.Links)
 	case result.Secret != "":
 		_, err = fmt.Fprintln(out.stdout, result.Secret)
 		return err
@@ -75,6 +85,15 @@ func printUsers(w io.Writer, users []auth.LocalUser) error {
 	fmt.Fprintln(table, "USER\tNAME\tEMAIL\tPASSWORD\tADMIN\tDISABLED\tSINCE")
 	for _, u := range users {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cell(string(u.ID)), cell(u.Name), cell(u.Email), yes(u.Hash != ""), yes(u.Admin), yes(u.Disabled), u.Created.UTC().Format(time.DateOnly))
+	}
+	return table.Flush()
+}
+
+func printLinks(w io.Writer, links []auth.Link) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "USER\tPERSON\tBY\tSINCE")
+	for _, l := range links {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", cell(string(l.ID)), cell(string(l.Person)), l.By, l.Since.UTC().Format(time.DateOnly))
 	}
 	return table.Flush()
 }

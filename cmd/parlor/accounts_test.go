@@ -37,6 +37,11 @@ func TestUserAndKeyCommands(t *testing.T) {
 	try(0, "revoked", "key", "revoke", id)
 	try(1, "no such key", "key", "revoke", id)
 	try(2, "<key> is missing", "key", "revoke")
+	try(0, "done", "user", "link", "google-1", "--to=alice")
+	try(0, "google-1  alice   admin", "user", "links")
+	try(1, "unlink it first", "user", "link", "google-1", "--to=bob")
+	try(2, "--to", "user", "link", "google-2")
+	try(0, "done", "user", "unlink", "google-1")
 	try(0, "after", "compact")
 	try(0, "alice", "user", "list")
 	if status, _, errs := runIn(t, nil, "check", data); status != 0 {

@@ -155,6 +155,16 @@ func (s *Settings) checkClientID() error {
 	return nil
 }
 
+// checkLinkIssuers refuses issuers whose tokens are not known to be theirs.
+func (s *Settings) checkLinkIssuers() error {
+	for _, issuer := range s.LinkIssuers {
+		if issuer == "" || issuer != s.OIDCIssuer && issuer != s.JWTIssuer {
+			return fmt.Errorf("has %q, which is neither oidc-issuer nor jwt-issuer", issuer)
+		}
+	}
+	return nil
+}
+
 func checkAddresses(list []string) error {
 	for _, a := range list {
 		if name, domain, ok := strings.Cut(a, "@"); !ok || domain == "" || strings.ContainsAny(name+domain, "@ ") {

@@ -310,6 +310,7 @@ func TestKeyFile(t *testing.T) {
 		"in PEM form and no secret": {"--jwt-secret=" + public},
 		"must begin with https":     {"--jwt-jwks-url=http://id.example.com/jwks"},
 		"which needs jwt-secret":    {"--jwt-algorithms=HS256"},
+		"neither oidc-issuer":       {"--link-issuers=https://a.example.com", "--jwt-issuer=https://b.example.com"},
 		"which is not one of HS256": {"--jwt-algorithms=none", "--jwt-secret=x"},
 		"is not CLAIM=VALUE":        {"--jwt-claim-admin=role"},
 		"which must be printable":   {"--admins=a\tb"},

@@ -93,6 +93,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	parts.add("rooms", rooms.Close)
+	parts.add("links", handOverChats(accounts, rooms, log))
 	openControl(s, store, rooms, accounts, &parts, log)
 
 	keeper := retention.Start(retention.Options{Log: store, Rooms: rooms, Logger: log, For: s.RetainFor, Bytes: int64(s.RetainBytes)})
@@ -105,7 +106,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		Auth: verifier, Rooms: rooms, Recovery: seats, Limits: limits, Devices: devices, MaxDevices: s.MaxConnectionsPerUser,
 		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
 	}, warnings, log)
-	endpoints, err := api.New(rooms, rooms, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log})
+	endpoints, err := api.New(rooms, people{rooms, accounts}, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log})
 	if err != nil {
 		return err
 	}

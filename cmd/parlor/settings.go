@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"parlor/actors/ledger"
+	"parlor/persistence"
 	"parlor/protocol/chat"
 	"parlor/transport/auth"
 	"parlor/transport/provider"
@@ -60,6 +61,7 @@ type Values struct {
 	OIDCRedirectURL  string        `name:"oidc-redirect-url" group:"access" placeholder:"URL" help:"Where the provider sends browsers back to, as it was told there; if it is not given, …/api/v1/auth/oidc/callback of the address that the browser came to."`
 	OIDCReturnURL    string        `name:"oidc-return-url" group:"access" placeholder:"URL" help:"Where browsers go then, with a temp_token, for example https://app.example.com/login-success of the assistant SPA; if it is not given, to the page of this server."`
 	OIDCAllow        []string      `name:"oidc-allow" group:"access" placeholder:"ADDRESS" help:"Verified addresses that may sign in with it, or whole domains such as @example.com; everybody whom it knows if none is given."`
+	LinkIssuers      []string      `name:"link-issuers" group:"access" placeholder:"URL" help:"Issuers that are trusted to verify addresses: oidc-issuer, jwt-issuer, or both. Users with the same verified address are one person then; without it only parlor user link makes two users one."`
 	SessionTTL       time.Duration `name:"session-ttl" group:"access" default:"720h" help:"How long somebody who has signed in with a browser stays signed in without coming back."`
 	AccessTTL        time.Duration `name:"access-ttl" group:"access" default:"15m" help:"How long the token of such a session is good; a page gets the next by itself."`
 	MaxSignIns       int           `name:"max-sign-ins" group:"access" default:"50" help:"Browsers in which one user may be signed in; past it the oldest is signed out."`
@@ -181,15 +183,19 @@ func (s *Settings) Development() bool {
 }
 
 // accounts are the settings about those who sign in here.
-func (s *Settings) accounts(store auth.Store, log *slog.Logger) auth.AccountOptions {
-	return auth.AccountOptions{Store: store, SessionTTL: s.SessionTTL, AccessTTL: s.AccessTTL, MaxSignIns: s.MaxSignIns, Logger: log}
+func (s *Settings) accounts(store *persistence.Store, log *slog.Logger) auth.AccountOptions {
+	hasChats := func(user string) bool {
+		_, n, err := store.Chats(user, 0, 0)
+		return err != nil || n > 0
+	}
+	return auth.AccountOptions{Store: store, SessionTTL: s.SessionTTL, AccessTTL: s.AccessTTL, MaxSignIns: s.MaxSignIns, Logger: log, HasChats: hasChats}
 }
 
 // auth are the settings about tokens.
 func (s *Settings) auth() auth.Options {
 	o := auth.Options{
 		Secret: string(s.JWTSecret), Keys: s.keys, JWKSURL: s.JWTJWKSURL, JWKSRefresh: s.JWTJWKSRefresh, JWKSPause: s.JWTJWKSPause,
-		Algorithms: s.JWTAlgorithms, Leeway: s.JWTLeeway, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
+		Algorithms: s.JWTAlgorithms, Leeway: s.JWTLeeway, Issuer: s.JWTIssuer, Audience: s.JWTAudience, LinkIssuers: s.LinkIssuers,
 		Claims: auth.Claims{User: s.JWTClaimUser, Name: s.JWTClaimName, Email: s.JWTClaimEmail, Admin: s.JWTClaimAdmin},
 	}
 	o.Passwords, o.LoginRate = s.Passwords == "on", s.LoginRate
@@ -293,6 +299,7 @@ func (s *Settings) checksOfSignIn() []checked {
 		{"oidc-redirect-url", optionalURL(s.OIDCRedirectURL, auth.CheckKeysURL)},
 		{"oidc-return-url", optionalURL(s.OIDCReturnURL, auth.CheckKeysURL)},
 		{"oidc-allow", checkAddresses(s.OIDCAllow)},
+		{"link-issuers", s.checkLinkIssuers()},
 		{"login-rate", positive(s.LoginRate)},
 		{"session-ttl", atLeast(s.SessionTTL, time.Minute)},
 		{"access-ttl", atLeast(s.AccessTTL, time.Second)},

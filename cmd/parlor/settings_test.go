@@ -142,7 +142,7 @@ var samples = map[string][3]string{
 }
 
 // notSampled are settings that are tested on their own.
-var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "oidc-client-secret", "openai-api-key"}
+var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "link-issuers", "oidc-client-secret", "openai-api-key"}
 
 // TestPrecedence gives every setting from every combination of sources: a flag
 // wins over the environment, that over the file, and that over the default.

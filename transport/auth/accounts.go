@@ -33,6 +33,9 @@ const (
 	keyUsers    = "user/"
 	keyKeys     = "key/"
 	keyKeySets  = "jwks/" // public keys of a provider, by the digest of their URL
+
+	keyLinks     = "link/"    // by the digest of the identity
+	keyAddresses = "address/" // by the digest of the address
 )
 
 // AccountOptions configure [Accounts]. Store has no default.
@@ -43,6 +46,9 @@ type AccountOptions struct {
 	MaxSignIns int           // sessions of one user, of which the oldest end first. Zero means 50
 	Now        func() time.Time
 	Logger     *slog.Logger
+
+	// HasChats reports whether a user is in the list of any chat. Nil means that nobody is.
+	HasChats func(user string) bool
 }
 
 // Accounts are the users whom this server itself knows, the sessions of those who have
@@ -64,6 +70,12 @@ type Accounts struct {
 	keys     map[string]*APIKey // by ID
 	keySets  map[string][]byte
 	swept    time.Time // when expired sessions were looked for
+
+	linking   sync.Mutex // held by those who change a link, also while they wait for the disk; locked before mu
+	links     map[chat.UserID]*Link
+	addresses map[string]*address     // by Text
+	met       map[chat.UserID]address // with which an identity came last. It saves to look again
+	linked    func()
 }
 
 // OpenAccounts reads what the store has.
@@ -75,6 +87,10 @@ func OpenAccounts(o AccountOptions) (*Accounts, error) {
 	}
 	a := &Accounts{AccountOptions: o,
 		sessions: make(map[string]*Session), users: make(map[chat.UserID]*LocalUser), keys: make(map[string]*APIKey), keySets: make(map[string][]byte), ended: func(chat.UserID, string) {},
+		links: make(map[chat.UserID]*Link), addresses: make(map[string]*address), met: make(map[chat.UserID]address), linked: func() {},
+	}
+	if a.HasChats == nil {
+		a.HasChats = func(string) bool { return false }
 	}
 	if err := o.Store.EachAccount(a.load); err != nil {
 		return nil, fmt.Errorf("read the accounts: %w", err)
@@ -100,6 +116,16 @@ func (a *Accounts) load(key string, value []byte) {
 		}
 	case keyKeySets:
 		a.keySets[name] = value
+	case keyLinks:
+		l := &Link{}
+		if err = json.Unmarshal(value, l); err == nil {
+			a.links[l.ID] = l
+		}
+	case keyAddresses:
+		kept := &address{}
+		if err = json.Unmarshal(value, kept); err == nil {
+			a.addresses[kept.Text] = kept
+		}
 	case keyUsers:
 		u := &LocalUser{}
 		if err = json.Unmarshal(value, u); err == nil {

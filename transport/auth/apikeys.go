@@ -64,7 +64,9 @@ func (a *Accounts) allKeys() []APIKey {
 	defer a.mu.Unlock()
 	var all []APIKey
 	for _, k := range a.keys {
-		all = append(all, *k)
+		of := *k
+		of.User = a.person(k.User)
+		all = append(all, of)
 	}
 	slices.SortFunc(all, func(a, b APIKey) int { return a.Created.Compare(b.Created) })
 	return all
@@ -79,7 +81,7 @@ func (a *Accounts) revokeKey(ctx context.Context, id string) error {
 	if !ok {
 		return chat.Refuse(chat.CodeNotFound, "there is no such key")
 	}
-	a.ended(k.User, k.key())
+	a.ended(a.Person(k.User), k.key())
 	return a.remove(ctx, k.key())
 }
 

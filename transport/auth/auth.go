@@ -97,6 +97,10 @@ type Options struct {
 	// Claims say which claims hold what is known of a user.
 	Claims Claims
 
+	// LinkIssuers are those issuers that are trusted to verify addresses: Issuer, that of
+	// Provider, or both. Users who come from them with the same address are one person.
+	LinkIssuers []string
+
 	// Admins are administrators, whatever their tokens say.
 	Admins []chat.UserID
 
@@ -140,6 +144,9 @@ type Verifier struct {
 	provider   *provider // nil: there is none
 	passwords  bool
 	tries      limit.Tries
+
+	issuer      string
+	linkIssuers []string
 }
 
 // New returns a Verifier. It has to be closed.
@@ -152,6 +159,7 @@ func New(o Options) *Verifier {
 		secret: []byte(o.Secret), keys: o.Keys, algorithms: strings.Join(o.algorithms(), ", "), claims: o.Claims,
 		admins: make(map[chat.UserID]bool), parser: newParser(o), failures: failures{log: o.Logger, now: o.Now},
 		now: o.Now, leeway: o.Leeway, accounts: o.Accounts, passwords: o.Passwords, tries: limit.Tries{PerMinute: cmp.Or(o.LoginRate, 10)},
+		issuer: o.Issuer, linkIssuers: o.LinkIssuers,
 	}
 	if v.accounts != nil {
 		v.accounts.ended = v.watches.endSession

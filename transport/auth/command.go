@@ -22,6 +22,7 @@ type Command struct {
 	Scope    string        `json:"scope,omitempty"`
 	TTL      time.Duration `json:"ttl,omitempty"` // zero: for ever
 	Key      string        `json:"key_id,omitempty"`
+	Person   chat.UserID   `json:"person,omitempty"` // whose identity User is to be
 }
 
 // A Result is what a [Command] has done.
@@ -29,6 +30,7 @@ type Result struct {
 	Secret string      `json:"secret,omitempty"` // a password or a key that was made up, told this once
 	Users  []LocalUser `json:"users,omitempty"`
 	Keys   []APIKey    `json:"keys,omitempty"`
+	Links  []Link      `json:"links,omitempty"`
 }
 
 // Do carries out a command.
@@ -46,6 +48,12 @@ func (a *Accounts) Do(ctx context.Context, c Command) (Result, error) {
 			users[i].Hash = strings.Repeat("*", min(1, len(users[i].Hash)))
 		}
 		return Result{Users: users}, nil
+	case "user link":
+		return Result{}, a.link(ctx, c.User, c.Person)
+	case "user unlink":
+		return Result{}, a.unlink(ctx, c.User)
+	case "user links":
+		return Result{Links: a.Links()}, nil
 	case "key add":
 		return a.newKey(ctx, c)
 	case "key list":
@@ -67,6 +75,9 @@ func (a *Accounts) addUser(ctx context.Context, c Command) (Result, error) {
 	}
 	if a.user(c.User).exists() {
 		return Result{}, fmt.Errorf("there is a user %q already", c.User)
+	}
+	if person := a.Person(c.User); person != c.User {
+		return Result{}, fmt.Errorf("%q is linked to %q: unlink it first", c.User, person)
 	}
 	hash, made, err := newPassword(ctx, c.Password)
 	if err != nil {
@@ -104,13 +115,21 @@ func (a *Accounts) setPassword(ctx context.Context, c Command) (Result, error) {
 	if err := a.putUser(ctx, u); err != nil {
 		return Result{}, err
 	}
-	return Result{Secret: made}, a.RevokeAll(ctx, u.ID, "")
+	return Result{Secret: made}, a.RevokeAll(ctx, a.Person(u.ID), "")
 }
 
-// disable shuts a user out, in whatever way they sign in, or lets them in again. A user who
-// has no password here, but tokens of somebody else, can be disabled too.
+// disable shuts a person out, in whatever way they sign in, or lets them in again. A user who
+// has no password here, but tokens of somebody else, can be disabled too. An identity may
+// have been disabled before it was linked.
 func (a *Accounts) disable(ctx context.Context, id chat.UserID, disabled bool) error {
-	u := a.user(id)
+	person := a.Person(id)
+	if u := a.user(id); person != id && u.Disabled && !disabled {
+		u.Disabled = false
+		if err := a.putUser(ctx, u); err != nil || !a.user(person).Disabled {
+			return err
+		}
+	}
+	u := a.user(person)
 	switch fault := id.Fault(); {
 	case fault != "":
 		return errors.New("the user " + fault)
@@ -123,15 +142,15 @@ func (a *Accounts) disable(ctx context.Context, id chat.UserID, disabled bool) e
 	if err := a.putUser(ctx, u); err != nil || !disabled {
 		return err
 	}
-	a.ended(id, "")
-	return a.RevokeAll(ctx, id, "")
+	a.ended(person, "")
+	return a.RevokeAll(ctx, person, "")
 }
 
 func (a *Accounts) newKey(ctx context.Context, c Command) (Result, error) {
 	if fault := UserFault(chat.User{ID: c.User, Name: c.Name}); fault != "" {
 		return Result{}, errors.New("the user " + fault)
 	}
-	k := APIKey{User: c.User, Scope: c.Scope, Name: c.Name}
+	k := APIKey{User: a.Person(c.User), Scope: c.Scope, Name: c.Name}
 	if k.Scope != ScopeRead && k.Scope != ScopeWrite {
 		return Result{}, errors.New("the scope must be read or write")
 	}

@@ -191,6 +191,9 @@ func (v *Verifier) tempUser(temp string) (u chat.User, from outside, expires tim
 		if err == nil && in.Expires.Sub(v.now()) > maxTempTTL+v.leeway {
 			err = chat.Refuse(chat.CodeInvalid, "temp_token is good for longer than "+maxTempTTL.String())
 		}
+		if err == nil {
+			err = v.recognise("temp_token", v.issuer, in.ID, claims)
+		}
 		return in.User, from, in.Expires, err
 	}
 	c, err := v.accounts.parse(temp, tempType)

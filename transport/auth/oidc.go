@@ -168,6 +168,13 @@ func (p *provider) addInfo(ctx context.Context, known *oidc.Provider, tokens *oa
 		p.Logger.Warn("the identity provider does not tell of a user", "err", withoutBody(err))
 		return
 	}
+	// email_verified is about the address that it came with.
+	switch had, ok := claims["email"]; {
+	case ok && had != more["email"]:
+		delete(more, "email_verified")
+	case !ok && more["email"] != nil:
+		delete(claims, "email_verified")
+	}
 	for name, value := range more {
 		if _, known := claims[name]; !known {
 			claims[name] = value
@@ -238,6 +245,9 @@ func (v *Verifier) ComeBack(r *http.Request) (to string, cookies []*http.Cookie,
 	}
 	if !v.provider.allows(in.Email, verified == "true") {
 		return "", nil, refuse("the identity provider", "its user has no verified address that may sign in here")
+	}
+	if err := v.recognise("the identity provider", v.provider.Issuer, in.ID, claims); err != nil {
+		return "", nil, err
 	}
 	done := cookie(r, loginCookie, "", 0)
 	done.MaxAge = -1

@@ -68,8 +68,9 @@ func (a *Accounts) begin(ctx context.Context, u chat.User, from outside, remote,
 		ID: strings.ToLower(rand.Text()[:16]), User: u, Admin: u.Admin, Secret: digest(secret), Created: now, Seen: now,
 		Expires: now.Add(a.SessionTTL), Address: atMost(remote, maxAddressLen), Agent: cut(printable(agent), maxAgentLen), Outside: from,
 	}
-	for _, old := range a.surplus(u.ID) {
-		if err := a.Revoke(ctx, u.ID, old); err != nil {
+	person := a.Person(u.ID)
+	for _, old := range a.surplus(person) {
+		if err := a.Revoke(ctx, person, old); err != nil {
 			return s, "", err
 		}
 	}
@@ -93,12 +94,12 @@ func (a *Accounts) surplus(u chat.UserID) (ids []string) {
 	return ids
 }
 
-// Sessions returns those of a user, the last used first.
+// Sessions returns those of a person, whatever they signed in as, the last used first.
 func (a *Accounts) Sessions(u chat.UserID) (own []Session) {
 	now := a.Now()
 	a.mu.Lock()
 	for _, s := range a.sessions {
-		if s.User.ID == u && now.Before(s.Expires) {
+		if a.person(s.User.ID) == u && now.Before(s.Expires) {
 			own = append(own, *s)
 		}
 	}
@@ -174,14 +175,14 @@ func (a *Accounts) takeBack(s Session, number int) {
 func (a *Accounts) Revoke(ctx context.Context, u chat.UserID, id string) error {
 	a.mu.Lock()
 	s, ok := a.sessions[id]
-	if ok = ok && s.User.ID == u; ok {
+	if ok = ok && a.person(s.User.ID) == a.person(u); ok {
 		delete(a.sessions, id)
 	}
 	a.mu.Unlock()
 	if !ok {
 		return chat.Refuse(chat.CodeNotFound, "there is no such session")
 	}
-	a.ended(u, id)
+	a.ended(a.Person(u), id)
 	return a.remove(ctx, keySessions+id)
 }
 

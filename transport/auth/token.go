@@ -103,8 +103,11 @@ func (v *Verifier) verify(where, token string) (chat.SignIn, error) {
 		return chat.SignIn{}, refuse(where, "the token is not an access token")
 	}
 	in, err := v.signIn(where, claims)
+	if err == nil {
+		err = v.recognise(where, v.issuer, in.ID, claims)
+	}
 	if err != nil {
-		return in, err
+		return chat.SignIn{}, err
 	}
 	return v.asKnown(where, in)
 }

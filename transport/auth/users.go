@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -93,17 +94,19 @@ func (v *Verifier) Login(r *http.Request, id chat.UserID, password string) ([]*h
 	return v.Begin(r.Context(), r, u)
 }
 
-// asKnown adds to a sign-in what this server itself knows of the user, and refuses a user
-// who is disabled.
+// asKnown makes a sign-in that of the person whose identity it is, adds what this server
+// itself knows of the person, and refuses both if they are disabled.
 func (v *Verifier) asKnown(where string, in chat.SignIn) (chat.SignIn, error) {
+	if v.accounts != nil {
+		u := v.accounts.user(v.accounts.Person(in.ID))
+		if u.Disabled || v.accounts.user(in.ID).Disabled {
+			return chat.SignIn{}, refuse(where, "the user may not sign in any more")
+		}
+		if u.ID != in.ID {
+			in.ID, in.Name = u.ID, cmp.Or(u.Name, in.Name)
+		}
+		in.Admin = in.Admin || u.Admin
+	}
 	in.Admin = in.Admin || v.admins[in.ID]
-	if v.accounts == nil {
-		return in, nil
-	}
-	u := v.accounts.user(in.ID)
-	if u.Disabled {
-		return chat.SignIn{}, refuse(where, "the user may not sign in any more")
-	}
-	in.Admin = in.Admin || u.Admin
 	return in, nil
 }

@@ -49,7 +49,7 @@ func (v *Verifier) Watch(in chat.SignIn, ended func()) (stop func()) {
 // longer each time it is refreshed. It reports false if the session has ended.
 func (v *Verifier) current(in chat.SignIn) (expires time.Time, live bool) {
 	switch {
-	case v.accounts != nil && v.accounts.user(in.ID).Disabled:
+	case v.accounts != nil && (v.accounts.user(in.ID).Disabled || v.accounts.Person(in.ID) != in.ID):
 		return in.Expires, false
 	case in.Session == "":
 		return in.Expires, true

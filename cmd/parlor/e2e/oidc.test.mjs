@@ -1,12 +1,12 @@
 // Sign-in with a real OpenID Connect provider: there and back, its keys, and the end of a session on either side.
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
+import { createHmac, generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import { Provider } from "oidc-provider";
 import { browser, noBrowser } from "./lib/browser.mjs";
-import { connect, enter, newChat, serve } from "./lib/parlor.mjs";
+import { command, connect, enter, folder, newChat, serve, until } from "./lib/parlor.mjs";
 
 const people = {
   "user-1": { email: "ann@example.com", email_verified: true, name: "Ann" },
@@ -83,10 +83,11 @@ class Browser {
   }
 }
 
-async function both(t, args = []) {
+async function both(t, args = [], { dir, env, linked = false } = {}) {
   const idp = await provider(t);
+  const trust = linked ? ["--link-issuers", idp.issuer] : [];
   const server = await serve(t, {
-    args: ["--oidc-issuer", idp.issuer, "--oidc-client-id", "parlor", ...args], env: { PARLOR_OIDC_CLIENT_SECRET: "a secret of the client" },
+    args: ["--oidc-issuer", idp.issuer, "--oidc-client-id", "parlor", ...args, ...trust], env: { PARLOR_OIDC_CLIENT_SECRET: "a secret of the client", ...env }, dir,
   });
   idp.rotate(server.url, "first");
   return { idp, server, api: `${server.url}/api/v1` };
@@ -125,6 +126,37 @@ test("people sign in with a provider, also after it has changed its key, and are
   });
   assert.equal(await gone, "transport close");
   assert.equal((await other.fetch(`${api}/auth/me`)).status, 401);
+});
+
+test("one person by a token and by the provider: linked by a verified address, or by an administrator", async (t) => {
+  const dir = folder();
+  const issuer = "https://tokens.example.com";
+  const env = { PARLOR_JWT_SECRET: "an-e2e-secret-of-thirty-two-bytes!", PARLOR_JWT_ISSUER: issuer };
+  const { idp, server, api } = await both(t, ["--link-issuers", issuer], { dir, env, linked: true });
+  const sign = (claims) => {
+    const parts = [{ alg: "HS256", typ: "JWT" }, { iss: issuer, exp: Date.now() / 1000 + 600, ...claims }].map((p) => Buffer.from(JSON.stringify(p)).toString("base64url"));
+    return `${parts.join(".")}.${createHmac("sha256", env.PARLOR_JWT_SECRET).update(parts.join(".")).digest("base64url")}`;
+  };
+  const as = async (claims, path = "/auth/me") => (await fetch(api + path, { headers: { Authorization: `Bearer ${sign(claims)}` } })).json();
+  assert.equal((await as({ sub: "ann", email: "Ann@example.com", email_verified: true })).user_id, "ann");
+  assert.equal((await as({ sub: "eve", email: "eve@example.com", email_verified: true })).user_id, "eve");
+  for (const [who, user] of [["user-1", "ann"], ["user-3", "user-3"], ["user-4", "user-4"]]) {
+    const browser = new Browser();
+    idp.who = who;
+    await browser.fetch(`${api}/auth/oidc/login`);
+    assert.equal((await (await browser.fetch(`${api}/auth/me`)).json()).user_id, user, who);
+  }
+  const old = await connect(t, server, { auth: { token: sign({ sub: "trudy" }) } });
+  const chat = newChat();
+  await enter(old, chat);
+  const cut = new Promise((resolve) => old.once("disconnect", resolve));
+  const linked = await command(["user", "link", "trudy", "--to", "user-4", "--data", "parlor.db"], { dir });
+  assert.equal(linked.status, 0, linked.stderr);
+  assert.equal(await cut, "transport close");
+  const mine = await until(() => as({ sub: "user-4" }, "/chat"), (list) => list.total === 1);
+  assert.deepEqual([mine.chats[0].chat_id, mine.chats[0].role], [chat, "owner"]);
+  assert.equal((await as({ sub: "trudy" })).user_id, "user-4");
+  assert.match((await command(["user", "links", "--data", "parlor.db"], { dir })).stdout, /trudy +user-4 +admin/);
 });
 
 test("a sign-in that was not begun here, or that the provider does not confirm, is refused", async (t) => {
