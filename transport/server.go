@@ -3,8 +3,10 @@ package transport
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +31,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	conns     map[string]*Conn
+	held      map[*held]struct{}   // answers, see Hold
 	openCount int                  // connections, including those that are being opened
 	homes     map[netip.Prefix]int // how many of them there are, by address; nil if that is not limited
 	warned    time.Time            // when the operator was told that an address has too many
@@ -128,10 +131,14 @@ func (s *Server) close(end func(*Conn)) <-chan struct{} {
 	for _, c := range s.conns {
 		conns = append(conns, c)
 	}
+	answers := slices.Collect(maps.Keys(s.held))
 	s.mu.Unlock()
 
 	for _, c := range conns {
 		end(c)
+	}
+	for _, a := range answers {
+		a.end()
 	}
 	return s.drained
 }
@@ -139,9 +146,12 @@ func (s *Server) close(end func(*Conn)) <-chan struct{} {
 // admit counts a connection that is about to be opened, for the address that r comes
 // from. If it must not be opened, admit returns the reason.
 func (s *Server) admit(r *http.Request) error {
-	home := origin.Neighbourhood(r.RemoteAddr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.admitLocked(origin.Neighbourhood(r.RemoteAddr))
+}
+
+func (s *Server) admitLocked(home netip.Prefix) error {
 	switch {
 	case s.drained != nil:
 		return errClosing
@@ -214,14 +224,20 @@ func (s *Server) register(c *Conn) {
 func (s *Server) remove(c *Conn) {
 	s.mu.Lock()
 	delete(s.conns, c.id)
-	if s.homes != nil {
-		s.homes[c.home]--
-		if s.homes[c.home] == 0 {
-			delete(s.homes, c.home)
-		}
-	}
+	s.leaveLocked(c.home)
 	s.mu.Unlock()
 	s.release(&s.openCount)
+}
+
+// leaveLocked uncounts a connection of an address.
+func (s *Server) leaveLocked(home netip.Prefix) {
+	if s.homes == nil {
+		return
+	}
+	s.homes[home]--
+	if s.homes[home] == 0 {
+		delete(s.homes, home)
+	}
 }
 
 // find returns the connection with this id, or nil.

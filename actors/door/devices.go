@@ -13,8 +13,8 @@ type Devices struct {
 	of map[chat.UserID]int
 }
 
-// add counts a connection, unless the user has limit of them. A limit of 0 is none.
-func (d *Devices) add(u chat.UserID, limit int) bool {
+// Add counts a connection, unless the user has limit of them. A limit of 0 is none.
+func (d *Devices) Add(u chat.UserID, limit int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if limit > 0 && d.of[u] >= limit {
@@ -27,7 +27,8 @@ func (d *Devices) add(u chat.UserID, limit int) bool {
 	return true
 }
 
-func (d *Devices) remove(u chat.UserID) {
+// Remove uncounts a connection.
+func (d *Devices) Remove(u chat.UserID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.of[u]--; d.of[u] <= 0 {

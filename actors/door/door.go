@@ -52,7 +52,7 @@ func (d Door) Enter(s *session.Socket, auth json.RawMessage) (*Visit, *chat.Erro
 	if refusal := d.take(in.User.ID, s, "connect", len(auth)); refusal != nil {
 		err = refusal
 	}
-	if err == nil && !d.Devices.add(in.User.ID, d.MaxDevices) {
+	if err == nil && !d.Devices.Add(in.User.ID, d.MaxDevices) {
 		err = errTooManyConnections
 	}
 	if err != nil {
@@ -93,7 +93,7 @@ func (v *Visit) watch(in chat.SignIn) {
 // Leave ends the visit.
 func (v *Visit) Leave() {
 	v.stop()
-	v.door.Devices.remove(v.SignedIn.ID)
+	v.door.Devices.Remove(v.SignedIn.ID)
 }
 
 // Devices returns how many connections the user has.

@@ -61,8 +61,11 @@ func (d *Directory) find(a Address) Recipient {
 	return d.recipients[a.ID]
 }
 
-// reply and refuse answer a command, unless nobody waits for it.
-func (d *Directory) reply(c Caller, body any)       { d.answer(c, Reply{Ref: c.Ref, Body: body}) }
+// reply, repeat and refuse answer a command, unless nobody waits for it.
+func (d *Directory) reply(c Caller, body any) { d.answer(c, Reply{Ref: c.Ref, Body: body}) }
+func (d *Directory) repeat(c Caller, body any) {
+	d.answer(c, Reply{Ref: c.Ref, Body: body, Repeated: true})
+}
 func (d *Directory) refuse(c Caller, e *chat.Error) { d.answer(c, Reply{Ref: c.Ref, Err: e}) }
 
 func (d *Directory) answer(c Caller, r Reply) {

@@ -96,11 +96,13 @@ func (a audience) tellIf(holds func(*listener) bool, p Publication) (told []Addr
 	return told
 }
 
-// publish tells all listeners, encoding once for each encoder.
+// publish tells all listeners, encoding once for each encoder. That the chat is gone is told
+// in every wire, since its listeners listen no more.
 func (a audience) publish(p Publication) {
+	_, gone := p.Notice.(chat.Removal)
 	for _, c := range a {
 		encoded := c.encoder.Encode(p.Room, p.Notice)
-		if encoded == nil {
+		if encoded == nil && !gone {
 			continue
 		}
 		p := p

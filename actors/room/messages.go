@@ -76,9 +76,10 @@ func (*Drain) roomMessage()        {}
 
 // A Reply answers one command.
 type Reply struct {
-	Ref  uint64
-	Body any         // one of the bodies below; nil if refused
-	Err  *chat.Error // nil unless refused
+	Ref      uint64
+	Body     any         // one of the bodies below; nil if refused
+	Err      *chat.Error // nil unless refused
+	Repeated bool        // an earlier command with the same idempotency key had this body
 }
 
 func (Reply) delivery()        {}

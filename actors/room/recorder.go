@@ -289,8 +289,12 @@ func (r *recorder) reply(p *proposal) {
 	if r.pending[p.key] == p {
 		delete(r.pending, p.key)
 	}
-	for _, c := range p.callers {
-		r.Directory.reply(c, p.body)
+	for i, c := range p.callers {
+		if i == 0 {
+			r.Directory.reply(c, p.body)
+		} else {
+			r.Directory.repeat(c, p.body)
+		}
 	}
 	if p.done != nil {
 		p.done(nil)

@@ -56,7 +56,7 @@ func (r *Room) repeated(c Caller, key string, recall recall) bool {
 		return false
 	}
 	if body, same := recall(first); same {
-		r.reply(c, body)
+		r.Directory.repeat(c, body)
 	} else {
 		r.refuse(c, errConflict)
 	}

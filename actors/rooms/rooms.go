@@ -164,7 +164,12 @@ func (a answer) Deliver(d room.Delivery) {
 func (r *Rooms) Create(ctx context.Context, u chat.User, model chat.ModelID) (chat.Info, error) {
 	var random [8]byte
 	rand.Read(random[:])
-	id := chat.MakeID(u.ID, random)
+	return r.CreateAs(ctx, u, chat.MakeID(u.ID, random), model)
+}
+
+// CreateAs makes the chat with an id that the user has chosen, unless the user may read the
+// one that there is.
+func (r *Rooms) CreateAs(ctx context.Context, u chat.User, id chat.ID, model chat.ModelID) (chat.Info, error) {
 	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
 		return &room.Create{Caller: c, Chat: id, ModelID: model}
 	})

@@ -43,6 +43,7 @@ var inActors = map[string][]string{
 		"actors/title", "actors/turn", "actors/voice",
 	},
 	"actors/rooms":     {"protocol/chat", "actors/system", "actors/access", "actors/conversation", "actors/room"},
+	"actors/follow":    {"protocol/chat", "actors/resume", "actors/room"},
 	"actors/session":   {"protocol/engineio", "protocol/socketio", "actors/system"},
 	"actors/door":      {"protocol/chat", "actors/session"},
 	"actors/assistant": {"protocol", "actors/door", "actors/recovery", "actors/resume", "actors/room", "actors/session"},

@@ -16,6 +16,7 @@ import (
 	"parlor/actors/assistant"
 	"parlor/actors/conversation"
 	"parlor/actors/door"
+	"parlor/actors/follow"
 	"parlor/actors/ledger"
 	"parlor/actors/recovery"
 	"parlor/actors/retention"
@@ -284,12 +285,8 @@ func warnOfModels(s Settings, models *provider.Models, log *slog.Logger) {
 }
 
 func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, shared bool, log *slog.Logger) room.Options {
-	encoders := make(room.Encoders)
-	for _, d := range wire.Dialects {
-		encoders[d.String()] = func(chat.Info) room.Encoder { return wire.NewEncoder(d) }
-	}
 	return room.Options{
-		Models: models, Provider: models, Encoders: encoders, Logger: log, Access: access.Policy{Shared: shared}, SystemPrompt: s.SystemPrompt,
+		Models: models, Provider: models, Encoders: encoders(), Logger: log, Access: access.Policy{Shared: shared}, SystemPrompt: s.SystemPrompt,
 		Ledger: budgets, ContextWindow: s.ContextWindow,
 		Titles: title.Policy{
 			On: s.Titles == "on", Model: s.TitleModel,
@@ -300,6 +297,15 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 	}
+}
+
+// encoders are those of all wires, by name.
+func encoders() room.Encoders {
+	all := room.Encoders{follow.Plain: follow.NewPlain}
+	for _, d := range wire.Dialects {
+		all[d.String()] = func(chat.Info) room.Encoder { return wire.NewEncoder(d) }
+	}
+	return all
 }
 
 // openConnections connects transport and sessions: a session gets what transport

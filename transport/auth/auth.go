@@ -245,22 +245,35 @@ func (v *Verifier) Token(remote, token string) (chat.SignIn, error) {
 // Request returns the user behind an HTTP request, with the errors of
 // [Verifier.Socket].
 func (v *Verifier) Request(r *http.Request) (chat.User, error) {
-	u, err := v.request(r)
+	in, err := v.SignIn(r)
+	return in.User, err
+}
+
+// SignIn is Request for an answer that goes on for long: it also returns until when the
+// user may be answered, see [Verifier.Watch].
+func (v *Verifier) SignIn(r *http.Request) (chat.SignIn, error) {
+	in, err := v.request(r)
 	if err != nil {
 		v.failures.add(r.RemoteAddr, err)
 	}
-	return u, err
+	return in, err
 }
 
-func (v *Verifier) request(r *http.Request) (chat.User, error) {
-	if !v.Development() {
-		in, err := v.fromHeaders(r.Header)
-		if err == nil && in.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
-			err = errReadOnly
-		}
-		return in.User, err
+func (v *Verifier) request(r *http.Request) (chat.SignIn, error) {
+	if v.Development() {
+		u, err := headerUser(r.Header)
+		return chat.SignIn{User: u}, err
 	}
-	values := r.Header.Values(UserHeader)
+	in, err := v.fromHeaders(r.Header)
+	if err == nil && in.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		err = errReadOnly
+	}
+	return in, err
+}
+
+// headerUser is the user of an HTTP request in development mode.
+func headerUser(h http.Header) (chat.User, error) {
+	values := h.Values(UserHeader)
 	switch len(values) {
 	case 0:
 		return chat.User{ID: Guest, Admin: true}, nil

@@ -1,0 +1,68 @@
+package chat
+
+// The commands that a user may give a room by HTTP. A command with a ClientID is carried
+// out once, however often it comes.
+type (
+	// Say adds a message.
+	Say struct {
+		Content     string
+		ModelID     ModelID // empty: the chat's current model
+		ClientID    ClientID
+		Policy      Policy // empty: the chat's
+		Answer      *bool  // whether an answer is wanted; nil: as the chat says
+		Correlation string // see [TurnQueued]
+	}
+
+	// Edit replaces a message of the user by a new one.
+	Edit struct {
+		MessageID MessageID
+		Content   string
+		ModelID   ModelID // empty: the chat's current model
+		ClientID  ClientID
+		Answer    *bool // as in Say
+	}
+
+	// Again asks for another answer to the message that Answer has answered.
+	Again struct {
+		Answer   MessageID
+		ModelID  ModelID // empty: the one that gave the answer
+		ClientID ClientID
+	}
+
+	// Stop stops a turn: the one that runs, or else the next one, if none is named.
+	Stop struct {
+		TurnID   TurnID
+		Reason   string
+		ClientID ClientID
+	}
+)
+
+// What such a command has done. Repeated means that an earlier command with the same
+// ClientID had done it.
+type (
+	// Said is a message that is on disk.
+	Said struct {
+		MessageID   MessageID
+		ClientID    ClientID
+		Seq         uint64
+		Turns       []TurnID // that answer it
+		Unasked     bool     // see [MessageAdded]
+		Replaces    MessageID
+		ReplacesSeq uint64
+		Repeated    bool
+	}
+
+	// Queued is a turn that will run.
+	Queued struct {
+		TurnID   TurnID
+		Repeated bool
+	}
+
+	// Stopped is the turn that was stopped, or empty if there was none. Unrecorded means
+	// that the disk is full, so that the end of the turn is recorded later.
+	Stopped struct {
+		TurnID     TurnID
+		Unrecorded bool
+		Repeated   bool
+	}
+)
