@@ -25,6 +25,7 @@ import (
 	"iter"
 
 	"parlor/actors/door"
+	"parlor/actors/emit"
 	"parlor/actors/recovery"
 	"parlor/actors/resume"
 	"parlor/actors/room"
@@ -60,6 +61,8 @@ type Namespace struct {
 	Limits  door.Limiter  // nil limits nothing
 	Devices *door.Devices // counts connections; nil counts those of this namespace alone
 
+	Sockets *emit.Namespace // where other backends reach clients; nil: nowhere
+
 	MaxDevices     int // connections of one user. Zero means any number
 	MaxRooms       int // that one socket may have joined. Zero means 100
 	MaxReplayBytes int // that a client may have missed and still be recovered. Zero means 512 KiB
@@ -85,6 +88,7 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 	if c.user, back = c.standing.Open(n.Recovery, s, visit.SignedIn, auth); back {
 		c.comeBack()
 	}
+	n.Sockets.Enter(s, c.user.ID)
 	s.BelongTo(string(c.user.ID))
 	return c, nil
 }
@@ -370,6 +374,7 @@ func (c *client) reply(d room.Reply) {
 func (c *client) Disconnected(reason string) {
 	c.gone = true
 	c.visit.Leave()
+	c.Sockets.Leave(c.socket, c.user.ID)
 	c.unwatchChats()
 	c.queues.proceed(behindFind)
 	c.leaveAll()

@@ -131,9 +131,10 @@ func (r *Room) awake() {
 
 func (r *Room) command(c Command) {
 	_, releases := c.(*Release)
+	_, announces := c.(*Announce)
 	_, leaves := c.(*Leave)
 	switch {
-	case releases, leaves && (r.asleep || r.loaded || r.quarantined):
+	case releases, announces, leaves && (r.asleep || r.loaded || r.quarantined):
 		c.do(r)
 		return
 	case r.keptOut(c):

@@ -96,9 +96,9 @@ func (a audience) tellIf(holds func(*listener) bool, p Publication) (told []Addr
 	return told
 }
 
-// publish tells all listeners, encoding once for each encoder. That the chat is gone is told
-// in every wire, since its listeners listen no more.
-func (a audience) publish(p Publication) {
+// publish tells all listeners, encoding once for each encoder, and returns how many were
+// told. That the chat is gone is told in every wire, since its listeners listen no more.
+func (a audience) publish(p Publication) (told int) {
 	_, gone := p.Notice.(chat.Removal)
 	for _, c := range a {
 		encoded := c.encoder.Encode(p.Room, p.Notice)
@@ -110,7 +110,9 @@ func (a audience) publish(p Publication) {
 		for _, l := range c.listeners {
 			l.recipient.Deliver(&p)
 		}
+		told += len(c.listeners)
 	}
+	return told
 }
 
 // tell tells the listeners something that is not recorded.

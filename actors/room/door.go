@@ -59,11 +59,11 @@ func (r *Room) creates(c Command) bool {
 	return ok
 }
 
-// needsNoPermission reports whether a command comes from the server or its operator,
-// or leaves the room.
+// needsNoPermission reports whether a command comes from the server, its operator or
+// another backend, or leaves the room.
 func needsNoPermission(c Command) bool {
 	switch c.(type) {
-	case *Leave, *Expire, *Release, *Reassign:
+	case *Leave, *Expire, *Release, *Reassign, *Announce:
 		return true
 	}
 	return false

@@ -206,6 +206,16 @@ func (r *Rooms) Release(ctx context.Context, id chat.RoomID) (was bool, err erro
 	return reply.Body.(room.Released).WasQuarantined, nil
 }
 
+// Announce tells the listeners of a room what another backend has for them, and returns how
+// many they are. It wakes no room.
+func (r *Rooms) Announce(ctx context.Context, id chat.RoomID, a chat.Announcement) (listeners int, err error) {
+	reply, err := r.ask(ctx, id, chat.User{}, func(c room.Caller) room.Command { return &room.Announce{Caller: c, Announcement: a} })
+	if err != nil {
+		return 0, err
+	}
+	return reply.Body.(room.Announced).Listeners, nil
+}
+
 // Get returns a chat that the user may read, or [access.ErrNoChat].
 func (r *Rooms) Get(_ context.Context, u chat.User, id chat.ID) (chat.Info, error) {
 	return r.info(u, id.Room())

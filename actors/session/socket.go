@@ -177,7 +177,8 @@ func (s *Socket) EmitBinary(event string, attachments [][]byte, args ...json.Raw
 }
 
 // Call sends an event. It calls done once, on the session's goroutine, with the
-// client's acknowledgement, or with [ErrCallTimeout] or [ErrDisconnected].
+// client's acknowledgement, or with [ErrCallTimeout] or [ErrDisconnected]. If the socket
+// is closed already, it calls done before it returns. It may be called from any goroutine.
 func (s *Socket) Call(timeout time.Duration, done func(a Answer, err error), event string, args ...json.RawMessage) {
 	if !s.call(timeout, done, socketio.EventData(event, args...)) {
 		done(Answer{}, ErrDisconnected)

@@ -110,7 +110,7 @@ type keyCmd struct {
 	Action string        `arg:"" enum:"add,list,revoke" help:"add, list or revoke."`
 	Key    string        `arg:"" optional:"" help:"The key_id to revoke, as list shows it."`
 	User   string        `placeholder:"ID" help:"Whom the program acts as."`
-	Scope  string        `enum:"read,write" default:"write" help:"read or write: whether it may change anything."`
+	Scope  string        `enum:"read,write,emit" default:"write" help:"read, write, or emit: whether it may change anything, or only send events to clients (docs/backends.md)."`
 	Name   string        `placeholder:"TEXT" help:"What the key is for."`
 	TTL    time.Duration `name:"ttl" default:"0s" help:"How long the key is valid; 0s for ever."`
 

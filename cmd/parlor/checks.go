@@ -60,6 +60,13 @@ func (s *Settings) checkAnswerBytes() error {
 	return positive(s.MaxAnswerBytes)
 }
 
+func (s *Settings) checkEmitBytes() error {
+	if s.MaxEmitBytes > s.QueueBytes/2 {
+		return errors.New("must be at most half of queue-bytes: a client that is sent more is cut off")
+	}
+	return positive(s.MaxEmitBytes)
+}
+
 func checkListen(address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -44,9 +44,10 @@ var inActors = map[string][]string{
 	},
 	"actors/rooms":     {"protocol/chat", "actors/system", "actors/access", "actors/conversation", "actors/room"},
 	"actors/follow":    {"protocol/chat", "actors/resume", "actors/room"},
+	"actors/emit":      {"protocol/chat", "protocol/engineio", "protocol/socketio", "actors/session"},
 	"actors/session":   {"protocol/engineio", "protocol/socketio", "actors/system"},
 	"actors/door":      {"protocol/chat", "actors/session"},
-	"actors/assistant": {"protocol", "actors/door", "actors/recovery", "actors/resume", "actors/room", "actors/session"},
+	"actors/assistant": {"protocol", "actors/door", "actors/emit", "actors/recovery", "actors/resume", "actors/room", "actors/session"},
 	"actors/actortest": {"protocol", "actors"},
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"parlor/actors/emit"
 	"parlor/transport/api"
 	"parlor/transport/api/apitest"
 	"parlor/transport/auth"
@@ -23,7 +24,7 @@ import (
 func TestOpenAPIHasAllRoutes(t *testing.T) {
 	verifier := auth.New(auth.Options{Secret: "a secret"})
 	t.Cleanup(verifier.Close)
-	endpoints, err := api.New(nil, nil, nil, verifier, api.Options{SignIn: verifier})
+	endpoints, err := api.New(nil, nil, nil, verifier, api.Options{SignIn: verifier, Backends: api.Backends{Emitter: emit.New(emit.Options{})}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +75,8 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 	ask(200, "GET", "/auth/sessions", "")
 	ask(200, "POST", "/auth/refresh", "")
 	ask(200, "GET", "/model", "")
+	ask(200, "POST", "/emit", `{"to": {"all": true}, "event": "x"}`)
+	ask(404, "POST", "/call", `{"to": {"user": "alice"}, "event": "x"}`)
 	ask(200, "GET", "/chat", "")
 	ask(200, "GET", chat, "")
 	ask(200, "PATCH", chat, `{"title": "A title"}`)

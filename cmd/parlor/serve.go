@@ -103,11 +103,16 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	warnings := origin.NewWarnings(log)
 	limits := limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate}, log)
 	devices := new(door.Devices)
+	hub := newHub(s, rooms, accounts)
 	connections := openConnections(s, actors, &assistant.Namespace{
 		Auth: verifier, Rooms: rooms, Recovery: seats, Limits: limits, Devices: devices, MaxDevices: s.MaxConnectionsPerUser,
+		Sockets:  hub.Namespace(wire.Namespace, wire.Reserved),
 		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
 	}, warnings, log)
-	endpoints, err := api.New(rooms, people{rooms, accounts}, models, verifier, api.Options{AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log})
+	endpoints, err := api.New(rooms, people{rooms, accounts}, models, verifier, api.Options{
+		AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log,
+		Backends: backends(s, hub, verifier, log),
+	})
 	if err != nil {
 		return err
 	}

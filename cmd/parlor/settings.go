@@ -132,6 +132,12 @@ type Values struct {
 	MaxRestarts        int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
 	RoomIdleTimeout    time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
+	MaxEmitBytes   Size          `group:"limits" default:"64KiB" help:"Longest arguments of an event that another backend sends to clients (docs/backends.md); at most half of queue-bytes."`
+	MaxEmitTargets int           `group:"limits" default:"100" help:"Rooms, users or sessions that one such event may be for."`
+	MaxEmitRate    int           `group:"limits" default:"1000" help:"Such events, and calls, in a second for each API key's user; 0 for no limit."`
+	MaxCalls       int           `group:"limits" default:"1000" help:"Calls of other backends that wait for a client at once."`
+	MaxCallTimeout time.Duration `group:"limits" default:"1m" help:"Longest time that such a call may wait."`
+
 	MaxConnectionsPerAddress int  `group:"limits" default:"0" help:"Clients of one address, or of one IPv6 network of 64 bits; 0 for a quarter of max-connections. Behind a proxy it needs trusted-proxies."`
 	MaxConnectionsPerUser    int  `group:"limits" default:"1000" help:"Clients of one user; 0 for no limit."`
 	MaxUserRate              int  `group:"limits" default:"200" help:"Events and HTTP requests of one user in a second, ten times as many after ten seconds of silence; a long one counts once for each 4 KiB. 0 for no limit."`
@@ -320,6 +326,11 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-connections", positive(s.MaxConnections)},
 		{"max-connections-per-address", notNegative(s.MaxConnectionsPerAddress)},
 		{"max-connections-per-user", notNegative(s.MaxConnectionsPerUser)},
+		{"max-emit-bytes", s.checkEmitBytes()},
+		{"max-emit-targets", positive(s.MaxEmitTargets)},
+		{"max-emit-rate", notNegative(s.MaxEmitRate)},
+		{"max-calls", positive(s.MaxCalls)},
+		{"max-call-timeout", positive(s.MaxCallTimeout)},
 		{"max-user-rate", notNegative(s.MaxUserRate)},
 		{"max-event-rate", notNegative(s.MaxEventRate)},
 		{"max-address-rate", notNegative(s.MaxAddressRate)},

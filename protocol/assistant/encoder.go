@@ -3,6 +3,7 @@ package assistant
 import (
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
+	"parlor/protocol/socketio"
 )
 
 // An Encoder gives the notices of one room their form in one dialect. It
@@ -67,6 +68,8 @@ func (e *Encoder) Frames(room chat.RoomID, n chat.Notice) []engineio.Frame {
 		return progress(e.dialect, room, n)
 	case chat.Presence:
 		return presence(e.dialect, room, n)
+	case chat.Announcement:
+		return frames{socketio.ForeignFrame(Namespace, n.Event, n.Args)}
 	case chat.Removal:
 		return gone(room, n)
 	case chat.Failure:

@@ -20,6 +20,7 @@ const (
 	CodeConflict           Code = "conflict"            // the same client id came before with other content
 	CodeProviderError      Code = "provider_error"      // the assistant's provider failed
 	CodeProviderTimeout    Code = "provider_timeout"    // the assistant's provider did not answer in time
+	CodeTimeout            Code = "timeout"             // nobody acknowledged in time
 	CodeStorageUnavailable Code = "storage_unavailable" // the disk refused; nothing was recorded
 	CodeQuarantined        Code = "quarantined"         // the room has failed too often and waits for an operator
 	CodeInternal           Code = "internal"            // our fault

@@ -10,4 +10,7 @@ type SignIn struct {
 
 	// ReadOnly means that the user may only read this way.
 	ReadOnly bool
+
+	// EmitOnly means that another backend may have clients told events, and nothing else.
+	EmitOnly bool
 }

@@ -1,7 +1,9 @@
 package socketio
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -51,6 +53,16 @@ func DisconnectFrame(namespace string) engineio.Frame {
 func EventFrame(namespace, name string, args ...json.RawMessage) engineio.Frame {
 	b := header(Packet{Type: Event, Namespace: namespace}, eventSize(name, args))
 	return engineio.Frame{Data: appendEvent(b, name, args)}
+}
+
+// ForeignFrame is EventFrame for arguments that the application has not made. An official
+// client takes a last argument that is a string, even the name, for the offset that it asks
+// with for what it has missed. So null follows.
+func ForeignFrame(namespace, name string, args []json.RawMessage) engineio.Frame {
+	if len(args) == 0 || bytes.HasPrefix(args[len(args)-1], []byte(`"`)) {
+		args = append(slices.Clip(args), json.RawMessage("null"))
+	}
+	return EventFrame(namespace, name, args...)
 }
 
 // WithArg returns the event with one more argument. The frame is that of an

@@ -128,6 +128,9 @@ type Options struct {
 	// Limits limits requests, if it is not nil.
 	Limits Limiter
 
+	// Backends send events to clients. The zero value lets none do that.
+	Backends Backends
+
 	// Logger receives panics and the causes of internal errors. Nil discards
 	// them.
 	Logger *slog.Logger
@@ -144,6 +147,7 @@ type API struct {
 	auth    Authenticator
 	limits  Limiter // or nil
 	signIn  SignIn  // nil: nobody signs in here
+	behind  Backends
 	log     *slog.Logger
 	cors    *cors.Cors
 	csrf    *http.CrossOriginProtection
@@ -156,7 +160,7 @@ type API struct {
 // that one.
 func New(chats Chats, members Members, models Models, auth Authenticator, o Options) (*API, error) {
 	a := &API{
-		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, behind: o.Backends, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused,
 	}
 	if a.originRefused == nil {
@@ -273,6 +277,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 	}
 	mux.Handle("GET "+prefix+"/openapi.json", a.protect(a.open("GET /openapi.json", describe)))
 	a.registerSignIn(mux, prefix)
+	a.registerBackends(mux, prefix)
 	mux.Handle(prefix+"/", a.protect(http.HandlerFunc(a.notFound)))
 }
 

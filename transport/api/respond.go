@@ -38,7 +38,7 @@ func statusOf(code chat.Code) int {
 		return http.StatusBadGateway
 	case chat.CodeBusy, chat.CodeStorageUnavailable:
 		return http.StatusServiceUnavailable
-	case chat.CodeProviderTimeout:
+	case chat.CodeProviderTimeout, chat.CodeTimeout:
 		return http.StatusGatewayTimeout
 	}
 	return http.StatusInternalServerError

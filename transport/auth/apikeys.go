@@ -18,6 +18,7 @@ const keyPrefix = "pk_"
 const (
 	ScopeRead  = "read"
 	ScopeWrite = "write" // and read
+	ScopeEmit  = "emit"  // neither: send events to clients
 )
 
 // An APIKey lets a program act as a user. Its text is pk_ID_SECRET, of which only a digest
@@ -98,7 +99,7 @@ func (v *Verifier) verifyKey(where, text string) (chat.SignIn, error) {
 	known := v.accounts.user(k.User)
 	in := chat.SignIn{
 		User:    chat.User{ID: k.User, Name: known.Name, Email: known.Email},
-		Expires: k.Expires, Session: k.key(), ReadOnly: k.Scope != ScopeWrite,
+		Expires: k.Expires, Session: k.key(), ReadOnly: k.Scope != ScopeWrite, EmitOnly: k.Scope == ScopeEmit,
 	}
 	return v.asKnown(where, in)
 }

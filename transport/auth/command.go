@@ -151,8 +151,8 @@ func (a *Accounts) newKey(ctx context.Context, c Command) (Result, error) {
 		return Result{}, errors.New("the user " + fault)
 	}
 	k := APIKey{User: a.Person(c.User), Scope: c.Scope, Name: c.Name}
-	if k.Scope != ScopeRead && k.Scope != ScopeWrite {
-		return Result{}, errors.New("the scope must be read or write")
+	if k.Scope != ScopeRead && k.Scope != ScopeWrite && k.Scope != ScopeEmit {
+		return Result{}, errors.New("the scope must be read, write or emit")
 	}
 	if c.TTL < 0 {
 		return Result{}, fmt.Errorf("a key cannot be valid for %v", c.TTL)

@@ -80,9 +80,18 @@ func (o Options) signingMethod() jwt.SigningMethod {
 	return jwt.SigningMethodHS256
 }
 
-// verify returns the user that token names. Errors use where to say which of the
-// client's credentials was bad.
+// verify returns the user that token names, who may use chats. Errors use where to say
+// which of the client's credentials was bad.
 func (v *Verifier) verify(where, token string) (chat.SignIn, error) {
+	in, err := v.verifyAny(where, token)
+	if err == nil && in.EmitOnly {
+		return chat.SignIn{}, errEmitOnly
+	}
+	return in, err
+}
+
+// verifyAny is verify for tokens of any kind.
+func (v *Verifier) verifyAny(where, token string) (chat.SignIn, error) {
 	switch {
 	case token == "":
 		return chat.SignIn{}, refuse(where, "it is empty")

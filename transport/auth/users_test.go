@@ -116,7 +116,7 @@ func TestCommandsRefuse(t *testing.T) {
 			"printable":        {Action: "user add", User: "b\tb"},
 			"no user \"bob\"":  {Action: "user passwd", User: "bob"},
 			"no user \"eve\"":  {Action: "user enable", User: "eve"},
-			"read or write":    {Action: "key add", User: "alice", Scope: "all"},
+			"read, write or e": {Action: "key add", User: "alice", Scope: "all"},
 			"must not be empt": {Action: "key add", Scope: "read"},
 			"no such key":      {Action: "key revoke", Key: "x"},
 			"no command":       {Action: "user drop"},
