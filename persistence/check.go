@@ -165,7 +165,7 @@ func (k *checker) contents(tx *bolt.Tx) {
 // roomsIn returns the names of all rooms that have a row anywhere.
 func roomsIn(tx *bolt.Tx) []string {
 	names := make(map[string]bool)
-	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged, bucketShared, bucketRead} {
+	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged, bucketShared, bucketRead, bucketFiles, bucketBlobs, bucketUploads} {
 		c := tx.Bucket(bucket).Cursor()
 		for k, _ := c.First(); k != nil; {
 			room, _, _ := bytes.Cut(k, []byte{0})
@@ -194,6 +194,7 @@ func (k *checker) room(tx *bolt.Tx, room string, lists map[listPlace]bool) RoomR
 	k.state(tx, &rows)
 	k.charges(tx, &rows)
 	k.read(tx, room)
+	rows.bytes += k.files(tx, room)
 	if !has(tx.Bucket(bucketChats), []byte(room)) {
 		return rows
 	}

@@ -276,6 +276,9 @@ func deleteRoom(tx *bolt.Tx, room string) error {
 	if err := deleteState(tx, room); err != nil {
 		return err
 	}
+	if err := deleteFiles(tx, room); err != nil {
+		return err
+	}
 	if err := forgetRoom(tx, room); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ var migrations = [...]func(*bolt.Tx) error{
 	addOwned,
 	addRead,
 	addAccounts,
+	addFiles,
 }
 
 // addShared leads from version 4 to 5. Until then a chat was its owner's alone.
@@ -173,7 +174,8 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 // create lays out a fresh file.
 func create(tx *bolt.Tx) error {
 	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketMessages, bucketTurns,
-		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared, bucketOwned, bucketRead, bucketAccounts)
+		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared, bucketOwned, bucketRead, bucketAccounts,
+		bucketFiles, bucketBlobs, bucketUploads)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ var (
 	bucketOwned     = []byte("owned")     // owner 0x00 → chats and bytes; since version 6
 	bucketRead      = []byte("read")      // room 0x00 user → seq; since version 7
 	bucketAccounts  = []byte("accounts")  // key → who may sign in, since version 8
+	bucketFiles     = []byte("files")     // room 0x00 file id → row; since version 9
+	bucketBlobs     = []byte("blobs")     // room 0x00 blob 0x00 number → piece of a file; since version 9
+	bucketUploads   = []byte("uploads")   // room 0x00 blob → nothing, present until its file has a row; since version 9
 	bucketCharged   = []byte("charged")   // room 0x00 hour user → nothing, present while usage names the room; since version 3
 )
 

@@ -19,8 +19,8 @@ type Quota struct {
 }
 
 // A Share is what the chats that an owner owns take. Bytes are those of the rows that a
-// chat adds to the file with each entry: entries, idempotency keys and ids of messages.
-// Pages have some free space besides.
+// chat adds to the file with each entry: entries, idempotency keys and ids of messages; and
+// those of its files. Pages have some free space besides.
 type Share struct {
 	Chats int
 	Bytes int64
@@ -139,17 +139,22 @@ func addToShare(tx *bolt.Tx, owner string, change Share) error {
 	return tx.Bucket(bucketOwned).Put(key, sealShare(key, s))
 }
 
-// growing are the buckets to which a room adds rows with its entries.
-var growing = [][]byte{bucketLog, bucketDedup, bucketMessages}
+// growing are the buckets to which a room adds rows with its entries and files.
+var growing = [][]byte{bucketLog, bucketDedup, bucketMessages, bucketFiles, bucketBlobs}
 
 // bytesIn adds up the rows of a room.
 func bytesIn(tx *bolt.Tx, room string) (n int64) {
-	p := prefix(room)
 	for _, bucket := range growing {
-		c := tx.Bucket(bucket).Cursor()
-		for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
-			n += int64(len(k) + len(v))
-		}
+		n += bytesBelow(tx.Bucket(bucket), prefix(room))
+	}
+	return n
+}
+
+// bytesBelow adds up the rows whose keys begin with p.
+func bytesBelow(b *bolt.Bucket, p []byte) (n int64) {
+	c := b.Cursor()
+	for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
+		n += int64(len(k) + len(v))
 	}
 	return n
 }

@@ -56,6 +56,9 @@ func open(path string, o Options) (*Store, error) {
 		d.close()
 		return nil, err
 	}
+	if err := s.dropUploads(); err != nil {
+		o.Logger.Error("look for uploads that were cut", "err", err) // they stay
+	}
 	w := &writer{queue: s.queue, disk: d, log: o.Logger, commits: o.TxCommits, bytes: o.TxBytes}
 	go func() {
 		defer close(s.writerEnd)
