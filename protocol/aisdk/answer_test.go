@@ -1,0 +1,262 @@
+package aisdk
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"parlor/protocol/chat"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var (
+	at   = time.UnixMilli(1_700_000_000_123)
+	turn = chat.Turn{ID: "turn", Prompt: "question", PromptSeq: 4, ModelID: "model", By: "alice", MessageID: "answer", Attempt: 1}
+
+	said    = record(4, chat.MessageAdded{MessageID: "question", Author: chat.User{ID: "alice"}, Content: "hi", ClientID: "a1"})
+	queued  = record(5, chat.TurnQueued{TurnID: "turn", Prompt: "question", PromptSeq: 4, ModelID: "model", By: "alice"})
+	started = record(6, chat.TurnStarted{TurnID: "turn", MessageID: "answer", ModelID: "model", Name: "ada", Attempt: 1})
+	again   = record(7, chat.TurnStarted{TurnID: "turn", MessageID: "answer", ModelID: "model", Name: "ada", Attempt: 2})
+)
+
+func record(seq uint64, e chat.Event) chat.Record { return chat.Record{Seq: seq, At: at, Event: e} }
+
+func ended(state chat.State, text string, change ...func(*chat.TurnEnded)) chat.Record {
+	e := chat.TurnEnded{TurnID: "turn", MessageID: "answer", Prompt: "question", PromptSeq: 4, ModelID: "model", Name: "ada", State: state, Content: text}
+	for _, c := range change {
+		c(&e)
+	}
+	return record(9, e)
+}
+
+func text(before, piece string) chat.Notice {
+	return chat.Text{Turn: turn, Before: []byte(before), Piece: piece}
+}
+
+func thought(before, piece string) chat.Notice {
+	return chat.Thought{Turn: turn, Before: []byte(before), Piece: piece}
+}
+
+// scenes are what a room tells to the stream of one answer.
+var scenes = []struct {
+	name    string
+	notices []chat.Notice
+	want    State
+}{
+	{"an answer", []chat.Notice{said, queued, started, text("", "<Hel"), text("<Hel", "lo> 😀"), ended("completed", "<Hello> 😀", func(e *chat.TurnEnded) {
+		e.Finish, e.Usage = chat.FinishStop, &chat.Usage{PromptTokens: 3, CompletionTokens: 2, TotalTokens: 5}
+	})}, Over},
+	{"an answer that was thought about", []chat.Notice{said, queued, started, thought("", "Hm"), thought("Hm", "m."), text("", "Yes."), ended("completed", "Yes.", func(e *chat.TurnEnded) { e.Thought = "Hmm." })}, Over},
+	{"an answer of which the beginning was missed", []chat.Notice{chat.Missed{Record: said}, chat.Missed{Record: queued}, chat.Missed{Record: started},
+		chat.TextSoFar{Turn: turn, Text: "Hello", Thought: "Hm"}, text("Hello", " world"), ended("completed", "Hello world", func(e *chat.TurnEnded) { e.Thought = "Hm" })}, Over},
+	{"an answer that was missed as a whole", []chat.Notice{chat.Missed{Record: said}, chat.Missed{Record: queued}, chat.Missed{Record: started}, chat.Missed{Record: ended("completed", "Hello", func(e *chat.TurnEnded) { e.Thought = "Hm" })}}, Over},
+	{"an answer after a crash", []chat.Notice{chat.Missed{Record: said}, chat.Missed{Record: queued}, chat.Missed{Record: started}, chat.Missed{Record: again}, text("", "an older attempt"),
+		chat.Text{Turn: chat.Turn{ID: "turn", MessageID: "answer", Attempt: 2}, Piece: "Anew"}, ended("completed", "Anew")}, Over},
+	{"another attempt in the middle", []chat.Notice{said, queued, started, text("", "Hel"), again}, Wrong},
+	{"another text at the end", []chat.Notice{said, queued, started, text("", "Hel"), ended("completed", "Held")}, Over},
+	{"a text that was taken back", []chat.Notice{said, queued, started, text("", "Hel"), ended("completed", "Hal")}, Wrong},
+	{"an answer that is stopped", []chat.Notice{said, queued, started, text("", "Hel"), ended("stopped", "Hel", func(e *chat.TurnEnded) { e.By, e.Reason = "bob", "enough" })}, Over},
+	{"a turn that is stopped while it waits", []chat.Notice{said, queued, ended("stopped", "", func(e *chat.TurnEnded) { e.MessageID, e.By = "", "bob" })}, Over},
+	{"an answer that fails", []chat.Notice{said, queued, started, text("", "Hel"), ended("failed", "Hel", func(e *chat.TurnEnded) { e.Error = chat.Refuse(chat.CodeProviderError, "the provider is out of order") })}, Over},
+	{"an answer that was interrupted", []chat.Notice{said, queued, started, ended("interrupted", "Hel", func(e *chat.TurnEnded) { e.Reason = "the server was restarted too often" })}, Over},
+	{"a turn that fails before it starts", []chat.Notice{said, queued, ended("failed", "", func(e *chat.TurnEnded) {
+		e.MessageID, e.Error = "", chat.Refuse(chat.CodeBudgetExceeded, "no tokens are left")
+	})}, Over},
+	{"a tool of the provider", []chat.Notice{said, queued, started, text("", "Let me look."),
+		record(7, chat.ToolStarted{TurnID: "turn", MessageID: "answer", Tool: chat.ToolCall{ID: "c1", Name: "search"}}), text("Let me look.", "Found."), ended("completed", "Let me look.Found.")}, Over},
+	{"a provider that has trouble", []chat.Notice{said, queued, started,
+		chat.Progress{MessageID: "answer", Retrying: chat.Refuse(chat.CodeProviderError, "busy"), Model: "other", Health: &chat.Health{Provider: "p", State: chat.ProviderOpen, RetryAt: at}},
+		chat.Progress{MessageID: "another", Model: "other"}, text("", "Yes"), ended("completed", "Yes")}, Over},
+	{"a message that wants no answer", []chat.Notice{record(4, chat.MessageAdded{MessageID: "question", Unasked: true}), queued}, Over},
+	{"a message that the running turn takes in", []chat.Notice{record(4, chat.MessageAdded{MessageID: "question", Steers: "other"}), text("", "not ours"),
+		record(5, chat.TurnSteered{TurnID: "other", Messages: []chat.MessageID{"before", "question"}})}, Over},
+	{"a message that the running turn does not take in", []chat.Notice{record(4, chat.MessageAdded{MessageID: "question", Steers: "other"}),
+		record(5, chat.TurnEnded{TurnID: "other", MessageID: "m", State: chat.StateStopped}),
+		record(6, chat.TurnQueued{TurnID: "turn", Prompt: "another that came later", PromptSeq: 5}), started, text("", "Both"), ended("completed", "Both")}, Over},
+	{"two models answer", []chat.Notice{said, queued, record(6, chat.TurnQueued{TurnID: "second", Prompt: "question"}), started, text("", "I do"), ended("completed", "I do"),
+		record(9, chat.TurnStarted{TurnID: "second", MessageID: "answer 2", Attempt: 1})}, Over},
+	{"the chat is renamed meanwhile", []chat.Notice{said, queued, started, record(7, chat.Configured{Settings: chat.Settings{Title: "A title"}}), ended("completed", "Yes")}, Over},
+	{"the chat is deleted", []chat.Notice{said, queued, started, text("", "Hel"), chat.Removal{}}, Over},
+	{"the room fails", []chat.Notice{said, queued, started, text("", "Hel"), chat.Failure{Error: chat.Refuse(chat.CodeQuarantined, "the room has failed too often")}}, Over},
+	{"others talk", []chat.Notice{said, queued, started, record(7, chat.MessageAdded{MessageID: "other", Content: "hello"}), record(8, chat.TurnQueued{TurnID: "other", Prompt: "other"}),
+		chat.Text{Turn: chat.Turn{ID: "other", MessageID: "x", Attempt: 1}, Piece: "not ours"}, chat.Speech{}, chat.Presence{}, chat.TextSoFar{Turn: chat.Turn{ID: "other"}, Text: "no"}}, Going},
+}
+
+func TestGoldenAnswers(t *testing.T) {
+	var got strings.Builder
+	for _, scene := range scenes {
+		fmt.Fprintf(&got, "-- %s --\n", scene.name)
+		a := AnswerTo("question")
+		for _, n := range scene.notices {
+			for _, p := range a.Tell(n) {
+				fmt.Fprintf(&got, "%s\n", p)
+			}
+		}
+		if a.State() != scene.want {
+			t.Errorf("%s: the stream is %d, want %d", scene.name, a.State(), scene.want)
+		}
+	}
+	golden(t, "testdata/answers.txt", got.String())
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s (-file +got):\n%s", file, diff)
+	}
+}
+
+// A client does with parts what useChat does, and fails where that would.
+type client struct {
+	t        interface{ Fatalf(string, ...any) }
+	message  string
+	text     map[string]string // by kind
+	open     map[string]string // kind by id
+	tools    map[string]bool
+	finished bool
+}
+
+func newClient(t interface{ Fatalf(string, ...any) }) *client {
+	return &client{t: t, text: map[string]string{}, open: map[string]string{}, tools: map[string]bool{}}
+}
+
+func (c *client) take(raw Part) {
+	var p struct {
+		Type, ID, Delta  string
+		Message          string         `json:"messageId"`
+		Metadata         map[string]any `json:"messageMetadata"`
+		Call             string         `json:"toolCallId"`
+		Error            string         `json:"errorText"`
+		Dynamic          bool
+		Transient        bool
+		FinishReason     string
+		InputTextDelta   *string
+		ProviderExecuted bool
+	}
+	if err := json.Unmarshal(raw, &p); err != nil {
+		c.t.Fatalf("%s: %v", raw, err)
+	}
+	if c.finished {
+		c.t.Fatalf("%s after the end", raw)
+	}
+	kind, phase, _ := strings.Cut(p.Type, "-")
+	switch {
+	case p.Type == "start":
+		if c.message != "" || p.Message == "" {
+			c.t.Fatalf("%s starts a second message", raw)
+		}
+		c.message = p.Message
+	case kind == "data":
+		if !p.Transient {
+			c.t.Fatalf("%s stays in the message", raw)
+		}
+	case p.Type == "start-step", p.Type == "finish-step", p.Type == "abort", p.Type == "message-metadata":
+	case kind == "text" || kind == "reasoning":
+		c.takeText(raw, kind, phase, p.ID, p.Delta)
+	case p.Type == "tool-input-available" && p.Dynamic:
+		c.tools[p.Call] = true
+	case p.Type == "tool-output-available" && p.Dynamic && c.tools[p.Call]:
+		delete(c.tools, p.Call)
+	case p.Type == "finish":
+		c.finished = true
+		if p.Metadata != nil && c.message == "" {
+			c.t.Fatalf("%s shows a message that is none", raw)
+		}
+		if len(c.open)+len(c.tools) > 0 {
+			c.t.Fatalf("%s, while %v and %v are open", raw, c.open, c.tools)
+		}
+	case p.Type == "error" && p.Error != "":
+		c.finished = true
+	default:
+		c.t.Fatalf("%s is not for all versions", raw)
+	}
+}
+
+func (c *client) takeText(raw Part, kind, phase, id, delta string) {
+	switch phase {
+	case "start":
+		if c.message == "" || c.open[id] != "" {
+			c.t.Fatalf("%s in no message, or twice", raw)
+		}
+		c.open[id] = kind
+		return
+	case "delta":
+		c.text[kind] += delta
+	}
+	if c.open[id] != kind {
+		c.t.Fatalf("%s without its start", raw)
+	}
+	if phase == "end" {
+		delete(c.open, id)
+	}
+}
+
+// Whatever a room tells, useChat gets parts that it understands, and the text that is
+// recorded in the end, or the connection is reset.
+func TestModelAnswers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c, a := newClient(t), AnswerTo("question")
+		tell := func(n chat.Notice) {
+			for _, p := range a.Tell(n) {
+				c.take(p)
+			}
+		}
+		tell(said)
+		tell(queued)
+		now, told, thinks := turn, "", ""
+		tell(started)
+		for range rapid.IntRange(0, 20).Draw(t, "notices") {
+			piece := rapid.StringN(0, 5, -1).Draw(t, "piece")
+			switch rapid.IntRange(0, 9).Draw(t, "notice") {
+			case 0, 1, 2:
+				tell(chat.Text{Turn: now, Before: []byte(told), Piece: piece})
+				told += piece
+			case 3:
+				tell(chat.Thought{Turn: now, Before: []byte(thinks), Piece: piece})
+				thinks += piece
+			case 4: // the follower has joined again
+				told += piece
+				tell(chat.TextSoFar{Turn: now, Text: told, Thought: thinks})
+			case 5: // and is told what it knows
+				tell(chat.Text{Turn: now, Before: nil, Piece: told})
+			case 6:
+				tell(record(7, chat.ToolStarted{TurnID: "turn", Tool: chat.ToolCall{ID: fmt.Sprint("c", len(c.tools)), Name: "n"}}))
+			case 7:
+				tell(chat.Progress{MessageID: "answer", Model: "other"})
+			case 8:
+				now.Attempt++
+				told, thinks = "", ""
+				tell(record(7, chat.TurnStarted{TurnID: "turn", MessageID: "answer", Attempt: now.Attempt}))
+			case 9:
+				tell(record(8, chat.MessageAdded{MessageID: "other"}))
+			}
+		}
+		state := rapid.SampledFrom([]chat.State{chat.StateCompleted, chat.StateStopped, chat.StateFailed, chat.StateInterrupted}).Draw(t, "state")
+		tell(ended(state, told, func(e *chat.TurnEnded) { e.Thought = thinks }))
+		switch {
+		case a.State() == Wrong:
+			if c.finished {
+				t.Fatal("a stream ended well, and wrong")
+			}
+		case !c.finished || c.text["text"] != told || c.text["reasoning"] != thinks:
+			t.Fatalf("told %q and %q, want %q and %q", c.text["text"], c.text["reasoning"], told, thinks)
+		}
+	})
+}

@@ -1,0 +1,48 @@
+package aisdk
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"parlor/protocol/chat"
+)
+
+// useChat makes the id of a user's message, and keeps it when the message is edited. In a
+// room an edit is another message. So what the SDK sends first is recorded under its id as
+// the idempotency key, and an edit under that id with a mark, which says what was edited
+// to what. [IDOf] leads back.
+
+const (
+	editMark    = "#"
+	editMarkLen = len(editMark) + 16
+)
+
+// EditKey returns the idempotency key of an edit of the message that the SDK knows as id:
+// replaced gets the content. A repetition has the same key, and a second edit another.
+func EditKey(id string, replaced chat.MessageID, content string) chat.ClientID {
+	sum := sha256.Sum256([]byte(string(replaced) + "\x00" + content))
+	return chat.ClientID(id + editMark + hex.EncodeToString(sum[:])[:editMarkLen-len(editMark)])
+}
+
+// IDOf returns the id by which useChat in the hands of the reader knows the message. Of
+// messages of others that is the room's.
+func IDOf(m chat.Message, reader chat.UserID) string {
+	if m.Role != chat.RoleUser || m.ClientID == "" || m.Author == nil || m.Author.ID != reader {
+		return string(m.ID)
+	}
+	if id, edited := Edited(m); edited {
+		return id
+	}
+	return string(m.ClientID)
+}
+
+// Edited returns the id that a message had before this wire edited it, and whether it has.
+func Edited(m chat.Message) (id string, edited bool) {
+	i := strings.LastIndex(string(m.ClientID), editMark)
+	if i < 0 || m.Replaces == "" {
+		return "", false
+	}
+	id = string(m.ClientID[:i])
+	return id, EditKey(id, m.Replaces, m.Content) == m.ClientID
+}

@@ -1,0 +1,319 @@
+package aisdk
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"parlor/protocol/chat"
+)
+
+// A Request is what a POST or a frame of the type "send" asks for. Its fields are as the
+// client sent them: rooms decide whether ids exist and may be used.
+type Request interface{ request() }
+
+// The requests. Message is the id that the SDK has given a message, see [IDOf].
+type (
+	// Send says something.
+	Send struct {
+		Chat    chat.ID
+		Message string
+		Content string
+		Options
+	}
+
+	// Edit gives a message of the user a new text, or asks to answer the same text again.
+	Edit struct {
+		Chat    chat.ID
+		Message string
+		Content string
+		Options
+	}
+
+	// Regenerate asks for another answer: to Message, or to what Answer has answered, or
+	// if both are empty to the newest message.
+	Regenerate struct {
+		Chat    chat.ID
+		Message string // the newest that the client has
+		Answer  string // that is not good enough, or the message that it answers
+		Options
+	}
+
+	// Continue goes on with an answer that waits for the client.
+	Continue struct {
+		Chat   chat.ID
+		Answer string
+		Options
+	}
+)
+
+func (Send) request()       {}
+func (Edit) request()       {}
+func (Regenerate) request() {}
+func (Continue) request()   {}
+
+// Options are what an app may add to the body.
+type Options struct {
+	ModelID chat.ModelID
+	Policy  chat.Policy
+	Answer  *bool // whether an answer is wanted; nil: as the chat says
+}
+
+// A Frame is a frame of the WebSocket transport.
+type Frame struct {
+	Type    string // one of those below
+	Request string // the id that the answers have to carry
+	Chat    chat.ID
+	Send    Request // of a FrameSend
+}
+
+// The types of frames that clients send.
+const (
+	FrameSend   = "send"
+	FrameResume = "resume"
+	FrameAbort  = "abort"
+)
+
+// Limits of what a request may hold, besides the size of a message, which is the room's.
+const (
+	// MaxMessageIDLen limits the id of a message that the client has made, so that an
+	// idempotency key can be made of it.
+	MaxMessageIDLen = chat.MaxClientIDLen - editMarkLen
+
+	maxModelIDLen   = 256
+	maxRequestIDLen = 128
+)
+
+// The triggers of the SDK.
+const (
+	submit     = "submit-message"
+	regenerate = "regenerate-message"
+)
+
+// body is the union of what the SDK sends and of what its documentation has apps send
+// in its place: only the last message.
+type body struct {
+	ID        string            `json:"id"`
+	Trigger   string            `json:"trigger"`
+	MessageID string            `json:"messageId"`
+	Messages  []json.RawMessage `json:"messages"`
+	Message   json.RawMessage   `json:"message"`
+	options
+}
+
+type options struct {
+	ModelID string `json:"model_id"`
+	Policy  string `json:"policy"`
+	Answer  *bool  `json:"answer"`
+}
+
+type message struct {
+	ID    string  `json:"id"`
+	Role  string  `json:"role"`
+	Parts *[]part `json:"parts"`
+}
+
+type part struct {
+	Type string `json:"type"`
+	Text string `json:"text"`
+}
+
+// Decode understands the body of a POST. Of the messages only the last one counts: the
+// conversation is what the room has recorded.
+func Decode(b []byte) (Request, *chat.Error) {
+	var in body
+	if refusal := unmarshal(b, &in, "the body"); refusal != nil {
+		return nil, refusal
+	}
+	return in.decode()
+}
+
+// DecodeFrame understands a frame of the WebSocket transport. What an app adds to the
+// body is an object of its own there. The frame is returned beside the error: it may say
+// which request is refused.
+func DecodeFrame(b []byte) (Frame, *chat.Error) {
+	var in struct {
+		Type    string `json:"type"`
+		Request string `json:"requestId"`
+		body
+		Body options `json:"body"`
+	}
+	refusal := unmarshal(b, &in, "the frame")
+	if len(in.Request) > maxRequestIDLen {
+		in.Request, refusal = "", cmp.Or(refusal, invalid("requestId is too long"))
+	}
+	f := Frame{Type: in.Type, Request: in.Request}
+	switch {
+	case refusal != nil:
+	case in.Request == "":
+		refusal = invalid("requestId is missing")
+	case in.Type == FrameAbort:
+	case in.Type == FrameResume:
+		f.Chat, refusal = chatID(in.ID)
+	case in.Type == FrameSend:
+		in.options = in.Body
+		f.Chat = chat.ID(in.ID)
+		f.Send, refusal = in.body.decode()
+	default:
+		refusal = invalid("type must be send, resume or abort")
+	}
+	return f, refusal
+}
+
+// DecodeStop understands the body of a stop, which may be empty, and returns the turn
+// that it names.
+func DecodeStop(b []byte) (chat.TurnID, *chat.Error) {
+	var in struct {
+		TurnID string `json:"turn_id"`
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return "", nil
+	}
+	refusal := unmarshal(b, &in, "the body")
+	if len(in.TurnID) > chat.MaxIDLen {
+		refusal = cmp.Or(refusal, invalid("turn_id is too long"))
+	}
+	return chat.TurnID(in.TurnID), refusal
+}
+
+func unmarshal(b []byte, to any, what string) *chat.Error {
+	if !bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte("{")) {
+		return invalid(what + " must be a JSON object")
+	}
+	err := json.Unmarshal(b, to)
+	if wrong, ok := err.(*json.UnmarshalTypeError); ok {
+		return invalid("a field of " + what + " has the wrong type: " + wrong.Field)
+	}
+	if err != nil {
+		return invalid(what + " is not JSON")
+	}
+	return nil
+}
+
+func invalid(text string) *chat.Error { return chat.Refuse(chat.CodeInvalid, text) }
+
+func (in body) decode() (Request, *chat.Error) {
+	id, refusal := chatID(in.ID)
+	if refusal != nil {
+		return nil, refusal
+	}
+	o, refusal := in.options.decode()
+	if refusal != nil {
+		return nil, refusal
+	}
+	last, refusal := in.last()
+	if refusal != nil {
+		return nil, refusal
+	}
+	if len(in.MessageID) > chat.MaxIDLen {
+		return nil, invalid("messageId is too long")
+	}
+	switch in.Trigger {
+	case regenerate:
+		return in.regenerate(id, last, o)
+	case submit, "":
+		return in.submit(id, last, o)
+	}
+	return nil, invalid("trigger must be " + submit + " or " + regenerate)
+}
+
+func chatID(text string) (chat.ID, *chat.Error) {
+	switch id := chat.ID(text); {
+	case id == "":
+		return "", invalid("id is missing: it is that of the chat")
+	case !id.Valid():
+		return "", invalid("id must be 1 to 128 printable characters without spaces")
+	default:
+		return id, nil
+	}
+}
+
+func (o options) decode() (Options, *chat.Error) {
+	policy := chat.Policy(o.Policy)
+	switch {
+	case len(o.ModelID) > maxModelIDLen:
+		return Options{}, invalid("model_id is too long")
+	case policy != "" && !policy.Valid():
+		return Options{}, invalid("policy must be " + chat.Policies)
+	}
+	return Options{ModelID: chat.ModelID(o.ModelID), Policy: policy, Answer: o.Answer}, nil
+}
+
+// last returns the last message, or nil if there is none.
+func (in body) last() (*message, *chat.Error) {
+	raw := in.Message
+	if n := len(in.Messages); n > 0 {
+		raw = in.Messages[n-1]
+	}
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	var m message
+	if refusal := unmarshal(raw, &m, "the last message"); refusal != nil {
+		return nil, refusal
+	}
+	return &m, nil
+}
+
+func (in body) regenerate(id chat.ID, last *message, o Options) (Request, *chat.Error) {
+	r := Regenerate{Chat: id, Answer: in.MessageID, Options: o}
+	switch {
+	case last == nil:
+	case last.Role != string(chat.RoleUser):
+		return nil, invalid("messages must end with the message to answer")
+	case len(last.ID) > chat.MaxIDLen:
+		return nil, invalid("the id of the last message is too long")
+	default:
+		r.Message = last.ID
+	}
+	return r, nil
+}
+
+func (in body) submit(id chat.ID, last *message, o Options) (Request, *chat.Error) {
+	switch {
+	case last == nil:
+		return nil, invalid("messages is empty")
+	case last.Role == string(chat.RoleAssistant) && in.MessageID != "":
+		return Continue{Chat: id, Answer: in.MessageID, Options: o}, nil
+	case last.Role != string(chat.RoleUser):
+		return nil, invalid("the last message must be the user's")
+	case in.MessageID != "" && in.MessageID != last.ID:
+		return nil, invalid("messages must end with the message that messageId names")
+	}
+	content, refusal := last.content()
+	if refusal != nil {
+		return nil, refusal
+	}
+	if !chat.ClientID(last.ID).Valid() || len(last.ID) > MaxMessageIDLen {
+		return nil, invalid(fmt.Sprintf("the id of the last message must be 1 to %d printable characters without spaces", MaxMessageIDLen))
+	}
+	if in.MessageID != "" {
+		return Edit{Chat: id, Message: last.ID, Content: content, Options: o}, nil
+	}
+	return Send{Chat: id, Message: last.ID, Content: content, Options: o}, nil
+}
+
+// content returns the text of a message that has nothing else.
+func (m *message) content() (string, *chat.Error) {
+	if m.Parts == nil {
+		return "", invalid("the last message has no parts")
+	}
+	var texts []string
+	for _, p := range *m.Parts {
+		switch p.Type {
+		case "text":
+			texts = append(texts, p.Text)
+		case "file":
+			return "", invalid("files cannot be sent with a message here")
+		default:
+			return "", invalid(fmt.Sprintf("parts of the type %.64q cannot be sent with a message here", p.Type))
+		}
+	}
+	text := strings.Join(texts, "\n")
+	if strings.TrimSpace(text) == "" {
+		return "", invalid("the message is empty")
+	}
+	return text, nil
+}
