@@ -102,6 +102,7 @@ type Models interface {
 // An Authenticator says who sent a request. Its errors are a [*chat.Error].
 type Authenticator interface {
 	Request(*http.Request) (chat.User, error)
+	SignIn(*http.Request) (chat.SignIn, error) // the same, and until when it holds
 }
 
 // A Limiter says how often users may ask for something.
@@ -154,6 +155,8 @@ type API struct {
 
 	origins       []string
 	originRefused func(*http.Request)
+
+	mounted map[string]map[string]http.HandlerFunc // by path and method, see Mount
 }
 
 // New returns an API. It fails if an allowed origin is not an origin, and names
@@ -161,7 +164,7 @@ type API struct {
 func New(chats Chats, members Members, models Models, auth Authenticator, o Options) (*API, error) {
 	a := &API{
 		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, behind: o.Backends, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
-		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused,
+		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused, mounted: make(map[string]map[string]http.HandlerFunc),
 	}
 	if a.originRefused == nil {
 		a.originRefused = func(*http.Request) {}
@@ -267,18 +270,30 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		)
 	}
 	for _, route := range routes {
-		methods := []string{"HEAD"} // which the mux answers with GET
+		handlers := make(map[string]http.HandlerFunc)
 		for method, e := range route.endpoints {
-			mux.Handle(method+" "+prefix+route.path, a.protect(a.serve(method+" "+route.path, e)))
-			methods = append(methods, method)
+			handlers[method] = a.serve(method+" "+route.path, e)
 		}
-		slices.Sort(methods)
-		mux.Handle(prefix+route.path, a.protect(methodNotAllowed(methods)))
+		a.register(mux, prefix+route.path, handlers)
+	}
+	for path, handlers := range a.mounted {
+		a.register(mux, prefix+path, handlers)
 	}
 	mux.Handle("GET "+prefix+"/openapi.json", a.protect(a.open("GET /openapi.json", describe)))
 	a.registerSignIn(mux, prefix)
 	a.registerBackends(mux, prefix)
 	mux.Handle(prefix+"/", a.protect(http.HandlerFunc(a.notFound)))
+}
+
+// register adds what answers at a path, by method.
+func (a *API) register(mux *http.ServeMux, path string, handlers map[string]http.HandlerFunc) {
+	methods := []string{"HEAD"} // which the mux answers with GET
+	for method, h := range handlers {
+		mux.Handle(method+" "+path, a.protect(h))
+		methods = append(methods, method)
+	}
+	slices.Sort(methods)
+	mux.Handle(path, a.protect(methodNotAllowed(methods)))
 }
 
 // RegisterHealth adds to mux the paths that load balancers ask: /healthz, and

@@ -1,0 +1,42 @@
+package api
+
+import (
+	"net/http"
+
+	"parlor/protocol/chat"
+)
+
+// A Handler answers requests of a user whose identity is proved, and writes the answer
+// itself. An error that it returns before it has written anything is answered as that of an
+// endpoint, and so is a panic: later the handler has to cut the connection itself. It reads
+// bodies of any size, unless it limits them.
+type Handler func(w http.ResponseWriter, r *http.Request, in chat.SignIn) error
+
+// Mount adds what other packages serve, by "METHOD /path" below the prefixes of the API. It
+// is protected as the endpoints are. Mount must be called before Register.
+func (a *API) Mount(routes map[string]Handler) {
+	for name, h := range routes {
+		method, path := splitRoute(name)
+		if a.mounted[path] == nil {
+			a.mounted[path] = make(map[string]http.HandlerFunc)
+		}
+		a.mounted[path][method] = a.signedIn(name, h)
+	}
+}
+
+// signedIn answers requests of the given name with h, if their user is known and may ask
+// for that.
+func (a *API) signedIn(name string, h Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		in, err := a.auth.SignIn(r)
+		if refusal := a.limit(in.User, r, name); refusal != nil {
+			err = refusal
+		}
+		if err == nil {
+			err = h(w, r, in)
+		}
+		if err != nil {
+			a.refuse(w, r, err)
+		}
+	}
+}
