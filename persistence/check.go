@@ -160,6 +160,7 @@ func (k *checker) contents(tx *bolt.Tx) {
 	k.usage(tx)
 	k.sessions(tx)
 	k.accounts(tx)
+	k.hooks(tx)
 }
 
 // roomsIn returns the names of all rooms that have a row anywhere.

@@ -282,8 +282,10 @@ func deleteRoom(tx *bolt.Tx, room string) error {
 	if err := forgetRoom(tx, room); err != nil {
 		return err
 	}
-	if _, err := deletePrefix(tx.Bucket(bucketRead), prefix(room)); err != nil {
-		return err
+	for _, bucket := range [][]byte{bucketRead, bucketHooks} {
+		if _, err := deletePrefix(tx.Bucket(bucket), prefix(room)); err != nil {
+			return err
+		}
 	}
 	return turns.Delete([]byte(room))
 }

@@ -36,6 +36,7 @@ var migrations = [...]func(*bolt.Tx) error{
 	addRead,
 	addAccounts,
 	addFiles,
+	addHooks,
 }
 
 // addShared leads from version 4 to 5. Until then a chat was its owner's alone.
@@ -175,7 +176,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 func create(tx *bolt.Tx) error {
 	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketMessages, bucketTurns,
 		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared, bucketOwned, bucketRead, bucketAccounts,
-		bucketFiles, bucketBlobs, bucketUploads)
+		bucketFiles, bucketBlobs, bucketUploads, bucketHooks)
 	if err != nil {
 		return err
 	}

@@ -103,15 +103,15 @@ func TestOpenRefuses(t *testing.T) {
 		}, "another program's bbolt file"},
 		"newer": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
-				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/10")))
+				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/11")))
 			})
-		}, "format version 10, this program knows up to 9"},
+		}, "format version 11, this program knows up to 10"},
 		"newer, laid out anew": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
 				meta, err := tx.CreateBucket(bucketMeta)
-				return errors.Join(err, meta.Put(keyFormat, []byte("parlor/10")))
+				return errors.Join(err, meta.Put(keyFormat, []byte("parlor/11")))
 			})
-		}, "format version 10, this program knows up to 9"},
+		}, "format version 11, this program knows up to 10"},
 		"zeroth version": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
 				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/0")))
