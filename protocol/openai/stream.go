@@ -1,0 +1,171 @@
+package openai
+
+import (
+	"errors"
+
+	"parlor/protocol/chat"
+)
+
+// A Stream turns what a room tells into the events of one response. It is not safe for
+// concurrent use.
+type Stream struct {
+	turn  Turn
+	after int64 // the number of the last event that the client knows of; -1: none
+	units int   // of the text of the attempt that is known
+	bytes int
+	part  bool // the client was told that the text begins
+}
+
+// NewStream returns the stream of a turn, whose events with a number up to after the client
+// knows.
+func NewStream(t Turn, after int64) *Stream { return &Stream{turn: t, after: after} }
+
+// Begin is the place before the first event.
+const Begin int64 = -1
+
+// errGap means that text is missing, so that the client has to come back for it.
+var errGap = errors.New("openai: a piece of an answer does not follow the one before")
+
+// Ended reports whether the last event was returned.
+func (s *Stream) Ended() bool { return s.turn.Ended() }
+
+// Take returns the events that a notice leads to, as they are streamed. It takes records, text
+// so far, and what [Encode] returns; others lead to none.
+func (s *Stream) Take(n any) (frames []byte, err error) {
+	if s.turn.Ended() {
+		return nil, nil
+	}
+	switch n := n.(type) {
+	case chat.Record:
+		return s.record(n), nil
+	case chat.Missed:
+		return s.record(n.Record), nil
+	case chat.TextSoFar:
+		if s.runs(n.Turn) && len(n.Text) > s.bytes {
+			return s.grow(n.Text[s.bytes:]), nil
+		}
+	case *Piece:
+		return s.piece(n)
+	}
+	return nil, nil
+}
+
+// runs reports whether a turn is the attempt that the stream is at.
+func (s *Stream) runs(t chat.Turn) bool { return t.ID == s.turn.Turn && t.Attempt == s.turn.attempt }
+
+func (s *Stream) record(r chat.Record) (frames []byte) {
+	if !s.turn.Take(r) {
+		return nil
+	}
+	switch r.Event.(type) {
+	case chat.TurnQueued:
+		return s.response(numberOf(1, atBegin), "response.created", s.turn.shell())
+	case chat.TurnStarted:
+		return s.start()
+	}
+	return s.end()
+}
+
+// start tells of an attempt, and that the one before is over.
+func (s *Stream) start() (frames []byte) {
+	t := &s.turn
+	s.units, s.bytes, s.part = 0, 0, false
+	now := t.shell()
+	if dead := t.deadItems(); len(dead) > 0 {
+		now.Output = dead
+		frames = s.item(numberOf(t.attempt, atBegin), "response.output_item.done", t.attempt-2, dead[len(dead)-1])
+	}
+	frames = append(frames, s.response(numberOf(t.attempt, atProgress), "response.in_progress", now)...)
+	return append(frames, s.item(numberOf(t.attempt, atItem), "response.output_item.added", t.attempt-1, answerItem(t.itemID(), statusInProgress))...)
+}
+
+// piece tells a piece of text. One that the client has all of, or nothing, is encoded already.
+func (s *Stream) piece(p *Piece) ([]byte, error) {
+	switch {
+	case !s.runs(p.Turn) || p.ToBytes <= s.bytes:
+		return nil, nil
+	case p.FromBytes > s.bytes:
+		return nil, errGap
+	case p.FromBytes < s.bytes || numberOf(p.Turn.Attempt, atText+p.From) < s.after:
+		return s.grow(p.Text[s.bytes-p.FromBytes:]), nil
+	}
+	frames := s.begin()
+	s.units, s.bytes = p.To, p.ToBytes
+	s.after = numberOf(p.Turn.Attempt, atText+p.To)
+	return append(frames, p.Frame...), nil
+}
+
+// grow tells more of the text, without what the client knows.
+func (s *Stream) grow(text string) []byte {
+	known := int(s.after-numberOf(s.turn.attempt, atText)) - s.units
+	end := s.units + units(text)
+	s.bytes += len(text)
+	frames := s.begin()
+	if known > 0 {
+		text = after(text, known)
+	}
+	s.units = end
+	number := numberOf(s.turn.attempt, atText+end)
+	if text == "" || number <= s.after {
+		return frames
+	}
+	s.after = number
+	return append(frames, delta(s.turn.message, s.turn.attempt, end, text)...)
+}
+
+// begin tells that the text begins, once.
+func (s *Stream) begin() []byte {
+	if s.part {
+		return nil
+	}
+	s.part = true
+	return s.text(numberOf(s.turn.attempt, atText), "response.content_part.added", "")
+}
+
+// end tells the rest of the text, and all that ends.
+func (s *Stream) end() (frames []byte) {
+	t := &s.turn
+	text, number := t.Text(), endsAt(t)
+	if t.attempt > 0 {
+		if len(text) > s.bytes {
+			frames = s.grow(text[s.bytes:])
+		}
+		frames = append(frames, s.begin()...)
+		frames = append(frames, s.text(number, "response.output_text.done", text)...)
+		frames = append(frames, s.text(number+1, "response.content_part.done", text)...)
+		frames = append(frames, s.item(number+2, "response.output_item.done", t.attempt-1, t.item(text))...)
+	}
+	name := "response." + t.status()
+	if t.status() == statusCancelled { // the client knows no such event, and goes by the status
+		name = "response.incomplete"
+	}
+	return append(frames, s.response(number+ends-1, name, t.Response(text))...)
+}
+
+// The methods below return an event, or nothing if the client knows it.
+
+func (s *Stream) response(number int64, name string, r Response) []byte {
+	return s.numbered(number, name, func() any { return responseEvent{event{name, number}, r} })
+}
+
+func (s *Stream) item(number int64, name string, index int, i Item) []byte {
+	return s.numbered(number, name, func() any { return itemEvent{event{name, number}, index, i} })
+}
+
+func (s *Stream) text(number int64, name, text string) []byte {
+	return s.numbered(number, name, func() any {
+		at, e := textPlace(s.turn.message, s.turn.attempt), event{name, number}
+		if name == "response.output_text.done" {
+			return textEvent{e, at, text, []struct{}{}}
+		}
+		return partEvent{e, at, outputText(text)}
+	})
+}
+
+func (s *Stream) numbered(number int64, name string, data func() any) []byte {
+	if number <= s.after {
+		return nil
+	}
+	s.after = number
+	return frame(name, data())
+}
