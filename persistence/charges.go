@@ -59,17 +59,32 @@ func (c Count) Tokens() uint64 { return c.Prompt + c.Completion }
 
 func (c *Commit) checkCharges() error {
 	for _, charge := range c.Charges {
-		if err := checkOwner(charge.User); err != nil {
+		if err := charge.check(c.Room); err != nil {
 			return err
-		}
-		if charge.Room != c.Room {
-			return fmt.Errorf("%w: a commit to room %q carries another room's charge", ErrInvalid, c.Room)
-		}
-		if len(charge.Model) > MaxModelLen || strings.IndexByte(charge.Model, 0) >= 0 {
-			return fmt.Errorf("%w: a charge of room %q for a model of %d bytes, or with a zero byte", ErrInvalid, c.Room, len(charge.Model))
 		}
 	}
 	return nil
+}
+
+// check refuses a charge that is not one of the room.
+func (c Charge) check(room string) error {
+	switch err := checkOwner(c.User); {
+	case err != nil:
+		return err
+	case c.Room != room:
+		return fmt.Errorf("%w: a commit to room %q carries another room's charge", ErrInvalid, room)
+	case len(c.Model) > MaxModelLen || strings.IndexByte(c.Model, 0) >= 0:
+		return fmt.Errorf("%w: a charge of room %q for a model of %d bytes, or with a zero byte", ErrInvalid, room, len(c.Model))
+	}
+	return nil
+}
+
+// Charge queues what was used outside of any room, and returns. It is added to what the rooms
+// have cost that were deleted. done is called as [Store.Append] calls it.
+func (s *Store) Charge(c Charge, done func(error)) {
+	write := func(tx *bolt.Tx) error { return addCharge(tx, c) }
+	size := requestOverhead + len(c.User) + len(c.Model)
+	s.enqueue(&request{flow: c.User, write: write, size: size, err: c.check(""), done: done})
 }
 
 func putCharges(tx *bolt.Tx, charges []Charge) error {

@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"strings"
+	"time"
 
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -10,24 +11,30 @@ import (
 // ChargeOf returns what a record that follows s has cost, and who is charged. It
 // depends on the log alone, so that the charges kept beside it can be made anew.
 func ChargeOf(s *State, record chat.Record) (c persistence.Charge, ok bool) {
-	c = persistence.Charge{Hour: persistence.HourOf(record.At), Room: string(s.Chat.Room)}
 	switch e := record.Event.(type) {
 	case chat.TurnEnded:
 		i := s.Find(e.TurnID)
 		if i < 0 || e.MessageID == "" { // it was never started
 			return c, false
 		}
-		c.User, c.Model = chargeName(string(s.Turns[i].By), persistence.MaxOwnerLen), chargeName(string(e.ModelID), persistence.MaxModelLen)
-		c.Count = countOf(e.Usage, e.Content)
-		c.Turns = 1
-		return c, true
+		return ChargeFor(record.At, s.Chat.Room, s.Turns[i].By, e.ModelID, e.Usage, e.Content), true
 	case chat.Configured:
-		c.User, c.Model = chargeName(string(s.Chat.Owner), persistence.MaxOwnerLen), chargeName(string(e.ModelID), persistence.MaxModelLen)
-		c.Count = countOf(e.Usage, "")
-		c.Estimated = 0 // it is no turn
+		c = ChargeFor(record.At, s.Chat.Room, s.Chat.Owner, e.ModelID, e.Usage, "")
+		c.Turns, c.Estimated = 0, 0 // it is no turn
 		return c, e.Usage != nil
 	}
 	return c, false
+}
+
+// ChargeFor returns what an answer has cost. Its room is empty if it was given in none.
+func ChargeFor(at time.Time, room chat.RoomID, user chat.UserID, model chat.ModelID, u *chat.Usage, text string) persistence.Charge {
+	c := persistence.Charge{
+		Hour: persistence.HourOf(at), Room: string(room),
+		User: chargeName(string(user), persistence.MaxOwnerLen), Model: chargeName(string(model), persistence.MaxModelLen),
+		Count: countOf(u, text),
+	}
+	c.Turns = 1
+	return c
 }
 
 // countOf sorts what a provider said. If the total is more than the prompt and the

@@ -36,6 +36,7 @@ var inActors = map[string][]string{
 	"actors/retention":    {"protocol/chat"},
 	"actors/resume":       {"protocol/chat", "actors/recovery"},
 	"actors/turn":         {"protocol/chat", "actors/system", "actors/conversation", "actors/ledger"},
+	"actors/completion":   {"protocol/chat", "actors/conversation", "actors/ledger"},
 	"actors/title":        {"protocol/chat", "actors/conversation", "actors/ledger", "actors/turn"},
 	"actors/voice":        {"protocol/chat", "actors/system", "actors/conversation", "actors/turn"},
 	"actors/room": {
@@ -53,7 +54,7 @@ var inActors = map[string][]string{
 
 // withPersistence are the packages of actors that may import persistence.
 var withPersistence = []string{
-	"actors/conversation", "actors/ledger", "actors/recovery", "actors/retention", "actors/turn", "actors/title",
+	"actors/conversation", "actors/ledger", "actors/recovery", "actors/retention", "actors/turn", "actors/title", "actors/completion",
 	"actors/room", "actors/rooms", "actors/actortest",
 }
 

@@ -52,6 +52,13 @@ type Delta struct {
 // nobody is asked for it again. Thought is none.
 func (d Delta) Answers() bool { return d.Text != "" || d.Audio != "" || d.Tool != nil }
 
+// A Completed is how a model has answered a prompt that belongs to no chat.
+type Completed struct {
+	Model  ModelID // that answered, which may be a fallback
+	Finish Finish
+	Usage  *Usage
+}
+
 // A ToolCall is a request of the assistant to run a tool.
 type ToolCall struct {
 	ID   string `json:"call_id"`
