@@ -139,7 +139,9 @@ func TestComplete(t *testing.T) {
 			"hi", "", chat.Completed{Model: "other", Usage: usage}, []persistence.Charge{charge("other", 0, 5, 7)},
 		},
 		"failed before the first word": {
-			func(context.Context, func(chat.Delta) bool) error { return chat.Refuse(chat.CodeProviderTimeout, "late") },
+			func(context.Context, func(chat.Delta) bool) error {
+				return chat.Refuse(chat.CodeProviderTimeout, "late")
+			},
 			"", chat.CodeProviderTimeout, chat.Completed{Model: "m"}, nil,
 		},
 		"failed behind it": {

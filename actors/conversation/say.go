@@ -30,6 +30,7 @@ type Utterance struct {
 	By          chat.User
 	Content     string
 	ModelID     chat.ModelID // empty: the chat's
+	Addressed   chat.ModelID // see [chat.Say]
 	ClientID    chat.ClientID
 	Correlation string
 	Origin      string      // see [chat.MessageAdded]
@@ -139,6 +140,13 @@ func (m Moment) compose(u Utterance) (*Plan, *chat.Error) {
 		return nil, ErrTooLarge
 	}
 	a := m.addresses(u.Content)
+	if u.Addressed != "" {
+		answers, known := m.Models.Model(u.Addressed)
+		if !known {
+			return nil, m.NoModel(u.Addressed)
+		}
+		a.models = []chat.ModelID{answers.ID}
+	}
 	quiet := !m.wanted(u.Answer, a)
 	return &Plan{models: a.modelsOr(u.ModelID), quiet: quiet, MessageAdded: chat.MessageAdded{
 		MessageID: chat.MessageID(m.NewID()), Content: u.Content, ClientID: u.ClientID,

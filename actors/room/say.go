@@ -12,6 +12,7 @@ type Send struct {
 	Caller
 	Content     string
 	ModelID     chat.ModelID  // empty: the chat's current model
+	Addressed   chat.ModelID  // see [chat.Say]
 	ClientID    chat.ClientID // empty: not idempotent
 	Correlation string        // see [chat.TurnQueued]
 	Origin      string        // see [chat.MessageAdded]
@@ -28,7 +29,7 @@ func (c *Send) do(r *Room) {
 	}
 	r.say(c.Caller, access.Send, c.ClientID, r.recallMessage(c.Content, c.ModelID, ""), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
 		return m.Say(conversation.Utterance{
-			By: c.User, Content: c.Content, ModelID: c.ModelID, ClientID: c.ClientID,
+			By: c.User, Content: c.Content, ModelID: c.ModelID, Addressed: c.Addressed, ClientID: c.ClientID,
 			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Answer: answer,
 			Question: func(t chat.Turn) (chat.Message, *chat.Error) { return r.records.find(t.Prompt) },
 		})

@@ -49,6 +49,26 @@ func TestSay(t *testing.T) {
 	})
 }
 
+// A message may be for one model alone, which does not become the chat's.
+func TestSayAddressed(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		before := alice.Create(theChat).ModelID
+		said, err := s.Rooms.Say(t.Context(), alice.User, theChat, chat.Say{Content: "@ada hello", Addressed: actortest.OtherModel})
+		if err != nil || len(said.Turns) != 1 {
+			t.Fatalf("got %+v, %v", said, err)
+		}
+		synctest.Wait()
+		info, err := s.Rooms.Get(t.Context(), alice.User, theChat)
+		if answer := s.Messages(theChat)[1]; answer.ModelID != actortest.OtherModel || info.ModelID != before || before == actortest.OtherModel || err != nil {
+			t.Errorf("%s answered, the chat's model is %s and was %s, %v", answer.ModelID, info.ModelID, before, err)
+		}
+		if _, err := s.Rooms.Say(t.Context(), alice.User, theChat, chat.Say{Content: "hello", Addressed: "none"}); chat.AsError(err).Code != chat.CodeNotFound {
+			t.Errorf("no such model: %v", err)
+		}
+	})
+}
+
 // A message that a running turn takes in is answered by that turn.
 func TestSaySteers(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {

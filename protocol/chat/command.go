@@ -8,9 +8,10 @@ type (
 		Content     string
 		ModelID     ModelID // empty: the chat's current model
 		ClientID    ClientID
-		Policy      Policy // empty: the chat's
-		Answer      *bool  // whether an answer is wanted; nil: as the chat says
-		Correlation string // see [TurnQueued]
+		Addressed   ModelID // that answers this message alone; empty: those that it names, or the chat's
+		Policy      Policy  // empty: the chat's
+		Answer      *bool   // whether an answer is wanted; nil: as the chat says
+		Correlation string  // see [TurnQueued]
 	}
 
 	// Edit replaces a message of the user by a new one.
