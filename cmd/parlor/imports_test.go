@@ -49,6 +49,7 @@ var inActors = map[string][]string{
 	"actors/session":   {"protocol/engineio", "protocol/socketio", "actors/system"},
 	"actors/door":      {"protocol/chat", "actors/session"},
 	"actors/assistant": {"protocol", "actors/door", "actors/emit", "actors/recovery", "actors/resume", "actors/room", "actors/session"},
+	"actors/openwebui": {"protocol", "actors/door", "actors/emit", "actors/room", "actors/session"},
 	"actors/actortest": {"protocol", "actors"},
 }
 

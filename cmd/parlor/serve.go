@@ -18,6 +18,7 @@ import (
 	"parlor/actors/door"
 	"parlor/actors/follow"
 	"parlor/actors/ledger"
+	"parlor/actors/openwebui"
 	"parlor/actors/recovery"
 	"parlor/actors/retention"
 	"parlor/actors/room"
@@ -28,6 +29,8 @@ import (
 	"parlor/persistence"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
+	openwebuiwire "parlor/protocol/openwebui"
 	"parlor/transport"
 	"parlor/transport/api"
 	"parlor/transport/auth"
@@ -104,10 +107,18 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	limits := limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate}, log)
 	devices := new(door.Devices)
 	hub := newHub(s, rooms, accounts)
-	connections := openConnections(s, actors, &assistant.Namespace{
-		Auth: verifier, Rooms: rooms, Recovery: seats, Limits: limits, Devices: devices, MaxDevices: s.MaxConnectionsPerUser,
-		Sockets:  hub.Namespace(wire.Namespace, wire.Reserved),
-		MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
+	webui := &openwebui.Namespace{
+		Auth: verifier, Rooms: rooms, Limits: limits, Devices: devices, MaxDevices: s.MaxConnectionsPerUser,
+		Sockets:  hub.Namespace(openwebuiwire.Namespace, openwebuiwire.Reserved),
+		MaxRooms: s.MaxJoinedRooms, MaxListed: s.MaxListedMembers,
+	}
+	connections := openConnections(s, actors, map[string]session.Namespace{
+		wire.Namespace: &assistant.Namespace{
+			Auth: verifier, Rooms: rooms, Recovery: seats, Limits: limits, Devices: devices, MaxDevices: s.MaxConnectionsPerUser,
+			Sockets:  hub.Namespace(wire.Namespace, wire.Reserved),
+			MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
+		},
+		openwebuiwire.Namespace: webui,
 	}, warnings, log)
 	endpoints, err := api.New(rooms, people{rooms, accounts}, models, verifier, api.Options{
 		AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log,
@@ -310,14 +321,17 @@ func encoders() room.Encoders {
 	for _, d := range wire.Dialects {
 		all[d.String()] = func(chat.Info) room.Encoder { return wire.NewEncoder(d) }
 	}
+	for _, f := range openwebuiwire.Forms {
+		all[f.String()] = func(info chat.Info) room.Encoder { return openwebuiwire.NewEncoder(f, info) }
+	}
 	return all
 }
 
 // openConnections connects transport and sessions: a session gets what transport
 // reads, and transport writes what the session sends.
-func openConnections(s Settings, actors *system.System, namespace *assistant.Namespace, warnings *origin.Warnings, log *slog.Logger) *transport.Server {
+func openConnections(s Settings, actors *system.System, namespaces map[string]session.Namespace, warnings *origin.Warnings, log *slog.Logger) *transport.Server {
 	sessions := session.New(actors, session.Options{
-		Namespaces:     map[string]session.Namespace{wire.Namespace: namespace},
+		Namespaces:     namespaces,
 		ConnectTimeout: s.ConnectTimeout, Window: s.Window, UserWindow: s.WindowPerUser, MaxPacketBytes: int(s.MaxPayload), Logger: log,
 		MaxAuthBytes: int(s.MaxAuthBytes), MaxRefusals: s.MaxRefusals,
 	})
@@ -326,10 +340,15 @@ func openConnections(s Settings, actors *system.System, namespace *assistant.Nam
 		PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
 		MaxConns: s.MaxConnections, MaxConnsPerAddress: cmp.Or(s.MaxConnectionsPerAddress, max(s.MaxConnections/4, 1)),
 		StrangerPayload: int(s.MaxStrangerPayload), StrangerBytes: int(s.MaxStrangerBytes),
-		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: wire.Coalesce, Shed: wire.Shed, CloseTimeout: closeTimeout, Logger: log,
+		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: coalesce, Shed: wire.Shed, CloseTimeout: closeTimeout, Logger: log,
 		AllowedOrigins: s.CORSOrigins, OriginRefused: warnings.Refused, CORS: transport.CORS{Credentials: true},
 		KeepHeaders: []string{"Authorization", "Cookie"}, // what auth.Verifier.Socket reads
 	})
+}
+
+// coalesce joins the pieces of answers in the frames that wait for a slow client.
+func coalesce(frames []engineio.Frame) []engineio.Frame {
+	return openwebuiwire.Coalesce(wire.Coalesce(frames))
 }
 
 // routes serves everything at the top, and also below the base path if there is
@@ -343,6 +362,7 @@ func routes(s Settings, connections http.Handler, endpoints *api.API, numbers ht
 	for _, base := range bases {
 		mux.Handle(base+"/socket.io", connections)
 		mux.Handle(base+"/socket.io/", connections)
+		mux.Handle(base+"/ws/socket.io/", connections) // where clients of Open WebUI look for it
 		endpoints.Register(mux, base+"/api/v1")
 		mux.Handle(base+"/", console.Handler(console.Options{BasePath: base}))
 	}

@@ -15,7 +15,6 @@
 package assistant
 
 import (
-	"bytes"
 	"encoding/json"
 	"strconv"
 
@@ -59,18 +58,8 @@ func Event(word, id string, payload any) engineio.Frame {
 	return socketio.EventFrame(Namespace, name(word, id), Encode(payload))
 }
 
-// Encode encodes a body. One that cannot be encoded is a bug of ours. Unlike
-// json.Marshal it leaves < and > alone: answers are full of code, and six bytes
-// for each of its brackets help nobody here.
-func Encode(body any) json.RawMessage {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(body); err != nil {
-		panic("assistant: encode: " + err.Error())
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
+// Encode encodes a body.
+func Encode(body any) json.RawMessage { return socketio.Argument(body) }
 
 func name(word, id string) string {
 	if id == "" {

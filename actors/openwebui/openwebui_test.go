@@ -1,0 +1,215 @@
+package openwebui_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"parlor/actors/actortest"
+	"parlor/actors/room"
+	"parlor/protocol/chat"
+)
+
+// Users are told of those with whom they share a chat, and of nobody else, also when that
+// changes.
+func TestUserListIsScoped(t *testing.T) {
+	run(t, func(w *world) {
+		alice := w.User("alice")
+		alice.Create(theChat)
+		a, b, e := w.connect("alice 1h", ""), w.connect("bob 1h", ""), w.connect("eve 1h", "")
+		a.want("user-list", `{"user_ids":["alice"],"users":1}`)
+
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
+		b.emit("user-join", `{}`)
+		time.Sleep(time.Second)
+		both := `{"user_ids":["alice","bob"],"users":2}`
+		a.want("user-list", both)
+		b.want("user-list", both)
+
+		a.emit("usage", `{"model":"eliza"}`)
+		time.Sleep(time.Second)
+		b.want("usage", `{"models":["eliza"]}`)
+
+		alice.Do(theChat, &room.RemoveMember{Member: "bob"})
+		a.emit("user-join", `{}`)
+		time.Sleep(time.Second)
+		b.want("user-list", `{"user_ids":["bob"],"users":1}`)
+		e.want("user-list", `{"user_ids":["eve"],"users":1}`)
+		if got := e.all("usage"); !slices.Equal(got, []string{`{"models":[]}`}) {
+			t.Errorf("a stranger was told %q", got)
+		}
+	})
+}
+
+// A model is in use for three seconds after a client has said so last, and not after it has
+// gone.
+func TestUsageEnds(t *testing.T) {
+	run(t, func(w *world) {
+		a, other := w.connect("alice 1h", ""), w.connect("alice 1h", "")
+		for range 4 {
+			a.emit("usage", `{"model":"eliza"}`)
+			time.Sleep(2 * time.Second)
+			other.want("usage", `{"models":["eliza"]}`)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		other.want("usage", `{"models":[]}`)
+
+		a.emit("usage", `{"model":"eliza"}`)
+		time.Sleep(time.Second)
+		a.Close("transport close")
+		time.Sleep(time.Second)
+		other.want("usage", `{"models":[]}`)
+		if got := len(other.all("usage")); got != 5 {
+			t.Errorf("told %d times which models are in use", got)
+		}
+	})
+}
+
+// Many changes at once are told together, and who has asked is told again.
+func TestUserListIsToldTogether(t *testing.T) {
+	run(t, func(w *world) {
+		a := w.connect("alice 1h", "")
+		before := len(a.all("user-list"))
+		for range 20 {
+			a.emit("user-list", `null`)
+		}
+		time.Sleep(time.Second)
+		if got := len(a.all("user-list")); got != before+1 {
+			t.Errorf("told %d times, and before %d", got, before)
+		}
+	})
+}
+
+// All devices of the user who asks are told the answer, under the id that the client chose,
+// and nobody else's. One that comes in the middle is told the text so far.
+func TestAnswerReachesTheUsersDevices(t *testing.T) {
+	run(t, func(w *world) {
+		w.Assistant.On("a story", actortest.Slowly(time.Second, "Once ", "upon ", "a ", "time"))
+		alice := w.User("alice")
+		alice.Create(theChat)
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
+		first, second, other := w.connect("alice 1h", ""), w.connect("alice 1h", `,"events":["chat-events"],"content":"cumulative"`), w.connect("bob 1h", "")
+		w.ask(alice, theChat, "chosen", "a story")
+		time.Sleep(2 * time.Second)
+		late := w.connect("alice 1h", "")
+		time.Sleep(10 * time.Second)
+		for i, p := range []*page{first, second, late} {
+			if got := p.text("chosen"); got != "Once upon a time" {
+				t.Errorf("device %d has %q of %q", i, got, p.heard)
+			}
+		}
+		if got := other.all("chat-events"); len(got) != 0 {
+			t.Errorf("another member was told %q", got)
+		}
+		if got := second.all("events"); len(got) != 0 {
+			t.Errorf("a client that wants chat-events alone was told %q", got)
+		}
+		if got := first.all("stream"); len(got) != 0 {
+			t.Errorf("a client that has not joined the room was told %q", got)
+		}
+	})
+}
+
+// A chat's room is for those who may read it, and for as long as they may.
+func TestRoomOfAChat(t *testing.T) {
+	run(t, func(w *world) {
+		alice := w.User("alice")
+		alice.Create(theChat)
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleViewer}})
+		a, b, e := w.connect("alice 1h", ""), w.connect("bob 1h", ""), w.connect("eve 1h", "")
+		join := fmt.Sprintf(`{"chat_id":%q}`, theChat)
+		for p, want := range map[*page]string{a: `"ok":true`, b: `"ok":true`, e: `"code":"not_found"`} {
+			if ack := p.emit("join-channels", join); !strings.Contains(ack, want) {
+				t.Errorf("join-channels: got %s, want %s", ack, want)
+			}
+		}
+		typing := fmt.Sprintf(`{"channel_id":%q,"data":{"type":"typing"}}`, theChat)
+		for p, want := range map[*page]string{a: `"ok":true`, b: `"code":"forbidden"`, e: `"code":"invalid"`} {
+			if ack := p.emit("channel-events", typing); !strings.Contains(ack, want) {
+				t.Errorf("typing: got %s, want %s", ack, want)
+			}
+		}
+		b.want("channel-events", fmt.Sprintf(`{"channel_id":%q,"message_id":null,"data":{"type":"typing"},"user":{"id":"alice","name":"ALICE","role":"user","profile_image_url":""}}`, theChat))
+		alice.Send(theChat, "hello")
+		time.Sleep(time.Second)
+		if got := b.all("final"); len(got) != 1 || !strings.Contains(got[0], `"content":"You said: hello"`) {
+			t.Errorf("final: got %q", got)
+		}
+		alice.Do(theChat, &room.RemoveMember{Member: "bob"})
+		synctest.Wait()
+		told := len(b.all("stream"))
+		a.emit("channel-events", typing)
+		alice.Send(theChat, "hello")
+		time.Sleep(time.Second)
+		if got := len(b.all("stream")); got != told || len(b.all("channel-events")) != 3 {
+			t.Errorf("a removed member was told %q", b.heard)
+		}
+		if got := e.all("stream"); len(got) != 0 {
+			t.Errorf("a stranger was told %q", got)
+		}
+	})
+}
+
+// Rooms that a client has not wished for make way for others.
+func TestRoomsMakeWay(t *testing.T) {
+	run(t, func(w *world) { // three rooms at once
+		alice := w.User("alice")
+		p := w.connect("alice 1h", "")
+		for i := range 5 {
+			id := chat.ID(fmt.Sprint("chat-", i))
+			alice.Create(id)
+			w.ask(alice, id, fmt.Sprint("answer-", i), "hello")
+			if got := p.text(fmt.Sprint("answer-", i)); got != "You said: hello" {
+				t.Errorf("answer %d: %q", i, got)
+			}
+		}
+		for i := range 5 {
+			ack := p.emit("join-channels", fmt.Sprintf(`{"chat_id":"chat-%d"}`, i))
+			if got, want := strings.Contains(ack, `"code":"busy"`), i >= 3; got != want {
+				t.Errorf("room %d: %s", i, ack)
+			}
+		}
+	})
+}
+
+// The connection ends with its token, unless a new one comes in time. A bad one changes
+// nothing.
+func TestTokenEnds(t *testing.T) {
+	run(t, func(w *world) {
+		p, renewed := w.connect("alice 60s", ""), w.connect("alice 60s", "")
+		if ack := renewed.emit("user-join", `{"auth":{"token":"alice 2h"}}`); ack != `{"id":"alice","name":"ALICE"}` {
+			t.Errorf("user-join: got %s", ack)
+		}
+		for _, bad := range []string{"nonsense", "bob 2h"} {
+			if ack := renewed.emit("user-join", fmt.Sprintf(`{"auth":{"token":%q}}`, bad)); !strings.Contains(ack, `"ok":false`) {
+				t.Errorf("user-join with %q: got %s", bad, ack)
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := p.Got(); !slices.Contains(got, "closed: forced close") {
+			t.Errorf("at the end of the token: got %q", got)
+		}
+		if ack := renewed.emit("heartbeat", `{}`); ack != `{"ok":true}` {
+			t.Errorf("heartbeat: got %s", ack)
+		}
+	})
+}
+
+// A key that may only read changes nothing that others see.
+func TestReadOnly(t *testing.T) {
+	run(t, func(w *world) {
+		p := w.connect("alice-reads 1h", "")
+		for event, arg := range map[string]string{"usage": `{"model":"m"}`, "channel-events": `{"channel_id":"c","data":{"type":"typing"}}`} {
+			if ack := p.emit(event, arg); !strings.Contains(ack, `"code":"forbidden"`) {
+				t.Errorf("%s: got %s", event, ack)
+			}
+		}
+		if ack := p.emit("user-join", `{}`); !strings.Contains(ack, `"id":"alice"`) {
+			t.Errorf("user-join: got %s", ack)
+		}
+	})
+}
