@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -181,7 +182,7 @@ func TestPrompt(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := p.asked[0]
-	if len(got.Messages) != 2 || !strings.HasPrefix(got.Messages[0].Content, "be here\n\nbe brief\n\nToday is ") || got.Messages[1] != prompt.Messages[0] || got.User != "alice" {
+	if len(got.Messages) != 2 || !strings.HasPrefix(got.Messages[0].Content, "be here\n\nbe brief\n\nToday is ") || !reflect.DeepEqual(got.Messages[1], prompt.Messages[0]) || got.User != "alice" {
 		t.Errorf("asked %+v", got)
 	}
 	for id, want := range map[chat.ModelID]chat.Code{"gone": chat.CodeNotFound, "ear": chat.CodeInvalid} {

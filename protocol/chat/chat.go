@@ -195,6 +195,7 @@ const (
 	RoleUser      Role = "user"
 	RoleAssistant Role = "assistant"
 	RoleSystem    Role = "system"
+	RoleTool      Role = "tool" // says the result of a call
 )
 
 // A State is how far a turn, and the message that it produces, has come.

@@ -1,5 +1,7 @@
 package chat
 
+import "encoding/json"
+
 // A Prompt is what an assistant is asked to answer: a conversation, oldest
 // message first, that ends with what has to be answered.
 type Prompt struct {
@@ -7,6 +9,9 @@ type Prompt struct {
 	User      UserID // who asks; providers are not told
 	Messages  []PromptMessage
 	MaxTokens int // of the answer; zero leaves it to the provider
+
+	Tools   []Tool // that the model may call, always in the same order
+	NoCalls bool   // it is to call none any more: what it has got must do
 
 	// Steer returns what people said to the running turn since it was asked, if
 	// that is not nil. Who answers in several steps calls it between them.
@@ -21,6 +26,19 @@ type PromptMessage struct {
 	ID      MessageID // empty for what is no message of the chat
 	Role    Role
 	Content string
+
+	// Calls are what a model called with this message, and the results of all of them
+	// follow it. Model is who that was, Thought what it thought, and Back is for its
+	// provider alone, see [Calls].
+	Calls   []ToolCall
+	Model   ModelID
+	Thought string
+	Back    json.RawMessage
+
+	// ResultOf is the call whose result a message of [RoleTool] is, and Failed
+	// whether that is an error.
+	ResultOf *ToolCall
+	Failed   bool
 }
 
 // A Delta is a piece of an answer as a provider streams it, or word of how it
@@ -33,6 +51,7 @@ type Delta struct {
 	Usage   *Usage
 	Finish  Finish
 	Tool    *ToolCall // that the provider has begun to run
+	Calls   *Calls    // comes once, when the answer is whole: see [Calls]
 
 	// Retrying is a failure after which the provider is asked again, and Model
 	// who answers in place of the model that was asked. They come before the text.
@@ -50,19 +69,15 @@ type Delta struct {
 
 // Answers reports whether d is a piece of the answer: from the first one on
 // nobody is asked for it again. Thought is none.
-func (d Delta) Answers() bool { return d.Text != "" || d.Audio != "" || d.Tool != nil }
+func (d Delta) Answers() bool {
+	return d.Text != "" || d.Audio != "" || d.Tool != nil || d.Calls != nil
+}
 
 // A Completed is how a model has answered a prompt that belongs to no chat.
 type Completed struct {
 	Model  ModelID // that answered, which may be a fallback
 	Finish Finish
 	Usage  *Usage
-}
-
-// A ToolCall is a request of the assistant to run a tool.
-type ToolCall struct {
-	ID   string `json:"call_id"`
-	Name string `json:"function_name"`
 }
 
 // An Input is what people put into a session: a conversation with a model that

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"parlor/protocol/chat"
 	"parlor/transport/provider/realtime"
@@ -70,6 +71,7 @@ func (m *Models) next(fallbacks []chat.ModelID) (next *entry, behind []chat.Mode
 // pass yields the answer of one model, but for its error. With a substitute it
 // does not wait while the model is busy.
 func (e entry) pass(ctx context.Context, p chat.Prompt, substitute bool, yield func(chat.Delta, error) bool) (begun, left bool, err error) {
+	p.Messages = e.ownThought(p.Messages)
 	p.Model = e.upstream
 	if limit := e.model.MaxTokens; limit > 0 && (p.MaxTokens == 0 || limit < p.MaxTokens) {
 		p.MaxTokens = limit
@@ -90,4 +92,24 @@ func (e entry) pass(ctx context.Context, p chat.Prompt, substitute bool, yield f
 		}
 	}
 	return begun, false, nil
+}
+
+// ownThought returns the messages without what other models thought, which e would not
+// understand, or refuse.
+func (e entry) ownThought(messages []chat.PromptMessage) []chat.PromptMessage {
+	foreign := func(m chat.PromptMessage) bool { return len(m.Calls) > 0 && m.Model != e.model.ID }
+	if !slices.ContainsFunc(messages, foreign) {
+		return messages
+	}
+	messages = slices.Clone(messages)
+	for i, m := range messages {
+		if foreign(m) {
+			m.Thought, m.Back, m.Calls = "", nil, slices.Clone(m.Calls)
+			for j := range m.Calls {
+				m.Calls[j].Back = nil
+			}
+			messages[i] = m
+		}
+	}
+	return messages
 }

@@ -10,7 +10,8 @@ import (
 // A decoder reads the events of one answer. Its zero value has read none.
 // https://docs.anthropic.com/en/api/messages-streaming
 type decoder struct {
-	usage usage
+	usage  usage
+	blocks blocks
 }
 
 // An event is what we need of the data of any of them. The name of the event
@@ -24,15 +25,22 @@ type event struct {
 	Message struct {
 		Usage json.RawMessage `json:"usage"`
 	} `json:"message"` // of message_start
-	Block struct {
-		words
-		ID   string `json:"id"`
-		Name string `json:"name"`
-	} `json:"content_block"`
+	Index int             `json:"index"`
+	Block json.RawMessage `json:"content_block"`
 	Delta struct {
 		words
-		StopReason string `json:"stop_reason"`
+		PartialJSON upstream.Text `json:"partial_json"`
+		Signature   string        `json:"signature"`
+		StopReason  string        `json:"stop_reason"`
 	} `json:"delta"`
+}
+
+// A block is one of an answer, or the beginning of one.
+type block struct {
+	words
+	ID    string          `json:"id"`
+	Name  string          `json:"name"`
+	Input json.RawMessage `json:"input"`
 }
 
 // words are a block, the beginning of one, or what a delta adds to it.
@@ -67,40 +75,74 @@ func (d *decoder) Event(_ string, data []byte) (upstream.Piece, error) {
 	case "message_start":
 		return upstream.Piece{Usage: d.count(ev.Message.Usage)}, nil
 	case "message_delta":
-		return upstream.Piece{Usage: d.count(ev.Usage), Finish: upstream.FinishOf(ev.Delta.StopReason)}, nil
+		return upstream.Piece{Usage: d.count(ev.Usage), Finish: upstream.FinishOf(ev.Delta.StopReason), Back: d.blocks.back()}, nil
 	case "message_stop":
 		return upstream.Piece{Last: true}, nil
 	case "message":
 		return d.whole(ev)
 	}
-	p := upstream.Piece{Tool: ev.tool(), Calls: ev.Block.Type == "tool_use"}
-	switch {
-	case ev.Type == "content_block_start":
-		ev.Block.addTo(&p, "text", "thinking")
-	case ev.Type == "content_block_delta":
+	var p upstream.Piece
+	switch ev.Type {
+	case "content_block_start":
+		err := d.begin(&p, ev)
+		return p, err
+	case "content_block_delta":
 		ev.Delta.addTo(&p, "text_delta", "thinking_delta")
+		d.blocks.add(ev)
+		if ev.Delta.Type == "input_json_delta" && d.blocks.called(ev.Index) {
+			p.Calls = []upstream.CallPiece{{Index: &ev.Index, Arguments: ev.Delta.PartialJSON}}
+		}
+	case "content_block_stop":
+		d.blocks.end(ev.Index)
 	}
 	return p, nil
+}
+
+// begin reads the beginning of a block.
+func (d *decoder) begin(p *upstream.Piece, ev event) error {
+	var b block
+	if err := json.Unmarshal(ev.Block, &b); err != nil {
+		return err
+	}
+	b.addTo(p, "text", "thinking")
+	d.blocks.begin(ev.Index, b, ev.Block)
+	switch b.Type {
+	case "tool_use":
+		p.Calls = []upstream.CallPiece{b.call(ev.Index)}
+	case "server_tool_use", "mcp_tool_use": // Anthropic begins to run it
+		p.Tool = &chat.ToolCall{ID: b.ID, Name: b.Name}
+	}
+	return nil
+}
+
+// call is what the beginning of a block says of a call. Its input is that of the call if
+// no pieces of it follow.
+func (b block) call(index int) upstream.CallPiece {
+	return upstream.CallPiece{Index: &index, ID: b.ID, Name: b.Name, Otherwise: string(b.Input)}
 }
 
 // whole reads an answer as a whole, which some servers send where a stream was
 // wanted.
 func (d *decoder) whole(ev event) (upstream.Piece, error) {
 	p := upstream.Piece{Usage: d.count(ev.Usage), Finish: upstream.FinishOf(ev.Reason), Last: true}
-	var blocks []words
-	err := json.Unmarshal(ev.Content, &blocks)
-	for _, block := range blocks {
-		block.addTo(&p, "text", "thinking")
+	var list []json.RawMessage
+	if err := json.Unmarshal(ev.Content, &list); err != nil {
+		return p, err
 	}
-	return p, err
-}
-
-// tool is the one that Anthropic begins to run on its side, if the event says so.
-func (ev event) tool() *chat.ToolCall {
-	if ev.Type == "content_block_start" && (ev.Block.Type == "server_tool_use" || ev.Block.Type == "mcp_tool_use") {
-		return &chat.ToolCall{ID: ev.Block.ID, Name: ev.Block.Name}
+	for i, raw := range list {
+		var b block
+		if err := json.Unmarshal(raw, &b); err != nil {
+			return p, err
+		}
+		b.addTo(&p, "text", "thinking")
+		d.blocks.begin(i, b, raw)
+		d.blocks.end(i)
+		if b.Type == "tool_use" {
+			p.Calls = append(p.Calls, b.call(i))
+		}
 	}
-	return nil
+	p.Back = d.blocks.back()
+	return p, nil
 }
 
 // addTo adds w to p, by its type: as text, as thought or not at all.

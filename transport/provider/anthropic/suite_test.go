@@ -32,6 +32,13 @@ var harness = providertest.Harness{
 		Thought: func(inner string) string {
 			return strings.Replace(strings.Replace(text(inner), "text_delta", "thinking_delta", 1), `"text":`, `"thinking":`, 1)
 		},
+		Call: func(n int, id, name string, pieces ...string) string {
+			all := eventOf(fmt.Sprintf(`{"type":"content_block_start","index":%d,"content_block":{"type":"tool_use","id":%q,"name":%q,"input":{}}}`, n, id, name))
+			for _, p := range pieces {
+				all += eventOf(fmt.Sprintf(`{"type":"content_block_delta","index":%d,"delta":{"type":"input_json_delta","partial_json":"`, n) + p + `"}}`)
+			}
+			return all + eventOf(fmt.Sprintf(`{"type":"content_block_stop","index":%d}`, n))
+		},
 		Ping:  ping,
 		Claim: func(why chat.Finish) string { return closed + strings.Replace(ended, "end_turn", reasons[why], 1) },
 		Last:  stopped,
@@ -83,6 +90,8 @@ const (
 )
 
 var counted = chat.Usage{PromptTokens: 123, CompletionTokens: 15, TotalTokens: 138}
+
+func eventOf(data string) string { return "data: " + data + "\n\n" }
 
 func text(inner string) string {
 	return strings.Replace("event: content_block_delta\n"+`data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"_"}}`+"\n\n", `"_"`, `"`+inner+`"`, 1)

@@ -25,6 +25,7 @@ var failures = map[reason]bool{
 type decoder struct {
 	refused bool // the text is a refusal
 	pieces  bool // it comes in pieces
+	details []json.RawMessage
 }
 
 // chunk is what we need of the data of one event, and no more: servers differ
@@ -64,19 +65,16 @@ func (d *decoder) says(c choice) words {
 // words are what a piece adds to the answer, or an answer as a whole. Servers
 // have several names for what their models think, and some have two at once.
 type words struct {
-	Content   parts             `json:"content"`
-	Refusal   upstream.Text     `json:"refusal"`
-	ToolCalls []json.RawMessage `json:"tool_calls"`
+	Content   parts         `json:"content"`
+	Refusal   upstream.Text `json:"refusal"`
+	ToolCalls callPieces    `json:"tool_calls"`
 
 	ReasoningContent loose `json:"reasoning_content"` // DeepSeek, vLLM, llama.cpp, xAI
 	Reasoning        loose `json:"reasoning"`         // OpenRouter, Groq, Ollama
 	ReasoningText    loose `json:"reasoning_text"`    // GitHub
 	Thinking         loose `json:"thinking"`
 
-	Details []struct { // OpenRouter
-		Text    loose `json:"text"`
-		Summary loose `json:"summary"`
-	} `json:"reasoning_details"`
+	Details details `json:"reasoning_details"` // OpenRouter
 }
 
 // thought is what w adds to what the model thinks.
@@ -87,7 +85,7 @@ func (w *words) thought() []upstream.Text {
 		}
 	}
 	thought := w.Content.thought
-	for _, d := range w.Details {
+	for _, d := range w.Details.list {
 		thought = append(thought, upstream.Text(d.Text), upstream.Text(d.Summary))
 	}
 	return thought
@@ -191,7 +189,12 @@ func (d *decoder) add(p *upstream.Piece, c choice) error {
 	d.refused = d.refused || w.Refusal != (upstream.Text{})
 	p.Text = append(append(p.Text, w.Content.text...), w.Refusal)
 	p.Thought = w.thought()
-	p.Calls = len(w.ToolCalls) > 0
+	for _, call := range w.ToolCalls {
+		p.Calls = append(p.Calls, call.piece())
+	}
+	if d.details = append(d.details, w.Details.raw...); len(w.Details.raw) > 0 {
+		p.Back, _ = json.Marshal(d.details) // JSON always marshals
+	}
 	p.Finish = upstream.FinishOf(string(c.FinishReason))
 	if d.refused && p.Finish == chat.FinishStop {
 		p.Finish = chat.FinishRefusal

@@ -10,15 +10,26 @@ import (
 	"parlor/transport/provider/upstream"
 )
 
+// A request is that of the library, with messages that can also say what the library
+// cannot: a content of null, and what providers want back.
+type request struct {
+	api.ChatCompletionRequest
+	Messages []message `json:"messages"`
+}
+
 // completion is the request for p.
 func completion(p chat.Prompt, d upstream.Dialect) any {
-	r := api.ChatCompletionRequest{Model: string(p.Model), Stream: true}
+	r := request{ChatCompletionRequest: api.ChatCompletionRequest{Model: string(p.Model), Stream: true}}
 	if !d.NoUsage {
 		r.StreamOptions = &api.StreamOptions{IncludeUsage: true}
 	}
-	for _, m := range p.Messages {
-		r.Messages = append(r.Messages, api.ChatCompletionMessage{Role: string(m.Role), Content: m.Content})
+	for _, t := range p.Tools {
+		r.Tools = append(r.Tools, api.Tool{Type: api.ToolTypeFunction, Function: &api.FunctionDefinition{Name: t.Name, Description: t.Description, Parameters: t.Schema}})
 	}
+	if p.NoCalls && len(p.Tools) > 0 {
+		r.ToolChoice = "none"
+	}
+	r.Messages = messages(p.Messages, d)
 	if cmp.Or(d.MaxTokensField, maxTokensField(p.Model)) == upstream.MaxCompletionTokens {
 		r.MaxCompletionTokens = p.MaxTokens
 	} else {

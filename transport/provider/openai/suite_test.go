@@ -42,6 +42,16 @@ var wire = providertest.Wire{
 	Thought: func(inner string) string {
 		return strings.Replace(content(inner), `"content"`, `"reasoning_content"`, 1)
 	},
+	Call: func(n int, id, name string, pieces ...string) string {
+		event := func(call string) string {
+			return fmt.Sprintf(`data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":%d,%s}]}}]}`+"\n\n", n-1, call)
+		}
+		all := event(fmt.Sprintf(`"id":%q,"type":"function","function":{"name":%q,"arguments":""}`, id, name))
+		for _, p := range pieces {
+			all += event(`"function":{"arguments":"` + p + `"}`)
+		}
+		return all
+	},
 	Ping: `data: {"choices":[]}` + "\n\n",
 	Claim: func(why chat.Finish) string {
 		return strings.Replace(stop, `"stop"`, `"`+string(why)+`"`, 1) + usage358

@@ -19,6 +19,8 @@ type Outcome struct {
 	Thought string
 	Pieces  int // that had text
 	Finish  chat.Finish
+	Calls   []chat.ToolCall
+	Back    string
 	Usage   *chat.Usage
 	Err     error
 }
@@ -41,6 +43,9 @@ func Collect(t testing.TB, answer iter.Seq2[chat.Delta, error]) Outcome {
 		o.Text, o.Thought = o.Text+d.Text, o.Thought+d.Thought
 		if d.Text != "" {
 			o.Pieces++
+		}
+		if d.Calls != nil {
+			o.Calls, o.Back = append(o.Calls, d.Calls.List...), string(d.Calls.Back)
 		}
 		o.Usage, o.Err, o.Finish = d.Usage, err, cmp.Or(d.Finish, o.Finish)
 	}

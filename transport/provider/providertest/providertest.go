@@ -5,6 +5,7 @@
 //	                 ├─ time      the same, silent or slow
 //	                 ├─ ends      the same, with reasons for the end of an answer, or without
 //	                 ├─ thought   the same, with what a model thinks, which is no answer
+//	                 ├─ calls     the same, with tools that the model calls
 //	                 ├─ bodies    the same, with answers and errors where their protocol has others
 //	                 ├─ echoes    the same, repeating the key in some form
 //	                 ├─ strict    the same, refusing what some servers do not take
@@ -73,6 +74,9 @@ func Run(t *testing.T, h Harness) {
 		t.Run("time", func(t *testing.T) { runTime(t, h) })
 		t.Run("ends", func(t *testing.T) { runEnds(t, h) })
 		t.Run("thought", func(t *testing.T) { runThought(t, h) })
+		if h.Wire.Call != nil {
+			t.Run("calls", func(t *testing.T) { runCalls(t, h) })
+		}
 		t.Run("bodies", func(t *testing.T) { runBodies(t, h) })
 		t.Run("echoes", func(t *testing.T) { runEchoes(t, h) })
 		t.Run("strict", func(t *testing.T) { runStrict(t, h) })

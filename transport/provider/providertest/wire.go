@@ -21,15 +21,20 @@ import (
 // A Wire is how the server of a provider writes an answer: events, each with
 // the blank line that ends it.
 type Wire struct {
-	Begin   string                       // before the text; may be empty
-	Text    func(inner string) string    // a piece of text, given as the inside of a JSON string
-	Thought func(inner string) string    // a piece of what the model thinks
-	Ping    string                       // says nothing
-	Claim   func(why chat.Finish) string // says that the answer ends, and why
-	Last    string                       // ends the stream, after a claim
-	Usage   chat.Usage                   // that one of these tells
-	Error   func(words string) string    // fails the answer
-	Whole   func(text string) string     // an answer in one piece, where a stream was wanted
+	Begin   string                    // before the text; may be empty
+	Text    func(inner string) string // a piece of text, given as the inside of a JSON string
+	Thought func(inner string) string // a piece of what the model thinks
+	Ping    string                    // says nothing
+
+	// Call is a call of a tool, the n-th block of the answer, with its arguments in
+	// pieces, each given as the inside of a JSON string. Nil if its models call none.
+	Call func(n int, id, name string, pieces ...string) string
+
+	Claim func(why chat.Finish) string // says that the answer ends, and why
+	Last  string                       // ends the stream, after a claim
+	Usage chat.Usage                   // that one of these tells
+	Error func(words string) string    // fails the answer
+	Whole func(text string) string     // an answer in one piece, where a stream was wanted
 
 	// Asked reads the body of a request, as the prompt that was asked.
 	Asked func(body []byte) (chat.Prompt, error)
@@ -53,6 +58,7 @@ type wireCase struct {
 	sent     []string // each read at once
 	open     bool     // the connection stays open after
 	maxEvent int
+	tools    []chat.Tool // that are offered
 
 	text  string
 	words string // of the provider that its failure repeats
@@ -138,7 +144,9 @@ func runWire(t *testing.T, h Harness) {
 func (h Harness) outcome(t *testing.T, test wireCase) (got Outcome) {
 	synctest.Test(t, func(t *testing.T) {
 		p := h.piped(t, upstream.Options{MaxEvent: test.maxEvent}, Answer(test.open, test.sent...))
-		got = Collect(t, p.Stream(t.Context(), hello))
+		asked := hello
+		asked.Tools = test.tools
+		got = Collect(t, p.Stream(t.Context(), asked))
 	})
 	return got
 }

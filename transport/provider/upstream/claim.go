@@ -16,7 +16,7 @@ type claim struct {
 
 // take notes what p says.
 func (c *claim) take(p Piece) {
-	adds := p.Tool != nil || p.Calls || said(p.Text) || said(p.Thought)
+	adds := p.Tool != nil || len(p.Calls) > 0 || said(p.Text) || said(p.Thought)
 	if adds && c.finish != "" {
 		c.finish, c.takenBack = "", true
 	}

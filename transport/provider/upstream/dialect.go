@@ -37,6 +37,11 @@ type Dialect struct {
 	// LenientFinish means that the server never says why an answer ends: it is
 	// whole when the stream ends well.
 	LenientFinish bool
+
+	NoTools     bool // the model takes none
+	OwnIDs      bool // calls go by ids of nine letters and digits alone
+	WantContent bool // a message that only calls tools has a content of ""
+	WantThought bool // such a message has what the model thought before, or ""
 }
 
 // begin is what the user is taken to have said before a conversation that an
@@ -50,17 +55,27 @@ const between = "\n\n"
 // first, then user and assistant in turns, beginning with the user, and no
 // message without anything to see. A turn that failed, that was empty or that
 // was stopped before its first word leaves no answer between two questions.
+//
+// Without tools, what was called is told as text.
 func (d Dialect) shape(p chat.Prompt) chat.Prompt {
+	if d.NoTools {
+		p.Tools = nil
+	}
+	if len(p.Tools) == 0 {
+		p.Messages = callsAsText(p.Messages)
+	}
 	var system chat.PromptMessage
 	messages := []chat.PromptMessage{}
 	for _, m := range p.Messages {
 		last := len(messages) - 1
 		switch {
+		case ofCalls(m):
+			messages = append(messages, m)
 		case strings.TrimSpace(m.Content) == "":
 		case m.Role == chat.RoleSystem:
 			m.Content = join(system.Content, m.Content)
 			system = m
-		case last >= 0 && messages[last].Role == m.Role:
+		case last >= 0 && messages[last].Role == m.Role && !ofCalls(messages[last]):
 			messages[last].Content = join(messages[last].Content, m.Content)
 		default:
 			messages = append(messages, m)
@@ -93,6 +108,31 @@ func (d Dialect) withSystem(messages []chat.PromptMessage, system chat.PromptMes
 	return messages
 }
 
+// ofCalls reports whether a message calls tools, or is the result of a call.
+func ofCalls(m chat.PromptMessage) bool {
+	return len(m.Calls) > 0 || m.Back != nil || m.ResultOf != nil
+}
+
+// callsAsText returns the messages with calls and results as words of the assistant.
+func callsAsText(messages []chat.PromptMessage) (texts []chat.PromptMessage) {
+	if !slices.ContainsFunc(messages, ofCalls) {
+		return messages
+	}
+	for _, m := range messages {
+		switch {
+		case m.ResultOf != nil:
+			m = chat.PromptMessage{Role: chat.RoleAssistant, Content: "(" + m.ResultOf.Name + " answered: " + Result(m) + ")"}
+		case ofCalls(m):
+			for _, c := range m.Calls {
+				m.Content = join(m.Content, "("+c.Name+" was called with "+c.Arguments+")")
+			}
+			m.Calls, m.Back = nil, nil
+		}
+		texts = append(texts, m)
+	}
+	return texts
+}
+
 func join(a, b string) string {
 	if a == "" {
 		return b
@@ -107,12 +147,22 @@ const (
 	ofSystem complaint = 1 << iota
 	ofUsage
 	ofMaxTokens
+	ofTools
+	ofIDs
+	ofContent
+	ofThought
 )
+
+// complaints are the parts of a request that a server may not take.
+var complaints = map[complaint]string{
+	ofSystem: "system messages", ofUsage: "stream_options", ofMaxTokens: "the usual name of the limit of tokens",
+	ofTools: "tools", ofIDs: "its own ids of calls", ofContent: "messages of calls alone", ofThought: "calls without thought",
+}
 
 // String names the parts of a request that are complained of.
 func (c complaint) String() string {
 	var parts []string
-	for of, name := range map[complaint]string{ofSystem: "system messages", ofUsage: "stream_options", ofMaxTokens: "the usual name of the limit of tokens"} {
+	for of, name := range complaints {
 		if c&of != 0 {
 			parts = append(parts, name)
 		}
@@ -128,7 +178,12 @@ var (
 		`must (alternate|start|begin)|\bmessages\W{0,3}\d*\W{0,3}role\b|\b(chat|prompt|jinja) ?template\b`)
 	aboutMaxTokens = regexp.MustCompile(`max_(completion_)?tokens`)
 
-	refuses = regexp.MustCompile(`(?i)n['’]t\b|\bnot\b|\bunsupported|\bunrecogni|\bunknown|\bunexpected|\bextra\b|\bforbid|\binstead\b|\binvalid|\bmust\b|\bshould\b|\bonly\b|\bwithout\b|\bno such\b`)
+	aboutTools   = regexp.MustCompile(`(?i)(\bnot|n['’]t) support\w* .{0,30}\b(tool|function)s?\b|\b(tool|function)s?( use| calling)?\b.{0,20} (is|are) not supported`)
+	aboutIDs     = regexp.MustCompile(`(?i)\b(tool|function)[ _-]?(call|use)[ _-]?ids?\b.{0,120}\b(must be|length|pattern)\b`)
+	aboutContent = regexp.MustCompile(`(?i)\bcontent\b.{0,40}(<nil>|\bnull\b|\bnone\b|\brequired\b|\bmissing\b|valid string)`)
+	aboutThought = regexp.MustCompile(`(?i)reasoning_content`)
+
+	refuses = regexp.MustCompile(`(?i)n['’]t\b|\bnot\b|\bunsupported|\bunrecogni|\bunknown|\bunexpected|\bextra\b|\bforbid|\binstead\b|\binvalid|\bmissing\b|\bmust\b|\bshould\b|\bonly\b|\bwithout\b|\bno such\b`)
 	limits  = regexp.MustCompile(`(?i)\btoo (large|big|high|many|long|small|low)|\bat (most|least)\b|\bexceed|\b(less|greater|more|larger|smaller) than\b|\bmaximum\b|\bminimum\b|\bbetween\b`)
 )
 
@@ -157,6 +212,11 @@ func complaintOf(body []byte) (c complaint) {
 	if aboutMaxTokens.Match(body) && !limits.Match(body) {
 		c |= ofMaxTokens
 	}
+	for of, about := range map[complaint]*regexp.Regexp{ofTools: aboutTools, ofIDs: aboutIDs, ofContent: aboutContent, ofThought: aboutThought} {
+		if about.Match(body) {
+			c |= of
+		}
+	}
 	return c
 }
 
@@ -172,6 +232,18 @@ func complaintIn(err error) complaint {
 // of in the request that was sent, and that part.
 func (d Dialect) without(c complaint, sent []byte) (Dialect, complaint) {
 	switch {
+	case c&ofIDs != 0:
+		d.OwnIDs = true
+		return d, ofIDs
+	case c&ofThought != 0:
+		d.WantThought = true
+		return d, ofThought
+	case c&ofContent != 0:
+		d.WantContent = true
+		return d, ofContent
+	case c&ofTools != 0:
+		d.NoTools = true
+		return d, ofTools
 	case c&ofUsage != 0:
 		d.NoUsage = true
 		return d, ofUsage

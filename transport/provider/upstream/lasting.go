@@ -26,6 +26,8 @@ func retryable(resp *http.Response, body []byte) bool {
 		return should
 	}
 	switch status := resp.StatusCode; {
+	case slices.Contains(kinds(body), any(misread)):
+		return true
 	case status >= 500:
 		return retryableReport(body)
 	default:
@@ -59,6 +61,10 @@ var lasting = map[string]bool{
 }
 
 const noMoney = "insufficient_quota"
+
+// misread is Groq's code for a call that the model wrote and its server could not read.
+// The same request may succeed.
+const misread = "tool_use_failed"
 
 // tooLong matches what is said of a prompt that does not fit the model.
 var tooLong = regexp.MustCompile(`(?i)(context|prompt|input)[ _-]?(length|window|size|limit)|maximum context|` +
@@ -102,7 +108,7 @@ const statusOverloaded = 529
 // retryableReport reports whether what the provider says may pass. If it began to
 // answer it does, unless it says why not.
 func retryableReport(data []byte) bool {
-	if busyKind(data) {
+	if busyKind(data) || slices.Contains(kinds(data), any(misread)) {
 		return true
 	}
 	for _, v := range kinds(data) {

@@ -63,9 +63,11 @@ func (l *dialects) learn(m chat.ModelID, d Dialect) bool {
 func (c *Client) Stream(ctx context.Context, p chat.Prompt, request Request, decoder func() Decoder) iter.Seq2[chat.Delta, error] {
 	return func(yield func(chat.Delta, error) bool) {
 		d, dropped := c.dialects.of(p.Model, c.opts.Dialect), complaint(0)
+		names := namesOf(p.Tools)
+		p := names.told(p)
 		body, err := encode(p, request, d)
 		for err == nil {
-			s := stream{client: c, decoder: decoder(), yield: yield}
+			s := stream{client: c, decoder: decoder(), yield: yield, names: names, calls: calls{known: names.offers}}
 			err = s.ask(ctx, body)
 			if s.begun || err == nil {
 				c.learn(p.Model, d, dropped)

@@ -34,14 +34,15 @@ type Piece struct {
 	// thought and calls of tools in a later event take back.
 	Finish chat.Finish
 
-	Calls  bool   // the model calls a tool
-	Report []byte // the event itself, if that tells of a failure
-	Idle   bool   // the event proves that the server lives, not the model
-	Last   bool   // nothing follows
+	Calls  []CallPiece     // what the model adds to its calls of tools
+	Back   json.RawMessage // what the provider wants back with them; the last that comes counts
+	Report []byte          // the event itself, if that tells of a failure
+	Idle   bool            // the event proves that the server lives, not the model
+	Last   bool            // nothing follows
 }
 
 func (p *Piece) empty() bool {
-	return !said(p.Text) && !said(p.Thought) && p.Usage == nil && p.Tool == nil && p.Finish == "" && !p.Calls && p.Report == nil && !p.Last
+	return !said(p.Text) && !said(p.Thought) && p.Usage == nil && p.Tool == nil && p.Finish == "" && len(p.Calls) == 0 && p.Back == nil && p.Report == nil && !p.Last
 }
 
 // A stream turns the events of one answer into deltas.
@@ -62,6 +63,10 @@ type stream struct {
 
 	text, thought Joiner
 	splitter      Splitter
+
+	names wireNames
+	calls calls
+	back  json.RawMessage
 
 	claim claim
 	told  chat.Finish // that was yielded last
@@ -92,7 +97,27 @@ func (s *stream) ask(ctx context.Context, body []byte) error {
 	if s.claim.finish != s.told {
 		s.say(chat.Delta{Finish: s.claim.finish})
 	}
+	if err := s.call(); err != nil {
+		return err
+	}
 	s.say(chat.Delta{Usage: s.usage})
+	return nil
+}
+
+// call yields what the model wants to have run, now that its answer is whole. A model
+// that ends to wait for tools, and has said nothing and called none, has written
+// something that its server could not read.
+func (s *stream) call() error {
+	list := s.calls.whole()
+	for i := range list {
+		list[i].Name = s.names.back(list[i].Name)
+	}
+	switch {
+	case len(list) > 0, s.claim.finish == chat.FinishPause && s.back != nil:
+		s.say(chat.Delta{Calls: &chat.Calls{List: list, Back: s.back}})
+	case s.claim.finish == chat.FinishToolCalls && !s.spoken && len(s.names.wire) > 0:
+		return broken("the model wrote a call that its server could not read", nil)
+	}
 	return nil
 }
 
@@ -189,6 +214,11 @@ func (s *stream) value(name string, data []byte) (more bool, err error) {
 		return true, nil
 	}
 	s.watchdog.rest()
+	for _, c := range p.Calls {
+		if err := s.calls.add(c); err != nil {
+			return false, err
+		}
+	}
 	more = s.piece(p)
 	s.watchdog.allow(s.patience())
 	return more, nil
@@ -210,6 +240,9 @@ func (s *stream) piece(p Piece) (more bool) {
 	}
 	s.claim.take(p)
 	s.last = p.Last
+	if p.Back != nil {
+		s.back = p.Back
+	}
 	if p.Tool != nil && !s.say(chat.Delta{Tool: p.Tool}) {
 		return false
 	}
