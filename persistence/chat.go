@@ -54,7 +54,7 @@ func (r *Reader) Chats(owner string, offset, limit int) (page []Chat, total int,
 		if offset >= total {
 			return nil
 		}
-		page = pageOfChats(tx, r.disk.log, owner, offset, limit)
+		page = pageOfChats(tx, r.disk.log, owner, offset, limit, func(string) bool { return false })
 		return nil
 	})
 	if err != nil {
@@ -64,18 +64,18 @@ func (r *Reader) Chats(owner string, offset, limit int) (page []Chat, total int,
 }
 
 // pageOfChats leaves out damaged chats: one of them must not keep the others
-// from being listed.
-func pageOfChats(tx *bolt.Tx, log *slog.Logger, owner string, offset, limit int) []Chat {
+// from being listed. Chats that are skipped do not count.
+func pageOfChats(tx *bolt.Tx, log *slog.Logger, owner string, offset, limit int, skip func(room string) bool) []Chat {
 	var page []Chat
 	p := prefix(owner)
 	c := tx.Bucket(bucketMembers).Cursor()
 	c.Seek(p) // to the count, which sorts before the chats
 	for k, _ := c.Next(); bytes.HasPrefix(k, p) && len(page) < limit; k, _ = c.Next() {
-		if offset > 0 {
-			offset--
+		if len(k) <= len(p)+memberTimeLen || skip(string(k[len(p)+memberTimeLen:])) {
 			continue
 		}
-		if len(k) <= len(p)+memberTimeLen {
+		if offset > 0 {
+			offset--
 			continue
 		}
 		chat, err := getChat(tx, string(k[len(p)+memberTimeLen:]))
@@ -105,6 +105,10 @@ func putChat(tx *bolt.Tx, c Chat) error {
 	old, err := getChat(tx, c.Room)
 	if err == nil && old.Owner == c.Owner && old.Created.Equal(c.Created) && slices.Equal(membersOf(tx, c.Room), sortedMembers(c)) {
 		return putRow(tx, c)
+	}
+	old.Members = membersOf(tx, c.Room)
+	if err := dropLostMarks(tx, old, c); err != nil {
+		return err
 	}
 	if _, err := deleteChat(tx, c.Room); err != nil {
 		return err

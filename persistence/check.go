@@ -161,12 +161,13 @@ func (k *checker) contents(tx *bolt.Tx) {
 	k.sessions(tx)
 	k.accounts(tx)
 	k.hooks(tx)
+	k.marks(tx)
 }
 
 // roomsIn returns the names of all rooms that have a row anywhere.
 func roomsIn(tx *bolt.Tx) []string {
 	names := make(map[string]bool)
-	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged, bucketShared, bucketRead, bucketFiles, bucketBlobs, bucketUploads} {
+	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages, bucketChats, bucketTurns, bucketSnapshots, bucketTexts, bucketCharged, bucketShared, bucketRead, bucketFiles, bucketBlobs, bucketUploads, bucketMarkers} {
 		c := tx.Bucket(bucket).Cursor()
 		for k, _ := c.First(); k != nil; {
 			room, _, _ := bytes.Cut(k, []byte{0})

@@ -287,5 +287,8 @@ func deleteRoom(tx *bolt.Tx, room string) error {
 			return err
 		}
 	}
+	if err := dropMarks(tx, room); err != nil {
+		return err
+	}
 	return turns.Delete([]byte(room))
 }

@@ -35,6 +35,10 @@ var (
 	ErrChatQuota = errors.New("persistence: the owner has as many chats as one may")
 	ErrByteQuota = errors.New("persistence: the owner's chats take as many bytes as they may")
 
+	// ErrFolderQuota and ErrPinQuota refuse a mark past [Options.Quota].
+	ErrFolderQuota = errors.New("persistence: the user has as many folders as one may")
+	ErrPinQuota    = errors.New("persistence: the user has pinned as many chats as one may")
+
 	// ErrUnavailable wraps the disk's error when a transaction failed. Nothing of
 	// the transaction was recorded.
 	ErrUnavailable = errors.New("persistence: storage unavailable")

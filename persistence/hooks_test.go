@@ -63,7 +63,7 @@ func TestVersion9IsMigrated(t *testing.T) {
 	path := newPath(t)
 	s := openStore(t, path, Options{})
 	err := s.disk.update(func(tx *bolt.Tx) (bool, error) {
-		return true, errors.Join(tx.DeleteBucket(bucketHooks), putFormat(tx, 9))
+		return true, putBack(tx, 9)
 	})
 	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)

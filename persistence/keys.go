@@ -33,6 +33,8 @@ var (
 	bucketBlobs     = []byte("blobs")     // room 0x00 blob 0x00 number → piece of a file; since version 9
 	bucketUploads   = []byte("uploads")   // room 0x00 blob → nothing, present until its file has a row; since version 9
 	bucketHooks     = []byte("hooks")     // room 0x00 name → what webhooks know of the room, since version 10
+	bucketMarks     = []byte("marks")     // user 0x00 room → mark; since version 11
+	bucketMarkers   = []byte("markers")   // room 0x00 user → nothing, for each mark; since version 11
 	bucketCharged   = []byte("charged")   // room 0x00 hour user → nothing, present while usage names the room; since version 3
 )
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -228,4 +229,31 @@ func checkFile(path string) error {
 		return err
 	})
 	return errors.Join(err, db.Close())
+}
+
+// cameWith are the buckets that each version brought, from version 2 on.
+var cameWith = [][][]byte{
+	{bucketSessions, bucketSnapshots, bucketTexts},
+	{bucketUsage, bucketCharged},
+	{bucketMessages},
+	{bucketShared},
+	{bucketOwned},
+	{bucketRead},
+	{bucketAccounts},
+	{bucketFiles, bucketBlobs, bucketUploads},
+	{bucketHooks},
+	{bucketMarks, bucketMarkers},
+}
+
+// cameAfter returns the buckets that later versions brought.
+func cameAfter(version int) [][]byte { return slices.Concat(cameWith[version-1:]...) }
+
+// putBack makes the file one of an older version, as far as buckets go.
+func putBack(tx *bolt.Tx, version int) error {
+	for _, name := range cameAfter(version) {
+		if err := tx.DeleteBucket(name); err != nil {
+			return err
+		}
+	}
+	return putFormat(tx, version)
 }

@@ -80,6 +80,12 @@ func TestOpenFinishesAnInterruptedCreation(t *testing.T) {
 	}
 }
 
+// The format of a version to come, and why it is refused.
+var (
+	newerFormat  = fmt.Sprint(formatName, formatVersion+1)
+	newerRefused = fmt.Sprintf("format version %d, this program knows up to %d", formatVersion+1, formatVersion)
+)
+
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	tests := map[string]struct {
@@ -103,15 +109,15 @@ func TestOpenRefuses(t *testing.T) {
 		}, "another program's bbolt file"},
 		"newer": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
-				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/11")))
+				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte(newerFormat)))
 			})
-		}, "format version 11, this program knows up to 10"},
+		}, newerRefused},
 		"newer, laid out anew": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
 				meta, err := tx.CreateBucket(bucketMeta)
-				return errors.Join(err, meta.Put(keyFormat, []byte("parlor/11")))
+				return errors.Join(err, meta.Put(keyFormat, []byte(newerFormat)))
 			})
-		}, "format version 11, this program knows up to 10"},
+		}, newerRefused},
 		"zeroth version": {func(path string) {
 			writeBolt(t, path, func(tx *bolt.Tx) error {
 				return errors.Join(create(tx), tx.Bucket(bucketMeta).Put(keyFormat, []byte("parlor/0")))

@@ -11,11 +11,14 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A Quota limits what the chats of one owner may take. A zero means no limit. Chats
-// that are nobody's have no quota.
+// A Quota limits what the chats of one owner may take, and what one user may mark. A zero
+// means no limit. Chats that are nobody's have no quota.
 type Quota struct {
 	Chats int
 	Bytes int64 // see [Share]
+
+	Folders int // see [Mark]
+	Pinned  int
 }
 
 // A Share is what the chats that an owner owns take. Bytes are those of the rows that a

@@ -216,8 +216,7 @@ func TestVersion5IsMigrated(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeBolt(t, path, func(tx *bolt.Tx) error {
-		return errors.Join(tx.DeleteBucket(bucketOwned), tx.DeleteBucket(bucketRead), tx.DeleteBucket(bucketAccounts), tx.DeleteBucket(bucketFiles),
-			tx.DeleteBucket(bucketBlobs), tx.DeleteBucket(bucketUploads), tx.DeleteBucket(bucketHooks), putFormat(tx, 5))
+		return putBack(tx, 5)
 	})
 	for range 2 {
 		s := openStore(t, path, Options{})

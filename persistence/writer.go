@@ -66,7 +66,7 @@ func (r *request) apply(tx *bolt.Tx) (refused, err error) {
 		return r.err, nil
 	}
 	err = r.write(tx)
-	for _, alone := range []error{ErrConflict, ErrNotFound, ErrChatQuota, ErrByteQuota} {
+	for _, alone := range []error{ErrConflict, ErrNotFound, ErrChatQuota, ErrByteQuota, ErrFolderQuota, ErrPinQuota} {
 		if errors.Is(err, alone) {
 			return err, nil
 		}

@@ -99,7 +99,7 @@ func (f *feed) flush() {
 }
 
 // tell tells the watchers who may read the chat what has happened. All that differs
-// between them is what they have read.
+// between them is what they have read and noted.
 func (f *feed) tell(a room.Activity) {
 	users := f.readers(a.Chat)
 	if len(users) == 0 {
@@ -114,19 +114,19 @@ func (f *feed) tell(a room.Activity) {
 		}
 	}
 	for id, watchers := range users {
-		seq, err := f.rooms.log.ReadUpTo(string(a.Chat.Room), string(id))
+		mine, err := f.rooms.mineIn(id, a.Chat, t)
 		if err != nil {
 			_ = f.rooms.unreadable(err)
 			continue
 		}
-		activity := activityOf(a, t.unread(id, seq))
+		activity := activityOf(a, mine)
 		for _, w := range watchers {
 			w.Tell(activity)
 		}
 	}
 }
 
-func activityOf(a room.Activity, left chat.Unread) chat.Activity {
+func activityOf(a room.Activity, m mine) chat.Activity {
 	state := chat.ActivityIdle
 	switch {
 	case a.Deleted:
@@ -135,8 +135,8 @@ func activityOf(a room.Activity, left chat.Unread) chat.Activity {
 		state = chat.ActivityRunning
 	}
 	return chat.Activity{
-		Chat: a.Chat.ID, Room: a.Chat.Room, Seq: max(a.Seq, left.LastSeq), State: state,
-		Unread: left.Unread, Mentions: left.Mentions,
+		Chat: a.Chat.ID, Room: a.Chat.Room, Seq: max(a.Seq, m.left.LastSeq), State: state,
+		Unread: m.left.Unread, Mentions: m.left.Mentions, Mark: m.mark,
 	}
 }
 
@@ -165,17 +165,24 @@ func (f *feed) readers(info chat.Info) map[chat.UserID][]room.Watcher {
 	return found
 }
 
-// hasRead tells the other connections of a user that the user has read a chat.
-func (f *feed) hasRead(u chat.User, info chat.Info, left chat.Unread) {
+// watched reports whether a connection of the user watches.
+func (f *feed) watched(u chat.UserID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.watchers[u]) > 0
+}
+
+// tellUser tells the connections of a user that the user has read or marked a chat.
+func (f *feed) tellUser(u chat.UserID, info chat.Info, m mine) {
 	f.mu.Lock()
 	_, runs := f.running[info.Room]
 	var watchers []room.Watcher
-	for w := range f.watchers[u.ID] {
+	for w := range f.watchers[u] {
 		watchers = append(watchers, w)
 	}
 	f.mu.Unlock()
 	for _, w := range watchers {
-		w.Tell(activityOf(room.Activity{Chat: info, Running: runs}, left))
+		w.Tell(activityOf(room.Activity{Chat: info, Running: runs}, m))
 	}
 }
 
@@ -208,11 +215,11 @@ const maxRunning = 100
 func (r *Rooms) Running(ctx context.Context, u chat.User) (all []chat.Activity, err error) {
 	err = r.query(ctx, u, func(*read) error {
 		for _, a := range r.feed.runningFor(u) {
-			left, err := r.unreadOf(u.ID, a.Chat)
+			mine, err := r.mineOf(u.ID, a.Chat)
 			if err != nil {
 				return err
 			}
-			all = append(all, activityOf(a, left))
+			all = append(all, activityOf(a, mine))
 		}
 		return nil
 	})

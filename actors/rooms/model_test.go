@@ -670,8 +670,15 @@ func toVersion1(path string) error {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range []string{"sessions", "snapshots", "texts", "usage", "charged", "messages", "shared", "owned", "read", "accounts"} {
-			if err := tx.DeleteBucket([]byte(name)); err != nil {
+		var later [][]byte
+		_ = tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
+			if !slices.Contains([]string{"meta", "chats", "members", "log", "dedup", "turns"}, string(name)) {
+				later = append(later, bytes.Clone(name))
+			}
+			return nil
+		})
+		for _, name := range later {
+			if err := tx.DeleteBucket(name); err != nil {
 				return err
 			}
 		}

@@ -35,6 +35,10 @@ type Log interface {
 	Last(room string) (seq uint64, err error)
 	ReadUpTo(room, user string) (seq uint64, err error)
 	MarkRead(room, user string, seq uint64, done func(error))
+	MarkOf(room, user string) (persistence.Mark, error)
+	Mark(room, user, list string, c persistence.MarkChange, done func(persistence.Mark, error))
+	MarkedChats(list, user string, v persistence.View, offset, limit int) (page []persistence.Marked, total int, err error)
+	Folders(list, user string) (map[string]int, error)
 	Epoch() string
 }
 

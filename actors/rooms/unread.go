@@ -110,6 +110,30 @@ func (r *Rooms) Unread(ctx context.Context, u chat.User, chats []chat.Info) (all
 	return all, err
 }
 
+// mine is what a chat is to one user.
+type mine struct {
+	left chat.Unread
+	mark chat.Mark
+}
+
+func (r *Rooms) mineOf(u chat.UserID, info chat.Info) (mine, error) {
+	t, err := r.tailOf(info)
+	if err != nil {
+		return mine{}, err
+	}
+	return r.mineIn(u, info, t)
+}
+
+// mineIn is mineOf with the newest messages of the chat.
+func (r *Rooms) mineIn(u chat.UserID, info chat.Info, t tail) (mine, error) {
+	seq, err := r.log.ReadUpTo(string(info.Room), string(u))
+	if err != nil {
+		return mine{}, err
+	}
+	mark, err := r.log.MarkOf(string(info.Room), string(u))
+	return mine{t.unread(u, seq), chat.Mark(mark)}, err
+}
+
 func (r *Rooms) unreadOf(u chat.UserID, info chat.Info) (chat.Unread, error) {
 	seq, err := r.log.ReadUpTo(string(info.Room), string(u))
 	if err != nil {
@@ -140,12 +164,13 @@ func (r *Rooms) MarkRead(ctx context.Context, u chat.User, id chat.RoomID, seq u
 	if err != nil {
 		return left, r.unwritable(err)
 	}
+	var now mine
 	err = r.query(ctx, u, func(*read) error {
-		left, err = r.unreadOf(u.ID, info)
+		now, err = r.mineOf(u.ID, info)
 		return err
 	})
 	if err == nil {
-		r.feed.hasRead(u, info, left)
+		r.feed.tellUser(u.ID, info, now)
 	}
-	return left, err
+	return now.left, err
 }

@@ -244,7 +244,7 @@ func openModels(s Settings, numbers *guard.Metrics, log *slog.Logger) (*provider
 func openStore(s Settings, log *slog.Logger) (*persistence.Store, error) {
 	return persistence.Open(s.Data, persistence.Options{
 		Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log,
-		Quota: persistence.Quota{Chats: s.MaxChatsPerUser, Bytes: int64(s.MaxBytesPerUser)},
+		Quota: persistence.Quota{Chats: s.MaxChatsPerUser, Bytes: int64(s.MaxBytesPerUser), Folders: s.MaxFoldersPerUser, Pinned: s.MaxPinnedPerUser},
 	})
 }
 

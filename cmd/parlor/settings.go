@@ -36,6 +36,9 @@ type Values struct {
 	MaxChatsPerUser int  `group:"server" default:"10000" help:"Chats that one user may have; another is refused as quota_exceeded. 0 for no limit."`
 	MaxBytesPerUser Size `group:"server" default:"1GiB" help:"Bytes of the file that the chats of one user may take; what is said past it is refused as quota_exceeded. 0 for no limit."`
 
+	MaxFoldersPerUser int `group:"server" default:"100" help:"Folders that one user may put chats in; another is refused as quota_exceeded. 0 for no limit."`
+	MaxPinnedPerUser  int `group:"server" default:"100" help:"Chats that one user may pin; another is refused as quota_exceeded. 0 for no limit."`
+
 	Metrics bool `group:"server" help:"Serve numbers for Prometheus at /metrics, to whoever can reach the server."`
 
 	JWTSecret        Secret        `name:"jwt-secret" group:"access" placeholder:"SECRET" help:"What users' tokens are signed with (HS256). Better not given as a flag: other users of this computer can see those."`
@@ -257,6 +260,8 @@ func (s *Settings) checksOfServer() []checked {
 		{"data", wantText(s.Data)},
 		{"retain-for", notNegative(s.RetainFor)},
 		{"max-chats-per-user", notNegative(s.MaxChatsPerUser)},
+		{"max-folders-per-user", notNegative(s.MaxFoldersPerUser)},
+		{"max-pinned-per-user", notNegative(s.MaxPinnedPerUser)},
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
 		{"trusted-proxies", checkProxies(s.TrustedProxies)},
 		{"providers", provider.Validate(nil, s.Providers)},

@@ -45,6 +45,8 @@ var samples = map[string][3]string{
 	"retain-for":             {"720h", "1m", "2m"},
 	"retain-bytes":           {"1GiB", "2GiB", "3000"},
 	"max-chats-per-user":     {"1", "2", "3"},
+	"max-folders-per-user":   {"1", "2", "3"},
+	"max-pinned-per-user":    {"1", "2", "3"},
 	"max-bytes-per-user":     {"1GiB", "2GiB", "3000"},
 	"cors-origins":           {"https://a.example.com", "https://b.example.com, http://b.example.com:81", "https://c.example.com"},
 	"trusted-proxies":        {"10.0.0.1", "10.0.0.0/8, ::1", "127.0.0.1"},

@@ -19,6 +19,8 @@ type Activity struct {
 	State    ActivityState `json:"state"`
 	Unread   int           `json:"unread"`   // see [Unread]
 	Mentions int           `json:"mentions"` // see [Unread]
+
+	Mark // the user's
 }
 
 // An ActivityState is whether something goes on in a chat.

@@ -55,8 +55,16 @@ type Chats interface {
 	// Create makes a chat that u owns, under an id that it chooses.
 	Create(ctx context.Context, u chat.User, model chat.ModelID) (chat.Info, error)
 
-	// List returns u's own chats, newest first, and how many there are in all.
-	List(ctx context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error)
+	// Listed returns u's own chats that the view shows, the pinned ones first, then newest
+	// first, and how many there are in all.
+	Listed(ctx context.Context, u chat.User, v chat.View, offset, limit int) ([]chat.Listed, int, error)
+
+	// Mark changes what u has noted of a chat, with the errors of Get, [chat.CodeInvalid],
+	// [chat.CodeTooLarge] and [chat.CodeQuotaExceeded]. MarkOf returns it. Folders returns
+	// u's folders.
+	Mark(ctx context.Context, u chat.User, id chat.ID, c chat.MarkChanges) (chat.Mark, error)
+	MarkOf(ctx context.Context, u chat.User, info chat.Info) (chat.Mark, error)
+	Folders(ctx context.Context, u chat.User) ([]chat.Folder, error)
 
 	// Used returns the models of u's newest chats, of each the ID and the APISource
 	// alone. It is asked often, so it should know them without reading the chats.
@@ -255,6 +263,8 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		{"/model", map[string]endpoint{"GET": a.listModels}},
 		{"/chat", map[string]endpoint{"GET": a.listChats, "POST": a.createChat}},
 		{"/chat/{chat_id}", map[string]endpoint{"GET": a.getChat, "DELETE": a.deleteChat, "PATCH": a.configureChat}},
+		{"/chat/{chat_id}/mark", map[string]endpoint{"PATCH": a.mark}},
+		{"/folders", map[string]endpoint{"GET": a.listFolders}},
 		{"/chat/{chat_id}/members", map[string]endpoint{"GET": a.listMembers}},
 		{"/chat/{chat_id}/members/{user_id}", map[string]endpoint{"PUT": a.setMember, "DELETE": a.removeMember}},
 		{"/chat/{chat_id}/invites", map[string]endpoint{"GET": a.listInvites, "POST": a.invite}},

@@ -31,19 +31,58 @@ func (a *API) listChats(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	chats, total, err := a.chats.List(r.Context(), u, offset, limit)
+	view, err := viewOf(r)
 	if err != nil {
 		return nil, err
 	}
-	unread, err := a.chats.Unread(r.Context(), u, chats)
+	chats, total, err := a.chats.Listed(r.Context(), u, view, offset, limit)
+	if err != nil {
+		return nil, err
+	}
+	var infos []chat.Info
+	for _, c := range chats {
+		infos = append(infos, c.Info)
+	}
+	unread, err := a.chats.Unread(r.Context(), u, infos)
 	if err != nil {
 		return nil, err
 	}
 	answer := wireChats{Chats: []wireListed{}, Total: total, HasMore: offset+len(chats) < total}
 	for i, c := range chats {
-		answer.Chats = append(answer.Chats, wireListed{a.toWireChat(c, u), unread[i]})
+		answer.Chats = append(answer.Chats, wireListed{a.toWireChat(c.Info, u, c.Mark), unread[i]})
 	}
 	return answer, nil
+}
+
+// viewOf returns which chats a request wants to see.
+func viewOf(r *http.Request) (v chat.View, err error) {
+	q := r.URL.Query()
+	if v.Archived, err = boolParam(r, "archived"); err != nil {
+		return v, err
+	}
+	if q.Has("folder") {
+		name := chat.FolderName(q.Get("folder"))
+		v.Folder = &name
+	}
+	return v, nil
+}
+
+func (a *API) mark(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	var changes chat.MarkChanges
+	if err := decodeBody(r, &changes); err != nil {
+		return nil, err
+	}
+	m, err := a.chats.Mark(r.Context(), u, id, changes)
+	return m, worded(err)
+}
+
+func (a *API) listFolders(r *http.Request, u chat.User) (any, error) {
+	folders, err := a.chats.Folders(r.Context(), u)
+	return wireFolders{orEmpty(folders)}, err
 }
 
 func (a *API) createChat(r *http.Request, u chat.User) (any, error) {
@@ -74,7 +113,13 @@ func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
 		return nil, err
 	}
 	a.listings.wait(r, u.ID)
-	return a.toWireDetails(c, u), nil
+	return a.details(r, c, u)
+}
+
+// details returns a chat and what the user has noted of it.
+func (a *API) details(r *http.Request, c chat.Info, u chat.User) (any, error) {
+	m, err := a.chats.MarkOf(r.Context(), u, c)
+	return a.toWireDetails(c, u, m), err
 }
 
 // configureChat changes the settings that the body names, and answers as getChat
@@ -92,7 +137,7 @@ func (a *API) configureChat(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, worded(err)
 	}
-	return a.toWireDetails(c, u), nil
+	return a.details(r, c, u)
 }
 
 // usage answers with what the user's own turns have used.

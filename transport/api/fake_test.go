@@ -28,6 +28,7 @@ type chats struct {
 	messages map[chat.ID][]chat.Message
 	fail     error // what every method answers, if not nil
 	onGet    func()
+	marks    map[chat.ID]chat.Mark
 }
 
 func (c *chats) Create(_ context.Context, u chat.User, model chat.ModelID) (chat.Info, error) {
@@ -36,7 +37,59 @@ func (c *chats) Create(_ context.Context, u chat.User, model chat.ModelID) (chat
 	return info, c.fail
 }
 
-func (c *chats) List(_ context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error) {
+func (c *chats) Listed(ctx context.Context, u chat.User, v chat.View, offset, limit int) (page []chat.Listed, total int, err error) {
+	all, _, err := c.list(ctx, u, 0, len(c.infos))
+	for _, info := range all {
+		m := c.marks[info.ID]
+		if m.Archived != v.Archived || v.Folder != nil && *v.Folder != m.Folder {
+			continue
+		}
+		if total++; total > offset && len(page) < limit {
+			page = append(page, chat.Listed{Info: info, Mark: m})
+		}
+	}
+	return page, total, err
+}
+
+func (c *chats) Mark(ctx context.Context, u chat.User, id chat.ID, changes chat.MarkChanges) (m chat.Mark, err error) {
+	if _, err := c.Get(ctx, u, id); err != nil {
+		return m, err
+	}
+	changes, refusal := changes.Valid()
+	if refusal != nil {
+		return m, refusal
+	}
+	m = c.marks[id]
+	if changes.Pinned != nil {
+		m.Pinned = *changes.Pinned
+	}
+	if changes.Archived != nil {
+		m.Archived = *changes.Archived
+	}
+	if changes.Folder != nil {
+		m.Folder = *changes.Folder
+	}
+	if c.marks == nil {
+		c.marks = make(map[chat.ID]chat.Mark)
+	}
+	c.marks[id] = m
+	return m, nil
+}
+
+func (c *chats) MarkOf(_ context.Context, _ chat.User, info chat.Info) (chat.Mark, error) {
+	return c.marks[info.ID], c.fail
+}
+
+func (c *chats) Folders(context.Context, chat.User) (folders []chat.Folder, err error) {
+	for _, m := range c.marks {
+		if m.Folder != "" {
+			folders = append(folders, chat.Folder{Name: m.Folder, Chats: 1})
+		}
+	}
+	return folders, c.fail
+}
+
+func (c *chats) list(_ context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error) {
 	var own []chat.Info
 	for _, info := range c.infos {
 		if info.Owner == u.ID {
@@ -56,7 +109,7 @@ func (c *chats) Unread(_ context.Context, _ chat.User, chats []chat.Info) (all [
 }
 
 func (c *chats) Used(ctx context.Context, u chat.User) (used []chat.Model, err error) {
-	own, _, err := c.List(ctx, u, 0, len(c.infos))
+	own, _, err := c.list(ctx, u, 0, len(c.infos))
 	for _, info := range own {
 		m := chat.Model{ID: info.ModelID, APISource: info.APISource}
 		if !slices.Contains(used, m) {

@@ -35,9 +35,9 @@ type noLists struct {
 	list atomic.Int64
 }
 
-func (c *noLists) List(ctx context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error) {
+func (c *noLists) Listed(ctx context.Context, u chat.User, v chat.View, offset, limit int) ([]chat.Listed, int, error) {
 	c.list.Add(1)
-	return c.chats.List(ctx, u, offset, limit)
+	return c.chats.Listed(ctx, u, v, offset, limit)
 }
 
 func (c *noLists) Used(context.Context, chat.User) ([]chat.Model, error) {

@@ -236,6 +236,18 @@ func intParam(r *http.Request, name string, absent, lowest, highest int) (int, e
 	return n, nil
 }
 
+// boolParam reads true or false from the query. It returns false if there is neither.
+func boolParam(r *http.Request, name string) (bool, error) {
+	switch text := r.URL.Query().Get(name); text {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("%s must be true or false, not %q", name, text))
+	}
+}
+
 // timeParam reads a time from the query: as in RFC 3339, or a day, which begins
 // in UTC. It returns the zero time if the parameter is absent.
 func timeParam(r *http.Request, name string) (time.Time, error) {

@@ -50,8 +50,13 @@ type (
 		DocID     chat.ID      `json:"_id"`
 
 		// Ours:
-		Title string          `json:"title"`          // empty until there is one
-		Role  chat.MemberRole `json:"role,omitempty"` // of the one who asks
+		Title     string          `json:"title"`          // empty until there is one
+		Role      chat.MemberRole `json:"role,omitempty"` // of the one who asks
+		chat.Mark                 // of the same
+	}
+
+	wireFolders struct {
+		Folders []chat.Folder `json:"folders"`
 	}
 
 	// A wireDetails is the answer for one chat. All of it is ours.
@@ -104,15 +109,15 @@ type (
 // problemType and a code name a kind of problem.
 const problemType = "urn:parlor:problem:"
 
-func (a *API) toWireChat(c chat.Info, u chat.User) wireChat {
+func (a *API) toWireChat(c chat.Info, u chat.User, m chat.Mark) wireChat {
 	return wireChat{
 		ID: c.ID, Owner: c.Owner, APISource: a.modelOf(c, c.ModelID).APISource, ModelID: c.ModelID,
-		Created: chat.Timestamp(c.Created), DocID: c.ID, Title: c.Title, Role: c.RoleOf(u.ID),
+		Created: chat.Timestamp(c.Created), DocID: c.ID, Title: c.Title, Role: c.RoleOf(u.ID), Mark: m,
 	}
 }
 
-func (a *API) toWireDetails(c chat.Info, u chat.User) wireDetails {
-	return wireDetails{a.toWireChat(c, u), c.SystemPrompt, c.Policy, c.ReadOnly, c.Answers}
+func (a *API) toWireDetails(c chat.Info, u chat.User, m chat.Mark) wireDetails {
+	return wireDetails{a.toWireChat(c, u, m), c.SystemPrompt, c.Policy, c.ReadOnly, c.Answers}
 }
 
 func (a *API) toWireMessage(c chat.Info, m chat.Message) any {

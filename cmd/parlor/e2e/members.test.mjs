@@ -113,6 +113,7 @@ test("paths, roles and actions", async (t) => {
     ["GET messages", http("GET", "/messages"), reads],
     ["GET members", http("GET", "/members"), reads],
     ["PATCH chat", http("PATCH", "", { title: "another" }), talks],
+    ["PATCH mark", http("PATCH", "/mark", { pinned: true, folder: "Ours" }), reads],
     ["GET invites", http("GET", "/invites"), manages],
     ["POST invites", http("POST", "/invites", { role: "viewer" }), manages],
     ["PUT member", http("PUT", "/members/somebody", { role: "viewer" }), manages],
@@ -121,6 +122,7 @@ test("paths, roles and actions", async (t) => {
   ]) {
     for (const [role, want] of Object.entries(allowed).reverse()) assert.equal(await act(people[role]), want, `${name} by ${role}`);
   }
+  for (const p of Object.values(people)) assert.deepEqual((await p.http("GET", "/folders")).body.folders, [], "marks go with the chat");
 });
 
 test("people talk among themselves until they name an assistant", async (t) => {
