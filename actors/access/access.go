@@ -23,6 +23,7 @@ const (
 	Create     Action = "create"     // make a chat that is not there yet
 	Read       Action = "read"       // find a chat, join its room, read what was said
 	Send       Action = "send"       // say something, in writing or aloud, and ask for an answer
+	Attach     Action = "attach"     // add files to the chat, and remove one's own
 	Edit       Action = "edit"       // say one's own message anew
 	Regenerate Action = "regenerate" // ask for another answer
 	Stop       Action = "stop"       // stop an answer, whoever asked for it
@@ -58,6 +59,7 @@ var least = map[Action]role{
 	Create:     stranger,
 	Read:       viewer,
 	Send:       member,
+	Attach:     member,
 	Edit:       member,
 	Regenerate: member,
 	Stop:       member,

@@ -30,6 +30,7 @@ func TestCheck(t *testing.T) {
 		{Create, none, who{"owner", "member", "viewer", "stranger", "guest"}},
 		{Read, theChat, who{"owner", "member", "viewer"}},
 		{Send, theChat, who{"owner", "member"}},
+		{Attach, theChat, who{"owner", "member"}},
 		{Edit, theChat, who{"owner", "member"}},
 		{Regenerate, theChat, who{"owner", "member"}},
 		{Stop, theChat, who{"owner", "member"}},
@@ -44,6 +45,7 @@ func TestCheck(t *testing.T) {
 		{Read, none, who{}}, // a chat of nobody is not that of a user without a name
 		{Read, readOnly, who{"owner", "member", "viewer"}},
 		{Send, readOnly, who{"owner"}},
+		{Attach, readOnly, who{"owner"}},
 		{Stop, readOnly, who{"owner"}},
 		{Configure, readOnly, who{"owner"}},
 	} {

@@ -15,6 +15,7 @@ import (
 const (
 	DefaultContextWindow = 32 << 10
 	defaultAnswerTokens  = 4 << 10 // are kept free for the answer
+	DefaultFileShare     = 50      // of the window, in percent, that files may take
 )
 
 // bytesPerToken is how many bytes [chat.Estimate] counts as a token at most.
@@ -29,13 +30,16 @@ type Question struct {
 	Window     int             // tokens that a model can read which does not say so
 	System     string          // what it is told before the conversation
 	Superseded chat.Superseded // is no part of the prompt
+	FileShare  int             // of the window that files may take, in percent; zero means DefaultFileShare
 }
 
 // Composed is a prompt.
 type Composed struct {
 	chat.Prompt
 	Tokens int
-	Names  Names // of the people in it
+	Names  Names          // of the people in it
+	Cut    []chat.CutFile // what the model is not given whole
+	Left   int            // tokens that are left for files
 
 	bytes  int          // of the records that were looked at
 	before uint64       // the last record that was not in the tail
@@ -74,6 +78,7 @@ func Compose(ctx context.Context, q Question, tail Tail, older func(before uint6
 	c.Names = d.names()
 	c.Prompt = chat.Prompt{Model: q.Turn.ModelID, User: q.Turn.By, MaxTokens: d.model.MaxTokens}
 	c.Messages, c.Tokens = d.messages(c.Names)
+	c.Cut, c.Left = d.cut, d.fileLeft
 	return c, nil
 }
 

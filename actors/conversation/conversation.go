@@ -69,6 +69,7 @@ type Answer struct {
 	Thought  string
 	Usage    *chat.Usage
 	Modality string
+	Cut      []chat.CutFile
 }
 
 // A Moment is a conversation as it is now. Its methods decide, and change nothing.

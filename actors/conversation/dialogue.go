@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"cmp"
 	"slices"
 
 	"parlor/protocol/chat"
@@ -14,8 +15,11 @@ import (
 // are in the dialogue, each as a whole.
 type dialogue struct {
 	Question
-	model chat.Model
-	left  int // tokens, without the answer
+	model    chat.Model
+	left     int // tokens, without the answer
+	fileLeft int // of these, for files
+	given    map[*remembered][]chat.Source
+	cut      []chat.CutFile
 
 	// parts are the records of the exchanges, newest first: of each exchange the
 	// newest answer of each model, the messages that were taken in, and the message
@@ -47,6 +51,7 @@ func newDialogue(q Question) *dialogue {
 		restarts: make(map[chat.TurnID]bool), takenIn: make(map[chat.MessageID]chat.MessageID),
 		steering: make(map[chat.MessageID][]*remembered),
 	}
+	d.fileLeft = min(d.left, window*cmp.Or(q.FileShare, DefaultFileShare)/100)
 	d.answers.limit = max(0, d.left) * bytesPerToken * answersSlack
 	return d
 }
@@ -102,7 +107,7 @@ func (d *dialogue) addMessage(m *remembered) (more bool) {
 	}
 	d.parts = append(d.parts, m)
 	for _, r := range d.parts[before:] {
-		d.left -= r.cost
+		d.left -= r.cost + d.give(r)
 		if r.kind == answer {
 			d.bytes += r.bytes()
 		}
@@ -132,10 +137,50 @@ func (d *dialogue) messages(names Names) (messages []chat.PromptMessage, tokens 
 		} else {
 			m.Role, m.Content, n = d.answer(r)
 		}
+		if m.Sources = d.given[r]; m.Sources != nil {
+			cut := chat.CutOf(m.Sources, d.model.Vision)
+			d.cut, n = append(d.cut, cut...), n+sourceTokens(m.Sources)
+		}
 		messages = append(messages, m)
 		tokens += n + chat.MessageTokens
 	}
 	return messages, tokens
+}
+
+// give decides how much the model is given of the files of a message, and returns how many
+// tokens that is. The files of newer messages come first.
+func (d *dialogue) give(r *remembered) int {
+	if len(r.files) == 0 {
+		return 0
+	}
+	if d.given == nil {
+		d.given = make(map[*remembered][]chat.Source)
+	}
+	d.given[r] = Sources(r.files, d.model.Vision, &d.fileLeft)
+	return sourceTokens(d.given[r])
+}
+
+// Sources decides how much of the files a model is given that may have so many tokens left,
+// and takes that from left. Of an image it is given all or nothing.
+func Sources(files []chat.File, vision bool, left *int) (given []chat.Source) {
+	for _, f := range files {
+		s := chat.Source{File: f, Tokens: max(0, min(f.Tokens, *left))}
+		if f.Image() && (s.Tokens < f.Tokens || !vision) {
+			s.Tokens = 0
+		}
+		*left -= s.Tokens
+		given = append(given, s)
+	}
+	return given
+}
+
+// sourceTokens is what the model is given, with a line that says what each source is.
+func sourceTokens(given []chat.Source) (n int) {
+	const line = 32
+	for _, s := range given {
+		n += line + s.Tokens
+	}
+	return n
 }
 
 // answer tells the model its own answers as such. Among assistants that are

@@ -89,7 +89,7 @@ func (m Moment) End(turn chat.Turn) chat.TurnEnded {
 	return chat.TurnEnded{
 		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, Correlation: turn.Correlation,
 		ModelID: a.ModelID, Name: m.nameOf(a.ModelID), Duplex: m.duplex(turn.ModelID),
-		Content: a.Content, Thought: a.Thought, Usage: a.Usage, Modality: a.Modality,
+		Content: a.Content, Thought: a.Thought, Usage: a.Usage, Modality: a.Modality, Cut: a.Cut,
 	}
 }
 

@@ -29,6 +29,7 @@ type remembered struct {
 
 	suspects []string         // the names that lines of a message begin with, as if somebody else said them
 	taken    []chat.MessageID // in, by the turn
+	files    []chat.File      // that a message brings
 }
 
 // A kind is what a remembered record says.
@@ -56,7 +57,7 @@ func remember(record chat.Record) (r remembered, ok bool) {
 		r = remembered{kind: message, id: e.MessageID}
 		r.say(speaker{user: e.Author.ID, name: e.Author.Name, label: speakerName(e.Author)}, e.Content)
 		r.cost += chat.Tokens(e.Author.Name)
-		r.suspects = suspects(r.content())
+		r.suspects, r.files = suspects(r.content()), e.Files
 	case chat.TurnEnded:
 		r = remembered{kind: answer, id: e.MessageID, turn: e.TurnID, prompt: e.Prompt, promptSeq: e.PromptSeq}
 		r.say(speaker{model: e.ModelID, name: e.Name, label: assistantName(e.Name)}, e.Content)
@@ -115,8 +116,8 @@ func (r *remembered) hiddenBy(s chat.Superseded) bool {
 
 // bytes is roughly what r takes in memory.
 func (r *remembered) bytes() int {
-	const overhead, item = 384, 24
-	return overhead + len(r.text) + item*(len(r.suspects)+len(r.taken))
+	const overhead, item, file = 400, 24, 256
+	return overhead + len(r.text) + item*(len(r.suspects)+len(r.taken)) + file*len(r.files)
 }
 
 // suspects returns what suspect finds in the lines of a text, but for the first line.

@@ -41,6 +41,7 @@ type Utterance struct {
 	Question func(chat.Turn) (chat.Message, *chat.Error)
 
 	Answer *bool // whether an answer is wanted; nil: as the chat says
+	Files  []chat.File
 }
 
 // Say plans a message, or refuses it.
@@ -91,6 +92,9 @@ func (m Moment) replace(p *Plan, old chat.Message, by chat.UserID) {
 
 // Edit plans a message that replaces the caller's old one, which is record seq.
 func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
+	if u.Files == nil {
+		u.Files = old.Files
+	}
 	p, refusal := m.compose(u)
 	if refusal == nil {
 		refusal = m.editable(old, u.By.ID)
@@ -151,7 +155,7 @@ func (m Moment) compose(u Utterance) (*Plan, *chat.Error) {
 	return &Plan{models: a.modelsOr(u.ModelID), quiet: quiet, MessageAdded: chat.MessageAdded{
 		MessageID: chat.MessageID(m.NewID()), Content: u.Content, ClientID: u.ClientID,
 		Author:  chat.User{ID: u.By.ID, Name: u.By.Name}, // members see no more of each other
-		ModelID: u.ModelID, Duplex: asked.Duplex(), Origin: u.Origin, Mentions: a.members, Unasked: quiet,
+		ModelID: u.ModelID, Duplex: asked.Duplex(), Origin: u.Origin, Mentions: a.members, Unasked: quiet, Files: u.Files,
 	}}, a.refusal()
 }
 

@@ -22,8 +22,8 @@ func (r *Room) short(user chat.UserID, p *conversation.Plan, seq uint64) *chat.E
 		return nil
 	case p.Steers != "":
 		return r.afford(user, p.Models()[0], ledger.Prompt{
-			AtMost: len(p.Content) + chat.MessageTokens,
-			Tokens: func() int { return chat.Tokens(p.Content) + chat.MessageTokens },
+			AtMost: len(p.Content) + chat.MessageTokens + fileTokens(p.Files),
+			Tokens: func() int { return chat.Tokens(p.Content) + chat.MessageTokens + fileTokens(p.Files) },
 		})
 	}
 	for _, model := range p.Models() {
@@ -64,7 +64,7 @@ func (r *Room) promptTokens(turn chat.Turn, said *chat.Record, system string) in
 		}
 		tail = tail.With(*said)
 	}
-	q := conversation.Question{Turn: turn, Models: r.Models, Window: r.ContextWindow, Superseded: superseded, System: system}
+	q := conversation.Question{Turn: turn, Models: r.Models, Window: r.ContextWindow, Superseded: superseded, System: system, FileShare: r.FileShare}
 	p, err := conversation.Compose(context.Background(), q, tail, func(before uint64) iter.Seq2[persistence.Entry, error] {
 		return r.Log.ReadBack(string(r.id), before)
 	})

@@ -307,7 +307,7 @@ func (r *recorder) failed(m *committed, loaded bool) {
 	if r.pending[m.key] == m.proposal {
 		delete(r.pending, m.key)
 	}
-	refusal := refusalOf(m.err)
+	refusal := RefusalOf(m.err)
 	if errors.Is(m.err, persistence.ErrConflict) && m.generation != r.generation && r.refusal != nil {
 		refusal = r.refusal // it was made on top of what the log has refused
 	}
@@ -345,8 +345,8 @@ func overQuota(err error) bool {
 	return errors.Is(err, persistence.ErrChatQuota) || errors.Is(err, persistence.ErrByteQuota)
 }
 
-// refusalOf turns an error of the log into one for clients.
-func refusalOf(err error) *chat.Error {
+// RefusalOf turns an error of the log into one for clients.
+func RefusalOf(err error) *chat.Error {
 	switch {
 	case errors.Is(err, persistence.ErrBusy):
 		return chat.Refuse(chat.CodeBusy, "too much waits for the server's disk; try again")

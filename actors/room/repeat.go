@@ -97,15 +97,16 @@ func (r *Room) names(asked, recorded chat.ModelID) bool {
 	return known && model.ID == recorded
 }
 
-// recallMessage recalls a message with this content that is an edit of another one, if that
-// is not empty.
-func (r *Room) recallMessage(content string, model chat.ModelID, edited chat.MessageID) recall {
+// recallMessage recalls a message with this content and these files that is an edit of
+// another one, if that is not empty.
+func (r *Room) recallMessage(content string, model chat.ModelID, edited chat.MessageID, files ...chat.FileID) recall {
 	return func(record chat.Record) (any, bool) {
 		m, said := record.Event.(chat.MessageAdded)
 		edits := m.Replaces
 		if m.RolledBack {
 			edits = ""
 		}
-		return sent(m, record.Seq), said && m.Content == content && edits == edited && r.names(model, m.ModelID)
+		return sent(m, record.Seq), said && m.Content == content && edits == edited && r.names(model, m.ModelID) &&
+			(edited != "" || slices.Equal(chat.FileIDs(m.Files), files))
 	}
 }

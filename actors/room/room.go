@@ -70,6 +70,10 @@ type Log interface {
 	// Chat returns the room's row among the chats, or [persistence.ErrNotFound].
 	Chat(room string) (persistence.Chat, error)
 
+	// File returns a file of the room, or [persistence.ErrNotFound], and Chunks its bytes.
+	File(room, id string) (persistence.File, error)
+	Chunks(room string, f persistence.File) iter.Seq2[[]byte, error]
+
 	// Snapshot returns the last state that a commit carried, and the number of the
 	// entry that it was made at, or zero if there is none. Text returns the text
 	// that commits have saved of the running turn's answer.
@@ -121,6 +125,15 @@ type Options struct {
 	// do not say. Zero means 32 Ki.
 	ContextWindow int
 
+	// FileShare is how much of that the files in a conversation may take, in percent. Zero
+	// means 50.
+	FileShare int
+
+	MaxFileBytes    int64 // of a file. Zero means 10 MiB
+	MaxImageBytes   int64 // of an image. Zero means 4 MiB
+	MaxFiles        int   // of a chat. Zero means 500
+	MaxMessageFiles int   // that a message brings. Zero means 10
+
 	MaxAwake        int           // rooms that one user has in use at once; past it another is refused as busy. Zero means 1000
 	MaxMessageBytes int           // of a user's message. Zero means 64 KiB
 	MaxAnswerBytes  int           // of an answer: past it the turn fails. Zero means 256 KiB
@@ -157,6 +170,10 @@ func (o Options) WithDefaults() Options {
 	o.Directory = cmp.Or(o.Directory, new(Directory))
 	o.TurnPolicy = cmp.Or(o.TurnPolicy, chat.PolicyQueue)
 	o.ContextWindow = cmp.Or(o.ContextWindow, conversation.DefaultContextWindow)
+	o.MaxFileBytes = cmp.Or(o.MaxFileBytes, 10<<20)
+	o.MaxImageBytes = cmp.Or(o.MaxImageBytes, 4<<20)
+	o.MaxFiles = cmp.Or(o.MaxFiles, 500)
+	o.MaxMessageFiles = cmp.Or(o.MaxMessageFiles, 10)
 	o.MaxAwake = cmp.Or(o.MaxAwake, 1000)
 	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, 64<<10)
 	o.MaxAnswerBytes = cmp.Or(o.MaxAnswerBytes, 256<<10)
@@ -191,7 +208,7 @@ func (o *Options) share() {
 	}
 	o.turns = &turn.Options{
 		Provider: o.Provider, Models: o.Models, Log: o.Log, Ledger: budgets, Logger: o.Logger, Goroutines: o.Turns,
-		SystemPrompt: o.SystemPrompt, ContextWindow: o.ContextWindow, MaxAnswerBytes: o.MaxAnswerBytes,
+		SystemPrompt: o.SystemPrompt, ContextWindow: o.ContextWindow, FileShare: o.FileShare, MaxAnswerBytes: o.MaxAnswerBytes,
 		Timeout: o.TurnTimeout, CheckpointEvery: o.CheckpointEvery, CheckpointBytes: o.CheckpointBytes,
 	}
 	o.voices = &voice.Options{

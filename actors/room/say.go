@@ -19,6 +19,7 @@ type Send struct {
 	Policy      chat.Policy   // empty: the chat's
 	Answer      *bool         // whether an answer is wanted; nil: as the chat says
 	Quiet       bool          // no answer is wanted yet
+	Files       []chat.FileID // of the chat, that the message brings
 }
 
 func (c *Send) do(r *Room) {
@@ -27,10 +28,14 @@ func (c *Send) do(r *Room) {
 	if c.Quiet {
 		answer = new(bool)
 	}
-	r.say(c.Caller, access.Send, c.ClientID, r.recallMessage(c.Content, c.ModelID, ""), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
+	r.say(c.Caller, access.Send, c.ClientID, r.recallMessage(c.Content, c.ModelID, "", c.Files...), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
+		files, refusal := r.filesOf(c.Files)
+		if refusal != nil {
+			return nil, refusal
+		}
 		return m.Say(conversation.Utterance{
 			By: c.User, Content: c.Content, ModelID: c.ModelID, Addressed: c.Addressed, ClientID: c.ClientID,
-			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Answer: answer,
+			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Answer: answer, Files: files,
 			Question: func(t chat.Turn) (chat.Message, *chat.Error) { return r.records.find(t.Prompt) },
 		})
 	})

@@ -39,6 +39,11 @@ type Log interface {
 	Mark(room, user, list string, c persistence.MarkChange, done func(persistence.Mark, error))
 	MarkedChats(list, user string, v persistence.View, offset, limit int) (page []persistence.Marked, total int, err error)
 	Folders(list, user string) (map[string]int, error)
+	Files(room string) ([]persistence.File, error)
+	PutChunk(room, flow, blob string, n int, data []byte, done func(error))
+	PutFile(room, flow string, f persistence.File, done func(error))
+	DropBlob(room, flow, blob string, done func(error))
+	DeleteFile(room, flow, id string, done func(error))
 	Epoch() string
 }
 

@@ -24,6 +24,8 @@ type reader struct {
 	spent  *spending
 
 	names  conversation.Names // of who speaks in the prompt
+	sees   bool               // the model does
+	left   int                // tokens, for the files of what is said meanwhile
 	cancel context.CancelCauseFunc
 }
 
@@ -82,12 +84,15 @@ func (r *reader) stream(ctx context.Context) (err error) {
 func (r *reader) compose(ctx context.Context) (chat.Prompt, error) {
 	model, _ := r.o.Models.Model(r.q.Turn.ModelID)
 	p, err := conversation.Compose(ctx, conversation.Question{
-		Turn: r.q.Turn, Models: r.o.Models, Window: r.o.ContextWindow, Superseded: r.q.Superseded,
+		Turn: r.q.Turn, Models: r.o.Models, Window: r.o.ContextWindow, Superseded: r.q.Superseded, FileShare: r.o.FileShare,
 		System: conversation.SystemPrompt(time.Now(), r.o.SystemPrompt, model.SystemPrompt, r.q.Instructions),
 	}, r.q.Tail, func(before uint64) iter.Seq2[persistence.Entry, error] {
 		return r.o.Log.ReadBack(string(r.q.Room), before)
 	})
-	r.names = p.Names
+	r.names, r.sees, r.left = p.Names, model.Vision, p.Left
+	if err == nil {
+		err = r.load(p.Messages)
+	}
 	if err == nil {
 		if spent := r.spent.ask(p.Tokens); spent != nil {
 			err = spent
@@ -111,7 +116,12 @@ func (r *reader) steer(ctx context.Context) (said []chat.PromptMessage) {
 				return nil
 			}
 			r.names.Add(*m.Author)
-			said = append(said, chat.PromptMessage{ID: m.ID, Role: m.Role, Content: r.names.Say(m.Author.ID, m.Content)})
+			one := chat.PromptMessage{ID: m.ID, Role: m.Role, Content: r.names.Say(m.Author.ID, m.Content), Sources: conversation.Sources(m.Files, r.sees, &r.left)}
+			if err := r.loadOne(&one); err != nil {
+				r.cancel(err)
+				return nil
+			}
+			said = append(said, one)
 		}
 	case <-ctx.Done():
 	}

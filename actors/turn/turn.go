@@ -49,6 +49,8 @@ type Provider interface {
 type Log interface {
 	Read(room string, after uint64) iter.Seq2[persistence.Entry, error]
 	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
+	File(room, id string) (persistence.File, error)
+	Chunks(room string, f persistence.File) iter.Seq2[[]byte, error]
 }
 
 // Options are shared by all attempts of a server. None has a default.
@@ -61,6 +63,7 @@ type Options struct {
 	SystemPrompt string
 
 	ContextWindow   int           // tokens, of models that do not say
+	FileShare       int           // of the window that files may take, in percent
 	MaxAnswerBytes  int           // with the thought; past it the turn fails
 	Timeout         time.Duration // of an attempt
 	CheckpointEvery time.Duration // the text so far is saved
@@ -174,6 +177,7 @@ type Attempt struct {
 	finish  chat.Finish
 	usage   *chat.Usage
 	tools   []chat.ToolCall // that the provider has begun to run
+	cut     []chat.CutFile  // what the model was not given whole
 	end     *chat.TurnEnded // nil while the answer goes on
 	saving  saving
 	spent   *spending
@@ -251,7 +255,7 @@ func (a *Attempt) State() conversation.Running {
 // Answer returns what was answered so far.
 func (a *Attempt) Answer() conversation.Answer {
 	answer := conversation.Answer{
-		ModelID: a.turn.ModelID, Content: string(a.text), Thought: string(a.thought.text), Usage: a.used(),
+		ModelID: a.turn.ModelID, Content: string(a.text), Thought: string(a.thought.text), Usage: a.used(), Cut: a.cut,
 	}
 	if a.spoken {
 		answer.Modality = chat.ModalityAudio
@@ -291,6 +295,7 @@ func (a *Attempt) composed(c composed) {
 	case a.line != nil && a.end == nil:
 		a.line.Ask(a.turn.MessageID, c.Messages)
 	}
+	a.cut = c.Cut
 	a.room.Remember(c.Composed)
 }
 

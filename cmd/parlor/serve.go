@@ -16,6 +16,7 @@ import (
 	"parlor/actors/assistant"
 	"parlor/actors/conversation"
 	"parlor/actors/door"
+	"parlor/actors/follow"
 	"parlor/actors/ledger"
 	"parlor/actors/openwebui"
 	"parlor/actors/recovery"
@@ -119,15 +120,13 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		},
 		openwebuiwire.Namespace: webui,
 	}, warnings, log)
-	follower, streams := openStreams(s, rooms, connections, devices, verifier)
 	endpoints, err := api.New(rooms, people{rooms, accounts}, models, verifier, api.Options{
 		AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log,
-		Backends: backends(s, hub, verifier, log), MaxSayBytes: int(s.MaxPayload),
+		Backends: backends(s, hub, verifier, log),
 	})
 	if err != nil {
 		return err
 	}
-	mount(endpoints, s, follower, streams)
 	return parts.run(ctx, s, front(s, routes(s, connections, endpoints, metrics.Handler(numbers))), connections, log)
 }
 
@@ -314,6 +313,18 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 	}
+}
+
+// encoders are those of all wires, by name.
+func encoders() room.Encoders {
+	all := room.Encoders{follow.Plain: follow.NewPlain}
+	for _, d := range wire.Dialects {
+		all[d.String()] = func(chat.Info) room.Encoder { return wire.NewEncoder(d) }
+	}
+	for _, f := range openwebuiwire.Forms {
+		all[f.String()] = func(info chat.Info) room.Encoder { return openwebuiwire.NewEncoder(f, info) }
+	}
+	return all
 }
 
 // openConnections connects transport and sessions: a session gets what transport

@@ -107,6 +107,9 @@ type Model struct {
 	ContextWindow int `json:"context_window,omitempty"`
 	MaxTokens     int `json:"max_tokens,omitempty"`
 
+	// Vision means that it sees images.
+	Vision bool `json:"vision,omitempty"`
+
 	// SystemPrompt is what it is told before every conversation.
 	SystemPrompt string `json:"-"`
 
@@ -309,4 +312,6 @@ type Message struct {
 	Unasked     bool      `json:"unasked,omitempty"`  // see [MessageAdded]
 	Replaces    MessageID `json:"replaces,omitempty"` // see [MessageAdded]
 	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
+	Files       []File    `json:"files,omitempty"`     // see [MessageAdded]
+	Cut         []CutFile `json:"cut_files,omitempty"` // of an answer, see [TurnEnded]
 }

@@ -43,6 +43,8 @@ const (
 	authorLen = len(`,"author":{"user_id":,"name":,"email":,"picture":}`)
 	usageLen  = len(`,"usage":{"prompt_tokens":,"completion_tokens":,"total_tokens":,"estimated":true}`) + 3*20
 	errorLen  = len(`,"error":{"code":,"message":}`)
+	fileLen   = len(`,{"fileid":,"filename":,"content_type":,"size":,"tokens":,"lines":,"pages":}`) + 4*20
+	cutLen    = len(`,{"fileid":,"filename":,"given_tokens":,"tokens":,"reason":}`) + 2*20
 )
 
 // EncodedLen returns how many bytes the message is as JSON at most. It is
@@ -60,6 +62,15 @@ func (m *Message) EncodedLen() int {
 		if seq > 0 {
 			n += numberLen
 		}
+	}
+	for _, f := range m.Files {
+		n += fileLen + EncodedLen(string(f.ID)) + EncodedLen(f.Name) + EncodedLen(f.Type)
+	}
+	for _, c := range m.Cut {
+		n += cutLen + EncodedLen(string(c.ID)) + EncodedLen(c.Name) + EncodedLen(c.Reason)
+	}
+	if len(m.Files)+len(m.Cut) > 0 {
+		n += 2 * fieldLen
 	}
 	if a := m.Author; a != nil {
 		n += authorLen + EncodedLen(string(a.ID)) + EncodedLen(a.Name) + EncodedLen(a.Email) + EncodedLen(a.Picture)

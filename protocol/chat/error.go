@@ -12,6 +12,7 @@ const (
 	CodeNotFound           Code = "not_found"           // no such chat, room, turn or model
 	CodeInvalid            Code = "invalid"             // the command cannot be understood
 	CodeTooLarge           Code = "too_large"           // over a named limit
+	CodeUnsupportedType    Code = "unsupported_type"    // a file of a kind that nobody can read here
 	CodeRateLimited        Code = "rate_limited"        // too many commands
 	CodeBusy               Code = "busy"                // a bounded queue is full
 	CodeBudgetExceeded     Code = "budget_exceeded"     // no tokens are left for this period

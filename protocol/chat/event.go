@@ -40,6 +40,9 @@ type MessageAdded struct {
 	// Mentions are the members whom it names, as @user_id.
 	Mentions []UserID `json:"mentions,omitempty"`
 
+	// Files are those of the chat that it brings.
+	Files []File `json:"files,omitempty"`
+
 	// Steers is the running turn that it was said to. If that ends without
 	// having taken it in, a turn that answers it follows.
 	Steers TurnID `json:"steers,omitempty"`
@@ -177,6 +180,7 @@ type TurnEnded struct {
 	Reason      string    `json:"reason,omitempty"`            // why, in their words
 	Duplex      bool      `json:"duplex,omitempty"`            // of the model, see [Model]
 	Modality    string    `json:"modality,omitempty"`
+	Cut         []CutFile `json:"cut_files,omitempty"` // what the model was not given whole
 }
 
 func (Created) kind() string          { return "created" }
@@ -227,13 +231,14 @@ func (r Record) Message() (Message, bool) {
 			ID: e.MessageID, Seq: r.Seq, Role: RoleUser, Content: e.Content, Author: &e.Author,
 			ModelID: e.ModelID, State: StateCompleted, ClientID: e.ClientID, Created: r.At,
 			Modality: e.Modality, Steers: e.Steers, Mentions: e.Mentions, Unasked: e.Unasked, Replaces: e.Replaces, ReplacesSeq: e.ReplacesSeq,
+			Files: e.Files,
 		}, true
 	case TurnEnded:
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleAssistant, Content: e.Content,
 			ModelID: e.ModelID, Name: e.Name, Prompt: e.Prompt, PromptSeq: e.PromptSeq, State: e.State, Finish: e.Finish,
 			Thought: e.Thought, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
-			Modality: e.Modality,
+			Modality: e.Modality, Cut: e.Cut,
 		}, e.MessageID != ""
 	}
 	return Message{}, false

@@ -39,6 +39,23 @@ type PromptMessage struct {
 	// whether that is an error.
 	ResultOf *ToolCall
 	Failed   bool
+	// Sources are the files that the message brings. Their texts become part of Content,
+	// and the others Images, before a provider is asked.
+	Sources []Source
+	Images  []Image
+}
+
+// A Source is a file in a prompt, of which a model is given no more than Tokens.
+type Source struct {
+	File
+	Tokens int
+}
+
+// An Image is one that a model sees.
+type Image struct {
+	Name string
+	Type string
+	Data []byte
 }
 
 // A Delta is a piece of an answer as a provider streams it, or word of how it

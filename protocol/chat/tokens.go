@@ -45,7 +45,9 @@ func Tokens(text string) int {
 }
 
 // Tokens estimates how many tokens the message is in a prompt.
-func (m PromptMessage) Tokens() int { return Tokens(m.Content) + MessageTokens }
+func (m PromptMessage) Tokens() int {
+	return Tokens(m.Content) + MessageTokens + ImageTokens*len(m.Images)
+}
 
 // Tokens estimates how many tokens the prompt is.
 func (p Prompt) Tokens() (n int) {

@@ -26,8 +26,7 @@ var (
 type chats struct {
 	infos    []chat.Info // oldest first
 	messages map[chat.ID][]chat.Message
-	fail     error                  // what every method answers, if not nil
-	keys     map[chat.ClientID]bool // of what was said
+	fail     error // what every method answers, if not nil
 	onGet    func()
 	marks    map[chat.ID]chat.Mark
 }

@@ -69,6 +69,9 @@ type Config struct {
 	ContextWindow int `yaml:"context_window" json:"context_window,omitempty"`
 	MaxTokens     int `yaml:"max_tokens" json:"max_tokens,omitempty"`
 
+	// Vision says whether the model sees images. Without it its name tells.
+	Vision *bool `yaml:"vision" json:"vision,omitempty"`
+
 	// SystemPrompt is what the model is told before every conversation.
 	SystemPrompt string `yaml:"system_prompt" json:"system_prompt,omitempty"`
 
@@ -97,7 +100,18 @@ func (c Config) model() chat.Model {
 		ContextWindow: c.ContextWindow,
 		MaxTokens:     c.MaxTokens,
 		SystemPrompt:  c.SystemPrompt,
+		Vision:        c.vision(),
 	}
+}
+
+func (c Config) vision() bool {
+	switch {
+	case c.Vision != nil:
+		return *c.Vision
+	case c.APISource == chat.SourceRealtime, Name(c.Provider) == ProviderEliza:
+		return false
+	}
+	return sees(c.upstream())
 }
 
 func (c Config) upstream() string {

@@ -110,7 +110,7 @@ func TestAnthropicList(t *testing.T) {
 		}
 		want := chat.Model{
 			ID: "anthropic:claude-3-haiku", APISource: "aisuite", Provider: "anthropic", DisplayName: "Claude Haiku 3",
-			FullName: "anthropic:claude-3-haiku", State: chat.ProviderClosed,
+			FullName: "anthropic:claude-3-haiku", Vision: true, State: chat.ProviderClosed,
 		}
 		if diff := cmp.Diff(want, m.List()[1]); diff != "" {
 			t.Errorf("model (-want +got):\n%s", diff)

@@ -108,8 +108,8 @@ func TestModel(t *testing.T) {
 			Name: "ann", ContextWindow: 1000, MaxTokens: 100, SystemPrompt: "Be A.", State: chat.ProviderClosed},
 		{ID: "openai:b", APISource: "aisuite", Provider: "openai", DisplayName: "b", FullName: "openai:b", State: chat.ProviderClosed},
 		{ID: "aisuite.gemini:flash", APISource: "aisuite", Provider: "gemini", DisplayName: "flash", FullName: "gemini:flash", State: chat.ProviderClosed},
-		{ID: "aisuite.openai:gpt-4o", APISource: "aisuite", Provider: "openai", DisplayName: "gpt-4o", FullName: "openai:gpt-4o", State: chat.ProviderClosed},
-		{ID: "openai:ft:gpt-4o:me", APISource: "aisuite", Provider: "openai", DisplayName: "ft:gpt-4o:me", FullName: "openai:ft:gpt-4o:me", State: chat.ProviderClosed},
+		{ID: "aisuite.openai:gpt-4o", APISource: "aisuite", Provider: "openai", DisplayName: "gpt-4o", FullName: "openai:gpt-4o", Vision: true, State: chat.ProviderClosed},
+		{ID: "openai:ft:gpt-4o:me", APISource: "aisuite", Provider: "openai", DisplayName: "ft:gpt-4o:me", FullName: "openai:ft:gpt-4o:me", Vision: true, State: chat.ProviderClosed},
 		elizaModel,
 	} {
 		got, ok := m.Model(want.ID)
@@ -196,9 +196,9 @@ func TestNewRefuses(t *testing.T) {
 // in both formats.
 func TestConfigTags(t *testing.T) {
 	const file = `{model_id: a, model_api_source: b, provider: c, display_name: d, full_name: e, description: f,
-		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, system_prompt: k, hidden: true, fallbacks: [l],
+		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, vision: true, system_prompt: k, hidden: true, fallbacks: [l],
 		system: fold, usage: false, max_tokens_field: max_tokens, finish: lenient}`
-	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, "k", true, []string{"l"}, Dialect{"fold", new(false), "max_tokens", "lenient"}}
+	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, new(true), "k", true, []string{"l"}, Dialect{"fold", new(false), "max_tokens", "lenient"}}
 	var got Config
 	if err := yaml.Unmarshal([]byte(file), &got); err != nil {
 		t.Fatal(err)

@@ -71,6 +71,7 @@ func (m *Models) next(fallbacks []chat.ModelID) (next *entry, behind []chat.Mode
 // pass yields the answer of one model, but for its error. With a substitute it
 // does not wait while the model is busy.
 func (e entry) pass(ctx context.Context, p chat.Prompt, substitute bool, yield func(chat.Delta, error) bool) (begun, left bool, err error) {
+	p = e.visible(p)
 	p.Messages = e.ownThought(p.Messages)
 	p.Model = e.upstream
 	if limit := e.model.MaxTokens; limit > 0 && (p.MaxTokens == 0 || limit < p.MaxTokens) {

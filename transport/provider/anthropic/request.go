@@ -46,6 +46,9 @@ type part struct {
 	Type string `json:"type"`
 	Text string `json:"text,omitempty"`
 
+	// Of an image.
+	Source *source `json:"source,omitempty"`
+
 	// Of a call.
 	ID    string          `json:"id,omitempty"`
 	Name  string          `json:"name,omitempty"`
@@ -55,6 +58,23 @@ type part struct {
 	ToolUseID string `json:"tool_use_id,omitempty"`
 	Content   string `json:"content,omitempty"`
 	IsError   bool   `json:"is_error,omitempty"`
+}
+
+type source struct {
+	Type      string `json:"type"`
+	MediaType string `json:"media_type"`
+	Data      []byte `json:"data"` // which JSON has in base64
+}
+
+// parts are the images of a message, and then its text.
+func parts(m chat.PromptMessage) (all []part) {
+	for _, i := range m.Images {
+		all = append(all, part{Type: "image", Source: &source{"base64", i.Type, i.Data}})
+	}
+	if m.Content != "" {
+		all = append(all, part{Type: "text", Text: m.Content})
+	}
+	return all
 }
 
 // legalID matches the ids of calls that Anthropic takes.
@@ -95,7 +115,11 @@ func (r *request) add(m chat.PromptMessage, ids *upstream.IDs) {
 		r.Messages = append(r.Messages, message{m.Role, called(m, ids)})
 	default:
 		if results, ok := r.results(); ok && m.Role == chat.RoleUser {
-			r.Messages[last].Content = append(results, part{Type: "text", Text: m.Content})
+			r.Messages[last].Content = append(results, parts(m)...)
+			return
+		}
+		if len(m.Images) > 0 {
+			r.Messages = append(r.Messages, message{m.Role, parts(m)})
 			return
 		}
 		r.Messages = append(r.Messages, message{m.Role, m.Content})

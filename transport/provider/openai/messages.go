@@ -1,8 +1,11 @@
 package openai
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"regexp"
+
+	api "github.com/sashabaranov/go-openai"
 
 	"parlor/protocol/chat"
 	"parlor/transport/provider/upstream"
@@ -11,7 +14,7 @@ import (
 // A message is one of a request.
 type message struct {
 	Role    chat.Role `json:"role"`
-	Content *string   `json:"content"`
+	Content any       `json:"content"` // a *string, or parts
 
 	ToolCalls  []toolCall `json:"tool_calls,omitempty"`
 	ToolCallID string     `json:"tool_call_id,omitempty"`
@@ -55,8 +58,23 @@ func messages(list []chat.PromptMessage, d upstream.Dialect) (all []message) {
 	return all
 }
 
+// seen are the images of a message, and then its text.
+func seen(m chat.PromptMessage) (all []api.ChatMessagePart) {
+	for _, i := range m.Images {
+		url := "data:" + i.Type + ";base64," + base64.StdEncoding.EncodeToString(i.Data)
+		all = append(all, api.ChatMessagePart{Type: api.ChatMessagePartTypeImageURL, ImageURL: &api.ChatMessageImageURL{URL: url}})
+	}
+	if m.Content != "" {
+		all = append(all, api.ChatMessagePart{Type: api.ChatMessagePartTypeText, Text: m.Content})
+	}
+	return all
+}
+
 func newMessage(m chat.PromptMessage, d upstream.Dialect, ids *upstream.IDs) message {
 	said := message{Role: m.Role, Content: &m.Content}
+	if len(m.Images) > 0 {
+		said.Content = seen(m)
+	}
 	if m.ResultOf != nil {
 		result := upstream.Result(m)
 		said.Content, said.ToolCallID, said.Name = &result, ids.Of(*m.ResultOf), m.ResultOf.Name

@@ -71,12 +71,13 @@ func (d Dialect) shape(p chat.Prompt) chat.Prompt {
 		switch {
 		case ofCalls(m):
 			messages = append(messages, m)
-		case strings.TrimSpace(m.Content) == "":
+		case strings.TrimSpace(m.Content) == "" && len(m.Images) == 0:
 		case m.Role == chat.RoleSystem:
 			m.Content = join(system.Content, m.Content)
 			system = m
 		case last >= 0 && messages[last].Role == m.Role && !ofCalls(messages[last]):
 			messages[last].Content = join(messages[last].Content, m.Content)
+			messages[last].Images = slices.Concat(messages[last].Images, m.Images)
 		default:
 			messages = append(messages, m)
 		}
@@ -134,8 +135,11 @@ func callsAsText(messages []chat.PromptMessage) (texts []chat.PromptMessage) {
 }
 
 func join(a, b string) string {
-	if a == "" {
+	switch {
+	case a == "":
 		return b
+	case b == "":
+		return a
 	}
 	return a + between + b
 }

@@ -1,0 +1,57 @@
+package room
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"parlor/persistence"
+	"parlor/protocol/chat"
+)
+
+var errNoFile = chat.Refuse(chat.CodeNotFound, "the chat has no such file")
+
+// filesOf returns the files that a message brings.
+func (r *Room) filesOf(ids []chat.FileID) (files []chat.File, refusal *chat.Error) {
+	if len(ids) > r.MaxMessageFiles {
+		return nil, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("a message brings at most %d files", r.MaxMessageFiles))
+	}
+	for i, id := range ids {
+		if slices.Contains(ids[:i], id) || !id.Valid() {
+			return nil, chat.Refuse(chat.CodeInvalid, "files must be a list of different fileids")
+		}
+		row, err := r.Log.File(string(r.id), string(id))
+		f, readErr := ReadFile(row)
+		switch {
+		case errors.Is(err, persistence.ErrNotFound):
+			return nil, errNoFile
+		case err != nil || readErr != nil:
+			r.log.Error("look up a file", "file", id, "err", errors.Join(err, readErr))
+			return nil, errUnreadable
+		}
+		files = append(files, f.File)
+	}
+	return files, nil
+}
+
+// A KeptFile is the row of a file.
+type KeptFile struct {
+	chat.File
+	Digest string `json:"digest"` // of its bytes
+}
+
+// ReadFile decodes the row of a file.
+func ReadFile(row persistence.File) (f KeptFile, err error) {
+	if row.Info == nil {
+		return f, nil
+	}
+	return f, json.Unmarshal(row.Info, &f)
+}
+
+func fileTokens(files []chat.File) (n int) {
+	for _, f := range files {
+		n += f.Tokens
+	}
+	return n
+}
