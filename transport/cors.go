@@ -47,7 +47,7 @@ func (s *Server) verifyOrigin(r *http.Request) *engineio.Error {
 	if _, err := url.Parse(page); err != nil {
 		return engineio.ErrBadRequest
 	}
-	if origin.Same(r) || origin.Listed(s.opts.AllowedOrigins, page) {
+	if origin.Admits(r, s.opts.AllowedOrigins) {
 		return nil
 	}
 	s.opts.OriginRefused(r)

@@ -158,9 +158,10 @@ type Running struct {
 	chat.Turn
 	Content string
 	Thought string
+	Cut     bool // see [chat.TextSoFar]
 }
 
 // SoFar returns the notice that tells the text and the thought.
 func (r Running) SoFar() chat.TextSoFar {
-	return chat.TextSoFar{Turn: r.Turn, Text: r.Content, Thought: r.Thought}
+	return chat.TextSoFar{Turn: r.Turn, Text: r.Content, Thought: r.Thought, Cut: r.Cut}
 }

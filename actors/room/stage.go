@@ -169,7 +169,7 @@ func (s *stage) show(t chat.Turn) *Running {
 	if s.runs(t.ID) {
 		return &Running{Turn: s.attempt.Turn(), Content: string(s.attempt.Text()), Thought: string(s.attempt.Thought())}
 	}
-	return &Running{Turn: t, Content: string(s.cutText)}
+	return &Running{Turn: t, Content: string(s.cutText), Cut: true}
 }
 
 // running returns what the state does not say of the first open turn.

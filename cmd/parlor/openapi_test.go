@@ -28,6 +28,7 @@ func TestOpenAPIHasAllRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	endpoints.Mount(uiRoutes(Settings{}, nil, nil, nil, nil, nil, nil, nil))
 	mux := routes(Settings{}, http.NotFoundHandler(), endpoints, nil)
 	apitest.New(t, api.Description, "/api/v1").Covers(t, mux)
 }
@@ -96,6 +97,14 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 	ask(200, "GET", "/usage", "")
 	ask(400, "GET", "/usage?by=weather", "")
 	ask(405, "PUT", chat, "")
+	ui := fmt.Sprint("/ui", chat)
+	ask(200, "POST", "/ui/chat", fmt.Sprintf(`{"id": %q, "message": {"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}}`, id))
+	ask(200, "GET", ui, "")
+	ask(200, "GET", ui+"/stream", "")
+	ask(200, "POST", ui+"/stop", "")
+	ask(204, "GET", "/ui/chat/nothing/stream", "")
+	ask(400, "POST", "/ui/chat", `{}`)
+	ask(400, "GET", "/ui/ws", "")
 	ask(200, "DELETE", chat, "")
 	ask(404, "GET", chat, "")
 	ask(404, "GET", "/nothing", "")

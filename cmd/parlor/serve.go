@@ -36,6 +36,7 @@ import (
 	"parlor/transport/auth"
 	"parlor/transport/console"
 	"parlor/transport/limit"
+	"parlor/transport/live"
 	"parlor/transport/metrics"
 	"parlor/transport/origin"
 	"parlor/transport/provider"
@@ -120,6 +121,8 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		},
 		openwebuiwire.Namespace: webui,
 	}, warnings, log)
+	follower := follow.New(follow.Options{Rooms: rooms, Encoders: encoders(), MaxBytes: int(s.QueueBytes)})
+	streams := openStreams(s, connections, devices, verifier)
 	endpoints, err := api.New(rooms, people{rooms, accounts}, models, verifier, api.Options{
 		AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log,
 		Backends: backends(s, hub, verifier, log),
@@ -127,6 +130,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	endpoints.Mount(uiRoutes(s, rooms, follower, models, streams, limits, warnings, log))
 	return parts.run(ctx, s, front(s, routes(s, connections, endpoints, metrics.Handler(numbers))), connections, log)
 }
 
@@ -349,6 +353,15 @@ func openConnections(s Settings, actors *system.System, namespaces map[string]se
 // coalesce joins the pieces of answers in the frames that wait for a slow client.
 func coalesce(frames []engineio.Frame) []engineio.Frame {
 	return openwebuiwire.Coalesce(wire.Coalesce(frames))
+}
+
+// openStreams keeps answers over HTTP that go on for long. They count as connections.
+func openStreams(s Settings, connections *transport.Server, devices *door.Devices, verifier *auth.Verifier) *live.Streams {
+	return live.New(live.Options{
+		Hold:  connections.Hold,
+		Enter: func(u chat.UserID) bool { return devices.Add(u, s.MaxConnectionsPerUser) }, Leave: devices.Remove,
+		Watch: verifier.Watch, WriteTimeout: s.PingTimeout,
+	})
 }
 
 // routes serves everything at the top, and also below the base path if there is

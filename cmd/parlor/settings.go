@@ -119,6 +119,10 @@ type Values struct {
 	Window             int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once, at most half of window-per-user."`
 	WindowPerUser      int           `group:"limits" default:"32" help:"Those of all sessions of one user, besides one for each; what more they send waits. 0 for no limit."`
 	QueueBytes         Size          `group:"limits" default:"1MiB" help:"Bytes that may wait for a slow client, pieces of answers joined, before it is cut off; it reconnects."`
+	UIMaxBody          Size          `name:"ui-max-body" group:"limits" default:"4MiB" help:"Most bytes of one request of the AI SDK's useChat, which sends the whole conversation unless the app says otherwise."`
+	UIMaxRequests      int           `name:"ui-max-requests" group:"limits" default:"16" help:"Requests of useChat that go on at once on one WebSocket."`
+	UIReplayWindow     time.Duration `name:"ui-replay-window" group:"limits" default:"2m" help:"How long after its end an answer is told again to a useChat that comes back; 0s for not at all."`
+	UIKeepAlive        time.Duration `name:"ui-keep-alive" group:"limits" default:"15s" help:"Time between signs of life in a stream for useChat."`
 	PingInterval       time.Duration `group:"limits" default:"25s" help:"Time between heartbeats."`
 	PingTimeout        time.Duration `group:"limits" default:"20s" help:"Longest wait for the answer to a heartbeat."`
 	ConnectTimeout     time.Duration `group:"limits" default:"45s" help:"Longest time from opening a connection to signing in."`
@@ -357,6 +361,10 @@ func (s *Settings) checksOfLimits() []checked {
 		{"window", positive(s.Window)},
 		{"window-per-user", notNegative(s.WindowPerUser)},
 		{"queue-bytes", positive(s.QueueBytes)},
+		{"ui-max-body", positive(s.UIMaxBody)},
+		{"ui-max-requests", positive(s.UIMaxRequests)},
+		{"ui-replay-window", notNegative(s.UIReplayWindow)},
+		{"ui-keep-alive", positive(s.UIKeepAlive)},
 		{"ping-interval", positive(s.PingInterval)},
 		{"ping-timeout", positive(s.PingTimeout)},
 		{"connect-timeout", positive(s.ConnectTimeout)},

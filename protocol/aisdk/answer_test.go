@@ -60,6 +60,8 @@ var scenes = []struct {
 	{"an answer that was missed as a whole", []chat.Notice{chat.Missed{Record: said}, chat.Missed{Record: queued}, chat.Missed{Record: started}, chat.Missed{Record: ended("completed", "Hello", func(e *chat.TurnEnded) { e.Thought = "Hm" })}}, Over},
 	{"an answer after a crash", []chat.Notice{chat.Missed{Record: said}, chat.Missed{Record: queued}, chat.Missed{Record: started}, chat.Missed{Record: again}, text("", "an older attempt"),
 		chat.Text{Turn: chat.Turn{ID: "turn", MessageID: "answer", Attempt: 2}, Piece: "Anew"}, ended("completed", "Anew")}, Over},
+	{"an answer that a crash has cut", []chat.Notice{chat.Missed{Record: said}, chat.Missed{Record: queued}, chat.Missed{Record: started}, chat.TextSoFar{Turn: turn, Text: "Hel", Cut: true},
+		again, chat.Text{Turn: chat.Turn{ID: "turn", MessageID: "answer", Attempt: 2}, Piece: "Anew"}, ended("completed", "Anew")}, Over},
 	{"another attempt in the middle", []chat.Notice{said, queued, started, text("", "Hel"), again}, Wrong},
 	{"another text at the end", []chat.Notice{said, queued, started, text("", "Hel"), ended("completed", "Held")}, Over},
 	{"a text that was taken back", []chat.Notice{said, queued, started, text("", "Hel"), ended("completed", "Hal")}, Wrong},
@@ -224,7 +226,7 @@ func TestModelAnswers(t *testing.T) {
 		tell(started)
 		for range rapid.IntRange(0, 20).Draw(t, "notices") {
 			piece := rapid.StringN(0, 5, -1).Draw(t, "piece")
-			switch rapid.IntRange(0, 9).Draw(t, "notice") {
+			switch rapid.IntRange(0, 10).Draw(t, "notice") {
 			case 0, 1, 2:
 				tell(chat.Text{Turn: now, Before: []byte(told), Piece: piece})
 				told += piece
@@ -246,6 +248,8 @@ func TestModelAnswers(t *testing.T) {
 				tell(record(7, chat.TurnStarted{TurnID: "turn", MessageID: "answer", Attempt: now.Attempt}))
 			case 9:
 				tell(record(8, chat.MessageAdded{MessageID: "other"}))
+			case 10:
+				tell(chat.TextSoFar{Turn: now, Text: told + "lost", Thought: thinks, Cut: true})
 			}
 		}
 		state := rapid.SampledFrom([]chat.State{chat.StateCompleted, chat.StateStopped, chat.StateFailed, chat.StateInterrupted}).Draw(t, "state")

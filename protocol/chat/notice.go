@@ -46,6 +46,10 @@ type (
 		Text    string
 		Thought string
 		Has     int // bytes of the text that the client is known to have
+
+		// Cut means that the attempt has ended with a crash. Another one may follow, and
+		// give another text.
+		Cut bool
 	}
 
 	// Speech is a spoken piece of a running answer, see [AudioAppend]. It is

@@ -140,6 +140,14 @@ func Same(r *http.Request) bool {
 	return withPort(page.Host, page.Scheme) == withPort(r.Host, page.Scheme)
 }
 
+// Admits reports whether a WebSocket may be opened by the request: no page has made it, or
+// one of the same origin or of those that are allowed. Browsers ask no server before they
+// open one, and send the user's cookies along (CVE-2019-13611).
+func Admits(r *http.Request, allowed []string) bool {
+	page := r.Header.Get("Origin")
+	return page == "" || Same(r) || Listed(allowed, page)
+}
+
 // Listed reports whether origin is among those that are allowed, "*" being all.
 func Listed(allowed []string, origin string) bool {
 	return slices.ContainsFunc(allowed, func(a string) bool { return a == "*" || normal(a) == normal(origin) })

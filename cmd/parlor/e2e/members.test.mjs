@@ -98,6 +98,15 @@ test("paths, roles and actions", async (t) => {
     const { status, body: answer } = await p.http(method, `/chat/${chat}${path}`, body);
     return status === 200 ? "ok" : answer.code;
   };
+  const ui = (method, path, body) => async (p) => {
+    const response = await fetch(`${server.url}/api/v1/ui/chat${path}`, {
+      method, headers: { Authorization: `Bearer ${p.jwt}`, "Content-Type": "application/json" }, body: body && JSON.stringify({ id: chat, ...body(p) }),
+    });
+    const text = await response.text();
+    if (response.status === 200) return "ok";
+    return response.status === 204 ? "nothing" : JSON.parse(text).code;
+  };
+  const hello = (p) => ({ message: { id: `from-${p.user}`, role: "user", parts: [{ type: "text", text: "hi" }] } });
   for (const [name, act, allowed] of [
     ["find_chat", socket("find_chat", { chat_id: chat }), reads],
     ["create_room", socket("create_room", { chat_id: chat, model_id: "eliza" }), reads],
@@ -118,6 +127,12 @@ test("paths, roles and actions", async (t) => {
     ["POST invites", http("POST", "/invites", { role: "viewer" }), manages],
     ["PUT member", http("PUT", "/members/somebody", { role: "viewer" }), manages],
     ["DELETE member", http("DELETE", "/members/somebody"), manages],
+    ["POST ui", ui("POST", "", hello), talks],
+    ["POST ui, edit", ui("POST", "", (p) => ({ ...hello(p), messageId: `from-${p.user}` })), { ...talks, viewer: "conflict" }],
+    ["POST ui, regenerate", ui("POST", "", () => ({ trigger: "regenerate-message", messageId: answer })), { ...reads, member: "forbidden" }], // there is a newer answer, which is told; or it is an edit
+    ["POST ui stop", ui("POST", `/${chat}/stop`, () => ({ turn_id: "none" })), { ...talks, owner: "not_found", member: "not_found" }],
+    ["GET ui", ui("GET", `/${chat}`), reads],
+    ["GET ui stream", ui("GET", `/${chat}/stream`), { ...reads, stranger: "nothing" }],
     ["DELETE chat", http("DELETE", ""), manages],
   ]) {
     for (const [role, want] of Object.entries(allowed).reverse()) assert.equal(await act(people[role]), want, `${name} by ${role}`);

@@ -1,0 +1,206 @@
+package aisdk
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	wire "parlor/protocol/aisdk"
+	"parlor/protocol/chat"
+)
+
+// A stream is an answer that a client is told.
+type stream struct {
+	chat   chat.ID
+	from   chat.Place // behind which the room tells all that the answer needs
+	answer *wire.Answer
+	turn   chat.TurnID   // that a stop ends; empty if that is not known
+	own    bool          // the user has asked for the turn
+	whole  *chat.Message // an answer that has ended, in place of what the room tells; or nil
+}
+
+// ask carries out a request, and returns the stream that answers it.
+func (s *service) ask(ctx context.Context, u chat.User, request wire.Request) (stream, error) {
+	switch r := request.(type) {
+	case wire.Send:
+		return s.send(ctx, u, r)
+	case wire.Edit:
+		return s.edit(ctx, u, r)
+	case wire.Regenerate:
+		return s.regenerate(ctx, u, r)
+	case wire.Continue:
+		return s.goOn(ctx, u, r)
+	}
+	return stream{}, errors.New("aisdk: unknown request")
+}
+
+// send says something. The first message of a chat makes the chat.
+func (s *service) send(ctx context.Context, u chat.User, r wire.Send) (stream, error) {
+	say := chat.Say{Content: r.Content, ModelID: r.ModelID, ClientID: chat.ClientID(r.Message), Policy: r.Policy, Answer: r.Answer}
+	said, err := s.rooms.Say(ctx, u, r.Chat, say)
+	if isCode(err, chat.CodeNotFound) {
+		if _, err = s.rooms.CreateAs(ctx, u, r.Chat, s.modelOr(r.ModelID)); err == nil {
+			said, err = s.rooms.Say(ctx, u, r.Chat, say)
+		}
+	}
+	return saidTo(r.Chat, said), err
+}
+
+// modelOr returns the model that is asked for, or else the first that is listed.
+func (s *service) modelOr(id chat.ModelID) chat.ModelID {
+	if id != "" {
+		return id
+	}
+	for _, m := range s.models.List() {
+		return m.ID
+	}
+	return ""
+}
+
+func isCode(err error, code chat.Code) bool {
+	refusal, ok := errors.AsType[*chat.Error](err)
+	return ok && refusal.Code == code
+}
+
+// saidTo returns the stream of the first answer to a message. It begins with the record of
+// the message, so it is whole also if the answer was given long ago.
+func saidTo(id chat.ID, m chat.Said) stream {
+	st := stream{chat: id, from: chat.Place{Seq: max(m.Seq, 1) - 1}, answer: wire.AnswerTo(m.MessageID), own: true}
+	if len(m.Turns) > 0 {
+		st.turn = m.Turns[0]
+	}
+	return st
+}
+
+// turnOf returns the stream of a turn. It begins with the record of the prompt.
+func turnOf(id chat.ID, t chat.Turn, u chat.UserID) stream {
+	from := chat.Place{Seq: t.PromptSeq - 1}
+	if t.PromptSeq == 0 { // it is being written down
+		from = chat.Place{Now: true}
+	}
+	return stream{chat: id, from: from, answer: wire.AnswerOf(t), turn: t.ID, own: t.By == u}
+}
+
+// edit gives a message a new text. What the message says already is not recorded again:
+// a browser that repeats a request by itself says nothing new.
+func (s *service) edit(ctx context.Context, u chat.User, r wire.Edit) (stream, error) {
+	found, err := s.find(ctx, u, r.Chat, func(m chat.Message, _ []chat.Message) bool { return isNamed(m, u, r.Message) })
+	if err != nil {
+		return stream{}, err
+	}
+	if found.message.Content == r.Content && !found.followed {
+		if st, ok, err := s.answerThereIs(ctx, u, r.Chat, found); ok || err != nil {
+			return st, err
+		}
+	}
+	return s.replace(ctx, u, r.Chat, r.Message, found.message, r.Content, r.Options)
+}
+
+// isNamed reports whether a client of the user knows the user's message by the id.
+func isNamed(m chat.Message, u chat.User, id string) bool {
+	return m.Role == chat.RoleUser && (wire.IDOf(m, u.ID) == id || string(m.ID) == id)
+}
+
+func (s *service) replace(ctx context.Context, u chat.User, id chat.ID, name string, old chat.Message, content string, o wire.Options) (stream, error) {
+	said, err := s.rooms.Edit(ctx, u, id, chat.Edit{
+		MessageID: old.ID, Content: content, ModelID: o.ModelID, ClientID: wire.EditKey(name, old.ID, content), Answer: o.Answer,
+	})
+	return saidTo(id, said), err
+}
+
+// answerThereIs returns the stream of an answer to a message that is being given, or that
+// has been given as it should be.
+func (s *service) answerThereIs(ctx context.Context, u chat.User, id chat.ID, found found) (st stream, ok bool, err error) {
+	now, err := s.now(ctx, u, id)
+	if err != nil {
+		return stream{}, false, err
+	}
+	for _, t := range open(now) {
+		if t.Prompt == found.message.ID {
+			return turnOf(id, t, u.ID), true, nil
+		}
+	}
+	if a := found.answer; a != nil && a.State == chat.StateCompleted {
+		return stream{chat: id, whole: a}, true, nil
+	}
+	return stream{}, false, nil
+}
+
+// regenerate asks for another answer to a message. If the user has said more behind the
+// message, the client has dropped that, so the message is said anew in its place.
+func (s *service) regenerate(ctx context.Context, u chat.User, r wire.Regenerate) (stream, error) {
+	found, err := s.find(ctx, u, r.Chat, func(m chat.Message, answers []chat.Message) bool { return isMeant(r, u, m, answers) })
+	if err != nil {
+		return stream{}, err
+	}
+	if found.followed {
+		return s.sayAnew(ctx, u, r, found)
+	}
+	now, err := s.now(ctx, u, r.Chat)
+	if err != nil {
+		return stream{}, err
+	}
+	for _, t := range open(now) {
+		if t.Prompt == found.message.ID {
+			return turnOf(r.Chat, t, u.ID), nil // a repetition, or an answer that is on its way
+		}
+	}
+	switch {
+	case found.answer == nil:
+		return s.sayAnew(ctx, u, r, found)
+	case r.Answer != "" && r.Answer != string(found.answer.ID) && !isNamed(found.message, u, r.Answer):
+		return stream{chat: r.Chat, whole: found.answer}, nil // a repetition: there is a newer answer
+	}
+	queued, err := s.rooms.Regenerate(ctx, u, r.Chat, chat.Again{
+		Answer: found.answer.ID, ModelID: r.ModelID, ClientID: "regenerate#" + chat.ClientID(found.answer.ID),
+	})
+	turn := chat.Turn{ID: queued.TurnID, Prompt: found.message.ID, PromptSeq: found.message.Seq, By: u.ID}
+	return turnOf(r.Chat, turn, u.ID), err
+}
+
+// isMeant reports whether the message is the one to answer anew.
+func isMeant(r wire.Regenerate, u chat.User, m chat.Message, answers []chat.Message) bool {
+	switch {
+	case r.Message != "":
+		return isNamed(m, u, r.Message)
+	case r.Answer != "":
+		return isNamed(m, u, r.Answer) || slices.ContainsFunc(answers, func(a chat.Message) bool { return string(a.ID) == r.Answer })
+	}
+	return true
+}
+
+func (s *service) sayAnew(ctx context.Context, u chat.User, r wire.Regenerate, found found) (stream, error) {
+	m := found.message
+	return s.replace(ctx, u, r.Chat, wire.IDOf(m, u.ID), m, m.Content, r.Options)
+}
+
+var errNothingWaits = chat.Refuse(chat.CodeInvalid, "nothing waits for the client: the answer has ended")
+
+// goOn returns the stream of the running turn whose answer the client has a part of.
+func (s *service) goOn(ctx context.Context, u chat.User, r wire.Continue) (stream, error) {
+	now, err := s.now(ctx, u, r.Chat)
+	if err != nil {
+		return stream{}, err
+	}
+	if t := now.Turn; t != nil && string(t.MessageID) == r.Answer {
+		return turnOf(r.Chat, *t, u.ID), nil
+	}
+	return stream{}, errNothingWaits
+}
+
+// stop stops a turn: if none is named the one that a resume would tell.
+func (s *service) stop(ctx context.Context, u chat.User, id chat.ID, turn chat.TurnID) (chat.TurnID, error) {
+	if turn == "" {
+		now, err := s.now(ctx, u, id)
+		if err != nil {
+			return "", err
+		}
+		t, running := pick(now, u.ID)
+		if !running {
+			return "", nil
+		}
+		turn = t.ID
+	}
+	stopped, err := s.rooms.Stop(ctx, u, id, chat.Stop{TurnID: turn})
+	return stopped.TurnID, err
+}

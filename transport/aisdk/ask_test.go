@@ -1,0 +1,108 @@
+package aisdk_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"parlor/protocol/chat"
+	"parlor/transport/aisdk"
+)
+
+// conversation is what was said: x and its two answers, then by bob, then y and its answer.
+func conversation() []chat.Message {
+	alice, bob := &chat.User{ID: "alice"}, &chat.User{ID: "bob"}
+	old := time.Now().Add(-time.Hour)
+	user := func(id string, seq uint64, by *chat.User, client, content string) chat.Message {
+		return chat.Message{ID: chat.MessageID(id), Seq: seq, Role: chat.RoleUser, Author: by, ClientID: chat.ClientID(client), Content: content, Created: old}
+	}
+	answer := func(id string, seq uint64, to string) chat.Message {
+		return chat.Message{ID: chat.MessageID(id), Seq: seq, Role: chat.RoleAssistant, Prompt: chat.MessageID(to), State: chat.StateCompleted, Content: "answer " + id, Created: old}
+	}
+	return []chat.Message{
+		user("mx", 1, alice, "x", "first"), answer("ax", 2, "mx"), answer("ax2", 3, "mx"), user("mb", 4, bob, "b", "of bob"), answer("ab", 5, "mb"),
+		user("my", 6, alice, "y", "second"), answer("ay", 7, "my"), user("mb2", 8, bob, "b2", "of bob again"),
+	}
+}
+
+func body(trigger, messageID, id, content string) string {
+	return fmt.Sprintf(`{"id":"c","trigger":%q,"messageId":%q,"messages":[{"id":%q,"role":"user","parts":[{"type":"text","text":%q}]}]}`, trigger, messageID, id, content)
+}
+
+// What a client asks for in the words of the SDK is one command of the room, or none if it
+// was carried out before.
+func TestAsk(t *testing.T) {
+	const edit, again = "submit-message", "regenerate-message"
+	running := chat.Turn{ID: "turn", Prompt: "my", PromptSeq: 6, By: "alice", MessageID: "answer", Attempt: 1}
+	for name, test := range map[string]struct {
+		body   string
+		now    chat.Entered
+		change func([]chat.Message) []chat.Message
+		want   string // the commands
+		told   string // in the stream
+	}{
+		"edit the last":             {body: body(edit, "y", "y", "better"), want: `edit my to "better"`},
+		"edit an earlier one":       {body: body(edit, "x", "x", "better"), want: `edit mx to "better"`},
+		"edit by the room's id":     {body: body(edit, "my", "my", "better"), want: `edit my to "better"`},
+		"edit what is gone":         {body: body(edit, "z", "z", "better"), told: "conflict"},
+		"edit what another said":    {body: body(edit, "mb", "mb", "better"), want: `edit mb to "better"`}, // which the room refuses
+		"an edit that was made":     {body: body(edit, "y", "y", "second"), told: `"delta":"answer ay"`},
+		"one that is answered":      {body: body(edit, "y", "y", "second"), now: chat.Entered{Turn: &running}, told: `"delta":"Hello"`},
+		"one whose answer failed":   {body: body(edit, "y", "y", "second"), change: failed, want: `edit my to "second"`},
+		"an earlier one, unchanged": {body: body(edit, "x", "x", "first"), want: `edit mx to "first"`},
+
+		"regenerate":                     {body: body(again, "", "y", "second"), want: "regenerate ay"},
+		"regenerate by the answer":       {body: body(again, "ay", "y", "second"), want: "regenerate ay"},
+		"regenerate by the message":      {body: body(again, "y", "y", "second"), want: "regenerate ay"},
+		"regenerate, once more":          {body: body(again, "older", "y", "second"), told: `"delta":"answer ay"`},
+		"regenerate what is answered":    {body: body(again, "", "y", "second"), now: chat.Entered{Queued: []chat.Turn{running}}, told: `"delta":"Hello"`},
+		"regenerate an earlier one":      {body: body(again, "ax2", "x", "first"), want: `edit mx to "first"`},
+		"regenerate what has no answer":  {body: body(again, "", "y", "second"), change: unanswered, want: `edit my to "second"`},
+		"regenerate to the newest":       {body: `{"id":"c","trigger":"regenerate-message"}`, want: `edit mb2 to "of bob again"`}, // which the room refuses
+		"regenerate by the answer alone": {body: `{"id":"c","trigger":"regenerate-message","messageId":"ay"}`, want: "regenerate ay"},
+
+		"go on":              {body: goOn("answer"), now: chat.Entered{Turn: &running}, told: `"delta":"Hello"`},
+		"go on with the end": {body: goOn("ay"), told: "nothing waits"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoom()
+			r.now, r.messages = test.now, conversation()
+			if test.change != nil {
+				r.messages = test.change(r.messages)
+			}
+			r.records = []chat.Record{asked, queued, {Seq: 7, Event: start.Event}, ended("Hello")}
+			s := serve(t, r, aisdk.Options{})
+			told, err := rest(s.ask(t, "POST", "/ui/chat", test.body))
+			if got := strings.Join(r.noted(), ", "); got != test.want || err != nil || !strings.Contains(told, test.told) {
+				t.Errorf("commands %q, want %q; told %s, want %s; %v", got, test.want, told, test.told, err)
+			}
+		})
+	}
+}
+
+func goOn(answer string) string {
+	return fmt.Sprintf(`{"id":"c","trigger":"submit-message","messageId":%q,"messages":[{"id":%[1]q,"role":"assistant","parts":[]}]}`, answer)
+}
+
+func failed(messages []chat.Message) []chat.Message {
+	messages[6].State = chat.StateFailed
+	return messages
+}
+
+func unanswered(messages []chat.Message) []chat.Message { return messages[:6] }
+
+// A conversation of many pages is searched to its beginning.
+func TestFindsInLongHistory(t *testing.T) {
+	r := newRoom()
+	r.messages = conversation()[:3]
+	for i := range uint64(200) {
+		r.messages = append(r.messages, chat.Message{ID: "m", Seq: 10 + i, Role: chat.RoleUser, Author: &chat.User{ID: "bob"}})
+	}
+	r.records = []chat.Record{asked, queued, start, ended("Hello")}
+	s := serve(t, r, aisdk.Options{})
+	_, _ = rest(s.ask(t, "POST", "/ui/chat", body("submit-message", "x", "x", "better")))
+	if got := strings.Join(r.noted(), ", "); got != `edit mx to "better"` {
+		t.Errorf("commands %s", got)
+	}
+}
