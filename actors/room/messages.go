@@ -58,6 +58,7 @@ func (*AppendAudio) roomMessage()  {}
 func (*ClearAudio) roomMessage()   {}
 func (*CommitAudio) roomMessage()  {}
 func (*StopTurn) roomMessage()     {}
+func (*ListTurns) roomMessage()    {}
 func (*Edit) roomMessage()         {}
 func (*Configure) roomMessage()    {}
 func (*Invite) roomMessage()       {}
@@ -124,6 +125,9 @@ type (
 	// MessageID is the message that the speech becomes, which is recorded once the
 	// speech is understood.
 	Taken struct{ MessageID chat.MessageID }
+
+	// Turns are those that have not ended, in the order in which they run.
+	Turns struct{ Turns []chat.Turn }
 
 	// Queued names a turn that will run.
 	Queued struct{ TurnID chat.TurnID }

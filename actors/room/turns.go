@@ -1,6 +1,8 @@
 package room
 
 import (
+	"slices"
+
 	"parlor/actors/access"
 	"parlor/protocol/chat"
 )
@@ -64,6 +66,17 @@ func (r *Room) answerOf(id chat.MessageID) (chat.Message, *chat.Error) {
 	}
 	m.PromptSeq = prompt.Seq
 	return m, refusal
+}
+
+// ListTurns asks for the turns that have not ended. The reply is [Turns].
+type ListTurns struct{ Caller }
+
+func (c *ListTurns) do(r *Room) {
+	if refusal := r.admit(c.Caller, access.Read); refusal != nil {
+		r.refuse(c.Caller, refusal)
+		return
+	}
+	r.reply(c.Caller, Turns{slices.Clone(r.records.shown.Turns)})
 }
 
 // StopTurn stops a turn, running or queued. Without a TurnID it stops the turn that

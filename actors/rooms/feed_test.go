@@ -1,6 +1,7 @@
 package rooms_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"parlor/actors/actortest"
 	"parlor/actors/room"
 	"parlor/actors/rooms"
+	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
@@ -180,5 +182,23 @@ func TestUnreadIsRemembered(t *testing.T) {
 			}
 			alice.Do("c", &room.Delete{})
 		}
+	})
+}
+
+// After a restart the answers that go on are told to be running, also before the room has
+// recorded that it has asked again.
+func TestRunningAfterRestart(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		s.Assistant.On("hello", actortest.Hang())
+		alice := s.User("alice")
+		alice.Create("c")
+		alice.Send("c", "hello")
+		synctest.Wait()
+		s.Log.Fault(func(persistence.Commit) error { return errors.New("the disk is full") })
+		s.Restart()
+		if got, err := s.Rooms.Running(t.Context(), alice.User); err != nil || len(got) != 1 || got[0].Chat != "c" {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		s.Log.Fault(nil)
 	})
 }

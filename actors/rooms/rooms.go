@@ -96,9 +96,20 @@ func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Roo
 	}
 	r.feed = startFeed(r)
 	for _, id := range open {
-		r.Tell(chat.RoomID(id), &room.Wake{})
+		r.goOn(chat.RoomID(id))
 	}
 	return r, nil
+}
+
+// goOn wakes a room that had an open turn when the server ended. Who asks what is running
+// is told so before the room is awake.
+func (r *Rooms) goOn(id chat.RoomID) {
+	if row, err := r.log.Chat(string(id)); err == nil {
+		if info, err := conversation.ReadRow(row); err == nil {
+			r.feed.note(room.Activity{Chat: info, Running: true})
+		}
+	}
+	r.Tell(id, &room.Wake{})
 }
 
 // Close stops all rooms and their turns, and refuses queries from then on. It

@@ -79,7 +79,12 @@ func (r *Rooms) Regenerate(ctx context.Context, u chat.User, id chat.ID, a chat.
 // Stop stops a turn. It returns when that is on disk, or when the disk is full and the
 // provider has been stopped all the same.
 func (r *Rooms) Stop(ctx context.Context, u chat.User, id chat.ID, s chat.Stop) (chat.Stopped, error) {
-	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command {
+	return r.StopIn(ctx, u, id.Room(), s)
+}
+
+// StopIn is Stop for who knows the room of the chat.
+func (r *Rooms) StopIn(ctx context.Context, u chat.User, id chat.RoomID, s chat.Stop) (chat.Stopped, error) {
+	reply, err := r.ask(ctx, id, u, func(c room.Caller) room.Command {
 		return &room.StopTurn{Caller: c, TurnID: s.TurnID, Reason: s.Reason, ClientID: s.ClientID}
 	})
 	if err != nil {

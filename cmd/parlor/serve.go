@@ -131,7 +131,9 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	endpoints.Mount(uiRoutes(s, rooms, follower, models, streams, limits, warnings, log))
-	return parts.run(ctx, s, front(s, routes(s, connections, endpoints, metrics.Handler(numbers))), connections, log)
+	mux := routes(s, connections, endpoints, metrics.Handler(numbers))
+	addOpenWebUI(mux, s, endpoints, rooms, webui)
+	return parts.run(ctx, s, front(s, mux), connections, log)
 }
 
 // run serves HTTP until ctx ends or serving fails.
@@ -368,11 +370,7 @@ func openStreams(s Settings, connections *transport.Server, devices *door.Device
 // one: clients build some of their URLs with the base path and some without.
 func routes(s Settings, connections http.Handler, endpoints *api.API, numbers http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
-	bases := []string{""}
-	if s.BasePath != "" {
-		bases = append(bases, s.BasePath)
-	}
-	for _, base := range bases {
+	for _, base := range s.bases() {
 		mux.Handle(base+"/socket.io", connections)
 		mux.Handle(base+"/socket.io/", connections)
 		mux.Handle(base+"/ws/socket.io/", connections) // where clients of Open WebUI look for it

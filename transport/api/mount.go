@@ -24,6 +24,22 @@ func (a *API) Mount(routes map[string]Handler) {
 	}
 }
 
+// RegisterAt adds to mux what other packages serve below another prefix than those of the
+// API, protected like that.
+func (a *API) RegisterAt(mux *http.ServeMux, prefix string, routes map[string]Handler) {
+	paths := make(map[string]map[string]http.HandlerFunc)
+	for name, h := range routes {
+		method, path := splitRoute(name)
+		if paths[path] == nil {
+			paths[path] = make(map[string]http.HandlerFunc)
+		}
+		paths[path][method] = a.signedIn(method+" "+prefix+path, h)
+	}
+	for path, handlers := range paths {
+		a.register(mux, prefix+path, handlers)
+	}
+}
+
 // signedIn answers requests of the given name with h, if their user is known and may ask
 // for that.
 func (a *API) signedIn(name string, h Handler) http.HandlerFunc {

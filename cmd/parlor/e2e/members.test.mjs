@@ -107,7 +107,28 @@ test("paths, roles and actions", async (t) => {
     return response.status === 204 ? "nothing" : JSON.parse(text).code;
   };
   const hello = (p) => ({ message: { id: `from-${p.user}`, role: "user", parts: [{ type: "text", text: "hi" }] } });
+  const webui = (method, path, body) => async (p) => {
+    const response = await fetch(`${server.url}/api${path}`, {
+      method, headers: { Authorization: `Bearer ${p.jwt}`, "Content-Type": "application/json" }, body: body && JSON.stringify(body(p)),
+    });
+    return response.ok ? "ok" : (await response.json()).code;
+  };
+  const pages = {};
+  for (const user of Object.keys(people)) pages[user] = await connect(t, server, { auth: { token: people[user].jwt }, namespace: "/", path: "/ws/socket.io" });
+  const page = (event, body) => async (p) => {
+    const ack = await ask(pages[p.user], event, body);
+    return ack.ok ? "ok" : ack.error.code;
+  };
+  const typing = { ...talks, stranger: "invalid" }; // who has not joined the room
   for (const [name, act, allowed] of [
+    ["/ join-channels", page("join-channels", { chat_id: chat }), reads],
+    ["/ channel-events", page("channel-events", { channel_id: chat, data: { type: "typing" } }), typing],
+    ["/ events:chat", page("events:chat", { chat_id: chat, data: { type: "last_read_at" } }), reads],
+    ["POST /api/chat/completions", webui("POST", "/chat/completions", (p) => ({
+      chat_id: chat, id: `by-${p.user}`, session_id: "x", model: "eliza", messages: [{ role: "user", content: "hi" }],
+    })), talks],
+    ["GET /api/tasks/chat", webui("GET", `/tasks/chat/${chat}`), reads],
+    ["POST /api/tasks/chat/stop", webui("POST", `/tasks/chat/${chat}/stop`), talks],
     ["find_chat", socket("find_chat", { chat_id: chat }), reads],
     ["create_room", socket("create_room", { chat_id: chat, model_id: "eliza" }), reads],
     ["join_room", socket("join_room", {}), reads],

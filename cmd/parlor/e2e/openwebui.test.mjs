@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
-import { io } from "socket.io-client";
-import { ask, connect, enter, event, events, newChat, serve, until } from "./lib/parlor.mjs";
+import { ask, connect, enter, event, events, folder, messages, newChat, serve } from "./lib/parlor.mjs";
 
 const secret = "an-e2e-secret-of-thirty-two-bytes!";
 const env = { PARLOR_JWT_SECRET: secret };
@@ -14,17 +13,7 @@ const token = (user) => {
 };
 
 /** A socket in the namespace /, as the page of Open WebUI opens it. */
-async function page(t, server, { auth, ...options }) {
-  const socket = io(server.url, { path: "/ws/socket.io", transports: ["websocket"], forceNew: true, auth, ...options });
-  socket.seen = [];
-  socket.onAny((name, body) => socket.seen.push({ name, body }));
-  t.after(() => socket.disconnect());
-  await new Promise((resolve, reject) => {
-    socket.once("connect", resolve);
-    socket.once("connect_error", reject);
-  });
-  return socket;
-}
+const page = (t, server, options) => connect(t, server, { namespace: "/", path: "/ws/socket.io", ...options });
 
 /** The text of an answer, as the deltas of chat-events make it. */
 const textOf = (socket, name, message) => events(socket, name).filter((e) => e.message_id === message && e.data.type === "chat:completion")
@@ -75,4 +64,56 @@ test("a page is let in, sees its people, and follows a chat", async (t) => {
   await event(bob, "chat-events", (e) => e.data.type === "notification");
   await event(bob, "user-list", (b) => b.user_ids.join() === "bob");
   assert.deepEqual(events(eve, "stream"), []);
+});
+
+/** HTTP of a user, below /api. */
+const http = (server, jwt) => async (method, path, body) => {
+  const response = await fetch(`${server.url}/api${path}`, {
+    method, headers: { Authorization: `Bearer ${jwt}`, "Content-Type": "application/json" }, body: body && JSON.stringify(body),
+  });
+  return { status: response.status, body: await response.json() };
+};
+
+test("a question by HTTP is answered by events, also after kill -9 and a reload", async (t) => {
+  const dir = folder();
+  const args = ["--eliza-word-delay", "30ms"];
+  let server = await serve(t, { dir, env, args });
+  const jwt = { alice: token("alice"), eve: token("eve") };
+  const [alice, other, eve] = await Promise.all(["alice", "alice", "eve"].map((user) => page(t, server, { auth: { token: jwt[user] } })));
+  const [asAlice, asEve] = [http(server, jwt.alice), http(server, jwt.eve)];
+  const chat = newChat();
+  const question = (id, content) => ({
+    model: "eliza", stream: true, messages: [{ role: "system", content: "be kind" }, { role: "user", content }],
+    chat_id: chat, id, session_id: eve.id, background_tasks: { title_generation: true }, features: {},
+  });
+  const first = await asAlice("POST", "/chat/completions", question("first", "tell me more"));
+  assert.deepEqual([first.status, first.body.status, typeof first.body.task_id], [200, true, "string"]);
+  assert.deepEqual((await asAlice("POST", "/chat/completions", question("first", "tell me more"))).body, first.body, "said once");
+  assert.equal((await asAlice("POST", "/chat/completions", question("first", "something else"))).status, 409);
+  assert.equal((await asEve("POST", "/chat/completions", question("first", "tell me more"))).status, 404);
+  const done = (socket, id) => event(socket, "chat-events", (e) => e.message_id === id && e.data.data?.done);
+  for (const socket of [alice, other]) {
+    const { content } = (await done(socket, "first")).data.data;
+    assert.equal(textOf(socket, "chat-events", "first"), content);
+  }
+
+  const long = (await asAlice("POST", "/chat/completions", question("second", "tell us a long story"))).body.task_id;
+  await event(alice, "chat-events", (e) => e.message_id === "second" && e.data.data.choices?.[0].delta.content);
+  assert.deepEqual((await asAlice("GET", "/tasks")).body, { tasks: [long] });
+  assert.deepEqual((await asAlice("GET", `/tasks/chat/${chat}`)).body, { task_ids: [long] });
+  assert.deepEqual((await asEve("GET", "/tasks")).body, { tasks: [] });
+  for (const [method, path] of [["POST", `/tasks/stop/${long}`], ["GET", `/tasks/chat/${chat}`], ["POST", `/tasks/chat/${chat}/stop`], ["POST", "/tasks/stop/nonsense"]]) {
+    assert.equal((await asEve(method, path)).status, 404, path);
+  }
+  await server.kill();
+  server = await serve(t, { dir, env, args });
+  const again = await page(t, server, { auth: { token: jwt.alice } });
+  await event(again, "chat-events", (e) => e.message_id === "second" && e.data.type === "chat:completion");
+  assert.equal((await http(server, jwt.alice)("POST", `/tasks/stop/${long}`)).body.status, true);
+  await event(again, "chat-events", (e) => e.message_id === "second" && e.data.type === "task-cancelled");
+  await done(again, "second");
+  assert.equal((await http(server, jwt.alice)("POST", `/tasks/stop/${long}`)).status, 404);
+  const recorded = await messages(server, chat, { headers: { Authorization: `Bearer ${jwt.alice}` } });
+  assert.deepEqual(recorded.map((m) => m.role), ["user", "assistant", "user", "assistant"]);
+  assert.deepEqual(events(eve, "chat-events"), []);
 });

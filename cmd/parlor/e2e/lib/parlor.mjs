@@ -86,8 +86,8 @@ export async function connect(t, server, { user = "alice", auth = { user_id: use
 }
 
 /** The same, not waiting for the connection. */
-export function client(t, server, options = {}) {
-  const socket = io(`${server.url}/assistant/realtime`, {
+export function client(t, server, { namespace = "/assistant/realtime", ...options } = {}) {
+  const socket = io(`${server.url}${namespace}`, {
     transports: ["websocket"], forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 100, ...options,
   });
   socket.seen = [];
