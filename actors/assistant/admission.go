@@ -195,7 +195,7 @@ func (a *admission) admit() {
 		if a.former != nil && a.recap == nil {
 			p.SetText(a.former.Text())
 		}
-		joined := roomJoined(j)
+		joined := wire.ShowEntered(j.Entered())
 		joined.Snapshot = a.snapshot
 		if r.Room == "" {
 			c.emit("room_joined", undefined, joined)

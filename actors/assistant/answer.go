@@ -76,25 +76,6 @@ func page(messages []chat.Message, more bool) wire.Messages {
 	return page
 }
 
-func roomJoined(j room.Joined) wire.RoomJoined {
-	joined := wire.RoomJoined{
-		Room: j.Chat.Room, Seq: j.Seq, Epoch: j.Epoch, Members: []wire.Member{}, Queued: []wire.Queued{}, Pending: []string{},
-	}
-	for _, u := range j.Users {
-		joined.Members = append(joined.Members, wire.Member{UserID: u.ID, Name: u.Name, Role: j.Chat.RoleOf(u.ID)})
-	}
-	for _, t := range j.Queued {
-		joined.Queued = append(joined.Queued, wire.Queued{TurnID: t.ID, By: t.By})
-	}
-	if t := j.Turn; t != nil {
-		joined.Turn = &wire.Turn{
-			TurnID: t.ID, MessageID: t.MessageID, ModelID: t.ModelID, Attempt: t.Attempt,
-			State: t.State(), Content: t.Content, Thought: t.Thought,
-		}
-	}
-	return joined
-}
-
 func (c *client) answerMessage(e *session.Event, r wire.SendMessage, body any) {
 	if taken, ok := body.(room.Taken); ok {
 		c.answerSpeech(e, r, taken)

@@ -152,10 +152,7 @@ func (s *following) caller(ref uint64) room.Caller {
 func (s *following) enter(j room.Joined, from chat.Place) error {
 	s.encode = s.encoders[s.encoder](j.Chat).Encode
 	s.epoch, s.seq = j.Epoch, from.Seq
-	entered := chat.Entered{Chat: j.Chat, Epoch: j.Epoch, Seq: j.Seq, Users: j.Users, Queued: j.Queued}
-	if j.Turn != nil {
-		entered.Turn, entered.Text, entered.Thought = &j.Turn.Turn, j.Turn.Content, j.Turn.Thought
-	}
+	entered := j.Entered()
 	switch {
 	case from.Now:
 		s.seq = j.Seq

@@ -157,6 +157,15 @@ type (
 	Released struct{ WasQuarantined bool }
 )
 
+// Entered returns the notice that tells the same.
+func (j Joined) Entered() chat.Entered {
+	n := chat.Entered{Chat: j.Chat, Epoch: j.Epoch, Seq: j.Seq, Users: j.Users, Queued: j.Queued}
+	if j.Turn != nil {
+		n.Turn, n.Text, n.Thought = &j.Turn.Turn, j.Turn.Content, j.Turn.Thought
+	}
+	return n
+}
+
 // Running is the turn that runs, with the text of its answer and the thought so far.
 type Running struct {
 	chat.Turn

@@ -28,6 +28,7 @@ func TestOpenAPIHasAllRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mount(endpoints, Settings{}, nil, nil)
 	endpoints.Mount(uiRoutes(Settings{}, nil, nil, nil, nil, nil, nil, nil))
 	mux := routes(Settings{}, http.NotFoundHandler(), endpoints, nil)
 	apitest.New(t, api.Description, "/api/v1").Covers(t, mux)
@@ -87,6 +88,12 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 	ask(200, "GET", "/chat?folder=Work&archived=false", "")
 	ask(200, "GET", "/folders", "")
 	ask(200, "GET", chat+"/messages", "")
+	said := ask(201, "POST", chat+"/messages", `{"content": "hello", "answer": false, "client_message_id": "one"}`)
+	ask(200, "POST", chat+"/messages", `{"content": "hello", "answer": false, "client_message_id": "one"}`)
+	ask(201, "PATCH", fmt.Sprint(chat, "/messages/", said["message_id"]), `{"content": "good morning", "answer": false}`)
+	ask(404, "POST", chat+"/messages/none/regenerate", "")
+	ask(200, "POST", chat+"/stop", "")
+	ask(400, "GET", chat+"/events?after=yesterday", "")
 	ask(200, "PUT", chat+"/members/bob", `{"role": "viewer"}`)
 	ask(200, "GET", chat+"/members", "")
 	ask(200, "DELETE", chat+"/members/bob", "")

@@ -16,7 +16,6 @@ import (
 	"parlor/actors/assistant"
 	"parlor/actors/conversation"
 	"parlor/actors/door"
-	"parlor/actors/follow"
 	"parlor/actors/ledger"
 	"parlor/actors/openwebui"
 	"parlor/actors/recovery"
@@ -36,7 +35,6 @@ import (
 	"parlor/transport/auth"
 	"parlor/transport/console"
 	"parlor/transport/limit"
-	"parlor/transport/live"
 	"parlor/transport/metrics"
 	"parlor/transport/origin"
 	"parlor/transport/provider"
@@ -121,15 +119,15 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		},
 		openwebuiwire.Namespace: webui,
 	}, warnings, log)
-	follower := follow.New(follow.Options{Rooms: rooms, Encoders: encoders(), MaxBytes: int(s.QueueBytes)})
-	streams := openStreams(s, connections, devices, verifier)
+	follower, streams := openStreams(s, rooms, connections, devices, verifier)
 	endpoints, err := api.New(rooms, people{rooms, accounts}, models, verifier, api.Options{
 		AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log,
-		Backends: backends(s, hub, verifier, log),
+		Backends: backends(s, hub, verifier, log), MaxSayBytes: int(s.MaxPayload),
 	})
 	if err != nil {
 		return err
 	}
+	mount(endpoints, s, follower, streams)
 	endpoints.Mount(uiRoutes(s, rooms, follower, models, streams, limits, warnings, log))
 	mux := routes(s, connections, endpoints, metrics.Handler(numbers))
 	addOpenWebUI(mux, s, endpoints, rooms, webui)
@@ -321,18 +319,6 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 	}
 }
 
-// encoders are those of all wires, by name.
-func encoders() room.Encoders {
-	all := room.Encoders{follow.Plain: follow.NewPlain}
-	for _, d := range wire.Dialects {
-		all[d.String()] = func(chat.Info) room.Encoder { return wire.NewEncoder(d) }
-	}
-	for _, f := range openwebuiwire.Forms {
-		all[f.String()] = func(info chat.Info) room.Encoder { return openwebuiwire.NewEncoder(f, info) }
-	}
-	return all
-}
-
 // openConnections connects transport and sessions: a session gets what transport
 // reads, and transport writes what the session sends.
 func openConnections(s Settings, actors *system.System, namespaces map[string]session.Namespace, warnings *origin.Warnings, log *slog.Logger) *transport.Server {
@@ -355,15 +341,6 @@ func openConnections(s Settings, actors *system.System, namespaces map[string]se
 // coalesce joins the pieces of answers in the frames that wait for a slow client.
 func coalesce(frames []engineio.Frame) []engineio.Frame {
 	return openwebuiwire.Coalesce(wire.Coalesce(frames))
-}
-
-// openStreams keeps answers over HTTP that go on for long. They count as connections.
-func openStreams(s Settings, connections *transport.Server, devices *door.Devices, verifier *auth.Verifier) *live.Streams {
-	return live.New(live.Options{
-		Hold:  connections.Hold,
-		Enter: func(u chat.UserID) bool { return devices.Add(u, s.MaxConnectionsPerUser) }, Leave: devices.Remove,
-		Watch: verifier.Watch, WriteTimeout: s.PingTimeout,
-	})
 }
 
 // routes serves everything at the top, and also below the base path if there is

@@ -31,6 +31,9 @@ type (
 
 		// Snapshot is what a client that asked to resume takes instead.
 		Snapshot *Snapshot `json:"snapshot,omitempty"`
+
+		// Restart is why a client that asked to resume is told everything from the beginning.
+		Restart chat.Restart `json:"restart,omitempty"`
 	}
 	RoomLeft struct {
 		Room chat.RoomID `json:"room_id"`
@@ -63,6 +66,26 @@ type (
 		HasMore  bool      `json:"has_more"`
 	}
 )
+
+// ShowEntered says how a room stands, to a client that has just joined it.
+func ShowEntered(n chat.Entered) RoomJoined {
+	joined := RoomJoined{
+		Room: n.Chat.Room, Seq: n.Seq, Epoch: n.Epoch, Members: []Member{}, Queued: []Queued{}, Pending: []string{}, Restart: n.Anew,
+	}
+	for _, u := range n.Users {
+		joined.Members = append(joined.Members, Member{UserID: u.ID, Name: u.Name, Role: n.Chat.RoleOf(u.ID)})
+	}
+	for _, t := range n.Queued {
+		joined.Queued = append(joined.Queued, Queued{TurnID: t.ID, By: t.By})
+	}
+	if t := n.Turn; t != nil {
+		joined.Turn = &Turn{
+			TurnID: t.ID, MessageID: t.MessageID, ModelID: t.ModelID, Attempt: t.Attempt,
+			State: t.State(), Content: n.Text, Thought: n.Thought,
+		}
+	}
+	return joined
+}
 
 // A Snapshot replaces all that a client knows of a room's history: its newest
 // messages, oldest first, and why the client cannot just be told what it missed.

@@ -204,7 +204,7 @@ func decodeLeave(p payload) (Request, *chat.Error) {
 func decodeStop(p payload) (Request, *chat.Error) {
 	room, err := p.room()
 	r := Stop{Room: room, TurnID: chat.TurnID(p.TurnID), Reason: p.Reason}
-	if err == nil && (len(p.Reason) > maxReasonLen || len(p.TurnID) > maxEnvelopeLen) {
+	if err == nil && (len(p.Reason) > MaxReasonLen || len(p.TurnID) > maxEnvelopeLen) {
 		err = invalid("reason or turn_id is too long")
 	}
 	var bad *chat.Error

@@ -70,6 +70,8 @@ func (e *Encoder) Frames(room chat.RoomID, n chat.Notice) []engineio.Frame {
 		return presence(e.dialect, room, n)
 	case chat.Announcement:
 		return frames{socketio.ForeignFrame(Namespace, n.Event, n.Args)}
+	case chat.Entered:
+		return entered(e.dialect, room, n)
 	case chat.Removal:
 		return gone(room, n)
 	case chat.Failure:

@@ -145,7 +145,7 @@ const (
 // the room's.
 const (
 	maxEnvelopeLen = 128
-	maxReasonLen   = 1024
+	MaxReasonLen   = 1024
 	DefaultHistory = 50
 	MaxHistory     = 500
 	maxModelIDLen  = 256

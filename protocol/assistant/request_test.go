@@ -242,7 +242,7 @@ func checkLimits(t *testing.T, r Request) {
 	case Regenerate:
 		ok = r.Room != "" && r.MessageID != "" && len(r.ModelID) <= maxModelIDLen
 	case Stop:
-		ok = r.Room != "" && len(r.TurnID) <= maxEnvelopeLen && len(r.Reason) <= maxReasonLen
+		ok = r.Room != "" && len(r.TurnID) <= maxEnvelopeLen && len(r.Reason) <= MaxReasonLen
 	case Control:
 		ok = r.Room != ""
 	case History:

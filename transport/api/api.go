@@ -73,6 +73,8 @@ type Chats interface {
 	// Unread returns what u has not read of each of the chats.
 	Unread(ctx context.Context, u chat.User, chats []chat.Info) ([]chat.Unread, error)
 
+	Talk
+
 	// Get returns a chat, or [chat.CodeNotFound] if u may not read it. Another method
 	// may refuse a user who may read the chat with [chat.CodeForbidden].
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
@@ -140,6 +142,10 @@ type Options struct {
 	// Backends send events to clients. The zero value lets none do that.
 	Backends Backends
 
+	// MaxSayBytes limits the body of a request that says something. Zero means
+	// [MaxBodyBytes].
+	MaxSayBytes int
+
 	// Logger receives panics and the causes of internal errors. Nil discards
 	// them.
 	Logger *slog.Logger
@@ -157,6 +163,7 @@ type API struct {
 	limits  Limiter // or nil
 	signIn  SignIn  // nil: nobody signs in here
 	behind  Backends
+	maxSay  int
 	log     *slog.Logger
 	cors    *cors.Cors
 	csrf    *http.CrossOriginProtection
@@ -171,7 +178,8 @@ type API struct {
 // that one.
 func New(chats Chats, members Members, models Models, auth Authenticator, o Options) (*API, error) {
 	a := &API{
-		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, behind: o.Backends, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, behind: o.Backends,
+		maxSay: cmp.Or(o.MaxSayBytes, MaxBodyBytes), log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused, mounted: make(map[string]map[string]http.HandlerFunc),
 	}
 	if a.originRefused == nil {
@@ -202,7 +210,7 @@ func (a *API) protectOrigins() error {
 		// A function, because cors takes an empty list for "all".
 		AllowOriginVaryRequestFunc: a.allows,
 		AllowedMethods:             []string{"GET", "POST", "DELETE", "PUT", "PATCH"},
-		AllowedHeaders:             []string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user"},
+		AllowedHeaders:             []string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user", "last-event-id", "idempotency-key"},
 		AllowCredentials:           true,
 		MaxAge:                     preflightSeconds,
 	})
@@ -271,7 +279,10 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		{"/chat/{chat_id}/invites/{invite_id}", map[string]endpoint{"DELETE": a.revokeInvite}},
 		{"/invites/{token}", map[string]endpoint{"POST": a.acceptInvite}},
 		{"/usage", map[string]endpoint{"GET": a.usage}},
-		{"/chat/{chat_id}/messages", map[string]endpoint{"GET": a.listMessages}},
+		{"/chat/{chat_id}/messages", map[string]endpoint{"GET": a.listMessages, "POST": a.say}},
+		{"/chat/{chat_id}/messages/{message_id}", map[string]endpoint{"PATCH": a.edit}},
+		{"/chat/{chat_id}/messages/{message_id}/regenerate", map[string]endpoint{"POST": a.regenerate}},
+		{"/chat/{chat_id}/stop", map[string]endpoint{"POST": a.stop}},
 	}
 	if a.signIn != nil {
 		routes = append(routes,
@@ -335,9 +346,17 @@ func (a *API) serve(name string, e endpoint) http.HandlerFunc {
 			a.refuse(w, r, err)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, MaxBodyBytes)
+		r.Body = http.MaxBytesReader(w, r.Body, int64(a.maxBody(name)))
 		a.finish(w, r)(e(r, u))
 	}
+}
+
+// maxBody limits the body of a request of the given name.
+func (a *API) maxBody(name string) int {
+	if name == sayName || name == editName {
+		return a.maxSay
+	}
+	return MaxBodyBytes
 }
 
 // limit counts a request, also of somebody who is not signed in.
@@ -345,9 +364,9 @@ func (a *API) limit(u chat.User, r *http.Request, name string) *chat.Error {
 	if a.limits == nil {
 		return nil
 	}
-	bytes := MaxBodyBytes // of a body whose length is not stated
+	bytes := a.maxBody(name) // of a body whose length is not stated
 	if r.ContentLength >= 0 {
-		bytes = int(min(r.ContentLength, MaxBodyBytes))
+		bytes = int(min(r.ContentLength, int64(bytes)))
 	}
 	return a.limits.Take(u.ID, r.RemoteAddr, name, bytes)
 }

@@ -26,7 +26,8 @@ var (
 type chats struct {
 	infos    []chat.Info // oldest first
 	messages map[chat.ID][]chat.Message
-	fail     error // what every method answers, if not nil
+	fail     error                  // what every method answers, if not nil
+	keys     map[chat.ClientID]bool // of what was said
 	onGet    func()
 	marks    map[chat.ID]chat.Mark
 }

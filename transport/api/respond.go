@@ -59,12 +59,16 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, answer any) {
 		e.sent()
 		return
 	}
+	status := http.StatusOK
+	if m, ok := answer.(made); ok {
+		status, answer = m.status(), m.body
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		a.refuse(w, r, fmt.Errorf("encode answer: %w", err))
 		return
 	}
-	writeJSON(w, http.StatusOK, body)
+	writeJSON(w, status, body)
 }
 
 // answerArray answers with an error if the first item is one. If a later item
@@ -201,6 +205,8 @@ func decodeBody(r *http.Request, v any) error {
 	return nil
 }
 
+var errNoBody = chat.Refuse(chat.CodeInvalid, "the request body is empty, it must be a JSON object")
+
 // bodyError says what is wrong with a body. A nil err means that something
 // follows the first value.
 func bodyError(err error) error {
@@ -216,7 +222,7 @@ func bodyError(err error) error {
 	case errors.As(err, &wrongType):
 		return chat.Refuse(chat.CodeInvalid, "the request body must be a JSON object, not a JSON "+wrongType.Value)
 	case errors.Is(err, io.EOF):
-		return chat.Refuse(chat.CodeInvalid, "the request body is empty, it must be a JSON object")
+		return errNoBody
 	case err == nil:
 		return chat.Refuse(chat.CodeInvalid, "the request body must be one JSON object and nothing else")
 	}

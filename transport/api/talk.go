@@ -1,0 +1,200 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"parlor/protocol/assistant"
+	"parlor/protocol/chat"
+)
+
+// Talk is the part of the server that takes what users say. Its methods return when that
+// is on disk. They have the errors of [Chats.Get], and those of the Socket.IO events that do
+// the same.
+type Talk interface {
+	Say(ctx context.Context, u chat.User, id chat.ID, m chat.Say) (chat.Said, error)
+	Edit(ctx context.Context, u chat.User, id chat.ID, m chat.Edit) (chat.Said, error)
+	Regenerate(ctx context.Context, u chat.User, id chat.ID, a chat.Again) (chat.Queued, error)
+	Stop(ctx context.Context, u chat.User, id chat.ID, s chat.Stop) (chat.Stopped, error)
+}
+
+// The names of the requests that say something.
+const (
+	sayName  = "POST /chat/{chat_id}/messages"
+	editName = "PATCH /chat/{chat_id}/messages/{message_id}"
+)
+
+// The answers are the acknowledgements of the Socket.IO events that do the same.
+type (
+	wireSaid struct {
+		OK bool `json:"ok"`
+		assistant.MessageSent
+		Turns []chat.TurnID `json:"turn_ids"` // ours: that answer it
+	}
+	wireQueued struct {
+		OK bool `json:"ok"`
+		assistant.TurnQueued
+	}
+	wireStopped struct {
+		OK bool `json:"ok"`
+		assistant.TurnStopped
+	}
+)
+
+// A made answer is of something that is there now. If an earlier request with the same key
+// has made it the status is 200 and not 201.
+type made struct {
+	body     any
+	repeated bool
+}
+
+func (m made) status() int {
+	if m.repeated {
+		return http.StatusOK
+	}
+	return http.StatusCreated
+}
+
+func (a *API) say(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		Content  string        `json:"content"`
+		ModelID  chat.ModelID  `json:"model_id"`
+		ClientID chat.ClientID `json:"client_message_id"`
+		Policy   chat.Policy   `json:"policy"`
+		Answer   *bool         `json:"answer"`
+	}
+	err = decodeBody(r, &body)
+	if err == nil {
+		err = checkContent(body.Content)
+	}
+	if err == nil && body.Policy != "" && !body.Policy.Valid() {
+		err = chat.Refuse(chat.CodeInvalid, "policy must be "+chat.Policies)
+	}
+	key, bad := clientID(r, body.ClientID)
+	if err = cmp.Or(err, bad); err != nil {
+		return nil, err
+	}
+	said, err := a.chats.Say(r.Context(), u, id, chat.Say{
+		Content: body.Content, ModelID: body.ModelID, ClientID: key, Policy: body.Policy, Answer: body.Answer,
+	})
+	return showSaid(said), worded(err)
+}
+
+func (a *API) edit(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		Content  string        `json:"content"`
+		ModelID  chat.ModelID  `json:"model_id"`
+		ClientID chat.ClientID `json:"client_message_id"`
+		Answer   *bool         `json:"answer"`
+	}
+	if err = decodeBody(r, &body); err == nil {
+		err = checkContent(body.Content)
+	}
+	key, bad := clientID(r, body.ClientID)
+	if err = cmp.Or(err, bad); err != nil {
+		return nil, err
+	}
+	said, err := a.chats.Edit(r.Context(), u, id, chat.Edit{
+		MessageID: messageID(r), Content: body.Content, ModelID: body.ModelID, ClientID: key, Answer: body.Answer,
+	})
+	return showSaid(said), err
+}
+
+func showSaid(s chat.Said) made {
+	return made{wireSaid{
+		OK: true, Turns: orEmpty(s.Turns),
+		MessageSent: assistant.MessageSent{
+			MessageID: s.MessageID, ClientID: s.ClientID, Seq: s.Seq, Replaces: s.Replaces, ReplacesSeq: s.ReplacesSeq,
+		},
+	}, s.Repeated}
+}
+
+func (a *API) regenerate(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		ModelID  chat.ModelID  `json:"model_id"`
+		ClientID chat.ClientID `json:"client_message_id"`
+	}
+	key, err := decodeOptional(r, &body, &body.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	queued, err := a.chats.Regenerate(r.Context(), u, id, chat.Again{Answer: messageID(r), ModelID: body.ModelID, ClientID: key})
+	return made{wireQueued{true, assistant.TurnQueued{TurnID: queued.TurnID}}, queued.Repeated}, err
+}
+
+func (a *API) stop(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		TurnID   chat.TurnID   `json:"turn_id"`
+		Reason   string        `json:"reason"`
+		ClientID chat.ClientID `json:"client_message_id"`
+	}
+	key, err := decodeOptional(r, &body, &body.ClientID)
+	if err == nil && len(body.Reason) > assistant.MaxReasonLen {
+		err = chat.Refuse(chat.CodeInvalid, "the reason is too long")
+	}
+	if err != nil {
+		return nil, err
+	}
+	stopped, err := a.chats.Stop(r.Context(), u, id, chat.Stop{TurnID: body.TurnID, Reason: body.Reason, ClientID: key})
+	answer := wireStopped{OK: true}
+	if stopped.TurnID != "" {
+		answer.TurnID = &stopped.TurnID
+	}
+	if stopped.Unrecorded {
+		answer.Recorded = new(false)
+	}
+	return answer, worded(err)
+}
+
+// decodeOptional reads a body that may be missing, and the key of the request.
+func decodeOptional(r *http.Request, body any, id *chat.ClientID) (chat.ClientID, error) {
+	if err := decodeBody(r, body); err != nil && !errors.Is(err, errNoBody) {
+		return "", err
+	}
+	return clientID(r, *id)
+}
+
+func checkContent(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return chat.Refuse(chat.CodeInvalid, "content is missing or empty")
+	}
+	return nil
+}
+
+func messageID(r *http.Request) chat.MessageID { return chat.MessageID(r.PathValue("message_id")) }
+
+// clientID returns the key by which a request is known when it comes again: its
+// client_message_id or the header Idempotency-Key, with quotes or without.
+func clientID(r *http.Request, id chat.ClientID) (chat.ClientID, error) {
+	header := r.Header.Values("Idempotency-Key")
+	if len(header) > 0 {
+		named := chat.ClientID(strings.Trim(header[0], `"`))
+		if len(header) > 1 || named == "" || id != "" && id != named {
+			return "", chat.Refuse(chat.CodeInvalid, "Idempotency-Key must be given once, and be the same as client_message_id")
+		}
+		id = named
+	}
+	if id != "" && !id.Valid() {
+		return "", chat.Refuse(chat.CodeInvalid, "client_message_id must be 1 to 128 printable characters without spaces")
+	}
+	return id, nil
+}
