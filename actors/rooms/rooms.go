@@ -68,7 +68,13 @@ type Rooms struct {
 func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Rooms, error) {
 	r := &Rooms{log: log, reads: newGate(reads), stopped: make(chan struct{})}
 	options.Log, options.Epoch, options.Turns = notingLog{log, &r.used}, log.Epoch(), &r.turns
-	options.Activity = func(a room.Activity) { r.feed.note(a) }
+	activity := options.Activity
+	options.Activity = func(a room.Activity) {
+		r.feed.note(a)
+		if activity != nil {
+			activity(a)
+		}
+	}
 	options.Idle = func(id chat.RoomID) { r.ref.Tell(&idle{id}) }
 	options.Awake = func(id chat.RoomID) { r.ref.Tell(&awake{id}) }
 	options = options.WithDefaults()

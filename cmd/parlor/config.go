@@ -22,6 +22,7 @@ import (
 	"parlor/actors/ledger"
 	"parlor/transport/auth"
 	"parlor/transport/provider"
+	"parlor/transport/webhook"
 )
 
 // configCmd shows the effective settings.
@@ -71,7 +72,7 @@ func cell(value string) string {
 // file, or an error that lists all that is wrong with them.
 func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*Settings, error) {
 	s, flags := &Settings{Values: *v}, settingsOf(ctx)
-	for _, list := range [][]string{s.CORSOrigins, s.JWTAudience, s.JWTAlgorithms, s.Admins, s.OIDCAllow, s.TrustedProxies} {
+	for _, list := range [][]string{s.CORSOrigins, s.JWTAudience, s.JWTAlgorithms, s.Admins, s.OIDCAllow, s.TrustedProxies, s.PrivateTargets} {
 		for i, entry := range list {
 			list[i] = strings.TrimSpace(entry) // people write "a, b"
 		}
@@ -210,6 +211,12 @@ func show(flag *kong.Flag) string {
 			budgets = append(budgets, b.String())
 		}
 		return strings.Join(budgets, ", ")
+	case []webhook.Config:
+		var names []string
+		for _, h := range v {
+			names = append(names, h.Name)
+		}
+		return strings.Join(names, ", ")
 	case providers:
 		return strings.Join(slices.Sorted(maps.Keys(v)), ", ")
 	case time.Duration:

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"parlor/actors/rooms"
+	"parlor/actors/webhook"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 	"parlor/transport/auth"
@@ -16,7 +17,7 @@ import (
 
 // openControl makes the server answer operators. If that fails the server runs
 // without.
-func openControl(s Settings, store *persistence.Store, rooms *rooms.Rooms, accounts *auth.Accounts, parts *parts, log *slog.Logger) {
+func openControl(s Settings, store *persistence.Store, rooms *rooms.Rooms, accounts *auth.Accounts, hooks *webhook.Engine, parts *parts, log *slog.Logger) {
 	options := control.Options{
 		Backup: func() (control.Backup, error) { return store.Backup() },
 		Export: func(ctx context.Context, w io.Writer, chat string) error { return export(ctx, &store.Reader, w, chat) },
@@ -26,11 +27,14 @@ func openControl(s Settings, store *persistence.Store, rooms *rooms.Rooms, accou
 		Account: func(ctx context.Context, command []byte) ([]byte, error) {
 			return answerAccount(ctx, accounts, command)
 		},
+		Webhook: func(ctx context.Context, command []byte) ([]byte, error) {
+			return answerWebhook(ctx, hooks, command)
+		},
 		Logger: log,
 	}
 	c, err := control.Listen(control.Path(s.Data), options)
 	if err != nil {
-		log.Warn("parlor backup, export, release, user and key will not reach this server", "err", err)
+		log.Warn("parlor backup, export, release, user, key and webhook will not reach this server", "err", err)
 		return
 	}
 	parts.add("control socket", func(context.Context) error { return c.Close() })

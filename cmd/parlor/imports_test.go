@@ -45,6 +45,7 @@ var inActors = map[string][]string{
 	},
 	"actors/rooms":     {"protocol/chat", "actors/system", "actors/access", "actors/conversation", "actors/room"},
 	"actors/follow":    {"protocol/chat", "actors/resume", "actors/room"},
+	"actors/webhook":   {"protocol/chat", "actors/conversation"},
 	"actors/emit":      {"protocol/chat", "protocol/engineio", "protocol/socketio", "actors/session"},
 	"actors/session":   {"protocol/engineio", "protocol/socketio", "actors/system"},
 	"actors/door":      {"protocol/chat", "actors/session"},
@@ -56,7 +57,7 @@ var inActors = map[string][]string{
 // withPersistence are the packages of actors that may import persistence.
 var withPersistence = []string{
 	"actors/conversation", "actors/ledger", "actors/recovery", "actors/retention", "actors/turn", "actors/title", "actors/completion",
-	"actors/room", "actors/rooms", "actors/actortest",
+	"actors/room", "actors/rooms", "actors/webhook", "actors/actortest",
 }
 
 // never are imports that nobody in a tree may have: what is pure has no I/O, no

@@ -66,6 +66,7 @@ func commands() []command {
 		{"token", "Print a token for a user, or check one.", new(tokenCmd)},
 		{"user", "Look after users who sign in with a password.", new(userCmd)},
 		{"key", "Look after the API keys of programs.", new(keyCmd)},
+		{"webhook", "See how webhooks fare, and deliver what they could not.", new(webhookCmd)},
 		{"config", "Print the settings and where each came from.", new(configCmd)},
 		{"check", "Verify the data file.", new(checkCmd)},
 		{"backup", "Copy the data file, also while the server runs.", new(backupCmd)},

@@ -25,6 +25,7 @@ import (
 	"parlor/actors/session"
 	"parlor/actors/system"
 	"parlor/actors/title"
+	"parlor/actors/webhook"
 	"parlor/persistence"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
@@ -91,13 +92,17 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	rooms, err := startRooms(s, actors, store, models, verifier.Development(), log)
+	hooks, err := startWebhooks(s, store, &parts, log)
+	if err != nil {
+		return err
+	}
+	rooms, err := startRooms(s, actors, store, models, hooks, verifier.Development(), log)
 	if err != nil {
 		return err
 	}
 	parts.add("rooms", rooms.Close)
 	parts.add("links", handOverChats(accounts, rooms, log))
-	openControl(s, store, rooms, accounts, &parts, log)
+	openControl(s, store, rooms, accounts, hooks, &parts, log)
 
 	keeper := retention.Start(retention.Options{Log: store, Rooms: rooms, Logger: log, For: s.RetainFor, Bytes: int64(s.RetainBytes)})
 	parts.add("retention", func(context.Context) error { keeper.Close(); return nil })
@@ -273,7 +278,7 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 }
 
 // startRooms starts the rooms, with the budgets that are left to their users.
-func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
+func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, hooks *webhook.Engine, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
 	warnOfModels(s, models, log)
 	for i := range s.Budgets {
 		s.Budgets[i].Provider = provider.Name(s.Budgets[i].Provider)
@@ -283,7 +288,9 @@ func startRooms(s Settings, actors *system.System, store *persistence.Store, mod
 		return nil, err
 	}
 	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
-	return rooms.Start(actors, store, roomOptions(s, models, budgets, shared, log), reads)
+	options := roomOptions(s, models, budgets, shared, log)
+	options.Activity = func(a room.Activity) { hooks.Note(a.Chat.Room) }
+	return rooms.Start(actors, store, options, reads)
 }
 
 // warnOfModels logs which settings name a model that cannot be asked.

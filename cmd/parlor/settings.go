@@ -11,9 +11,11 @@ import (
 
 	"parlor/actors/ledger"
 	"parlor/persistence"
+	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
 	"parlor/transport/auth"
 	"parlor/transport/provider"
+	"parlor/transport/webhook"
 )
 
 // Values are the settings, which are defined only here. A field is a flag, the
@@ -138,6 +140,14 @@ type Values struct {
 	MaxListedMembers   int           `group:"limits" default:"100" help:"People in one room of whom the others are told that they are there; of more only the number."`
 	MaxRestarts        int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
 	RoomIdleTimeout    time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
+
+	Webhooks           []webhook.Config `group:"server" sep:"none" placeholder:"JSON" help:"Where other backends are told what is recorded, a list of {\"name\", \"url\", \"secret_var\", \"events\", \"chats\", \"users\"} (docs/backends.md). Easier to write in the file."`
+	WebhookTimeout     time.Duration    `group:"server" default:"15s" help:"Longest time for one delivery of a webhook."`
+	WebhookRetryDelay  time.Duration    `group:"server" default:"5s" help:"Pause before a delivery that has failed is made again; each is about twice the one before, up to an hour."`
+	WebhookRetryFor    time.Duration    `group:"server" default:"24h" help:"How long it is made again, before it becomes a dead letter (parlor webhook dead); 0s for not."`
+	WebhookConcurrency int              `group:"server" default:"8" help:"Deliveries of one webhook at once, each of another chat."`
+	MaxDeadLetters     int              `group:"server" default:"10000" help:"Deliveries that were given up and are kept; the oldest is dropped for one more."`
+	PrivateTargets     []string         `group:"access" placeholder:"ADDRESS" help:"Private addresses or ranges that webhooks may go to, also in plain HTTP, for example 10.0.0.0/8; others are refused."`
 
 	MaxEmitBytes   Size          `group:"limits" default:"64KiB" help:"Longest arguments of an event that another backend sends to clients (docs/backends.md); at most half of queue-bytes."`
 	MaxEmitTargets int           `group:"limits" default:"100" help:"Rooms, users or sessions that one such event may be for."`
@@ -335,6 +345,13 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-connections", positive(s.MaxConnections)},
 		{"max-connections-per-address", notNegative(s.MaxConnectionsPerAddress)},
 		{"max-connections-per-user", notNegative(s.MaxConnectionsPerUser)},
+		{"webhooks", webhook.Validate(s.Webhooks, wire.HookEvents)},
+		{"webhook-timeout", positive(s.WebhookTimeout)},
+		{"webhook-retry-delay", positive(s.WebhookRetryDelay)},
+		{"webhook-retry-for", notNegative(s.WebhookRetryFor)},
+		{"webhook-concurrency", positive(s.WebhookConcurrency)},
+		{"max-dead-letters", positive(s.MaxDeadLetters)},
+		{"private-targets", checkProxies(s.PrivateTargets)},
 		{"max-emit-bytes", s.checkEmitBytes()},
 		{"max-emit-targets", positive(s.MaxEmitTargets)},
 		{"max-emit-rate", notNegative(s.MaxEmitRate)},

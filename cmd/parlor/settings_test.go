@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,6 +36,9 @@ func allSettings(t *testing.T) []*kong.Flag {
 	}
 	return k.Model.Flags
 }
+
+// lists are the settings that the file has as a list of mappings, or as a mapping.
+var lists = []string{"models", "providers", "budgets", "webhooks"}
 
 // samples has three different valid values for every setting: for a flag, a
 // variable and the file. They are written as they are shown.
@@ -138,6 +142,13 @@ var samples = map[string][3]string{
 
 	"max-connections-per-address": {"1", "2", "3"},
 	"max-connections-per-user":    {"1", "2", "3"},
+	"webhooks":                    {`[{"name":"a","url":"https://h","secret_var":"S","events":["message"]}]`, `[{"name":"b","url":"https://h","secret_var":"S","events":["turn"]}]`, `[{"name":"c","url":"http://h","secret_var":"S","events":["message"],"chats":["x"],"users":["y"]}]`},
+	"webhook-timeout":             {"1s", "2s", "3s"},
+	"webhook-retry-delay":         {"1s", "2s", "3s"},
+	"webhook-retry-for":           {"0s", "1s", "2s"},
+	"webhook-concurrency":         {"1", "2", "3"},
+	"max-dead-letters":            {"1", "2", "3"},
+	"private-targets":             {"10.0.0.1", "10.0.0.0/8, ::1", "127.0.0.1"},
 	"max-emit-bytes":              {"1KiB", "2KiB", "3000"},
 	"max-emit-targets":            {"1", "2", "3"},
 	"max-emit-rate":               {"1", "2", "3"},
@@ -211,7 +222,7 @@ func shownDefault(flag *kong.Flag) string {
 
 // shownModel is how a sample of the structured settings is shown.
 func shownModel(sample string) string {
-	for _, prefix := range []string{`[{"model_id":"`, `{"`} {
+	for _, prefix := range []string{`[{"model_id":"`, `[{"name":"`, `{"`} {
 		if name, ok := strings.CutPrefix(sample, prefix); ok {
 			return name[:1]
 		}
@@ -227,7 +238,7 @@ func shownModel(sample string) string {
 // inFile writes a value as YAML.
 func inFile(flag *kong.Flag, value string) string {
 	switch {
-	case flag.Name == "models", flag.Name == "providers", flag.Name == "budgets":
+	case slices.Contains(lists, flag.Name):
 		return value // JSON is YAML
 	case flag.IsSlice():
 		return "[" + value + "]"
@@ -354,6 +365,16 @@ func TestWrongValues(t *testing.T) {
 		{"max-connections-per-address", "-1", "less than 0"},
 		{"max-user-rate", "-1", "less than 0"},
 		{"max-emit-bytes", "1GiB", "at most half of queue-bytes"},
+		{"webhooks", `[{"name":"a","url":"ftp://h","secret_var":"S","events":["message"]}]`, "absolute URL"},
+		{"webhooks", `[{"name":"a b","url":"https://h","secret_var":"S","events":["message"]}]`, "webhooks[0].name"},
+		{"webhooks", `[{"name":"a","url":"https://h","secret_var":"S","events":["stream_chunk"]}]`, `no "stream_chunk"`},
+		{"webhooks", `[{"name":"a","url":"https://h","events":["message"]}]`, "secret_var"},
+		{"webhook-timeout", "0s", "more than 0"},
+		{"webhook-retry-delay", "0s", "more than 0"},
+		{"webhook-retry-for", "-1s", "less than 0"},
+		{"webhook-concurrency", "0", "more than 0"},
+		{"max-dead-letters", "0", "more than 0"},
+		{"private-targets", "localhost", "not an address"},
 		{"max-emit-targets", "0", "more than 0"},
 		{"max-emit-rate", "-1", "less than 0"},
 		{"max-calls", "0", "more than 0"},
@@ -381,7 +402,7 @@ func TestWrongValues(t *testing.T) {
 			if testing.Short() && k != i%3 {
 				continue // to read the settings is slow: the other sources are for other values
 			}
-			if (tt.name == "models" || tt.name == "providers" || tt.name == "budgets") && strings.HasPrefix(source, "file") {
+			if slices.Contains(lists, tt.name) && strings.HasPrefix(source, "file") {
 				continue // there a list or mapping, not its text
 			}
 			_, err := try()

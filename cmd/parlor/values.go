@@ -14,6 +14,7 @@ import (
 
 	"parlor/actors/ledger"
 	"parlor/transport/provider"
+	"parlor/transport/webhook"
 )
 
 // hiddenSecret is shown instead of a secret.
@@ -44,6 +45,7 @@ type providers = map[string]provider.ProviderConfig
 // texts. They are written as JSON, and in the file as YAML.
 var structured = map[reflect.Type]kong.MapperFunc{
 	reflect.TypeFor[[]provider.Config](): decodeJSON[[]provider.Config]("list of models", `[{"model_id":"…","provider":"openai"}]`),
+	reflect.TypeFor[[]webhook.Config]():  decodeJSON[[]webhook.Config]("list of webhooks", `[{"name":"crm","url":"https://…","secret_var":"CRM_SECRET","events":["message"]}]`),
 	reflect.TypeFor[[]ledger.Budget]():   decodeJSON[[]ledger.Budget]("list of budgets", `[{"user":"*","period":"day","tokens":100000}]`),
 	reflect.TypeFor[providers]():         decodeJSON[providers]("mapping of providers", `{"…":{"base_url":"…"}}`),
 }

@@ -64,8 +64,17 @@ func (c *Client) Release(ctx context.Context, room string) (was bool, err error)
 
 // Account has the server carry out a command about who may sign in, and returns the result.
 func (c *Client) Account(ctx context.Context, command []byte) ([]byte, error) {
+	return c.command(ctx, "/account", command)
+}
+
+// Webhook has the server carry out a command about webhooks, and returns the result.
+func (c *Client) Webhook(ctx context.Context, command []byte) ([]byte, error) {
+	return c.command(ctx, "/webhook", command)
+}
+
+func (c *Client) command(ctx context.Context, target string, command []byte) ([]byte, error) {
 	var answer bytes.Buffer
-	err := c.send(ctx, http.MethodPost, "/account", bytes.NewReader(command), &answer)
+	err := c.send(ctx, http.MethodPost, target, bytes.NewReader(command), &answer)
 	return answer.Bytes(), err
 }
 

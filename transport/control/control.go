@@ -1,7 +1,7 @@
 // Package control lets operators reach a running server. The server holds the
 // lock of its data file, so a command that wants a copy has to ask the server.
 //
-//	parlor backup, export, release, user, key → [Client] ─ HTTP over a Unix-domain socket → [Server] → [Options]
+//	parlor backup, export, release, user, key, webhook → [Client] ─ HTTP over a Unix-domain socket → [Server] → [Options]
 //
 // The socket is a file beside the data file; [Path] returns its name. Only its
 // owner can open it, and there is no other authentication.
@@ -56,6 +56,9 @@ type Options struct {
 	// Account carries out a command about who may sign in, as JSON, and returns the result.
 	Account func(ctx context.Context, command []byte) ([]byte, error)
 
+	// Webhook carries out a command about webhooks, in the same way.
+	Webhook func(ctx context.Context, command []byte) ([]byte, error)
+
 	// Logger gets a record of each request. Nil discards the records.
 	Logger *slog.Logger
 
@@ -89,7 +92,8 @@ func Listen(path string, o Options) (*Server, error) {
 	mux.HandleFunc("GET /backup", s.backup)
 	mux.HandleFunc("GET /export", s.export)
 	mux.HandleFunc("POST /release", s.release)
-	mux.HandleFunc("POST /account", s.account)
+	mux.HandleFunc("POST /account", s.command("command about accounts", o.Account))
+	mux.HandleFunc("POST /webhook", s.command("command about webhooks", o.Webhook))
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: o.WriteTimeout, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelError)}
 	go func() {
 		defer close(s.done)
@@ -203,19 +207,21 @@ func (t *timely) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// account carries out a command about who may sign in.
-func (s *Server) account(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, "command about accounts", func(w io.Writer) error {
-		command, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxCommand))
-		if err != nil {
+// command answers with what do makes of the command that the request brings.
+func (s *Server) command(name string, do func(ctx context.Context, command []byte) ([]byte, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.answer(w, name, func(w io.Writer) error {
+			command, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxCommand))
+			if err != nil {
+				return err
+			}
+			result, err := do(r.Context(), command)
+			if err == nil {
+				_, err = w.Write(result)
+			}
 			return err
-		}
-		result, err := s.Account(r.Context(), command)
-		if err == nil {
-			_, err = w.Write(result)
-		}
-		return err
-	})
+		})
+	}
 }
 
 // maxCommand limits a command, in bytes.
