@@ -1,14 +1,31 @@
 // The AI SDK's useChat, unmodified, in a browser (docs/aisdk.md).
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { noBrowser } from "./lib/browser.mjs";
-import { folder, messages, newChat, serve } from "./lib/parlor.mjs";
-import { apps } from "./lib/usechat.mjs";
+import { ask, connect, enter, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { proxy } from "./lib/proxy.mjs";
+import { longOnly } from "./lib/random.mjs";
+import { apps, versions } from "./lib/usechat.mjs";
 
 /** A parlor that answers slowly, for apps of the origin. */
-const parlor = (t, app, { args = [], ...more } = {}) => serve(t, { ...more, args: ["--cors-origins", app.origin, "--eliza-word-delay", "40ms", ...args] });
+const parlor = (t, app, { args = [], ...more } = {}) => serve(t, { ...more, args: ["--cors-origins", app.origin, "--eliza-word-delay", "60ms", ...args] });
 
-test("useChat survives kill -9", { skip: noBrowser }, async (t) => {
+const options = { skip: noBrowser };
+const long = { skip: noBrowser || longOnly.skip };
+
+/** What a tab shows is what was recorded, with each message once. */
+async function showsAll(server, chat, tab, count) {
+  const shown = await tab.until("ready", count);
+  const recorded = await messages(server, chat);
+  assert.deepEqual(shown.texts, recorded.map((m) => m.content));
+  assert.equal(shown.roles, recorded.map((m) => m.role).join(" "));
+  assert.equal(new Set(shown.ids).size, shown.ids.length);
+  assert.equal(shown.ids.length, count);
+  return shown;
+}
+
+test("useChat survives kill -9", options, async (t) => {
   const app = await apps(t);
   const dir = folder();
   let server = await parlor(t, app, { dir });
@@ -25,10 +42,217 @@ test("useChat survives kill -9", { skip: noBrowser }, async (t) => {
   await alice.until("error");
   server = await parlor(t, app, { dir, listen });
   await alice.reload();
-  const back = await alice.until("ready", 4);
-  const recorded = await messages(server, chat);
-  assert.deepEqual(back.texts, recorded.map((m) => m.content));
+  const back = await showsAll(server, chat, alice, 4);
   assert.equal(back.ids.at(-1), cut.ids.at(-1), "the answer keeps its id");
   assert.equal(back.metadata.at(-1).attempt, 2);
   assert.equal(back.ids[0], first.ids[0], "and the questions theirs");
+});
+
+for (const version of versions) {
+  test(`useChat ${version}: kill -9, reload, two tabs`, long, async (t) => {
+    const app = await apps(t);
+    const dir = folder();
+    let server = await parlor(t, app, { dir });
+    const listen = new URL(server.url).host;
+    const chat = newChat();
+    const alice = await app.open(version, server, chat, { user: "alice" });
+    assert.deepEqual((await alice.until("ready")).error, undefined, "a page of a chat that nobody has made has nothing to resume");
+    await alice.send("Hello");
+    const streamed = await alice.answering(1);
+    assert.equal(streamed.status, "streaming");
+    await showsAll(server, chat, alice, 2);
+    assert.deepEqual((await alice.seen()).filter((s) => s.error), []);
+
+    await alice.reload(); // the answer is told once more, and shown once
+    await showsAll(server, chat, alice, 2);
+
+    await alice.send("I am unhappy because nobody listens to what I say");
+    const begun = await alice.answering(3);
+    await alice.reload();
+    const other = await app.open(version, server, chat, { user: "alice" });
+    for (const tab of [alice, other]) {
+      const shown = await showsAll(server, chat, tab, 4);
+      assert.equal(shown.ids.at(-1), begun.ids.at(-1));
+    }
+
+    await alice.send("My mother says that I am always late");
+    await alice.answering(5);
+    await server.kill();
+    await alice.until("error");
+    server = await parlor(t, app, { dir, listen });
+    await alice.reload();
+    await showsAll(server, chat, alice, 6);
+    assert.equal((await alice.state()).metadata.at(-1).attempt, 2);
+    await other.reload();
+    await showsAll(server, chat, other, 6);
+
+    await alice.send("Nobody understands my dreams of machines");
+    await alice.answering(5);
+    await server.kill("SIGTERM");
+    await alice.until("error"); // no clean end of the stream
+    server = await parlor(t, app, { dir, listen });
+    await alice.reload();
+    await showsAll(server, chat, alice, 8);
+  });
+
+  test(`useChat ${version}: edits, other answers, stops and refusals`, long, async (t) => {
+    const app = await apps(t);
+    const server = await parlor(t, app);
+    const chat = newChat();
+    const alice = await app.open(version, server, chat, { user: "alice" });
+    await alice.send("Hello");
+    const [mine] = (await alice.until("ready", 2)).ids;
+    await alice.send("I dream of machines");
+    await showsAll(server, chat, alice, 4);
+
+    const [, , second] = (await alice.state()).ids;
+    for (const text of ["I dream of computers", "I dream of machines", "I dream of computers"]) {
+      await alice.send(text, { messageId: second });
+      await alice.until("streaming");
+      const edited = await showsAll(server, chat, alice, 4);
+      assert.deepEqual([edited.ids[2], edited.texts[2]], [second, text], "an edited message keeps its id");
+    }
+    await alice.reload();
+    assert.deepEqual((await showsAll(server, chat, alice, 4)).ids.slice(0, 3).filter((id) => id === mine || id === second), [mine, second], "after a reload too");
+
+    await alice.call("regenerate");
+    await alice.until("streaming");
+    await alice.until("ready", 4);
+    const recorded = await messages(server, chat);
+    assert.equal(recorded.at(-1).prompt, recorded.at(2).message_id);
+    assert.equal((await alice.state()).texts.at(-1), recorded.at(-1).content);
+
+    await alice.call("regenerate", { messageId: mine }); // of an earlier one: what followed is gone
+    await alice.until("streaming");
+    const short = await showsAll(server, chat, alice, 2);
+    assert.equal(short.ids[0], mine);
+
+    await alice.send("Tell me about the weather of the last hundred years");
+    await alice.answering(3);
+    await alice.call("stop"); // which is a lost connection, to the server
+    await alice.until("ready");
+    assert.equal((await messages(server, chat)).length, 3, "the answer goes on");
+    const { turn_id } = await alice.page.evaluate(() => window.stopOnServer());
+    assert.ok(turn_id);
+    const stopped = await until(() => messages(server, chat), (all) => all.length === 4);
+    assert.equal(stopped.at(-1).state, "stopped");
+    await alice.reload();
+    await showsAll(server, chat, alice, 4);
+
+    await alice.page.evaluate(() => window.chat.sendMessage({ text: "hi" }, { body: { policy: "shout" } }));
+    const refused = await alice.until("error");
+    assert.deepEqual([JSON.parse(refused.error).code, JSON.parse(refused.error).detail.includes("policy must be")], ["invalid", true]);
+  });
+
+  test(`useChat ${version}: a stop by somebody else ends the stream, and what is said twice is recorded once`, long, async (t) => {
+    const app = await apps(t);
+    const server = await parlor(t, app);
+    const chat = newChat();
+    const alice = await app.open(version, server, chat, { user: "alice" });
+    await alice.send("Tell me about the weather of the last hundred years");
+    const { ids: [id] } = await alice.answering(3);
+    const bob = await connect(t, server, { user: "bob" });
+    const room_id = await enter(bob, chat);
+    await ask(bob, `stop ${room_id}`, { reason: "enough" });
+    const stopped = await showsAll(server, chat, alice, 2);
+    assert.deepEqual([stopped.metadata.at(-1).state, stopped.metadata.at(-1).by], ["stopped", "bob"]);
+
+    const post = (id, text, more) => fetch(`${server.url}/api/v1/ui/chat`, {
+      method: "POST", headers: { "X-Parlor-User": "alice" },
+      body: JSON.stringify({ id: chat, messages: [{ id, role: "user", parts: [{ type: "text", text }] }], ...more }),
+    }).then((r) => r.text());
+    const twice = await Promise.all([post("m1", "Hello"), post("m1", "Hello")]);
+    twice.push(await post("m1", "Hello"));
+    const deltas = (body) => [...body.matchAll(/"delta":("[^"]*")/g)].map((m) => JSON.parse(m[1])).join("");
+    const all = await messages(server, chat);
+    assert.deepEqual(all.map((m) => m.role).join(" "), "user assistant user assistant");
+    assert.deepEqual(twice.map(deltas), Array(3).fill(all.at(-1).content));
+    const edits = await Promise.all([post("m1", "Good morning", { messageId: "m1" }), post("m1", "Good morning", { messageId: "m1" })]);
+    edits.push(await post("m1", "Good morning", { messageId: "m1" }));
+    const edited = await messages(server, chat);
+    assert.deepEqual(edited.map((m) => m.content), [all[0].content, all[1].content, "Good morning", edited[3].content]);
+    assert.deepEqual(edits.map(deltas), Array(3).fill(edited[3].content));
+    assert.match(await post("m1", "Something else"), /"code":"conflict"/);
+    assert.equal(id, stopped.ids[0]);
+  });
+
+  test(`useChat ${version}: a POST that Chromium sends again is said once`, long, async (t) => {
+    const app = await apps(t);
+    const server = await parlor(t, app);
+    const network = await proxy(t, server.url);
+    const chat = newChat();
+    const alice = await app.open(version, network, chat, { user: "alice" });
+    await alice.send("Hello");
+    await alice.until("ready", 2);
+    network.mute(); // the connection is kept alive, and breaks before there is an answer
+    await alice.send("My father never listens to me");
+    await until(() => messages(server, chat), (all) => all.length >= 3);
+    await network.cut();
+    const shown = await showsAll(server, chat, alice, 4);
+    assert.deepEqual(shown.texts.filter((text) => text.startsWith("My father")).length, 1);
+  });
+}
+
+test("useChat 7: a cut is mended in the page when it is looked at again", long, async (t) => {
+  const app = await apps(t);
+  const dir = folder();
+  let server = await parlor(t, app, { dir });
+  const listen = new URL(server.url).host;
+  const network = await proxy(t, server.url);
+  const chat = newChat();
+  const alice = await app.open("7", network, chat, { user: "alice" });
+  await alice.send("I am unhappy because nobody listens to what I say");
+  const cut = await alice.answering(5);
+  await server.kill();
+  await alice.until("error");
+  server = await parlor(t, app, { dir, listen });
+  await alice.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await alice.until("streaming");
+  const back = await showsAll(server, chat, alice, 2);
+  assert.equal(back.ids[1], cut.ids[1]);
+
+  // The end of an answer that was missed is told too.
+  await alice.send("My mother says that I am always late");
+  await alice.answering(3);
+  await network.cut({ refuse: true });
+  await alice.until("error");
+  await until(() => messages(server, chat), (all) => all.length === 4);
+  network.accept();
+  await alice.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await showsAll(server, chat, alice, 4);
+});
+
+test("useChat 7 over its WebSocket: stop ends the turn, and a lost socket does not", long, async (t) => {
+  const secret = "an-e2e-secret-of-thirty-two-bytes!";
+  const env = { PARLOR_JWT_SECRET: secret };
+  const app = await apps(t);
+  const server = await parlor(t, app, { env });
+  const network = await proxy(t, server.url);
+  const binary = process.env.PARLOR ?? new URL("../../../bin/parlor", import.meta.url).pathname;
+  const token = execFileSync(binary, ["token", "--user", "alice"], { env: { ...env, PATH: process.env.PATH } }).toString().trim();
+  const cookies = [{ name: "access_token", value: token, url: server.url }];
+  const recorded = () => messages(server, chat, { headers: { Authorization: `Bearer ${token}` } });
+  const chat = newChat();
+  const alice = await app.open("7", network, chat, { ws: "yes", cookies });
+  await alice.send("Hello");
+  await alice.until("ready", 2);
+  await alice.send("I am unhappy because nobody listens to what I say");
+  await alice.answering(3);
+  await alice.call("stop");
+  const stopped = await until(recorded, (all) => all.length === 4);
+  assert.equal(stopped.at(-1).state, "stopped");
+  await alice.until("ready");
+
+  await alice.send("My mother says that I am always late");
+  const cut = await alice.answering(3);
+  await network.cut();
+  await alice.until("error");
+  await alice.call("resumeStream");
+  const back = await alice.until("ready", 6);
+  const all = await recorded();
+  assert.deepEqual([back.ids.length, back.ids.at(-1), back.texts.at(-1), all.at(-1).state], [6, cut.ids.at(-1), all.at(-1).content, "completed"]);
+
+  const stranger = await app.open("7", server, chat, { ws: "yes", idle: "yes" });
+  await sleep(100);
+  assert.equal(await stranger.page.evaluate(() => Boolean(window.chat)), false, "nobody gets in without a token");
 });

@@ -39,7 +39,8 @@ const textOf = (message) => message?.parts.filter((p) => p.type === "text").map(
 
 window.stopOnServer = () => fetch(`${api}/${chat}/stop`, { method: "POST", headers, credentials }).then((r) => r.json());
 window.history_ = load;
-load().then((messages) => {
+load().then(async (messages) => {
+  if (messages.length > 0) await ai.validateUIMessages({ messages }); // as a careful app does
   const root = createRoot(document.body);
   window.unmount = () => root.unmount();
   root.render(createElement(App, { messages }));
