@@ -86,7 +86,7 @@ test("paths, roles and actions", async (t) => {
     }
     return { chat, room, own, answer: message.message_id };
   };
-  const { chat, room, answer } = await world();
+  const { chat, room, own, answer } = await world();
   const reads = { owner: "ok", member: "ok", viewer: "ok", stranger: "not_found" };
   const talks = { owner: "ok", member: "ok", viewer: "forbidden", stranger: "not_found" };
   const manages = { owner: "ok", member: "forbidden", viewer: "forbidden", stranger: "not_found" };
@@ -96,7 +96,14 @@ test("paths, roles and actions", async (t) => {
   };
   const http = (method, path, body) => async (p) => {
     const { status, body: answer } = await p.http(method, `/chat/${chat}${path}`, body);
-    return status === 200 ? "ok" : answer.code;
+    return status < 300 ? "ok" : answer.code;
+  };
+  const listen = (path) => async (p) => {
+    const hangUp = new AbortController();
+    const response = await fetch(`${server.url}/api/v1${path}`, { headers: { Authorization: `Bearer ${p.jwt}` }, signal: hangUp.signal });
+    const outcome = response.ok ? "ok" : (await response.json()).code;
+    hangUp.abort();
+    return outcome;
   };
   const ui = (method, path, body) => async (p) => {
     const response = await fetch(`${server.url}/api/v1/ui/chat${path}`, {
@@ -144,6 +151,11 @@ test("paths, roles and actions", async (t) => {
     ["GET members", http("GET", "/members"), reads],
     ["PATCH chat", http("PATCH", "", { title: "another" }), talks],
     ["PATCH mark", http("PATCH", "/mark", { pinned: true, folder: "Ours" }), reads],
+    ["GET events", listen(`/chat/${chat}/events`), reads],
+    ["POST messages", http("POST", "/messages", { content: "hi" }), talks],
+    ["POST stop", http("POST", "/stop"), talks],
+    ["POST regenerate", http("POST", `/messages/${answer}/regenerate`), talks],
+    ["PATCH message", http("PATCH", `/messages/${own}`, { content: "ho" }), { ...talks, member: "forbidden" }],
     ["GET invites", http("GET", "/invites"), manages],
     ["POST invites", http("POST", "/invites", { role: "viewer" }), manages],
     ["PUT member", http("PUT", "/members/somebody", { role: "viewer" }), manages],
