@@ -37,6 +37,7 @@ import (
 	"parlor/transport/console"
 	"parlor/transport/limit"
 	"parlor/transport/metrics"
+	"parlor/transport/openai"
 	"parlor/transport/origin"
 	"parlor/transport/provider"
 	"parlor/transport/provider/eliza"
@@ -96,7 +97,11 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	rooms, err := startRooms(s, actors, store, models, hooks, verifier.Development(), log)
+	budgets, err := openLedger(s, store, models)
+	if err != nil {
+		return err
+	}
+	rooms, err := startRooms(s, actors, store, models, budgets, hooks, verifier.Development(), log)
 	if err != nil {
 		return err
 	}
@@ -136,6 +141,12 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	endpoints.Mount(uiRoutes(s, rooms, follower, models, streams, limits, warnings, log))
 	mux := routes(s, connections, endpoints, metrics.Handler(numbers))
 	addOpenWebUI(mux, s, endpoints, rooms, webui)
+	completions := newCompletions(s, models, store, budgets, log)
+	parts.add("completions", completions.Close)
+	addOpenAI(mux, s, openai.Options{
+		Rooms: rooms, Follower: follower, Completer: completions, Models: models, Streams: streams,
+		SignIn: verifier.SignIn, Protect: endpoints.Protect, Limits: limits, Logger: log,
+	})
 	return parts.run(ctx, s, front(s, mux), connections, log)
 }
 
@@ -277,16 +288,16 @@ func openRecovery(s Settings, store *persistence.Store, log *slog.Logger) (*reco
 	return recovery.Open(recovery.Options{Store: store, Logger: log, Window: s.RecoveryWindow, MaxSeats: s.MaxSessions, MaxSeatsPerUser: s.MaxSessionsPerUser})
 }
 
-// startRooms starts the rooms, with the budgets that are left to their users.
-func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, hooks *webhook.Engine, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
-	warnOfModels(s, models, log)
+// openLedger returns what is left of the budgets.
+func openLedger(s Settings, store *persistence.Store, models *provider.Models) (*ledger.Ledger, error) {
 	for i := range s.Budgets {
 		s.Budgets[i].Provider = provider.Name(s.Budgets[i].Provider)
 	}
-	budgets, err := ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), models.Identity)
-	if err != nil {
-		return nil, err
-	}
+	return ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), models.Identity)
+}
+
+func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, budgets *ledger.Ledger, hooks *webhook.Engine, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
+	warnOfModels(s, models, log)
 	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
 	options := roomOptions(s, models, budgets, shared, log)
 	options.Activity = func(a room.Activity) { hooks.Note(a.Chat.Room) }

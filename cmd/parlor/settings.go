@@ -155,6 +155,9 @@ type Values struct {
 	MaxCalls       int           `group:"limits" default:"1000" help:"Calls of other backends that wait for a client at once."`
 	MaxCallTimeout time.Duration `group:"limits" default:"1m" help:"Longest time that such a call may wait."`
 
+	MaxPromptBytes        Size `group:"limits" default:"1MiB" help:"Longest request of OpenAI's API (docs/openai.md), which may bring a whole conversation."`
+	MaxCompletionsPerUser int  `group:"limits" default:"32" help:"Answers of that API that belong to no chat and that one user may have at once; past it another is refused."`
+
 	MaxConnectionsPerAddress int  `group:"limits" default:"0" help:"Clients of one address, or of one IPv6 network of 64 bits; 0 for a quarter of max-connections. Behind a proxy it needs trusted-proxies."`
 	MaxConnectionsPerUser    int  `group:"limits" default:"1000" help:"Clients of one user; 0 for no limit."`
 	MaxUserRate              int  `group:"limits" default:"200" help:"Events and HTTP requests of one user in a second, ten times as many after ten seconds of silence; a long one counts once for each 4 KiB. 0 for no limit."`
@@ -357,6 +360,8 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-emit-rate", notNegative(s.MaxEmitRate)},
 		{"max-calls", positive(s.MaxCalls)},
 		{"max-call-timeout", positive(s.MaxCallTimeout)},
+		{"max-prompt-bytes", positive(s.MaxPromptBytes)},
+		{"max-completions-per-user", positive(s.MaxCompletionsPerUser)},
 		{"max-user-rate", notNegative(s.MaxUserRate)},
 		{"max-event-rate", notNegative(s.MaxEventRate)},
 		{"max-address-rate", notNegative(s.MaxAddressRate)},

@@ -7,6 +7,7 @@ import (
 	"parlor/actors/rooms"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
+	openaiwire "parlor/protocol/openai"
 	openwebuiwire "parlor/protocol/openwebui"
 	"parlor/transport"
 	"parlor/transport/api"
@@ -21,6 +22,8 @@ func encoders() room.Encoders {
 		follow.Plain: follow.NewPlain,
 		sse.OneChat:  func(chat.Info) room.Encoder { return sse.NewEncoder() },
 		sse.AllChats: func(info chat.Info) room.Encoder { return sse.NewAllEncoder(info.ID) },
+
+		openaiwire.Encoder: func(chat.Info) room.Encoder { return new(openaiwire.Encode) },
 	}
 	for _, d := range wire.Dialects {
 		all[d.String()] = func(chat.Info) room.Encoder { return wire.NewEncoder(d) }

@@ -26,7 +26,7 @@ func (e *Encode) Encode(_ chat.RoomID, n chat.Notice) any {
 	switch n := n.(type) {
 	case chat.Text:
 		return e.piece(n)
-	case chat.Record, chat.Missed, chat.TextSoFar, chat.Removal, chat.Failure:
+	case chat.Entered, chat.Record, chat.Missed, chat.TextSoFar, chat.Removal, chat.Failure:
 		return n
 	}
 	return nil

@@ -74,8 +74,10 @@ func ErrorOf(refusal *chat.Error) *Error {
 		e.Status = 502
 	case chat.CodeProviderTimeout:
 		e.Status = 504
-	case chat.CodeStorageUnavailable, chat.CodeQuarantined:
+	case chat.CodeStorageUnavailable:
 		e.Status = 503
+	case chat.CodeQuarantined:
+		e.Status, e.Final = 503, true
 	}
 	return e
 }
@@ -98,6 +100,9 @@ func orNull(s string) *string {
 	}
 	return &s
 }
+
+// Encoded returns the body of an answer.
+func Encoded(v any) []byte { return encode(v) }
 
 // encode returns v as JSON. All that this package encodes has a form in JSON.
 func encode(v any) []byte {

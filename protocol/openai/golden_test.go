@@ -46,6 +46,7 @@ func TestGolden(t *testing.T) {
 	turn.Take(started(2))
 	object("a response in progress", turn.Response("so far"))
 	alone := Alone("resp_x", turnID, "be kind")
+	alone.Take(queued())
 	object("a response that is not stored", alone.Response(""))
 
 	object("item of a user", ItemOf(chat.Message{ID: "m1", Role: chat.RoleUser, Content: "hi", State: chat.StateCompleted}))

@@ -41,7 +41,7 @@ func (s *Stream) Take(n any) (frames []byte, err error) {
 	case chat.Missed:
 		return s.record(n.Record), nil
 	case chat.TextSoFar:
-		if s.runs(n.Turn) && len(n.Text) > s.bytes {
+		if s.turn.Runs(n.Turn) && !n.Cut && len(n.Text) > s.bytes {
 			return s.grow(n.Text[s.bytes:]), nil
 		}
 	case *Piece:
@@ -49,9 +49,6 @@ func (s *Stream) Take(n any) (frames []byte, err error) {
 	}
 	return nil, nil
 }
-
-// runs reports whether a turn is the attempt that the stream is at.
-func (s *Stream) runs(t chat.Turn) bool { return t.ID == s.turn.Turn && t.Attempt == s.turn.attempt }
 
 func (s *Stream) record(r chat.Record) (frames []byte) {
 	if !s.turn.Take(r) {
@@ -82,7 +79,7 @@ func (s *Stream) start() (frames []byte) {
 // piece tells a piece of text. One that the client has all of, or nothing, is encoded already.
 func (s *Stream) piece(p *Piece) ([]byte, error) {
 	switch {
-	case !s.runs(p.Turn) || p.ToBytes <= s.bytes:
+	case !s.turn.Runs(p.Turn) || p.ToBytes <= s.bytes:
 		return nil, nil
 	case p.FromBytes > s.bytes:
 		return nil, errGap

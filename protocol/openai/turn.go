@@ -14,7 +14,8 @@ type Turn struct {
 	Conversation string // empty: none
 	Instructions string // of the conversation
 
-	created time.Time
+	created time.Time // zero: it was not queued yet
+	prompt  uint64
 	ended   time.Time
 	model   chat.ModelID
 	attempt int // 0 while it waits
@@ -26,7 +27,7 @@ type Turn struct {
 func NewTurn(id ResponseID, info chat.Info) Turn {
 	return Turn{
 		ID: id.String(), Turn: id.Turn, Conversation: ConversationID(id.Chat), Instructions: info.SystemPrompt,
-		created: info.Created, model: info.ModelID,
+		model: info.ModelID,
 	}
 }
 
@@ -42,7 +43,7 @@ func (t *Turn) Take(r chat.Record) bool {
 		if e.TurnID != t.Turn {
 			return false
 		}
-		t.created, t.model = r.At, e.ModelID
+		t.created, t.prompt, t.model = r.At, e.PromptSeq, e.ModelID
 	case chat.TurnStarted:
 		if e.TurnID != t.Turn {
 			return false
@@ -59,8 +60,17 @@ func (t *Turn) Take(r chat.Record) bool {
 	return true
 }
 
-// Ended reports whether the turn has ended.
-func (t *Turn) Ended() bool { return t.end != nil }
+// Wanted reports whether the turn was queued, and Ended whether it has ended. In between it
+// waits, or runs.
+func (t *Turn) Wanted() bool { return !t.created.IsZero() }
+func (t *Turn) Ended() bool  { return t.end != nil }
+func (t *Turn) Waits() bool  { return t.end == nil && t.attempt == 0 }
+
+// Runs reports whether the turn is at the same attempt as another account of it.
+func (t *Turn) Runs(as chat.Turn) bool { return as.ID == t.Turn && as.Attempt == t.attempt }
+
+// Prompt returns the number of the record that holds what the turn answers.
+func (t *Turn) Prompt() uint64 { return t.prompt }
 
 // status returns the state of the response.
 func (t *Turn) status() string {

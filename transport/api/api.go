@@ -191,6 +191,12 @@ func New(chats Chats, members Members, models Models, auth Authenticator, o Opti
 	return a, nil
 }
 
+// openAIHeaders are those of requests to OpenAI's API, as its client for browsers sends them.
+var openAIHeaders = []string{
+	"x-parlor-chat", "openai-organization", "openai-project", "x-stainless-arch", "x-stainless-helper-method", "x-stainless-lang", "x-stainless-os",
+	"x-stainless-package-version", "x-stainless-retry-count", "x-stainless-runtime", "x-stainless-runtime-version", "x-stainless-timeout",
+}
+
 // protectOrigins sets up what browsers are told about the origins (CORS), and which of
 // their requests are refused. CORS alone does not protect: a browser sends some
 // requests with cookies without asking first, so those that change something are
@@ -210,7 +216,7 @@ func (a *API) protectOrigins() error {
 		// A function, because cors takes an empty list for "all".
 		AllowOriginVaryRequestFunc: a.allows,
 		AllowedMethods:             []string{"GET", "POST", "DELETE", "PUT", "PATCH"},
-		AllowedHeaders:             []string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user", "last-event-id", "idempotency-key"},
+		AllowedHeaders:             slices.Concat([]string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user", "last-event-id", "idempotency-key"}, openAIHeaders),
 		AllowCredentials:           true,
 		MaxAge:                     preflightSeconds,
 	})
@@ -329,8 +335,11 @@ func RegisterHealth(mux *http.ServeMux, base string) {
 
 // protect wraps h in the checks that every request passes through.
 func (a *API) protect(h http.Handler) http.Handler {
-	return a.recovered(a.cors.Handler(a.crossOrigin(h)))
+	return a.recovered(a.Protect(h))
 }
+
+// Protect wraps what other packages serve in what protects the users of browsers.
+func (a *API) Protect(h http.Handler) http.Handler { return a.cors.Handler(a.crossOrigin(h)) }
 
 // An endpoint answers one kind of request of a user whose identity is proved.
 type endpoint func(*http.Request, chat.User) (any, error)

@@ -19,7 +19,10 @@ async function person(t, server, user) {
     });
     return { status: response.status, body: await response.json() };
   };
-  return { user, socket, http, jwt };
+  const openai = (method, path, body, headers) => fetch(`${server.url}/v1${path}`, {
+    method, headers: { Authorization: `Bearer ${jwt}`, ...headers }, body: body && JSON.stringify(body),
+  });
+  return { user, socket, http, openai, jwt };
 }
 
 test("two people with tokens share a chat by a link, until one is removed", async (t) => {
@@ -127,6 +130,14 @@ test("paths, roles and actions", async (t) => {
     return ack.ok ? "ok" : ack.error.code;
   };
   const typing = { ...talks, stranger: "invalid" }; // who has not joined the room
+  const v1 = (method, path, body, headers) => async (p) => {
+    const response = await p.openai(method, path, body, headers);
+    await response.text();
+    return { 200: "ok", 403: "forbidden", 404: "not_found" }[response.status] ?? response.status;
+  };
+  const conversation = `conv_${chat}`;
+  const asked = await (await people.owner.openai("POST", "/responses", { conversation, input: "hi", background: true })).json();
+  const other = await world();
   for (const [name, act, allowed] of [
     ["/ join-channels", page("join-channels", { chat_id: chat }), reads],
     ["/ channel-events", page("channel-events", { channel_id: chat, data: { type: "typing" } }), typing],
@@ -151,6 +162,18 @@ test("paths, roles and actions", async (t) => {
     ["GET members", http("GET", "/members"), reads],
     ["PATCH chat", http("PATCH", "", { title: "another" }), talks],
     ["PATCH mark", http("PATCH", "/mark", { pinned: true, folder: "Ours" }), reads],
+    ["POST /v1/responses", v1("POST", "/responses", { conversation, input: "hi", background: true }), talks],
+    ["GET /v1/responses", v1("GET", `/responses/${asked.id}`), reads],
+    ["GET /v1/responses stream", v1("GET", `/responses/${asked.id}?stream=true`), reads],
+    ["GET /v1/responses input_items", v1("GET", `/responses/${asked.id}/input_items`), reads],
+    ["POST /v1/responses cancel", v1("POST", `/responses/${asked.id}/cancel`), talks],
+    ["POST /v1/chat/completions", v1("POST", "/chat/completions", { model: "eliza", messages: [{ role: "user", content: "hi" }] }, { "X-Parlor-Chat": chat }), talks],
+    ["GET /v1/conversations", v1("GET", `/conversations/${conversation}`), reads],
+    ["POST /v1/conversations", v1("POST", `/conversations/${conversation}`, { metadata: { title: "third" } }), talks],
+    ["GET /v1/conversations items", v1("GET", `/conversations/${conversation}/items`), reads],
+    ["GET /v1/conversations item", v1("GET", `/conversations/${conversation}/items/msg_${answer}`), reads],
+    ["POST /v1/conversations items", v1("POST", `/conversations/${conversation}/items`, { items: [{ role: "user", content: "hi" }] }), talks],
+    ["DELETE /v1/conversations", v1("DELETE", `/conversations/conv_${other.chat}`), manages],
     ["GET events", listen(`/chat/${chat}/events`), reads],
     ["POST messages", http("POST", "/messages", { content: "hi" }), talks],
     ["POST stop", http("POST", "/stop"), talks],

@@ -1,0 +1,124 @@
+package openai
+
+import (
+	"cmp"
+	"errors"
+
+	"parlor/protocol/chat"
+	wire "parlor/protocol/openai"
+)
+
+// say records what a request says. The caller calls done.
+func (s *Server) say(c *call, q wire.ResponseRequest, body []byte) (info chat.Info, id wire.ResponseID, done func(answered bool), err error) {
+	if q.Model != "" || q.New() {
+		model, err := s.model(cmp.Or(q.Model, s.firstModel()))
+		if err != nil {
+			return info, id, nil, err
+		}
+		q.Model = model.ID
+	}
+	if info, err = c.room(q); err != nil {
+		return info, id, nil, err
+	}
+	post, err := s.posts.begin(c, info.ID, body)
+	if err != nil {
+		return info, id, nil, err
+	}
+	done = func(answered bool) { s.posts.end(post, answered) }
+	if q.New() {
+		info, err = c.newRoom(post.chat, q)
+	}
+	if err == nil {
+		id, err = s.sayIn(c, info, chat.Say{Content: q.Input[0].Content, Addressed: q.Model, ClientID: post.client})
+	}
+	if err != nil {
+		done(false)
+		return info, id, nil, err
+	}
+	return info, id, done, nil
+}
+
+// firstModel is the one that clients are offered first.
+func (s *Server) firstModel() chat.ModelID {
+	if all := s.Models.List(); len(all) > 0 {
+		return all[0].ID
+	}
+	return ""
+}
+
+// room returns the chat that a request belongs to, or none for one that begins a chat.
+func (c *call) room(q wire.ResponseRequest) (chat.Info, error) {
+	switch {
+	case q.Chat != "":
+		return c.chat(q.Chat)
+	case q.New():
+		return chat.Info{}, nil
+	}
+	info, err := c.Rooms.Get(c.ctx(), c.user(), q.Previous.Chat)
+	if err != nil {
+		if chat.AsError(err).Code == chat.CodeNotFound {
+			err = wire.NoPrevious("there is no response " + q.Previous.String())
+		}
+		return info, err
+	}
+	return info, c.newest(q.Previous)
+}
+
+// newest refuses a response that others have followed: parlor goes on from the last one only.
+func (c *call) newest(id wire.ResponseID) error {
+	first := true
+	for r, err := range c.Rooms.Records(c.ctx(), c.user(), id.Chat.Room(), id.Seq-1) {
+		if err != nil {
+			return err
+		}
+		turn, queued := r.Event.(chat.TurnQueued)
+		switch {
+		case first && (!queued || turn.TurnID != id.Turn):
+			return wire.NoPrevious("there is no response " + id.String())
+		case !first && queued:
+			return wire.NoPrevious("another response has followed " + id.String() + ": go on with that, or with the conversation")
+		}
+		first = false
+	}
+	if first {
+		return wire.NoPrevious("there is no response " + id.String())
+	}
+	return nil
+}
+
+// newRoom makes the chat that a response begins. A request that is repeated finds it there.
+func (c *call) newRoom(id chat.ID, q wire.ResponseRequest) (chat.Info, error) {
+	info, err := c.Rooms.CreateAs(c.ctx(), c.user(), id, q.Model)
+	if err == nil && q.Instructions != info.SystemPrompt {
+		info, err = c.Rooms.Configure(c.ctx(), c.user(), id, chat.Changes{SystemPrompt: &q.Instructions})
+	}
+	return info, err
+}
+
+var errNoTurn = errors.New("openai: a message has led to no turn")
+
+// sayIn says something that wants an answer, and a turn of its own.
+func (s *Server) sayIn(c *call, info chat.Info, m chat.Say) (id wire.ResponseID, err error) {
+	m.Answer = new(true)
+	if cmp.Or(info.Policy, s.TurnPolicy) == chat.PolicySteer {
+		m.Policy = chat.PolicyQueue
+	}
+	said, err := c.Rooms.Say(c.ctx(), c.user(), info.ID, m)
+	switch {
+	case err != nil:
+		return id, err
+	case len(said.Turns) == 0:
+		return id, errNoTurn
+	}
+	// The turns were recorded with the message, and follow it.
+	return wire.ResponseID{Chat: info.ID, Turn: said.Turns[0], Seq: said.Seq + 1}, nil
+}
+
+// chat returns a chat that the user may read.
+func (c *call) chat(id chat.ID) (chat.Info, error) {
+	info, err := c.Rooms.Get(c.ctx(), c.user(), id)
+	if err != nil && chat.AsError(err).Code == chat.CodeNotFound {
+		err = wire.NotFound("conversation " + wire.ConversationID(id))
+	}
+	return info, err
+}
