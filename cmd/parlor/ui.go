@@ -15,17 +15,12 @@ import (
 
 // uiRoutes are those of the AI SDK's useChat.
 func uiRoutes(s Settings, rooms *rooms.Rooms, follower *follow.Follower, models *provider.Models, streams *live.Streams, limits *limit.Limiter, warnings *origin.Warnings, log *slog.Logger) map[string]api.Handler {
-	handler := aisdk.New(aisdk.Options{
+	return aisdk.New(aisdk.Options{
 		Rooms: followed{rooms, follower}, Models: models, Streams: streams, Limits: limits, Logger: log,
 		AllowedOrigins: s.CORSOrigins, OriginRefused: warnings.Refused,
 		MaxBody: int(s.UIMaxBody), MaxRequests: s.UIMaxRequests, ReplayWindow: max(s.UIReplayWindow, 1), KeepAlive: s.UIKeepAlive,
 		WriteTimeout: s.PingTimeout, PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
-	})
-	routes := make(map[string]api.Handler)
-	for name, route := range handler.Routes() {
-		routes[name] = api.Handler(route)
-	}
-	return routes
+	}).Routes()
 }
 
 // followed are the rooms with those who follow them.

@@ -35,6 +35,7 @@ import (
 
 	wire "parlor/protocol/aisdk"
 	"parlor/protocol/chat"
+	"parlor/transport/api"
 	"parlor/transport/live"
 	"parlor/transport/origin"
 )
@@ -132,13 +133,9 @@ func (o Options) checkOrigin(r *http.Request) bool {
 	return false
 }
 
-// A Route answers the requests of one method and path, of somebody who has signed in. An
-// error that is returned before anything was written is to be answered.
-type Route func(http.ResponseWriter, *http.Request, chat.SignIn) error
-
 // Routes returns what is served, by "METHOD /path".
-func (h *Handler) Routes() map[string]Route {
-	return map[string]Route{
+func (h *Handler) Routes() map[string]api.Handler {
+	return map[string]api.Handler{
 		"POST /ui/chat":                 h.post,
 		"GET /ui/chat/{chat_id}":        h.history,
 		"GET /ui/chat/{chat_id}/stream": h.resumeStream,
@@ -156,11 +153,17 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, in chat.SignIn) e
 	if refusal != nil {
 		return refusal
 	}
+	out, err := h.o.Streams.Begin(w, r, in) // before anything is recorded, since it may refuse
+	if err != nil {
+		return err
+	}
+	defer out.Close()
 	st, err := h.ask(r.Context(), in.User, request)
 	if err != nil {
 		return err
 	}
-	return h.stream(w, r, in, st)
+	h.stream(out, r, in.User, st)
+	return nil
 }
 
 // read reads a body of bounded size.
@@ -192,7 +195,13 @@ func (h *Handler) resumeStream(w http.ResponseWriter, r *http.Request, in chat.S
 	if err != nil {
 		return err
 	}
-	return h.stream(w, r, in, st)
+	out, err := h.o.Streams.Begin(w, r, in)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	h.stream(out, r, in.User, st)
+	return nil
 }
 
 func chatID(r *http.Request) (chat.ID, error) {

@@ -15,7 +15,6 @@ type stream struct {
 	from   chat.Place // behind which the room tells all that the answer needs
 	answer *wire.Answer
 	turn   chat.TurnID   // that a stop ends; empty if that is not known
-	own    bool          // the user has asked for the turn
 	whole  *chat.Message // an answer that has ended, in place of what the room tells; or nil
 }
 
@@ -65,7 +64,7 @@ func isCode(err error, code chat.Code) bool {
 // saidTo returns the stream of the first answer to a message. It begins with the record of
 // the message, so it is whole also if the answer was given long ago.
 func saidTo(id chat.ID, m chat.Said) stream {
-	st := stream{chat: id, from: chat.Place{Seq: max(m.Seq, 1) - 1}, answer: wire.AnswerTo(m.MessageID), own: true}
+	st := stream{chat: id, from: chat.Place{Seq: max(m.Seq, 1) - 1}, answer: wire.AnswerTo(m.MessageID)}
 	if len(m.Turns) > 0 {
 		st.turn = m.Turns[0]
 	}
@@ -73,12 +72,12 @@ func saidTo(id chat.ID, m chat.Said) stream {
 }
 
 // turnOf returns the stream of a turn. It begins with the record of the prompt.
-func turnOf(id chat.ID, t chat.Turn, u chat.UserID) stream {
+func turnOf(id chat.ID, t chat.Turn) stream {
 	from := chat.Place{Seq: t.PromptSeq - 1}
 	if t.PromptSeq == 0 { // it is being written down
 		from = chat.Place{Now: true}
 	}
-	return stream{chat: id, from: from, answer: wire.AnswerOf(t), turn: t.ID, own: t.By == u}
+	return stream{chat: id, from: from, answer: wire.AnswerOf(t), turn: t.ID}
 }
 
 // edit gives a message a new text. What the message says already is not recorded again:
@@ -101,7 +100,11 @@ func isNamed(m chat.Message, u chat.User, id string) bool {
 	return m.Role == chat.RoleUser && (wire.IDOf(m, u.ID) == id || string(m.ID) == id)
 }
 
+// replace says a message anew, which the client knows by a name and goes on to know by it.
 func (s *service) replace(ctx context.Context, u chat.User, id chat.ID, name string, old chat.Message, content string, o wire.Options) (stream, error) {
+	if len(name) > wire.MaxMessageIDLen { // another client has made it
+		name = string(old.ID)
+	}
 	said, err := s.rooms.Edit(ctx, u, id, chat.Edit{
 		MessageID: old.ID, Content: content, ModelID: o.ModelID, ClientID: wire.EditKey(name, old.ID, content), Answer: o.Answer,
 	})
@@ -117,7 +120,7 @@ func (s *service) answerThereIs(ctx context.Context, u chat.User, id chat.ID, fo
 	}
 	for _, t := range open(now) {
 		if t.Prompt == found.message.ID {
-			return turnOf(id, t, u.ID), true, nil
+			return turnOf(id, t), true, nil
 		}
 	}
 	if a := found.answer; a != nil && a.State == chat.StateCompleted {
@@ -142,7 +145,7 @@ func (s *service) regenerate(ctx context.Context, u chat.User, r wire.Regenerate
 	}
 	for _, t := range open(now) {
 		if t.Prompt == found.message.ID {
-			return turnOf(r.Chat, t, u.ID), nil // a repetition, or an answer that is on its way
+			return turnOf(r.Chat, t), nil // a repetition, or an answer that is on its way
 		}
 	}
 	switch {
@@ -154,8 +157,7 @@ func (s *service) regenerate(ctx context.Context, u chat.User, r wire.Regenerate
 	queued, err := s.rooms.Regenerate(ctx, u, r.Chat, chat.Again{
 		Answer: found.answer.ID, ModelID: r.ModelID, ClientID: "regenerate#" + chat.ClientID(found.answer.ID),
 	})
-	turn := chat.Turn{ID: queued.TurnID, Prompt: found.message.ID, PromptSeq: found.message.Seq, By: u.ID}
-	return turnOf(r.Chat, turn, u.ID), err
+	return turnOf(r.Chat, chat.Turn{ID: queued.TurnID, Prompt: found.message.ID, PromptSeq: found.message.Seq}), err
 }
 
 // isMeant reports whether the message is the one to answer anew.
@@ -183,9 +185,23 @@ func (s *service) goOn(ctx context.Context, u chat.User, r wire.Continue) (strea
 		return stream{}, err
 	}
 	if t := now.Turn; t != nil && string(t.MessageID) == r.Answer {
-		return turnOf(r.Chat, *t, u.ID), nil
+		return turnOf(r.Chat, *t), nil
 	}
 	return stream{}, errNothingWaits
+}
+
+// stopOwn stops a turn if the user has asked for it and it has not ended.
+func (s *service) stopOwn(ctx context.Context, u chat.User, id chat.ID, turn chat.TurnID) error {
+	now, err := s.now(ctx, u, id)
+	if err != nil {
+		return err
+	}
+	for _, t := range open(now) {
+		if t.ID == turn && t.By == u.ID {
+			_, err = s.rooms.Stop(ctx, u, id, chat.Stop{TurnID: turn})
+		}
+	}
+	return err
 }
 
 // stop stops a turn: if none is named the one that a resume would tell.

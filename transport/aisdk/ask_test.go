@@ -81,6 +81,26 @@ func TestAsk(t *testing.T) {
 	}
 }
 
+// A chat may hold ids of other clients that leave no room for a mark.
+func TestLongIDs(t *testing.T) {
+	r := newRoom()
+	r.messages = conversation()
+	r.messages[5].ClientID = chat.ClientID(strings.Repeat("y", chat.MaxClientIDLen))
+	r.records = []chat.Record{asked, queued, start, ended("Hello")}
+	s := serve(t, r, aisdk.Options{})
+	_, _ = rest(s.ask(t, "POST", "/ui/chat", `{"id":"c","trigger":"regenerate-message","messageId":"ax2"}`))
+	r.messages = r.messages[:6]
+	_, _ = rest(s.ask(t, "POST", "/ui/chat", body("regenerate-message", "", string(r.messages[5].ClientID), "second")))
+	if got := strings.Join(r.noted(), ", "); got != `edit mx to "first", edit my to "second"` {
+		t.Errorf("commands %s", got)
+	}
+	for _, key := range r.keys {
+		if !key.Valid() {
+			t.Errorf("key %q", key)
+		}
+	}
+}
+
 func goOn(answer string) string {
 	return fmt.Sprintf(`{"id":"c","trigger":"submit-message","messageId":%q,"messages":[{"id":%[1]q,"role":"assistant","parts":[]}]}`, answer)
 }

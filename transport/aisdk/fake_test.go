@@ -30,6 +30,7 @@ type room struct {
 	records  []chat.Record
 	live     chan chat.Notice
 	commands []string
+	keys     []chat.ClientID
 	refusal  error
 }
 
@@ -80,6 +81,9 @@ func (r *room) Say(_ context.Context, u chat.User, id chat.ID, m chat.Say) (chat
 }
 
 func (r *room) Edit(_ context.Context, u chat.User, id chat.ID, m chat.Edit) (chat.Said, error) {
+	r.mu.Lock()
+	r.keys = append(r.keys, m.ClientID)
+	r.mu.Unlock()
 	err := r.note("edit %s to %q", m.MessageID, m.Content)
 	return chat.Said{MessageID: "question", Seq: 4, Turns: []chat.TurnID{"turn"}, Replaces: m.MessageID}, err
 }

@@ -18,7 +18,7 @@ func (s *service) resume(ctx context.Context, u chat.User, id chat.ID) (st strea
 		return stream{}, false, err
 	}
 	if t, running := pick(now, u.ID); running {
-		return turnOf(id, t, u.ID), true, nil
+		return turnOf(id, t), true, nil
 	}
 	newest, _, err := s.rooms.History(ctx, u, id.Room(), 0, 1)
 	if err != nil || len(newest) == 0 {

@@ -256,14 +256,12 @@ func (s *socket) abort(id string) {
 	st := e.stream
 	e.cancel()
 	s.mu.Unlock()
-	if st.turn != "" {
-		s.running.Go(func() { s.stopTurnOf(st) })
-	}
+	s.running.Go(func() { s.stopTurnOf(st) })
 }
 
 func (s *socket) stopTurnOf(st stream) {
-	if st.own && !s.in.ReadOnly && st.turn != "" {
-		_, _ = s.stop(context.WithoutCancel(s.ctx), s.in.User, st.chat, st.turn) // it may have ended
+	if st.turn != "" && !s.in.ReadOnly {
+		_ = s.stopOwn(context.WithoutCancel(s.ctx), s.in.User, st.chat, st.turn) // nobody waits for more
 	}
 }
 

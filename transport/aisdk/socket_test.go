@@ -110,12 +110,13 @@ func TestSocketAborts(t *testing.T) {
 		leave func(*testing.T, *websocket.Conn)
 		want  string
 	}{
-		"abort":           {sendFrame("r1"), nil, func(t *testing.T, ws *websocket.Conn) { send(t, ws, `{"type":"abort","requestId":"r1"}`) }, `say "hi" as x, stop turn`},
-		"abort a resumed": {`{"type":"resume","requestId":"r1","id":"c"}`, &turn, func(t *testing.T, ws *websocket.Conn) { send(t, ws, `{"type":"abort","requestId":"r1"}`) }, "stop turn"},
-		"abort theirs":    {`{"type":"resume","requestId":"r1","id":"c"}`, &theirs, func(t *testing.T, ws *websocket.Conn) { send(t, ws, `{"type":"abort","requestId":"r1"}`) }, ""},
-		"abort another":   {sendFrame("r1"), nil, func(t *testing.T, ws *websocket.Conn) { send(t, ws, `{"type":"abort","requestId":"r2"}`) }, `say "hi" as x`},
-		"lost":            {sendFrame("r1"), nil, func(_ *testing.T, ws *websocket.Conn) { ws.NetConn().Close() }, `say "hi" as x`},
-		"closed":          {sendFrame("r1"), nil, func(_ *testing.T, ws *websocket.Conn) { ws.Close() }, `say "hi" as x`},
+		"abort":             {sendFrame("r1"), &turn, func(t *testing.T, ws *websocket.Conn) { send(t, ws, `{"type":"abort","requestId":"r1"}`) }, `say "hi" as x, stop turn`},
+		"abort a resumed":   {`{"type":"resume","requestId":"r1","id":"c"}`, &turn, func(t *testing.T, ws *websocket.Conn) { send(t, ws, `{"type":"abort","requestId":"r1"}`) }, "stop turn"},
+		"abort theirs":      {`{"type":"resume","requestId":"r1","id":"c"}`, &theirs, func(t *testing.T, ws *websocket.Conn) { send(t, ws, `{"type":"abort","requestId":"r1"}`) }, ""},
+		"abort what steers": {sendFrame("r1"), &theirs, func(t *testing.T, ws *websocket.Conn) { send(t, ws, `{"type":"abort","requestId":"r1"}`) }, `say "hi" as x`},
+		"abort another":     {sendFrame("r1"), nil, func(t *testing.T, ws *websocket.Conn) { send(t, ws, `{"type":"abort","requestId":"r2"}`) }, `say "hi" as x`},
+		"lost":              {sendFrame("r1"), nil, func(_ *testing.T, ws *websocket.Conn) { ws.NetConn().Close() }, `say "hi" as x`},
+		"closed":            {sendFrame("r1"), nil, func(_ *testing.T, ws *websocket.Conn) { ws.Close() }, `say "hi" as x`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRoom()

@@ -11,27 +11,21 @@ import (
 	"parlor/transport/live"
 )
 
-// stream answers a request with a stream. Nothing is an error any more once the answer has
-// begun: what goes wrong then is told in the stream, or cuts the connection.
-func (h *Handler) stream(w http.ResponseWriter, r *http.Request, in chat.SignIn, st stream) error {
-	out, err := h.o.Streams.Begin(w, r, in)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
+// stream answers a request with a stream. What goes wrong once it has begun is told in the
+// stream, or cuts the connection.
+func (h *Handler) stream(out *live.Stream, r *http.Request, u chat.User, st stream) {
 	defer h.cutOnPanic(r)
 	for name, value := range wire.StreamHeaders {
-		w.Header().Set(name, value)
+		out.Header().Set(name, value)
 	}
-	w.Header().Set("Content-Type", wire.StreamType)
-	w.WriteHeader(http.StatusOK)
+	out.Header().Set("Content-Type", wire.StreamType)
+	out.WriteHeader(http.StatusOK)
 	_ = out.FlushError() // a turn that waits says nothing for long
 	stop := h.keepAlive(out)
 	defer stop()
-	err = h.run(out.Context(), in.User, st, tellTo(out))
+	err := h.run(out.Context(), u, st, tellTo(out))
 	stop()
 	end(out, err)
-	return nil
 }
 
 // tellTo returns what writes parts to the client.

@@ -224,3 +224,17 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("%d %s", response.StatusCode, got)
 	}
 }
+
+// Who may have no more connections is refused before anything is recorded.
+func TestNoConnectionLeft(t *testing.T) {
+	r := newRoom()
+	s := serve(t, r, aisdk.Options{Streams: live.New(live.Options{
+		Hold: func(*http.Request, func()) (func(), error) {
+			return nil, chat.Refuse(chat.CodeBusy, "too many connections")
+		},
+	})})
+	response := s.ask(t, "POST", "/ui/chat", hi)
+	if got, _ := rest(response); response.StatusCode != 418 || !strings.Contains(got, "too many connections") || len(r.noted()) > 0 {
+		t.Errorf("%d %s, commands %q", response.StatusCode, got, r.noted())
+	}
+}
