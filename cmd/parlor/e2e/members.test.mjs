@@ -89,7 +89,7 @@ test("paths, roles and actions", async (t) => {
     }
     return { chat, room, own, answer: message.message_id };
   };
-  const { chat, room, own, answer } = await world();
+  const { chat, room, answer } = await world();
   const reads = { owner: "ok", member: "ok", viewer: "ok", stranger: "not_found" };
   const talks = { owner: "ok", member: "ok", viewer: "forbidden", stranger: "not_found" };
   const manages = { owner: "ok", member: "forbidden", viewer: "forbidden", stranger: "not_found" };
@@ -97,8 +97,8 @@ test("paths, roles and actions", async (t) => {
     const ack = await ask(p.socket, event, { room_id: room, ...body });
     return ack.ok ? "ok" : ack.error.code;
   };
-  const http = (method, path, body) => async (p) => {
-    const { status, body: answer } = await p.http(method, `/chat/${chat}${path}`, body);
+  const http = (method, path, body, of = chat) => async (p) => {
+    const { status, body: answer } = await p.http(method, `/chat/${of}${path}`, body);
     return status < 300 ? "ok" : answer.code;
   };
   const listen = (path) => async (p) => {
@@ -138,6 +138,7 @@ test("paths, roles and actions", async (t) => {
   const conversation = `conv_${chat}`;
   const asked = await (await people.owner.openai("POST", "/responses", { conversation, input: "hi", background: true })).json();
   const other = await world();
+  const edited = await world();
   for (const [name, act, allowed] of [
     ["/ join-channels", page("join-channels", { chat_id: chat }), reads],
     ["/ channel-events", page("channel-events", { channel_id: chat, data: { type: "typing" } }), typing],
@@ -178,7 +179,7 @@ test("paths, roles and actions", async (t) => {
     ["POST messages", http("POST", "/messages", { content: "hi" }), talks],
     ["POST stop", http("POST", "/stop"), talks],
     ["POST regenerate", http("POST", `/messages/${answer}/regenerate`), talks],
-    ["PATCH message", http("PATCH", `/messages/${own}`, { content: "ho" }), { ...talks, member: "forbidden" }],
+    ["PATCH message", http("PATCH", `/messages/${edited.own}`, { content: "ho" }, edited.chat), { ...talks, member: "forbidden" }],
     ["GET invites", http("GET", "/invites"), manages],
     ["POST invites", http("POST", "/invites", { role: "viewer" }), manages],
     ["PUT member", http("PUT", "/members/somebody", { role: "viewer" }), manages],
