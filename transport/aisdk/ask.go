@@ -154,10 +154,19 @@ func (s *service) regenerate(ctx context.Context, u chat.User, r wire.Regenerate
 	case r.Answer != "" && r.Answer != string(found.answer.ID) && !isNamed(found.message, u, r.Answer):
 		return stream{chat: r.Chat, whole: found.answer}, nil // a repetition: there is a newer answer
 	}
+	wish := wish{u.ID, r.Chat, found.message.ID}
+	turn, granted := s.wishes.find(wish)
+	if granted && r.Answer == "" {
+		return turnOf(r.Chat, chat.Turn{ID: turn, Prompt: found.message.ID, PromptSeq: found.message.Seq}), nil
+	}
 	queued, err := s.rooms.Regenerate(ctx, u, r.Chat, chat.Again{
 		Answer: found.answer.ID, ModelID: r.ModelID, ClientID: "regenerate#" + chat.ClientID(found.answer.ID),
 	})
-	return turnOf(r.Chat, chat.Turn{ID: queued.TurnID, Prompt: found.message.ID, PromptSeq: found.message.Seq}), err
+	if err != nil {
+		return stream{}, err
+	}
+	s.wishes.add(wish, queued.TurnID)
+	return turnOf(r.Chat, chat.Turn{ID: queued.TurnID, Prompt: found.message.ID, PromptSeq: found.message.Seq}), nil
 }
 
 // isMeant reports whether the message is the one to answer anew.

@@ -101,6 +101,22 @@ func TestLongIDs(t *testing.T) {
 	}
 }
 
+// Another answer is given once for a request that is repeated at once.
+func TestRegenerateIsRepeated(t *testing.T) {
+	r := newRoom()
+	r.messages = conversation()
+	r.records = []chat.Record{asked, queued, {Seq: 7, Event: start.Event}, ended("Hello")}
+	s := serve(t, r, aisdk.Options{})
+	for range 3 {
+		if told, err := rest(s.ask(t, "POST", "/ui/chat", body("regenerate-message", "", "y", "second"))); err != nil || !strings.Contains(told, `"delta":"Hello"`) {
+			t.Errorf("told %s, %v", told, err)
+		}
+	}
+	if got := strings.Join(r.noted(), ", "); got != "regenerate ay" {
+		t.Errorf("commands %s", got)
+	}
+}
+
 func goOn(answer string) string {
 	return fmt.Sprintf(`{"id":"c","trigger":"submit-message","messageId":%q,"messages":[{"id":%[1]q,"role":"assistant","parts":[]}]}`, answer)
 }

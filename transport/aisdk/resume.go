@@ -109,4 +109,5 @@ type service struct {
 	rooms        Rooms
 	models       Models
 	replayWindow time.Duration
+	wishes       wishes
 }
