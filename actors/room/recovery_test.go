@@ -285,9 +285,9 @@ func TestStopOnTheWayToTheNextAttempt(t *testing.T) {
 	})
 }
 
-// A room that was restarted knows what its members were told of the running
-// answer, whether or not that was saved: a turn that is stopped before its next
-// attempt begins ends with it.
+// A room that was restarted knows what its members were told of the running answer,
+// whether or not that was saved, and says that another attempt may replace it. A turn that
+// is stopped before its next attempt begins ends with it.
 func TestRestartKeepsWhatWasTold(t *testing.T) {
 	actortest.Run(t, room.Options{CheckpointEvery: time.Hour}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")
@@ -295,6 +295,9 @@ func TestRestartKeepsWhatWasTold(t *testing.T) {
 		alice.Join(theChat)
 		s.Assistant.On("wait", actortest.Hang("so far"))
 		alice.Send(theChat, "wait")
+		if now := alice.Join(theChat).Turn; now.Cut || now.Content != "so far" {
+			t.Errorf("while it runs: %+v", now)
+		}
 		poison := panicOn("poison")
 		s.Log.Fault(func(c persistence.Commit) error {
 			for _, e := range c.Entries {
@@ -306,6 +309,9 @@ func TestRestartKeepsWhatWasTold(t *testing.T) {
 		})
 		alice.Tell(theChat, &room.Send{Content: "poison"})
 		synctest.Wait()
+		if now := alice.Join(theChat).Turn; !now.Cut || !now.SoFar().Cut || now.Content != "so far" {
+			t.Errorf("before the next attempt: %+v", now)
+		}
 		if reply := alice.Do(theChat, &room.StopTurn{}); reply.Err != nil {
 			t.Fatal(reply.Err)
 		}

@@ -264,3 +264,23 @@ func TestModelAnswers(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkDelta measures a piece of an answer, from the notice to the event of one stream.
+func BenchmarkDelta(b *testing.B) {
+	a := AnswerTo("question")
+	for _, n := range []chat.Notice{said, queued, started} {
+		a.Tell(n)
+	}
+	before := make([]byte, 0, 64<<10)
+	var event []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		if len(before) > 60<<10 {
+			before, a.text.len = before[:0], 0
+		}
+		for _, p := range a.Tell(chat.Text{Turn: turn, Before: before, Piece: " word"}) {
+			event = AppendEvent(event[:0], p)
+		}
+		before = append(before, " word"...)
+	}
+}
