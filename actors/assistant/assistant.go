@@ -231,7 +231,7 @@ func send(call room.Caller, r wire.SendMessage, origin string) room.Message {
 	}
 	return &room.Send{
 		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, Correlation: r.LocalID,
-		Origin: origin, Policy: r.Policy, Answer: r.Answer, Quiet: r.Quiet,
+		Origin: origin, Policy: r.Policy, Answer: r.Answer, Quiet: r.Quiet, Files: r.Files,
 	}
 }
 

@@ -162,6 +162,14 @@ func (s *Settings) checkClientID() error {
 	return nil
 }
 
+// checkFileShare leaves space for what people say.
+func (s *Settings) checkFileShare() error {
+	if s.FileShare > 90 {
+		return errors.New("must not be more than 90")
+	}
+	return positive(s.FileShare)
+}
+
 // checkLinkIssuers refuses issuers whose tokens are not known to be theirs.
 func (s *Settings) checkLinkIssuers() error {
 	for _, issuer := range s.LinkIssuers {

@@ -132,7 +132,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	follower, streams := openStreams(s, rooms, connections, devices, verifier)
 	endpoints, err := api.New(rooms, people{rooms, accounts}, models, verifier, api.Options{
 		AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log,
-		Backends: backends(s, hub, verifier, log), MaxSayBytes: int(s.MaxPayload),
+		Backends: backends(s, hub, verifier, log), MaxSayBytes: int(s.MaxPayload), MaxFileBytes: int64(s.MaxFileBytes), MaxUploads: s.MaxMessageFiles,
 	})
 	if err != nil {
 		return err
@@ -325,7 +325,8 @@ func warnOfModels(s Settings, models *provider.Models, log *slog.Logger) {
 func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, shared bool, log *slog.Logger) room.Options {
 	return room.Options{
 		Models: models, Provider: models, Encoders: encoders(), Logger: log, Access: access.Policy{Shared: shared}, SystemPrompt: s.SystemPrompt,
-		Ledger: budgets, ContextWindow: s.ContextWindow,
+		Ledger: budgets, ContextWindow: s.ContextWindow, FileShare: s.FileShare,
+		MaxFileBytes: int64(s.MaxFileBytes), MaxImageBytes: int64(s.MaxImageBytes), MaxFiles: s.MaxFilesPerChat, MaxMessageFiles: s.MaxMessageFiles,
 		Titles: title.Policy{
 			On: s.Titles == "on", Model: s.TitleModel,
 			Able: func(m chat.Model) bool { return m.Provider != provider.ProviderEliza },
@@ -370,6 +371,7 @@ func routes(s Settings, connections http.Handler, endpoints *api.API, numbers ht
 		mux.Handle(base+"/socket.io/", connections)
 		mux.Handle(base+"/ws/socket.io/", connections) // where clients of Open WebUI look for it
 		endpoints.Register(mux, base+"/api/v1")
+		endpoints.RegisterFiles(mux, base)
 		mux.Handle(base+"/", console.Handler(console.Options{BasePath: base}))
 	}
 	api.RegisterHealth(mux, s.BasePath)

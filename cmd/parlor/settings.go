@@ -83,6 +83,7 @@ type Values struct {
 	ModelsOnly        bool              `group:"assistants" help:"Let nobody ask another model than those of models, and eliza. Without it any user may ask any model of every provider that can be reached, on your keys."`
 	OpenAIAPIKey      Secret            `name:"openai-api-key" group:"assistants" alsoenv:"OPENAI_API_KEY" placeholder:"KEY" help:"Key for OpenAI, or for what --openai-base-url names. Also taken from OPENAI_API_KEY."`
 	OpenAIBaseURL     string            `name:"openai-base-url" group:"assistants" alsoenv:"OPENAI_BASE_URL" placeholder:"URL" help:"Where an OpenAI-compatible API answers. Also taken from OPENAI_BASE_URL."`
+	FileShare         int               `group:"assistants" default:"50" help:"How much of what a model can read the files of a conversation may take, in percent; what is more is left out, and said to be."`
 	ContextWindow     int               `group:"assistants" default:"32768" help:"Tokens that a model can read whose context_window is not set; what is older is left out of its prompts."`
 	Budgets           []ledger.Budget   `group:"assistants" sep:"none" placeholder:"JSON" help:"Limits of what may be used, a list of {\"user\", \"chat\", \"model\", \"provider\", \"period\", \"tokens\"}. Easier to write in the file."`
 	Titles            Toggle            `group:"assistants" default:"on" choices:"on,off" help:"on or off: give a chat a title when its first answer is there, unless somebody has."`
@@ -117,6 +118,10 @@ type Values struct {
 	MaxConnections     int           `group:"limits" default:"100000" help:"Most clients connected at once; others are told to come back later."`
 	MaxMessageBytes    Size          `group:"limits" default:"64KiB" help:"Longest message."`
 	MaxAnswerBytes     Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant with its thought; past it the turn fails."`
+	MaxFileBytes       Size          `group:"limits" default:"10MiB" help:"Largest file that can be uploaded to a chat."`
+	MaxImageBytes      Size          `group:"limits" default:"4MiB" help:"Largest image among those; providers take no larger ones."`
+	MaxFilesPerChat    int           `group:"limits" default:"500" help:"Files that a chat may have."`
+	MaxMessageFiles    int           `group:"limits" default:"10" help:"Files that a message, or an upload, may bring."`
 	MaxPayload         Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`
 	Window             int           `group:"limits" default:"128" help:"Commands of one session that may be under way at once, at most half of window-per-user."`
 	WindowPerUser      int           `group:"limits" default:"32" help:"Those of all sessions of one user, besides one for each; what more they send waits. 0 for no limit."`
@@ -284,6 +289,7 @@ func (s *Settings) checksOfServer() []checked {
 		{"providers", provider.Validate(nil, s.Providers)},
 		{"models", s.checkModels()},
 		{"context-window", positive(s.ContextWindow)},
+		{"file-share", s.checkFileShare()},
 		{"budgets", ledger.Validate(s.Budgets)},
 		{"openai-base-url", checkURL(s.OpenAIBaseURL)},
 		{"eliza-word-delay", notNegative(s.ElizaWordDelay)},
@@ -380,6 +386,10 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-message-bytes", s.checkMessageBytes()},
 		{"max-answer-bytes", s.checkAnswerBytes()},
 		{"max-payload", positive(s.MaxPayload)},
+		{"max-file-bytes", positive(s.MaxFileBytes)},
+		{"max-image-bytes", positive(s.MaxImageBytes)},
+		{"max-files-per-chat", positive(s.MaxFilesPerChat)},
+		{"max-message-files", positive(s.MaxMessageFiles)},
 		{"window", positive(s.Window)},
 		{"window-per-user", notNegative(s.WindowPerUser)},
 		{"queue-bytes", positive(s.QueueBytes)},

@@ -76,6 +76,11 @@ var samples = map[string][3]string{
 	"admins":                 {"a", "b, c", "d"},
 	"models":                 {`[{"model_id":"a","provider":"openai"}]`, `[{"model_id":"b","provider":"eliza"}]`, `[{"model_id":"c","provider":"openai"}]`},
 	"providers":              {`{"a":{"base_url":"http://h"}}`, `{"b":{"base_url":"http://h"}}`, `{"c":{"base_url":"http://h"}}`},
+	"file-share":             {"1", "2", "3"},
+	"max-file-bytes":         {"1GiB", "2GiB", "3000"},
+	"max-image-bytes":        {"1GiB", "2GiB", "3000"},
+	"max-files-per-chat":     {"1", "2", "3"},
+	"max-message-files":      {"1", "2", "3"},
 	"context-window":         {"1000", "2000", "3000"},
 	"budgets":                {`[{"period":"day","tokens":1}]`, `[{"period":"day","tokens":2}]`, `[{"user":"*","period":"total","tokens":3}]`},
 	"titles":                 {"off", "on", "off"},
@@ -269,6 +274,7 @@ models:
     system_prompt: Be brief.
     hidden: on
     fallbacks: [mine:small, eliza]
+    vision: true
     usage: false
 providers:
   mine:

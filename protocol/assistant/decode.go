@@ -18,6 +18,7 @@ type payload struct {
 	Dialect   string          `json:"dialect"`
 	Message   json.RawMessage `json:"message"`
 	Content   string          `json:"content"`
+	Files     []chat.FileID   `json:"files"`
 	ClientID  string          `json:"client_message_id"`
 	Policy    string          `json:"policy"`
 	Answer    *bool           `json:"answer"`

@@ -35,6 +35,7 @@ type (
 		Respond  bool  // no message, only: answer now
 		Speech   Speech
 		Audio    string // to append
+		Files    []chat.FileID
 	}
 	Stop struct {
 		Room     chat.RoomID
@@ -149,4 +150,5 @@ const (
 	DefaultHistory = 50
 	MaxHistory     = 500
 	maxModelIDLen  = 256
+	maxFiles       = 100
 )

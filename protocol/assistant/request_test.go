@@ -49,6 +49,9 @@ func TestDecode(t *testing.T) {
 		{"event", `{"room_id":"ROOM","event":{"type":"sbaw.assistant.stop_processing","id":"7"}}`, Stop{Room: room, Control: "7"}},
 		{"event", `{"room_id":"ROOM","event":{"type":"sbaw.assistant.update_session","id":"7"}}`, Control{room, "7"}},
 		{"send_message", `{"room_id":"ROOM","message":"hi","model_id":"m"}`, SendMessage{Room: room, Content: "hi", ModelID: "m"}},
+		{"send_message", `{"room_id":"ROOM","message":"hi","files":["f","g"]}`, SendMessage{Room: room, Content: "hi", Files: []chat.FileID{"f", "g"}}},
+		{"send_message", `{"room_id":"ROOM","message":{"files":["f"]}}`, SendMessage{Room: room, Files: []chat.FileID{"f"}}},
+		{"send_message", `{"room_id":"ROOM","message":{"content":"","files":["f"]}}`, SendMessage{Room: room, Files: []chat.FileID{"f"}}},
 		{"send_message", `{"room_id":"ROOM","message":"hi","policy":"steer"}`, SendMessage{Room: room, Content: "hi", Policy: chat.PolicySteer}},
 		{"send_message", `{"room_id":"ROOM","message":"hi","client_message_id":"a1"}`, SendMessage{Room: room, Content: "hi", ClientID: "a1"}},
 		{"send_message", `{"room_id":"ROOM","message":{"content":"hi","client_message_id":"a1"},"client_message_id":"b2"}`, SendMessage{Room: room, Content: "hi", ClientID: "a1"}},
@@ -56,7 +59,7 @@ func TestDecode(t *testing.T) {
 		{"send_message", `{"room_id":"ROOM","message":{"content":"hi","client_message_id":"a1"}}`, SendMessage{Room: room, Content: "hi", ClientID: "a1"}},
 		{
 			"send_message", `{"room_id":"ROOM","model_id":"m","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"id":"6","model_id":"n","content":"hi","files":["f"]}}}}`,
-			SendMessage{Room: room, Envelope: "7", LocalID: "6", Content: "hi", ModelID: "m"},
+			SendMessage{Room: room, Envelope: "7", LocalID: "6", Content: "hi", ModelID: "m", Files: []chat.FileID{"f"}},
 		},
 		{
 			"send_message", `{"room_id":"ROOM","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"id":"6","model_id":"n","content":"hi"}}}}`,

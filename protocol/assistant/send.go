@@ -11,8 +11,9 @@ import (
 // envelope is the union of the objects that send_message carries: the
 // documented one (content, client_message_id) and the SPA's (type, id, data).
 type envelope struct {
-	Content  *string `json:"content"`
-	ClientID string  `json:"client_message_id"`
+	Content  *string       `json:"content"`
+	Files    []chat.FileID `json:"files"`
+	ClientID string        `json:"client_message_id"`
 
 	Type string `json:"type"`
 	ID   string `json:"id"`
@@ -22,6 +23,7 @@ type envelope struct {
 			ID      string          `json:"id"`
 			ModelID string          `json:"model_id"`
 			Content json.RawMessage `json:"content"` // text, or the parts of the realtime family
+			Files   []chat.FileID   `json:"files"`
 		} `json:"item"`
 	} `json:"data"`
 }
@@ -31,7 +33,7 @@ const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 
 func decodeSend(p payload) (Request, *chat.Error) {
 	room, refused := p.room()
-	r := SendMessage{Room: room, Answer: p.Answer}
+	r := SendMessage{Room: room, Answer: p.Answer, Files: p.Files}
 	if refused == nil {
 		r.ModelID, refused = p.model()
 	}
@@ -80,12 +82,14 @@ func (r *SendMessage) fill(e envelope) *chat.Error {
 	}
 	switch e.Type {
 	case "":
-		if e.Content == nil {
+		if r.Files = append(r.Files, e.Files...); e.Content == nil && len(r.Files) == 0 {
 			return invalid("message.content is missing")
 		}
-		r.Content = *e.Content
+		if e.Content != nil {
+			r.Content = *e.Content
+		}
 	case "sbaw.incoming.text_message.user":
-		r.LocalID = item.ID
+		r.LocalID, r.Files = item.ID, item.Files
 		if json.Unmarshal(item.Content, &r.Content) != nil {
 			return invalid("message.data.item.content must be text")
 		}
@@ -146,7 +150,15 @@ func (r *SendMessage) checkIDs(e envelope) *chat.Error {
 
 var errLongID = invalid("an id of the message is too long")
 
-func (r *SendMessage) check() *chat.Error { return checkContent(r.Content) }
+func (r *SendMessage) check() *chat.Error {
+	switch {
+	case len(r.Files) > maxFiles:
+		return invalid("the message has too many files")
+	case len(r.Files) > 0:
+		return nil
+	}
+	return checkContent(r.Content)
+}
 
 func checkContent(text string) *chat.Error {
 	if strings.TrimSpace(text) == "" {

@@ -23,6 +23,7 @@ type spaMessage struct {
 	Type     string         `json:"type"`
 	Modality string         `json:"modality"`
 	Created  string         `json:"created_timestamp"`
+	Files    []chat.FileID  `json:"files,omitempty"`
 }
 
 type spaAnswer struct {
@@ -140,7 +141,7 @@ func spaShow(r chat.Record) spaMessage {
 func spaShown(m chat.Message) spaMessage {
 	return spaMessage{
 		ID: m.ID, Content: Visible(m), ModelID: m.ModelID, Role: m.Role,
-		Type: "message", Modality: Modality(m), Created: chat.Timestamp(m.Created),
+		Type: "message", Modality: Modality(m), Created: chat.Timestamp(m.Created), Files: chat.FileIDs(m.Files),
 	}
 }
 

@@ -12,6 +12,7 @@ type (
 		Policy      Policy  // empty: the chat's
 		Answer      *bool   // whether an answer is wanted; nil: as the chat says
 		Correlation string  // see [TurnQueued]
+		Files       []FileID
 	}
 
 	// Edit replaces a message of the user by a new one.

@@ -74,6 +74,7 @@ type Chats interface {
 	Unread(ctx context.Context, u chat.User, chats []chat.Info) ([]chat.Unread, error)
 
 	Talk
+	Files
 
 	// Get returns a chat, or [chat.CodeNotFound] if u may not read it. Another method
 	// may refuse a user who may read the chat with [chat.CodeForbidden].
@@ -146,6 +147,11 @@ type Options struct {
 	// [MaxBodyBytes].
 	MaxSayBytes int
 
+	// MaxFileBytes and MaxUploads limit the files of a request, and how many it brings.
+	// Zero means 10 MiB and 10.
+	MaxFileBytes int64
+	MaxUploads   int
+
 	// Logger receives panics and the causes of internal errors. Nil discards
 	// them.
 	Logger *slog.Logger
@@ -164,9 +170,13 @@ type API struct {
 	signIn  SignIn  // nil: nobody signs in here
 	behind  Backends
 	maxSay  int
-	log     *slog.Logger
-	cors    *cors.Cors
-	csrf    *http.CrossOriginProtection
+
+	maxFile    int64
+	maxUploads int
+
+	log  *slog.Logger
+	cors *cors.Cors
+	csrf *http.CrossOriginProtection
 
 	origins       []string
 	originRefused func(*http.Request)
@@ -179,6 +189,7 @@ type API struct {
 func New(chats Chats, members Members, models Models, auth Authenticator, o Options) (*API, error) {
 	a := &API{
 		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, behind: o.Backends,
+		maxFile: cmp.Or(o.MaxFileBytes, 10<<20), maxUploads: cmp.Or(o.MaxUploads, 10),
 		maxSay: cmp.Or(o.MaxSayBytes, MaxBodyBytes), log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused, mounted: make(map[string]map[string]http.HandlerFunc),
 	}
@@ -288,6 +299,9 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		{"/chat/{chat_id}/messages", map[string]endpoint{"GET": a.listMessages, "POST": a.say}},
 		{"/chat/{chat_id}/messages/{message_id}", map[string]endpoint{"PATCH": a.edit}},
 		{"/chat/{chat_id}/messages/{message_id}/regenerate", map[string]endpoint{"POST": a.regenerate}},
+		{"/chat/{chat_id}/upload", map[string]endpoint{"POST": a.upload}},
+		{"/chat/{chat_id}/files", map[string]endpoint{"GET": a.listFiles}},
+		{"/chat/{chat_id}/files/{fileid}", map[string]endpoint{"GET": a.download, "DELETE": a.removeFile}},
 		{"/chat/{chat_id}/stop", map[string]endpoint{"POST": a.stop}},
 	}
 	if a.signIn != nil {
@@ -356,14 +370,20 @@ func (a *API) serve(name string, e endpoint) http.HandlerFunc {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, int64(a.maxBody(name)))
+		if name == uploadName {
+			r.Body = &paced{ReadCloser: r.Body, c: http.NewResponseController(w)}
+		}
 		a.finish(w, r)(e(r, u))
 	}
 }
 
 // maxBody limits the body of a request of the given name.
 func (a *API) maxBody(name string) int {
-	if name == sayName || name == editName {
+	switch name {
+	case sayName, editName:
 		return a.maxSay
+	case uploadName:
+		return int(a.maxFile)*a.maxUploads + uploadOverhead
 	}
 	return MaxBodyBytes
 }
@@ -374,6 +394,9 @@ func (a *API) limit(u chat.User, r *http.Request, name string) *chat.Error {
 		return nil
 	}
 	bytes := a.maxBody(name) // of a body whose length is not stated
+	if name == uploadName {
+		bytes = MaxBodyBytes // its pieces wait for the disk, and count for the owner of the chat
+	}
 	if r.ContentLength >= 0 {
 		bytes = int(min(r.ContentLength, int64(bytes)))
 	}

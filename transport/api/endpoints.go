@@ -119,7 +119,18 @@ func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
 // details returns a chat and what the user has noted of it.
 func (a *API) details(r *http.Request, c chat.Info, u chat.User) (any, error) {
 	m, err := a.chats.MarkOf(r.Context(), u, c)
-	return a.toWireDetails(c, u, m), err
+	if err != nil {
+		return nil, err
+	}
+	files, err := a.chats.Files(r.Context(), u, c.ID)
+	if err != nil {
+		return nil, worded(err)
+	}
+	w := a.toWireDetails(c, u, m)
+	if len(files) > 0 {
+		w.Files = toWireFiles(files)
+	}
+	return w, nil
 }
 
 // configureChat changes the settings that the body names, and answers as getChat

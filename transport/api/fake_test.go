@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +29,8 @@ var (
 type chats struct {
 	infos    []chat.Info // oldest first
 	messages map[chat.ID][]chat.Message
+	files    []chat.File // of chat-1
+	contents map[chat.FileID]string
 	fail     error                  // what every method answers, if not nil
 	keys     map[chat.ClientID]bool // of what was said
 	onGet    func()
@@ -157,6 +162,51 @@ func (c *chats) Usage(_ context.Context, u chat.User, q chat.UsageQuery) (chat.U
 	named := row
 	named.User, named.Chat, named.Day = u.ID, chat.ID(q.Room), q.From.Format(time.DateOnly)
 	return chat.UsageReport{By: q.By, Total: row, Rows: []chat.UsageRow{named}}, c.fail
+}
+
+func (c *chats) Upload(ctx context.Context, u chat.User, id chat.ID, up chat.Upload) (chat.File, error) {
+	if _, err := c.Get(ctx, u, id); err != nil {
+		return chat.File{}, err
+	}
+	var check chat.FileCheck
+	content, err := io.ReadAll(io.TeeReader(up.Body, &check))
+	if err != nil {
+		return chat.File{}, err
+	}
+	f, refusal := check.File(up.Name)
+	if refusal != nil {
+		return f, refusal
+	}
+	f.ID, f.By, f.Created = chat.FileID(fmt.Sprint("f", len(c.files)+1)), u.ID, t0
+	if up.Key != "" {
+		f.ID += chat.FileID("-" + strings.ReplaceAll(up.Key, "#", "-"))
+	}
+	if c.contents == nil {
+		c.contents = make(map[chat.FileID]string)
+	}
+	c.files, c.contents[f.ID] = append(c.files, f), string(content)
+	return f, c.fail
+}
+
+func (c *chats) Files(ctx context.Context, u chat.User, id chat.ID) ([]chat.File, error) {
+	if _, err := c.Get(ctx, u, id); err != nil || id != "chat-1" {
+		return nil, err
+	}
+	return c.files, c.fail
+}
+
+func (c *chats) Download(ctx context.Context, u chat.User, id chat.ID, file chat.FileID) (chat.File, iter.Seq2[[]byte, error], error) {
+	_, err := c.Get(ctx, u, id)
+	at := slices.IndexFunc(c.files, func(f chat.File) bool { return f.ID == file })
+	if err != nil || at < 0 {
+		return chat.File{}, nil, cmp.Or[error](err, chat.Refuse(chat.CodeNotFound, "the chat has no such file"))
+	}
+	return c.files[at], func(yield func([]byte, error) bool) { yield([]byte(c.contents[file]), c.fail) }, nil
+}
+
+func (c *chats) RemoveFile(ctx context.Context, u chat.User, id chat.ID, file chat.FileID) error {
+	_, err := c.Get(ctx, u, id)
+	return err
 }
 
 func (c *chats) Delete(ctx context.Context, u chat.User, id chat.ID) error {

@@ -30,6 +30,8 @@ func statusOf(code chat.Code) int {
 		return http.StatusNotFound
 	case chat.CodeConflict:
 		return http.StatusConflict
+	case chat.CodeUnsupportedType:
+		return http.StatusUnsupportedMediaType
 	case chat.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case chat.CodeRateLimited, chat.CodeBudgetExceeded, chat.CodeQuotaExceeded:
@@ -51,6 +53,10 @@ type array iter.Seq2[any, error]
 func (a *API) answer(w http.ResponseWriter, r *http.Request, answer any) {
 	if items, ok := answer.(array); ok {
 		a.answerArray(w, r, items)
+		return
+	}
+	if f, ok := answer.(file); ok {
+		a.answerFile(w, r, f)
 		return
 	}
 	if e, ok := answer.(encoded); ok {

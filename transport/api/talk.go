@@ -69,9 +69,10 @@ func (a *API) say(r *http.Request, u chat.User) (any, error) {
 		ClientID chat.ClientID `json:"client_message_id"`
 		Policy   chat.Policy   `json:"policy"`
 		Answer   *bool         `json:"answer"`
+		Files    []chat.FileID `json:"files"`
 	}
 	err = decodeBody(r, &body)
-	if err == nil {
+	if err == nil && len(body.Files) == 0 {
 		err = checkContent(body.Content)
 	}
 	if err == nil && body.Policy != "" && !body.Policy.Valid() {
@@ -82,7 +83,7 @@ func (a *API) say(r *http.Request, u chat.User) (any, error) {
 		return nil, err
 	}
 	said, err := a.chats.Say(r.Context(), u, id, chat.Say{
-		Content: body.Content, ModelID: body.ModelID, ClientID: key, Policy: body.Policy, Answer: body.Answer,
+		Content: body.Content, ModelID: body.ModelID, ClientID: key, Policy: body.Policy, Answer: body.Answer, Files: body.Files,
 	})
 	return showSaid(said), worded(err)
 }

@@ -46,7 +46,7 @@ type (
 		APISource string       `json:"current_model_api_source"`
 		ModelID   chat.ModelID `json:"current_model_id"`
 		Created   string       `json:"created_timestamp"`
-		Files     []string     `json:"files"` // always null: there are no uploads
+		Files     []wireFile   `json:"files"` // null in lists
 		DocID     chat.ID      `json:"_id"`
 
 		// Ours:
@@ -79,7 +79,9 @@ type (
 		Type      string         `json:"type"`
 		Content   string         `json:"content"`
 		Modality  string         `json:"modality"`
-		Files     []string       `json:"files"` // always null
+		Files     []chat.FileID  `json:"files"` // null if it brings none
+
+		Contents map[chat.FileID]wireExcerpt `json:"file_contents,omitempty"`
 
 		// Ours:
 		Seq      uint64         `json:"seq"`
@@ -103,6 +105,7 @@ type (
 		Thought   string         `json:"thought,omitempty"`
 		By        chat.UserID    `json:"by,omitempty"`
 		Reason    string         `json:"reason,omitempty"`
+		Cut       []chat.CutFile `json:"cut_files,omitempty"`
 	}
 )
 
@@ -127,12 +130,18 @@ func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error, Steers: m.Steers, Mentions: m.Mentions, Replaces: m.Replaces,
 	}
 	w.APISource = a.modelOf(c, w.ModelID).APISource
+	if len(m.Files) > 0 {
+		w.Files, w.Contents = chat.FileIDs(m.Files), make(map[chat.FileID]wireExcerpt)
+		for _, f := range m.Files {
+			w.Contents[f.ID] = wireExcerpt{Name: f.Name, Type: f.Type}
+		}
+	}
 	if m.Role != chat.RoleAssistant {
 		return w
 	}
 	return wireAnswer{
 		wireMessage: w, Usage: m.Usage, Name: m.Name, Prompt: m.Prompt, PromptSeq: m.PromptSeq,
-		Finish: m.Finish, Thought: m.Thought, By: m.By, Reason: m.Reason,
+		Finish: m.Finish, Thought: m.Thought, By: m.By, Reason: m.Reason, Cut: m.Cut,
 	}
 }
 

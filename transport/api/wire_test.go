@@ -77,12 +77,16 @@ func conversation() *chats {
 	}
 	c.infos[2].ModelID, c.infos[2].APISource = "retired", "anthropic"
 	at := func(seconds int) time.Time { return t0.Add(time.Duration(seconds) * time.Second) }
+	c.files = []chat.File{
+		{ID: "f1", Name: "notes.md", Type: "text/markdown", Size: 12, Tokens: 3, Lines: 2, By: "alice", Created: t0},
+		{ID: "f2", Name: "cat.png", Type: "image/png", Size: 34, Tokens: 1600, By: "alice", Created: t0},
+	}
 	c.messages["chat-1"] = []chat.Message{
 		{ID: "m1", Seq: 2, Role: chat.RoleUser, Content: "Hello", Author: &chat.User{ID: "alice", Name: "Alice"}, State: chat.StateCompleted, ClientID: "c1", Created: at(0)},
 		{ID: "m2", Seq: 5, Role: chat.RoleAssistant, Content: "Tell me more.", ModelID: elisa.ID, State: chat.StateCompleted, Usage: &chat.Usage{PromptTokens: 3, CompletionTokens: 4, TotalTokens: 7}, Created: at(1)},
-		{ID: "m3", Seq: 6, Role: chat.RoleUser, Content: "Why?", Author: &chat.User{ID: "alice", Name: "Alice"}, ModelID: hidden.ID, State: chat.StateCompleted, Created: at(2)},
+		{ID: "m3", Seq: 6, Role: chat.RoleUser, Content: "Why?", Files: c.files, Author: &chat.User{ID: "alice", Name: "Alice"}, ModelID: hidden.ID, State: chat.StateCompleted, Created: at(2)},
 		{ID: "m4", Seq: 9, Role: chat.RoleAssistant, ModelID: hidden.ID, State: chat.StateFailed, Error: chat.Refuse(chat.CodeProviderTimeout, "The assistant did not answer in time."), Created: at(3)},
-		{ID: "m5", Seq: 12, Role: chat.RoleAssistant, Content: "Beca", ModelID: hidden.ID, State: chat.StateStopped, Created: at(4)},
+		{ID: "m5", Seq: 12, Role: chat.RoleAssistant, Content: "Beca", ModelID: hidden.ID, State: chat.StateStopped, Cut: []chat.CutFile{{ID: "f2", Name: "cat.png", Tokens: 1600, Reason: "the assistant does not see images"}}, Created: at(4)},
 	}
 	return c
 }

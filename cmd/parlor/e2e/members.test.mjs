@@ -139,6 +139,21 @@ test("paths, roles and actions", async (t) => {
   const asked = await (await people.owner.openai("POST", "/responses", { conversation, input: "hi", background: true })).json();
   const other = await world();
   const edited = await world();
+  const form = (content) => {
+    const body = new FormData();
+    body.append("files", new Blob([content]), "a.txt");
+    return body;
+  };
+  const raw = (p, method, path, body) => fetch(`${server.url}/api/v1/chat/${chat}${path}`, { method, headers: { Authorization: `Bearer ${p.jwt}` }, body });
+  const upload = async (p) => {
+    const response = await raw(p, "POST", "/upload", form("a file"));
+    return response.status === 200 ? "ok" : (await response.json()).code;
+  };
+  const [{ fileid }] = await (await raw(people.owner, "POST", "/upload", form("the owner's"))).json();
+  const file = async (p) => {
+    const response = await raw(p, "GET", `/files/${fileid}`);
+    return response.status === 200 ? "ok" : (await response.json()).code;
+  };
   for (const [name, act, allowed] of [
     ["/ join-channels", page("join-channels", { chat_id: chat }), reads],
     ["/ channel-events", page("channel-events", { channel_id: chat, data: { type: "typing" } }), typing],
@@ -161,6 +176,11 @@ test("paths, roles and actions", async (t) => {
     ["GET chat", http("GET", ""), reads],
     ["GET messages", http("GET", "/messages"), reads],
     ["GET members", http("GET", "/members"), reads],
+    ["POST upload", upload, talks],
+    ["GET files", http("GET", "/files"), reads],
+    ["GET file", file, reads],
+    ["send_message with a file", socket("send_message", { message: { content: "hi", files: [fileid] } }), talks],
+    ["DELETE file of the owner", http("DELETE", `/files/${fileid}`), manages],
     ["PATCH chat", http("PATCH", "", { title: "another" }), talks],
     ["PATCH mark", http("PATCH", "/mark", { pinned: true, folder: "Ours" }), reads],
     ["POST /v1/responses", v1("POST", "/responses", { conversation, input: "hi", background: true }), talks],
