@@ -256,3 +256,26 @@ test("useChat 7 over its WebSocket: stop ends the turn, and a lost socket does n
   await sleep(100);
   assert.equal(await stranger.page.evaluate(() => Boolean(window.chat)), false, "nobody gets in without a token");
 });
+
+test("a stream ends with its token, and with the role of its user", { skip: longOnly.skip }, async (t) => {
+  const env = { PARLOR_JWT_SECRET: "an-e2e-secret-of-thirty-two-bytes!" };
+  const server = await serve(t, { env, args: ["--eliza-word-delay", "1s", "--jwt-leeway", "0s"] });
+  const binary = process.env.PARLOR ?? new URL("../../../bin/parlor", import.meta.url).pathname;
+  const chat = newChat();
+  const person = (user, ttl) => {
+    const token = execFileSync(binary, ["token", "--user", user, "--ttl", ttl], { env: { ...env, PATH: process.env.PATH } }).toString().trim();
+    return (method, path, body) => fetch(`${server.url}/api/v1${path}`, { method, headers: { Authorization: `Bearer ${token}` }, body: body && JSON.stringify(body) });
+  };
+  const [alice, bob, brief] = [person("alice", "1h"), person("bob", "1h"), person("bob", "4s")];
+  const message = { id: "m1", role: "user", parts: [{ type: "text", text: "I am unhappy because nobody listens to what I say" }] };
+  const answer = await alice("POST", "/ui/chat", { id: chat, message });
+  await alice("PUT", `/chat/${chat}/members/bob`, { role: "viewer" });
+  const short = brief("GET", `/ui/chat/${chat}/stream`).then((r) => r.text());
+  const removed = bob("GET", `/ui/chat/${chat}/stream`).then((r) => r.text());
+  assert.match(await short, /"errorText":"your token has expired or was revoked \(unauthenticated\)"\}\n\ndata: \[DONE\]\n\n$/);
+  await alice("DELETE", `/chat/${chat}/members/bob`);
+  assert.match(await removed, /"errorText":"[^"]*\(not_found\)"\}\n\ndata: \[DONE\]\n\n$/);
+  assert.equal((await bob("GET", `/ui/chat/${chat}/stream`)).status, 204);
+  await alice("POST", `/ui/chat/${chat}/stop`);
+  assert.match(await answer.text(), /"type":"abort"\}\n\n.*"finishReason":"other".*\n\ndata: \[DONE\]\n\n$/);
+});
