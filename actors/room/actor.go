@@ -244,8 +244,10 @@ func (r *Room) happened(e chat.Event) {
 		r.stage.voice.Recorded(e.MessageID)
 	case chat.TurnStarted:
 		r.stage.begin(e)
+		r.beginVigil(e)
 	case chat.TurnEnded:
 		r.stage.finish(e)
+		r.endVigil(e)
 	case chat.Configured:
 		if e.By == "" {
 			r.title.stop()

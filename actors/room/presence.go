@@ -64,6 +64,7 @@ func (r *Room) listen(a Address, u chat.User, encoder string) {
 func (r *Room) unlisten(a Address) {
 	if l, ok := r.audience.dismiss(a); ok {
 		r.presence.leave(a, l.user.ID)
+		r.keepVigil(l.user.ID)
 		r.tellPresence(PresenceEvery)
 	}
 }

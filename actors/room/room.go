@@ -118,6 +118,10 @@ type Options struct {
 	// not block. Nil is not called.
 	Activity func(Activity)
 
+	// Ended is called when an answer has ended that somebody did not stay for. It must not
+	// block. Nil is not called.
+	Ended func(Ended)
+
 	// Turns is counted up while a turn's goroutine runs.
 	Turns *sync.WaitGroup
 
@@ -243,6 +247,7 @@ type Room struct {
 	stage       *stage
 	title       titling
 	passivation passivation
+	vigil       vigil
 	lastQuiet   *conversation.Plan // the last Quiet message, if this instance has planned it
 }
 

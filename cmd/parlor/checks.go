@@ -16,6 +16,7 @@ import (
 	"parlor/transport/origin"
 	"parlor/transport/provider"
 	"parlor/transport/provider/upstream"
+	"parlor/transport/push"
 )
 
 // checkModels returns what is wrong with the models, but not what is wrong with
@@ -65,6 +66,22 @@ func (s *Settings) checkEmitBytes() error {
 		return errors.New("must be at most half of queue-bytes: a client that is sent more is cut off")
 	}
 	return positive(s.MaxEmitBytes)
+}
+
+func checkContact(contact string) error {
+	address, mail := strings.CutPrefix(contact, "mailto:")
+	if contact == "" || mail && strings.Contains(address, "@") || strings.HasPrefix(contact, "https://") {
+		return nil
+	}
+	return errors.New("must be mailto: and an address, or an https:// URL")
+}
+
+func checkVAPID(key Secret) error {
+	if key == "" {
+		return nil
+	}
+	_, err := push.ParseKey(string(key))
+	return err
 }
 
 func checkListen(address string) error {

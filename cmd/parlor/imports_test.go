@@ -76,6 +76,7 @@ var owners = map[string]string{
 	"github.com/sashabaranov/go-openai":   "transport",
 	"github.com/golang-jwt/jwt":           "transport/auth",
 	"github.com/rs/cors":                  "transport",
+	"github.com/SherClockHolmes/webpush":  "transport/push",
 	"github.com/prometheus/client_golang": "transport",
 	"github.com/alecthomas/kong":          "cmd",
 	"golang.org/x/time":                   "transport/limit",

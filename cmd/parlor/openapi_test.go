@@ -30,6 +30,7 @@ func TestOpenAPIHasAllRoutes(t *testing.T) {
 	}
 	mount(endpoints, Settings{}, nil, nil)
 	endpoints.Mount(uiRoutes(Settings{}, nil, nil, nil, nil, nil, nil, nil))
+	endpoints.Mount(pushRoutes(nil))
 	mux := routes(Settings{}, http.NotFoundHandler(), endpoints, nil)
 	apitest.New(t, api.Description, "/api/v1").Covers(t, mux)
 }
@@ -78,6 +79,7 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 	ask(200, "POST", "/auth/refresh", "")
 	ask(200, "GET", "/model", "")
 	ask(200, "POST", "/emit", `{"to": {"all": true}, "event": "x"}`)
+	ask(404, "GET", "/push/key", "")
 	ask(404, "POST", "/call", `{"to": {"user": "alice"}, "event": "x"}`)
 	ask(200, "GET", "/chat", "")
 	ask(200, "GET", chat, "")

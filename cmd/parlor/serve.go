@@ -25,7 +25,6 @@ import (
 	"parlor/actors/session"
 	"parlor/actors/system"
 	"parlor/actors/title"
-	"parlor/actors/webhook"
 	"parlor/persistence"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
@@ -101,7 +100,11 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	rooms, err := startRooms(s, actors, store, models, budgets, hooks, verifier.Development(), log)
+	pushes, err := openPush(s, store, verifier, &parts, log)
+	if err != nil {
+		return err
+	}
+	rooms, err := startRooms(s, actors, store, models, budgets, told{hooks, pushes}, verifier.Development(), log)
 	if err != nil {
 		return err
 	}
@@ -138,6 +141,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 		return err
 	}
 	mount(endpoints, s, follower, streams)
+	endpoints.Mount(pushRoutes(pushes))
 	endpoints.Mount(uiRoutes(s, rooms, follower, models, streams, limits, warnings, log))
 	mux := routes(s, connections, endpoints, metrics.Handler(numbers))
 	addOpenWebUI(mux, s, endpoints, rooms, webui)
@@ -296,11 +300,12 @@ func openLedger(s Settings, store *persistence.Store, models *provider.Models) (
 	return ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), models.Identity)
 }
 
-func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, budgets *ledger.Ledger, hooks *webhook.Engine, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
+func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, budgets *ledger.Ledger, told told, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
 	warnOfModels(s, models, log)
 	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
 	options := roomOptions(s, models, budgets, shared, log)
-	options.Activity = func(a room.Activity) { hooks.Note(a.Chat.Room) }
+	options.Activity = func(a room.Activity) { told.hooks.Note(a.Chat.Room) }
+	options.Ended = told.ended(s)
 	return rooms.Start(actors, store, options, reads)
 }
 

@@ -154,6 +154,12 @@ type Values struct {
 	MaxDeadLetters     int              `group:"server" default:"10000" help:"Deliveries that were given up and are kept; the oldest is dropped for one more."`
 	PrivateTargets     []string         `group:"access" placeholder:"ADDRESS" help:"Private addresses or ranges that webhooks may go to, also in plain HTTP, for example 10.0.0.0/8; others are refused."`
 
+	PushContact          string        `group:"server" placeholder:"CONTACT" help:"Whom push services can turn to, mailto:… or https://…: with it people who left are told by Web Push when a long answer ends (docs/backends.md)."`
+	VAPIDPrivateKey      Secret        `name:"vapid-private-key" group:"server" placeholder:"KEY" help:"The key that pushes are signed with, 32 bytes in base64url; one that is made and kept in the file if it is not given."`
+	PushAfter            time.Duration `group:"server" default:"10s" help:"How long an answer takes at least, to be told of by push."`
+	PushContent          Toggle        `group:"server" default:"off" choices:"on,off" help:"on or off: a push holds the title of the chat and the beginning of the answer, encrypted for the browser."`
+	MaxPushSubscriptions int           `group:"limits" default:"10" help:"Browsers of one user that are told by push; past it the oldest is forgotten."`
+
 	MaxEmitBytes   Size          `group:"limits" default:"64KiB" help:"Longest arguments of an event that another backend sends to clients (docs/backends.md); at most half of queue-bytes."`
 	MaxEmitTargets int           `group:"limits" default:"100" help:"Rooms, users or sessions that one such event may be for."`
 	MaxEmitRate    int           `group:"limits" default:"1000" help:"Such events, and calls, in a second for each API key's user; 0 for no limit."`
@@ -361,6 +367,10 @@ func (s *Settings) checksOfLimits() []checked {
 		{"webhook-concurrency", positive(s.WebhookConcurrency)},
 		{"max-dead-letters", positive(s.MaxDeadLetters)},
 		{"private-targets", checkProxies(s.PrivateTargets)},
+		{"push-contact", checkContact(s.PushContact)},
+		{"vapid-private-key", checkVAPID(s.VAPIDPrivateKey)},
+		{"push-after", notNegative(s.PushAfter)},
+		{"max-push-subscriptions", positive(s.MaxPushSubscriptions)},
 		{"max-emit-bytes", s.checkEmitBytes()},
 		{"max-emit-targets", positive(s.MaxEmitTargets)},
 		{"max-emit-rate", notNegative(s.MaxEmitRate)},

@@ -154,6 +154,10 @@ var samples = map[string][3]string{
 	"webhook-concurrency":         {"1", "2", "3"},
 	"max-dead-letters":            {"1", "2", "3"},
 	"private-targets":             {"10.0.0.1", "10.0.0.0/8, ::1", "127.0.0.1"},
+	"push-contact":                {"mailto:a@example.com", "https://b.example.com", "mailto:c@example.com"},
+	"push-after":                  {"0s", "1s", "2s"},
+	"push-content":                {"on", "off", "on"},
+	"max-push-subscriptions":      {"1", "2", "3"},
 	"max-emit-bytes":              {"1KiB", "2KiB", "3000"},
 	"max-emit-targets":            {"1", "2", "3"},
 	"max-emit-rate":               {"1", "2", "3"},
@@ -171,7 +175,7 @@ var samples = map[string][3]string{
 }
 
 // notSampled are settings that are tested on their own.
-var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "link-issuers", "oidc-client-secret", "openai-api-key"}
+var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "link-issuers", "oidc-client-secret", "openai-api-key", "vapid-private-key"}
 
 // TestPrecedence gives every setting from every combination of sources: a flag
 // wins over the environment, that over the file, and that over the default.
@@ -374,6 +378,10 @@ func TestWrongValues(t *testing.T) {
 		{"max-user-rate", "-1", "less than 0"},
 		{"max-prompt-bytes", "0", "more than 0"},
 		{"max-completions-per-user", "0", "more than 0"},
+		{"vapid-private-key", "short", "32 bytes"},
+		{"push-contact", "ops@example.com", "mailto:"},
+		{"push-after", "-1s", "less than 0"},
+		{"max-push-subscriptions", "0", "more than 0"},
 		{"max-emit-bytes", "1GiB", "at most half of queue-bytes"},
 		{"webhooks", `[{"name":"a","url":"ftp://h","secret_var":"S","events":["message"]}]`, "absolute URL"},
 		{"webhooks", `[{"name":"a b","url":"https://h","secret_var":"S","events":["message"]}]`, "webhooks[0].name"},

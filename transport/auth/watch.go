@@ -62,6 +62,15 @@ func (v *Verifier) current(in chat.SignIn) (expires time.Time, live bool) {
 	return s.Expires, live
 }
 
+// Live reports whether a sign-in is good now: its session or key, and its user.
+func (v *Verifier) Live(in chat.SignIn) bool {
+	if v.Development() {
+		return true
+	}
+	expires, live := v.current(in)
+	return live && (expires.IsZero() || v.now().Before(expires))
+}
+
 // expired ends a watch, unless its session has been refreshed meanwhile.
 func (v *Verifier) expired(w *watch) {
 	expires, live := v.current(w.in)

@@ -2,6 +2,7 @@
 //
 //	GET {base}/ → index.html, page.css, page.js → view.js
 //	                                            → room.js → transcript.js, socket.io.esm.min.js
+//	                                            → push.js ⇢ sw.js, the service worker
 //
 //	page.js → {base}/api/v1       who am I, which models are there
 //	room.js ⇄ {base}/socket.io/   the namespace /assistant/realtime, WebSocket only
@@ -40,10 +41,10 @@ const index = "index.html"
 // contentSecurityPolicy lets the page load from and connect to this server only
 // ('self' includes ws: and wss: of the same host). The page can run only scripts
 // that are files of the server, and cannot turn text into HTML or script
-// (trusted-types).
+// (trusted-types): the one policy that it may make is for the URL of sw.js.
 const contentSecurityPolicy = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
-	"trusted-types 'none'; require-trusted-types-for 'script'"
+	"trusted-types sw; require-trusted-types-for 'script'"
 
 // Options configure a [Handler]. The zero value is ready to use.
 type Options struct {

@@ -41,6 +41,8 @@ func TestServesThePageAndItsFiles(t *testing.T) {
 		"/room.js":               "text/javascript; charset=utf-8",
 		"/transcript.js":         "text/javascript; charset=utf-8",
 		"/view.js":               "text/javascript; charset=utf-8",
+		"/push.js":               "text/javascript; charset=utf-8",
+		"/sw.js":                 "text/javascript; charset=utf-8",
 		"/socket.io.esm.min.js":  "text/javascript; charset=utf-8",
 		"/socket.io.LICENSE.txt": "text/plain; charset=utf-8",
 		"/icon.svg":              "image/svg+xml",
@@ -165,7 +167,7 @@ func TestPageObeysItsPolicy(t *testing.T) {
 // The words of people must reach the page as text only.
 func TestScriptsMakeNoHTML(t *testing.T) {
 	imports := regexp.MustCompile(`from "\./([^"]+)"`)
-	for _, name := range []string{"page.js", "room.js", "transcript.js", "view.js"} {
+	for _, name := range []string{"page.js", "room.js", "transcript.js", "view.js", "push.js", "sw.js"} {
 		script := body(t, get(t, Options{}, "GET", "/"+name))
 		if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function`).FindString(script); found != "" {
 			t.Errorf("%s uses %s", name, found)

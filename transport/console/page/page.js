@@ -1,6 +1,7 @@
 // The page: who you are, which chat this is, and what the buttons do.
 
 import { Room, newID } from "./room.js";
+import * as push from "./push.js";
 import * as view from "./view.js";
 
 const base = new URL(".", import.meta.url); // the server, under whatever path it is
@@ -77,6 +78,7 @@ async function prepare() {
   $("signout").hidden = development;
   $("you").hidden = $("picker").hidden = false;
   await accept();
+  offerPush();
   return { me, model: list.models[0] };
 }
 
@@ -99,6 +101,32 @@ async function invite() {
     await toClipboard("invite", url, "The link with which others join this chat, for a week:");
   } catch (e) {
     alert(`There is no invitation: ${e.message}`);
+  }
+}
+
+let pushKey = null; // of the server; null if it tells nobody anything by push
+
+// offerPush shows the button if the server and the browser can push. A name that the server
+// merely believes has no subscription.
+async function offerPush() {
+  if (!proved || !push.possible) return;
+  pushKey ??= (await api("push/key").catch(() => null))?.public_key ?? null;
+  $("notify").hidden = !pushKey;
+  $("notify").ariaPressed = String(Boolean(await push.current().catch(() => null)));
+}
+
+async function togglePush() {
+  try {
+    const subscription = await push.current();
+    if (subscription) {
+      await api("push/subscriptions", "DELETE", subscription.toJSON()).catch(() => {}); // it may have forgotten it
+      await subscription.unsubscribe();
+    } else {
+      await api("push/subscriptions", "POST", await push.subscribe(pushKey));
+    }
+    await offerPush();
+  } catch (e) {
+    alert(`Nobody can be told anything here: ${e.message}`);
   }
 }
 
@@ -327,6 +355,7 @@ on("messages", "click", ({ target }) => {
 on("earlier", "click", () => room.earlier());
 on("copy", "click", copyLink);
 on("invite", "click", invite);
+on("notify", "click", togglePush);
 on("new", "click", () => { location.hash = address(newID()); });
 on("name", "change", rename);
 on("model", "change", choose);
