@@ -1,33 +1,8 @@
-// The official client of OpenAI, unmodified, in two versions.
+// The official client of OpenAI, unmodified: what each `make test` shows of it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { OpenAI as OpenAI6 } from "openai6";
-import { OpenAI as OpenAI7 } from "openai7";
+import { chatOf, client, collect, deltas, joined, rises, versions } from "./lib/openai.mjs";
 import { folder, messages, serve } from "./lib/parlor.mjs";
-
-const versions = { 6: OpenAI6, 7: OpenAI7 };
-const client = (Client, server, { user = "alice", ...more } = {}) =>
-  new Client({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0, defaultHeaders: { "X-Parlor-User": user }, ...more });
-
-/** The events of a stream, up to its end or a cut; each is shown to see. */
-async function collect(stream, see = () => {}) {
-  const events = [];
-  try {
-    for await (const e of stream) {
-      events.push(e);
-      see(events);
-    }
-  } catch (error) {
-    if (!/terminated|ECONNRESET|other side closed|Premature/.test(`${error} ${error.cause}`)) throw error;
-    events.cut = true;
-  }
-  return events;
-}
-
-const numbers = (events) => events.map((e) => e.sequence_number);
-const rises = (list) => list.every((n, i) => i === 0 || n > list[i - 1]);
-const deltas = (events) => events.filter((e) => e.type === "response.output_text.delta");
-const joined = (events) => deltas(events).map((e) => e.delta).join("");
 
 for (const [version, Client] of Object.entries(versions)) {
   test(`openai ${version}: models, completions, and a response that is killed and resumed`, async (t) => {
@@ -57,9 +32,9 @@ for (const [version, Client] of Object.entries(versions)) {
     assert.ok(heard.cut, "the end of the server is no end of the stream");
     server = await serve(t, { dir, listen, args: ["--eliza-word-delay", "1ms"] });
 
-    const { id, conversation } = heard[0].response;
+    const { id } = heard[0].response;
     const rest = await collect(await ai.responses.retrieve(id, { stream: true, starting_after: heard.at(-1).sequence_number }));
-    assert.ok(rises(numbers([...heard, ...rest])), "no number comes twice");
+    assert.ok(rises([...heard, ...rest]), "no number comes twice");
     const { response } = rest.at(-1);
     assert.deepEqual([rest.at(-1).type, response.status], ["response.completed", "completed"]);
     assert.deepEqual(response.output.map((i) => [i.status, i.content.length]), [["incomplete", 0], ["completed", 1]]);
@@ -71,7 +46,7 @@ for (const [version, Client] of Object.entries(versions)) {
     assert.equal(now.output_text, joined(rest));
     const helped = await ai.responses.stream({ response_id: id }).finalResponse();
     assert.deepEqual([helped.status, helped.output_text], ["completed", now.output_text]);
-    const said = await messages(server, conversation.id.slice("conv_".length));
+    const said = await messages(server, chatOf(now));
     assert.deepEqual(said.map((m) => [m.role, m.content]), [["user", "I remember my mother"], ["assistant", now.output_text]]);
   });
 }
