@@ -40,6 +40,8 @@ type Utterance struct {
 	// takes its place.
 	Question func(chat.Turn) (chat.Message, *chat.Error)
 
+	Parent chat.MessageID // see [chat.MessageAdded]
+
 	Answer *bool // whether an answer is wanted; nil: as the chat says
 	Files  []chat.File
 }
@@ -153,7 +155,7 @@ func (m Moment) compose(u Utterance) (*Plan, *chat.Error) {
 	}
 	quiet := !m.wanted(u.Answer, a)
 	return &Plan{models: a.modelsOr(u.ModelID), quiet: quiet, MessageAdded: chat.MessageAdded{
-		MessageID: chat.MessageID(m.NewID()), Content: u.Content, ClientID: u.ClientID,
+		MessageID: chat.MessageID(m.NewID()), Content: u.Content, ClientID: u.ClientID, Parent: u.Parent,
 		Author:  chat.User{ID: u.By.ID, Name: u.By.Name}, // members see no more of each other
 		ModelID: u.ModelID, Duplex: asked.Duplex(), Origin: u.Origin, Mentions: a.members, Unasked: quiet, Files: u.Files,
 	}}, a.refusal()

@@ -89,6 +89,7 @@ func (s *State) Apply(r chat.Record) error {
 			return fmt.Errorf("record %d withdraws record %d, which is not there", r.Seq, e.Seq)
 		}
 		s.takeOut(r)
+	case chat.Reacted: // nothing follows from it
 	case chat.TurnMoved:
 		if err := s.move(r.Seq, e); err != nil {
 			return err

@@ -31,6 +31,7 @@ type Rooms interface {
 	Tell(id chat.RoomID, m room.Message)
 	Running(ctx context.Context, u chat.User) ([]chat.Activity, error)
 	Circle(ctx context.Context, u chat.User) (chat.Circle, error)
+	Channels(ctx context.Context, u chat.User) ([]chat.Info, error)
 	MarkRead(ctx context.Context, u chat.User, id chat.RoomID, seq uint64) (chat.Unread, error)
 }
 
@@ -174,8 +175,10 @@ func refuse(e *session.Event, refusal *chat.Error) {
 func (c *client) userJoin(e *session.Event, r wire.UserJoin) {
 	c.renew(e, r.Token, func() {
 		user := wire.UserOf(c.user)
-		e.Ack(socketio.Argument(map[string]any{"id": user.ID, "name": user.Name}))
-		e.Done()
+		c.joinMyChannels(func([]joinedChannel, *chat.Error) { // what cannot be joined now can be later
+			e.Ack(socketio.Argument(map[string]any{"id": user.ID, "name": user.Name}))
+			e.Done()
+		})
 		c.arrive()
 	})
 }

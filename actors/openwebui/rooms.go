@@ -2,7 +2,6 @@ package openwebui
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -60,6 +59,10 @@ func isFor(u chat.UserID, j room.Joined) bool {
 // follow makes the client a listener of the chat's room, and calls then. When the client is
 // in as many rooms as it may be, one that it has not wished for makes way.
 func (c *client) follow(id chat.ID, why reason, then func(room.Joined, *chat.Error)) {
+	if why < ofWish && c.form&(wire.Old|wire.New) == 0 {
+		then(room.Joined{}, nil) // the client does not want to be told
+		return
+	}
 	m := c.rooms[id.Room()]
 	if m == nil {
 		if len(c.rooms) >= c.maxRooms() && !c.makeWay() {
@@ -89,16 +92,13 @@ func (c *client) follow(id chat.ID, why reason, then func(room.Joined, *chat.Err
 	})
 }
 
-// formIn is the form in which the client is told of a room: "stream" and "final" are for
-// rooms that it has wished for.
+// formIn is the form in which the client is told of a room: messages, "stream" and "final"
+// are for rooms that it has wished for.
 func (c *client) formIn(m *membership) wire.Form {
 	if m.why == ofWish {
-		return c.form
+		return c.form | wire.Messages
 	}
-	if form := c.form &^ wire.Room; form&(wire.Old|wire.New) != 0 {
-		return form
-	}
-	return c.form
+	return c.form &^ wire.Room
 }
 
 // joined tells the client what it has missed of the running answer, in this form at least.
@@ -180,38 +180,67 @@ type joinedChannel struct {
 
 func (c *client) joinChannels(e *session.Event, r wire.JoinChannels) {
 	c.renew(e, r.Token, func() {
-		c.joinAll(e, r.Chats)
 		c.arrive()
+		if len(r.Chats) > 0 {
+			c.joinEach(r.Chats, func(answers []joinedChannel) { answerJoin(e, answers) })
+			return
+		}
+		c.joinMyChannels(func(answers []joinedChannel, refusal *chat.Error) {
+			if refusal != nil {
+				refuse(e, refusal)
+				return
+			}
+			answerJoin(e, answers)
+		})
 	})
 }
 
-// joinAll joins the rooms of the chats, and acknowledges the event when all have answered.
-func (c *client) joinAll(e *session.Event, chats []chat.ID) {
-	answers := make([]joinedChannel, len(chats))
-	var refused *chat.Error
-	waiting := len(chats)
-	end := func() {
-		answer := map[string]any{"ok": refused == nil, "channels": answers}
-		if refused != nil {
-			answer["error"] = refused
+// answerJoin acknowledges the wish to join rooms.
+func answerJoin(e *session.Event, answers []joinedChannel) {
+	answer := map[string]any{"ok": true, "channels": answers}
+	for _, a := range answers {
+		if a.Error != nil {
+			answer["ok"], answer["error"] = false, a.Error
 		}
-		e.Ack(socketio.Argument(answer))
-		e.Done()
 	}
+	e.Ack(socketio.Argument(answer))
+	e.Done()
+}
+
+// joinEach joins the rooms of the chats, and calls then when all have answered.
+func (c *client) joinEach(chats []chat.ID, then func([]joinedChannel)) {
+	answers := make([]joinedChannel, len(chats))
+	waiting := len(chats)
 	if waiting == 0 {
-		end()
+		then(answers)
 	}
 	for i, id := range chats {
 		c.follow(id, ofWish, func(j room.Joined, refusal *chat.Error) {
 			answers[i] = joinedChannel{id, refusal == nil, j.Seq, refusal}
-			if refusal != nil {
-				refused = refusal
-			}
 			if waiting--; waiting == 0 {
-				end()
+				then(answers)
 			}
 		})
 	}
+}
+
+// joinMyChannels joins the channels that the user may read, as many as one client may, and
+// calls then.
+func (c *client) joinMyChannels(then func([]joinedChannel, *chat.Error)) {
+	c.socket.Go(func(ctx context.Context) func() {
+		channels, err := c.Rooms.Channels(ctx, c.user)
+		return func() {
+			if err != nil {
+				then(nil, chat.AsError(err))
+				return
+			}
+			var ids []chat.ID
+			for _, info := range channels[:min(len(channels), c.maxRooms())] {
+				ids = append(ids, info.ID)
+			}
+			c.joinEach(ids, func(answers []joinedChannel) { then(answers, nil) })
+		}
+	})
 }
 
 // typing tells the room that the user types, and then those who have joined the channel.
@@ -226,12 +255,16 @@ func (c *client) typing(e *session.Event, r wire.Typing) {
 			refuse(e, reply.Err)
 			return
 		}
-		event := wire.ChannelEvent{Channel: r.Chat, Message: r.MessageID, Data: json.RawMessage(r.Body), User: wire.UserOf(c.user)}
-		for _, f := range []wire.Form{wire.Old, wire.New} {
-			c.groups.Broadcast([]string{groupOf(f, r.Chat)}, nil, wire.ChannelEvents(f, event)...)
-		}
+		c.TellChannel(wire.ChannelEvent{Channel: r.Chat, Message: r.MessageID, Data: r.Body, User: wire.UserOf(c.user)})
 		ok(e, nil)
 	})
+}
+
+// TellChannel tells an event to those who have joined the room of the channel.
+func (n *Namespace) TellChannel(e wire.ChannelEvent) {
+	for _, f := range []wire.Form{wire.Old, wire.New} {
+		n.groups.Broadcast([]string{groupOf(f, e.Channel)}, nil, wire.ChannelEvents(f, e)...)
+	}
 }
 
 // followTimeout is how long a question waits for the sockets of its user to join the room.

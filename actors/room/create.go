@@ -30,8 +30,10 @@ func (r *Room) admit(c Caller, a access.Action) *chat.Error {
 // Create makes the chat if there is none, and answers with a [Created] either way.
 type Create struct {
 	Caller
-	Chat    chat.ID
-	ModelID chat.ModelID
+	Chat     chat.ID
+	ModelID  chat.ModelID
+	Kind     string        // see [chat.Info]
+	Settings chat.Settings // that it begins with
 }
 
 // creation is the key of the proposal that creates the chat, while it waits for the
@@ -63,7 +65,7 @@ func (c *Create) do(r *Room) {
 	default:
 		info := chat.Info{
 			ID: c.Chat, Room: r.id, Owner: c.User.ID, OwnerName: c.User.Name, ModelID: c.ModelID, APISource: model.APISource,
-			Epoch: newID(), Created: now(),
+			Epoch: newID(), Created: now(), Kind: c.Kind, Settings: c.Settings,
 		}
 		r.records.await(creation, r.records.propose(c.Caller, "", Created{info}, chat.Created{Chat: info}))
 	}

@@ -59,6 +59,9 @@ func (*ClearAudio) roomMessage()   {}
 func (*CommitAudio) roomMessage()  {}
 func (*StopTurn) roomMessage()     {}
 func (*ListTurns) roomMessage()    {}
+func (*Revise) roomMessage()       {}
+func (*Retract) roomMessage()      {}
+func (*React) roomMessage()        {}
 func (*Edit) roomMessage()         {}
 func (*Configure) roomMessage()    {}
 func (*Invite) roomMessage()       {}

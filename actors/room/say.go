@@ -11,15 +11,16 @@ import (
 type Send struct {
 	Caller
 	Content     string
-	ModelID     chat.ModelID  // empty: the chat's current model
-	Addressed   chat.ModelID  // see [chat.Say]
-	ClientID    chat.ClientID // empty: not idempotent
-	Correlation string        // see [chat.TurnQueued]
-	Origin      string        // see [chat.MessageAdded]
-	Policy      chat.Policy   // empty: the chat's
-	Answer      *bool         // whether an answer is wanted; nil: as the chat says
-	Quiet       bool          // no answer is wanted yet
-	Files       []chat.FileID // of the chat, that the message brings
+	ModelID     chat.ModelID   // empty: the chat's current model
+	Addressed   chat.ModelID   // see [chat.Say]
+	ClientID    chat.ClientID  // empty: not idempotent
+	Correlation string         // see [chat.TurnQueued]
+	Origin      string         // see [chat.MessageAdded]
+	Policy      chat.Policy    // empty: the chat's
+	Answer      *bool          // whether an answer is wanted; nil: as the chat says
+	Quiet       bool           // no answer is wanted yet
+	Parent      chat.MessageID // that it replies to, in a channel
+	Files       []chat.FileID  // of the chat, that the message brings
 }
 
 func (c *Send) do(r *Room) {
@@ -36,7 +37,7 @@ func (c *Send) do(r *Room) {
 		return m.Say(conversation.Utterance{
 			By: c.User, Content: c.Content, ModelID: c.ModelID, Addressed: c.Addressed, ClientID: c.ClientID,
 			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Answer: answer, Files: files,
-			Question: func(t chat.Turn) (chat.Message, *chat.Error) { return r.records.find(t.Prompt) },
+			Parent: c.Parent, Question: func(t chat.Turn) (chat.Message, *chat.Error) { return r.records.find(t.Prompt) },
 		})
 	})
 }

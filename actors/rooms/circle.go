@@ -9,12 +9,12 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Limits of what is read to find a user's circle. Those who share only older chats do not
-// belong to it.
-const (
-	maxCircleChats = 1000
-	circlePage     = 100
-)
+// maxCircleChats is how many of a user's newest chats are read to find the user's circle.
+// Those who share only older ones do not belong to it.
+const maxCircleChats = 1000
+
+// chatsPage is how many chats are read at once.
+const chatsPage = 100
 
 // Circle returns the users who are members of a chat that the user may read, with the user.
 func (r *Rooms) Circle(ctx context.Context, u chat.User) (chat.Circle, error) {
@@ -27,21 +27,28 @@ func (r *Rooms) Circle(ctx context.Context, u chat.User) (chat.Circle, error) {
 	}
 	found := map[chat.UserID]bool{u.ID: true}
 	err := r.query(ctx, u, func(*read) error {
-		for offset := 0; offset < maxCircleChats; offset += circlePage {
-			infos, total, err := r.list(string(scope.User), offset, circlePage)
-			if err != nil {
-				return err
+		return r.eachChat(string(scope.User), maxCircleChats, func(info chat.Info) {
+			for _, m := range info.Everybody() {
+				found[m.ID] = true
 			}
-			for _, info := range infos {
-				for _, m := range info.Everybody() {
-					found[m.ID] = true
-				}
-			}
-			if offset+circlePage >= total {
-				break
-			}
-		}
-		return nil
+		})
 	})
 	return chat.Circle{Users: slices.Sorted(maps.Keys(found))}, err
+}
+
+// eachChat calls f with the newest limit chats of a user, or of all if the user is empty.
+func (r *Rooms) eachChat(user string, limit int, f func(chat.Info)) error {
+	for offset := 0; offset < limit; offset += chatsPage {
+		infos, total, err := r.list(user, offset, chatsPage)
+		if err != nil {
+			return err
+		}
+		for _, info := range infos {
+			f(info)
+		}
+		if offset+chatsPage >= total {
+			break
+		}
+	}
+	return nil
 }

@@ -144,7 +144,7 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	endpoints.Mount(pushRoutes(pushes))
 	endpoints.Mount(uiRoutes(s, rooms, follower, models, streams, limits, warnings, log))
 	mux := routes(s, connections, endpoints, metrics.Handler(numbers))
-	addOpenWebUI(mux, s, endpoints, rooms, webui)
+	addOpenWebUI(mux, s, endpoints, rooms, models, webui)
 	completions := newCompletions(s, models, store, budgets, log)
 	parts.add("completions", completions.Close)
 	addOpenAI(mux, s, openai.Options{

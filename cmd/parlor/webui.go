@@ -4,15 +4,18 @@ import (
 	"net/http"
 
 	"parlor/actors/rooms"
+	"parlor/protocol/chat"
 	"parlor/transport/api"
 	"parlor/transport/openwebui"
+	"parlor/transport/provider"
 )
 
 // addOpenWebUI serves what clients of Open WebUI ask by HTTP. What is no question in a chat
 // goes to OpenAI's API, which mux serves.
-func addOpenWebUI(mux *http.ServeMux, s Settings, endpoints *api.API, rooms *rooms.Rooms, sockets openwebui.Sockets) {
+func addOpenWebUI(mux *http.ServeMux, s Settings, endpoints *api.API, rooms *rooms.Rooms, models *provider.Models, sockets openwebui.Sockets) {
 	server := &openwebui.Server{
-		Rooms: rooms, Sockets: sockets, MaxBytes: int(s.MaxPayload),
+		Rooms: rooms, Channels: rooms, Sockets: sockets, MaxBytes: int(s.MaxPayload),
+		DefaultModel: func() chat.ModelID { return models.List()[0].ID },
 		Plain: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r.URL.Path = "/v1/chat/completions"
 			mux.ServeHTTP(w, r)
@@ -20,6 +23,7 @@ func addOpenWebUI(mux *http.ServeMux, s Settings, endpoints *api.API, rooms *roo
 	}
 	for _, base := range s.bases() {
 		endpoints.RegisterAt(mux, base+"/api", server.Routes())
+		endpoints.RegisterAt(mux, base+"/api/v1", server.ChannelRoutes())
 	}
 }
 

@@ -135,6 +135,7 @@ type Info struct {
 	APISource string    `json:"current_model_api_source"`
 	Epoch     string    `json:"epoch"` // changes when the chat is deleted and made anew
 	Created   time.Time `json:"created_timestamp"`
+	Kind      string    `json:"kind,omitempty"` // empty: a chat; see [KindChannel]
 	Settings
 }
 
@@ -310,6 +311,7 @@ type Message struct {
 	Steers      TurnID    `json:"steers,omitempty"`   // see [MessageAdded]
 	Mentions    []UserID  `json:"mentions,omitempty"` // see [MessageAdded]
 	Unasked     bool      `json:"unasked,omitempty"`  // see [MessageAdded]
+	Parent      MessageID `json:"parent,omitempty"`   // see [MessageAdded]
 	Replaces    MessageID `json:"replaces,omitempty"` // see [MessageAdded]
 	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
 	Files       []File    `json:"files,omitempty"`     // see [MessageAdded]

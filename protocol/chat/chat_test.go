@@ -292,7 +292,7 @@ func TestHeads(t *testing.T) {
 		Created{}, TurnQueued{Prompt: id}, TurnStarted{MessageID: id},
 		MessageAdded{MessageID: id, Content: "x"}, MessageAdded{MessageID: "other", Content: strings.Repeat("x", 1000) + string(id)},
 		MessageAdded{MessageID: "new", Replaces: id, ReplacesSeq: 1, Content: strings.Repeat("x", 1000)}, MessageAdded{Content: `"replaces":"x"`},
-		MessageWithdrawn{MessageID: id, Seq: 1}, TurnMoved{TurnID: "t"},
+		MessageWithdrawn{MessageID: id, Seq: 1}, TurnMoved{TurnID: "t"}, Reacted{MessageID: id, Seq: 1, Name: "smile", By: "alice"},
 		TurnEnded{TurnID: "t", MessageID: id}, TurnEnded{TurnID: "t", Reason: `"message_id":"x"`},
 	} {
 		b, err := Record{Seq: 1, Event: event}.Encode()

@@ -8,10 +8,11 @@ type (
 		Content     string
 		ModelID     ModelID // empty: the chat's current model
 		ClientID    ClientID
-		Addressed   ModelID // that answers this message alone; empty: those that it names, or the chat's
-		Policy      Policy  // empty: the chat's
-		Answer      *bool   // whether an answer is wanted; nil: as the chat says
-		Correlation string  // see [TurnQueued]
+		Addressed   ModelID   // that answers this message alone; empty: those that it names, or the chat's
+		Policy      Policy    // empty: the chat's
+		Answer      *bool     // whether an answer is wanted; nil: as the chat says
+		Correlation string    // see [TurnQueued]
+		Parent      MessageID // that it replies to, in a channel
 		Files       []FileID
 	}
 

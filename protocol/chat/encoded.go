@@ -52,7 +52,7 @@ const (
 func (m *Message) EncodedLen() int {
 	n := fieldsLen + EncodedLen(m.Content)
 	for _, s := range [...]string{
-		string(m.ModelID), m.Name, string(m.Prompt), string(m.By), m.Reason, string(m.ClientID), m.Modality, string(m.Steers), string(m.Replaces),
+		string(m.ModelID), m.Name, string(m.Prompt), string(m.By), m.Reason, string(m.ClientID), m.Modality, string(m.Steers), string(m.Replaces), string(m.Parent),
 	} {
 		if s != "" {
 			n += fieldLen + EncodedLen(s)

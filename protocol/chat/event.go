@@ -35,6 +35,11 @@ type MessageAdded struct {
 	ClientID ClientID `json:"client_message_id,omitempty"`
 	Modality string   `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
 
+	// Parent is the message of a channel that it replies to, and Revises the one whose place
+	// it takes, with another content. That was taken back by the record before.
+	Parent  MessageID `json:"parent,omitempty"`
+	Revises MessageID `json:"revises,omitempty"`
+
 	Unasked bool `json:"unasked,omitempty"` // no answer was wanted when it was said
 
 	// Mentions are the members whom it names, as @user_id.
@@ -59,6 +64,15 @@ type MessageWithdrawn struct {
 	Seq       uint64    `json:"message_seq"`
 	By        UserID    `json:"by"`
 	ClientID  ClientID  `json:"client_message_id,omitempty"` // of the command
+}
+
+// Reacted records that somebody reacted to a message of a channel, or does so no more.
+type Reacted struct {
+	MessageID MessageID `json:"message_id"`
+	Seq       uint64    `json:"message_seq"`
+	Name      string    `json:"name"`
+	By        UserID    `json:"by"`
+	Removed   bool      `json:"removed,omitempty"`
 }
 
 // TurnMoved records that a waiting turn now runs before another one, or last.
@@ -188,6 +202,7 @@ func (MessageAdded) kind() string     { return "message_added" }
 func (Configured) kind() string       { return "configured" }
 func (MessageWithdrawn) kind() string { return "message_withdrawn" }
 func (TurnMoved) kind() string        { return "turn_moved" }
+func (Reacted) kind() string          { return "reacted" }
 func (MemberChanged) kind() string    { return "member_changed" }
 func (OwnerOffered) kind() string     { return "owner_offered" }
 func (InviteMade) kind() string       { return "invite_made" }
@@ -230,7 +245,7 @@ func (r Record) Message() (Message, bool) {
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleUser, Content: e.Content, Author: &e.Author,
 			ModelID: e.ModelID, State: StateCompleted, ClientID: e.ClientID, Created: r.At,
-			Modality: e.Modality, Steers: e.Steers, Mentions: e.Mentions, Unasked: e.Unasked, Replaces: e.Replaces, ReplacesSeq: e.ReplacesSeq,
+			Modality: e.Modality, Steers: e.Steers, Mentions: e.Mentions, Unasked: e.Unasked, Parent: e.Parent, Replaces: e.Replaces, ReplacesSeq: e.ReplacesSeq,
 			Files: e.Files,
 		}, true
 	case TurnEnded:
@@ -361,6 +376,8 @@ func decodeRecord(kind string, b []byte) (Record, error) {
 		return decodeAs[Configured](b)
 	case MessageWithdrawn{}.kind():
 		return decodeAs[MessageWithdrawn](b)
+	case Reacted{}.kind():
+		return decodeAs[Reacted](b)
 	case TurnMoved{}.kind():
 		return decodeAs[TurnMoved](b)
 	case MemberChanged{}.kind():

@@ -110,14 +110,12 @@ func (e *Encoder) record(r chat.Record) []engineio.Frame {
 
 // said tells the room what somebody has said. The devices of the user know it already.
 func (e *Encoder) said(r chat.Record) []engineio.Frame {
-	if e.form&Room == 0 {
+	if e.form&Messages == 0 || r.Event.(chat.MessageAdded).Revises != "" { // of which the room is told otherwise
 		return nil
 	}
 	m, _ := r.Message()
 	shown := Show(e.id, m)
-	return ChannelEvents(e.form, ChannelEvent{
-		Channel: e.id, Message: argument(shown.ID), Data: typed{"message", shown}, User: shown.User,
-	})
+	return ChannelEvents(e.form, NewChannelEvent(e.id, shown.ID, "message", shown, shown.User))
 }
 
 func (e *Encoder) started(event chat.TurnStarted) []engineio.Frame {
@@ -225,9 +223,7 @@ func (e *Encoder) ended(r chat.Record, event chat.TurnEnded) []engineio.Frame {
 		frames = append(frames, e.error(name, why)...)
 	}
 	add("chat:completion", done{true, e.shown(event.Content, event.Thought), title(e.title)})
-	if e.form&Room != 0 {
-		frames = append(frames, e.final(r, name)...)
-	}
+	frames = append(frames, e.final(r, name)...)
 	if event.MessageID == e.running.id {
 		e.running.told, e.running.thought = 0, ""
 	}
@@ -237,12 +233,15 @@ func (e *Encoder) ended(r chat.Record, event chat.TurnEnded) []engineio.Frame {
 // final tells the room the whole answer.
 func (e *Encoder) final(r chat.Record, name string) []engineio.Frame {
 	m, ok := r.Message()
-	if !ok {
+	if !ok || e.form&Messages == 0 {
 		return nil
 	}
 	shown := Show(e.id, m)
-	return append([]engineio.Frame{Event("final", finalAnswer{e.id, name, r.Seq, true, m.Content, m.State, shown})},
-		ChannelEvents(e.form, ChannelEvent{Channel: e.id, Message: argument(shown.ID), Data: typed{"message", shown}, User: shown.User})...)
+	var frames []engineio.Frame
+	if e.form&Room != 0 {
+		frames = append(frames, Event("final", finalAnswer{e.id, name, r.Seq, true, m.Content, m.State, shown}))
+	}
+	return append(frames, ChannelEvents(e.form, NewChannelEvent(e.id, shown.ID, "message", shown, shown.User))...)
 }
 
 // error tells why an answer has failed. Clients of version 0.5 look for it among the

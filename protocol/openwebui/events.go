@@ -125,10 +125,88 @@ type Reaction struct {
 	Count int           `json:"count"`
 }
 
+// A ReactedMessage is a message with the name of a reaction that somebody has added or removed.
+type ReactedMessage struct {
+	Message
+	Reaction string `json:"name"`
+}
+
+// WithReaction returns what clients are told of a reaction. They know the message by its ID.
+func WithReaction(m Message, name string) ReactedMessage { return ReactedMessage{m, name} }
+
+// ShowPosted returns a message of the channel with the id as it now is.
+func ShowPosted(id chat.ID, p chat.Posted) Message {
+	shown := Show(id, p.Message)
+	shown.Updated, shown.ReplyCount = p.Updated.UnixNano(), p.Replies
+	if p.Replies > 0 {
+		at := p.LastReply.UnixNano()
+		shown.LatestReplyAt = &at
+	}
+	for _, r := range p.Reactions {
+		shown.Reactions = append(shown.Reactions, Reaction{r.Name, r.Users, len(r.Users)})
+	}
+	return shown
+}
+
+// A Channel is a channel as clients are told it. Its times are in nanoseconds.
+type Channel struct {
+	ID          chat.ID        `json:"id"`
+	UserID      chat.UserID    `json:"user_id"`
+	Type        *string        `json:"type"`
+	Name        string         `json:"name"`
+	Description *string        `json:"description"`
+	Data        any            `json:"data"`
+	Meta        any            `json:"meta"`
+	Access      *AccessControl `json:"access_control"`
+	Created     int64          `json:"created_at"`
+	Updated     int64          `json:"updated_at"`
+}
+
+// AccessControl says who may read a channel, and who may write to it.
+type AccessControl struct {
+	Read  Group `json:"read"`
+	Write Group `json:"write"`
+}
+
+// A Group is users. There are no groups of others.
+type Group struct {
+	Groups []string      `json:"group_ids"`
+	Users  []chat.UserID `json:"user_ids"`
+}
+
+// ShowChannel returns the channel that a room is.
+func ShowChannel(info chat.Info) Channel {
+	control := AccessControl{Read: Group{[]string{}, []chat.UserID{}}, Write: Group{[]string{}, []chat.UserID{}}}
+	for _, m := range info.Members {
+		control.Read.Users = append(control.Read.Users, m.ID)
+		if m.Role == chat.RoleMember {
+			control.Write.Users = append(control.Write.Users, m.ID)
+		}
+	}
+	at := info.Created.UnixNano()
+	return Channel{ID: info.ID, UserID: info.Owner, Name: info.Title, Access: &control, Created: at, Updated: at}
+}
+
+// Roles returns the members that the control names, with their roles.
+func (c AccessControl) Roles() map[chat.UserID]chat.MemberRole {
+	roles := make(map[chat.UserID]chat.MemberRole)
+	for _, u := range c.Read.Users {
+		roles[u] = chat.RoleViewer
+	}
+	for _, u := range c.Write.Users {
+		roles[u] = chat.RoleMember
+	}
+	return roles
+}
+
 // Show returns a message as the channel with the id shows it.
 func Show(id chat.ID, m chat.Message) Message {
 	at := m.Created.UnixNano()
 	shown := Message{ID: string(m.ID), Channel: id, Content: m.Content, Created: at, Updated: at, Reactions: []Reaction{}}
+	if m.Parent != "" {
+		parent := string(m.Parent)
+		shown.Parent = &parent
+	}
 	if m.Author != nil {
 		shown.UserID, shown.User = m.Author.ID, UserOf(*m.Author)
 		return shown

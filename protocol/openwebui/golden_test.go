@@ -56,7 +56,7 @@ func conversation() []chat.Notice {
 // TestGolden compares what listeners of each form are told of a conversation with the files
 // in testdata, which -update rewrites.
 func TestGolden(t *testing.T) {
-	for _, f := range []Form{Old, New, Old | New | Room, Old | Cumulative} {
+	for _, f := range []Form{Old, New, Old | New | Room | Messages, Old | Cumulative} {
 		t.Run(f.String(), func(t *testing.T) {
 			e := NewEncoder(f, theChat)
 			var told strings.Builder

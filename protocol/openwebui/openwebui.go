@@ -32,14 +32,15 @@ const (
 	New                         // events and events:channel
 	Room                        // stream and final
 	Cumulative                  // all of an answer so far in place of its next piece
+	Messages                    // what people say: the client has joined the room
 )
 
 const names = Old | New | Room
 
 // Forms are all that there are.
 var Forms = func() (all []Form) {
-	for f := range Cumulative << 1 {
-		if f&names != 0 {
+	for f := range Messages << 1 {
+		if f&names != 0 && (f&Room == 0 || f&Messages != 0) {
 			all = append(all, f)
 		}
 	}
@@ -49,7 +50,7 @@ var Forms = func() (all []Form) {
 // String returns the name of the form's encoder.
 func (f Form) String() string {
 	parts := []string{"openwebui"}
-	for i, name := range []string{"old", "new", "room", "cumulative"} {
+	for i, name := range []string{"old", "new", "room", "cumulative", "messages"} {
 		if f&(1<<i) != 0 {
 			parts = append(parts, name)
 		}
@@ -156,6 +157,11 @@ type ChannelEvent struct {
 	Message json.RawMessage `json:"message_id"` // as the client gave it
 	Data    any             `json:"data"`
 	User    User            `json:"user"`
+}
+
+// NewChannelEvent makes the event of that type, of a message of a channel, by a user.
+func NewChannelEvent(id chat.ID, message, kind string, data any, by User) ChannelEvent {
+	return ChannelEvent{Channel: id, Message: argument(message), Data: typed{kind, data}, User: by}
 }
 
 // A User is the author of something, as members see each other.

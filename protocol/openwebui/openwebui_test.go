@@ -72,7 +72,7 @@ func TestFormOf(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want %v", auth, got, refusal, want)
 		}
 	}
-	if n := len(Forms); n != 14 {
+	if n := len(Forms); n != 20 {
 		t.Errorf("there are %d forms", n)
 	}
 }
@@ -98,7 +98,7 @@ func TestCumulativeIsLinear(t *testing.T) {
 // A client that is behind has the same text, in fewer frames, and what is no piece of an
 // answer stays in its place.
 func TestCoalesce(t *testing.T) {
-	for _, form := range []Form{Old | New | Room, Old | Cumulative} {
+	for _, form := range []Form{Old | New | Room | Messages, Old | Cumulative} {
 		e := NewEncoder(form, theChat)
 		var frames []engineio.Frame
 		var text []byte

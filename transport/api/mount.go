@@ -25,18 +25,12 @@ func (a *API) Mount(routes map[string]Handler) {
 }
 
 // RegisterAt adds to mux what other packages serve below another prefix than those of the
-// API, protected like that.
+// API, or is not described with it, protected like that.
 func (a *API) RegisterAt(mux *http.ServeMux, prefix string, routes map[string]Handler) {
-	paths := make(map[string]map[string]http.HandlerFunc)
 	for name, h := range routes {
 		method, path := splitRoute(name)
-		if paths[path] == nil {
-			paths[path] = make(map[string]http.HandlerFunc)
-		}
-		paths[path][method] = a.signedIn(method+" "+prefix+path, h)
-	}
-	for path, handlers := range paths {
-		a.register(mux, prefix+path, handlers)
+		pattern := method + " " + prefix + path
+		mux.Handle(pattern, a.protect(a.signedIn(pattern, h)))
 	}
 }
 

@@ -35,14 +35,21 @@ type Rooms interface {
 type Sockets interface {
 	// Follow has the sockets of the user told what is said in the chat from now on.
 	Follow(ctx context.Context, u chat.User, id chat.ID)
+
+	// TellChannel tells an event to those who have joined the room of the channel.
+	TellChannel(e wire.ChannelEvent)
 }
 
 // A Server answers requests. Its fields have no default.
 type Server struct {
 	Rooms    Rooms
+	Channels Channels
 	Sockets  Sockets
 	Plain    http.Handler // OpenAI's chat completions
 	MaxBytes int          // of a request
+
+	// DefaultModel returns the model of a new channel.
+	DefaultModel func() chat.ModelID
 }
 
 // Routes are what is served below /api.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"parlor/protocol/chat"
+	wire "parlor/protocol/openwebui"
 	"parlor/transport/api"
 	"parlor/transport/auth"
 	"parlor/transport/openwebui"
@@ -60,6 +61,8 @@ func (r *rooms) Turns(_ context.Context, u chat.User, _ chat.RoomID) ([]chat.Tur
 func (r *rooms) Running(context.Context, chat.User) ([]chat.Activity, error) {
 	return []chat.Activity{{Chat: "c", Room: chat.ID("c").Room()}}, nil
 }
+
+func (r *rooms) TellChannel(wire.ChannelEvent) {}
 
 func (r *rooms) Follow(_ context.Context, u chat.User, _ chat.ID) { _ = r.note(u, "follow") }
 

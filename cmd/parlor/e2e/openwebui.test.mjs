@@ -113,7 +113,77 @@ test("a question by HTTP is answered by events, also after kill -9 and a reload"
   await event(again, "chat-events", (e) => e.message_id === "second" && e.data.type === "task-cancelled");
   await done(again, "second");
   assert.equal((await http(server, jwt.alice)("POST", `/tasks/stop/${long}`)).status, 404);
+  const { body: plain } = await http(server, jwt.alice)("POST", "/chat/completions", { model: "eliza", messages: [{ role: "user", content: "hello" }] });
+  assert.deepEqual([plain.object, plain.choices[0].message.role], ["chat.completion", "assistant"]);
   const recorded = await messages(server, chat, { headers: { Authorization: `Bearer ${jwt.alice}` } });
   assert.deepEqual(recorded.map((m) => m.role), ["user", "assistant", "user", "assistant"]);
   assert.deepEqual(events(eve, "chat-events"), []);
+});
+
+test("people talk in a channel, in threads, with edits and reactions", async (t) => {
+  const server = await serve(t, { env });
+  const jwt = { alice: token("alice"), bob: token("bob"), eve: token("eve") };
+  const [asAlice, asBob, asEve] = ["alice", "bob", "eve"].map((user) => http(server, jwt[user]));
+  const control = { read: { group_ids: [], user_ids: ["bob"] }, write: { group_ids: [], user_ids: ["bob"] } };
+  const { body: channel } = await asAlice("POST", "/v1/channels/create", { name: "general", access_control: control });
+  control.read.user_ids.push("carol"); // who may only read
+  assert.equal((await asAlice("POST", `/v1/channels/${channel.id}/update`, { access_control: control })).status, 200);
+  channel.access_control = control;
+  const asCarol = http(server, token("carol"));
+  assert.deepEqual([channel.name, channel.user_id, channel.access_control], ["general", "alice", control]);
+  for (const path of ["/v1/channels/", "/v1/channels"]) assert.deepEqual((await asBob("GET", path)).body, [channel]);
+  assert.deepEqual((await asEve("GET", "/v1/channels/")).body, []);
+
+  const [alice, bob] = await Promise.all(["alice", "bob"].map((user) => page(t, server, { auth: { token: jwt[user], events: ["channel-events"] } })));
+  await ask(alice, "user-join", { auth: { token: jwt.alice } });
+  assert.deepEqual((await ask(bob, "join-channels", { auth: { token: jwt.bob } })).channels.map((c) => c.channel_id), [channel.id]);
+  const told = (type, test = () => true) => event(bob, "channel-events", (e) => e.data.type === type && test(e.data.data));
+  const at = (id = "") => `/v1/channels/${channel.id}/messages${id && `/${id}`}`;
+
+  const { body: top } = await asAlice("POST", at("post"), { content: "hello" });
+  assert.deepEqual((await told("message")).data.data, top);
+  const { body: reply } = await asBob("POST", at("post"), { content: "hi", parent_id: top.id });
+  assert.equal(reply.parent_id, top.id);
+  assert.deepEqual([(await told("message:reply")).message_id, (await told("message:reply")).data.data.reply_count], [top.id, 1]);
+  assert.deepEqual((await asBob("GET", at())).body.map((m) => [m.id, m.reply_count]), [[top.id, 1]]);
+  assert.deepEqual((await asBob("GET", `${at(top.id)}/thread`)).body.map((m) => m.id), [reply.id, top.id]);
+
+  assert.deepEqual((await asCarol("GET", at())).body.map((m) => m.id), [top.id]);
+  for (const [path, body] of [["post", { content: "x" }], [`${top.id}/update`, { content: "x" }], [`${top.id}/reactions/add`, { name: "x" }]]) {
+    assert.equal((await asCarol("POST", at(path), body)).body.code, "forbidden", path);
+  }
+  assert.equal((await asBob("POST", `${at(top.id)}/update`, { content: "mine now" })).body.code, "forbidden");
+  for (const content of ["hello all", "hello everybody"]) {
+    const { body: updated } = await asAlice("POST", `${at(top.id)}/update`, { content });
+    assert.deepEqual([updated.id, updated.content, updated.created_at], [top.id, content, top.created_at]);
+    assert.deepEqual((await told("message:update", (m) => m.content === content)).data.data, updated);
+  }
+  assert.equal((await asBob("POST", `${at(top.id)}/reactions/add`, { name: "smile" })).body, true);
+  const reaction = await told("message:reaction:add");
+  assert.deepEqual([reaction.data.data.name, reaction.data.data.reactions, reaction.user.id], ["smile", [{ name: "smile", user_ids: ["bob"], count: 1 }], "bob"]);
+  await asBob("POST", `${at(top.id)}/reactions/remove`, { name: "smile" });
+  assert.deepEqual((await told("message:reaction:remove")).data.data.reactions, []);
+  const seen = (await messages(server, channel.id, { headers: { Authorization: `Bearer ${jwt.alice}` } })).map((m) => m.content);
+  assert.deepEqual(seen, ["hi", "hello everybody"], "other wires see what is there now");
+
+  const removed = { read: { user_ids: ["bob"] }, write: { user_ids: ["bob"] } };
+  assert.equal((await asBob("POST", `/v1/channels/${channel.id}/update`, { access_control: removed })).body.code, "forbidden", "members say not who is one");
+  await asAlice("POST", `/v1/channels/${channel.id}/update`, { access_control: removed });
+  assert.equal((await asCarol("GET", at())).status, 404);
+
+  await asBob("POST", at("post"), { content: "@eliza what do you think?" });
+  await told("message", (m) => m.user.role === "assistant");
+  assert.equal((await asBob("DELETE", `${at(top.id)}/delete`)).body.code, "forbidden");
+  assert.equal((await asAlice("DELETE", `${at(reply.id)}/delete`)).body, true, "the owner deletes what others have said");
+  await told("message:delete", (m) => m.id === reply.id);
+  assert.equal((await asBob("GET", at(reply.id))).status, 404);
+  assert.deepEqual((await asBob("GET", `${at()}?limit=1&skip=2`)).body.map((m) => [m.content, m.reply_count]), [["hello everybody", 0]]);
+
+  for (const [method, path, body] of [["GET", at()], ["POST", at("post"), { content: "x" }], ["POST", `${at(top.id)}/reactions/add`, { name: "x" }], ["DELETE", `${at(top.id)}/delete`]]) {
+    assert.equal((await asEve(method, path, body)).status, 404, path);
+  }
+  assert.equal((await asBob("POST", `/v1/channels/${channel.id}/update`, { name: "ours" })).status, 200, "members change settings");
+  assert.equal((await asBob("DELETE", `/v1/channels/${channel.id}/delete`)).body.code, "forbidden");
+  assert.equal((await asAlice("DELETE", `/v1/channels/${channel.id}/delete`)).body, true);
+  assert.equal((await asAlice("GET", `/v1/channels/${channel.id}`)).status, 404);
 });
