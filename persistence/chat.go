@@ -63,6 +63,40 @@ func (r *Reader) Chats(owner string, offset, limit int) (page []Chat, total int,
 	return page, total, nil
 }
 
+// A Placed is a chat, and its place in a list.
+type Placed struct {
+	Chat
+	Place string
+}
+
+// ChatsFrom returns the chats of a list, newest first, from a place on, at most limit and
+// at most [MaxChatsPage]. The place need not be taken; "" is before all. A place stays the
+// same when others come and go. Damaged chats are left out.
+func (r *Reader) ChatsFrom(list, place string, limit int) (chats []Placed, err error) {
+	if err := checkOwner(list); err != nil {
+		return nil, err
+	}
+	limit = min(limit, MaxChatsPage)
+	err = r.disk.view(func(tx *bolt.Tx) error {
+		p := prefix(list)
+		c := tx.Bucket(bucketMembers).Cursor()
+		for k, _ := c.Seek(append(bytes.Clone(p), place...)); bytes.HasPrefix(k, p) && len(chats) < limit; k, _ = c.Next() {
+			at := string(k[len(p):])
+			if len(at) <= memberTimeLen {
+				continue // the count
+			}
+			chat, err := getChat(tx, at[memberTimeLen:])
+			if err != nil {
+				r.disk.log.Error("a chat that is listed cannot be read", "err", err)
+				continue
+			}
+			chats = append(chats, Placed{chat, at})
+		}
+		return nil
+	})
+	return chats, err
+}
+
 // pageOfChats leaves out damaged chats: one of them must not keep the others
 // from being listed. Chats that are skipped do not count.
 func pageOfChats(tx *bolt.Tx, log *slog.Logger, owner string, offset, limit int, skip func(room string) bool) []Chat {

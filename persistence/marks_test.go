@@ -258,3 +258,37 @@ func BenchmarkMarkedChats(b *testing.B) {
 		})
 	}
 }
+
+// A walk over a list by places sees each chat once, also when others come and go.
+func TestChatsFrom(t *testing.T) {
+	s := newStore(t)
+	put := func(room string, second int64) {
+		mustAppend(t, s, Commit{Room: room, Entries: entries("x"), Chat: &Chat{Room: room, Owner: "alice", Created: time.Unix(second, 0)}})
+	}
+	for i := range 5 {
+		put(fmt.Sprint("r", i), int64(i))
+	}
+	put("foreign", 2)
+	mustAppend(t, s, Commit{Room: "foreign", After: 1, Chat: &Chat{Room: "foreign", Owner: "bob", Created: time.Unix(2, 0)}})
+	var seen []string
+	for place := ""; ; {
+		chats, err := s.ChatsFrom("alice", place, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(chats) == 0 {
+			break
+		}
+		for _, c := range chats {
+			seen = append(seen, c.Room)
+		}
+		place = chats[len(chats)-1].Place + "\x00"
+		put(fmt.Sprint("newer", len(seen)), 100)
+		if err := deleteWait(s, chats[0].Room); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"r4", "r3", "r2", "r1", "r0"}; !slices.Equal(seen, want) {
+		t.Errorf("saw %q, want %q", seen, want)
+	}
+}

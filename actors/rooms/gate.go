@@ -17,12 +17,15 @@ type Reads struct {
 	AtOnce  int // that run at once, of all users. Zero means one for each processor
 	PerUser int // that run at once, of one user. Zero means half of AtOnce, but at least one
 	Waiting int // of one user; past it another is refused as busy. Zero means 1024
+
+	SearchBytes int // that one page of a search reads. Zero means 8 MiB
 }
 
 func (r Reads) withDefaults() Reads {
 	r.AtOnce = cmp.Or(r.AtOnce, runtime.GOMAXPROCS(0))
 	r.PerUser = min(cmp.Or(r.PerUser, max(1, r.AtOnce/2)), r.AtOnce)
 	r.Waiting = cmp.Or(r.Waiting, 1024)
+	r.SearchBytes = cmp.Or(r.SearchBytes, 8<<20)
 	return r
 }
 

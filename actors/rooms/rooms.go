@@ -35,6 +35,7 @@ type Log interface {
 	Last(room string) (seq uint64, err error)
 	ReadUpTo(room, user string) (seq uint64, err error)
 	MarkRead(room, user string, seq uint64, done func(error))
+	ChatsFrom(list, place string, limit int) ([]persistence.Placed, error)
 	MarkOf(room, user string) (persistence.Mark, error)
 	Mark(room, user, list string, c persistence.MarkChange, done func(persistence.Mark, error))
 	MarkedChats(list, user string, v persistence.View, offset, limit int) (page []persistence.Marked, total int, err error)

@@ -89,6 +89,8 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 	ask(400, "PATCH", chat+"/mark", `{"pinned": "yes"}`)
 	ask(200, "GET", "/chat?folder=Work&archived=false", "")
 	ask(200, "GET", "/folders", "")
+	ask(200, "GET", "/search?q=title", "")
+	ask(400, "GET", "/search?q=title&cursor=none", "")
 	ask(200, "GET", chat+"/messages", "")
 	ask(200, "GET", chat+"/files", "")
 	ask(400, "POST", chat+"/upload", "{}")

@@ -302,7 +302,7 @@ func openLedger(s Settings, store *persistence.Store, models *provider.Models) (
 
 func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, budgets *ledger.Ledger, told told, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
 	warnOfModels(s, models, log)
-	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads}
+	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads, SearchBytes: int(s.MaxSearchBytes)}
 	options := roomOptions(s, models, budgets, shared, log)
 	options.Activity = func(a room.Activity) { told.hooks.Note(a.Chat.Room) }
 	options.Ended = told.ended(s)

@@ -138,6 +138,7 @@ type Values struct {
 	MaxSessionsPerUser int           `group:"limits" default:"0" help:"Those of one user, of which the oldest are forgotten first; 0 for a hundredth of them, but at least 16."`
 	MaxReads           int           `group:"limits" default:"0" help:"Queries that read histories, lists or usage at once; 0 for as many as there are processors."`
 	MaxReadsPerUser    int           `group:"limits" default:"0" help:"Those of one user at once, while others of that user wait; 0 for half of them."`
+	MaxSearchBytes     Size          `group:"limits" default:"8MiB" help:"Bytes of a user's chats that one page of a search looks through; the next page goes on there."`
 	MaxWaitingReads    int           `group:"limits" default:"1024" help:"Those of one user that may wait; past it another is refused."`
 	MaxJoinedRooms     int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
 	MaxRoomsPerUser    int           `group:"limits" default:"1000" help:"Rooms that one user may have in memory; past half of it those not in use leave at once, and past it no more are woken. 0 for no limit."`
@@ -391,6 +392,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-reads", notNegative(s.MaxReads)},
 		{"max-reads-per-user", notNegative(s.MaxReadsPerUser)},
 		{"max-waiting-reads", positive(s.MaxWaitingReads)},
+		{"max-search-bytes", positive(s.MaxSearchBytes)},
 		{"max-rooms-per-user", notNegative(s.MaxRoomsPerUser)},
 		{"max-joined-rooms", checkJoinedRooms(s.MaxJoinedRooms)},
 		{"max-message-bytes", s.checkMessageBytes()},

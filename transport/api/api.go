@@ -38,6 +38,8 @@ import (
 const (
 	DefaultChatsLimit    = 20
 	MaxChatsLimit        = 100
+	DefaultSearchLimit   = 20
+	MaxSearchLimit       = 100
 	DefaultMessagesLimit = 1_000
 	MaxMessagesLimit     = 10_000
 
@@ -69,6 +71,9 @@ type Chats interface {
 	// Used returns the models of u's newest chats, of each the ID and the APISource
 	// alone. It is asked often, so it should know them without reading the chats.
 	Used(ctx context.Context, u chat.User) ([]chat.Model, error)
+
+	// Search looks through u's chats, or returns [chat.CodeInvalid].
+	Search(ctx context.Context, u chat.User, q chat.SearchQuery) (chat.SearchPage, error)
 
 	// Unread returns what u has not read of each of the chats.
 	Unread(ctx context.Context, u chat.User, chats []chat.Info) ([]chat.Unread, error)
@@ -289,6 +294,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		{"/chat", map[string]endpoint{"GET": a.listChats, "POST": a.createChat}},
 		{"/chat/{chat_id}", map[string]endpoint{"GET": a.getChat, "DELETE": a.deleteChat, "PATCH": a.configureChat}},
 		{"/chat/{chat_id}/mark", map[string]endpoint{"PATCH": a.mark}},
+		{"/search", map[string]endpoint{"GET": a.search}},
 		{"/folders", map[string]endpoint{"GET": a.listFolders}},
 		{"/chat/{chat_id}/members", map[string]endpoint{"GET": a.listMembers}},
 		{"/chat/{chat_id}/members/{user_id}", map[string]endpoint{"PUT": a.setMember, "DELETE": a.removeMember}},

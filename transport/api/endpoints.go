@@ -80,6 +80,15 @@ func (a *API) mark(r *http.Request, u chat.User) (any, error) {
 	return m, worded(err)
 }
 
+func (a *API) search(r *http.Request, u chat.User) (any, error) {
+	limit, err := intParam(r, "limit", DefaultSearchLimit, 1, MaxSearchLimit)
+	if err != nil {
+		return nil, err
+	}
+	q := r.URL.Query()
+	return a.chats.Search(r.Context(), u, chat.SearchQuery{Text: q.Get("q"), Limit: limit, Cursor: q.Get("cursor")})
+}
+
 func (a *API) listFolders(r *http.Request, u chat.User) (any, error) {
 	folders, err := a.chats.Folders(r.Context(), u)
 	return wireFolders{orEmpty(folders)}, err

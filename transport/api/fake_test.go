@@ -95,6 +95,20 @@ func (c *chats) Folders(context.Context, chat.User) (folders []chat.Folder, err 
 	return folders, c.fail
 }
 
+func (c *chats) Search(_ context.Context, u chat.User, q chat.SearchQuery) (chat.SearchPage, error) {
+	if q.Text == "" {
+		return chat.SearchPage{}, chat.Refuse(chat.CodeInvalid, "q is empty")
+	}
+	if q.Cursor != "" {
+		return chat.SearchPage{Results: []chat.Found{}}, c.fail
+	}
+	found := chat.Found{
+		Chat: "chat-1", MessageID: "m1", Seq: 2, Role: chat.RoleUser, Author: &u, Timestamp: chat.Timestamp(t0), Snippet: q.Text,
+		Hits: []chat.Hit{{Start: 0, End: len(q.Text)}},
+	}
+	return chat.SearchPage{Results: []chat.Found{found}, More: true, Cursor: "next"}, c.fail
+}
+
 func (c *chats) list(_ context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error) {
 	var own []chat.Info
 	for _, info := range c.infos {

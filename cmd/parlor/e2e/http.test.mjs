@@ -35,6 +35,15 @@ test("chats are created, listed, read and deleted over HTTP", async (t) => {
   const history = await until(() => call("GET", `/chat/${ids[0]}/messages`), ({ body }) => body.length === 2);
   assert.deepEqual(history.body.map((m) => [m.role, m.type, m.chat_id]), [["user", "message", ids[0]], ["assistant", "message", ids[0]]]);
 
+  const found = (await call("GET", "/search?q=SOCKET%20over")).body;
+  assert.deepEqual(found.results.map((r) => [r.chat_id, r.role, r.snippet.slice(r.hits[0].start, r.hits[0].end)]).at(-1), [ids[0], "user", "over"]);
+  assert.deepEqual((await call("PATCH", `/chat/${ids[2]}/mark`, { pinned: true, folder: "Work" })).body, { pinned: true, archived: false, folder: "Work" });
+  await call("PATCH", `/chat/${ids[1]}/mark`, { archived: true });
+  assert.deepEqual((await call("GET", "/chat")).body.chats.map((c) => c.chat_id), [ids[2], ids[0]]);
+  assert.deepEqual((await call("GET", "/chat?archived=true")).body.chats.map((c) => c.chat_id), [ids[1]]);
+  assert.deepEqual((await call("GET", "/folders")).body, { folders: [{ folder: "Work", chats: 1 }] });
+  await call("PATCH", `/chat/${ids[1]}/mark`, { archived: false });
+
   assert.equal((await call("DELETE", `/chat/${ids[0]}`)).status, 200);
   assert.equal((await event(socket, `error ${room}`)).code, "not_found");
   assert.equal((await call("GET", `/chat/${ids[0]}`)).status, 404);

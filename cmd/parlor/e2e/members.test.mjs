@@ -181,6 +181,7 @@ test("paths, roles and actions", async (t) => {
     ["GET file", file, reads],
     ["send_message with a file", socket("send_message", { message: { content: "hi", files: [fileid] } }), talks],
     ["DELETE file of the owner", http("DELETE", `/files/${fileid}`), manages],
+    ["GET search", async (p) => ((await p.http("GET", "/search?q=hello")).body.results.some((r) => r.chat_id === chat) ? "ok" : "not_found"), reads],
     ["PATCH chat", http("PATCH", "", { title: "another" }), talks],
     ["PATCH mark", http("PATCH", "/mark", { pinned: true, folder: "Ours" }), reads],
     ["POST /v1/responses", v1("POST", "/responses", { conversation, input: "hi", background: true }), talks],
