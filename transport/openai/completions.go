@@ -102,6 +102,7 @@ func (c *call) completeAtEnd(to *live.Stream, id wire.ResponseID, info chat.Info
 func (c *call) chunks(to *live.Stream, id wire.ResponseID, info chat.Info, answer wire.Completion, usage bool) error {
 	e := c.newEvents(to)
 	defer e.end()
+	defer time.AfterFunc(c.KeepAlive, func() { _ = e.write(nil, false) }).Stop() // see [alone.stream]
 	s := wire.NewChunks(answer, wire.NewTurn(id, info), usage)
 	err := c.follow(to.Context(), id.Chat, chat.Place{Seq: id.Seq - 1}, func(told chat.Told) error {
 		frames, refusal := s.Take(told.Encoded)
@@ -227,7 +228,7 @@ func (a alone) stream(first []byte, next func(string) []byte, last func(string, 
 	e := a.newEvents(a.to)
 	defer e.end()
 	begin := sync.OnceValue(func() error { return e.write(first, true) })
-	patience := time.AfterFunc(a.KeepAlive, func() { _ = begin() }) // the next write fails too
+	defer time.AfterFunc(a.KeepAlive, func() { _ = begin() }).Stop() // an error comes with the next write too
 	var text strings.Builder
 	done, err := a.Completer.Complete(a.to.Context(), a.user(), a.prompt, func(piece string) error {
 		if err := begin(); err != nil {
@@ -236,9 +237,6 @@ func (a alone) stream(first []byte, next func(string) []byte, last func(string, 
 		text.WriteString(piece)
 		return e.write(next(piece), false)
 	})
-	if !patience.Stop() {
-		_ = begin() // it may be under way
-	}
 	if err == nil {
 		err = e.write(last(text.String(), done), false)
 	}

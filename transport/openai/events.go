@@ -20,8 +20,11 @@ type events struct {
 
 	mu    sync.Mutex
 	begun bool
+	ended bool // nothing more may be written
 	timer *time.Timer
 }
+
+var errEnded = errors.New("openai: the stream of events has ended")
 
 // newEvents begins an answer with events. The caller ends it.
 func (c *call) newEvents(to *live.Stream) *events { return &events{to: to, every: c.KeepAlive} }
@@ -36,6 +39,9 @@ func (e *events) write(frames []byte, more bool) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.ended {
+		return errEnded
+	}
 	e.begin()
 	e.timer.Reset(e.every)
 	if _, err := e.to.Write(frames); err != nil {
@@ -63,7 +69,7 @@ func (e *events) begin() {
 func (e *events) keepAlive() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.timer == nil || e.to.Context().Err() != nil {
+	if e.ended || e.to.Context().Err() != nil {
 		return
 	}
 	e.timer.Reset(e.every)
@@ -72,14 +78,14 @@ func (e *events) keepAlive() {
 	}
 }
 
-// end ends the comments.
+// end ends the stream. No comment follows.
 func (e *events) end() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.ended = true
 	if e.begun {
 		e.timer.Stop()
 	}
-	e.timer = nil
 }
 
 // errDone ends a Follow whose caller knows enough.
@@ -95,10 +101,12 @@ func (c *call) follow(ctx context.Context, id chat.ID, from chat.Place, tell fun
 	return err
 }
 
-func (e *events) hasBegun() bool {
+// withdraw ends a stream that has not begun. It reports false if it has.
+func (e *events) withdraw() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.begun
+	e.ended = e.ended || !e.begun
+	return !e.begun
 }
 
 // failed ends a stream that cannot go on. If the client is still there it is told why.
@@ -106,7 +114,7 @@ func (e *events) failed(err error, frame func(*wire.Error) []byte) error {
 	if e.to.Context().Err() != nil {
 		reset()
 	}
-	if !e.hasBegun() {
+	if e.withdraw() {
 		return err
 	}
 	shown, ok := errors.AsType[*wire.Error](err)

@@ -86,13 +86,19 @@ func (c *call) newest(id wire.ResponseID) error {
 	return nil
 }
 
-// newRoom makes the chat that a response begins. A request that is repeated finds it there.
+// newRoom makes the chat that a response begins. A request that is repeated finds it there. Its
+// first words are its title, since programs may begin many and a model is not to be asked for each.
 func (c *call) newRoom(id chat.ID, q wire.ResponseRequest) (chat.Info, error) {
 	info, err := c.Rooms.CreateAs(c.ctx(), c.user(), id, q.Model)
-	if err == nil && q.Instructions != info.SystemPrompt {
-		info, err = c.Rooms.Configure(c.ctx(), c.user(), id, chat.Changes{SystemPrompt: &q.Instructions})
+	if err != nil || info.Title != "" {
+		return info, err
 	}
-	return info, err
+	title := chat.Title(q.Input[0].Content)
+	changes := chat.Changes{Title: &title}
+	if q.Instructions != "" {
+		changes.SystemPrompt = &q.Instructions
+	}
+	return c.Rooms.Configure(c.ctx(), c.user(), id, changes)
 }
 
 var errNoTurn = errors.New("openai: a message has led to no turn")

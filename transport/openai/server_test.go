@@ -160,6 +160,27 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
+// So does one of a chat. If it fails before that, it fails as a request.
+func TestKeepAliveInChat(t *testing.T) {
+	for _, test := range []struct {
+		wait             time.Duration
+		status, comments int
+	}{{5 * time.Second, 404, 0}, {25 * time.Second, 200, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(Options{KeepAlive: 10 * time.Second})
+			r.world.chats = []chat.Info{{ID: "r", Room: chat.ID("r").Room()}}
+			r.world.follow = func(context.Context, func(chat.Told) error) error {
+				time.Sleep(test.wait)
+				return chat.Refuse(chat.CodeNotFound, "gone")
+			}
+			got := r.ask(t.Context(), "POST", "/chat/completions", streamed, ChatHeader, "r")
+			if n := strings.Count(got.Body.String(), comment); got.Code != test.status || n != test.comments || !strings.Contains(got.Body.String(), `"gone"`) {
+				t.Errorf("after %s: %d, %d comments: %s", test.wait, got.Code, n, got.Body)
+			}
+		})
+	}
+}
+
 func TestResponse(t *testing.T) {
 	r := newRig(Options{TurnPolicy: chat.PolicySteer})
 	var first, got wire.Response

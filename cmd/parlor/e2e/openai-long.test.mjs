@@ -1,5 +1,7 @@
 // The official client of OpenAI, unmodified, in all that parlor serves of its API.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { chatOf, client, collect, deltas, joined, rises, versions } from "./lib/openai.mjs";
 import { longOnly, seeded } from "./lib/random.mjs";
@@ -225,3 +227,39 @@ for (const [version, Client] of Object.entries(versions)) {
     assert.ok(refused.length > 0 && refused.every(({ reason }) => reason.status === 429 && reason.headers.get("retry-after") > 0), "too many requests");
   });
 }
+
+test("budgets, models-only and the end of a key hold for OpenAI's API", longOnly, async (t) => {
+  const dir = folder();
+  const env = { PARLOR_JWT_SECRET: "an-e2e-secret-of-thirty-two-bytes!" };
+  const config = join(dir, "parlor.yaml");
+  writeFileSync(config, 'budgets: [{ user: "alice", period: total, tokens: 60 }]\nmodels-only: true\n');
+  const args = ["--config", config, ...slow];
+  const key = async (user, ...more) => /pk_\S+/.exec((await command(["key", "add", "--data", join(dir, "parlor.db"), "--user", user, ...more], { dir, env })).stdout)[0];
+  const apiKey = await key("alice");
+  let server = await serve(t, { dir, env, args });
+  const listen = new URL(server.url).host;
+  const ai = client(versions[7], server, { apiKey });
+  const question = { model: "eliza", messages: [{ role: "user", content: "I am sad" }] };
+  await assert.rejects(ai.chat.completions.create({ ...question, model: "openai:gpt-4o" }), { status: 404, code: "model_not_found" });
+  const asked = await until(() => ai.chat.completions.create(question).then(() => null, (e) => e), Boolean);
+  assert.deepEqual([asked.status, asked.code, asked.headers.get("x-should-retry")], [429, "insufficient_quota", "false"]);
+  const usage = async () => (await (await fetch(`${server.url}/api/v1/usage?by=chat`, { headers: { Authorization: `Bearer ${apiKey}` } })).json());
+  const used = await usage();
+  assert.deepEqual([used.rows.length, used.rows[0].chat_id, used.total.turns > 0], [1, undefined, true]);
+  await server.kill();
+  server = await serve(t, { dir, listen, env, args });
+  assert.deepEqual(await usage(), used);
+  await assert.rejects(ai.responses.create({ model: "eliza", store: false, input: "hi" }), { status: 429, code: "insufficient_quota" });
+  await assert.rejects(ai.responses.create({ model: "eliza", input: "hi" }), { status: 429, code: "insufficient_quota" });
+
+  const reading = client(versions[7], server, { apiKey: await key("bob", "--scope", "read") });
+  await assert.rejects(reading.responses.create({ model: "eliza", input: "hi" }), { status: 403 });
+  assert.ok((await reading.models.list()).data.length > 0);
+  const bobs = await key("bob");
+  const heard = await collect(await client(versions[7], server, { apiKey: bobs }).responses.create({ model: "eliza", input: story, stream: true }), (e) => {
+    if (deltas(e).length === 1) command(["key", "revoke", "--data", join(dir, "parlor.db"), bobs.split("_")[1]], { dir, env });
+  });
+  assert.ok(heard.cut && deltas(heard).length > 0, "its stream is cut");
+  const end = await until(() => reading.responses.retrieve(heard[0].response.id), (r) => r.status === "completed");
+  assert.ok(end.output_text.startsWith(joined(heard)), "the answer goes on");
+});
