@@ -15,20 +15,28 @@ type uiPart struct {
 	Type  string  `json:"type"`
 	Text  *string `json:"text,omitempty"`
 	State string  `json:"state,omitempty"`
+
+	// Of a file:
+	URL       string `json:"url,omitempty"`
+	MediaType string `json:"mediaType,omitempty"`
+	Name      string `json:"filename,omitempty"`
 }
 
 // Show returns the message for the reader. An answer has the parts that its stream leads
-// to.
-func Show(m chat.Message, reader chat.UserID) UIMessage {
+// to. Files have addresses that begin with prefix.
+func Show(m chat.Message, reader chat.UserID, prefix string) UIMessage {
 	w := UIMessage{ID: IDOf(m, reader), Role: m.Role, Parts: []uiPart{}, Metadata: Metadata{
 		Seq: m.Seq, Created: chat.Timestamp(m.Created), Author: m.Author,
 	}}
 	if m.Role != chat.RoleAssistant {
-		w.Parts = []uiPart{{Type: "text", Text: &m.Content}}
+		for _, f := range m.Files {
+			w.Parts = append(w.Parts, uiPart{Type: "file", URL: prefix + string(f.ID), MediaType: f.Type, Name: f.Name})
+		}
+		w.Parts = append(w.Parts, uiPart{Type: "text", Text: &m.Content})
 		return w
 	}
 	w.Parts = append(w.Parts, uiPart{Type: "step-start"})
-	for _, p := range []uiPart{{"reasoning", &m.Thought, "done"}, {"text", &m.Content, "done"}} {
+	for _, p := range []uiPart{{Type: "reasoning", Text: &m.Thought, State: "done"}, {Type: "text", Text: &m.Content, State: "done"}} {
 		if *p.Text != "" {
 			w.Parts = append(w.Parts, p)
 		}

@@ -3,6 +3,7 @@ package aisdk
 import (
 	"bytes"
 	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -16,15 +17,17 @@ type Request interface{ request() }
 
 // The requests. Message is the id that the SDK has given a message, see [IDOf].
 type (
-	// Send says something.
+	// Send says something, or brings files.
 	Send struct {
 		Chat    chat.ID
 		Message string
 		Content string
+		Files   []File
 		Options
 	}
 
 	// Edit gives a message of the user a new text, or asks to answer the same text again.
+	// Files stay with the message.
 	Edit struct {
 		Chat    chat.ID
 		Message string
@@ -54,6 +57,12 @@ func (Edit) request()       {}
 func (Regenerate) request() {}
 func (Continue) request()   {}
 
+// A File is a file that comes with a message.
+type File struct {
+	Name string // empty if the client does not say
+	Body []byte
+}
+
 // Options are what an app may add to the body.
 type Options struct {
 	ModelID chat.ModelID
@@ -81,6 +90,9 @@ const (
 	// MaxMessageIDLen limits the id of a message that the client has made, so that an
 	// idempotency key can be made of it.
 	MaxMessageIDLen = chat.MaxClientIDLen - editMarkLen
+
+	// MaxFiles is how many files a message may bring.
+	MaxFiles = 16
 
 	maxModelIDLen   = 256
 	maxRequestIDLen = 128
@@ -118,6 +130,8 @@ type message struct {
 type part struct {
 	Type string `json:"type"`
 	Text string `json:"text"`
+	URL  string `json:"url"` // of a file
+	Name string `json:"filename"`
 }
 
 // Decode understands the body of a POST. Of the messages only the last one counts: the
@@ -282,7 +296,7 @@ func (in body) submit(id chat.ID, last *message, o Options) (Request, *chat.Erro
 	case in.MessageID != "" && in.MessageID != last.ID:
 		return nil, invalid("messages must end with the message that messageId names")
 	}
-	content, refusal := last.content()
+	content, files, refusal := last.content(in.MessageID == "")
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -292,28 +306,48 @@ func (in body) submit(id chat.ID, last *message, o Options) (Request, *chat.Erro
 	if in.MessageID != "" {
 		return Edit{Chat: id, Message: last.ID, Content: content, Options: o}, nil
 	}
-	return Send{Chat: id, Message: last.ID, Content: content, Options: o}, nil
+	return Send{Chat: id, Message: last.ID, Content: content, Files: files, Options: o}, nil
 }
 
-// content returns the text of a message that has nothing else.
-func (m *message) content() (string, *chat.Error) {
+// content returns the text of a message, and its files if they are wanted.
+func (m *message) content(wantFiles bool) (text string, files []File, refusal *chat.Error) {
 	if m.Parts == nil {
-		return "", invalid("the last message has no parts")
+		return "", nil, invalid("the last message has no parts")
 	}
 	var texts []string
 	for _, p := range *m.Parts {
-		switch p.Type {
-		case "text":
+		switch {
+		case p.Type == "text":
 			texts = append(texts, p.Text)
-		case "file":
-			return "", invalid("files cannot be sent with a message here")
-		default:
-			return "", invalid(fmt.Sprintf("parts of the type %.64q cannot be sent with a message here", p.Type))
+		case p.Type != "file":
+			return "", nil, invalid(fmt.Sprintf("parts of the type %.64q cannot be sent with a message here", p.Type))
+		case wantFiles:
+			body, refusal := fileIn(p.URL)
+			if refusal != nil {
+				return "", nil, refusal
+			}
+			files = append(files, File{p.Name, body})
 		}
 	}
-	text := strings.Join(texts, "\n")
-	if strings.TrimSpace(text) == "" {
-		return "", invalid("the message is empty")
+	text = strings.Join(texts, "\n")
+	switch {
+	case len(files) > MaxFiles:
+		return "", nil, invalid(fmt.Sprintf("a message may bring %d files", MaxFiles))
+	case strings.TrimSpace(text) == "" && len(files) == 0:
+		return "", nil, invalid("the message is empty")
 	}
-	return text, nil
+	return text, files, nil
+}
+
+// fileIn returns what is in a data URL (RFC 2397) of bytes in base64, as browsers make them.
+func fileIn(url string) ([]byte, *chat.Error) {
+	head, data, ok := strings.Cut(url, ",")
+	if !ok || !strings.HasPrefix(head, "data:") || !strings.HasSuffix(head, ";base64") {
+		return nil, invalid("a file must be in a data URL, in base64")
+	}
+	body, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		return nil, invalid("a file is not in base64")
+	}
+	return body, nil
 }

@@ -11,23 +11,28 @@ import (
 )
 
 const (
-	userX  = `{"id":"x","role":"user","parts":[{"type":"text","text":"hi"}]}`
-	earlyX = `{"id":"w","role":"user","parts":[{"type":"file","url":"data:"}]},{"id":"a","role":"assistant","parts":[{"type":"dynamic-tool"}]}`
-	answer = `{"id":"a","role":"assistant","parts":[{"type":"text","text":"hello"}]}`
+	userX     = `{"id":"x","role":"user","parts":[{"type":"text","text":"hi"}]}`
+	earlyX    = `{"id":"w","role":"user","parts":[{"type":"file","url":"data:"}]},{"id":"a","role":"assistant","parts":[{"type":"dynamic-tool"}]}`
+	withFile  = `{"id":"x","role":"user","parts":[{"type":"file","mediaType":"text/plain","filename":"a.txt","url":"data:text/plain;base64,aGVsbG8="},{"type":"text","text":"look"}]}`
+	fileAlone = `{"id":"x","role":"user","parts":[{"type":"file","mediaType":"text/plain","url":"data:text/plain;base64,aGVsbG8="}]}`
+	answer    = `{"id":"a","role":"assistant","parts":[{"type":"text","text":"hello"}]}`
 )
 
 func TestDecode(t *testing.T) {
 	yes := true
 	for body, want := range map[string]Request{
 		`{"id":"c","messages":[` + userX + `],"trigger":"submit-message"}`:                                                                         Send{Chat: "c", Message: "x", Content: "hi"},
-		`{"id":"c","messages":[` + earlyX + `,` + userX + `],"trigger":"submit-message","model_id":"m","policy":"steer","answer":true,"mine":[1]}`: Send{"c", "x", "hi", Options{"m", chat.PolicySteer, &yes}},
+		`{"id":"c","messages":[` + earlyX + `,` + userX + `],"trigger":"submit-message","model_id":"m","policy":"steer","answer":true,"mine":[1]}`: Send{"c", "x", "hi", nil, Options{"m", chat.PolicySteer, &yes}},
 		`{"id":"c","message":` + userX + `}`: Send{Chat: "c", Message: "x", Content: "hi"},
 		`{"id":"c","messages":[{"id":"x","role":"user","metadata":{},"parts":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]}`: Send{Chat: "c", Message: "x", Content: "a\nb"},
-		`{"id":"c","messages":[` + userX + `],"trigger":"submit-message","messageId":"x"}`:                                               Edit{Chat: "c", Message: "x", Content: "hi"},
-		`{"id":"c","messages":[` + userX + `],"trigger":"regenerate-message"}`:                                                           Regenerate{Chat: "c", Message: "x"},
-		`{"id":"c","messages":[` + userX + `],"trigger":"regenerate-message","messageId":"a","model_id":"m"}`:                            Regenerate{"c", "x", "a", Options{ModelID: "m"}},
-		`{"id":"c","trigger":"regenerate-message"}`:                                                                                      Regenerate{Chat: "c"},
-		`{"id":"c","messages":[` + userX + `,` + answer + `],"trigger":"submit-message","messageId":"a"}`:                                Continue{Chat: "c", Answer: "a"},
+		`{"id":"c","message":` + withFile + `}`:                                                               Send{Chat: "c", Message: "x", Content: "look", Files: []File{{"a.txt", []byte("hello")}}},
+		`{"id":"c","message":` + fileAlone + `}`:                                                              Send{Chat: "c", Message: "x", Files: []File{{"", []byte("hello")}}},
+		`{"id":"c","messageId":"x","message":` + withFile + `}`:                                               Edit{Chat: "c", Message: "x", Content: "look"},
+		`{"id":"c","messages":[` + userX + `],"trigger":"submit-message","messageId":"x"}`:                    Edit{Chat: "c", Message: "x", Content: "hi"},
+		`{"id":"c","messages":[` + userX + `],"trigger":"regenerate-message"}`:                                Regenerate{Chat: "c", Message: "x"},
+		`{"id":"c","messages":[` + userX + `],"trigger":"regenerate-message","messageId":"a","model_id":"m"}`: Regenerate{"c", "x", "a", Options{ModelID: "m"}},
+		`{"id":"c","trigger":"regenerate-message"}`:                                                           Regenerate{Chat: "c"},
+		`{"id":"c","messages":[` + userX + `,` + answer + `],"trigger":"submit-message","messageId":"a"}`:     Continue{Chat: "c", Answer: "a"},
 	} {
 		got, refusal := Decode([]byte(body))
 		if diff := cmp.Diff(want, got); refusal != nil || diff != "" {
@@ -58,18 +63,22 @@ func TestDecodeRefuses(t *testing.T) {
 		send(`{"id":"x","role":"user"}`):      "has no parts",
 		parts(`[]`):                           "is empty",
 		parts(`[{"type":"text","text":" "}]`): "is empty",
-		parts(`[{"type":"text","text":"hi"},{"type":"file","mediaType":"image/png","url":"data:"}]`): "files cannot be sent",
-		parts(`[{"type":"data-place","data":{}}]`):                                                   `"data-place" cannot be sent`,
-		parts(`[{"type":"text","text":7}]`):                                                          "wrong type: parts.text",
-		send(strings.Replace(userX, `"x"`, `"a b"`, 1)):                                              "the id of the last message",
-		send(strings.Replace(userX, `"x"`, `""`, 1)):                                                 "the id of the last message",
-		send(strings.Replace(userX, `"x"`, `"`+strings.Repeat("x", MaxMessageIDLen+1)+`"`, 1)):       "the id of the last message",
-		`{"id":"c","messages":[` + userX + `],"messageId":"y"}`:                                      "must end with the message that messageId names",
-		`{"id":"c","messages":[` + userX + `],"trigger":"shout"}`:                                    "trigger must be",
-		`{"id":"c","messages":[` + userX + `],"policy":"shout"}`:                                     "policy must be",
-		`{"id":"c","messages":[` + userX + `],"model_id":"` + strings.Repeat("m", 300) + `"}`:        "model_id is too long",
-		`{"id":"c","messages":[` + userX + `],"messageId":"` + strings.Repeat("m", 300) + `"}`:       "messageId is too long",
-		`{"id":"c","messages":[` + answer + `],"trigger":"regenerate-message"}`:                      "end with the message to answer",
+		parts(`[{"type":"text","text":"hi"},{"type":"file","url":"data:"}]`):                                                       "must be in a data URL",
+		parts(`[{"type":"file","url":"https://example.com/a.png"}]`):                                                               "must be in a data URL",
+		parts(`[{"type":"file","url":"data:text/plain,hello"}]`):                                                                   "must be in a data URL",
+		parts(`[{"type":"file","url":"data:;base64,a*"}]`):                                                                         "not in base64",
+		parts("[" + strings.Repeat(`{"type":"file","url":"data:;base64,"},`, MaxFiles) + `{"type":"file","url":"data:;base64,"}]`): "may bring 16 files",
+		parts(`[{"type":"data-place","data":{}}]`):                                                                                 `"data-place" cannot be sent`,
+		parts(`[{"type":"text","text":7}]`):                                                                                        "wrong type: parts.text",
+		send(strings.Replace(userX, `"x"`, `"a b"`, 1)):                                                                            "the id of the last message",
+		send(strings.Replace(userX, `"x"`, `""`, 1)):                                                                               "the id of the last message",
+		send(strings.Replace(userX, `"x"`, `"`+strings.Repeat("x", MaxMessageIDLen+1)+`"`, 1)):                                     "the id of the last message",
+		`{"id":"c","messages":[` + userX + `],"messageId":"y"}`:                                                                    "must end with the message that messageId names",
+		`{"id":"c","messages":[` + userX + `],"trigger":"shout"}`:                                                                  "trigger must be",
+		`{"id":"c","messages":[` + userX + `],"policy":"shout"}`:                                                                   "policy must be",
+		`{"id":"c","messages":[` + userX + `],"model_id":"` + strings.Repeat("m", 300) + `"}`:                                      "model_id is too long",
+		`{"id":"c","messages":[` + userX + `],"messageId":"` + strings.Repeat("m", 300) + `"}`:                                     "messageId is too long",
+		`{"id":"c","messages":[` + answer + `],"trigger":"regenerate-message"}`:                                                    "end with the message to answer",
 	} {
 		got, refusal := Decode([]byte(body))
 		if refusal == nil || refusal.Code != chat.CodeInvalid || !strings.Contains(refusal.Message, want) {
@@ -85,7 +94,7 @@ func TestDecodeFrame(t *testing.T) {
 		refusal string
 	}{
 		{`{"type":"send","requestId":"r","id":"c","trigger":"submit-message","messages":[` + userX + `],"headers":{},"body":{"model_id":"m"},"metadata":1}`,
-			Frame{"send", "r", "c", Send{"c", "x", "hi", Options{ModelID: "m"}}}, ""},
+			Frame{"send", "r", "c", Send{"c", "x", "hi", nil, Options{ModelID: "m"}}}, ""},
 		{`{"type":"resume","requestId":"r","id":"c","headers":{},"body":{}}`, Frame{"resume", "r", "c", nil}, ""},
 		{`{"type":"abort","requestId":"r"}`, Frame{"abort", "r", "", nil}, ""},
 		{`{"type":"send","requestId":"r","id":"c","messages":[]}`, Frame{"send", "r", "c", nil}, "messages is empty"},
@@ -163,11 +172,12 @@ func TestGoldenHistory(t *testing.T) {
 	refusal := chat.Refuse(chat.CodeProviderError, "out of order")
 	for _, m := range []chat.Message{
 		{ID: "m1", Seq: 4, Role: chat.RoleUser, Author: alice, Content: "<hi>", ClientID: "x", Created: at},
+		{ID: "m5", Seq: 8, Role: chat.RoleUser, Author: alice, Content: "look", Files: []chat.File{{ID: "f1", Name: "a.png", Type: "image/png", Size: 7}}, Created: at},
 		{ID: "m2", Seq: 5, Role: chat.RoleAssistant, Content: "Yes", Thought: "Hm", State: chat.StateCompleted, ModelID: "model", Name: "ada", Prompt: "m1", Usage: chat.EstimateUsage(1, 2), Created: at},
 		{ID: "m3", Seq: 6, Role: chat.RoleAssistant, State: chat.StateFailed, ModelID: "model", Prompt: "m1", Error: refusal, Created: at},
 		{ID: "m4", Seq: 7, Role: chat.RoleAssistant, Content: "Ye", State: chat.StateStopped, By: "bob", Reason: "enough", ModelID: "model", Prompt: "m1", Created: at},
 	} {
-		fmt.Fprintf(&got, "%s\n", encode(Show(m, "alice")))
+		fmt.Fprintf(&got, "%s\n", encode(Show(m, "alice", "/files/")))
 	}
 	golden(t, "testdata/history.txt", got.String())
 }
@@ -188,7 +198,7 @@ func TestGoldenFrames(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"id":"c","messages":[` + earlyX + `,` + userX + `],"trigger":"submit-message","model_id":"m"}`,
-		`{"id":"c","messages":[` + userX + `],"messageId":"x"}`, `{"id":"c","trigger":"regenerate-message","messageId":"a"}`,
+		`{"id":"c","message":` + withFile + `}`, `{"id":"c","messages":[` + userX + `],"messageId":"x"}`, `{"id":"c","trigger":"regenerate-message","messageId":"a"}`,
 		`{"type":"send","requestId":"r","id":"c","messages":[` + userX + `],"body":{"policy":"queue"}}`, `{"type":"abort","requestId":"r"}`, `{"turn_id":"t"}`, "\xff{",
 	} {
 		f.Add([]byte(seed))
@@ -217,7 +227,9 @@ func checkRequest(t *testing.T, r Request) {
 	case nil:
 		return
 	case Send:
-		id, key, content = r.Chat, r.Message, r.Content
+		if id, key, content = r.Chat, r.Message, r.Content; len(r.Files) > 0 {
+			content += "x"
+		}
 	case Edit:
 		id, key, content = r.Chat, r.Message, r.Content
 	case Regenerate:

@@ -28,7 +28,9 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -44,6 +46,7 @@ import (
 // as a client may be told them.
 type Rooms interface {
 	CreateAs(ctx context.Context, u chat.User, id chat.ID, model chat.ModelID) (chat.Info, error)
+	Upload(ctx context.Context, u chat.User, id chat.ID, up chat.Upload) (chat.File, error)
 	Say(ctx context.Context, u chat.User, id chat.ID, m chat.Say) (chat.Said, error)
 	Edit(ctx context.Context, u chat.User, id chat.ID, m chat.Edit) (chat.Said, error)
 	Regenerate(ctx context.Context, u chat.User, id chat.ID, a chat.Again) (chat.Queued, error)
@@ -261,6 +264,7 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request, in chat.SignIn
 	if err != nil {
 		return err
 	}
+	files := filesOf(r, id)
 	separator := "["
 	for m, err := range h.rooms.Messages(r.Context(), in.User, id, uint64(before), limit) {
 		switch {
@@ -271,7 +275,7 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request, in chat.SignIn
 		case separator == "[":
 			setJSON(w)
 		}
-		if _, err := w.Write(wire.Show(m, in.ID).Append([]byte(separator))); err != nil {
+		if _, err := w.Write(wire.Show(m, in.ID, files).Append([]byte(separator))); err != nil {
 			panic(http.ErrAbortHandler)
 		}
 		separator = ","
@@ -282,6 +286,17 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request, in chat.SignIn
 	}
 	_, _ = io.WriteString(w, "]")
 	return nil
+}
+
+// filesOf returns where the files of a chat are, as the client reaches this server. The page
+// that shows them may be of another origin.
+func filesOf(r *http.Request, id chat.ID) string {
+	scheme := "http"
+	if origin.Secure(r) {
+		scheme = "https"
+	}
+	base, _, _ := strings.Cut(r.URL.Path, "/ui/chat/")
+	return scheme + "://" + r.Host + base + "/chat/" + url.PathEscape(string(id)) + "/files/"
 }
 
 // number reads a number from the query.

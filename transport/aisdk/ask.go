@@ -1,8 +1,10 @@
 package aisdk
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	wire "parlor/protocol/aisdk"
@@ -35,14 +37,27 @@ func (s *service) ask(ctx context.Context, u chat.User, request wire.Request) (s
 
 // send says something. The first message of a chat makes the chat.
 func (s *service) send(ctx context.Context, u chat.User, r wire.Send) (stream, error) {
-	say := chat.Say{Content: r.Content, ModelID: r.ModelID, ClientID: chat.ClientID(r.Message), Policy: r.Policy, Answer: r.Answer}
-	said, err := s.rooms.Say(ctx, u, r.Chat, say)
+	said, err := s.say(ctx, u, r)
 	if isCode(err, chat.CodeNotFound) {
 		if _, err = s.rooms.CreateAs(ctx, u, r.Chat, s.modelOr(r.ModelID)); err == nil {
-			said, err = s.rooms.Say(ctx, u, r.Chat, say)
+			said, err = s.say(ctx, u, r)
 		}
 	}
 	return saidTo(r.Chat, said), err
+}
+
+// say uploads the files of a message, and says it. A repetition has the same files.
+func (s *service) say(ctx context.Context, u chat.User, r wire.Send) (chat.Said, error) {
+	say := chat.Say{Content: r.Content, ModelID: r.ModelID, ClientID: chat.ClientID(r.Message), Policy: r.Policy, Answer: r.Answer}
+	for i, f := range r.Files {
+		key := fmt.Sprintf("ui %s %d", r.Message, i)
+		file, err := s.rooms.Upload(ctx, u, r.Chat, chat.Upload{Name: f.Name, Key: key, Body: bytes.NewReader(f.Body)})
+		if err != nil {
+			return chat.Said{}, err
+		}
+		say.Files = append(say.Files, file.ID)
+	}
+	return s.rooms.Say(ctx, u, r.Chat, say)
 }
 
 // modelOr returns the model that is asked for, or else the first that is listed.

@@ -3,6 +3,7 @@ package aisdk_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"net/http/httptest"
@@ -72,11 +73,23 @@ func (r *room) CreateAs(_ context.Context, u chat.User, id chat.ID, model chat.M
 	return chat.Info{}, r.note("create %s by %s with %s", id, u.ID, model)
 }
 
+func (r *room) Upload(_ context.Context, u chat.User, id chat.ID, up chat.Upload) (chat.File, error) {
+	if r.missing {
+		return chat.File{}, errNoChat
+	}
+	body, _ := io.ReadAll(up.Body)
+	return chat.File{ID: "f" + chat.FileID(up.Key[len(up.Key)-1:])}, r.note("upload %s %q as %s", up.Name, body, up.Key)
+}
+
 func (r *room) Say(_ context.Context, u chat.User, id chat.ID, m chat.Say) (chat.Said, error) {
 	if r.missing {
 		return chat.Said{}, errNoChat
 	}
-	err := r.note("say %q as %s", m.Content, m.ClientID)
+	with := ""
+	if len(m.Files) > 0 {
+		with = fmt.Sprint(" with ", m.Files)
+	}
+	err := r.note("say %q as %s%s", m.Content, m.ClientID, with)
 	return chat.Said{MessageID: "question", Seq: 4, Turns: []chat.TurnID{"turn"}}, err
 }
 

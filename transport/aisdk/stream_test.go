@@ -120,6 +120,26 @@ func TestFirstMessageMakesChat(t *testing.T) {
 	}
 }
 
+// Files are uploaded before the message that brings them is said.
+func TestFiles(t *testing.T) {
+	r := newRoom()
+	r.missing = true
+	r.records = []chat.Record{asked, queued, start, ended("Hello")}
+	s := serve(t, r, aisdk.Options{})
+	file := `{"type":"file","mediaType":"text/plain","filename":"a.txt","url":"data:text/plain;base64,aGVsbG8="},`
+	if body, err := rest(s.ask(t, "POST", "/ui/chat", strings.Replace(hi, `"parts":[`, `"parts":[`+file+file, 1))); err != nil || !strings.Contains(body, `"delta":"Hello"`) {
+		t.Errorf("%q, %v", body, err)
+	}
+	want := `create c by alice with eliza, upload a.txt "hello" as ui x 0, upload a.txt "hello" as ui x 1, say "hi" as x with [f0 f1]`
+	if got := strings.Join(r.noted(), ", "); got != want {
+		t.Errorf("commands %s", got)
+	}
+	r.messages = []chat.Message{{ID: "m1", Role: chat.RoleUser, Content: "hi", Files: []chat.File{{ID: "f0", Name: "a.png", Type: "image/png"}}}}
+	if body, _ := rest(s.ask(t, "GET", "/ui/chat/c", "")); !strings.Contains(body, `{"type":"file","url":"`+s.URL+`/chat/c/files/f0","mediaType":"image/png","filename":"a.png"}`) {
+		t.Errorf("history %s", body)
+	}
+}
+
 func TestResume(t *testing.T) {
 	answer := chat.Message{ID: "answer", Seq: 9, Role: chat.RoleAssistant, Content: "Hello", State: chat.StateCompleted, Created: time.Now().Add(-time.Minute)}
 	mine, other := turn, chat.Turn{ID: "other", Prompt: "another", PromptSeq: 3, By: "bob", MessageID: "theirs", Attempt: 1}

@@ -139,6 +139,16 @@ for (const version of versions) {
     await alice.reload();
     await showsAll(server, chat, alice, 4);
 
+    const notes = { type: "file", mediaType: "text/plain", filename: "notes.txt", url: `data:text/plain;base64,${btoa("The sky was blue.")}` };
+    await alice.send("What do my notes say?", { files: [notes] });
+    await alice.until("streaming");
+    await alice.until("ready", 6);
+    await alice.reload();
+    await showsAll(server, chat, alice, 6);
+    const [kept] = await alice.page.evaluate(() => window.chat.messages.at(-2).parts);
+    assert.deepEqual([kept.type, kept.mediaType, kept.filename], ["file", "text/plain", "notes.txt"]);
+    assert.equal(await (await fetch(kept.url, { headers: { "X-Parlor-User": "alice" } })).text(), "The sky was blue.");
+
     await alice.page.evaluate(() => window.chat.sendMessage({ text: "hi" }, { body: { policy: "shout" } }));
     const refused = await alice.until("error");
     assert.deepEqual([JSON.parse(refused.error).code, JSON.parse(refused.error).detail.includes("policy must be")], ["invalid", true]);
@@ -173,6 +183,11 @@ for (const version of versions) {
     assert.deepEqual(edited.map((m) => m.content), [all[0].content, all[1].content, "Good morning", edited[3].content]);
     assert.deepEqual(edits.map(deltas), Array(3).fill(edited[3].content));
     assert.match(await post("m1", "Something else"), /"code":"conflict"/);
+    const file = { type: "file", mediaType: "text/plain", filename: "notes.txt", url: `data:text/plain;base64,${btoa("The sky was blue.")}` };
+    const brings = { messages: undefined, message: { id: "m2", role: "user", parts: [file, { type: "text", text: "Look" }] } };
+    const looks = [await post("", "", brings), await post("", "", brings)];
+    assert.equal(deltas(looks[0]), deltas(looks[1]));
+    assert.equal((await messages(server, chat)).filter((m) => m.content === "Look").length, 1);
     assert.equal(id, stopped.ids[0]);
   });
 

@@ -85,7 +85,7 @@ class App {
   /** Waits until the hook has a status, and at least so many messages. */
   async until(status, messages = 0) {
     await this.page.waitForFunction(
-      ([status, messages]) => window.chat?.status === status && window.chat.messages.length >= messages, [status, messages], { timeout: 30_000, polling: 10 },
+      ([status, messages]) => window.chat?.status === status && window.chat.messages.length >= messages && (status !== "error" || window.chat.error), [status, messages], { timeout: 30_000, polling: 10 },
     ).catch(async (e) => { throw new Error(`${e.message}\n${JSON.stringify(await this.state())}\n${JSON.stringify(await this.seen())}`); });
     return this.state();
   }
