@@ -173,7 +173,7 @@ func (h *hook) deliver(ctx context.Context, l *line, d Delivery, epoch string, i
 	}
 	letter := Dead{
 		ID: d.ID, Hook: h.Name, Event: d.Event, Chat: d.Chat, Room: d.Room, Seq: d.Seq, Index: i, Epoch: epoch,
-		At: time.Now(), Attempts: l.failures, Error: err.Error(),
+		At: time.Now(), Attempts: l.failures, Error: cut(err.Error()),
 	}
 	h.Logger.Error("webhook: a delivery was given up", "webhook", h.Name, "id", d.ID, "room", d.Room, "attempts", l.failures, "err", err)
 	if err := h.bury(ctx, letter); err != nil {
@@ -181,6 +181,13 @@ func (h *hook) deliver(ctx context.Context, l *line, d Delivery, epoch string, i
 	}
 	l.failures, l.failing = 0, time.Time{}
 	return nil
+}
+
+// maxErrorLen is how much of an error a dead letter keeps, in bytes.
+const maxErrorLen = 300
+
+func cut(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxErrorLen)], "")
 }
 
 // scan finds the rooms that have something to deliver: at the start, and when rooms were

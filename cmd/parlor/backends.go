@@ -18,8 +18,12 @@ func newHub(s Settings, rooms emit.Rooms, accounts *auth.Accounts) *emit.Hub {
 
 // backends are what the API needs for other backends.
 func backends(s Settings, hub *emit.Hub, verifier *auth.Verifier, log *slog.Logger) api.Backends {
+	address := 0
+	if s.MaxEmitRate > 0 && s.MaxAddressRate > 0 {
+		address = max(s.MaxEmitRate, s.MaxAddressRate)
+	}
 	return api.Backends{
 		Emitter: hub, Backend: verifier.Backend, MaxBytes: int(s.MaxEmitBytes), MaxTimeout: s.MaxCallTimeout,
-		Limits: limit.New(limit.Rates{Event: s.MaxEmitRate, Address: s.MaxAddressRate}, log),
+		Limits: limit.New(limit.Rates{Event: s.MaxEmitRate, Address: address}, log),
 	}
 }

@@ -148,12 +148,12 @@ type Values struct {
 	RoomIdleTimeout    time.Duration `group:"limits" default:"5m" help:"Time after which a room that nobody uses leaves memory."`
 
 	Webhooks           []webhook.Config `group:"server" sep:"none" placeholder:"JSON" help:"Where other backends are told what is recorded, a list of {\"name\", \"url\", \"secret_var\", \"events\", \"chats\", \"users\"} (docs/backends.md). Easier to write in the file."`
-	WebhookTimeout     time.Duration    `group:"server" default:"15s" help:"Longest time for one delivery of a webhook."`
+	WebhookTimeout     time.Duration    `group:"server" default:"15s" help:"Longest time for one delivery of a webhook, or for one push."`
 	WebhookRetryDelay  time.Duration    `group:"server" default:"5s" help:"Pause before a delivery that has failed is made again; each is about twice the one before, up to an hour."`
 	WebhookRetryFor    time.Duration    `group:"server" default:"24h" help:"How long it is made again, before it becomes a dead letter (parlor webhook dead); 0s for not."`
 	WebhookConcurrency int              `group:"server" default:"8" help:"Deliveries of one webhook at once, each of another chat."`
 	MaxDeadLetters     int              `group:"server" default:"10000" help:"Deliveries that were given up and are kept; the oldest is dropped for one more."`
-	PrivateTargets     []string         `group:"access" placeholder:"ADDRESS" help:"Private addresses or ranges that webhooks may go to, also in plain HTTP, for example 10.0.0.0/8; others are refused."`
+	PrivateTargets     []string         `group:"access" placeholder:"ADDRESS" help:"Private addresses or ranges that webhooks and pushes may go to, also in plain HTTP, for example 10.0.0.0/8; others are refused."`
 
 	PushContact          string        `group:"server" placeholder:"CONTACT" help:"Whom push services can turn to, mailto:… or https://…: with it people who left are told by Web Push when a long answer ends (docs/backends.md)."`
 	VAPIDPrivateKey      Secret        `name:"vapid-private-key" group:"server" placeholder:"KEY" help:"The key that pushes are signed with, 32 bytes in base64url; one that is made and kept in the file if it is not given."`
@@ -163,7 +163,7 @@ type Values struct {
 
 	MaxEmitBytes   Size          `group:"limits" default:"64KiB" help:"Longest arguments of an event that another backend sends to clients (docs/backends.md); at most half of queue-bytes."`
 	MaxEmitTargets int           `group:"limits" default:"100" help:"Rooms, users or sessions that one such event may be for."`
-	MaxEmitRate    int           `group:"limits" default:"1000" help:"Such events, and calls, in a second for each API key's user; 0 for no limit."`
+	MaxEmitRate    int           `group:"limits" default:"10000" help:"Such events, and calls, in a second for each API key's user; 0 for no limit."`
 	MaxCalls       int           `group:"limits" default:"1000" help:"Calls of other backends that wait for a client at once."`
 	MaxCallTimeout time.Duration `group:"limits" default:"1m" help:"Longest time that such a call may wait."`
 

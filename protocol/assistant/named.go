@@ -1,11 +1,9 @@
 package assistant
 
 import (
-	"bytes"
 	"encoding/json"
 
 	"parlor/protocol/chat"
-	"parlor/protocol/socketio"
 )
 
 // A Named is an event of the documented dialect for wires that name the room elsewhere.
@@ -22,12 +20,9 @@ var HookEvents = []string{
 // NamedEvents returns what the record is told as. The last chunk of an answer is left out:
 // the answer is in a message.
 func NamedEvents(room chat.RoomID, r chat.Record) (all []Named) {
-	head := len(socketio.EventFrame(Namespace, "").Data) - len(`""]`)
 	for _, frame := range recorded(Documented, room, r) {
-		quoted, rest, _ := bytes.Cut(frame.Data[head:], []byte(`",`))
-		event, _, _ := bytes.Cut(quoted[1:], []byte(" "))
-		if string(event) != streamChunk {
-			all = append(all, Named{string(event), json.RawMessage(bytes.TrimSuffix(rest, []byte("]")))})
+		if event, body := Plain(frame); event != streamChunk {
+			all = append(all, Named{event, body})
 		}
 	}
 	return all

@@ -14,7 +14,6 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -181,7 +180,7 @@ func verify(t *testing.T, r *http.Request, contact string) string {
 	}
 	claims := jwt.MapClaims{}
 	_, err = jwt.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) {
-		return &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(public[1:33]), Y: new(big.Int).SetBytes(public[33:])}, nil
+		return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), public)
 	}, jwt.WithValidMethods([]string{"ES256"}), jwt.WithAudience(server.URL), jwt.WithExpirationRequired())
 	if err != nil || claims["sub"] != contact {
 		t.Errorf("claims %v: %v", claims, err)

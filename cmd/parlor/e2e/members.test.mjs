@@ -154,7 +154,14 @@ test("paths, roles and actions", async (t) => {
     const response = await raw(p, "GET", `/files/${fileid}`);
     return response.status === 200 ? "ok" : (await response.json()).code;
   };
+  const backend = (path) => async (p) => {
+    const { status, body } = await p.http("POST", path, { to: { room }, event: "x" });
+    return status === 200 ? "ok" : body.code;
+  };
+  const nobody = { owner: "forbidden", member: "forbidden", viewer: "forbidden", stranger: "forbidden" };
   for (const [name, act, allowed] of [
+    ["POST emit", backend("/emit"), nobody],
+    ["POST call", backend("/call"), nobody],
     ["/ join-channels", page("join-channels", { chat_id: chat }), reads],
     ["/ channel-events", page("channel-events", { channel_id: chat, data: { type: "typing" } }), typing],
     ["/ events:chat", page("events:chat", { chat_id: chat, data: { type: "last_read_at" } }), reads],

@@ -58,7 +58,7 @@ function open(push, service, b, publicKey) {
 async function world(t, args = []) {
   const service = await pushService(t);
   const env = { PARLOR_JWT_SECRET: secret, SSL_CERT_FILE: service.cert };
-  const server = await serve(t, { env, args: ["--push-contact", "mailto:ops@example.com", "--push-after", "100ms", "--private-targets", "127.0.0.1", "--eliza-word-delay", "60ms", ...args] });
+  const server = await serve(t, { env, args: ["--push-contact", "mailto:ops@example.com", "--push-after", "50ms", "--private-targets", "127.0.0.1", "--eliza-word-delay", "30ms", ...args] });
   const person = async (user) => {
     const token = (await command(["token", "--user", user], { dir: server.dir, env })).stdout.trim();
     const http = async (method, path, body) => {
