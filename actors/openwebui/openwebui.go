@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"iter"
 
 	"parlor/actors/door"
 	"parlor/actors/emit"
@@ -32,6 +33,7 @@ type Rooms interface {
 	Running(ctx context.Context, u chat.User) ([]chat.Activity, error)
 	Circle(ctx context.Context, u chat.User) (chat.Circle, error)
 	Channels(ctx context.Context, u chat.User) ([]chat.Info, error)
+	Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 	MarkRead(ctx context.Context, u chat.User, id chat.RoomID, seq uint64) (chat.Unread, error)
 }
 
@@ -93,7 +95,6 @@ type client struct {
 	waiting map[uint64]func(room.Reply) // what follows the reply of a room, by its Ref
 	rooms   map[chat.RoomID]*membership
 	used    uint64 // counts up with each use of a membership
-	gone    bool   // the client has disconnected
 }
 
 // recipient passes on to a client what rooms send to its address.
@@ -107,7 +108,10 @@ func (c *client) arrive() {
 	c.socket.Go(func(ctx context.Context) func() {
 		c.pool.lookAround(ctx, c)
 		running, _ := c.Rooms.Running(ctx, c.user) // without them the page reads the chat
-		return func() { c.followRunning(running) }
+		return func() {
+			c.comeBack()
+			c.followRunning(running)
+		}
 	})
 }
 
@@ -235,8 +239,8 @@ func (c *client) tell(id chat.RoomID, command func(room.Caller) room.Message, th
 }
 
 // Disconnected implements session.Handler.
-func (c *client) Disconnected(string) {
-	c.gone = true
+func (c *client) Disconnected(reason string) {
+	c.remember(reason)
 	c.visit.Leave()
 	c.pool.leave(c)
 	c.Sockets.Leave(c.socket, c.user.ID)

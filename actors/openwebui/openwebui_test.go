@@ -213,3 +213,83 @@ func TestReadOnly(t *testing.T) {
 		}
 	})
 }
+
+// A client whose connection was lost in the middle of an answer is told its end when it comes
+// back, and what was said in the rooms that it had joined when it joins them again. One that
+// has left for good is told nothing.
+func TestComeBack(t *testing.T) {
+	run(t, func(w *world) {
+		w.Assistant.On("a story", actortest.Slowly(time.Second, "Once ", "upon ", "a ", "time"))
+		alice, bob := w.User("alice"), w.User("bob")
+		alice.Create(theChat)
+		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
+		p, joined := w.connect("alice 1h", ""), w.connect("bob 1h", "")
+		join := fmt.Sprintf(`{"chat_id":%q}`, theChat)
+		joined.emit("join-channels", join)
+		w.ask(alice, theChat, "chosen", "a story")
+		time.Sleep(2 * time.Second)
+		before := p.text("chosen")
+		p.Close("transport close")
+		joined.Close("ping timeout")
+		time.Sleep(time.Minute)
+		bob.Do(theChat, &room.Send{Content: "nice", Quiet: true})
+
+		back := w.connect("alice 1h", "")
+		time.Sleep(time.Second)
+		if got := back.text("chosen"); got != "Once upon a time" || before == got || before == "" {
+			t.Errorf("had %q, and then %q of %q", before, got, back.heard)
+		}
+		again := w.connect("bob 1h", "")
+		again.emit("join-channels", join)
+		time.Sleep(time.Second)
+		if got := again.all("final"); len(got) != 1 || len(again.all("channel-events")) != 2 {
+			t.Errorf("a member who has joined again was told %q", again.heard)
+		}
+
+		back.Say("1") // it leaves for good
+		time.Sleep(leftFor)
+		if got := w.connect("alice 1h", "").all("chat-events"); len(got) != 0 {
+			t.Errorf("much later a client was told %q", got)
+		}
+	})
+}
+
+// leftFor is longer than it is remembered where somebody was.
+const leftFor = 11 * time.Minute
+
+// What happens to one user is told to those who may see the user, however many others there
+// are.
+func TestCostOfPresence(t *testing.T) {
+	run(t, func(w *world) {
+		const teams, size = 8, 5
+		pages := make(map[chat.UserID]*page)
+		for team := range teams {
+			id := chat.ID(fmt.Sprint("team-", team))
+			owner := w.User(chat.UserID(fmt.Sprintf("user-%d-0", team)))
+			owner.Create(id)
+			for i := range size {
+				user := chat.UserID(fmt.Sprintf("user-%d-%d", team, i))
+				if i > 0 {
+					owner.Do(id, &room.SetMember{Member: chat.Member{ID: user, Role: chat.RoleMember}})
+				}
+				pages[user] = w.connect(string(user)+" 1h", "")
+			}
+		}
+		time.Sleep(time.Minute)
+		told := func() (n int) {
+			for _, p := range pages {
+				n += len(p.all("user-list"))
+			}
+			return n
+		}
+		before := told()
+		gone := pages["user-3-2"]
+		delete(pages, "user-3-2")
+		before -= len(gone.all("user-list"))
+		gone.Close("transport close")
+		time.Sleep(time.Minute)
+		if got := told() - before; got != size-1 {
+			t.Errorf("%d clients were told that one has gone, want %d", got, size-1)
+		}
+	})
+}

@@ -40,6 +40,7 @@ type pool struct {
 	people map[chat.UserID]*person
 	news   map[chat.UserID]bool // who has to be told
 	timer  bool                 // runs until they are
+	left   map[chat.UserID][]left
 }
 
 // A person is a user who is connected.

@@ -19,6 +19,8 @@ type membership struct {
 	why    reason
 	joined bool      // the room has admitted the client
 	form   wire.Form // in which it was joined last
+	epoch  string    // of the room's log
+	seq    uint64    // of the last record that the client was told
 	used   uint64    // when the client used it last, see client.used
 }
 
@@ -33,6 +35,7 @@ const (
 
 var (
 	errTooManyRooms = chat.Refuse(chat.CodeBusy, "you have joined as many rooms as one connection may")
+	errLeft         = chat.Refuse(chat.CodeBusy, "the room had to make way for others")
 	errNotJoined    = chat.Refuse(chat.CodeInvalid, "you have not joined this channel")
 )
 
@@ -79,8 +82,12 @@ func (c *client) follow(id chat.ID, why reason, then func(room.Joined, *chat.Err
 	c.tell(id.Room(), func(call room.Caller) room.Message {
 		return &room.Join{Caller: call, Encoder: form.String(), Returning: true}
 	}, func(reply room.Reply) {
-		if reply.Err != nil {
-			if c.rooms[id.Room()] == m && !m.joined {
+		switch left := c.rooms[id.Room()] != m; {
+		case left:
+			then(room.Joined{}, errLeft)
+			return
+		case reply.Err != nil:
+			if !m.joined {
 				delete(c.rooms, id.Room())
 			}
 			then(room.Joined{}, reply.Err)
@@ -103,13 +110,16 @@ func (c *client) formIn(m *membership) wire.Form {
 
 // joined tells the client what it has missed of the running answer, in this form at least.
 func (c *client) joined(m *membership, form wire.Form, j room.Joined) {
-	first := !m.joined || m.form != form
+	first, again := !m.joined, m.form != form
 	m.joined, m.form = true, form
-	c.rooms[j.Chat.Room] = m
 	if m.why == ofWish {
 		c.groups.Join(c.socket, c.groupsOf(m.chat)...)
 	}
-	if t := j.Turn; first && t != nil && t.Content+t.Thought != "" {
+	if first {
+		m.epoch, m.seq = j.Epoch, j.Seq
+		c.catchUp(m, j)
+	}
+	if t := j.Turn; (first || again) && t != nil && t.Content+t.Thought != "" {
 		c.socket.Send(wire.NewEncoder(form, j.Chat).Frames(t.SoFar())...)
 	}
 }
@@ -159,6 +169,7 @@ func (c *client) publish(p *room.Publication) {
 	if m == nil || !m.joined {
 		return
 	}
+	m.seq = max(m.seq, p.Seq)
 	frames, _ := p.Encoded.([]engineio.Frame)
 	c.socket.Send(frames...)
 	if _, removed := p.Notice.(chat.Removal); removed {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
-import { ask, connect, enter, event, events, folder, messages, newChat, serve } from "./lib/parlor.mjs";
+import { ask, connect, enter, event, events, folder, messages, newChat, serve, until } from "./lib/parlor.mjs";
 
 const secret = "an-e2e-secret-of-thirty-two-bytes!";
 const env = { PARLOR_JWT_SECRET: secret };
@@ -186,4 +186,27 @@ test("people talk in a channel, in threads, with edits and reactions", async (t)
   assert.equal((await asBob("DELETE", `/v1/channels/${channel.id}/delete`)).body.code, "forbidden");
   assert.equal((await asAlice("DELETE", `/v1/channels/${channel.id}/delete`)).body, true);
   assert.equal((await asAlice("GET", `/v1/channels/${channel.id}`)).status, 404);
+});
+
+test("other backends tell and ask clients of the namespace /", async (t) => {
+  const server = await serve(t);
+  const alice = await page(t, server, { user: "alice" });
+  const chat = newChat();
+  const post = async (path, body) => {
+    const response = await fetch(`${server.url}/api${path}`, { method: "POST", headers: { "X-Parlor-User": "alice" }, body: JSON.stringify(body) });
+    return { status: response.status, body: await response.json() };
+  };
+  await post("/chat/completions", { chat_id: chat, id: "a", session_id: alice.id, model: "eliza", messages: [{ role: "user", content: "hello" }] });
+  await event(alice, "chat-events", (e) => e.message_id === "a" && e.data.data?.done);
+  const status = { chat_id: chat, message_id: "a", data: { type: "status", data: { description: "searching", done: false } } };
+  for (const to of [{ room: chat }, { user: "alice" }, { session: alice.id }]) {
+    assert.deepEqual((await post("/v1/emit", { to, event: "chat-events", args: [status] })).body, { connections: 1 });
+  }
+  await until(() => events(alice, "chat-events").filter((e) => e.data.type === "status"), (all) => all.length === 3);
+  alice.on("chat-events", (e, ack) => e.data.type === "confirmation" && ack(true));
+  const confirmation = { ...status, data: { type: "confirmation", data: { title: "sure?" } } };
+  assert.deepEqual((await post("/v1/call", { to: { session: alice.id }, event: "chat-events", args: [confirmation], timeout: 10 })).body.args, [true]);
+  for (const forged of ["final", "stream", "channel-events", "user-list"]) {
+    assert.equal((await post("/v1/emit", { to: { user: "alice" }, event: forged, args: [{}] })).status, 400, forged);
+  }
 });
