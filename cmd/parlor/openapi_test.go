@@ -48,12 +48,24 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("status %d, %v", response.StatusCode, err)
 	}
+	contract := apitest.New(t, description, "/api/v1")
+	ask := asking(t, base, contract)
+	askOfChat(ask)
+	askOfUser(ask)
+	contract.AllAsked(t)
+}
+
+// An asker sends a request as alice, and checks the status and the answer.
+type asker = func(want int, method, path, body string) (answer map[string]any)
+
+func asking(t *testing.T, base string, contract *apitest.Contract) asker {
+	t.Helper()
 	client := &http.Client{
-		Transport:     apitest.New(t, description, "/api/v1").Transport(t, http.DefaultTransport),
+		Transport:     contract.Transport(t, http.DefaultTransport),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	t.Cleanup(client.CloseIdleConnections)
-	ask := func(want int, method, path, body string) (answer map[string]any) {
+	return func(want int, method, path, body string) (answer map[string]any) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader(body))
 		if err != nil {
@@ -71,16 +83,11 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 		_ = json.NewDecoder(response.Body).Decode(&answer) // an array is of no use here
 		return answer
 	}
+}
+
+func askOfChat(ask asker) {
 	id := ask(200, "POST", "/chat", `{"model_id": "eliza"}`)["chat_id"]
 	chat := fmt.Sprint("/chat/", id)
-	ask(200, "GET", "/auth/me", "")
-	ask(200, "GET", "/auth/methods", "")
-	ask(200, "GET", "/auth/sessions", "")
-	ask(200, "POST", "/auth/refresh", "")
-	ask(200, "GET", "/model", "")
-	ask(200, "POST", "/emit", `{"to": {"all": true}, "event": "x"}`)
-	ask(404, "GET", "/push/key", "")
-	ask(404, "POST", "/call", `{"to": {"user": "alice"}, "event": "x"}`)
 	ask(200, "GET", "/chat", "")
 	ask(200, "GET", chat, "")
 	ask(200, "PATCH", chat, `{"title": "A title"}`)
@@ -123,6 +130,31 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 	ask(200, "DELETE", chat, "")
 	ask(404, "GET", chat, "")
 	ask(404, "GET", "/nothing", "")
+}
+
+// askOfUser asks for what this server has not set up, too: that is an answer.
+func askOfUser(ask asker) {
+	ask(200, "GET", "/openapi.json", "")
+	ask(200, "GET", "/auth/me", "")
+	ask(200, "GET", "/auth/methods", "")
+	ask(200, "GET", "/auth/sessions", "")
+	ask(200, "POST", "/auth/refresh", "")
+	ask(200, "GET", "/model", "")
+	ask(200, "POST", "/emit", `{"to": {"all": true}, "event": "x"}`)
+	ask(404, "GET", "/push/key", "")
+	ask(404, "POST", "/call", `{"to": {"user": "alice"}, "event": "x"}`)
+	ask(404, "POST", "/auth/login", `{"user_id": "alice"}`)
+	ask(400, "GET", "/auth/validate-token", "")
+	ask(404, "GET", "/auth/oidc/login", "")
+	ask(404, "GET", "/auth/oidc/callback", "")
+	ask(404, "GET", "/auth/google/login", "")
+	ask(404, "GET", "/auth/google/callback", "")
+	ask(404, "POST", "/auth/oidc/logout", "")
+	ask(200, "DELETE", "/auth/sessions", "")
+	ask(404, "DELETE", "/auth/sessions/none", "")
+	ask(404, "POST", "/push/subscriptions", "{}")
+	ask(404, "DELETE", "/push/subscriptions", "{}")
+	ask(200, "POST", "/auth/logout", "")
 }
 
 // startServer runs the whole server in development mode until the test ends, and returns

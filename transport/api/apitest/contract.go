@@ -2,6 +2,7 @@
 //
 //	openapi.json → Contract → Covers(mux)             every route is described, and no other
 //	                        → Check(request, answer)  an answer has its status, its type and its fields
+//	                        → AllAsked()              each route was asked for
 package apitest
 
 import (
@@ -23,10 +24,12 @@ import (
 // A Contract is a description in OpenAPI 3.1.
 type Contract struct {
 	document   map[string]any
-	lock       sync.Mutex // of schemas
-	schemas    *jsonschema.Compiler
 	operations *http.ServeMux // whose patterns are those of the description
 	prefix     string
+
+	lock    sync.Mutex // of what follows
+	schemas *jsonschema.Compiler
+	asked   map[string]bool // patterns of the requests that were checked
 }
 
 const location = "mem:openapi.json"
@@ -38,7 +41,7 @@ func New(t testing.TB, description []byte, prefix string) *Contract {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Contract{document: document.(map[string]any), schemas: jsonschema.NewCompiler(), operations: http.NewServeMux(), prefix: prefix}
+	c := &Contract{document: document.(map[string]any), schemas: jsonschema.NewCompiler(), asked: make(map[string]bool), operations: http.NewServeMux(), prefix: prefix}
 	closed(c.document)
 	c.schemas.DefaultDraft(jsonschema.Draft2020)
 	c.schemas.AssertFormat()
@@ -136,6 +139,9 @@ func (c *Contract) check(r *http.Request, status int, header http.Header, body [
 	}
 	pointer, content := "/components/responses/Problem", c.document["components"].(map[string]any)["responses"].(map[string]any)["Problem"]
 	_, pattern := c.operations.Handler(r)
+	c.lock.Lock()
+	c.asked[pattern] = true
+	c.lock.Unlock()
 	if method, path, found := strings.Cut(pattern, " "); found {
 		var err error
 		if pointer, content, err = c.response(strings.TrimPrefix(path, c.prefix), strings.ToLower(method), status); err != nil {
@@ -189,6 +195,18 @@ func (c *Contract) response(path, method string, status int) (pointer string, re
 func escaped(name string) string {
 	name = strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 	return strings.NewReplacer("{", "%7B", "}", "%7D").Replace(name)
+}
+
+// AllAsked checks that each operation was asked for, with whatever answer.
+func (c *Contract) AllAsked(t testing.TB) {
+	t.Helper()
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	for _, p := range c.patterns() {
+		if !c.asked[p] {
+			t.Errorf("nobody asked for %s, so its answer was not compared with transport/api/openapi.json: add a request to this test", p)
+		}
+	}
 }
 
 // Handler checks all answers of next to requests below the prefix.
