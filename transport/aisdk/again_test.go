@@ -21,7 +21,7 @@ func TestWishes(t *testing.T) {
 		if _, ok := l.find(wish{"bob", "c", "m"}); ok {
 			t.Error("somebody else's wish")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if _, ok := l.find(w); ok || len(l.list) > 0 {
 			t.Error("a wish of long ago")
 		}
