@@ -25,7 +25,8 @@ type CompletionRequest struct {
 	IncludeUsage bool
 }
 
-// DecodeCompletion reads a request. What only tunes how a model writes is ignored.
+// DecodeCompletion reads a request. What only tunes how a model writes is ignored, and what
+// would change what the answer is gets refused. [DecodeResponse] does the same.
 func DecodeCompletion(body []byte) (c CompletionRequest, refusal *Error) {
 	var w struct {
 		Model               chat.ModelID    `json:"model"`
@@ -33,10 +34,12 @@ func DecodeCompletion(body []byte) (c CompletionRequest, refusal *Error) {
 		N                   *int            `json:"n"`
 		MaxTokens           *int            `json:"max_tokens"`
 		MaxCompletionTokens *int            `json:"max_completion_tokens"`
+		Tools               json.RawMessage `json:"tools"`
 		Stream              bool            `json:"stream"`
 		StreamOptions       struct {
 			IncludeUsage bool `json:"include_usage"`
 		} `json:"stream_options"`
+		ResponseFormat format `json:"response_format"`
 	}
 	if refusal := decode(body, &w); refusal != nil {
 		return c, refusal
@@ -44,8 +47,13 @@ func DecodeCompletion(body []byte) (c CompletionRequest, refusal *Error) {
 	if w.Model == "" {
 		return c, Invalid("model", "model is missing")
 	}
-	if w.N != nil && *w.N != 1 {
+	switch {
+	case w.N != nil && *w.N != 1:
 		return c, Invalid("n", "n must be 1: parlor gives one answer")
+	case some(w.Tools):
+		return c, errTools
+	case !w.ResponseFormat.text():
+		return c, Invalid("response_format", noFormat)
 	}
 	c = CompletionRequest{Model: w.Model, Stream: w.Stream, IncludeUsage: w.StreamOptions.IncludeUsage}
 	if c.MaxTokens, refusal = tokens(w.MaxTokens, "max_tokens"); refusal != nil {
@@ -118,14 +126,22 @@ type wireResponse struct {
 	MaxOutputTokens *int            `json:"max_output_tokens"`
 	Metadata        json.RawMessage `json:"metadata"`
 	Text            struct {
-		Format struct {
-			Type string `json:"type"`
-		} `json:"format"`
+		Format format `json:"format"`
 	} `json:"text"`
 }
 
-// DecodeResponse reads a request. What only tunes how a model writes is ignored, and what
-// would change what the answer is gets refused.
+// A format is what an answer is to be.
+type format struct {
+	Type string `json:"type"`
+}
+
+func (f format) text() bool { return f.Type == "" || f.Type == "text" }
+
+const noFormat = "answers are text: parlor takes no other format here"
+
+var errTools = Invalid("tools", "parlor takes no tools here")
+
+// DecodeResponse reads a request.
 func DecodeResponse(body []byte) (r ResponseRequest, refusal *Error) {
 	var w wireResponse
 	if refusal := decode(body, &w); refusal != nil {
@@ -186,11 +202,11 @@ func (r ResponseRequest) New() bool { return r.Chat == "" && r.Previous == (Resp
 func (r ResponseRequest) fits(w wireResponse) *Error {
 	switch {
 	case some(w.Tools):
-		return Invalid("tools", "parlor takes no tools here")
+		return errTools
 	case given(w.Prompt):
 		return Invalid("prompt", "parlor keeps no prompts")
-	case w.Text.Format.Type != "" && w.Text.Format.Type != "text":
-		return Invalid("text.format", "answers are text: parlor takes no other format here")
+	case !w.Text.Format.text():
+		return Invalid("text.format", noFormat)
 	case r.Store:
 		return r.fitsRoom()
 	case !r.New():

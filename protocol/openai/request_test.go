@@ -96,6 +96,8 @@ func TestRefused(t *testing.T) {
 		{completion, `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x"},{"type":"image_url","image_url":{"url":"x"}}]}]}`, "messages[0].content[1].type"},
 		{completion, `{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"x"}]}]}`, "messages[0].tool_calls"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"n":2}`, "n"},
+		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function"}]}`, "tools"},
+		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_object"}}`, "response_format"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":0}`, "max_tokens"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":"yes"}`, "stream"},
 		{response, `{"model":"m"}`, "input"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -314,6 +315,33 @@ func TestLast(t *testing.T) {
 		got, want := turn.Last(text), int64(events[len(events)-1]["sequence_number"].(float64))
 		if got != want && !(text == "" && got == want+1) { // the beginning of a text is told with its first words
 			t.Errorf("after %d notices: Last %d, the last event has %d", n, got, want)
+		}
+	}
+}
+
+// A follower that is too slow is told the text so far again, in place of the pieces that were
+// dropped.
+func TestTextSoFarAgain(t *testing.T) {
+	s := script{[]string{"a 😀 dead one", "the 𝕎hole"}, chat.TurnEnded{State: chat.StateCompleted, Content: "the 𝕎hole"}}
+	all := s.tell(codePoints)
+	for cut := range all {
+		for dropped := 0; cut+dropped < len(all); dropped++ {
+			to := cut + dropped
+			heard := slices.Clone(all[:cut+1])
+			for _, n := range all[cut+1 : to+1] { // records are read from the log
+				if _, recorded := n.notice.(chat.Record); recorded {
+					heard = append(heard, n)
+				}
+			}
+			if _, runs := all[to].notice.(chat.Text); runs {
+				now := standing(all[:to+1])
+				heard = append(heard, now[len(now)-1])
+			}
+			c := client{last: Begin}
+			for _, e := range stream(t, NewStream(NewTurn(responseID, info), Begin), append(heard, all[to+1:]...)) {
+				c.take(t, e)
+			}
+			c.check(t, s, true)
 		}
 	}
 }
