@@ -25,6 +25,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"parlor/actors/resume"
 	"parlor/actors/room"
@@ -48,6 +49,13 @@ type Rooms interface {
 	Forget(a room.Address)
 	Tell(id chat.RoomID, m room.Message)
 	Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
+
+	// What those who follow all their chats need besides.
+	Watch(u chat.User, w room.Watcher)
+	Unwatch(u chat.UserID, w room.Watcher)
+	Running(ctx context.Context, u chat.User) ([]chat.Activity, error)
+	List(ctx context.Context, u chat.User, offset, limit int) ([]chat.Info, int, error)
+	Since(ctx context.Context, u chat.User, id chat.RoomID, at time.Time) (before, last chat.Place, err error)
 }
 
 // Options configure a [Follower]. Rooms and Encoders have no default.
@@ -79,12 +87,16 @@ func (f *Follower) Follow(ctx context.Context, u chat.User, id chat.ID, from cha
 	if f.encoders[encoder] == nil {
 		return errNoEncoder
 	}
+	s := &following{Follower: f, user: u, room: id.Room(), encoder: encoder, tell: tell}
+	return s.follow(ctx, from, f.maxBytes)
+}
+
+// follow follows a place with an inbox of so many bytes.
+func (s *following) follow(ctx context.Context, from chat.Place, maxBytes int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &following{
-		Follower: f, user: u, room: id.Room(), encoder: encoder, tell: tell, inbox: newInbox(f.maxBytes, cancel),
-	}
-	s.address = f.rooms.Open(s.inbox)
+	s.inbox = newInbox(maxBytes, cancel)
+	s.address = s.rooms.Open(s.inbox)
 	defer s.leave()
 	return s.run(ctx, from)
 }
@@ -95,6 +107,7 @@ type following struct {
 	user    chat.User
 	room    chat.RoomID
 	encoder string
+	apart   bool // the user is not shown to be in the room
 	tell    func(chat.Told) error
 	address room.Address
 	inbox   *inbox
@@ -126,7 +139,7 @@ func (s *following) run(ctx context.Context, from chat.Place) error {
 
 // join empties the inbox, and makes it a listener of the room.
 func (s *following) join(ctx context.Context, returning bool) (j room.Joined, err error) {
-	s.rooms.Tell(s.room, &room.Join{Caller: s.caller(s.inbox.expect()), Encoder: s.encoder, Returning: returning})
+	s.rooms.Tell(s.room, &room.Join{Caller: s.caller(s.inbox.expect()), Encoder: s.encoder, Returning: returning || s.apart, Apart: s.apart})
 	select {
 	case reply := <-s.inbox.replies:
 		if reply.Err != nil {

@@ -9,6 +9,7 @@ type Activity struct {
 	Seq     uint64 // of the last record
 	Running bool   // a turn runs or waits
 	Deleted bool
+	Removed []chat.UserID // have just lost their role
 }
 
 // A Watcher is a connection of a user who wants to know what happens in all the chats
@@ -18,9 +19,13 @@ type Watcher interface {
 }
 
 // tellActivity tells what has come of a record.
-func (r *Room) tellActivity() {
+func (r *Room) tellActivity(record chat.Record) {
 	shown := &r.records.shown
-	r.Activity(Activity{Chat: shown.Chat, Seq: shown.Seq, Running: len(shown.Turns) > 0})
+	a := Activity{Chat: shown.Chat, Seq: shown.Seq, Running: len(shown.Turns) > 0}
+	if changed, ok := record.Event.(chat.MemberChanged); ok && changed.Member.Role == "" {
+		a.Removed = []chat.UserID{changed.Member.ID}
+	}
+	r.Activity(a)
 }
 
 // tellStandstill tells that nothing goes on in a room that is out of service. Its state

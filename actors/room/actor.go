@@ -266,7 +266,7 @@ func (r *Room) publish(record chat.Record) {
 	r.follow(record.Event)
 	r.audience.publish(p)
 	r.lastPublished = record.Seq
-	r.tellActivity()
+	r.tellActivity(record)
 	if _, changed := record.Event.(chat.MemberChanged); changed {
 		r.dismissStrangers()
 	}

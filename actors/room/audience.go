@@ -42,6 +42,7 @@ type listener struct {
 	user      chat.User
 	recipient Recipient
 	informed  bool // knows who is in the room, and is told what changes
+	apart     bool // see Join
 }
 
 // admit makes the address a listener, which it must not be yet.
@@ -68,11 +69,11 @@ func (a *audience) dismiss(address Address) (l *listener, ok bool) {
 	return nil, false
 }
 
-// has reports whether the address is a listener.
-func (a audience) has(address Address) bool {
+// within reports whether the address is a listener who is in the room.
+func (a audience) within(address Address) bool {
 	return slices.ContainsFunc(a, func(c *channel) bool {
-		_, ok := c.listeners[address]
-		return ok
+		l, ok := c.listeners[address]
+		return ok && !l.apart
 	})
 }
 

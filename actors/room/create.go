@@ -78,6 +78,7 @@ type Join struct {
 	Caller
 	Encoder   string
 	Returning bool // leaves Users out of the reply: thousands may come back at once
+	Apart     bool // the listener is none of those who are in the room, and is not told who is
 }
 
 func (c *Join) do(r *Room) {
@@ -94,7 +95,7 @@ func (c *Join) do(r *Room) {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	r.listen(c.Address, c.User, c.Encoder)
+	r.listen(c.Address, &listener{user: c.User, apart: c.Apart}, c.Encoder)
 	joined := Joined{Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq}
 	if !c.Returning {
 		joined.Users = r.presence.listFor(c.User, r.MaxListed)

@@ -49,20 +49,21 @@ type presenceTick struct{}
 func (*presenceTick) roomMessage() {}
 
 // listen makes the address a listener, or changes its encoder.
-func (r *Room) listen(a Address, u chat.User, encoder string) {
-	l := &listener{user: u, recipient: r.Directory.find(a)}
-	if l.recipient == nil {
+func (r *Room) listen(a Address, l *listener, encoder string) {
+	if l.recipient = r.Directory.find(a); l.recipient == nil {
 		return // it was closed meanwhile
 	}
 	r.unlisten(a)
 	r.audience.admit(a, l, encoder, func() Encoder { return r.Encoders[encoder](r.records.shown.Chat) })
-	r.presence.enter(u, r.MaxListed)
-	r.tellPresence(PresenceEvery)
+	if !l.apart {
+		r.presence.enter(l.user, r.MaxListed)
+		r.tellPresence(PresenceEvery)
+	}
 }
 
 // unlisten removes the address, if it is a listener.
 func (r *Room) unlisten(a Address) {
-	if l, ok := r.audience.dismiss(a); ok {
+	if l, ok := r.audience.dismiss(a); ok && !l.apart {
 		r.presence.leave(a, l.user.ID)
 		r.keepVigil(l.user.ID)
 		r.tellPresence(PresenceEvery)
@@ -129,7 +130,7 @@ type SetTyping struct {
 
 func (c *SetTyping) do(r *Room) {
 	refusal := r.admit(c.Caller, access.Send)
-	if refusal == nil && !r.audience.has(c.Address) {
+	if refusal == nil && !r.audience.within(c.Address) {
 		refusal = errNotListening
 	}
 	if refusal != nil {
@@ -287,6 +288,9 @@ func (a audience) publishPresence(id chat.RoomID, diff chat.Presence, changed bo
 		news, all := &Publication{Room: id, Notice: diff}, &Publication{Room: id, Notice: whole}
 		for _, l := range c.listeners {
 			p := news
+			if l.apart {
+				continue
+			}
 			if !l.informed {
 				l.informed = true
 				p = all

@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -80,6 +81,7 @@ func (f *feed) note(a room.Activity) {
 	if len(f.watchers) == 0 {
 		return
 	}
+	a.Removed = append(f.news[id].Removed, a.Removed...)
 	f.news[id] = a
 	select {
 	case f.wake <- struct{}{}:
@@ -101,6 +103,7 @@ func (f *feed) flush() {
 // tell tells the watchers who may read the chat what has happened. All that differs
 // between them is what they have read and noted.
 func (f *feed) tell(a room.Activity) {
+	f.tellRemoved(a)
 	users := f.readers(a.Chat)
 	if len(users) == 0 {
 		return
@@ -122,6 +125,21 @@ func (f *feed) tell(a room.Activity) {
 		activity := activityOf(a, mine)
 		for _, w := range watchers {
 			w.Tell(activity)
+		}
+	}
+}
+
+// tellRemoved tells those who have lost their role that the chat is gone for them, unless
+// they have another role by now.
+func (f *feed) tellRemoved(a room.Activity) {
+	for _, id := range a.Removed {
+		f.mu.Lock()
+		watchers := maps.Clone(f.watchers[id])
+		f.mu.Unlock()
+		for w, u := range watchers {
+			if f.rooms.options.Access.Check(a.Chat, u, access.Read) != nil {
+				w.Tell(activityOf(room.Activity{Chat: a.Chat, Seq: a.Seq, Deleted: true}, mine{}))
+			}
 		}
 	}
 }

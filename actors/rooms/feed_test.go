@@ -89,7 +89,7 @@ func TestActivity(t *testing.T) {
 		s.Rooms.Unwatch("alice", a)
 		alice.Do("c", &room.RemoveMember{Member: "bob"})
 		alice.Do("c", &room.Delete{})
-		b.want(t)
+		b.want(t, "c #8 deleted 0") // for him
 		a2.want(t, "c #8 deleted 0")
 		e.want(t)
 	})

@@ -109,6 +109,7 @@ func askOfChat(ask asker) {
 	ask(404, "POST", chat+"/messages/none/regenerate", "")
 	ask(200, "POST", chat+"/stop", "")
 	ask(400, "GET", chat+"/events?after=yesterday", "")
+	ask(400, "GET", "/events?after=yesterday", "")
 	ask(200, "PUT", chat+"/members/bob", `{"role": "viewer"}`)
 	ask(200, "GET", chat+"/members", "")
 	ask(200, "DELETE", chat+"/members/bob", "")

@@ -53,5 +53,6 @@ func mount(endpoints *api.API, s Settings, follower *follow.Follower, streams *l
 	events := sse.New(sse.Options{Follower: follower, Streams: streams, KeepAlive: s.PingInterval})
 	endpoints.Mount(map[string]api.Handler{
 		"GET /chat/{chat_id}/events": events.Room,
+		"GET /events":                events.All,
 	})
 }

@@ -17,6 +17,11 @@ type Told struct {
 	Notice  Notice
 	Encoded any  // the notice in the encoding that the follower has asked for
 	More    bool // the follower is told more at once, and need not send this on before
+
+	// Of who follows several chats: the one that this is about, and where the follower is
+	// before the record and behind it.
+	Chat           ID
+	Before, Cursor string
 }
 
 // Entered is the notice that a follower gets first, and only a follower: how the room

@@ -48,6 +48,9 @@ func (e *Encoder) Encode(id chat.RoomID, n chat.Notice) any {
 		return e.announcement(a)
 	}
 	var events []event
+	if e.chat != nil {
+		events = []event{} // also of a record that has no form, past which the cursor moves
+	}
 	for _, frame := range e.dialect.Frames(id, n) {
 		word, arg := assistant.Plain(frame)
 		events = append(events, newEvent(word, e.named(arg)))

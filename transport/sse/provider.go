@@ -18,6 +18,7 @@ type provider struct {
 	follow  func(*provider) error
 	every   time.Duration // between comments
 	once    bool          // end with the first thing that is told: the request is a HEAD
+	all     bool          // it is the feed of all chats
 	mark    mark          // where the client was
 	refusal error         // why nothing was sent
 
@@ -80,26 +81,22 @@ func (p *provider) keepAlive(done <-chan struct{}) {
 	}
 }
 
-// tell sends what the client is told of its chat.
+// tell sends what the client is told.
 func (p *provider) tell(told chat.Told) error {
 	events, _ := told.Encoded.([]event)
 	if entered, ok := told.Notice.(chat.Entered); ok && entered.Anew != "" {
 		p.mark = mark{}
 	}
-	events = p.rest(told.Seq, events)
-	messages := make([]*sse.Message, len(events))
+	events = p.rest(told, events)
+	messages := p.first(told)
 	for i := range events {
 		m := events[i].message
 		if told.Seq > 0 {
-			at := mark{place: chat.Place{Epoch: told.Epoch, Seq: told.Seq}}
-			if i < len(events)-1 {
-				at.digest = events[i].digest
-			}
-			m.ID = sse.ID(at.id())
+			m.ID = sse.ID(p.behind(told, events[i], i == len(events)-1))
 		}
-		messages[i] = &m
+		messages = append(messages, &m)
 	}
-	err := p.send(!told.More, append(p.first(told), messages...)...)
+	err := p.send(!told.More, messages...)
 	if p.once && err == nil {
 		err = errEnough
 	}
@@ -108,31 +105,42 @@ func (p *provider) tell(told chat.Told) error {
 
 var errEnough = errors.New("sse: nobody wants more")
 
+// behind returns the id of an event of a record, perhaps the last one.
+func (p *provider) behind(told chat.Told, e event, last bool) string {
+	m := mark{place: chat.Place{Epoch: told.Epoch, Seq: told.Seq}, cursor: told.Cursor}
+	if !last {
+		m.digest, m.cursor, m.room = e.digest, told.Before, told.Chat.Room()
+	}
+	return m.id()
+}
+
 // rest leaves out the events of a record that the client has already.
-func (p *provider) rest(seq uint64, events []event) []event {
-	if p.mark.digest == "" || seq != p.mark.place.Seq {
+func (p *provider) rest(told chat.Told, events []event) []event {
+	if p.mark.digest == "" || told.Seq != p.mark.place.Seq || p.all && told.Chat.Room() != p.mark.room {
 		return events
 	}
+	had := p.mark
+	p.mark = mark{}
 	for i, e := range events {
-		if e.digest == p.mark.digest {
-			p.mark = mark{}
+		if e.digest == had.digest {
 			return events[i+1:]
 		}
 	}
-	p.mark = mark{} // the record was encoded otherwise
-	return events
+	return events // the record was encoded otherwise
 }
 
 // first returns what begins the stream: when to come back, and an id for a client that has
 // none, which would miss what is said while it is away for the first time.
 func (p *provider) first(told chat.Told) []*sse.Message {
-	entered, ok := told.Notice.(chat.Entered)
-	if !ok {
-		return nil
-	}
 	begin := &sse.Message{Retry: retryAfter}
-	if p.mark.place.Now {
+	switch entered, ok := told.Notice.(chat.Entered); {
+	case ok && p.mark.place.Now:
 		begin.ID = sse.ID(mark{place: chat.Place{Epoch: entered.Epoch, Seq: entered.Seq}}.id())
+	case ok:
+	case !p.all || told.Notice != nil || told.Cursor == "":
+		return nil
+	case p.mark.cursor == "":
+		begin.ID = sse.ID(told.Cursor)
 	}
 	return []*sse.Message{begin}
 }

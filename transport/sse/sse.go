@@ -24,6 +24,9 @@ import (
 type Follower interface {
 	// Follow tells what a room says behind a place.
 	Follow(ctx context.Context, u chat.User, id chat.ID, from chat.Place, encoder string, tell func(chat.Told) error) error
+
+	// FollowAll tells what all rooms of the user say behind a cursor.
+	FollowAll(ctx context.Context, u chat.User, from, encoder string, tell func(chat.Told) error) error
 }
 
 // Options configure a [Server]. Follower and Streams have no default.
@@ -53,6 +56,18 @@ func (s *Server) Room(w http.ResponseWriter, r *http.Request, in chat.SignIn) er
 	return s.serve(w, r, in, func(p *provider) error {
 		p.mark = m
 		return s.o.Follower.Follow(p.ctx, in.User, id, m.from(), OneChat, p.tell)
+	})
+}
+
+// All tells what is said in all chats of the user, in the same way.
+func (s *Server) All(w http.ResponseWriter, r *http.Request, in chat.SignIn) error {
+	m, err := parseFeedMark(lastID(r))
+	if err != nil {
+		return err
+	}
+	return s.serve(w, r, in, func(p *provider) error {
+		p.mark, p.all = m, true
+		return s.o.Follower.FollowAll(p.ctx, in.User, m.cursor, AllChats, p.tell)
 	})
 }
 

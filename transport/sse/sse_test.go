@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -50,6 +51,29 @@ func (l *log) Follow(ctx context.Context, _ chat.User, _ chat.ID, from chat.Plac
 	}
 	for seq := from.Seq + 1; seq <= last; seq++ {
 		if err := told(seq, chat.Missed{Record: chat.Record{Seq: seq, Event: l.records[seq-1]}}); err != nil {
+			return err
+		}
+	}
+	return l.then(ctx, tell)
+}
+
+// FollowAll implements sse.Follower: the room is the only one.
+func (l *log) FollowAll(ctx context.Context, _ chat.User, from, encoder string, tell func(chat.Told) error) error {
+	if encoder != sse.AllChats {
+		return errors.New("another encoder")
+	}
+	if err := tell(chat.Told{Cursor: "c" + from}); err != nil {
+		return err
+	}
+	e := sse.NewAllEncoder("the-chat")
+	for i, event := range l.records {
+		seq := uint64(i + 1)
+		if fmt.Sprint("c", seq) <= from {
+			continue
+		}
+		n := chat.Record{Seq: seq, Event: event}
+		told := chat.Told{Seq: seq, Chat: "the-chat", Notice: n, Encoded: e.Encode(room, n), Before: fmt.Sprint("c", i), Cursor: fmt.Sprint("c", seq)}
+		if err := tell(told); err != nil {
 			return err
 		}
 	}
@@ -180,7 +204,37 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// The feed of all chats is come back to behind any event too.
+func TestFeedComesBackBehindAnyEvent(t *testing.T) {
+	feed := func(id string) []gosse.Event {
+		t.Helper()
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		r.Header.Set("Last-Event-ID", id)
+		w := httptest.NewRecorder()
+		if err := sse.New(sse.Options{Follower: turn(), Streams: live.New(live.Options{})}).All(w, r, chat.SignIn{}); err != nil {
+			t.Fatal(err)
+		}
+		return events(t, w.Body.String())
+	}
+	all := feed("")
+	if diff := cmp.Diff(whole[1:], names(all)); diff != "" {
+		t.Errorf("all (-want +got):\n%s", diff)
+	}
+	for i, e := range all[:len(all)-1] {
+		if !strings.HasPrefix(e.Data, `{"chat_id":"the-chat",`) || e.LastEventID == "" {
+			t.Errorf("event %d: %+v", i, e)
+		}
+		if diff := cmp.Diff(names(all[i+1:]), names(feed(e.LastEventID))); diff != "" {
+			t.Errorf("behind event %d, %s (-want +got):\n%s", i, e.LastEventID, diff)
+		}
+	}
+}
+
 type refusing struct{}
+
+func (refusing) FollowAll(context.Context, chat.User, string, string, func(chat.Told) error) error {
+	return nil
+}
 
 func (refusing) Follow(context.Context, chat.User, chat.ID, chat.Place, string, func(chat.Told) error) error {
 	return chat.Refuse(chat.CodeNotFound, "there is no such chat")

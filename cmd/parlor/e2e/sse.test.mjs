@@ -127,6 +127,45 @@ test("an EventSource comes back by itself after kill -9 in mid-answer, and a str
   assert.deepEqual([stream.seen.at(-1).event, stream.seen.at(-1).data.code], ["error", "busy"]);
 });
 
+test("one feed of all chats, cut and resumed, says what the streams of the chats say", async (t) => {
+  const dir = folder();
+  let server = await serve(t, { dir, args: ["--eliza-word-delay", "20ms"] });
+  const listen = new URL(server.url).host;
+  const network = await proxy(t, server.url);
+  const api = (path, body) => fetch(`${server.url}/api/v1${path}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const seen = [];
+  let feed = curl(t, `${network.url}/api/v1/events`);
+  await until(() => feed.id, Boolean);
+  const chats = [];
+  for (let i = 0; i < 3; i++) {
+    const { chat_id: chat } = await (await api("/chat", { model_id: "eliza" })).json();
+    chats.push(chat);
+    for (const to of chats) assert.equal((await api(`/chat/${to}/messages`, { content: `I need ${i}` })).status, 201);
+    await until(() => feed.seen.some((e) => e.event === "stream_chunk" && e.data.chat_id === chat), Boolean);
+    if (i === 1) {
+      await server.kill();
+      server = await serve(t, { dir, args: ["--eliza-word-delay", "20ms"], listen });
+    }
+    await network.cut();
+    await feed.ended;
+    seen.push(...feed.seen);
+    feed = curl(t, `${network.url}/api/v1/events`, { id: feed.id });
+  }
+  const got = () => view([...seen, ...feed.seen].filter((e) => e.id)); // of what is recorded
+  for (const chat of chats) {
+    const one = curl(t, `${server.url}/api/v1/chat/${chat}/events?after=0`);
+    const wanted = () => view(one.seen).records.filter(([, data]) => data.seq !== 1);
+    const turns = 3 - chats.indexOf(chat);
+    await until(() => wanted().filter(([name]) => name === "stream_end").length, (n) => n === turns);
+    const told = () => got().records.filter(([, data]) => data.chat_id === chat).map(([name, { chat_id, ...data }]) => [name, data]);
+    await until(() => told().length, (n) => n >= wanted().length);
+    assert.deepEqual(told(), wanted());
+  }
+  assert.equal((await fetch(`${server.url}/api/v1/chat/${chats[0]}`, { method: "DELETE" })).status, 200);
+  const gone = await until(() => feed.seen.find((e) => e.event === "error"), Boolean);
+  assert.deepEqual([gone.data.chat_id, gone.data.code], [chats[0], "not_found"]);
+});
+
 test("a stream ends when its key is revoked, its user is disabled, or its listener is removed", async (t) => {
   const dir = folder();
   const server = await serve(t, { dir, env });

@@ -1,6 +1,5 @@
 // Server-sent events, as curl and EventSource get them.
 import { spawn } from "node:child_process";
-import { createParser } from "eventsource-parser";
 
 /** Follows a URL with curl, until its connection ends. Each event is {event, data, id}, data decoded. */
 export function curl(t, url, { token, user, id, args = [] } = {}) {
@@ -8,13 +7,16 @@ export function curl(t, url, { token, user, id, args = [] } = {}) {
   const child = spawn("curl", ["-sN", "--max-time", "60", ...args, ...Object.entries(headers).flatMap(([k, v]) => ["-H", `${k}: ${v}`]), url]);
   t.after(() => child.kill());
   const stream = { seen: [], id, ended: new Promise((resolve) => child.once("close", resolve)), stop: () => child.kill() };
-  const parser = createParser({
-    onEvent: ({ event, data, id }) => {
-      stream.id = id ?? stream.id; // as browsers do, also of an event without data
-      if (data) stream.seen.push({ event, data: JSON.parse(data), id });
-    },
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (more) => {
+    const blocks = (text + more).split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) {
+      const fields = Object.fromEntries(block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+      stream.id = fields.id ?? stream.id; // as browsers do, also of an event without data
+      if (fields.data) stream.seen.push({ event: fields.event, data: JSON.parse(fields.data), id: fields.id });
+    }
   });
-  child.stdout.setEncoding("utf8").on("data", (text) => parser.feed(text));
   return stream;
 }
 
