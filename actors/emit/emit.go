@@ -199,10 +199,13 @@ func (h *Hub) find(t chat.Target) (all []seat) {
 	return all
 }
 
+// people returns whose sockets the names mean. One who has become a part of somebody else a
+// moment ago may still be connected under the old id.
 func (h *Hub) people(names chat.Names) map[chat.UserID]bool {
 	all := make(map[chat.UserID]bool)
 	for _, name := range names {
-		all[h.Person(chat.UserID(name))] = true
+		u := chat.UserID(name)
+		all[u], all[h.Person(u)] = true, true
 	}
 	return all
 }

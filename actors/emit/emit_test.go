@@ -146,6 +146,23 @@ func TestEmit(t *testing.T) {
 	})
 }
 
+// An id that was linked to a person means the person, and those who are still connected under it.
+func TestPerson(t *testing.T) {
+	person := func(id chat.UserID) chat.UserID {
+		if id == "ally" {
+			return "alice"
+		}
+		return id
+	}
+	run(t, emit.Options{Person: person}, func(t *testing.T, w *world) {
+		alice, ally := w.client("/a", "alice"), w.client("/a", "ally")
+		w.emit(2, chat.Target{Users: chat.Names{"ally"}}, "ping", `1`)
+		w.emit(1, chat.Target{Users: chat.Names{"alice"}}, "ping", `2`)
+		ally.want(`42/a,["ping",1]`)
+		alice.want(`42/a,["ping",1]`, `42/a,["ping",2]`)
+	})
+}
+
 // What one goroutine emits arrives in order, and all clients see emissions of several
 // in the same order.
 func TestOrder(t *testing.T) {

@@ -115,3 +115,21 @@ test("two tabs: a call is taken by the one that is left", longOnly, async (t) =>
   (await taken).answer({ ok: true });
   assert.deepEqual((await call).body, { args: [{ ok: true }] });
 });
+
+test("both namespaces are reached, and a call moves from one to the other", longOnly, async (t) => {
+  const { server, person, backend } = await world(t);
+  const signIn = await person("alice");
+  const assistant = await connect(t, server, signIn);
+  const webui = await connect(t, server, { ...signIn, namespace: "/", path: "/ws/socket.io" });
+  assert.equal((await backend("emit", { to: { user: "alice" }, event: "note", args: [{ n: 1 }] })).body.connections, 2);
+  for (const socket of [assistant, webui]) assert.deepEqual(await event(socket, "note"), { n: 1 });
+  for (const forged of ["channel-events", "usage", "user-list"]) {
+    assert.equal((await backend("emit", { to: { all: true }, event: forged, args: [{}] })).status, 400, forged);
+  }
+  const call = backend("call", { to: { session: webui.id }, event: "confirm", args: [1], timeout: 20 });
+  await asked(webui, "confirm");
+  const taken = asked(assistant, "confirm");
+  webui.disconnect();
+  (await taken).answer("there");
+  assert.deepEqual((await call).body, { args: ["there"] });
+});

@@ -1,14 +1,14 @@
 // Web Push: who has left is told when a long answer ends, by a push service of ours.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import crypto from "node:crypto";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { join } from "node:path";
 import { test } from "node:test";
 import ece from "http_ece";
 import { browser, noBrowser } from "./lib/browser.mjs";
+import { certificate } from "./lib/certificate.mjs";
 import { ask, command, connect, enter, event, folder, newChat, serve, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 
@@ -16,13 +16,12 @@ const secret = "an-e2e-secret-of-thirty-two-bytes!";
 
 /** A push service with a certificate of its own, and browsers that have subscribed there. */
 async function pushService(t) {
-  const dir = folder();
-  const [key, cert] = ["key.pem", "cert.pem"].map((name) => join(dir, name));
-  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert,
-    "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], { stdio: "ignore" });
+  const { key, cert } = certificate();
+  const authorities = join(folder(), "cert.pem");
+  writeFileSync(authorities, cert);
   const got = [];
   const status = {};
-  const server = createServer({ key: readFileSync(key), cert: readFileSync(cert) }, async (request, response) => {
+  const server = createServer({ key, cert }, async (request, response) => {
     const body = Buffer.concat(await request.toArray());
     got.push({ path: request.url, headers: request.headers, body });
     response.writeHead(status[request.url] ?? 201).end();
@@ -37,7 +36,7 @@ async function pushService(t) {
     const auth = crypto.randomBytes(16).toString("base64url");
     return { ecdh, auth, path: `/${name}`, subscription: { endpoint: `${origin}/${name}`, expirationTime: null, keys: { p256dh, auth } } };
   };
-  return { cert, origin, got, status, subscribe };
+  return { authorities, origin, got, status, subscribe };
 }
 
 /** What a browser makes of a push: its message, once the signature is verified. */
@@ -57,7 +56,7 @@ function open(push, service, b, publicKey) {
 /** A server that pushes, and somebody who is signed in. */
 async function world(t, args = []) {
   const service = await pushService(t);
-  const env = { PARLOR_JWT_SECRET: secret, SSL_CERT_FILE: service.cert };
+  const env = { PARLOR_JWT_SECRET: secret, SSL_CERT_FILE: service.authorities };
   const server = await serve(t, { env, args: ["--push-contact", "mailto:ops@example.com", "--push-after", "50ms", "--private-targets", "127.0.0.1", "--eliza-word-delay", "30ms", ...args] });
   const person = async (user) => {
     const token = (await command(["token", "--user", user], { dir: server.dir, env })).stdout.trim();
