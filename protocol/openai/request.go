@@ -219,6 +219,15 @@ func (r ResponseRequest) fits(w wireResponse) *Error {
 	return nil
 }
 
+// Follows refuses instructions that are not those of the conversation, which has them for all
+// that is said in it.
+func (r ResponseRequest) Follows(c chat.Info) *Error {
+	if r.Instructions == "" || r.Instructions == c.SystemPrompt {
+		return nil
+	}
+	return Invalid("instructions", "instructions belong to the conversation, which has begun with others")
+}
+
 // fitsRoom refuses what a room cannot do: it has the conversation, and one message is said in it.
 func (r ResponseRequest) fitsRoom() *Error {
 	switch {
@@ -228,8 +237,6 @@ func (r ResponseRequest) fitsRoom() *Error {
 		return Invalid("input[0]", "input must be one message of the user, since the conversation keeps the others; with store: false it may be all of them")
 	case r.Input[0].Role != chat.RoleUser:
 		return Invalid("input[0].role", "input must be a message of the user")
-	case !r.New() && r.Instructions != "":
-		return Invalid("instructions", "instructions belong to the conversation, and begin with it")
 	case len(r.Instructions) > chat.MaxSystemPromptBytes:
 		return Invalid("instructions", fmt.Sprintf("instructions must have at most %d bytes", chat.MaxSystemPromptBytes))
 	}

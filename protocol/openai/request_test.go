@@ -116,7 +116,6 @@ func TestRefused(t *testing.T) {
 		{response, `{"model":"m","input":"hi","max_output_tokens":5}`, "max_output_tokens"},
 		{response, `{"model":"m","input":"hi","conversation":"room-1"}`, "conversation"},
 		{response, `{"model":"m","input":"hi","conversation":7}`, "conversation"},
-		{response, `{"model":"m","input":"hi","conversation":"conv_c","instructions":"x"}`, "instructions"},
 		{response, `{"model":"m","input":"hi","instructions":["x"]}`, "instructions"},
 		{response, `{"model":"m","input":"hi","conversation":"conv_c","previous_response_id":"` + responseID.String() + `"}`, "previous_response_id"},
 		{response, `{"model":"m","input":"hi","previous_response_id":"resp_x"}`, "previous_response_id"},

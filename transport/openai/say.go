@@ -20,6 +20,9 @@ func (s *Server) say(c *call, q wire.ResponseRequest, body []byte) (info chat.In
 	if info, err = c.room(q); err != nil {
 		return info, id, nil, err
 	}
+	if refusal := q.Follows(info); !q.New() && refusal != nil {
+		return info, id, nil, refusal
+	}
 	post, err := s.posts.begin(c, info.ID, body)
 	if err != nil {
 		return info, id, nil, err

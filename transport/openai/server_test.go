@@ -195,7 +195,10 @@ func TestResponse(t *testing.T) {
 	if first.Status != "completed" || *first.Instructions != "be brief" || len(first.Output) != 1 {
 		t.Errorf("got %+v", first)
 	}
-	decode(`{"input":"more","previous_response_id":"`+first.ID+`","background":true}`, &got)
+	decode(`{"input":"more","instructions":"be brief","previous_response_id":"`+first.ID+`","background":true}`, &got)
+	if answer := r.ask(t.Context(), "POST", "/responses", `{"input":"more","instructions":"be long","conversation":"`+got.Conversation.ID+`"}`); answer.Code != 400 || !strings.Contains(answer.Body.String(), `"instructions"`) {
+		t.Errorf("with other instructions: %d %s", answer.Code, answer.Body)
+	}
 	if got.Conversation.ID != first.Conversation.ID || got.ID == first.ID {
 		t.Errorf("got %+v", got)
 	}
