@@ -79,6 +79,7 @@ var ErrNoChat = chat.Refuse(chat.CodeNotFound, "there is no such chat")
 
 var (
 	errForbidden = chat.Refuse(chat.CodeForbidden, "your role in this chat does not allow that")
+	errGuest     = chat.Refuse(chat.CodeForbidden, "guests are in the one chat that they were invited to; sign in for more")
 	errNobody    = chat.Refuse(chat.CodeUnauthenticated, "this is for users only, and it is not known who you are")
 )
 
@@ -96,6 +97,10 @@ func (p Policy) Check(info chat.Info, u chat.User, a Action) *chat.Error {
 	role := p.roleOf(info, u)
 	needed, known := least[a]
 	switch {
+	case u.Only != "" && (a == Create || a == Inherit):
+		return errGuest
+	case u.Only != "" && u.Only != info.Room:
+		return ErrNoChat
 	case a == Create && !p.Shared && info.ID.MadeForOther(u.ID):
 		return ErrNoChat
 	case known && role >= needed:

@@ -20,6 +20,15 @@ func TestCheck(t *testing.T) {
 		"guest":    {ID: "guest-1", Guest: true},
 		"nobody":   {},
 	}
+	stay := chat.User{ID: "guest:1", Only: "r1"}
+	home := chat.Info{ID: "c", Room: "r1", Owner: "owner", Members: []chat.Member{{ID: stay.ID, Role: chat.RoleMember}}}
+	for a, want := range map[Action]bool{Read: true, Send: true, Attach: true, Depart: true, Configure: true, Manage: false, Inherit: false, Create: false, Delete: false} {
+		elsewhere := home
+		elsewhere.Room = "r2"
+		if here, there := (Policy{}).Check(home, stay, a) == nil, (Policy{}).Check(elsewhere, stay, a) == nil; here != want || there {
+			t.Errorf("%s by a guest: %v, and %v in another chat", a, here, there)
+		}
+	}
 	tested := make(map[Action]bool)
 	type who []string
 	for _, test := range []struct {

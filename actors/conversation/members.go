@@ -24,6 +24,11 @@ var (
 	ErrManyInvites = chat.Refuse(chat.CodeBusy, fmt.Sprintf("the chat has %d open invitations; revoke one first", MaxInvites))
 )
 
+var (
+	errGuestOwner  = chat.Refuse(chat.CodeInvalid, "a guest cannot own a chat")
+	errGuestMember = chat.Refuse(chat.CodeInvalid, "a guest comes by an invitation, and to one chat alone")
+)
+
 // Invite makes an invitation.
 func (m Moment) Invite(i chat.Invite, now time.Time) ([]chat.Event, *chat.Error) {
 	open := 0
@@ -41,12 +46,13 @@ func (m Moment) Invite(i chat.Invite, now time.Time) ([]chat.Event, *chat.Error)
 	return []chat.Event{chat.InviteMade{Invite: i}}, nil
 }
 
-// Revoke ends an invitation.
+// Revoke ends an invitation, and the guests who came by it leave. It may have been used up.
 func (m Moment) Revoke(id chat.InviteID, by chat.UserID) ([]chat.Event, *chat.Error) {
-	if !slices.ContainsFunc(m.Invites, func(i chat.Invite) bool { return i.ID == id && !i.Spent() }) {
+	leave := m.guestsLeave(by, func(g chat.Member) bool { return g.Invite == id })
+	if len(leave) == 0 && !slices.ContainsFunc(m.Invites, func(i chat.Invite) bool { return i.ID == id && !i.Spent() }) {
 		return nil, ErrNoInvite
 	}
-	return []chat.Event{chat.InviteRevoked{ID: id, By: by}}, nil
+	return append([]chat.Event{chat.InviteRevoked{ID: id, By: by}}, leave...), nil
 }
 
 // Accept gives a user who knows the secret of an invitation its role. There are no events
@@ -59,6 +65,7 @@ func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event,
 		return nil, ErrNoInvite
 	}
 	i := m.Invites[at]
+	gone := m.guestsLeave("", func(g chat.Member) bool { return g.Until > 0 && g.Until <= now.Unix() })
 	switch had := m.Chat.RoleOf(u.ID); {
 	case had == chat.RoleOwner, had == chat.RoleMember, had == i.Role:
 		return nil, nil
@@ -66,13 +73,20 @@ func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event,
 		return nil, ErrNoInvite
 	case i.Expired(now):
 		return nil, ErrExpired
+	case u.ID.IsGuest() && !i.Guests:
+		return nil, ErrNoInvite
 	case had == "":
-		if refusal := m.roomForOne(); refusal != nil {
+		if refusal := m.roomForOne(len(gone)); refusal != nil {
 			return nil, refusal
 		}
 	}
 	member := chat.Member{ID: u.ID, Name: u.Name, Role: i.Role}
-	return []chat.Event{chat.MemberChanged{Member: member, By: i.By, Invite: i.ID}}, nil
+	if u.ID.IsGuest() {
+		if member.Invite = i.ID; !i.Expires.IsZero() {
+			member.Until = i.Expires.Unix()
+		}
+	}
+	return append([]chat.Event{chat.MemberChanged{Member: member, By: i.By, Invite: i.ID}}, gone...), nil
 }
 
 // SetMember gives a user a role. There are no events if the user has it. A member keeps
@@ -83,7 +97,12 @@ func (m Moment) SetMember(member chat.Member, by chat.UserID) ([]chat.Event, *ch
 	old, fault := m.Chat.Member(member.ID), member.Fault()
 	had := old.Role
 	member.Name = cmp.Or(member.Name, old.Name)
+	member.Invite, member.Until = old.Invite, old.Until
 	switch {
+	case member.ID.IsGuest() && had == "":
+		return nil, errGuestMember
+	case member.ID.IsGuest() && member.Role == chat.RoleOwner:
+		return nil, errGuestOwner
 	case fault != "":
 		return nil, chat.Refuse(chat.CodeInvalid, fault)
 	case !member.Role.Given() && member.Role != chat.RoleOwner:
@@ -99,7 +118,7 @@ func (m Moment) SetMember(member chat.Member, by chat.UserID) ([]chat.Event, *ch
 	case member.Role == chat.RoleOwner && member.ID != m.Heir:
 		return nil, ErrNotOffered
 	case had == "":
-		if refusal := m.roomForOne(); refusal != nil {
+		if refusal := m.roomForOne(0); refusal != nil {
 			return nil, refusal
 		}
 	}
@@ -141,9 +160,19 @@ func (m Moment) Reassign(from, to chat.UserID) (events []chat.Event) {
 	return append(events, chat.MemberChanged{Member: chat.Member{ID: from}})
 }
 
-// roomForOne returns why nobody else may become a member, or nil.
-func (m Moment) roomForOne() *chat.Error {
-	if m.MaxMembers > 0 && len(m.Chat.Members)+1 >= m.MaxMembers {
+// guestsLeave takes the roles of some guests away.
+func (m Moment) guestsLeave(by chat.UserID, which func(chat.Member) bool) (events []chat.Event) {
+	for _, g := range m.Chat.Members {
+		if g.ID.IsGuest() && which(g) {
+			events = append(events, chat.MemberChanged{Member: chat.Member{ID: g.ID}, By: by})
+		}
+	}
+	return events
+}
+
+// roomForOne returns why nobody else may become a member when so many leave, or nil.
+func (m Moment) roomForOne(leave int) *chat.Error {
+	if m.MaxMembers > 0 && len(m.Chat.Members)-leave+1 >= m.MaxMembers {
 		return chat.Refuse(chat.CodeBusy, fmt.Sprintf("the chat has %d members, as many as it may", m.MaxMembers))
 	}
 	return nil

@@ -238,8 +238,13 @@ func (r *Room) book(p *proposal) {
 // happened does what a record leads to, besides the change of the state.
 func (r *Room) happened(e chat.Event) {
 	switch e := e.(type) {
-	case chat.Created, chat.MemberChanged:
+	case chat.Created:
 		r.pulse.know(&r.records.shown)
+	case chat.MemberChanged:
+		r.pulse.know(&r.records.shown)
+		if e.Member.ID.IsGuest() && e.Member.Role == "" {
+			r.Departed(e.Member.ID)
+		}
 	case chat.MessageAdded:
 		r.stage.voice.Recorded(e.MessageID)
 	case chat.TurnStarted:

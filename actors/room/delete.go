@@ -83,6 +83,7 @@ func (r *Room) deleted(m *deleted) {
 	} else {
 		r.reply(m.by, Deleted{})
 		r.tell(chat.Removal{})
+		r.guestsDepart()
 		r.Activity(Activity{Chat: r.records.shown.Chat, Seq: r.records.shown.Seq, Deleted: true})
 		r.audience, r.lastPublished = nil, unknown
 		r.presence.stop()

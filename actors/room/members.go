@@ -16,7 +16,7 @@ type Invite struct {
 }
 
 func (c *Invite) do(r *Room) {
-	i := chat.Invite{ID: chat.InviteID(newID()), Role: c.Role, Digest: chat.DigestOf(c.Secret), Uses: c.Uses, By: c.User.ID}
+	i := chat.Invite{ID: chat.InviteID(newID()), Role: c.Role, Digest: chat.DigestOf(c.Secret), Uses: c.Uses, By: c.User.ID, Guests: c.Guests}
 	if c.ExpiresIn > 0 {
 		i.Expires = now().Add(c.ExpiresIn)
 	}

@@ -122,6 +122,10 @@ type Options struct {
 	// block. Nil is not called.
 	Ended func(Ended)
 
+	// Departed is called when a guest has no role in the chat any more, or the chat was
+	// deleted. It must not block. Nil is not called.
+	Departed func(chat.UserID)
+
 	// Turns is counted up while a turn's goroutine runs.
 	Turns *sync.WaitGroup
 
@@ -170,6 +174,9 @@ func (o Options) WithDefaults() Options {
 	o.Turns = cmp.Or(o.Turns, new(sync.WaitGroup))
 	if o.Activity == nil {
 		o.Activity = func(Activity) {}
+	}
+	if o.Departed == nil {
+		o.Departed = func(chat.UserID) {}
 	}
 	o.Directory = cmp.Or(o.Directory, new(Directory))
 	o.TurnPolicy = cmp.Or(o.TurnPolicy, chat.PolicyQueue)

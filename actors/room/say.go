@@ -31,6 +31,9 @@ func (c *Send) do(r *Room) {
 	}
 	r.say(c.Caller, access.Send, c.ClientID, r.recallMessage(c.Content, c.ModelID, "", c.Files...), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
 		files, refusal := r.filesOf(c.Files)
+		if refusal == nil {
+			refusal = r.guestAsks(c.Caller, c.ModelID, c.Addressed)
+		}
 		if refusal != nil {
 			return nil, refusal
 		}
@@ -58,6 +61,9 @@ type Edit struct {
 func (c *Edit) do(r *Room) {
 	r.say(c.Caller, access.Edit, c.ClientID, r.recallMessage(c.Content, c.ModelID, c.Replaces), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
 		old, refusal := r.records.find(c.Replaces)
+		if refusal == nil {
+			refusal = r.guestAsks(c.Caller, c.ModelID)
+		}
 		if refusal != nil {
 			return nil, refusal
 		}

@@ -25,6 +25,9 @@ func (c *Regenerate) do(r *Room) {
 	var turn chat.TurnQueued
 	var answer chat.Message
 	if refusal == nil {
+		refusal = r.guestAsks(c.Caller, c.ModelID)
+	}
+	if refusal == nil {
 		answer, refusal = r.answerOf(c.Answer)
 	}
 	if refusal == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	"parlor/protocol/chat"
 	"parlor/transport/auth"
@@ -46,7 +47,7 @@ func nameFault(v reflect.Value) string {
 		}
 	case reflect.Struct:
 		if u, ok := v.Interface().(chat.User); ok {
-			if fault := auth.UserFault(u); fault != "" && u != (chat.User{}) {
+			if fault := userFault(u); fault != "" && u != (chat.User{}) {
 				return fmt.Sprintf("the user %.200q %s", u.ID, fault)
 			}
 			return ""
@@ -78,7 +79,7 @@ func wrongName(name any) string {
 	valid, text := true, fmt.Sprint(name)
 	switch id := name.(type) {
 	case chat.UserID:
-		if fault := auth.UserFault(chat.User{ID: id}); id != "" && fault != "" {
+		if fault := userFault(chat.User{ID: id}); id != "" && fault != "" {
 			return fmt.Sprintf("the user %.200q %s", text, fault)
 		}
 	case chat.ID:
@@ -98,3 +99,11 @@ func wrongName(name any) string {
 
 // maxModelIDLen limits the names of models, in bytes, as the wires do.
 const maxModelIDLen = 256
+
+// userFault is [auth.UserFault] for users who may be guests.
+func userFault(u chat.User) string {
+	if u.ID.IsGuest() {
+		u.ID = chat.UserID(strings.TrimPrefix(string(u.ID), chat.GuestPrefix))
+	}
+	return auth.UserFault(u)
+}

@@ -104,19 +104,21 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	rooms, err := startRooms(s, actors, store, models, budgets, told{hooks, pushes}, verifier.Development(), log)
+	rooms, err := startRooms(s, actors, store, models, budgets, told{hooks, pushes}, accounts, verifier.Development(), log)
 	if err != nil {
 		return err
 	}
 	parts.add("rooms", rooms.Close)
 	parts.add("links", handOverChats(accounts, rooms, log))
+	endStrays(ctx, accounts, rooms)
 	openControl(s, store, rooms, accounts, hooks, &parts, log)
 
 	keeper := retention.Start(retention.Options{Log: store, Rooms: rooms, Logger: log, For: s.RetainFor, Bytes: int64(s.RetainBytes)})
 	parts.add("retention", func(context.Context) error { keeper.Close(); return nil })
 
+	guests := auth.WithGuests{Verifier: verifier} // for what keeps them in their chat
 	warnings := origin.NewWarnings(log)
-	limits := limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate}, log)
+	limits := limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate, Guest: s.MaxGuestRate}, log)
 	devices := new(door.Devices)
 	hub := newHub(s, rooms, accounts)
 	webui := &openwebui.Namespace{
@@ -126,15 +128,15 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	}
 	connections := openConnections(s, actors, map[string]session.Namespace{
 		wire.Namespace: &assistant.Namespace{
-			Auth: verifier, Rooms: rooms, Recovery: seats, Limits: limits, Devices: devices, MaxDevices: s.MaxConnectionsPerUser,
+			Auth: guests, Rooms: rooms, Recovery: seats, Limits: limits, Devices: devices, MaxDevices: s.MaxConnectionsPerUser,
 			Sockets:  hub.Namespace(wire.Namespace, wire.Reserved),
 			MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
 		},
 		openwebuiwire.Namespace: webui,
 	}, warnings, log)
 	follower, streams := openStreams(s, rooms, connections, devices, verifier)
-	endpoints, err := api.New(rooms, people{rooms, accounts}, models, verifier, api.Options{
-		AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log,
+	endpoints, err := api.New(rooms, people{rooms, accounts}, models, guests, api.Options{
+		Guests: letIn(s, verifier), AllowedOrigins: s.CORSOrigins, SignIn: verifier, OriginRefused: warnings.Refused, Limits: limits, Logger: log,
 		Backends: backends(s, hub, verifier, log), MaxSayBytes: int(s.MaxPayload), MaxFileBytes: int64(s.MaxFileBytes), MaxUploads: s.MaxMessageFiles,
 	})
 	if err != nil {
@@ -300,12 +302,13 @@ func openLedger(s Settings, store *persistence.Store, models *provider.Models) (
 	return ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), models.Identity)
 }
 
-func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, budgets *ledger.Ledger, told told, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
+func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, budgets *ledger.Ledger, told told, accounts *auth.Accounts, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
 	warnOfModels(s, models, log)
 	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads, SearchBytes: int(s.MaxSearchBytes)}
 	options := roomOptions(s, models, budgets, shared, log)
 	options.Activity = func(a room.Activity) { told.hooks.Note(a.Chat.Room) }
 	options.Ended = told.ended(s)
+	options.Departed = func(guest chat.UserID) { go accounts.EndGuest(guest) } // it waits for the disk
 	return rooms.Start(actors, store, options, reads)
 }
 

@@ -66,6 +66,8 @@ type Values struct {
 	OIDCRedirectURL  string        `name:"oidc-redirect-url" group:"access" placeholder:"URL" help:"Where the provider sends browsers back to, as it was told there; if it is not given, …/api/v1/auth/oidc/callback of the address that the browser came to."`
 	OIDCReturnURL    string        `name:"oidc-return-url" group:"access" placeholder:"URL" help:"Where browsers go then, with a temp_token, for example https://app.example.com/login-success of the assistant SPA; if it is not given, to the page of this server."`
 	OIDCAllow        []string      `name:"oidc-allow" group:"access" placeholder:"ADDRESS" help:"Verified addresses that may sign in with it, or whole domains such as @example.com; everybody whom it knows if none is given."`
+	Guests           Toggle        `name:"guests" group:"access" default:"off" choices:"on,off" help:"on or off: people without an account may come by an invitation to its chat, under a name that they choose."`
+	GuestRate        int           `name:"guest-rate" group:"access" default:"10" help:"Guests that may come in a minute from one address."`
 	LinkIssuers      []string      `name:"link-issuers" group:"access" placeholder:"URL" help:"Issuers that are trusted to verify addresses: oidc-issuer, jwt-issuer, or both. Users with the same verified address are one person then; without it only parlor user link makes two users one."`
 	SessionTTL       time.Duration `name:"session-ttl" group:"access" default:"720h" help:"How long somebody who has signed in with a browser stays signed in without coming back."`
 	AccessTTL        time.Duration `name:"access-ttl" group:"access" default:"15m" help:"How long the token of such a session is good; a page gets the next by itself."`
@@ -174,6 +176,7 @@ type Values struct {
 	MaxConnectionsPerUser    int  `group:"limits" default:"1000" help:"Clients of one user; 0 for no limit."`
 	MaxUserRate              int  `group:"limits" default:"200" help:"Events and HTTP requests of one user in a second, ten times as many after ten seconds of silence; a long one counts once for each 4 KiB. 0 for no limit."`
 	MaxEventRate             int  `group:"limits" default:"100" help:"Those of one user and one kind; 0 for no limit."`
+	MaxGuestRate             int  `group:"limits" default:"5" help:"Events and HTTP requests of one guest in a second, on average over ten; 0 for no limit."`
 	MaxAddressRate           int  `group:"limits" default:"5000" help:"Those from one address, or one IPv6 network of 64 bits; 0 for no limit. Behind a proxy it needs trusted-proxies."`
 	MaxStrangerPayload       Size `group:"limits" default:"64KiB" help:"Most bytes of one packet or poll from a client that has not signed in yet."`
 	MaxStrangerBytes         Size `group:"limits" default:"32MiB" help:"Bytes of such packets and polls that are kept while they arrive, of all those clients together; past it the slowest are cut off."`
@@ -237,6 +240,7 @@ func (s *Settings) auth() auth.Options {
 		Claims: auth.Claims{User: s.JWTClaimUser, Name: s.JWTClaimName, Email: s.JWTClaimEmail, Admin: s.JWTClaimAdmin},
 	}
 	o.Passwords, o.LoginRate = s.Passwords == "on", s.LoginRate
+	o.Guests, o.GuestRate = s.Guests == "on", s.GuestRate
 	o.Provider = auth.ProviderOptions{
 		Issuer: s.OIDCIssuer, ClientID: s.OIDCClientID, ClientSecret: string(s.OIDCClientSecret),
 		RedirectURL: s.OIDCRedirectURL, ReturnURL: s.OIDCReturnURL, Allow: s.OIDCAllow,
@@ -342,6 +346,7 @@ func (s *Settings) checksOfSignIn() []checked {
 		{"oidc-allow", checkAddresses(s.OIDCAllow)},
 		{"link-issuers", s.checkLinkIssuers()},
 		{"login-rate", positive(s.LoginRate)},
+		{"guest-rate", positive(s.GuestRate)},
 		{"session-ttl", atLeast(s.SessionTTL, time.Minute)},
 		{"access-ttl", atLeast(s.AccessTTL, time.Second)},
 		{"max-sign-ins", positive(s.MaxSignIns)},
@@ -381,6 +386,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-completions-per-user", positive(s.MaxCompletionsPerUser)},
 		{"max-user-rate", notNegative(s.MaxUserRate)},
 		{"max-event-rate", notNegative(s.MaxEventRate)},
+		{"max-guest-rate", notNegative(s.MaxGuestRate)},
 		{"max-address-rate", notNegative(s.MaxAddressRate)},
 		{"max-stranger-payload", s.checkStrangerPayload()},
 		{"max-stranger-bytes", s.checkStrangerBytes()},

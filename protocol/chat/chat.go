@@ -86,6 +86,9 @@ type User struct {
 	// Guest means that nobody said who this is, and the ID was made up.
 	Guest bool `json:"-"`
 
+	// Only is the one room that somebody without an account may use: see [UserID.IsGuest].
+	Only RoomID `json:"-"`
+
 	// Admin means that the user may look after the server. It opens no chat.
 	Admin bool `json:"-"`
 }

@@ -102,7 +102,7 @@ func drawRecord(rt *rapid.T) Record {
 func drawEvent[E Event]() *rapid.Generator[Event] {
 	return rapid.Map(rapid.Make[E](), func(e E) Event {
 		if added, ok := any(e).(MessageAdded); ok {
-			added.Author.Guest, added.Author.Admin = false, false // not recorded
+			added.Author.Guest, added.Author.Only, added.Author.Admin = false, "", false // not recorded
 			return added
 		}
 		return e

@@ -11,6 +11,7 @@ type Offer struct {
 	Role      MemberRole
 	ExpiresIn time.Duration // zero: never
 	Uses      int           // zero: any number
+	Guests    bool          // people without an account may come
 }
 
 // MaxInviteTime is the longest time after which an invitation may expire, and MaxUses how

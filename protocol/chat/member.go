@@ -27,6 +27,11 @@ type Member struct {
 	ID   UserID     `json:"user_id"`
 	Name string     `json:"name,omitempty"` // when the user became one
 	Role MemberRole `json:"role"`
+
+	// Invite is that by which a guest came, and Until the second of Unix time at which it
+	// expires; zero: never.
+	Invite InviteID `json:"invite_id,omitempty"`
+	Until  int64    `json:"until,omitempty"`
 }
 
 // Fault says what is wrong with the member's id or name. It returns "" if both are valid.
@@ -47,7 +52,7 @@ func (i Info) Member(u UserID) Member {
 		return Member{}
 	}
 	if u == i.Owner {
-		return Member{u, i.OwnerName, RoleOwner}
+		return Member{ID: u, Name: i.OwnerName, Role: RoleOwner}
 	}
 	for _, m := range i.Members {
 		if m.ID == u {
@@ -108,6 +113,7 @@ type Invite struct {
 	Expires time.Time  `json:"expires_at,omitzero"` // zero: never
 	Uses    int        `json:"uses,omitempty"`      // that are left; 0: any number; see [Invite.Spent]
 	By      UserID     `json:"by"`
+	Guests  bool       `json:"guests,omitempty"` // people without an account may come by it
 }
 
 // DigestOf returns the digest of an invitation's secret, which is long and random.

@@ -23,6 +23,12 @@ func (id UserID) Fault() string {
 	return ""
 }
 
+// GuestPrefix begins the ids of guests, which the server makes up. Nobody signs in as one.
+const GuestPrefix = "guest:"
+
+// IsGuest reports whether the user has no account, and has come by an invitation to one chat.
+func (id UserID) IsGuest() bool { return strings.HasPrefix(string(id), GuestPrefix) }
+
 // Printable reports whether all of s is printable UTF-8.
 func Printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })

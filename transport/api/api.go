@@ -142,6 +142,9 @@ type Options struct {
 	// anything, by many goroutines at once. It may be nil.
 	OriginRefused func(*http.Request)
 
+	// Guests let people without an account in. Nil means that there are none.
+	Guests Guests
+
 	// Limits limits requests, if it is not nil.
 	Limits Limiter
 
@@ -173,6 +176,7 @@ type API struct {
 	auth    Authenticator
 	limits  Limiter // or nil
 	signIn  SignIn  // nil: nobody signs in here
+	guests  Guests  // nil: there are none
 	behind  Backends
 	maxSay  int
 
@@ -193,7 +197,7 @@ type API struct {
 // that one.
 func New(chats Chats, members Members, models Models, auth Authenticator, o Options) (*API, error) {
 	a := &API{
-		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, behind: o.Backends,
+		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, behind: o.Backends, guests: o.Guests,
 		maxFile: cmp.Or(o.MaxFileBytes, 10<<20), maxUploads: cmp.Or(o.MaxUploads, 10),
 		maxSay: cmp.Or(o.MaxSayBytes, MaxBodyBytes), log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused, mounted: make(map[string]map[string]http.HandlerFunc),
@@ -300,7 +304,6 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		{"/chat/{chat_id}/members/{user_id}", map[string]endpoint{"PUT": a.setMember, "DELETE": a.removeMember}},
 		{"/chat/{chat_id}/invites", map[string]endpoint{"GET": a.listInvites, "POST": a.invite}},
 		{"/chat/{chat_id}/invites/{invite_id}", map[string]endpoint{"DELETE": a.revokeInvite}},
-		{"/invites/{token}", map[string]endpoint{"POST": a.acceptInvite}},
 		{"/usage", map[string]endpoint{"GET": a.usage}},
 		{"/chat/{chat_id}/messages", map[string]endpoint{"GET": a.listMessages, "POST": a.say}},
 		{"/chat/{chat_id}/messages/{message_id}", map[string]endpoint{"PATCH": a.edit}},
@@ -323,6 +326,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		}
 		a.register(mux, prefix+route.path, handlers)
 	}
+	a.register(mux, prefix+"/invites/{token}", map[string]http.HandlerFunc{"POST": a.accept()})
 	for path, handlers := range a.mounted {
 		a.register(mux, prefix+path, handlers)
 	}
@@ -371,7 +375,7 @@ func (a *API) serve(name string, e endpoint) http.HandlerFunc {
 		if refusal := a.limit(u, r, name); refusal != nil {
 			err = refusal
 		}
-		if err != nil {
+		if err = cmp.Or(err, admit(u, name)); err != nil {
 			a.refuse(w, r, err)
 			return
 		}

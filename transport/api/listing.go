@@ -63,7 +63,11 @@ func (a *API) modelsFor(ctx context.Context, u chat.User) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, listed, err := a.listing.encode(orEmpty(a.models.List()))
+	models := a.models.List()
+	if u.Only != "" { // a guest sees the model of the chat
+		models = nil
+	}
+	list, listed, err := a.listing.encode(orEmpty(models))
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ type (
 		Expires *string         `json:"expires_at"` // null: never
 		Uses    *int            `json:"uses"`       // that are left; null: any number
 		By      chat.UserID     `json:"by"`
+		Guests  bool            `json:"guests,omitempty"`
 	}
 	wireInvites struct {
 		Invites []wireInvite `json:"invites"`
@@ -43,6 +44,7 @@ type (
 	wireAccepted struct {
 		ID   chat.ID         `json:"chat_id"`
 		Role chat.MemberRole `json:"role"`
+		User chat.UserID     `json:"user_id,omitempty"` // that a guest is from now on
 	}
 )
 
@@ -94,6 +96,7 @@ func (a *API) invite(r *http.Request, u chat.User) (any, error) {
 		Role      chat.MemberRole `json:"role"`
 		ExpiresIn int             `json:"expires_in"` // seconds
 		Uses      int             `json:"uses"`
+		Guests    *bool           `json:"guests"` // nil: if there are guests here
 	}
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err
@@ -101,8 +104,15 @@ func (a *API) invite(r *http.Request, u chat.User) (any, error) {
 	if limit := int(chat.MaxInviteTime / time.Second); body.ExpiresIn > limit || body.ExpiresIn < 0 {
 		body.ExpiresIn = limit + 1 // which is refused
 	}
+	guests := a.guests != nil
+	if body.Guests != nil {
+		if *body.Guests && !guests {
+			return nil, errNoGuest
+		}
+		guests = *body.Guests
+	}
 	made, err := a.members.Invite(r.Context(), u, id, chat.Offer{
-		Role: body.Role, ExpiresIn: time.Duration(body.ExpiresIn) * time.Second, Uses: body.Uses,
+		Role: body.Role, ExpiresIn: time.Duration(body.ExpiresIn) * time.Second, Uses: body.Uses, Guests: guests,
 	})
 	if err != nil {
 		return nil, err
@@ -113,7 +123,7 @@ func (a *API) invite(r *http.Request, u chat.User) (any, error) {
 }
 
 func toWireInvite(i chat.Invite) wireInvite {
-	w := wireInvite{ID: i.ID, Role: i.Role, By: i.By}
+	w := wireInvite{ID: i.ID, Role: i.Role, By: i.By, Guests: i.Guests}
 	if !i.Expires.IsZero() {
 		at := chat.Timestamp(i.Expires)
 		w.Expires = &at
@@ -156,7 +166,7 @@ func (a *API) acceptInvite(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wireAccepted{c.ID, c.RoleOf(u.ID)}, nil
+	return wireAccepted{ID: c.ID, Role: c.RoleOf(u.ID)}, nil
 }
 
 // inviteURL returns the address at which the page accepts the invitation, as the one who

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 
 	"parlor/protocol/chat"
@@ -42,7 +43,7 @@ func (a *API) signedIn(name string, h Handler) http.HandlerFunc {
 		if refusal := a.limit(in.User, r, name); refusal != nil {
 			err = refusal
 		}
-		if err == nil {
+		if err = cmp.Or(err, admit(in.User, name)); err == nil {
 			err = h(w, r, in)
 		}
 		if err != nil {

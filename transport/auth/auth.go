@@ -112,6 +112,11 @@ type Options struct {
 	Passwords bool
 	LoginRate int
 
+	// Guests means that people without an account may come by an invitation, GuestRate in a
+	// minute from one address, zero meaning 10.
+	Guests    bool
+	GuestRate int
+
 	// Provider is an identity provider that they may sign in with. It needs Accounts.
 	// Without an issuer there is none.
 	Provider ProviderOptions
@@ -145,6 +150,9 @@ type Verifier struct {
 	passwords  bool
 	tries      limit.Tries
 
+	guests     bool
+	guestTries limit.Tries
+
 	issuer      string
 	linkIssuers []string
 }
@@ -159,6 +167,7 @@ func New(o Options) *Verifier {
 		secret: []byte(o.Secret), keys: o.Keys, algorithms: strings.Join(o.algorithms(), ", "), claims: o.Claims,
 		admins: make(map[chat.UserID]bool), parser: newParser(o), failures: failures{log: o.Logger, now: o.Now},
 		now: o.Now, leeway: o.Leeway, accounts: o.Accounts, passwords: o.Passwords, tries: limit.Tries{PerMinute: cmp.Or(o.LoginRate, 10)},
+		guests: o.Guests, guestTries: limit.Tries{PerMinute: cmp.Or(o.GuestRate, 10)},
 		issuer: o.Issuer, linkIssuers: o.LinkIssuers,
 	}
 	if v.accounts != nil {
@@ -198,7 +207,7 @@ func (v *Verifier) Development() bool {
 // Its errors are a [*chat.Error]: [chat.CodeUnauthenticated], or
 // [chat.CodeInvalid] for a payload or user id that is malformed.
 func (v *Verifier) Socket(remote string, h http.Header, auth json.RawMessage) (chat.SignIn, error) {
-	in, err := v.socket(h, auth)
+	in, err := noGuests(v.socket(h, auth))
 	if err != nil {
 		v.failures.add(remote, err)
 	}
@@ -232,6 +241,10 @@ func (v *Verifier) socket(h http.Header, auth json.RawMessage) (chat.SignIn, err
 // Token returns the user whose token a client sends on a connection that is open, with
 // the errors of [Verifier.Socket]. In development mode it returns nobody.
 func (v *Verifier) Token(remote, token string) (chat.SignIn, error) {
+	return noGuests(v.token(remote, token))
+}
+
+func (v *Verifier) token(remote, token string) (chat.SignIn, error) {
 	if v.Development() {
 		return chat.SignIn{}, nil
 	}
@@ -252,7 +265,7 @@ func (v *Verifier) Request(r *http.Request) (chat.User, error) {
 // SignIn is Request for an answer that goes on for long: it also returns until when the
 // user may be answered, see [Verifier.Watch].
 func (v *Verifier) SignIn(r *http.Request) (chat.SignIn, error) {
-	in, err := v.request(r)
+	in, err := noGuests(v.request(r))
 	if err != nil {
 		v.failures.add(r.RemoteAddr, err)
 	}
@@ -375,7 +388,7 @@ func claimedUser(raw json.RawMessage) (chat.User, error) {
 }
 
 func namedUser(id, where string) (chat.User, error) {
-	if fault := chat.UserID(id).Fault(); fault != "" {
+	if fault := UserFault(chat.User{ID: chat.UserID(id)}); fault != "" {
 		return chat.User{}, chat.Refuse(chat.CodeInvalid, where+" "+fault)
 	}
 	return chat.User{ID: chat.UserID(id), Admin: true}, nil
@@ -387,6 +400,8 @@ func UserFault(u chat.User) string {
 	switch fault := u.ID.Fault(); {
 	case fault != "":
 		return fault
+	case u.ID.IsGuest():
+		return "must not begin with " + chat.GuestPrefix
 	case len(u.Name) > MaxNameLen || len(u.Email) > MaxEmailLen || len(u.Picture) > MaxPictureLen:
 		return fmt.Sprintf("must not have a name longer than %d bytes, an email than %d or a picture than %d", MaxNameLen, MaxEmailLen, MaxPictureLen)
 	case !chat.Printable(u.Name + u.Email + u.Picture):

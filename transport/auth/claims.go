@@ -78,7 +78,7 @@ func (v *Verifier) signIn(where string, claims jwt.MapClaims) (chat.SignIn, erro
 		return chat.SignIn{}, refuse(where, v.complaint(jwt.ErrTokenExpired))
 	}
 	id, _ := find(claims, v.claims.user()).(string)
-	if fault := chat.UserID(id).Fault(); fault != "" {
+	if fault := UserFault(chat.User{ID: chat.UserID(id)}); fault != "" {
 		return chat.SignIn{}, refuse(where, "the token's user ("+v.claims.user()+") "+fault)
 	}
 	var expires time.Time

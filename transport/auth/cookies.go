@@ -74,6 +74,10 @@ func (v *Verifier) Begin(ctx context.Context, r *http.Request, u chat.User) ([]*
 }
 
 func (v *Verifier) begin(ctx context.Context, r *http.Request, u chat.User, from outside) ([]*http.Cookie, error) {
+	return v.beginUntil(ctx, r, u, from, time.Time{})
+}
+
+func (v *Verifier) beginUntil(ctx context.Context, r *http.Request, u chat.User, from outside, until time.Time) ([]*http.Cookie, error) {
 	if v.accounts == nil {
 		return nil, errNoAccounts
 	}
@@ -84,7 +88,7 @@ func (v *Verifier) begin(ctx context.Context, r *http.Request, u chat.User, from
 	if err != nil {
 		address = r.RemoteAddr
 	}
-	s, secret, err := v.accounts.begin(ctx, u, from, address, r.UserAgent())
+	s, secret, err := v.accounts.begin(ctx, u, from, until, address, r.UserAgent())
 	if err != nil {
 		return nil, err
 	}

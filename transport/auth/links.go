@@ -256,7 +256,7 @@ func (a *Accounts) link(ctx context.Context, id, person chat.UserID) error {
 
 func cmpFault(ids ...chat.UserID) string {
 	for _, id := range ids {
-		if fault := id.Fault(); fault != "" {
+		if fault := UserFault(chat.User{ID: id}); fault != "" {
 			return fault
 		}
 	}

@@ -36,6 +36,11 @@ type Session struct {
 	Agent   string    `json:"user_agent,omitempty"`
 	Refresh int       `json:"refresh"` // the number of the newest refresh token
 	Outside outside   `json:"outside,omitzero"`
+
+	// Only is the room of a guest, and Until when the session ends however often it is
+	// refreshed, if that is not zero.
+	Only  chat.RoomID `json:"only,omitempty"`
+	Until time.Time   `json:"until,omitzero"`
 }
 
 // outside is a session as the identity provider knows it whose user has signed in.
@@ -54,19 +59,27 @@ func (s *Session) key() string { return keySessions + s.ID }
 // signIn is what the session proves. The session as it is now decides for how long.
 func (s *Session) signIn() chat.SignIn {
 	u := s.User
-	u.Admin = s.Admin
+	u.Admin, u.Only = s.Admin, s.Only
 	return chat.SignIn{User: u, Expires: s.Expires, Session: s.ID}
+}
+
+// ends is when a session ends that is refreshed now.
+func (a *Accounts) ends(until time.Time) time.Time {
+	if at := a.Now().Add(a.SessionTTL); until.IsZero() || at.Before(until) {
+		return at
+	}
+	return until
 }
 
 // begin makes a session, and returns it with the secret for its cookie. Of too many
 // sessions of one user the oldest ends.
-func (a *Accounts) begin(ctx context.Context, u chat.User, from outside, remote, agent string) (s Session, secret string, err error) {
+func (a *Accounts) begin(ctx context.Context, u chat.User, from outside, until time.Time, remote, agent string) (s Session, secret string, err error) {
 	a.sweep(ctx)
 	now := a.Now()
 	secret = rand.Text()
 	s = Session{
 		ID: strings.ToLower(rand.Text()[:16]), User: u, Admin: u.Admin, Secret: digest(secret), Created: now, Seen: now,
-		Expires: now.Add(a.SessionTTL), Address: atMost(remote, maxAddressLen), Agent: cut(printable(agent), maxAgentLen), Outside: from,
+		Expires: a.ends(until), Only: u.Only, Until: until, Address: atMost(remote, maxAddressLen), Agent: cut(printable(agent), maxAgentLen), Outside: from,
 	}
 	person := a.Person(u.ID)
 	for _, old := range a.surplus(person) {
@@ -150,7 +163,7 @@ func (a *Accounts) refresh(ctx context.Context, id string, number int) (Session,
 		kept.Refresh++
 		kept.Seen = now
 	}
-	kept.Expires = now.Add(a.SessionTTL)
+	kept.Expires = a.ends(kept.Until)
 	s := *kept
 	a.mu.Unlock()
 	err := a.put(ctx, s.key(), &s)

@@ -38,7 +38,7 @@ func Sign(o Options, u chat.User, ttl time.Duration) (string, error) {
 	if o.Secret == "" {
 		return "", ErrNoSecret
 	}
-	if fault := u.ID.Fault(); fault != "" {
+	if fault := UserFault(chat.User{ID: u.ID}); fault != "" {
 		return "", errors.New("the user id " + fault)
 	}
 	if ttl <= 0 {

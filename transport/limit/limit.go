@@ -35,6 +35,7 @@ type Rates struct {
 	User    int // of one user, on all connections and over HTTP
 	Address int // from one address, or one IPv6 network of 64 bits
 	Event   int // of one user and one kind
+	Guest   int // of a guest, instead of User and Event
 }
 
 // A Limiter keeps the buckets. Its methods may be called from any goroutine.
@@ -90,7 +91,10 @@ func (l *Limiter) Take(user chat.UserID, remote, event string, bytes int) *chat.
 	if wait > 0 {
 		l.warn(home, now)
 	}
-	if user != "" {
+	switch {
+	case user.IsGuest():
+		take(key{user: user}, l.rates.Guest)
+	case user != "":
 		take(key{user: user}, l.rates.User)
 		take(key{user: user, event: event}, l.rates.Event)
 	}

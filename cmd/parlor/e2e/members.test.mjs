@@ -225,6 +225,81 @@ test("paths, roles and actions", async (t) => {
   for (const p of Object.values(people)) assert.deepEqual((await p.http("GET", "/folders")).body.folders, [], "marks go with the chat");
 });
 
+// A guest may do in one chat what the role allows, and nothing anywhere else, for as long as the invitation is good.
+test("guests come by a link without an account, to one chat", async (t) => {
+  const off = await serve(t, { env });
+  const accept = async (server, token, body, headers = {}) => {
+    const response = await fetch(`${server.url}/api/v1/invites/${token}`, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: body && JSON.stringify(body) });
+    return { status: response.status, body: await response.json(), cookies: response.headers.getSetCookie().map((c) => c.split(";")[0]).join("; ") };
+  };
+  const host = await person(t, off, "alice");
+  const closed = newChat();
+  await enter(host.socket, closed);
+  const without = (await host.http("POST", `/chat/${closed}/invites`, { role: "member" })).body;
+  assert.equal(without.guests, undefined);
+  assert.equal((await host.http("POST", `/chat/${closed}/invites`, { role: "member", guests: true })).body.code, "invalid");
+  assert.equal((await accept(off, without.token, { name: "Gast" })).status, 401, "guests are off");
+
+  const server = await serve(t, { env, args: ["--guests", "on", "--eliza-word-delay", "20ms"] });
+  const alice = await person(t, server, "alice");
+  const [chat, other] = [newChat(), newChat()];
+  const room = await enter(alice.socket, chat, { dialect: "documented" });
+  await enter(alice.socket, other);
+  const invite = async (of, body) => (await alice.http("POST", `/chat/${of}/invites`, body)).body;
+  const members = await invite(chat, { role: "member", guests: false });
+  assert.equal((await accept(server, members.token, { name: "Gast" })).status, 404, "an invitation for members only");
+  const elsewhere = await invite(other, { role: "member" });
+  const link = await invite(chat, { role: "member", expires_in: 3600 });
+  assert.equal(link.guests, true);
+  assert.equal((await accept(server, link.token)).status, 401, "no credential and no name");
+  assert.equal((await accept(server, link.token, { name: "Gast" }, { Authorization: "Bearer nonsense" })).status, 401, "a bad credential is not taken for none");
+  assert.equal((await accept(server, link.token, { name: " " })).body.code, "invalid");
+  assert.equal((await accept(server, link.token, { name: "Gast" }, { Origin: "https://evil.example" })).status, 403, "a page of another origin signs nobody in");
+  const came = await accept(server, link.token, { name: "Gast" });
+  assert.deepEqual([came.status, came.body.chat_id, came.body.role, /^guest:[a-z2-7]{16}$/.test(came.body.user_id)], [200, chat, "member", true]);
+
+  const headers = { Cookie: came.cookies };
+  const socket = await connect(t, server, { auth: { user_id: "testtest" }, extraHeaders: headers, reconnection: false });
+  const http = async (method, path, body, base = "/api/v1") => {
+    const response = await fetch(server.url + base + path, { method, headers: { ...headers, "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
+    const text = await response.text();
+    const answer = text.startsWith("{") || text.startsWith("[") ? JSON.parse(text) : text;
+    return { status: response.status, body: answer, code: response.ok ? "ok" : answer.code ?? answer.error?.code ?? response.status };
+  };
+  const found = await ask(socket, "find_chat", { chat_id: chat });
+  assert.equal((await ask(socket, "join_room", { room_id: found.room_id, dialect: "documented" })).ok, true);
+  assert.equal((await ask(socket, "send_message", { room_id: room, message: "hello, I am a guest" })).ok, true);
+  const { message: theirs } = await event(alice.socket, `message ${room}`, (b) => b.message.role === "user");
+  assert.deepEqual(theirs.author, { user_id: came.body.user_id, name: "Gast" });
+  await event(socket, `stream_end ${room}`);
+  assert.deepEqual((await http("GET", "/auth/me")).body.user_id, came.body.user_id);
+  assert.deepEqual((await http("GET", "/model")).body.models.map((m) => m.model_id), ["eliza"]);
+  assert.deepEqual((await http("GET", "/chat")).body.chats.map((c) => c.chat_id), [chat]);
+  for (const [method, path, want, body, base] of [
+    ["GET", `/chat/${chat}`, "ok"], ["GET", `/chat/${chat}/messages`, "ok"], ["GET", `/chat/${chat}/members`, "ok"], ["GET", `/chat/${chat}/files`, "ok"], ["POST", `/chat/${chat}/messages`, "ok", { content: "hi" }],
+    ["POST", `/chat/${chat}/messages`, "forbidden", { content: "hi", model_id: "openai:gpt-4o" }], ["POST", "/chat", "forbidden", { model_id: "eliza" }], ["DELETE", `/chat/${chat}`, "forbidden"],
+    ["POST", `/chat/${chat}/invites`, "forbidden", { role: "member" }], ["GET", `/chat/${chat}/invites`, "forbidden"], ["PUT", `/chat/${chat}/members/eve`, "forbidden", { role: "member" }],
+    ["GET", `/chat/${other}`, "not_found"], ["GET", `/chat/${other}/messages`, "not_found"], ["GET", `/chat/${other}/files`, "not_found"], ["POST", `/invites/${elsewhere.token}`, "not_found", {}],
+    ["POST", "/emit", "forbidden", { to: { all: true }, event: "x" }], ["GET", "/folders", "forbidden"], ["DELETE", "/auth/sessions", "forbidden"], ["POST", "/ui/chat", "forbidden", { id: chat, messages: [] }],
+  ]) {
+    assert.equal((await http(method, path, body, base)).code, want, `${method} ${path}`);
+  }
+  for (const [method, path, body] of [["GET", "/models"], ["POST", "/chat/completions", { model: "eliza", messages: [{ role: "user", content: "hi" }] }], ["POST", "/responses", { model: "eliza", input: "hi" }]]) {
+    assert.equal((await http(method, path, body, "/v1")).status, 403, path);
+  }
+  for (const [name, body, want] of [["create_room", { chat_id: newChat(), model_id: "eliza" }, "forbidden"], ["find_chat", { chat_id: other }, "not_found"], ["configure", { room_id: room, title: "Ours" }, "ok"]]) {
+    const ack = await ask(socket, name, body);
+    assert.equal(ack.ok ? "ok" : ack.error.code, want, name);
+  }
+  const gone = new Promise((resolve) => socket.once("disconnect", resolve));
+  const since = Date.now();
+  assert.equal((await alice.http("DELETE", `/chat/${chat}/invites/${link.invite_id}`)).status, 200);
+  await gone;
+  assert.ok(Date.now() - since < 5_000, "at once");
+  await until(() => http("GET", "/auth/me"), (r) => r.status === 401);
+  assert.deepEqual((await alice.http("GET", `/chat/${chat}/members`)).body.members.map((m) => m.user_id), ["alice"]);
+});
+
 test("people talk among themselves until they name an assistant", async (t) => {
   const server = await serve(t, { env });
   const [alice, bob] = [await person(t, server, "alice"), await person(t, server, "bob")];
