@@ -156,6 +156,7 @@ func BenchmarkMayMatch(b *testing.B) {
 		"ascii": "The quick brown fox jumps over the lazy dog, once more.\n",
 		"latin": "Größere Änderungen müssen überprüft werden, très bientôt.\n",
 		"plain": "The quick brown fox jumps over the lazy dog, once more. ",
+		"code":  "if (a < b && c > d) { return \"<p>\" + e + \"</p>\"; }\n",
 		"cjk":   "私は東京にいる。明日は大阪へ行きます。\n",
 		"korea": "나는 서울에 있다. 내일은 부산에 간다.\n",
 	} {
