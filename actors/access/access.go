@@ -26,6 +26,7 @@ const (
 	Attach     Action = "attach"     // add files to the chat, and remove one's own
 	Edit       Action = "edit"       // say one's own message anew
 	Regenerate Action = "regenerate" // ask for another answer
+	Select     Action = "select"     // say with which branch the conversation goes on
 	Stop       Action = "stop"       // stop an answer, whoever asked for it
 	Configure  Action = "configure"  // change the chat's settings
 	Manage     Action = "manage"     // say who is a member, invite people, and make the chat read-only
@@ -62,6 +63,7 @@ var least = map[Action]role{
 	Attach:     member,
 	Edit:       member,
 	Regenerate: member,
+	Select:     member,
 	Stop:       member,
 	Configure:  member,
 	Manage:     owner,

@@ -42,6 +42,7 @@ func TestCheck(t *testing.T) {
 		{Attach, theChat, who{"owner", "member"}},
 		{Edit, theChat, who{"owner", "member"}},
 		{Regenerate, theChat, who{"owner", "member"}},
+		{Select, theChat, who{"owner", "member"}},
 		{Stop, theChat, who{"owner", "member"}},
 		{Configure, theChat, who{"owner", "member"}},
 		{Manage, theChat, who{"owner"}},
@@ -55,6 +56,7 @@ func TestCheck(t *testing.T) {
 		{Read, readOnly, who{"owner", "member", "viewer"}},
 		{Send, readOnly, who{"owner"}},
 		{Attach, readOnly, who{"owner"}},
+		{Select, readOnly, who{"owner"}},
 		{Stop, readOnly, who{"owner"}},
 		{Configure, readOnly, who{"owner"}},
 	} {

@@ -24,6 +24,11 @@ type View struct {
 	Answer   chat.MessageID // that is being streamed, or was last
 	Text     string         // of Answer, so far
 	Messages []Shown        // in the order of the log, the client's own too
+	Stale    bool           // the history has to be read: it just came, or another branch was selected
+
+	selected uint64   // the last branch event, or where the client joined
+	older    []uint64 // the messages up to Since that are shown; nil: it has not read them
+	cut      uint64   // the earliest that was dropped; 0: nothing was
 
 	encoder string
 	sentBy  map[uint64]chat.Message // acknowledged, and not yet in order
@@ -34,13 +39,16 @@ type View struct {
 
 // Shown is a message as a client shows it.
 type Shown struct {
-	ID    chat.MessageID
-	Place uint64 // its number, or of an answer that of what it answers
+	ID      chat.MessageID
+	Seq     uint64
+	Place   uint64         // its number, or of an answer that of what it answers
+	First   chat.MessageID // version, if it is an answer that was given anew
+	Version uint64         // see [chat.Message]
 }
 
 func newView(j room.Joined, encoder string) *View {
 	v := &View{
-		Since: j.Seq, Seq: j.Seq, encoder: encoder, sentBy: make(map[uint64]chat.Message), own: make(map[uint64]bool),
+		Since: j.Seq, Seq: j.Seq, selected: j.Seq, Stale: j.Seq > 1, encoder: encoder, sentBy: make(map[uint64]chat.Message), own: make(map[uint64]bool),
 		seen: make(map[chat.MessageID]bool), ended: make(map[chat.TurnID]bool),
 	}
 	if j.Turn != nil {
@@ -91,13 +99,62 @@ func (v *View) catchUp() {
 	}
 }
 
-// say shows a message. An edit takes out what it replaces and all behind that.
+// say shows a message. An edit takes the place of what it replaces and of all behind that,
+// and an answer with a text that of its other versions. An answer to a message that is not
+// shown is of another branch, unless that message is older than what the client knows.
 func (v *View) say(m chat.Message) {
-	if m.Replaces != "" {
-		v.Messages = slices.DeleteFunc(v.Messages, func(s Shown) bool { return s.Place >= m.ReplacesSeq })
-	}
-	v.Messages = append(v.Messages, Shown{m.ID, cmp.Or(m.PromptSeq, m.Seq)})
 	v.seen[m.ID] = true
+	if m.Replaces != "" {
+		v.drop(m.ReplacesSeq)
+	}
+	switch {
+	case m.PromptSeq > 0 && !v.shows(m.PromptSeq), m.First != "" && m.Content == "":
+		return
+	case m.First != "" && m.Version < v.selected:
+		v.Stale = true // it may be of the branch that was left
+		return
+	case m.First != "":
+		anew := func(s Shown) bool { return s.ID == m.First || s.First == m.First }
+		if slices.ContainsFunc(v.Messages, func(s Shown) bool { return anew(s) && s.Version > m.Version }) {
+			return
+		}
+		v.Messages = slices.DeleteFunc(v.Messages, anew)
+	}
+	v.Messages = append(v.Messages, shown(m))
+}
+
+func shown(m chat.Message) Shown {
+	return Shown{m.ID, m.Seq, cmp.Or(m.PromptSeq, m.Seq), m.First, m.Version}
+}
+
+// shows reports whether the message is shown, as far as the client knows.
+func (v *View) shows(seq uint64) bool {
+	switch {
+	case seq > v.Since:
+		return slices.ContainsFunc(v.Messages, func(s Shown) bool { return s.Seq == seq })
+	case v.older != nil:
+		return slices.Contains(v.older, seq)
+	}
+	return v.cut == 0 || seq < v.cut
+}
+
+// drop takes out a message, and all behind it.
+func (v *View) drop(from uint64) {
+	v.Messages = slices.DeleteFunc(v.Messages, func(s Shown) bool { return s.Place >= from })
+	v.older = slices.DeleteFunc(v.older, func(seq uint64) bool { return seq >= from })
+	if v.cut == 0 || from < v.cut {
+		v.cut = from
+	}
+}
+
+// Read takes the history.
+func (v *View) Read(messages []chat.Message) {
+	v.Stale, v.Messages, v.older = false, nil, []uint64{}
+	for _, m := range messages {
+		if v.older = append(v.older, m.Seq); m.Seq > v.Since {
+			v.Messages = append(v.Messages, shown(m))
+		}
+	}
 }
 
 func (v *View) publication(p *room.Publication, events []event) error {
@@ -132,6 +189,9 @@ func (v *View) event(e event) error {
 		return v.whole(e.body.Message)
 	case "withdrawn":
 		v.Messages = slices.DeleteFunc(v.Messages, func(s Shown) bool { return s.ID == e.body.MessageID })
+	case "branch":
+		v.drop(e.body.From)
+		v.Stale, v.selected = true, e.body.Seq
 	case "stream_start":
 		v.Answer, v.Text = e.body.MessageID, ""
 	case "stream_chunk":
@@ -164,6 +224,9 @@ func (v *View) whole(m chat.Message) error {
 }
 
 func (v *View) turn(e event) error {
+	if e.body.First != "" { // an answer is to be given anew
+		v.drop(e.body.PromptSeq + 1)
+	}
 	if v.ended[e.body.TurnID] {
 		return fmt.Errorf("turn %s is %s after its end", e.body.TurnID, e.body.State)
 	}
@@ -187,6 +250,9 @@ type event struct {
 // body is the union of what the events carry.
 type body struct {
 	Seq       uint64         `json:"seq"`
+	From      uint64         `json:"from"`
+	First     chat.MessageID `json:"first"`
+	PromptSeq uint64         `json:"prompt_seq"`
 	MessageID chat.MessageID `json:"message_id"`
 	TurnID    chat.TurnID    `json:"turn_id"`
 	State     chat.State     `json:"state"`

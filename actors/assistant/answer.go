@@ -39,6 +39,8 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.ok(e, wire.ShowPresence(body.(chat.Presence)))
 	case wire.Withdraw:
 		c.ok(e, wire.MessageWithdrawn(body.(room.Withdrawn)))
+	case wire.Select:
+		c.ok(e, wire.BranchSelected(body.(room.Selected)))
 	case wire.Move:
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Regenerate:

@@ -42,6 +42,7 @@ type Rooms interface {
 	Tell(id chat.RoomID, m room.Message)
 	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
 	History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error)
+	HistoryOf(ctx context.Context, u chat.User, id chat.RoomID, branch chat.MessageID, before uint64, limit int) ([]chat.Message, bool, error)
 	Members(ctx context.Context, u chat.User, id chat.RoomID) ([]chat.Member, error)
 	Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error)
 	MarkRead(ctx context.Context, u chat.User, id chat.RoomID, seq uint64) (chat.Unread, error)
@@ -203,6 +204,10 @@ func (c *client) commandOf(request wire.Request) (chat.RoomID, func(room.Caller)
 	case wire.Move:
 		return r.Room, func(call room.Caller) room.Message {
 			return &room.MoveTurn{Caller: call, TurnID: r.TurnID, Before: r.Before, ClientID: r.ClientID}
+		}
+	case wire.Select:
+		return r.Room, func(call room.Caller) room.Message {
+			return &room.Select{Caller: call, MessageID: r.MessageID, ClientID: r.ClientID}
 		}
 	case wire.Configure:
 		return r.Room, func(call room.Caller) room.Message {

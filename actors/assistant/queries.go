@@ -60,7 +60,7 @@ func (c *client) history(e *session.Event, r wire.History) {
 			var more bool
 			err := c.socket.Drain(ctx)
 			if err == nil {
-				messages, more, err = c.Rooms.History(ctx, c.user, r.Room, r.Before, r.Limit)
+				messages, more, err = c.Rooms.HistoryOf(ctx, c.user, r.Room, r.Branch, r.Before, r.Limit)
 			}
 			return func() {
 				c.answerQuery(e, r, page(messages, more), err)

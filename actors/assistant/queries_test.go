@@ -64,11 +64,11 @@ func (s *slowQueries) Get(ctx context.Context, u chat.User, id chat.ID) (chat.In
 	return s.Rooms.Get(ctx, u, id)
 }
 
-func (s *slowQueries) History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error) {
+func (s *slowQueries) HistoryOf(ctx context.Context, u chat.User, id chat.RoomID, branch chat.MessageID, before uint64, limit int) ([]chat.Message, bool, error) {
 	if err := s.wait(ctx); err != nil {
 		return nil, false, err
 	}
-	return s.Rooms.History(ctx, u, id, before, limit)
+	return s.Rooms.HistoryOf(ctx, u, id, branch, before, limit)
 }
 
 func (s *slowQueries) Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error) {

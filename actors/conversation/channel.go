@@ -52,7 +52,7 @@ func (m Moment) changeable(old chat.Message) *chat.Error {
 	switch {
 	case m.Chat.Kind != chat.KindChannel:
 		return errNoChannel
-	case old.Seq == 0 || old.Author == nil || m.Superseded.Has(old.Seq):
+	case old.Seq == 0 || old.Author == nil || !m.Branches.Shows(old.Seq):
 		return ErrNoMessage
 	}
 	for _, t := range m.Turns {

@@ -25,12 +25,12 @@ var errLongPrompt = chat.Refuse(chat.CodeTooLarge, "the message, with what the a
 
 // A Question is what the prompt of a turn depends on, besides the records.
 type Question struct {
-	Turn       chat.Turn
-	Models     Models
-	Window     int             // tokens that a model can read which does not say so
-	System     string          // what it is told before the conversation
-	Superseded chat.Superseded // is no part of the prompt
-	FileShare  int             // of the window that files may take, in percent; zero means DefaultFileShare
+	Turn      chat.Turn
+	Models    Models
+	Window    int       // tokens that a model can read which does not say so
+	System    string    // what it is told before the conversation
+	Path      chat.Path // of which the prompt is made
+	FileShare int       // of the window that files may take, in percent; zero means DefaultFileShare
 }
 
 // Composed is a prompt.
@@ -42,15 +42,16 @@ type Composed struct {
 	Left   int            // tokens that are left for files
 
 	bytes  int          // of the records that were looked at
-	before uint64       // the last record that was not in the tail
+	before uint64       // the last record that the tail could not give
 	older  []remembered // those that were read, newest first
-	kept   bool         // older has all of them
+	gaps   []chat.Span  // between them, oldest first
+	kept   bool         // older has all that were read
 	rest   uint64       // the last record that was not read
 }
 
 // Compose makes the prompt of a turn from the tail of the log. If the model can read
-// more than the tail holds, Compose calls older, once, for the entries before it,
-// newest first. In the prompt an answer follows its message. Messages that were said
+// more than the tail holds, Compose calls older for the entries before it, newest
+// first, and for each part of the path again. In the prompt an answer follows its message. Messages that were said
 // after the one to answer are left out: people may have talked on while the turn
 // waited. If ctx ends while entries are read, Compose returns its error.
 func Compose(ctx context.Context, q Question, tail Tail, older func(before uint64) iter.Seq2[persistence.Entry, error]) (Composed, error) {
@@ -60,15 +61,16 @@ func Compose(ctx context.Context, q Question, tail Tail, older func(before uint6
 		m, _ := remember(chat.Record{Event: chat.MessageAdded{MessageID: q.Turn.Prompt, Author: chat.User{ID: q.Turn.By}}})
 		d.addMessage(&m)
 	}
-	c := Composed{before: tail.before}
+	start := tail.start(q.Path)
+	c := Composed{before: start - 1}
 	more := true
-	for i := len(tail.records) - 1; i >= 0 && more; i-- {
+	for i := len(tail.records) - 1; i >= 0 && more && tail.records[i].seq >= start; i-- {
 		r := &tail.records[i]
 		c.bytes += r.bytes()
-		more = r.hiddenBy(q.Superseded) || d.add(r)
+		more = r.hiddenBy(q.Path) || d.add(r)
 	}
-	if more && tail.before > 0 {
-		if err := c.lookBack(ctx, d, older(tail.before+1)); err != nil {
+	if more && c.before > 0 {
+		if err := c.lookBack(ctx, d, Back(q.Path, start, older)); err != nil {
 			return Composed{}, err
 		}
 	}
@@ -87,6 +89,8 @@ func Compose(ctx context.Context, q Question, tail Tail, older func(before uint6
 // message to answer is old, or many messages came after it.
 func (c *Composed) lookBack(ctx context.Context, d *dialogue, older iter.Seq2[persistence.Entry, error]) error {
 	c.kept = true
+	last := c.before + 1
+	defer func() { slices.Reverse(c.gaps) }()
 	for entry, err := range older {
 		if err == nil {
 			err = ctx.Err()
@@ -94,7 +98,10 @@ func (c *Composed) lookBack(ctx context.Context, d *dialogue, older iter.Seq2[pe
 		if err != nil {
 			return err
 		}
-		c.rest = entry.Seq - 1
+		if entry.Seq+1 < last {
+			c.gaps = append(c.gaps, chat.Span{From: entry.Seq + 1, To: last})
+		}
+		last, c.rest = entry.Seq, entry.Seq-1
 		if !c.kept && d.passes(entry) {
 			continue
 		}
@@ -103,19 +110,22 @@ func (c *Composed) lookBack(ctx context.Context, d *dialogue, older iter.Seq2[pe
 			return err
 		}
 		r, ok := remember(record)
-		if !ok || r.hiddenBy(d.Superseded) {
+		if !ok {
 			continue
 		}
 		if c.kept {
 			c.older = append(c.older, r)
 			c.bytes += r.bytes()
 		}
-		if !d.add(&r) {
-			break
+		if !r.hiddenBy(d.Path) && !d.add(&r) {
+			return nil
 		}
 		if c.kept && c.bytes > limit(d.bytes+d.answers.bytes) {
 			c.kept, c.older = false, nil
 		}
+	}
+	if c.rest = 0; last > 1 {
+		c.gaps = append(c.gaps, chat.Span{From: 1, To: last})
 	}
 	return nil
 }

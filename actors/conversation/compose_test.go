@@ -61,15 +61,16 @@ func TestComposeFromAnyTail(t *testing.T) {
 // compose checks the prompt of some turn, and has the tail used for it.
 func (w *world) compose(t *rapid.T, tail *conversation.Tail) {
 	q := conversation.Question{
-		Models: w.rules.Models, Window: rapid.IntRange(40, 600).Draw(t, "default window"), System: "Be kind.", Superseded: w.shown.Superseded,
+		Models: w.rules.Models, Window: rapid.IntRange(40, 600).Draw(t, "default window"), System: "Be kind.",
 	}
 	if turn, open := w.shown.Turn(); open && rapid.Bool().Draw(t, "the open turn") {
 		q.Turn = turn
-	} else if m, said := w.anyMessage(t); said && !w.shown.Superseded.Has(m.Seq) {
+	} else if m, said := w.anyMessage(t); said && m.Seq <= w.shown.Seq && !w.shown.Branches.Withdrawn(m.Seq) {
 		q.Turn = chat.Turn{ID: "any", Prompt: m.ID, PromptSeq: m.Seq, ModelID: rapid.SampledFrom([]chat.ModelID{"a", "b"}).Draw(t, "model"), By: m.Author.ID}
 	} else {
 		return
 	}
+	q.Path = w.shown.PathOf(q.Turn)
 	var read int
 	got, err := conversation.Compose(t.Context(), q, *tail, back(w.log, &read))
 	want, wantErr := conversation.Compose(t.Context(), q, conversation.NewTail(w.shown.Seq), back(w.log, &read))
@@ -93,7 +94,7 @@ func (w *world) compose(t *rapid.T, tail *conversation.Tail) {
 }
 
 // plainly is what a prompt is: the newest exchanges that fit, of what was said up
-// to the prompt of the turn and is not superseded. An exchange is a message, what
+// to the prompt of the turn in its branch. An exchange is a message, what
 // the turns that answered it have taken in, and the newest answer of each model.
 // It is whole if there are so few answers that none is left out for its size.
 func plainly(log []chat.Record, q conversation.Question) (prompt []chat.PromptMessage, whole bool) {
@@ -119,7 +120,7 @@ func plainly(log []chat.Record, q conversation.Question) (prompt []chat.PromptMe
 				takenBy[id] = e.TurnID
 			}
 		}
-		if q.Superseded.Hides(r) {
+		if q.Path.Hides(r) {
 			continue
 		}
 		switch e := r.Event.(type) {

@@ -22,8 +22,9 @@ var (
 	ErrNoModel    = chat.Refuse(chat.CodeNotFound, "there is no such model")
 	ErrNoTurn     = chat.Refuse(chat.CodeNotFound, "no such turn is queued or running")
 	ErrNoMessage  = chat.Refuse(chat.CodeNotFound, "there is no such message of a person in this conversation")
+	ErrNoSuch     = chat.Refuse(chat.CodeNotFound, "there is no such message in this conversation")
 	ErrNotAuthor  = chat.Refuse(chat.CodeForbidden, "only its author may edit a message")
-	ErrSuperseded = chat.Refuse(chat.CodeNotFound, "the message was edited, or what it followed")
+	ErrSuperseded = chat.Refuse(chat.CodeNotFound, "the message is not in the current branch of the conversation")
 	ErrBusy       = chat.Refuse(chat.CodeBusy, "too many messages wait for an answer in this room")
 	ErrRejected   = chat.Refuse(chat.CodeBusy, "an answer is being given in this room; wait for its end")
 	ErrTooLarge   = chat.Refuse(chat.CodeTooLarge, "the message is too long")
@@ -54,6 +55,7 @@ type Rules struct {
 	TurnPolicy      chat.Policy // of chats that have none
 	MaxMessageBytes int
 	MaxQueuedTurns  int // past it a message is refused as busy
+	MaxBranches     int // of a chat; 0: any number
 	MaxMembers      int // of a chat, with its owner; 0: any number
 	MaxAttempts     int // of one turn; then it is interrupted
 

@@ -82,6 +82,8 @@ func KeyOf(e chat.Event) string {
 		return Key(e.By, e.ClientID)
 	case chat.TurnMoved:
 		return Key(e.By, e.ClientID)
+	case chat.BranchSelected:
+		return Key(e.By, e.ClientID)
 	}
 	return ""
 }

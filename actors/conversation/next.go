@@ -87,8 +87,8 @@ func (m Moment) End(turn chat.Turn) chat.TurnEnded {
 		a.ModelID = turn.ModelID
 	}
 	return chat.TurnEnded{
-		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, Correlation: turn.Correlation,
-		ModelID: a.ModelID, Name: m.nameOf(a.ModelID), Duplex: m.duplex(turn.ModelID),
+		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, Version: turn.Version, First: turn.First,
+		Correlation: turn.Correlation, ModelID: a.ModelID, Name: m.nameOf(a.ModelID), Duplex: m.duplex(turn.ModelID),
 		Content: a.Content, Thought: a.Thought, Usage: a.Usage, Modality: a.Modality, Cut: a.Cut,
 	}
 }
@@ -140,13 +140,15 @@ func (m Moment) Regenerate(by chat.UserID, old chat.Message, model chat.ModelID,
 	switch {
 	case !known:
 		return chat.TurnQueued{}, m.NoModel(model)
-	case m.Superseded.Has(old.PromptSeq):
+	case !m.Branches.Shows(old.PromptSeq):
 		return chat.TurnQueued{}, ErrSuperseded
 	case len(m.Turns) >= m.MaxQueuedTurns:
 		return chat.TurnQueued{}, ErrBusy
+	case m.branched() != nil:
+		return chat.TurnQueued{}, ErrBranches
 	}
 	return chat.TurnQueued{
 		TurnID: chat.TurnID(m.NewID()), Prompt: old.Prompt, PromptSeq: old.PromptSeq, ModelID: model, By: by,
-		Again: old.ID, ClientID: client,
+		Again: old.ID, First: cmp.Or(old.First, old.ID), FirstSeq: m.Branches.FirstAnswer(old), ClientID: client,
 	}, m.Afford(m.Chat.Room, by, model)
 }

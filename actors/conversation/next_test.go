@@ -280,7 +280,7 @@ func TestRegenerate(t *testing.T) {
 			if test.change != nil {
 				test.change(&w.rules)
 			}
-			got, refusal := w.moment().Regenerate("carol", chat.Message{ID: "old", Prompt: "m", PromptSeq: 2, ModelID: "a"}, test.model, "once")
+			got, refusal := w.moment().Regenerate("carol", chat.Message{ID: "old", Seq: 9, Prompt: "m", PromptSeq: 2, ModelID: "a"}, test.model, "once")
 			if diff := cmp.Diff(test.refusal, refusal); diff != "" {
 				t.Errorf("refusal (-want +got):\n%s", diff)
 			}
@@ -290,7 +290,7 @@ func TestRegenerate(t *testing.T) {
 			}
 			if refusal == nil {
 				wantEvents(t, []chat.Event{got}, chat.TurnQueued{
-					Prompt: "m", PromptSeq: 2, ModelID: model, By: "carol", Again: "old", ClientID: "once",
+					Prompt: "m", PromptSeq: 2, ModelID: model, By: "carol", Again: "old", First: "old", FirstSeq: 9, ClientID: "once",
 				})
 			}
 		})

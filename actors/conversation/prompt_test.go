@@ -102,7 +102,7 @@ func TestPrompts(t *testing.T) {
 			m, _ := w.log[test.prompt-1].Message()
 			q := conversation.Question{
 				Turn: chat.Turn{ID: "now", Prompt: m.ID, PromptSeq: m.Seq, ModelID: "a"}, Models: theModels,
-				Window: 1000, System: "Be kind.", Superseded: w.head.Superseded,
+				Window: 1000, System: "Be kind.", Path: w.head.Branches.Current(),
 			}
 			var read int
 			p, err := conversation.Compose(t.Context(), q, conversation.NewTail(w.head.Seq), back(w.log, &read))

@@ -3,6 +3,8 @@ package conversation
 import (
 	"context"
 	"iter"
+	"math"
+	"slices"
 
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -22,6 +24,54 @@ func Records(ctx context.Context, entries iter.Seq2[persistence.Entry, error]) i
 			}
 			if !yield(record, err) || err != nil {
 				return
+			}
+		}
+	}
+}
+
+// Back yields the entries before a record in which something on the path may be, newest
+// first. It passes over those of other branches, and so calls read more than once. That
+// yields the entries before a record, or all if that is 0.
+func Back(p chat.Path, before uint64, read func(before uint64) iter.Seq2[persistence.Entry, error]) iter.Seq2[persistence.Entry, error] {
+	if before == 0 {
+		before = math.MaxUint64
+	}
+	return func(yield func(persistence.Entry, error) bool) {
+		for _, span := range slices.Backward(p.Spans()) {
+			if span.From >= before {
+				continue
+			}
+			to := min(span.To, before)
+			if to == math.MaxUint64 {
+				to = 0
+			}
+			for entry, err := range read(to) {
+				if err == nil && entry.Seq < span.From {
+					break
+				}
+				if !yield(entry, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Forward yields the entries from a record on in which something on the path may be,
+// oldest first. It calls read, which yields the entries behind a record, more than once.
+func Forward(p chat.Path, from uint64, read func(after uint64) iter.Seq2[persistence.Entry, error]) iter.Seq2[persistence.Entry, error] {
+	return func(yield func(persistence.Entry, error) bool) {
+		for _, span := range p.Spans() {
+			if span.To <= from {
+				continue
+			}
+			for entry, err := range read(max(span.From, from) - 1) {
+				if err == nil && entry.Seq >= span.To {
+					break
+				}
+				if !yield(entry, err) || err != nil {
+					return
+				}
 			}
 		}
 	}

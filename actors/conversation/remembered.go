@@ -17,6 +17,7 @@ type remembered struct {
 	turn      chat.TurnID    // of all but a message
 	prompt    chat.MessageID // of an answer
 	promptSeq uint64         // of an answer; 0 in old records
+	version   uint64         // of an answer, see [chat.TurnEnded]
 	by        unique.Handle[speaker]
 
 	// text is the label of the speaker, and then the content. Prompts leave the label
@@ -59,7 +60,7 @@ func remember(record chat.Record) (r remembered, ok bool) {
 		r.cost += chat.Tokens(e.Author.Name)
 		r.suspects, r.files = suspects(r.content()), e.Files
 	case chat.TurnEnded:
-		r = remembered{kind: answer, id: e.MessageID, turn: e.TurnID, prompt: e.Prompt, promptSeq: e.PromptSeq}
+		r = remembered{kind: answer, id: e.MessageID, turn: e.TurnID, prompt: e.Prompt, promptSeq: e.PromptSeq, version: e.Version}
 		r.say(speaker{model: e.ModelID, name: e.Name, label: assistantName(e.Name)}, e.Content)
 	case chat.TurnSteered:
 		r = remembered{kind: taking, turn: e.TurnID, taken: e.Messages}
@@ -102,16 +103,26 @@ func (r *remembered) answers(m *remembered) bool {
 	return r.promptSeq == m.seq || r.promptSeq == 0 && r.prompt == m.id
 }
 
-// hiddenBy reports whether r is no part of the conversation any more: a message
-// that is superseded, or an answer to one.
-func (r *remembered) hiddenBy(s chat.Superseded) bool {
-	switch {
-	case len(s) == 0:
-		return false
-	case r.kind == message:
-		return s.Has(r.seq)
+// hiddenBy reports whether r is a message, or an answer, that is not on the path.
+func (r *remembered) hiddenBy(p chat.Path) bool {
+	switch r.kind {
+	case message:
+		return !p.Shows(r.seq)
+	case answer:
+		return p.HidesAnswer(r.seq, r.promptSeq, r.version)
 	}
-	return r.kind == answer && s.Has(cmp.Or(r.promptSeq, r.seq))
+	return false
+}
+
+// place is where a message, or what an answer answers, stands; of other records it is 0.
+func (r *remembered) place() uint64 {
+	switch r.kind {
+	case message:
+		return r.seq
+	case answer:
+		return cmp.Or(r.promptSeq, r.seq)
+	}
+	return 0
 }
 
 // bytes is roughly what r takes in memory.

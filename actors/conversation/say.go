@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"cmp"
 	"slices"
 
 	"parlor/protocol/chat"
@@ -78,7 +79,7 @@ func (m Moment) rollBack(p *Plan, u Utterance) *chat.Error {
 	case m.editable(old, u.By.ID) != nil:
 		return m.place(p, chat.PolicyInterrupt, u.By.ID)
 	}
-	if spent := m.affords(u.By.ID, p.models); spent != nil {
+	if spent := cmp.Or(m.affords(u.By.ID, p.models), m.branched()); spent != nil {
 		return spent
 	}
 	m.replace(p, old, u.By.ID)
@@ -99,7 +100,7 @@ func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
 	}
 	p, refusal := m.compose(u)
 	if refusal == nil {
-		refusal = m.editable(old, u.By.ID)
+		refusal = cmp.Or(m.editable(old, u.By.ID), m.branched())
 	}
 	if refusal == nil && !p.quiet {
 		refusal = m.affords(u.By.ID, p.models)
@@ -115,7 +116,7 @@ func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
 // It cannot steer any more. What is spoken and not written down yet has no
 // content: nobody knows whom it addresses.
 func (m Moment) Respond(by chat.UserID, last Said, content string, spoken, alone bool) (*Plan, *chat.Error) {
-	if m.Superseded.Has(last.Seq) {
+	if !m.Branches.Shows(last.Seq) {
 		return nil, ErrSuperseded
 	}
 	p := &Plan{MessageAdded: chat.MessageAdded{MessageID: last.MessageID}, spoken: spoken}
@@ -203,12 +204,16 @@ func (m Moment) place(p *Plan, policy chat.Policy, by chat.UserID) *chat.Error {
 	case policy == chat.PolicyMerge:
 		m.merge(p, by)
 	case policy == chat.PolicySteer && turn.Attempt > 0 && slices.Equal(p.models, []chat.ModelID{turn.ModelID}) &&
-		len(m.Steering) < m.MaxQueuedTurns:
+		len(m.Steering) < m.MaxQueuedTurns && m.here(turn):
 		p.Steers = turn.ID
 		return nil
 	}
 	return m.fits(p)
 }
+
+// here reports whether the turn answers a message of the current branch. One that is not
+// written down yet will be.
+func (m Moment) here(t chat.Turn) bool { return t.PromptSeq == 0 || m.Branches.Shows(t.PromptSeq) }
 
 // affords returns why the user may not have any of the models asked, or nil.
 func (m Moment) affords(user chat.UserID, models []chat.ModelID) *chat.Error {
@@ -252,7 +257,7 @@ func (m Moment) makeWay(p *Plan, turn chat.Turn, by chat.UserID) {
 // waits for the same models: the answer is to both.
 func (m Moment) merge(p *Plan, by chat.UserID) {
 	for i, t := range slices.Backward(m.Turns) {
-		if t.Attempt > 0 || t.By != by || t.Begun || t.Unheard || !slices.Equal(p.models, []chat.ModelID{t.ModelID}) {
+		if t.Attempt > 0 || t.By != by || t.Begun || t.Unheard || !m.here(t) || !slices.Equal(p.models, []chat.ModelID{t.ModelID}) {
 			continue
 		}
 		if i+1 < len(m.Turns) {

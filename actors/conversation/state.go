@@ -35,8 +35,8 @@ type State struct {
 	// use, is dropped when the next one is made.
 	Invites []chat.Invite
 
-	// Superseded is what edits have taken out of the conversation.
-	Superseded chat.Superseded
+	// Branches are those of the conversation, of which one is the current one.
+	Branches chat.Branches
 }
 
 // A Steering is a message that was said to the running turn.
@@ -85,11 +85,16 @@ func (s *State) Apply(r chat.Record) error {
 		s.Titled = s.Titled || e.Settings.Title != s.Chat.Title
 		s.Chat.Settings = e.Settings
 	case chat.MessageWithdrawn:
-		if e.Seq == 0 || e.Seq >= r.Seq || s.Superseded.Has(e.Seq) {
+		if e.Seq == 0 || e.Seq >= r.Seq || s.Branches.Withdrawn(e.Seq) {
 			return fmt.Errorf("record %d withdraws record %d, which is not there", r.Seq, e.Seq)
 		}
 		s.takeOut(r)
 	case chat.Reacted: // nothing follows from it
+	case chat.BranchSelected:
+		if e.After == 0 || e.After >= r.Seq {
+			return fmt.Errorf("record %d goes on from record %d, which is not there", r.Seq, e.After)
+		}
+		s.Branches = s.Branches.After(r)
 	case chat.TurnMoved:
 		if err := s.move(r.Seq, e); err != nil {
 			return err
@@ -146,6 +151,7 @@ func (s *State) follow(r chat.Record) error {
 			s.Steering = nil
 		}
 		s.Answered = s.Answered || e.State == chat.StateCompleted
+		s.Branches = s.Branches.After(r)
 	default:
 		return fmt.Errorf("record %d: %w", r.Seq, chat.ErrUnknownEvent)
 	}
@@ -157,7 +163,7 @@ func (s *State) add(seq uint64, e chat.MessageAdded) error {
 	switch {
 	case e.Steers != "" && s.Find(e.Steers) != 0:
 		return fmt.Errorf("record %d steers turn %q, which does not run", seq, e.Steers)
-	case e.Replaces != "" && (e.ReplacesSeq == 0 || e.ReplacesSeq >= seq || s.Superseded.Has(e.ReplacesSeq)):
+	case e.Replaces != "" && (e.ReplacesSeq == 0 || e.ReplacesSeq >= seq || !s.Branches.Shows(e.ReplacesSeq)):
 		return fmt.Errorf("record %d replaces record %d, which is not there", seq, e.ReplacesSeq)
 	}
 	s.takeOut(chat.Record{Seq: seq, Event: e})
@@ -169,12 +175,14 @@ func (s *State) add(seq uint64, e chat.MessageAdded) error {
 	return nil
 }
 
-// takeOut folds what the record takes out of the conversation.
+// takeOut folds a message, or that one was withdrawn. The running turn does not take in
+// any more what that takes out of the current branch.
 func (s *State) takeOut(r chat.Record) {
-	if after := s.Superseded.After(r); len(after) > 0 {
-		s.Superseded = after
-		s.Steering = slices.DeleteFunc(s.Steering, func(said Steering) bool { return after.Has(said.Seq) })
-	}
+	before := s.Branches
+	s.Branches = before.After(r)
+	s.Steering = slices.DeleteFunc(s.Steering, func(said Steering) bool {
+		return before.Shows(said.Seq) && !s.Branches.Shows(said.Seq)
+	})
 }
 
 // begin folds the start of the first turn.
@@ -230,13 +238,21 @@ func (s *State) take(in []chat.MessageID) {
 // queue folds a turn that is wanted, by record seq.
 func (s *State) queue(seq uint64, e chat.TurnQueued) error {
 	i := len(s.Turns)
+	if e.FirstSeq > 0 && (e.PromptSeq == 0 || e.PromptSeq >= seq || e.FirstSeq >= seq) {
+		return fmt.Errorf("record %d gives record %d anew, which is not there", seq, e.FirstSeq)
+	}
 	if e.Before != "" {
 		if i = s.Find(e.Before); i < 0 || s.Turns[i].Attempt > 0 {
 			return fmt.Errorf("record %d puts a turn before %q, which does not wait", seq, e.Before)
 		}
 	}
-	s.Seq = seq
+	version := uint64(0)
+	if e.FirstSeq > 0 {
+		version = seq
+	}
+	s.Seq, s.Branches = seq, s.Branches.After(chat.Record{Seq: seq, Event: e})
 	s.Turns = slices.Insert(s.Turns, i, chat.Turn{
+		Version: version, First: e.First,
 		ID: e.TurnID, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID, By: e.By, Correlation: e.Correlation, Unheard: e.Spoken,
 		Begun: e.Again != "" || s.Last.Begun && s.Last.MessageID == e.Prompt,
 	})
@@ -245,7 +261,7 @@ func (s *State) queue(seq uint64, e chat.TurnQueued) error {
 
 // stateVersion changes with what a State means. A snapshot of another version
 // is not read: the log says the same.
-const stateVersion = 8
+const stateVersion = 9
 
 type snapshot struct {
 	Version int   `json:"version"`

@@ -30,6 +30,8 @@ func TestApplyRefuses(t *testing.T) {
 		{"steering of a turn that waits", 8, steers("bob", "n", "u")},
 		{"steering of no turn", 8, steers("bob", "n", "x")},
 		{"an edit of what was edited", 8, chat.MessageAdded{Replaces: "s", ReplacesSeq: 6}},
+		{"a selection of what is to come", 8, chat.BranchSelected{MessageID: "s", After: 8}},
+		{"another version of an answer to come", 8, chat.TurnQueued{TurnID: "v", PromptSeq: 2, FirstSeq: 8}},
 		{"an edit of itself", 8, chat.MessageAdded{Replaces: "n", ReplacesSeq: 8}},
 		{"an edit of nothing", 8, chat.MessageAdded{Replaces: "n"}},
 		{"a turn before one that runs", 8, chat.TurnQueued{TurnID: "v", Before: "t"}},
@@ -98,7 +100,7 @@ func TestApply(t *testing.T) {
 			with(steering, func(s *conversation.State) { s.Seq, s.Turns[0].Attempt = 8, 2 })},
 		{"steering was edited", append(steered[:5:5], chat.MessageAdded{MessageID: "e", Replaces: "s", ReplacesSeq: 5, ModelID: "a"}),
 			with(steering, func(s *conversation.State) {
-				s.Last, s.Steering, s.Superseded = conversation.Said{MessageID: "e", Seq: 7}, s.Steering[:0], chat.Superseded{{From: 5, To: 7}}
+				s.Last, s.Steering = conversation.Said{MessageID: "e", Seq: 7}, s.Steering[:0]
 			})},
 		{"a tool runs", append(steered[:5:5], runsTool("t")), with(steering, func(s *conversation.State) { s.Turns[0].Tools = 1 })},
 		{"answered", append(steered[:5:5], ends("t")),
@@ -111,7 +113,11 @@ func TestApply(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, scene(t, test.events...).head); diff != "" {
+			w := scene(t, test.events...)
+			for _, r := range w.log {
+				test.want.Branches = test.want.Branches.After(r)
+			}
+			if diff := cmp.Diff(test.want, w.head); diff != "" {
 				t.Errorf("state (-want +got):\n%s", diff)
 			}
 		})

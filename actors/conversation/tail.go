@@ -13,6 +13,7 @@ import (
 type Tail struct {
 	records []remembered // oldest first
 	before  uint64       // the last record that is not in it
+	gaps    []chat.Span  // behind that: other records that are not in it, oldest first
 	bytes   int
 
 	// Bytes that the last prompt has used, and the larger number of the last two.
@@ -30,10 +31,15 @@ func limit(used int) int { return 2*used + tailSlack }
 // NewTail returns the tail of a log whose last record is seq.
 func NewTail(seq uint64) Tail { return Tail{before: seq} }
 
-// Add adds the next record, and drops the records that it supersedes.
+// Add adds the next record, and drops the records that it takes out of the current branch.
 func (t *Tail) Add(record chat.Record) {
-	if out := (chat.Superseded)(nil).After(record); len(out) > 0 {
-		t.hide(out)
+	switch e := record.Event.(type) {
+	case chat.MessageAdded:
+		if e.Replaces != "" {
+			t.drop(chat.Span{From: e.ReplacesSeq, To: record.Seq})
+		}
+	case chat.MessageWithdrawn:
+		t.drop(chat.Span{From: e.Seq, To: e.Seq + 1})
 	}
 	r, ok := remember(record)
 	if !ok {
@@ -51,11 +57,14 @@ func (t Tail) With(record chat.Record) Tail {
 	return t
 }
 
-// hide drops the records that are superseded.
-func (t *Tail) hide(s chat.Superseded) {
+// drop drops the messages in the span, and the answers to them. Another branch may need
+// them again.
+func (t *Tail) drop(s chat.Span) {
+	t.gaps = slices.DeleteFunc(slices.Clone(t.gaps), func(gap chat.Span) bool { return gap.From >= s.From && gap.To <= s.To })
+	t.gaps = append(t.gaps, s)
 	kept := make([]remembered, 0, len(t.records))
 	for _, r := range t.records {
-		if r.hiddenBy(s) {
+		if at := r.place(); s.From <= at && at < s.To {
 			t.bytes -= r.bytes()
 		} else {
 			kept = append(kept, r)
@@ -65,15 +74,25 @@ func (t *Tail) hide(s chat.Superseded) {
 }
 
 // Use adds the older records that a prompt had to read, and drops records that prompts
-// do not need. If the tail has dropped records since the prompt was made, there would
-// be a gap, and the older records are not added.
+// do not need. If the tail has dropped records since the prompt was made, the older
+// records are not added.
 func (t *Tail) Use(p Composed) {
-	if p.kept && p.before == t.before {
+	if p.kept && p.before >= t.before {
+		n := 0 // a prompt of another branch could not use these
+		for ; n < len(t.records) && t.records[n].seq <= p.before; n++ {
+			t.bytes -= t.records[n].bytes()
+		}
 		slices.Reverse(p.older)
 		for _, r := range p.older {
 			t.bytes += r.bytes()
 		}
-		t.records, t.before = append(p.older, t.records...), p.rest
+		t.records = append(p.older, t.records[n:]...)
+		for _, gap := range t.gaps {
+			if gap.From = max(gap.From, p.before+1); gap.From < gap.To {
+				p.gaps = append(p.gaps, gap)
+			}
+		}
+		t.gaps, t.before = p.gaps, p.rest
 	}
 	t.used, t.last = max(p.bytes, t.last), p.bytes
 	t.trim()
@@ -95,4 +114,15 @@ func (t *Tail) shrink(size int) {
 		n++
 	}
 	t.records = slices.Clone(t.records[n:]) // what is dropped is let go
+	t.gaps = slices.DeleteFunc(slices.Clone(t.gaps), func(gap chat.Span) bool { return gap.To <= t.before+1 })
+}
+
+// start returns the record from which on the tail has all that is on the path.
+func (t Tail) start(p chat.Path) uint64 {
+	for _, gap := range slices.Backward(t.gaps) {
+		if p.Meets(gap) {
+			return max(gap.To, t.before+1)
+		}
+	}
+	return t.before + 1
 }

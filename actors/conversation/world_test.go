@@ -221,10 +221,23 @@ func (w *world) edit(t *rapid.T) {
 }
 
 // anyMessage draws a message of a person that is on its way to the disk, or there.
-func (w *world) anyMessage(t *rapid.T) (m chat.Message, ok bool) {
+func (w *world) anyMessage(t *rapid.T) (m chat.Message, ok bool) { return w.any(t, chat.RoleUser) }
+
+// selects is an action: somebody selects the branch of a message or of an answer.
+func (w *world) selects(t *rapid.T) {
+	role := rapid.SampledFrom([]chat.Role{chat.RoleUser, chat.RoleAssistant}).Draw(t, "role")
+	if m, ok := w.any(t, role); ok {
+		if events, refusal := w.moment().Select(m, "bob", ""); refusal == nil {
+			w.record(events...)
+		}
+	}
+}
+
+// any draws a message of a person or of an assistant.
+func (w *world) any(t *rapid.T, role chat.Role) (m chat.Message, ok bool) {
 	var said []chat.Message
 	for _, r := range w.log {
-		if m, ok := r.Message(); ok && m.Role == chat.RoleUser {
+		if m, ok := r.Message(); ok && m.Role == role {
 			said = append(said, m)
 		}
 	}
@@ -237,9 +250,9 @@ func (w *world) anyMessage(t *rapid.T) (m chat.Message, ok bool) {
 
 // regenerate is an action: somebody wants another answer.
 func (w *world) regenerate(t *rapid.T) {
-	if m, ok := w.anyMessage(t); ok {
+	if m, ok := w.any(t, chat.RoleAssistant); ok && m.PromptSeq > 0 {
 		turn, refusal := w.moment().Regenerate(
-			"alice", chat.Message{Prompt: m.ID, PromptSeq: m.Seq}, rapid.SampledFrom([]chat.ModelID{"a", "b"}).Draw(t, "model"), "",
+			"alice", m, rapid.SampledFrom([]chat.ModelID{"a", "b"}).Draw(t, "model"), "",
 		)
 		if refusal == nil {
 			w.record(turn)
@@ -342,7 +355,7 @@ func (w *world) crash(*rapid.T) {
 // actions are all of them.
 func (w *world) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
-		"say": w.say, "say more": w.say, "say still more": w.say, "edit": w.edit, "withdraw": w.withdraw, "move": w.move, "regenerate": w.regenerate, "respond": w.respond,
+		"say": w.say, "say more": w.say, "say still more": w.say, "edit": w.edit, "withdraw": w.withdraw, "move": w.move, "regenerate": w.regenerate, "select": w.selects, "select again": w.selects, "respond": w.respond,
 		"speak": w.speak, "hear": w.hear, "stop": w.stopTurn, "work": w.work, "work on": w.work, "work still": w.work,
 		"advance": w.advance, "write": w.write, "go on": w.goOn, "go on and on": w.goOn, "crash": w.crash,
 	}

@@ -57,14 +57,12 @@ func (r *Room) afford(user chat.UserID, model chat.ModelID, p ledger.Prompt) *ch
 // memory, as far back as the model reads; budgets ask only when little is left. A prompt that
 // cannot be composed counts as none: its turn says why.
 func (r *Room) promptTokens(turn chat.Turn, said *chat.Record, system string) int {
-	tail, superseded := r.records.tail, r.records.head.Superseded
+	tail, head := r.records.tail, r.records.head
 	if said != nil && said.Seq > r.records.shown.Seq {
-		if e := said.Event.(chat.MessageAdded); e.Replaces != "" {
-			superseded = superseded.With(e.ReplacesSeq, said.Seq)
-		}
+		head.Branches = head.Branches.After(*said)
 		tail = tail.With(*said)
 	}
-	q := conversation.Question{Turn: turn, Models: r.Models, Window: r.ContextWindow, Superseded: superseded, System: system, FileShare: r.FileShare}
+	q := conversation.Question{Turn: turn, Models: r.Models, Window: r.ContextWindow, Path: head.PathOf(turn), System: system, FileShare: r.FileShare}
 	p, err := conversation.Compose(context.Background(), q, tail, func(before uint64) iter.Seq2[persistence.Entry, error] {
 		return r.Log.ReadBack(string(r.id), before)
 	})

@@ -96,7 +96,7 @@ func (c *Join) do(r *Room) {
 		return
 	}
 	r.listen(c.Address, &listener{user: c.User, apart: c.Apart}, c.Encoder)
-	joined := Joined{Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq}
+	joined := Joined{Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq, Branched: shown.Branches.Last()}
 	if !c.Returning {
 		joined.Users = r.presence.listFor(c.User, r.MaxListed)
 	}

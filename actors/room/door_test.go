@@ -20,7 +20,7 @@ func strangersCommands() []room.Command {
 	return []room.Command{
 		&room.Create{Chat: theChat, ModelID: actortest.Model}, &room.Create{Chat: theChat, ModelID: "no such model"},
 		&room.Join{}, &room.Join{Encoder: "nonsense"}, &room.Leave{}, &room.Send{Content: "hi"}, &room.Send{Content: "hi", ClientID: "1"}, &room.Send{},
-		&room.Edit{Replaces: "m", Content: "hi"}, &room.Respond{}, &room.Regenerate{Answer: "m"}, &room.StopTurn{}, &room.StopTurn{TurnID: "t"},
+		&room.Edit{Replaces: "m", Content: "hi"}, &room.Respond{}, &room.Regenerate{Answer: "m"}, &room.Select{MessageID: "m"}, &room.StopTurn{}, &room.StopTurn{TurnID: "t"},
 		&room.AppendAudio{Audio: "AAAA"}, &room.ClearAudio{}, &room.CommitAudio{},
 		&room.Configure{Changes: chat.Changes{Title: &title}}, &room.Configure{}, &room.Delete{},
 		&room.Invite{Offer: chat.Offer{Role: chat.RoleMember}, Secret: "s"}, &room.ListInvites{}, &room.RevokeInvite{ID: "i"}, &room.Accept{Secret: "s"},

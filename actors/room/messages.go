@@ -73,6 +73,7 @@ func (*RemoveMember) roomMessage() {}
 func (*Reassign) roomMessage()     {}
 func (*Withdraw) roomMessage()     {}
 func (*MoveTurn) roomMessage()     {}
+func (*Select) roomMessage()       {}
 func (*Expire) roomMessage()       {}
 func (*Delete) roomMessage()       {}
 func (*Release) roomMessage()      {}
@@ -103,6 +104,9 @@ type (
 		Users  []chat.User // who listen, each once, at most Options.MaxListed
 		Turn   *Running    // nil if none is running
 		Queued []chat.Turn // those that wait, in order
+
+		// Branched is the record that has changed the current branch last, or 0.
+		Branched uint64
 	}
 
 	// Left confirms a Leave, and Noted a SetTyping.
@@ -123,6 +127,9 @@ type (
 
 	// Withdrawn names a message that is no part of the conversation any more.
 	Withdrawn struct{ MessageID chat.MessageID }
+
+	// Selected names a message of the current branch.
+	Selected struct{ MessageID chat.MessageID }
 
 	// Taken says that speech is on its way to the model. After a CommitAudio
 	// MessageID is the message that the speech becomes, which is recorded once the
@@ -162,7 +169,7 @@ type (
 
 // Entered returns the notice that tells the same.
 func (j Joined) Entered() chat.Entered {
-	n := chat.Entered{Chat: j.Chat, Epoch: j.Epoch, Seq: j.Seq, Users: j.Users, Queued: j.Queued}
+	n := chat.Entered{Chat: j.Chat, Epoch: j.Epoch, Seq: j.Seq, Users: j.Users, Queued: j.Queued, Branched: j.Branched}
 	if j.Turn != nil {
 		n.Turn, n.Text, n.Thought = &j.Turn.Turn, j.Turn.Content, j.Turn.Thought
 	}

@@ -10,12 +10,12 @@ import (
 
 var errConflict = chat.Refuse(chat.CodeConflict, "this client_message_id came before with another command or other content")
 
-// maxEmptyStops is how many stops that found nothing to stop a room remembers.
-const maxEmptyStops = 64
+// maxIdle is how many commands that had nothing to change a room remembers.
+const maxIdle = 64
 
 // A recall says whether a record is of the same command as one that comes now with the
 // same idempotency key, and returns the reply that the first one got. The zero record is
-// that of a stop that found nothing to stop.
+// that of a command that had nothing to change.
 type recall func(chat.Record) (body any, same bool)
 
 // idempotencyKey returns the key by which the log finds a repeated command, or "".
@@ -43,7 +43,7 @@ func (r *Room) repeated(c Caller, key string, recall recall) bool {
 		return true
 	}
 	var first chat.Record
-	known := slices.Contains(r.emptyStops, key)
+	known := slices.Contains(r.idle, key)
 	if !known {
 		var err error
 		if first, known, err = r.records.lookup(key); err != nil {
@@ -75,15 +75,16 @@ func (r *recorder) lookup(key string) (record chat.Record, ok bool, err error) {
 	return record, false, nil
 }
 
-// stopsNothing remembers a stop that found nothing to stop, of which nothing is
-// recorded. Its repetition must not stop a turn that began since.
-func (r *Room) stopsNothing(key string) {
+// changesNothing remembers a stop that found nothing to stop, or a selection of what was
+// selected, of which nothing is recorded. Its repetition must not stop a turn that began
+// since, nor undo another selection.
+func (r *Room) changesNothing(key string) {
 	if key == "" {
 		return
 	}
-	r.emptyStops = append(r.emptyStops, key)
-	if n := len(r.emptyStops) - maxEmptyStops; n > 0 {
-		r.emptyStops = slices.Delete(r.emptyStops, 0, n)
+	r.idle = append(r.idle, key)
+	if n := len(r.idle) - maxIdle; n > 0 {
+		r.idle = slices.Delete(r.idle, 0, n)
 	}
 }
 

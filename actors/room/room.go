@@ -145,6 +145,7 @@ type Options struct {
 	MaxAwake        int           // rooms that one user has in use at once; past it another is refused as busy. Zero means 1000
 	MaxMessageBytes int           // of a user's message. Zero means 64 KiB
 	MaxAnswerBytes  int           // of an answer: past it the turn fails. Zero means 256 KiB
+	MaxBranches     int           // of a chat. Zero means any number
 	MaxMembers      int           // of a chat, with its owner. Zero means any number
 	MaxListed       int           // users of whom listeners are told that they are there; of others the number. Zero means 100
 	MaxQueuedTurns  int           // past it a message is refused as busy. Zero means 256
@@ -211,7 +212,7 @@ func (o *Options) share() {
 	budgets := o.Ledger
 	o.rules = &conversation.Rules{
 		Models: o.Models, NewID: newID, TurnPolicy: o.TurnPolicy,
-		MaxMessageBytes: o.MaxMessageBytes, MaxQueuedTurns: o.MaxQueuedTurns, MaxMembers: o.MaxMembers, MaxAttempts: o.MaxAttempts,
+		MaxMessageBytes: o.MaxMessageBytes, MaxQueuedTurns: o.MaxQueuedTurns, MaxMembers: o.MaxMembers, MaxBranches: o.MaxBranches, MaxAttempts: o.MaxAttempts,
 		RepeatTools: repeatsTools(),
 		Afford: func(room chat.RoomID, user chat.UserID, model chat.ModelID) *chat.Error {
 			return budgets.Check(ledger.Account{User: user, Room: room, Model: model})
@@ -269,7 +270,7 @@ type lasting struct {
 
 	lastPublished uint64      // the last record that the listeners were told
 	unreplied     []*proposal // are on disk, and their callers have no reply yet
-	emptyStops    []string    // idempotency keys of the last stops that found nothing to stop
+	idle          []string    // idempotency keys of the last stops that found nothing to stop
 	inFlight      int         // commits and deletions that the log has not answered
 	deleting      bool
 

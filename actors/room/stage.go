@@ -83,7 +83,7 @@ func (s *stage) begin(e chat.TurnStarted) {
 	number := s.Number()
 	s.attempt = turn.New(s.r.self, s.r.turns, s, turn.Request{
 		Room: s.r.id, Turn: t, Number: number, Tail: records.tail,
-		Superseded: records.shown.Superseded, Instructions: records.shown.Chat.SystemPrompt,
+		Path: records.shown.PathOf(t), Instructions: records.shown.Chat.SystemPrompt,
 	}, func(e turn.Event) Message { return &attemptEvent{number, e} })
 	if line := s.voice.LineTo(t.ModelID); line != nil {
 		s.attempt.Start(line)

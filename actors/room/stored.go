@@ -5,16 +5,16 @@ import (
 	"parlor/protocol/chat"
 )
 
-// SavedSuperseded returns the spans that edits have taken out of a conversation, up to
-// the last snapshot, which was made at record seq. Without a snapshot seq is zero.
-func SavedSuperseded(log Log, id chat.RoomID) (seq uint64, s chat.Superseded, err error) {
+// SavedBranches returns the branches of a conversation, up to the last snapshot, which was
+// made at record seq. Without a snapshot seq is zero.
+func SavedBranches(log Log, id chat.RoomID) (seq uint64, branches chat.Branches, err error) {
 	seq, b, err := log.Snapshot(string(id))
 	if err != nil {
-		return 0, nil, err
+		return 0, branches, err
 	}
 	state, ok := conversation.DecodeState(seq, b)
 	if !ok {
-		return 0, nil, nil
+		return 0, branches, nil
 	}
-	return seq, state.Superseded, nil
+	return seq, state.Branches, nil
 }

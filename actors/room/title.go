@@ -36,7 +36,7 @@ func (t *titling) look() {
 	case !t.making() && r.records.shown.Answered && !r.records.head.Titled:
 		t.number = r.stage.Number()
 		number, ref, shown := t.number, r.self.Ref(), &r.records.shown
-		t.cancel = title.Make(r.titles, shown.Chat, shown.Superseded, func(m title.Made) { ref.Tell(&titleMade{number, m}) })
+		t.cancel = title.Make(r.titles, shown.Chat, shown.Branches.Current(), func(m title.Made) { ref.Tell(&titleMade{number, m}) })
 	}
 }
 

@@ -109,7 +109,7 @@ func (c *StopTurn) do(r *Room) {
 		r.refuse(c.Caller, refusal)
 		return
 	case len(events) == 0:
-		r.stopsNothing(key)
+		r.changesNothing(key)
 		r.reply(c.Caller, Stopped{})
 		return
 	}
@@ -126,7 +126,7 @@ func (c *StopTurn) unrecorded(r *Room, key string, stopped chat.TurnID) any {
 		return nil
 	}
 	if c.TurnID == "" {
-		r.stopsNothing(key) // repeated, it must not stop the next turn
+		r.changesNothing(key) // repeated, it must not stop the next turn
 	}
 	return Stopped{TurnID: stopped, Unrecorded: true}
 }

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
@@ -16,18 +17,29 @@ const MaxHistoryBytes = 128 << 10
 // History returns a page of a conversation, oldest message first: the newest
 // messages before the record before, or the newest of all if before is 0. A page
 // has up to limit messages and [MaxHistoryBytes], but at least one message. History
-// also reports whether there are older messages.
-func (r *Rooms) History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
+// also reports whether there are older messages. It is of the current branch.
+func (r *Rooms) History(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error) {
+	return r.HistoryOf(ctx, u, id, "", before, limit)
+}
+
+// HistoryOf is the History of the branch that leads through a message, or of the current
+// one if that is empty. It fails with a [chat.Error] if there is no such message.
+func (r *Rooms) HistoryOf(ctx context.Context, u chat.User, id chat.RoomID, branch chat.MessageID, before uint64, limit int) (messages []chat.Message, more bool, err error) {
 	err = r.query(ctx, u, func(read *read) error {
 		info, err := r.info(u, id)
 		if err != nil {
 			return err
 		}
-		superseded, err := r.superseded(ctx, read, info)
+		branches, err := r.branches(ctx, read, info)
 		if err != nil {
 			return err
 		}
-		messages, more, err = page{limit, MaxHistoryBytes}.collect(paced(ctx, read, r.log.ReadBack(string(id), before)), superseded)
+		path, err := r.path(branches, id, branch)
+		if err != nil {
+			return err
+		}
+		p := page{limit, MaxHistoryBytes, r.siblings(id, branches)}
+		messages, more, err = p.collect(r.back(ctx, read, id, path, before), path)
 		return err
 	})
 	if err != nil {
@@ -41,22 +53,32 @@ func (r *Rooms) History(ctx context.Context, u chat.User, id chat.RoomID, before
 // however long they are. It reads while it yields: a slow loop has only a few of
 // them in memory, and keeps no other query waiting. It ends after an error.
 func (r *Rooms) Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error] {
+	return r.MessagesOf(ctx, u, id, "", before, limit)
+}
+
+// MessagesOf is the Messages of the branch that leads through a message, or of the current
+// one if that is empty.
+func (r *Rooms) MessagesOf(ctx context.Context, u chat.User, id chat.ID, branch chat.MessageID, before uint64, limit int) iter.Seq2[chat.Message, error] {
 	return func(yield func(chat.Message, error) bool) {
-		name := string(id.Room())
-		first, superseded, err := r.firstOf(ctx, u, id.Room(), before, limit)
+		first, path, branches, err := r.firstOf(ctx, u, id.Room(), branch, before, limit)
 		if err != nil {
 			yield(chat.Message{}, err)
 			return
 		}
-		for record, err := range r.stream(ctx, u, r.log.Read(name, first-1), chat.HoldsMessage) {
-			if err != nil {
-				yield(chat.Message{}, err)
-				return
-			}
+		complete := r.siblings(id.Room(), branches)
+		read := func(after uint64) iter.Seq2[persistence.Entry, error] { return r.log.Read(string(id.Room()), after) }
+		for record, err := range r.stream(ctx, u, conversation.Forward(path, first, read), chat.HoldsMessage) {
 			if before > 0 && record.Seq >= before {
 				return
 			}
-			if m, ok := record.Message(); ok && !superseded.Hides(record) && !yield(m, nil) {
+			m, ok := record.Message()
+			if err == nil && (!ok || path.Hides(record)) {
+				continue
+			}
+			if err == nil {
+				err = r.failed(ctx, complete(&m))
+			}
+			if !yield(m, err) || err != nil {
 				return
 			}
 		}
@@ -140,25 +162,28 @@ func (b *batch) flush(yield func(chat.Record, error) bool) bool {
 }
 
 // firstOf returns the number of the record with which a page of limit messages
-// begins, and what edits have taken out of the conversation.
-func (r *Rooms) firstOf(ctx context.Context, u chat.User, id chat.RoomID, before uint64, limit int) (first uint64, superseded chat.Superseded, err error) {
+// begins, and the branch that it is of.
+func (r *Rooms) firstOf(ctx context.Context, u chat.User, id chat.RoomID, branch chat.MessageID, before uint64, limit int) (first uint64, path chat.Path, branches chat.Branches, err error) {
 	err = r.query(ctx, u, func(read *read) error {
 		info, err := r.info(u, id)
 		if err != nil {
 			return err
 		}
-		if superseded, err = r.superseded(ctx, read, info); err != nil {
+		if branches, err = r.branches(ctx, read, info); err != nil {
 			return err
 		}
-		first, err = oldest(paced(ctx, read, r.log.ReadBack(string(id), before)), limit, superseded)
+		if path, err = r.path(branches, id, branch); err != nil {
+			return err
+		}
+		first, err = oldest(r.back(ctx, read, id, path, before), limit, path)
 		return err
 	})
-	return first, superseded, err
+	return first, path, branches, err
 }
 
 // oldest counts limit messages in entries that come newest first, and returns the
 // number of the last of them.
-func oldest(entries iter.Seq2[persistence.Entry, error], limit int, superseded chat.Superseded) (seq uint64, err error) {
+func oldest(entries iter.Seq2[persistence.Entry, error], limit int, path chat.Path) (seq uint64, err error) {
 	seq = 1
 	for entry, err := range entries {
 		switch {
@@ -167,8 +192,8 @@ func oldest(entries iter.Seq2[persistence.Entry, error], limit int, superseded c
 		case !chat.HoldsMessage(entry.Data):
 			continue
 		}
-		if len(superseded) > 0 && entry.Seq >= superseded[0].From {
-			if record, err := chat.DecodeRecord(entry.Seq, entry.Data); err != nil || superseded.Hides(record) {
+		if path.Chooses(entry.Seq) {
+			if record, err := chat.DecodeRecord(entry.Seq, entry.Data); err != nil || path.Hides(record) {
 				continue // a record that cannot be decoded is reported when it is yielded
 			}
 		}
@@ -180,11 +205,14 @@ func oldest(entries iter.Seq2[persistence.Entry, error], limit int, superseded c
 }
 
 // A page limits one answer. One message always fits.
-type page struct{ messages, bytes int }
+type page struct {
+	messages, bytes int
+	complete        func(*chat.Message) error // adds what a record does not say
+}
 
 // collect takes messages from entries that come newest first, and reports whether
 // there are more.
-func (p page) collect(entries iter.Seq2[persistence.Entry, error], superseded chat.Superseded) (messages []chat.Message, more bool, err error) {
+func (p page) collect(entries iter.Seq2[persistence.Entry, error], path chat.Path) (messages []chat.Message, more bool, err error) {
 	size := 0
 	for entry, err := range entries {
 		switch {
@@ -198,8 +226,11 @@ func (p page) collect(entries iter.Seq2[persistence.Entry, error], superseded ch
 			return nil, false, err
 		}
 		m, ok := record.Message()
-		if !ok || superseded.Hides(record) {
+		if !ok || path.Hides(record) {
 			continue
+		}
+		if err := p.complete(&m); err != nil {
+			return nil, false, err
 		}
 		size += m.EncodedLen() + len(",")
 		if len(messages) == p.messages || len(messages) > 0 && size > p.bytes {

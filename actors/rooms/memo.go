@@ -6,19 +6,25 @@ import (
 	"parlor/protocol/chat"
 )
 
-// maxNoted is how many chats a [memo] remembers something of.
-const maxNoted = 1024
+// Limits of what a [memo] remembers: of how many chats, and how many things in all.
+const (
+	maxNoted  = 1024
+	maxThings = 1 << 18
+)
 
 // A memo remembers of chats what can be read again, at a cost. The zero value is empty.
 // Its methods may be called from any goroutine.
 type memo[T any] struct {
-	mu    sync.Mutex
-	chats map[chat.RoomID]noted[T]
+	mu     sync.Mutex
+	things int // in all chats
+	chats  map[chat.RoomID]noted[T]
 }
 
 type noted[T any] struct {
 	epoch string // of the chat: another one may have taken its place
 	what  T
+
+	things int // that what consists of
 }
 
 func (m *memo[T]) of(info chat.Info) (what T, ok bool) {
@@ -30,19 +36,26 @@ func (m *memo[T]) of(info chat.Info) (what T, ok bool) {
 	return what, false
 }
 
-// keep remembers what is known of a chat. If there are too many chats, it forgets any
-// other.
-func (m *memo[T]) keep(info chat.Info, what T) {
+// keep remembers what is known of a chat, which consists of so many things. If there is
+// too much, it forgets any other chats.
+func (m *memo[T]) keep(info chat.Info, what T, things int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.chats == nil {
 		m.chats = make(map[chat.RoomID]noted[T])
 	}
-	if _, replaces := m.chats[info.Room]; !replaces && len(m.chats) >= maxNoted {
-		for other := range m.chats {
-			delete(m.chats, other)
+	m.forget(info.Room)
+	for other := range m.chats {
+		if len(m.chats) < maxNoted && m.things+things <= maxThings {
 			break
 		}
+		m.forget(other)
 	}
-	m.chats[info.Room] = noted[T]{info.Epoch, what}
+	m.things += things
+	m.chats[info.Room] = noted[T]{info.Epoch, what, things}
+}
+
+func (m *memo[T]) forget(id chat.RoomID) {
+	m.things -= m.chats[id].things
+	delete(m.chats, id)
 }

@@ -98,7 +98,7 @@ func drawStep(rt *rapid.T) step {
 	return step{
 		do: rapid.SampledFrom([]string{
 			"settle", "settle", "send", "send", "send", "send", "send", "send", "send", "send", "respond", "stop", "stop",
-			"mention", "edit", "edit", "regenerate", "member", "unmember", "invite", "withdraw", "withdraw", "move",
+			"mention", "edit", "edit", "regenerate", "regenerate", "select", "select", "select", "member", "unmember", "invite", "withdraw", "withdraw", "move",
 			"create", "join", "join", "join", "leave", "poison", "delete", "wait", "idle", "restart", "disk full", "disk back", "disk back",
 		}).Draw(rt, "do"),
 		user:   rapid.IntRange(0, modelUsers-1).Draw(rt, "user"),
@@ -199,6 +199,11 @@ func (m *model) play(s step) {
 		if messages := m.s.Messages(id); len(messages) > 0 {
 			u.Tell(id, &room.Withdraw{MessageID: messages[max(0, len(messages)-1-s.which)].ID})
 		}
+	case "select":
+		if messages := m.s.Messages(id); len(messages) > 0 {
+			which := max(0, len(messages)-1-s.which*(1+s.client))
+			u.Tell(id, &room.Select{MessageID: messages[which].ID, ClientID: []chat.ClientID{"", "selects"}[s.text%2]})
+		}
 	case "move":
 		if turns := m.s.Turns(id); len(turns) > 0 {
 			u.Tell(id, &room.MoveTurn{TurnID: turns[s.which%len(turns)], Before: turns[s.client%len(turns)]})
@@ -225,6 +230,7 @@ func (m *model) play(s step) {
 		m.delete(u, id)
 	case "settle":
 		synctest.Wait()
+		m.read()
 	case "wait":
 		time.Sleep(1500 * time.Millisecond)
 	case "idle":
@@ -314,6 +320,19 @@ func (m *model) rest() {
 	m.full.Store(false)
 	time.Sleep(time.Hour)
 	synctest.Wait()
+	m.read()
+}
+
+// read has those read the history who were told that another branch was selected, while
+// nothing is on its way.
+func (m *model) read() {
+	for n := range modelChats {
+		for _, u := range m.users {
+			if v := u.View(chatOf(n)); v != nil && v.Stale {
+				v.Read(m.history(chatOf(n)))
+			}
+		}
+	}
 }
 
 func (m *model) check() {
@@ -484,20 +503,15 @@ func (m *model) history(id chat.ID) (all []chat.Message) {
 }
 
 // checkHistory: pages and streams of the history say what the records do, with
-// flags instead of spans, and the usage in it is what the turns have used.
+// a list of branches, and the usage in it is what the turns have used.
 func (m *model) checkHistory(id chat.ID) {
 	records := m.s.Records(id)
-	gone, place := map[uint64]bool{}, map[chat.MessageID]uint64{}
+	place := map[chat.MessageID]uint64{}
 	used := 0
 	for _, r := range records {
 		switch e := r.Event.(type) {
 		case chat.MessageAdded:
 			place[e.MessageID] = r.Seq
-			for seq := e.ReplacesSeq; e.Replaces != "" && seq < r.Seq; seq++ {
-				gone[seq] = true
-			}
-		case chat.MessageWithdrawn:
-			gone[e.Seq] = true
 		case chat.TurnEnded:
 			if place[e.MessageID] = place[e.Prompt]; e.PromptSeq != place[e.Prompt] {
 				m.t.Errorf("%s: record %d says that its prompt is record %d, which is %d", id, r.Seq, e.PromptSeq, place[e.Prompt])
@@ -507,11 +521,11 @@ func (m *model) checkHistory(id chat.ID) {
 			}
 		}
 	}
-	var want, stream []chat.MessageID
-	for _, message := range m.s.Messages(id) {
-		if !gone[place[message.ID]] {
-			want = append(want, message.ID)
-		}
+	tree, all := treeOf(records), m.s.Messages(id)
+	want := tree.list(tree.current, all)
+	m.checkBranches(id, tree, all)
+	var stream []chat.MessageID
+	for _, message := range all {
 		if message.Usage != nil {
 			used -= message.Usage.TotalTokens
 		}
@@ -532,6 +546,29 @@ func (m *model) checkHistory(id chat.ID) {
 	}
 	if used != 0 {
 		m.t.Errorf("%s: turns have used %d tokens more than their messages say", id, used)
+	}
+}
+
+// checkBranches: the branch of each message is that of a list of branches.
+func (m *model) checkBranches(id chat.ID, tree *tree, all []chat.Message) {
+	for _, message := range all {
+		var got []chat.MessageID
+		var failed error
+		for shown, err := range m.s.Rooms.MessagesOf(m.t.Context(), m.owner(id).User, id, message.ID, 0, 1000) {
+			if failed = err; err == nil {
+				got = append(got, shown.ID)
+			}
+		}
+		b := tree.through(message.ID)
+		if b == nil {
+			if refusal, _ := errors.AsType[*chat.Error](failed); refusal == nil || refusal.Code != chat.CodeNotFound {
+				m.t.Errorf("%s: the branch of %s, which was withdrawn: %v", id, message.ID, failed)
+			}
+			continue
+		}
+		if diff := cmp.Diff(tree.list(b, all), got); diff != "" || failed != nil {
+			m.t.Errorf("%s: the branch of record %d (-list +read): %v\n%s", id, message.Seq, failed, diff)
+		}
 	}
 }
 
@@ -611,7 +648,7 @@ func (m *model) checkReplay(id chat.ID) {
 	migrated := m.owner(id).Do(id, &room.Join{Encoder: assistant.Documented.String()})
 	m.checkCharges(id, "migrated")
 	m.checkIndex(id, "migrated")
-	want := room.Joined{Chat: fold.Chat, Epoch: fold.Chat.Epoch + "." + m.s.Log.Epoch(), Seq: fold.Seq}
+	want := room.Joined{Chat: fold.Chat, Epoch: fold.Chat.Epoch + "." + m.s.Log.Epoch(), Seq: fold.Seq, Branched: fold.Branches.Last()}
 	for name, reply := range map[string]room.Reply{"lived": lived, "read": read, "migrated": migrated} {
 		got, _ := reply.Body.(room.Joined)
 		got.Users = nil

@@ -54,7 +54,7 @@ type Rooms struct {
 	options *room.Options
 	log     Log
 	reads   *gate
-	edits   memo[edited]
+	edits   memo[branched]
 	tails   memo[tail]
 	feed    *feed
 	used    used

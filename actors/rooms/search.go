@@ -150,7 +150,7 @@ func (s *searching) chat(c persistence.Placed) (done bool, err error) {
 // messages looks through the messages of a chat, the newest first. It reads one record at
 // least, so that a search comes to an end.
 func (s *searching) messages(info chat.Info) (done bool, err error) {
-	var superseded chat.Superseded
+	var path chat.Path // the current branch
 	known := false
 	for entry, err := range paced(s.ctx, s.read, s.rooms.log.ReadBack(string(info.Room), s.at.before)) {
 		if err != nil {
@@ -160,12 +160,13 @@ func (s *searching) messages(info chat.Info) (done bool, err error) {
 		s.at.before = entry.Seq
 		if chat.HoldsMessage(entry.Data) && s.query.MayMatch(entry.Data) {
 			if !known {
-				if superseded, err = s.rooms.superseded(s.ctx, s.read, info); err != nil {
+				branches, err := s.rooms.branches(s.ctx, s.read, info)
+				if err != nil {
 					return false, err
 				}
-				known = true
+				path, known = branches.Current(), true
 			}
-			if err := s.record(info, entry, superseded); err != nil {
+			if err := s.record(info, entry, path); err != nil {
 				return false, err
 			}
 		}
@@ -176,12 +177,12 @@ func (s *searching) messages(info chat.Info) (done bool, err error) {
 	return true, nil
 }
 
-func (s *searching) record(info chat.Info, entry persistence.Entry, superseded chat.Superseded) error {
+func (s *searching) record(info chat.Info, entry persistence.Entry, path chat.Path) error {
 	record, err := chat.DecodeRecord(entry.Seq, entry.Data)
 	if err != nil {
 		return err
 	}
-	if m, ok := record.Message(); ok && !superseded.Hides(record) {
+	if m, ok := record.Message(); ok && !path.Hides(record) {
 		s.found(info, m)
 	}
 	return nil

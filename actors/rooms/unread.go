@@ -58,7 +58,7 @@ func (r *Rooms) tailOf(info chat.Info) (tail, error) {
 	}
 	now.said = append(now.said, known.said...)
 	now.said = now.said[:min(len(now.said), chat.MaxUnread)]
-	r.tails.keep(info, now)
+	r.tails.keep(info, now, len(now.said))
 	return now, nil
 }
 

@@ -69,10 +69,10 @@ type Made struct {
 }
 
 // Make begins to make a title for the chat, and calls done with it on another
-// goroutine. The model is not told what is superseded.
-func Make(o *Options, info chat.Info, superseded chat.Superseded, done func(Made)) (cancel context.CancelFunc) {
+// goroutine. The model is told what is on the path.
+func Make(o *Options, info chat.Info, path chat.Path, done func(Made)) (cancel context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	m := maker{o, info, superseded}
+	m := maker{o, info, path}
 	o.Goroutines.Go(func() {
 		defer cancel()
 		record, err := m.make(ctx)
@@ -100,8 +100,8 @@ func Record(m Made) func(head *conversation.State) []chat.Event {
 // A maker makes one title.
 type maker struct {
 	*Options
-	chat       chat.Info
-	superseded chat.Superseded
+	chat chat.Info
+	path chat.Path
 }
 
 // make asks the model for a title, or takes the first words of the chat. It returns a
@@ -150,11 +150,11 @@ func (m maker) model() (chat.ModelID, bool) {
 // beginning returns the first message of the chat, and the first answer.
 func (m maker) beginning(ctx context.Context) (question, answer string, err error) {
 	n := 0
-	for record, err := range conversation.Records(ctx, m.Log.Read(string(m.chat.Room), 0)) {
+	for record, err := range conversation.Records(ctx, conversation.Forward(m.path, 1, m.read)) {
 		if n++; err != nil || n > maxRecords {
 			return question, "", err
 		}
-		if m.superseded.Hides(record) {
+		if m.path.Hides(record) {
 			continue
 		}
 		switch e := record.Event.(type) {
@@ -167,6 +167,10 @@ func (m maker) beginning(ctx context.Context) (question, answer string, err erro
 		}
 	}
 	return question, "", nil
+}
+
+func (m maker) read(after uint64) iter.Seq2[persistence.Entry, error] {
+	return m.Log.Read(string(m.chat.Room), after)
 }
 
 func prompt(model chat.ModelID, question, answer string) chat.Prompt {

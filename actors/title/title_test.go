@@ -101,7 +101,7 @@ func answers(prompt uint64, state chat.State, content string) chat.Event {
 }
 
 // give makes a title in a bubble.
-func give(t *testing.T, change func(*title.Options), superseded chat.Superseded) (made title.Made) {
+func give(t *testing.T, change func(*title.Options), path chat.Path) (made title.Made) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		o := &title.Options{
@@ -110,7 +110,7 @@ func give(t *testing.T, change func(*title.Options), superseded chat.Superseded)
 		}
 		change(o)
 		n := 0
-		cancel := title.Make(o, chat.Info{Room: "room", Owner: "alice", ModelID: "m"}, superseded, func(m title.Made) { made = m; n++ })
+		cancel := title.Make(o, chat.Info{Room: "room", Owner: "alice", ModelID: "m"}, path, func(m title.Made) { made = m; n++ })
 		o.Goroutines.Wait()
 		cancel()
 		if n != 1 {
@@ -185,7 +185,7 @@ func TestMake(t *testing.T) {
 				if test.change != nil {
 					test.change(o)
 				}
-			}, nil)
+			}, chat.Path{})
 			e := made.Record
 			if e.Settings.Title != test.title || e.ModelID != test.model || (e.Usage != nil) != test.usage || (made.Err != nil) != test.fails {
 				t.Errorf("made %+v, usage %+v, %v", e, e.Usage, made.Err)
@@ -208,7 +208,7 @@ func TestLongTitle(t *testing.T) {
 		}
 		return nil
 	}}
-	made := give(t, func(o *title.Options) { o.Provider = p }, nil)
+	made := give(t, func(o *title.Options) { o.Provider = p }, chat.Path{})
 	if n := len([]rune(made.Record.Settings.Title)); n > chat.MaxTitleLen || said > 100 {
 		t.Errorf("a title of %d characters, after %d pieces", n, said)
 	}
@@ -219,7 +219,7 @@ func TestLongTitle(t *testing.T) {
 func TestLongTitleInOnePiece(t *testing.T) {
 	done := make(chan title.Made)
 	go func() {
-		done <- give(t, func(o *title.Options) { o.Provider = &provider{answer: says(strings.Repeat(".", 1<<20))} }, nil)
+		done <- give(t, func(o *title.Options) { o.Provider = &provider{answer: says(strings.Repeat(".", 1<<20))} }, chat.Path{})
 	}()
 	select {
 	case made := <-done:
@@ -244,7 +244,7 @@ func TestTitleBeyondTheBudget(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	}, nil)
+	}, chat.Path{})
 	var spent *chat.Error
 	if !errors.As(made.Err, &spent) || spent.Code != chat.CodeBudgetExceeded || made.Record.Settings.Title != "What is this?" || len(p.asked) > 0 {
 		t.Errorf("made %+v, %v", made.Record, made.Err)
@@ -258,18 +258,18 @@ func TestWhatTheModelIsTold(t *testing.T) {
 	for _, test := range []struct {
 		name             string
 		log              log
-		superseded       chat.Superseded
+		path             chat.Path
 		question, answer string
 	}{
-		{"the beginning", log{asks("1", "one"), answers(1, chat.StateCompleted, "first"), asks("2", "two"), answers(3, chat.StateCompleted, "second")}, nil, "one", "first"},
-		{"the first answer that was completed", log{asks("1", "one"), answers(1, chat.StateFailed, "fi"), asks("2", "two"), answers(3, chat.StateCompleted, "second")}, nil, "one", "second"},
-		{"no answer", log{asks("1", "one")}, nil, "one", ""},
-		{"excerpts", log{asks("1", "x"+long), answers(1, chat.StateCompleted, long)}, nil, "x" + long[:2<<10-2], long[:2<<10]},
+		{"the beginning", log{asks("1", "one"), answers(1, chat.StateCompleted, "first"), asks("2", "two"), answers(3, chat.StateCompleted, "second")}, chat.Path{}, "one", "first"},
+		{"the first answer that was completed", log{asks("1", "one"), answers(1, chat.StateFailed, "fi"), asks("2", "two"), answers(3, chat.StateCompleted, "second")}, chat.Path{}, "one", "second"},
+		{"no answer", log{asks("1", "one")}, chat.Path{}, "one", ""},
+		{"excerpts", log{asks("1", "x"+long), answers(1, chat.StateCompleted, long)}, chat.Path{}, "x" + long[:2<<10-2], long[:2<<10]},
 		{"what was edited", log{asks("1", "one"), answers(1, chat.StateCompleted, "first"), asks("2", "other"), answers(3, chat.StateCompleted, "second")},
-			chat.Superseded{{From: 1, To: 3}}, "other", "second"},
+			chat.Branches{}.After(chat.Record{Seq: 3, Event: chat.MessageAdded{Replaces: "1", ReplacesSeq: 1}}).Current(), "other", "second"},
 	} {
 		p := &provider{answer: says("title")}
-		give(t, func(o *title.Options) { o.Provider, o.Log = p, test.log }, test.superseded)
+		give(t, func(o *title.Options) { o.Provider, o.Log = p, test.log }, test.path)
 		got := p.asked[0].Messages[len(p.asked[0].Messages)-1].Content
 		if want := "Question:\n" + test.question + "\n\nAnswer:\n" + test.answer; got != want {
 			t.Errorf("%s: the model was told\n%.100q, want\n%.100q", test.name, got, want)

@@ -84,7 +84,7 @@ func (r *reader) stream(ctx context.Context) (err error) {
 func (r *reader) compose(ctx context.Context) (chat.Prompt, error) {
 	model, _ := r.o.Models.Model(r.q.Turn.ModelID)
 	p, err := conversation.Compose(ctx, conversation.Question{
-		Turn: r.q.Turn, Models: r.o.Models, Window: r.o.ContextWindow, Superseded: r.q.Superseded, FileShare: r.o.FileShare,
+		Turn: r.q.Turn, Models: r.o.Models, Window: r.o.ContextWindow, Path: r.q.Path, FileShare: r.o.FileShare,
 		System: conversation.SystemPrompt(time.Now(), r.o.SystemPrompt, model.SystemPrompt, r.q.Instructions),
 	}, r.q.Tail, func(before uint64) iter.Seq2[persistence.Entry, error] {
 		return r.o.Log.ReadBack(string(r.q.Room), before)

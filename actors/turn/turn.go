@@ -189,8 +189,8 @@ type Request struct {
 	Turn         chat.Turn
 	Number       int // no other child of the room has it
 	Tail         conversation.Tail
-	Superseded   chat.Superseded // is no part of the prompt
-	Instructions string          // of the chat
+	Path         chat.Path // of which the prompt is made
+	Instructions string    // of the chat
 }
 
 // New returns an attempt below the actor self, whose mailbox tell reaches with an

@@ -339,7 +339,7 @@ func roomOptions(s Settings, models *provider.Models, budgets *ledger.Ledger, sh
 			On: s.Titles == "on", Model: s.TitleModel,
 			Able: func(m chat.Model) bool { return m.Provider != provider.ProviderEliza },
 		},
-		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns, MaxMembers: s.MaxMembers, MaxListed: s.MaxListedMembers, MaxAwake: cmp.Or(s.MaxRoomsPerUser, math.MaxInt),
+		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns, MaxMembers: s.MaxMembers, MaxBranches: s.MaxBranches, MaxListed: s.MaxListedMembers, MaxAwake: cmp.Or(s.MaxRoomsPerUser, math.MaxInt),
 		TurnPolicy: chat.Policy(s.TurnPolicy), TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,

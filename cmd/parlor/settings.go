@@ -144,6 +144,7 @@ type Values struct {
 	MaxWaitingReads    int           `group:"limits" default:"1024" help:"Those of one user that may wait; past it another is refused."`
 	MaxJoinedRooms     int           `group:"limits" default:"100" help:"Rooms that one session may have joined."`
 	MaxRoomsPerUser    int           `group:"limits" default:"1000" help:"Rooms that one user may have in memory; past half of it those not in use leave at once, and past it no more are woken. 0 for no limit."`
+	MaxBranches        int           `group:"limits" default:"20000" help:"Branches of one chat: edits, answers given anew, and selections with something said behind them."`
 	MaxMembers         int           `group:"limits" default:"100" help:"Members of one chat, with its owner."`
 	MaxListedMembers   int           `group:"limits" default:"100" help:"People in one room of whom the others are told that they are there; of more only the number."`
 	MaxRestarts        int           `group:"limits" default:"10" help:"Failures of a room within a minute, past which it is quarantined."`
@@ -360,6 +361,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-attempts", positive(s.MaxAttempts)},
 		{"checkpoint-every", positive(s.CheckpointEvery)},
 		{"max-queued-turns", positive(s.MaxQueuedTurns)},
+		{"max-branches", positive(s.MaxBranches)},
 		{"max-members", positive(s.MaxMembers)},
 		{"max-listed-members", positive(s.MaxListedMembers)},
 		{"max-restarts", positive(s.MaxRestarts)},

@@ -120,6 +120,7 @@ var samples = map[string][3]string{
 	"checkpoint-every":       {"100ms", "2s", "3s"},
 	"max-restarts":           {"1", "2", "3"},
 	"max-queued-turns":       {"1", "2", "3"},
+	"max-branches":           {"2", "3", "4"},
 	"max-members":            {"2", "3", "4"},
 	"max-listed-members":     {"2", "3", "4"},
 	"max-message-bytes":      {"1KiB", "2KiB", "3000"},

@@ -29,6 +29,9 @@ type (
 		Queued  []Queued    `json:"queued"`  // turns that wait, in the order in which they will run
 		Pending []string    `json:"pending"` // tool calls that wait for an approval or a result: none yet
 
+		// BranchSeq is the record that has changed the current branch last.
+		BranchSeq uint64 `json:"branch_seq,omitempty"`
+
 		// Snapshot is what a client that asked to resume takes instead.
 		Snapshot *Snapshot `json:"snapshot,omitempty"`
 
@@ -48,6 +51,9 @@ type (
 		ReplacesSeq uint64         `json:"replaces_seq,omitempty"`
 	}
 	MessageWithdrawn struct {
+		MessageID chat.MessageID `json:"message_id"`
+	}
+	BranchSelected struct {
 		MessageID chat.MessageID `json:"message_id"`
 	}
 	// SpeechTaken acknowledges speech. MessageID is what was committed becomes.
@@ -70,7 +76,7 @@ type (
 // ShowEntered says how a room stands, to a client that has just joined it.
 func ShowEntered(n chat.Entered) RoomJoined {
 	joined := RoomJoined{
-		Room: n.Chat.Room, Seq: n.Seq, Epoch: n.Epoch, Members: []Member{}, Queued: []Queued{}, Pending: []string{}, Restart: n.Anew,
+		Room: n.Chat.Room, Seq: n.Seq, BranchSeq: n.Branched, Epoch: n.Epoch, Members: []Member{}, Queued: []Queued{}, Pending: []string{}, Restart: n.Anew,
 	}
 	for _, u := range n.Users {
 		joined.Members = append(joined.Members, Member{UserID: u.ID, Name: u.Name, Role: n.Chat.RoleOf(u.ID)})

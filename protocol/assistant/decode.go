@@ -31,6 +31,7 @@ type payload struct {
 	After     *uint64         `json:"after"`
 	Epoch     string          `json:"epoch"`
 	Before    uint64          `json:"before"`
+	Branch    string          `json:"branch"`
 	Limit     int             `json:"limit"`
 	By        chat.UsageBy    `json:"by"`
 	Typing    *bool           `json:"typing"`
@@ -91,6 +92,7 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"auth":         decodeRenew,
 	"withdraw":     decodeWithdraw,
 	"move":         decodeMove,
+	"select":       decodeSelect,
 }
 
 // decodePayload reads the one argument. What can be read of a bad one is
@@ -222,6 +224,10 @@ func decodeHistory(p payload) (Request, *chat.Error) {
 	if err == nil && (r.Limit < 0 || r.Limit > MaxHistory) {
 		return r, invalid("limit must be between 1 and 500")
 	}
+	if err == nil && len(p.Branch) > maxEnvelopeLen {
+		return r, invalid("branch must be the message_id of a message")
+	}
+	r.Branch = chat.MessageID(p.Branch)
 	return r, err
 }
 
@@ -299,6 +305,17 @@ func decodeWithdraw(p payload) (Request, *chat.Error) {
 	r := Withdraw{Room: room, MessageID: chat.MessageID(p.MessageID)}
 	if p.MessageID == "" || len(p.MessageID) > maxEnvelopeLen {
 		r.MessageID, refused = "", cmp.Or(refused, invalid("message_id must be that of a message of yours"))
+	}
+	id, bad := clientID(p.ClientID)
+	r.ClientID = id
+	return r, cmp.Or(refused, bad)
+}
+
+func decodeSelect(p payload) (Request, *chat.Error) {
+	room, refused := p.room()
+	r := Select{Room: room, MessageID: chat.MessageID(p.MessageID)}
+	if p.MessageID == "" || len(p.MessageID) > maxEnvelopeLen {
+		r.MessageID, refused = "", cmp.Or(refused, invalid("message_id must be that of a message or of an answer"))
 	}
 	id, bad := clientID(p.ClientID)
 	r.ClientID = id

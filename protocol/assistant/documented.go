@@ -20,6 +20,12 @@ type turnEvent struct {
 	Code   chat.Code   `json:"code,omitempty"`   // of a failed one
 	Finish chat.Finish `json:"finish,omitempty"` // why the model ended the answer
 	Before chat.TurnID `json:"before,omitempty"` // the waiting turn that a queued one runs before
+
+	// Of a queued one that gives an answer anew: the first version of that, and the
+	// message that is answered, with which the branch ends so far.
+	First     chat.MessageID `json:"first,omitempty"`
+	Prompt    chat.MessageID `json:"prompt,omitempty"`
+	PromptSeq uint64         `json:"prompt_seq,omitempty"`
 }
 
 // steeredEvent says that the running turn took in messages.
@@ -49,6 +55,15 @@ type inviteChanged struct {
 	Revoked bool            `json:"revoked"`
 	By      chat.UserID     `json:"by"`
 	Seq     uint64          `json:"seq"`
+}
+
+// branchSelected says that the conversation goes on with the branch that leads through a
+// message. Branches differ in the record From, or behind it.
+type branchSelected struct {
+	MessageID chat.MessageID `json:"message_id"`
+	From      uint64         `json:"from"`
+	By        chat.UserID    `json:"by"`
+	Seq       uint64         `json:"seq"`
 }
 
 // withdrawn says that the message with the number MessageSeq is no part of the
@@ -119,7 +134,13 @@ func (f *frames) documented(room string, r chat.Record) {
 	case chat.TurnSteered:
 		f.emit("turn", room, steeredEvent{turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq}, e.Messages})
 	case chat.TurnQueued:
-		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By, Before: e.Before})
+		queued := turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By, Before: e.Before}
+		if e.FirstSeq > 0 {
+			queued.First, queued.Prompt, queued.PromptSeq = e.First, e.Prompt, e.PromptSeq
+		}
+		f.emit("turn", room, queued)
+	case chat.BranchSelected:
+		f.emit("branch", room, branchSelected{e.MessageID, e.From, e.By, r.Seq})
 	case chat.TurnMoved:
 		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By, Before: e.Before})
 	case chat.MessageWithdrawn:

@@ -70,6 +70,12 @@ type (
 		TurnID, Before chat.TurnID
 		ClientID       chat.ClientID
 	}
+	// Select has the conversation go on with the branch of a message.
+	Select struct {
+		Room      chat.RoomID
+		MessageID chat.MessageID
+		ClientID  chat.ClientID
+	}
 	// Control is a control event of the SPA that asks for nothing.
 	Control struct {
 		Room chat.RoomID
@@ -107,6 +113,7 @@ type (
 		Room   chat.RoomID
 		Before uint64
 		Limit  int
+		Branch chat.MessageID // through which the branch leads; empty: the current one
 	}
 )
 
@@ -130,6 +137,7 @@ func (Watch) request()       {}
 func (History) request()     {}
 func (Withdraw) request()    {}
 func (Move) request()        {}
+func (Select) request()      {}
 
 // Speech is what a send does with what its sender is saying; empty for one
 // that has nothing to do with it.

@@ -35,6 +35,8 @@ func TestDecode(t *testing.T) {
 		{"stop ROOM", `{"turn_id":"t","reason":"r"}`, Stop{Room: room, TurnID: "t", Reason: "r"}},
 		{"stop ROOM", `{"client_message_id":"once"}`, Stop{Room: room, ClientID: "once"}},
 		{"regenerate ROOM", `{"message_id":"m","client_message_id":"once"}`, Regenerate{Room: room, MessageID: "m", ClientID: "once"}},
+		{"select ROOM", `{"message_id":"m","client_message_id":"once"}`, Select{Room: room, MessageID: "m", ClientID: "once"}},
+		{"history ROOM", `{"branch":"m"}`, History{Room: room, Branch: "m", Limit: DefaultHistory}},
 		{"configure ROOM", `{"client_message_id":"once"}`, Configure{Room: room, ClientID: "once"}},
 		{"stop other", `{"room_id":"ROOM"}`, Stop{Room: room}}, // the payload says it better
 		{"regenerate ROOM", `{"message_id":"m"}`, Regenerate{Room: room, MessageID: "m"}},
@@ -201,6 +203,8 @@ func names(r Request) []string {
 		return []string{string(r.Room), string(r.MessageID), string(r.ClientID)}
 	case Move:
 		return []string{string(r.Room), string(r.TurnID), string(r.Before), string(r.ClientID)}
+	case Select:
+		return []string{string(r.Room), string(r.MessageID), string(r.ClientID)}
 	case ListMembers:
 		return []string{string(r.Room)}
 	case SetTyping:
@@ -246,10 +250,12 @@ func checkLimits(t *testing.T, r Request) {
 		ok = r.Room != "" && r.MessageID != "" && len(r.ModelID) <= maxModelIDLen
 	case Stop:
 		ok = r.Room != "" && len(r.TurnID) <= maxEnvelopeLen && len(r.Reason) <= MaxReasonLen
+	case Select:
+		ok = r.Room != "" && r.MessageID != "" && len(r.MessageID) <= maxEnvelopeLen && (r.ClientID == "" || r.ClientID.Valid())
 	case Control:
 		ok = r.Room != ""
 	case History:
-		ok = r.Room != "" && 1 <= r.Limit && r.Limit <= MaxHistory
+		ok = len(r.Branch) <= maxEnvelopeLen && r.Room != "" && 1 <= r.Limit && r.Limit <= MaxHistory
 	}
 	if !ok {
 		t.Errorf("past a limit: %+v", r)

@@ -245,6 +245,11 @@ type Turn struct {
 
 	Correlation string // see [TurnQueued]
 
+	// Version is the TurnQueued if the turn gives an answer anew, and First is the first
+	// version of that.
+	Version uint64    `json:",omitempty"`
+	First   MessageID `json:",omitempty"`
+
 	MessageID MessageID // of the answer; empty until the turn starts
 	Attempt   int       // 0 while the turn is queued
 	Duplex    bool      // see [TurnStarted]
@@ -319,4 +324,21 @@ type Message struct {
 	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
 	Files       []File    `json:"files,omitempty"`     // see [MessageAdded]
 	Cut         []CutFile `json:"cut_files,omitempty"` // of an answer, see [TurnEnded]
+
+	// First is the first version of an answer that was given anew, and Version the record
+	// that wanted this one: see [TurnQueued].
+	First   MessageID `json:"first,omitempty"`
+	Version uint64    `json:"version,omitempty"`
+
+	Siblings *Siblings `json:"siblings,omitempty"` // nil if there is one version only
 }
+
+// Siblings are the versions of a message, or of an answer, of which each has a branch.
+type Siblings struct {
+	IDs   []MessageID `json:"ids"`   // in order, at most MaxSiblings around this one
+	Place int         `json:"place"` // of this one among all, from 1
+	Count int         `json:"count"` // of all
+}
+
+// MaxSiblings limits how many versions of a message are named beside it.
+const MaxSiblings = 32

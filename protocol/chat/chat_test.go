@@ -292,8 +292,10 @@ func TestHeads(t *testing.T) {
 		Created{}, TurnQueued{Prompt: id}, TurnStarted{MessageID: id},
 		MessageAdded{MessageID: id, Content: "x"}, MessageAdded{MessageID: "other", Content: strings.Repeat("x", 1000) + string(id)},
 		MessageAdded{MessageID: "new", Replaces: id, ReplacesSeq: 1, Content: strings.Repeat("x", 1000)}, MessageAdded{Content: `"replaces":"x"`},
-		MessageWithdrawn{MessageID: id, Seq: 1}, TurnMoved{TurnID: "t"}, Reacted{MessageID: id, Seq: 1, Name: "smile", By: "alice"},
-		TurnEnded{TurnID: "t", MessageID: id}, TurnEnded{TurnID: "t", Reason: `"message_id":"x"`},
+		MessageWithdrawn{MessageID: id, Seq: 1}, TurnMoved{TurnID: "t"}, Reacted{MessageID: id, Seq: 1, Name: "smile", By: "alice"}, BranchSelected{MessageID: id, After: 1},
+		TurnQueued{Prompt: id, PromptSeq: 1, Again: "a", First: "a", FirstSeq: 2},
+		TurnEnded{TurnID: "t", MessageID: id}, TurnEnded{TurnID: "t", MessageID: id, Prompt: id, PromptSeq: 100, Content: "x"},
+		TurnEnded{TurnID: "t", MessageID: id, Prompt: id, PromptSeq: 99, Version: 101, First: id}, TurnEnded{MessageID: id, PromptSeq: 1, Content: "x"}, TurnEnded{TurnID: "t", Reason: `"message_id":"x"`},
 	} {
 		b, err := Record{Seq: 1, Event: event}.Encode()
 		if err != nil {
@@ -304,9 +306,10 @@ func TestHeads(t *testing.T) {
 		if got, want := AddsMessage(b, id), isAdded && added.MessageID == id; got != want {
 			t.Errorf("%T: AddsMessage %v, want %v", event, got, want)
 		}
-		_, withdraws := event.(MessageWithdrawn)
-		if got, want := TakesOut(b), added.Replaces != "" || withdraws; got != want {
-			t.Errorf("%T: TakesOut %v, want %v", event, got, want)
+		before := Branches{said: 1}
+		after, err := before.Add(102, b)
+		if want := before.After(Record{Seq: 102, Event: event}); err != nil || !after.Equal(want) {
+			t.Errorf("%+v: Add makes %+v, %v, want %+v", event, after, err, want)
 		}
 		if EndsTurn(b) != ends || HoldsMessage(b) != (isAdded || end.MessageID != "") {
 			t.Errorf("%T: EndsTurn %v, HoldsMessage %v", event, EndsTurn(b), HoldsMessage(b))

@@ -37,14 +37,15 @@ var escapeLen = func() (more [utf8.RuneSelf]uint8) {
 // fields that it always has, one that is there if it says something, an author,
 // a usage and an error.
 const (
-	fieldsLen = 208
-	fieldLen  = len(`,"client_message_id":`)
-	numberLen = len(`,"replaces_seq":`) + 20
-	authorLen = len(`,"author":{"user_id":,"name":,"email":,"picture":}`)
-	usageLen  = len(`,"usage":{"prompt_tokens":,"completion_tokens":,"total_tokens":,"estimated":true}`) + 3*20
-	errorLen  = len(`,"error":{"code":,"message":}`)
-	fileLen   = len(`,{"fileid":,"filename":,"content_type":,"size":,"tokens":,"lines":,"pages":}`) + 4*20
-	cutLen    = len(`,{"fileid":,"filename":,"given_tokens":,"tokens":,"reason":}`) + 2*20
+	fieldsLen   = 208
+	fieldLen    = len(`,"client_message_id":`)
+	numberLen   = len(`,"replaces_seq":`) + 20
+	authorLen   = len(`,"author":{"user_id":,"name":,"email":,"picture":}`)
+	usageLen    = len(`,"usage":{"prompt_tokens":,"completion_tokens":,"total_tokens":,"estimated":true}`) + 3*20
+	errorLen    = len(`,"error":{"code":,"message":}`)
+	fileLen     = len(`,{"fileid":,"filename":,"content_type":,"size":,"tokens":,"lines":,"pages":}`) + 4*20
+	cutLen      = len(`,{"fileid":,"filename":,"given_tokens":,"tokens":,"reason":}`) + 2*20
+	siblingsLen = len(`,"siblings":{"ids":[],"place":,"count":}`) + 2*10
 )
 
 // EncodedLen returns how many bytes the message is as JSON at most. It is
@@ -53,12 +54,13 @@ func (m *Message) EncodedLen() int {
 	n := fieldsLen + EncodedLen(m.Content)
 	for _, s := range [...]string{
 		string(m.ModelID), m.Name, string(m.Prompt), string(m.By), m.Reason, string(m.ClientID), m.Modality, string(m.Steers), string(m.Replaces), string(m.Parent),
+		string(m.First),
 	} {
 		if s != "" {
 			n += fieldLen + EncodedLen(s)
 		}
 	}
-	for _, seq := range [...]uint64{m.PromptSeq, m.ReplacesSeq} {
+	for _, seq := range [...]uint64{m.PromptSeq, m.ReplacesSeq, m.Version} {
 		if seq > 0 {
 			n += numberLen
 		}
@@ -71,6 +73,12 @@ func (m *Message) EncodedLen() int {
 	}
 	if len(m.Files)+len(m.Cut) > 0 {
 		n += 2 * fieldLen
+	}
+	if s := m.Siblings; s != nil {
+		n += siblingsLen
+		for _, id := range s.IDs {
+			n += EncodedLen(string(id)) + len(",")
+		}
 	}
 	if a := m.Author; a != nil {
 		n += authorLen + EncodedLen(string(a.ID)) + EncodedLen(a.Name) + EncodedLen(a.Email) + EncodedLen(a.Picture)

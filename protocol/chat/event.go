@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -21,9 +22,8 @@ type Created struct {
 type MessageAdded struct {
 	MessageID MessageID `json:"message_id"`
 
-	// Replaces is the message that this one is a new version of. That and all
-	// that followed it, up to this one, is no longer part of the conversation:
-	// see [Superseded].
+	// Replaces is the message that this one is a new version of. The conversation goes on
+	// from what was before that: see [Branches].
 	Replaces    MessageID `json:"replaces,omitempty"`
 	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
 	RolledBack  bool      `json:"rolled_back,omitempty"` // it replaces the message by its policy, and is no edit
@@ -73,6 +73,15 @@ type Reacted struct {
 	Name      string    `json:"name"`
 	By        UserID    `json:"by"`
 	Removed   bool      `json:"removed,omitempty"`
+}
+
+// BranchSelected records that the conversation goes on with another branch.
+type BranchSelected struct {
+	MessageID MessageID `json:"message_id"` // through which that leads
+	After     uint64    `json:"after"`      // the record with which it ends so far
+	From      uint64    `json:"from"`       // the first record in which the two branches differ
+	By        UserID    `json:"by"`
+	ClientID  ClientID  `json:"client_message_id,omitempty"` // of the command
 }
 
 // TurnMoved records that a waiting turn now runs before another one, or last.
@@ -139,6 +148,12 @@ type TurnQueued struct {
 	Before    TurnID    `json:"before,omitempty"` // the waiting turn that it runs before; empty: it runs last
 	Again     MessageID `json:"again,omitempty"`  // the answer that somebody wanted another one for
 
+	// First is the first version of that answer, of which this one becomes another, in a
+	// branch of its own: see [Branches]. Old records do not have it. To them each answer is
+	// the first.
+	First    MessageID `json:"first,omitempty"`
+	FirstSeq uint64    `json:"first_seq,omitempty"`
+
 	// ClientID is the idempotency key of the command that wanted only this turn. A turn
 	// that a message wanted has none: the message has it.
 	ClientID ClientID `json:"client_message_id,omitempty"`
@@ -180,6 +195,8 @@ type TurnEnded struct {
 	MessageID   MessageID `json:"message_id,omitempty"` // empty if the turn never started
 	Prompt      MessageID `json:"prompt"`
 	PromptSeq   uint64    `json:"prompt_seq,omitempty"` // 0 in old records
+	Version     uint64    `json:"version,omitempty"`    // the TurnQueued, if that gives an answer anew
+	First       MessageID `json:"first,omitempty"`      // see TurnQueued
 	Correlation string    `json:"local_id,omitempty"`   // see TurnQueued
 	ModelID     ModelID   `json:"model_id"`
 	Name        string    `json:"name,omitempty"` // of the model, see [Model]
@@ -201,6 +218,7 @@ func (Created) kind() string          { return "created" }
 func (MessageAdded) kind() string     { return "message_added" }
 func (Configured) kind() string       { return "configured" }
 func (MessageWithdrawn) kind() string { return "message_withdrawn" }
+func (BranchSelected) kind() string   { return "branch_selected" }
 func (TurnMoved) kind() string        { return "turn_moved" }
 func (Reacted) kind() string          { return "reacted" }
 func (MemberChanged) kind() string    { return "member_changed" }
@@ -251,7 +269,7 @@ func (r Record) Message() (Message, bool) {
 	case TurnEnded:
 		return Message{
 			ID: e.MessageID, Seq: r.Seq, Role: RoleAssistant, Content: e.Content,
-			ModelID: e.ModelID, Name: e.Name, Prompt: e.Prompt, PromptSeq: e.PromptSeq, State: e.State, Finish: e.Finish,
+			ModelID: e.ModelID, Name: e.Name, Prompt: e.Prompt, PromptSeq: e.PromptSeq, Version: e.Version, First: e.First, State: e.State, Finish: e.Finish,
 			Thought: e.Thought, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
 			Modality: e.Modality, Cut: e.Cut,
 		}, e.MessageID != ""
@@ -329,13 +347,21 @@ func kindOf(b []byte) string {
 // maxHead is what a record's type, time and first id fit into.
 const maxHead = 256
 
+// maxIDs is what the ids of the end of a turn fit into, which come before its text.
+const maxIDs = 1024
+
 var (
 	headOfMessage    = []byte(`{"type":"` + MessageAdded{}.kind() + `"`)
 	headOfWithdrawal = []byte(`{"type":"` + MessageWithdrawn{}.kind() + `"`)
+	headOfSelection  = []byte(`{"type":"` + BranchSelected{}.kind() + `"`)
+	headOfQueued     = []byte(`{"type":"` + TurnQueued{}.kind() + `"`)
 	headOfEnd        = []byte(`{"type":"` + TurnEnded{}.kind() + `"`)
 	fieldOfID        = []byte(`"message_id":"`)
 	fieldOfEdit      = []byte(`"replaces":"`)
 	fieldOfSteers    = []byte(`"steers":"`)
+	fieldOfFirst     = []byte(`"first_seq":`)
+	fieldOfVersion   = []byte(`"version":`)
+	fieldOfPrompt    = []byte(`"prompt_seq":`)
 )
 
 // EndsTurn reports whether the record is a [TurnEnded].
@@ -360,10 +386,37 @@ func AddsMessage(b []byte, id MessageID) bool {
 	return bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], field)
 }
 
-// TakesOut reports whether the record takes messages out of the conversation: it is a
-// [MessageAdded] that replaces another one, or a [MessageWithdrawn].
-func TakesOut(b []byte) bool {
-	return bytes.HasPrefix(b, headOfWithdrawal) || bytes.HasPrefix(b, headOfMessage) && bytes.Contains(b[:min(len(b), maxHead)], fieldOfEdit)
+// MessageIn returns the id of the message that an encoded record holds.
+func MessageIn(seq uint64, b []byte) (MessageID, error) {
+	_, rest, found := bytes.Cut(b[:min(len(b), maxHead)], fieldOfID)
+	id, _, whole := bytes.Cut(rest, []byte(`"`))
+	if found && whole && !bytes.Contains(id, []byte(`\\`)) {
+		return MessageID(id), nil
+	}
+	r, err := DecodeRecord(seq, b)
+	m, _ := r.Message()
+	return m.ID, err
+}
+
+// branches reports whether the record, which is record seq, changes the [Branches] of a
+// conversation, but that a message was said.
+func branches(seq uint64, b []byte) bool {
+	switch {
+	case Says(b):
+		return bytes.Contains(b[:min(len(b), maxHead)], fieldOfEdit)
+	case EndsTurn(b):
+		head := b[:min(len(b), maxIDs)]
+		if bytes.Contains(head, fieldOfVersion) {
+			return true
+		}
+		_, rest, _ := bytes.Cut(head, fieldOfPrompt)
+		n := bytes.IndexFunc(rest, func(c rune) bool { return c < '0' || c > '9' })
+		prompt, err := strconv.ParseUint(string(rest[:max(0, n)]), 10, 64)
+		return err == nil && seq-prompt > nearby
+	case bytes.HasPrefix(b, headOfQueued):
+		return bytes.Contains(b, fieldOfFirst)
+	}
+	return bytes.HasPrefix(b, headOfWithdrawal) || bytes.HasPrefix(b, headOfSelection)
 }
 
 func decodeRecord(kind string, b []byte) (Record, error) {
@@ -378,6 +431,8 @@ func decodeRecord(kind string, b []byte) (Record, error) {
 		return decodeAs[MessageWithdrawn](b)
 	case Reacted{}.kind():
 		return decodeAs[Reacted](b)
+	case BranchSelected{}.kind():
+		return decodeAs[BranchSelected](b)
 	case TurnMoved{}.kind():
 		return decodeAs[TurnMoved](b)
 	case MemberChanged{}.kind():

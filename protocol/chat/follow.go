@@ -36,6 +36,8 @@ type Entered struct {
 	Thought string  // the one before that
 	Queued  []Turn  // those that wait, in order
 	Anew    Restart // empty, or why everything is told from the beginning
+
+	Branched uint64 // the record that has changed the current branch last, or 0
 }
 
 // A Restart says why the place of a follower meant nothing.

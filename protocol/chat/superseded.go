@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// Superseded are the parts of a log that edits and withdrawals have taken out of the
-// conversation, in order and apart. The zero value is nothing; a Superseded is
-// never changed, so it can be read by any goroutine.
+// Superseded are parts of a log, in order and apart. The zero value is nothing; a
+// Superseded is never changed, so it can be read by any goroutine.
 type Superseded []Span
 
 // A Span is the records from From on, and before To.
@@ -16,32 +15,7 @@ type Span struct {
 	To   uint64 `json:"to"`
 }
 
-// With returns what is superseded when the record at also replaces a message
-// and all that followed it. Later records are superseded by later edits only,
-// so what is replaced swallows every span behind its beginning.
-func (s Superseded) With(replaced, at uint64) Superseded {
-	n := len(s)
-	for n > 0 && s[n-1].To >= replaced {
-		n--
-		replaced = min(replaced, s[n].From)
-	}
-	return append(slices.Clone(s[:n]), Span{replaced, at})
-}
-
-// After returns what is superseded when the record follows.
-func (s Superseded) After(r Record) Superseded {
-	switch e := r.Event.(type) {
-	case MessageAdded:
-		if e.Replaces != "" {
-			return s.With(e.ReplacesSeq, r.Seq)
-		}
-	case MessageWithdrawn:
-		return s.without(e.Seq)
-	}
-	return s
-}
-
-// without returns what is superseded when the record at seq alone is taken out.
+// without returns the parts with the record at seq.
 func (s Superseded) without(seq uint64) Superseded {
 	i, _ := slices.BinarySearchFunc(s, seq, func(span Span, seq uint64) int { return cmp.Compare(span.From, seq) })
 	from, to := seq, seq+1
@@ -55,7 +29,7 @@ func (s Superseded) without(seq uint64) Superseded {
 	return slices.Concat(s[:first:first], Superseded{{from, to}}, s[last:])
 }
 
-// Has reports whether the message that is record seq is superseded.
+// Has reports whether record seq is in one of the parts.
 func (s Superseded) Has(seq uint64) bool {
 	i, found := slices.BinarySearchFunc(s, seq, func(span Span, seq uint64) int {
 		switch {
@@ -67,14 +41,4 @@ func (s Superseded) Has(seq uint64) bool {
 		return 0
 	})
 	return found && i < len(s)
-}
-
-// Hides reports whether the record is not to be shown, nor to be told to an
-// assistant: a superseded message, or an answer to one. An answer belongs to
-// what it answers, wherever it stands: others may have talked on meanwhile.
-func (s Superseded) Hides(r Record) bool {
-	if e, ends := r.Event.(TurnEnded); ends && e.PromptSeq > 0 {
-		return s.Has(e.PromptSeq)
-	}
-	return s.Has(r.Seq)
 }

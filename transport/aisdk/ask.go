@@ -190,9 +190,14 @@ func isMeant(r wire.Regenerate, u chat.User, m chat.Message, answers []chat.Mess
 	case r.Message != "":
 		return isNamed(m, u, r.Message)
 	case r.Answer != "":
-		return isNamed(m, u, r.Answer) || slices.ContainsFunc(answers, func(a chat.Message) bool { return string(a.ID) == r.Answer })
+		return isNamed(m, u, r.Answer) || slices.ContainsFunc(answers, func(a chat.Message) bool { return isVersion(a, chat.MessageID(r.Answer)) })
 	}
 	return true
+}
+
+// isVersion reports whether the answer, or another version of it, has the id.
+func isVersion(a chat.Message, id chat.MessageID) bool {
+	return a.ID == id || a.First == id || a.Siblings != nil && slices.Contains(a.Siblings.IDs, id)
 }
 
 func (s *service) sayAnew(ctx context.Context, u chat.User, r wire.Regenerate, found found) (stream, error) {

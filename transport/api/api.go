@@ -95,10 +95,11 @@ type Chats interface {
 	// Delete removes a chat and its history, with the errors of Get.
 	Delete(ctx context.Context, u chat.User, id chat.ID) error
 
-	// Messages takes the messages whose sequence number is below before, or all
-	// if before is 0, and yields the newest limit of them in ascending order. It
-	// ends after the first error. The errors of Get come before any message.
-	Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error]
+	// MessagesOf takes the messages of the branch that leads through a message, or of the
+	// current one if that is empty, whose sequence number is below before, or all if before
+	// is 0, and yields the newest limit of them in ascending order. It ends after the first
+	// error. The errors of Get, and that there is no such message, come before any message.
+	MessagesOf(ctx context.Context, u chat.User, id chat.ID, branch chat.MessageID, before uint64, limit int) iter.Seq2[chat.Message, error]
 }
 
 // Models knows the assistants that can be talked with.

@@ -207,7 +207,8 @@ func (a *API) listMessages(r *http.Request, u chat.User) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages := a.chats.Messages(r.Context(), u, c.ID, before, limit)
+	branch := chat.MessageID(r.URL.Query().Get("branch"))
+	messages := a.chats.MessagesOf(r.Context(), u, c.ID, branch, before, limit)
 	return array(func(yield func(any, error) bool) {
 		for m, err := range messages {
 			if !yield(a.toWireMessage(c, m), worded(err)) {

@@ -231,13 +231,17 @@ func (c *chats) Delete(ctx context.Context, u chat.User, id chat.ID) error {
 	return nil
 }
 
-func (c *chats) Messages(ctx context.Context, u chat.User, id chat.ID, before uint64, limit int) iter.Seq2[chat.Message, error] {
+func (c *chats) MessagesOf(ctx context.Context, u chat.User, id chat.ID, branch chat.MessageID, before uint64, limit int) iter.Seq2[chat.Message, error] {
 	return func(yield func(chat.Message, error) bool) {
 		if _, err := c.Get(ctx, u, id); err != nil {
 			yield(chat.Message{}, err)
 			return
 		}
 		all := c.messages[id]
+		if branch != "" && !slices.ContainsFunc(all, func(m chat.Message) bool { return m.ID == branch }) {
+			yield(chat.Message{}, chat.Refuse(chat.CodeNotFound, "there is no such message"))
+			return
+		}
 		if before > 0 {
 			all = slices.DeleteFunc(slices.Clone(all), func(m chat.Message) bool { return m.Seq >= before })
 		}

@@ -92,6 +92,7 @@ type (
 		Steers   chat.TurnID    `json:"steers,omitempty"`
 		Mentions []chat.UserID  `json:"mentions,omitempty"`
 		Replaces chat.MessageID `json:"replaces,omitempty"`
+		Siblings *chat.Siblings `json:"siblings,omitempty"` // nil if there is one version only
 	}
 
 	wireAnswer struct {
@@ -101,6 +102,8 @@ type (
 		Name      string         `json:"name,omitempty"`
 		Prompt    chat.MessageID `json:"prompt,omitempty"`
 		PromptSeq uint64         `json:"prompt_seq,omitempty"`
+		First     chat.MessageID `json:"first,omitempty"` // version, if it was given anew
+		Version   uint64         `json:"version,omitempty"`
 		Finish    chat.Finish    `json:"finish,omitempty"`
 		Thought   string         `json:"thought,omitempty"`
 		By        chat.UserID    `json:"by,omitempty"`
@@ -128,6 +131,7 @@ func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 		ID: m.ID, Chat: c.ID, ModelID: cmp.Or(m.ModelID, c.ModelID), Created: chat.Timestamp(m.Created),
 		Role: m.Role, Type: "message", Content: assistant.Visible(m), Modality: assistant.Modality(m), // the SPA knows no states
 		Seq: m.Seq, State: m.State, Author: m.Author, ClientID: m.ClientID, Error: m.Error, Steers: m.Steers, Mentions: m.Mentions, Replaces: m.Replaces,
+		Siblings: m.Siblings,
 	}
 	w.APISource = a.modelOf(c, w.ModelID).APISource
 	if len(m.Files) > 0 {
@@ -140,7 +144,7 @@ func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 		return w
 	}
 	return wireAnswer{
-		wireMessage: w, Usage: m.Usage, Name: m.Name, Prompt: m.Prompt, PromptSeq: m.PromptSeq,
+		wireMessage: w, Usage: m.Usage, Name: m.Name, Prompt: m.Prompt, PromptSeq: m.PromptSeq, First: m.First, Version: m.Version,
 		Finish: m.Finish, Thought: m.Thought, By: m.By, Reason: m.Reason, Cut: m.Cut,
 	}
 }

@@ -84,7 +84,7 @@ func (v *visitor) advance(w *view, e event) error {
 		return w.chunk(b.MessageID, b.Offset, b.Content, b.Done)
 	case "stream_end":
 		return w.step(b.Seq, 1, 3)
-	case "function_call", "room_updated":
+	case "function_call", "room_updated", "branch":
 		return w.step(b.Seq, 0, 1)
 	}
 	return nil
@@ -109,7 +109,7 @@ func (v *visitor) chronicled(e event) error {
 		return v.chronicle.tell(e.room, b.Seq, fact{kind: started, turn: b.TurnID, message: b.MessageID, attempt: b.Attempt})
 	case "function_call":
 		return v.chronicle.tell(e.room, b.Seq, fact{kind: tool, message: b.MessageID})
-	case "room_updated":
+	case "room_updated", "branch":
 		return v.chronicle.tell(e.room, b.Seq, fact{kind: set})
 	case "stream_end":
 		return v.chronicle.tell(e.room, b.Seq, fact{kind: ended, message: b.MessageID, state: b.State})

@@ -31,8 +31,8 @@ for (const named of [true, false]) {
     const [, answer] = await messages(server, chat);
     const id = named ? { client_message_id: "press" } : {};
     await press(await impatient(t, server), `regenerate ${room}`, { message_id: answer.message_id, ...id });
-    await until(() => messages(server, chat), (h) => h.length > 2);
-    assert.equal((await messages(server, chat)).length, 3);
+    const [, again] = await until(() => messages(server, chat), (h) => h[1].siblings);
+    assert.deepEqual(again.siblings, { ids: [answer.message_id, again.message_id], place: 2, count: 2 });
     assert.equal(events(alice, `turn ${room}`).filter((e) => e.state === "queued").length, 2);
   });
 }

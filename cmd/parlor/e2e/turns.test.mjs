@@ -115,20 +115,27 @@ test("assistants are addressed by name, and a chat's model is switched", async (
   assert.deepEqual([other.prompt, other.model_id], [answers[0].prompt, "ada"]);
 });
 
-/** What a client shows: docs/events.md, Edits. */
+/** What a client shows: docs/events.md, Branches. */
 class View {
   constructor(socket, room) {
     this.shown = [];
     this.usage = 0;
     this.socket = socket;
     socket.on(`message ${room}`, ({ message }) => this.show(message));
+    socket.on(`turn ${room}`, ({ first, prompt_seq }) => {
+      if (first) this.shown = this.shown.filter((m) => (m.prompt_seq ?? m.seq) <= prompt_seq);
+    });
   }
 
   show(message) {
     if (message.replaces) this.shown = this.shown.filter((m) => (m.prompt_seq ?? m.seq) < message.replaces_seq);
     assert.ok(!this.shown.some((m) => m.message_id === message.message_id), "told once");
-    this.shown.push(message);
     this.usage += message.usage?.total_tokens ?? 0;
+    const { role, prompt, first, content, version } = message;
+    const versions = this.shown.filter((m) => first && [m.message_id, m.first].includes(first));
+    const elsewhere = role === "assistant" && !this.shown.some((m) => m.message_id === prompt);
+    if (elsewhere || (first && !content) || versions.some((m) => m.version > version)) return;
+    this.shown = [...this.shown.filter((m) => !versions.includes(m)), message];
     this.shown.sort((a, b) => a.seq - b.seq);
   }
 }

@@ -271,6 +271,8 @@ const itemActions = {
   retry: (key) => room.retry(key),
   cancel: (key) => room.stop(key),
   continue: () => say("Continue"),
+  previous: (key) => room.version(key, -1),
+  next: (key) => room.version(key, 1),
   edit(key) {
     $("text").value = [room.take(key), $("text").value].filter(Boolean).join("\n");
     fitText();

@@ -104,6 +104,19 @@ export class Room {
     this.#call(`stop ${this.#id}`, { room_id: this.#id, turn_id }).catch(() => {});
   }
 
+  // select shows another version of a message, and the branch behind it, to everybody. Which
+  // that is comes as an event.
+  select(message_id) {
+    this.#call(`select ${this.#id}`, { room_id: this.#id, message_id }).catch(() => {});
+  }
+
+  // version selects the version of a message that stands so many places away.
+  version(key, step) {
+    const { message_id, siblings: { ids } } = this.#chat.messages.get(key);
+    const id = ids[ids.indexOf(message_id) + step];
+    if (id) this.select(id);
+  }
+
   // earlier shows no failure: the button is still there.
   async earlier() {
     const oldest = Math.min(...[...this.#chat.messages.values()].map((m) => m.seq));
@@ -171,6 +184,7 @@ export class Room {
     this.#chat.join(joined);
     this.role = joined.members.find((m) => m.user_id === this.#me?.user_id)?.role ?? "";
     if (this.#chat.messages.size === 0) this.#known = 0; // it may be another chat now
+    if (this.#chat.stale) this.#reread();
     this.#o.changed();
     return joined;
   }
@@ -184,6 +198,16 @@ export class Room {
       before = page.messages[0]?.seq;
     } while (known && page.has_more && before > known);
     if (!known) this.hasEarlier = page.has_more;
+  }
+
+  // #reread takes the newest messages of the branch that is the current one now.
+  async #reread() {
+    await this.#chat.read(async () => {
+      const page = await this.#call("history", { room_id: this.#id, limit: PAGE });
+      this.hasEarlier = page.has_more;
+      return page;
+    }).catch(() => {}); // the next connection tries again
+    this.#o.changed();
   }
 
   async #history(before, limit) {
@@ -288,6 +312,8 @@ export class Room {
     // A refusal names its event, and is in the acknowledgement too; the end of the chat does not.
     if (word === "error" && body.code === "not_found" && !body.event) return this.#deleted(body);
     if (!this.#chat.apply(word, body)) this.#resync();
+    const { replaces, first } = body.message ?? {}; // whose versions are counted anew
+    if (this.#chat.stale || replaces || first) this.#reread();
     if (word === "message") {
       this.#drop(body.message.client_message_id);
       this.#o.said(body.message);

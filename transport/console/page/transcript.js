@@ -10,6 +10,9 @@ export class Transcript {
   running = null; // the answer that is being written
   #waiting = new Map(); // turns that have not started, by turn_id
   #epoch; // of the chat: another one under the same id has another
+  stale = false; // the history has to be read: another branch was selected, or may have been
+  #reading = false; // the history
+  #branch = 0; // the last record that has changed the current branch
 
   clear() {
     this.messages.clear();
@@ -19,8 +22,10 @@ export class Transcript {
   }
 
   // join takes the answer to join_room.
-  join({ seq, epoch, turn, queued }) {
+  join({ seq, epoch, turn, queued, branch_seq = 0 }) {
     if (epoch !== this.#epoch) this.clear();
+    if (branch_seq > this.#branch && this.messages.size > 0) this.stale = true;
+    this.#branch = branch_seq;
     this.#epoch = epoch;
     this.seq = seq;
     this.running = turn && answer(turn);
@@ -28,10 +33,64 @@ export class Transcript {
   }
 
   record(m) {
-    if (m.replaces_seq) this.#takeBack(m);
+    if (m.replaces_seq) {
+      this.#branch = Math.max(this.#branch, m.seq);
+      this.#takeBack(m);
+    }
+    if (this.#reading) this.stale = true; // it may be of another branch than what is read
     if (this.running?.message_id === m.message_id) this.running = null;
     this.seq = Math.max(this.seq, m.seq);
     this.messages.set(m.message_id, { ...m, key: m.message_id });
+  }
+
+  // read takes the place of all messages: ask has the newest ones. What comes meanwhile may
+  // be of another branch, so it asks again.
+  async read(ask) {
+    if (this.#reading) return;
+    this.#reading = true;
+    try {
+      do {
+        this.stale = false;
+        const { messages } = await ask();
+        this.#reading = false;
+        if (!this.stale) {
+          this.messages.clear();
+          for (const m of messages) this.record(m);
+        }
+        this.#reading = this.stale;
+      } while (this.stale);
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  // #hear takes a message that was said just now. An answer to what is not shown is of
+  // another branch. One that was given anew takes the place of the other versions, if it has
+  // a text. If another branch was selected since it was wanted, it may belong to that.
+  #hear(m) {
+    if (m.role === "assistant") {
+      const versions = [...this.messages.values()].filter((old) => m.first && [old.message_id, old.first].includes(m.first));
+      const elsewhere = m.prompt && !this.messages.has(m.prompt);
+      if (m.first && m.content && m.version < this.#branch) this.stale = true;
+      if (elsewhere || this.stale || (m.first && !m.content) || versions.some((old) => old.version > m.version)) {
+        this.stale ||= this.#reading;
+        return this.#settle(m);
+      }
+      for (const old of versions) this.messages.delete(old.message_id);
+    }
+    this.record(m);
+  }
+
+  #settle({ message_id, seq }) {
+    if (this.running?.message_id === message_id) this.running = null;
+    this.seq = Math.max(this.seq, seq);
+  }
+
+  // #leave drops the messages from one on, with their answers.
+  #leave(from, seq) {
+    this.#branch = Math.max(this.#branch, seq);
+    this.stale ||= this.#reading;
+    for (const [id, old] of this.messages) if ((old.prompt_seq ?? old.seq) >= from) this.messages.delete(id);
   }
 
   // #takeBack drops what an edit is said instead of: the message, what followed
@@ -51,9 +110,10 @@ export class Transcript {
   }
 
   #events = {
-    message: ({ message }) => { this.record(message); },
+    message: ({ message }) => { this.#hear(message); },
+    branch: ({ from, seq }) => { this.#leave(from, seq); this.stale = true; },
     turn: (t) => { this.#turn(t); },
-    withdrawn: ({ message_id }) => { this.messages.delete(message_id); },
+    withdrawn: ({ message_id }) => { this.messages.delete(message_id); this.stale ||= this.#reading; },
     stream_start: (s) => { this.running = answer(s); },
     stream_chunk: (c) => this.#append("content", c),
     stream_thought: (c) => this.#append("thought", c),
@@ -61,7 +121,8 @@ export class Transcript {
     stream_end: (e) => { this.#end(e); },
   };
 
-  #turn({ turn_id, state, seq, by, reason, before }) {
+  #turn({ turn_id, state, seq, by, reason, before, first, prompt_seq }) {
+    if (first) this.#leave(prompt_seq + 1, seq); // an answer is to be given anew
     const turn = this.#waiting.get(turn_id);
     if (state === "queued") this.#queue(waiting({ turn_id, seq }), before);
     else if (state === "running") this.#waiting.delete(turn_id);

@@ -95,7 +95,10 @@ function fill(li, item, names) {
   const how = outcome(item);
   li.querySelector(".chip").textContent = chips[how] ?? "";
   li.querySelector(".why").textContent = notes[how]?.(item, names) ?? "";
-  for (const b of li.querySelectorAll("button")) b.hidden = !actions[how]?.includes(b.dataset.action);
+  const { place, count } = item.siblings ?? {};
+  li.querySelector(".version").textContent = count ? `${place} / ${count}` : "";
+  const possible = [...(actions[how] ?? []), place > 1 && "previous", place < count && "next"];
+  for (const b of li.querySelectorAll("button")) b.hidden = !possible.includes(b.dataset.action);
 }
 
 function fillTime(time, { timestamp, state }, mine) {
