@@ -3,6 +3,7 @@ package aisdk
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 	"strings"
 
 	"parlor/protocol/chat"
@@ -15,14 +16,23 @@ import (
 
 const (
 	editMark    = "#"
-	editMarkLen = len(editMark) + 16
+	hashLen     = 16
+	onceMore    = "."
+	onceMoreLen = 13 // digits of a number, to the base 36
+	editMarkLen = len(editMark) + hashLen + len(onceMore) + onceMoreLen
 )
 
 // EditKey returns the idempotency key of an edit of the message that the SDK knows as id:
 // replaced gets the content. A repetition has the same key, and a second edit another.
 func EditKey(id string, replaced chat.MessageID, content string) chat.ClientID {
 	sum := sha256.Sum256([]byte(string(replaced) + "\x00" + content))
-	return chat.ClientID(id + editMark + hex.EncodeToString(sum[:])[:editMarkLen-len(editMark)])
+	return chat.ClientID(id + editMark + hex.EncodeToString(sum[:])[:hashLen])
+}
+
+// OnceMore returns another key for an edit that was made before and is not shown any more.
+// Number is different each time.
+func OnceMore(edit chat.ClientID, number uint64) chat.ClientID {
+	return edit + onceMore + chat.ClientID(strconv.FormatUint(number, 36))
 }
 
 // IDOf returns the id by which useChat in the hands of the reader knows the message. Of
@@ -44,5 +54,6 @@ func Edited(m chat.Message) (id string, edited bool) {
 		return "", false
 	}
 	id = string(m.ClientID[:i])
-	return id, EditKey(id, m.Replaces, m.Content) == m.ClientID
+	key, _, _ := strings.Cut(string(m.ClientID[i:]), onceMore)
+	return id, EditKey(id, m.Replaces, m.Content) == chat.ClientID(id+key)
 }

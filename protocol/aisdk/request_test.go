@@ -133,6 +133,7 @@ func TestIDs(t *testing.T) {
 	first := chat.Message{ID: "m1", Role: chat.RoleUser, Author: alice, Content: "hi", ClientID: "x"}
 	second := chat.Message{ID: "m2", Role: chat.RoleUser, Author: alice, Content: "ho", ClientID: EditKey("x", "m1", "ho"), Replaces: "m1"}
 	third := chat.Message{ID: "m3", Role: chat.RoleUser, Author: alice, Content: "hi", ClientID: EditKey("x", "m2", "hi"), Replaces: "m2"}
+	fourth := chat.Message{ID: "m4", Role: chat.RoleUser, Author: alice, Content: "ho", ClientID: OnceMore(second.ClientID, 1<<64-1), Replaces: "m1"}
 	for want, m := range map[string]chat.Message{
 		"m4": {ID: "m4", Role: chat.RoleUser, Author: alice},
 		"a":  {ID: "a", Role: chat.RoleAssistant, ClientID: "y"},
@@ -143,7 +144,7 @@ func TestIDs(t *testing.T) {
 			t.Errorf("%+v: got %q, want %q", m, got, want)
 		}
 	}
-	for _, m := range []chat.Message{first, second, third} {
+	for _, m := range []chat.Message{first, second, third, fourth} {
 		if got := IDOf(m, "alice"); got != "x" {
 			t.Errorf("%+v: got %q", m, got)
 		}
@@ -152,16 +153,16 @@ func TestIDs(t *testing.T) {
 		}
 	}
 	keys := map[chat.ClientID]bool{"x": true}
-	for _, m := range []chat.Message{second, third} {
+	for _, m := range []chat.Message{second, third, fourth} {
 		keys[m.ClientID] = true
 		if !m.ClientID.Valid() {
 			t.Errorf("%q is no key", m.ClientID)
 		}
 	}
-	if len(keys) != 3 || EditKey("x", "m1", "ho") != second.ClientID {
+	if len(keys) != 4 || EditKey("x", "m1", "ho") != second.ClientID {
 		t.Errorf("keys %v", keys)
 	}
-	if longest := EditKey(strings.Repeat("x", MaxMessageIDLen), "m1", "hi"); !longest.Valid() {
+	if longest := OnceMore(EditKey(strings.Repeat("x", MaxMessageIDLen), "m1", "hi"), 1<<64-1); !longest.Valid() {
 		t.Errorf("%q is no key", longest)
 	}
 }

@@ -116,13 +116,26 @@ func isNamed(m chat.Message, u chat.User, id string) bool {
 }
 
 // replace says a message anew, which the client knows by a name and goes on to know by it.
+// The same may have been said before in a part of the conversation that is not shown any
+// more: then it is said once more.
 func (s *service) replace(ctx context.Context, u chat.User, id chat.ID, name string, old chat.Message, content string, o wire.Options) (stream, error) {
 	if len(name) > wire.MaxMessageIDLen { // another client has made it
 		name = string(old.ID)
 	}
-	said, err := s.rooms.Edit(ctx, u, id, chat.Edit{
-		MessageID: old.ID, Content: content, ModelID: o.ModelID, ClientID: wire.EditKey(name, old.ID, content), Answer: o.Answer,
-	})
+	edit := chat.Edit{MessageID: old.ID, Content: content, ModelID: o.ModelID, ClientID: wire.EditKey(name, old.ID, content), Answer: o.Answer}
+	said, err := s.rooms.Edit(ctx, u, id, edit)
+	if err != nil || !said.Repeated {
+		return saidTo(id, said), err
+	}
+	shown, err := s.find(ctx, u, id, func(m chat.Message, _ []chat.Message) bool { return m.ID == said.MessageID || m.ID == old.ID })
+	if err == nil && shown.message.ID == old.ID {
+		now, nowErr := s.now(ctx, u, id)
+		if nowErr != nil {
+			return stream{}, nowErr
+		}
+		edit.ClientID = wire.OnceMore(edit.ClientID, now.Seq)
+		said, err = s.rooms.Edit(ctx, u, id, edit)
+	}
 	return saidTo(id, said), err
 }
 

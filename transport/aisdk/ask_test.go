@@ -81,6 +81,23 @@ func TestAsk(t *testing.T) {
 	}
 }
 
+// An edit that was made before is made once more, under another key, if it is not shown.
+func TestEditAgain(t *testing.T) {
+	for shown, want := range map[bool]int{false: 2, true: 1} {
+		r := newRoom()
+		r.messages, r.edited, r.shown, r.now.Seq = conversation(), true, shown, 8
+		r.records = []chat.Record{asked, {Seq: 5, Event: chat.TurnQueued{TurnID: "turn", Prompt: "the edit"}}, queued, start, ended("Hello")}
+		s := serve(t, r, aisdk.Options{})
+		told, err := rest(s.ask(t, "POST", "/ui/chat", body("submit-message", "x", "x", "better")))
+		if err != nil || !strings.Contains(told, `"delta":"Hello"`) {
+			t.Errorf("told %s, %v", told, err)
+		}
+		if len(r.keys) != want || want == 2 && r.keys[0] == r.keys[1] {
+			t.Errorf("shown %t: keys %q", shown, r.keys)
+		}
+	}
+}
+
 // A chat may hold ids of other clients that leave no room for a mark.
 func TestLongIDs(t *testing.T) {
 	r := newRoom()

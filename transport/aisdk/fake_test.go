@@ -32,6 +32,8 @@ type room struct {
 	live     chan chat.Notice
 	commands []string
 	keys     []chat.ClientID
+	edited   bool // the first edit was made before
+	shown    bool // and has taken the place of the first message
 	refusal  error
 }
 
@@ -98,7 +100,14 @@ func (r *room) Edit(_ context.Context, u chat.User, id chat.ID, m chat.Edit) (ch
 	r.keys = append(r.keys, m.ClientID)
 	r.mu.Unlock()
 	err := r.note("edit %s to %q", m.MessageID, m.Content)
-	return chat.Said{MessageID: "question", Seq: 4, Turns: []chat.TurnID{"turn"}, Replaces: m.MessageID}, err
+	said := chat.Said{MessageID: "question", Seq: 4, Turns: []chat.TurnID{"turn"}, Replaces: m.MessageID}
+	if r.edited && len(r.keys) == 1 {
+		said.MessageID, said.Repeated = "the edit", true
+		if r.shown {
+			r.messages[0].ID = said.MessageID
+		}
+	}
+	return said, err
 }
 
 func (r *room) Regenerate(_ context.Context, u chat.User, id chat.ID, a chat.Again) (chat.Queued, error) {
