@@ -265,6 +265,26 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
+// Of a record that is told as two events the first is not sent again when the second fails.
+func TestTwoEvents(t *testing.T) {
+	hooks := []webhook.Hook{{Name: "crm", Events: []string{"note", "message"}}}
+	run(t, webhook.Options{Hooks: hooks, RetryDelay: time.Second, RetryFor: time.Hour}, func(t *testing.T, w *world) {
+		tried := 0
+		w.failing(func(d webhook.Delivery) error {
+			if tried++; d.Event == "message" && tried < 4 {
+				return errors.New("500")
+			}
+			return nil
+		})
+		w.say("a", "alice", "one", "two")
+		time.Sleep(time.Minute)
+		w.want(`crm a #1 "one"`, `crm a #1 "one"`, `crm a #2 "two"`, `crm a #2 "two"`)
+		if len(w.ids) != 4 || tried != 6 {
+			t.Errorf("%d ids, %d attempts", len(w.ids), tried)
+		}
+	})
+}
+
 // What fails for too long becomes a dead letter, also after a restart, and the room goes on.
 func TestDeadLetters(t *testing.T) {
 	run(t, webhook.Options{RetryDelay: time.Second, RetryFor: time.Minute, MaxDead: 2}, func(t *testing.T, w *world) {
