@@ -262,10 +262,13 @@ type ConversationRequest struct {
 	Model chat.ModelID // of a new one; empty: the default
 	Title *string
 	Items []string // messages of the user, that want no answer
+
+	// Lost names a field of metadata that would be lost; empty: none would. A chat keeps its
+	// model, with which it begins, and its title.
+	Lost string
 }
 
-// DecodeConversation reads a request. Of metadata a chat keeps its model, with which it begins,
-// and its title. Others are refused, since they would be lost.
+// DecodeConversation reads a request.
 func DecodeConversation(body []byte) (c ConversationRequest, refusal *Error) {
 	var w struct {
 		Metadata json.RawMessage `json:"metadata"`
@@ -287,7 +290,7 @@ func DecodeConversation(body []byte) (c ConversationRequest, refusal *Error) {
 		case "title":
 			c.Title = &value
 		default:
-			return c, Invalid("metadata."+name, "of metadata a conversation keeps model and title only")
+			c.Lost = name
 		}
 	}
 	if some(w.Items) {

@@ -124,7 +124,7 @@ func TestRefused(t *testing.T) {
 		{response, `{"input":"hi","store":false}`, "model"},
 		{response, `{"model":"m","input":"hi","metadata":{"a":1}}`, "metadata"},
 		{response, `{"model":"m","input":"hi","metadata":{"` + strings.Repeat("a", 65) + `":"1"}}`, "metadata"},
-		{conversation, `{"metadata":{"topic":"x"}}`, "metadata.topic"},
+		{conversation, `{"metadata":{"topic":7}}`, "metadata"},
 		{conversation, `{"items":[{"role":"assistant","content":"x"}]}`, "items[0].role"},
 		{added, `{}`, "items"},
 		{added, `{"items":[{"role":"user","content":""}]}`, "items[0].content"},
@@ -145,6 +145,7 @@ func TestDecodeConversation(t *testing.T) {
 		`{}`: {},
 		`{"metadata":{"model":"m","title":"t"},"items":[{"type":"message","role":"user","content":"hi"}]}`: {Model: "m", Title: &title, Items: []string{"hi"}},
 		`{"metadata":null,"items":[]}`: {},
+		`{"metadata":{"topic":"x"}}`:   {Lost: "topic"},
 	} {
 		got, refusal := DecodeConversation([]byte(body))
 		if diff := cmp.Diff(want, got); diff != "" || refusal != nil {

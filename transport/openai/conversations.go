@@ -9,6 +9,7 @@ import (
 	wire "parlor/protocol/openai"
 )
 
+// createConversation makes a chat. The answer shows what is kept of the metadata.
 func (s *Server) createConversation(c *call) error {
 	body, err := c.body()
 	if err != nil {
@@ -88,6 +89,8 @@ func (s *Server) updateConversation(c *call) error {
 	switch {
 	case refusal != nil:
 		return refusal
+	case q.Lost != "":
+		return wire.Invalid("metadata."+q.Lost, "of metadata a conversation keeps model and title only")
 	case q.Model != "" && q.Model != info.ModelID:
 		return wire.Invalid("metadata.model", "the model of a conversation is the one that it began with")
 	case q.Title != nil:

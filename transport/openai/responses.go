@@ -249,17 +249,13 @@ func (s *Server) deleteResponse(c *call) error {
 	if err != nil {
 		return err
 	}
-	others := 0
-	for m, err := range c.Rooms.Messages(c.ctx(), c.user(), id.Chat, 0, 3) {
+	for r, err := range c.Rooms.Records(c.ctx(), c.user(), id.Chat.Room(), 0) {
 		if err != nil {
 			return err
 		}
-		if m.Seq != t.Prompt() && m.PromptSeq != t.Prompt() {
-			others++
+		if _, said := r.Event.(chat.MessageAdded); said && r.Seq != t.Prompt() {
+			return wire.Invalid("", "this response is part of a conversation, which keeps it: delete "+wire.ConversationID(id.Chat))
 		}
-	}
-	if others > 0 {
-		return wire.Invalid("", "this response is part of a conversation, which keeps it: delete "+wire.ConversationID(id.Chat))
 	}
 	if err := c.Rooms.Delete(c.ctx(), c.user(), id.Chat); err != nil {
 		return err

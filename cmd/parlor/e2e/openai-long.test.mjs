@@ -157,6 +157,7 @@ for (const [version, Client] of Object.entries(versions)) {
     const ai = client(Client, server);
     const made = await ai.conversations.create({ metadata: { model: "eliza", title: "Us" }, items: [{ type: "message", role: "user", content: "a word in advance" }] });
     assert.deepEqual([made.object, made.metadata], ["conversation", { model: "eliza", title: "Us" }]);
+    await assert.rejects(ai.conversations.update(made.id, { metadata: { topic: "us" } }), { status: 400, param: "metadata.topic" });
     assert.equal((await ai.conversations.update(made.id, { metadata: { title: "We" } })).metadata.title, "We");
     assert.equal((await ai.conversations.retrieve(made.id)).metadata.title, "We");
     const first = await ai.responses.create({ conversation: made.id, input: "hello" });
