@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -59,9 +58,33 @@ func (m made) status() int {
 }
 
 func (a *API) say(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
+	id, m, err := decodeSay(r)
 	if err != nil {
 		return nil, err
+	}
+	said, err := a.chats.Say(r.Context(), u, id, m)
+	return showSaid(said), worded(err)
+}
+
+func (a *API) edit(r *http.Request, u chat.User) (any, error) {
+	id, m, err := decodeSay(r)
+	if err == nil && (m.Policy != "" || len(m.Files) > 0) {
+		err = chat.Refuse(chat.CodeInvalid, "an edit has no policy, since it waits for its turn, and keeps the files of the message")
+	}
+	if err != nil {
+		return nil, err
+	}
+	said, err := a.chats.Edit(r.Context(), u, id, chat.Edit{
+		MessageID: messageID(r), Content: m.Content, ModelID: m.ModelID, ClientID: m.ClientID, Answer: m.Answer,
+	})
+	return showSaid(said), err
+}
+
+// decodeSay reads what is said, and in which chat.
+func decodeSay(r *http.Request) (chat.ID, chat.Say, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return "", chat.Say{}, err
 	}
 	var body struct {
 		Content  string        `json:"content"`
@@ -71,45 +94,20 @@ func (a *API) say(r *http.Request, u chat.User) (any, error) {
 		Answer   *bool         `json:"answer"`
 		Files    []chat.FileID `json:"files"`
 	}
-	err = decodeBody(r, &body)
-	if err == nil && len(body.Files) == 0 {
-		err = checkContent(body.Content)
+	if err := decodeBody(r, &body); err != nil {
+		return "", chat.Say{}, err
 	}
-	if err == nil && body.Policy != "" && !body.Policy.Valid() {
+	key, err := clientID(r, body.ClientID)
+	switch {
+	case err != nil:
+	case strings.TrimSpace(body.Content) == "" && len(body.Files) == 0:
+		err = chat.Refuse(chat.CodeInvalid, "content is missing or empty")
+	case body.Policy != "" && !body.Policy.Valid():
 		err = chat.Refuse(chat.CodeInvalid, "policy must be "+chat.Policies)
 	}
-	key, bad := clientID(r, body.ClientID)
-	if err = cmp.Or(err, bad); err != nil {
-		return nil, err
-	}
-	said, err := a.chats.Say(r.Context(), u, id, chat.Say{
+	return id, chat.Say{
 		Content: body.Content, ModelID: body.ModelID, ClientID: key, Policy: body.Policy, Answer: body.Answer, Files: body.Files,
-	})
-	return showSaid(said), worded(err)
-}
-
-func (a *API) edit(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
-	var body struct {
-		Content  string        `json:"content"`
-		ModelID  chat.ModelID  `json:"model_id"`
-		ClientID chat.ClientID `json:"client_message_id"`
-		Answer   *bool         `json:"answer"`
-	}
-	if err = decodeBody(r, &body); err == nil {
-		err = checkContent(body.Content)
-	}
-	key, bad := clientID(r, body.ClientID)
-	if err = cmp.Or(err, bad); err != nil {
-		return nil, err
-	}
-	said, err := a.chats.Edit(r.Context(), u, id, chat.Edit{
-		MessageID: messageID(r), Content: body.Content, ModelID: body.ModelID, ClientID: key, Answer: body.Answer,
-	})
-	return showSaid(said), err
+	}, err
 }
 
 func showSaid(s chat.Said) made {
@@ -172,13 +170,6 @@ func decodeOptional(r *http.Request, body any, id *chat.ClientID) (chat.ClientID
 		return "", err
 	}
 	return clientID(r, *id)
-}
-
-func checkContent(text string) error {
-	if strings.TrimSpace(text) == "" {
-		return chat.Refuse(chat.CodeInvalid, "content is missing or empty")
-	}
-	return nil
 }
 
 func messageID(r *http.Request) chat.MessageID { return chat.MessageID(r.PathValue("message_id")) }
