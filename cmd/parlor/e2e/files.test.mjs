@@ -36,23 +36,23 @@ test("files reach the model, are the same after kill -9 and in a backup, and go 
   const llm = await provider(t);
   const dir = folder();
   const env = { OPENAI_BASE_URL: llm.url };
-  const args = ["--context-window", "4000", "--file-share", "25", "--max-file-bytes", "2MiB"];
+  const args = ["--context-window", "4000", "--file-share", "25", "--max-file-bytes", "512KiB"];
   let server = await serve(t, { dir, args, env });
   const listen = new URL(server.url).host;
   const chat = newChat();
   const model = "openai:gpt-4o";
   const socket = await connect(t, server);
   const room = await enter(socket, chat, { model, dialect: "documented" });
-  const long = Array.from({ length: 100_000 }, (_, i) => `row ${i}\n`).join("");
+  const long = Array.from({ length: 20_000 }, (_, i) => `row ${i}\n`).join("");
   const { status, body: [notes, table, cat] } = await upload(server, chat, [["notes.md", "# The answer is 42\n"], ["table.csv", long], ["cat.png", png]], { "Idempotency-Key": "first" });
   assert.equal(status, 200);
   assert.deepEqual(Object.keys(notes), ["fileid", "filename", "uploaded_at", "userid", "content_type", "size", "object_key", "metadata"]);
-  assert.deepEqual([notes.content_type, table.size, table.metadata.lines, cat.content_type], ["text/markdown", long.length, 100_000, "image/png"]);
+  assert.deepEqual([notes.content_type, table.size, table.metadata.lines, cat.content_type], ["text/markdown", long.length, 20_000, "image/png"]);
   const again = await upload(server, chat, [["notes.md", "# The answer is 42\n"]], { "Idempotency-Key": "first" });
   assert.equal(again.body[0].fileid, notes.fileid, "kept once");
   assert.equal((await upload(server, chat, [["notes.md", "# other\n"]], { "Idempotency-Key": "first" })).body.code, "conflict");
   assert.deepEqual((await upload(server, chat, [["a.pdf", "%PDF-1.7"]])).body.code, "unsupported_type");
-  assert.deepEqual((await upload(server, chat, [["a.txt", "x".repeat(3 << 20)]])).body.code, "too_large");
+  assert.deepEqual((await upload(server, chat, [["a.txt", "x".repeat(600_000)]])).body.code, "too_large");
 
   const files = [notes, table, cat].map((f) => f.fileid);
   await ask(socket, "send_message", { room_id: room, message: { content: "what do you see?", files } });
@@ -61,13 +61,13 @@ test("files reach the model, are the same after kill -9 and in a backup, and go 
   const [question] = (await ask(socket, "history", { room_id: room })).messages;
   assert.deepEqual(question.files.map((f) => f.filename), ["notes.md", "table.csv", "cat.png"]);
   const said = llm.asked.at(-1).messages.at(-1).content;
-  assert.match(said, /what do you see\?[^]*<file name="notes.md" type="text\/markdown">\n# The answer is 42\n<\/file>[^]*lines 1 to \d+ of 100000[^]*"cat.png" is not shown/);
+  assert.match(said, /what do you see\?[^]*<file name="notes.md" type="text\/markdown">\n# The answer is 42\n<\/file>[^]*lines 1 to \d+ of 20000[^]*"cat.png" is not shown/);
   assert.ok(said.length < 4 * 1200, `${said.length} bytes for a quarter of 4000 tokens`);
   await ask(socket, "send_message", { room_id: room, message: { content: "and here?", files: [cat.fileid] }, model_id: "openai:gpt-4-turbo" });
   await until(() => llm.asked.length, (n) => n === 2);
 
   await server.kill();
-  server = await serve(t, { dir, listen, args: ["--max-file-bytes", "2MiB"], env });
+  server = await serve(t, { dir, listen, args: ["--max-file-bytes", "512KiB"], env });
   await until(() => socket.connected, Boolean);
   const last = await ask(socket, "send_message", { room_id: room, message: "once more, all of it" });
   assert.ok(last.ok, JSON.stringify(last));
