@@ -196,6 +196,7 @@ func (p *page) text(id string) (text string) {
 // ask asks a question the way POST /api/chat/completions does.
 func (w *world) ask(u *actortest.User, id chat.ID, answer, question string) {
 	w.namespace.Follow(context.Background(), u.User, id)
-	u.Do(id, &room.Send{Content: question, Correlation: wire.Correlation(answer)})
+	said := u.Do(id, &room.Send{Content: question, Correlation: wire.Correlation(answer)}).Body.(room.Sent)
+	w.namespace.Asked(u.ID, id, said.Seq)
 	synctest.Wait()
 }

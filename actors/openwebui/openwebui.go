@@ -240,9 +240,9 @@ func (c *client) tell(id chat.RoomID, command func(room.Caller) room.Message, th
 
 // Disconnected implements session.Handler.
 func (c *client) Disconnected(reason string) {
-	c.remember(reason)
 	c.visit.Leave()
 	c.pool.leave(c)
+	c.remember(reason)
 	c.Sockets.Leave(c.socket, c.user.ID)
 	for id := range c.rooms {
 		c.Rooms.Tell(id, &room.Leave{Caller: room.Caller{User: c.user, Address: c.address}})

@@ -233,9 +233,14 @@ func TestComeBack(t *testing.T) {
 		joined.Close("ping timeout")
 		time.Sleep(time.Minute)
 		bob.Do(theChat, &room.Send{Content: "nice", Quiet: true})
+		alice.Create("another-chat")
+		w.ask(alice, "another-chat", "while away", "hello")
 
 		back := w.connect("alice 1h", "")
 		time.Sleep(time.Second)
+		if got := back.text("while away"); got != "You said: hello" {
+			t.Errorf("of a question that was asked meanwhile the client is told %q", got)
+		}
 		if got := back.text("chosen"); got != "Once upon a time" || before == got || before == "" {
 			t.Errorf("had %q, and then %q of %q", before, got, back.heard)
 		}
@@ -256,6 +261,29 @@ func TestComeBack(t *testing.T) {
 
 // leftFor is longer than it is remembered where somebody was.
 const leftFor = 11 * time.Minute
+
+// What was sent in the last minute may not have arrived. So the ends of answers are told
+// again, also to a connection with which the client has come back before the first one was
+// known to be dead.
+func TestDeadConnection(t *testing.T) {
+	run(t, func(w *world) {
+		alice := w.User("alice")
+		alice.Create(theChat)
+		dead := w.connect("alice 1h", "")
+		w.ask(alice, theChat, "old", "hello")
+		time.Sleep(2 * time.Minute)
+		w.ask(alice, theChat, "new", "hello")
+		back := w.connect("alice 1h", "")
+		if got := back.text("new"); got != "" {
+			t.Errorf("the client is told %q before anybody knows that it has missed it", got)
+		}
+		dead.Close("ping timeout")
+		time.Sleep(time.Second)
+		if old, new := back.text("old"), back.text("new"); old != "" || new != "You said: hello" {
+			t.Errorf("the client is told %q and %q", old, new)
+		}
+	})
+}
 
 // What happens to one user is told to those who may see the user, however many others there
 // are.

@@ -40,7 +40,8 @@ type pool struct {
 	people map[chat.UserID]*person
 	news   map[chat.UserID]bool // who has to be told
 	timer  bool                 // runs until they are
-	left   map[chat.UserID][]left
+
+	absences map[chat.UserID]*absence
 }
 
 // A person is a user who is connected.

@@ -19,9 +19,12 @@ type membership struct {
 	why    reason
 	joined bool      // the room has admitted the client
 	form   wire.Form // in which it was joined last
+	info   chat.Info // when it was joined
 	epoch  string    // of the room's log
-	seq    uint64    // of the last record that the client was told
-	used   uint64    // when the client used it last, see client.used
+	caught uint64    // the record up to which the client was told what it had missed
+
+	progress
+	used uint64 // when the client used it last, see client.used
 }
 
 // A reason is why a client listens to a room. A greater one takes the place of a smaller one.
@@ -116,8 +119,8 @@ func (c *client) joined(m *membership, form wire.Form, j room.Joined) {
 		c.groups.Join(c.socket, c.groupsOf(m.chat)...)
 	}
 	if first {
-		m.epoch, m.seq = j.Epoch, j.Seq
-		c.catchUp(m, j)
+		m.info, m.epoch, m.progress = j.Chat, j.Epoch, progress{seq: j.Seq, sure: j.Seq}
+		c.catchUp(m)
 	}
 	if t := j.Turn; (first || again) && t != nil && t.Content+t.Thought != "" {
 		c.socket.Send(wire.NewEncoder(form, j.Chat).Frames(t.SoFar())...)
@@ -169,7 +172,7 @@ func (c *client) publish(p *room.Publication) {
 	if m == nil || !m.joined {
 		return
 	}
-	m.seq = max(m.seq, p.Seq)
+	m.add(p.Seq)
 	frames, _ := p.Encoded.([]engineio.Frame)
 	c.socket.Send(frames...)
 	if _, removed := p.Notice.(chat.Removal); removed {

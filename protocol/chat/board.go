@@ -9,6 +9,17 @@ import (
 // have replies and reactions, and may be changed.
 const KindChannel = "channel"
 
+// Reacted records that somebody reacted to a message of a channel, or does so no more.
+type Reacted struct {
+	MessageID MessageID `json:"message_id"`
+	Seq       uint64    `json:"message_seq"`
+	Name      string    `json:"name"`
+	By        UserID    `json:"by"`
+	Removed   bool      `json:"removed,omitempty"`
+}
+
+func (Reacted) kind() string { return "reacted" }
+
 // A Posted is a message of a channel as it now is.
 type Posted struct {
 	Message               // as it was posted, with the present content

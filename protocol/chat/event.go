@@ -66,15 +66,6 @@ type MessageWithdrawn struct {
 	ClientID  ClientID  `json:"client_message_id,omitempty"` // of the command
 }
 
-// Reacted records that somebody reacted to a message of a channel, or does so no more.
-type Reacted struct {
-	MessageID MessageID `json:"message_id"`
-	Seq       uint64    `json:"message_seq"`
-	Name      string    `json:"name"`
-	By        UserID    `json:"by"`
-	Removed   bool      `json:"removed,omitempty"`
-}
-
 // BranchSelected records that the conversation goes on with another branch.
 type BranchSelected struct {
 	MessageID MessageID `json:"message_id"` // through which that leads
@@ -220,7 +211,6 @@ func (Configured) kind() string       { return "configured" }
 func (MessageWithdrawn) kind() string { return "message_withdrawn" }
 func (BranchSelected) kind() string   { return "branch_selected" }
 func (TurnMoved) kind() string        { return "turn_moved" }
-func (Reacted) kind() string          { return "reacted" }
 func (MemberChanged) kind() string    { return "member_changed" }
 func (OwnerOffered) kind() string     { return "owner_offered" }
 func (InviteMade) kind() string       { return "invite_made" }

@@ -37,6 +37,8 @@ func TestDecode(t *testing.T) {
 		{"channel-events", `{"channel_id":"c"}`, nil},
 		{"channel-events", `{"data":{"type":"typing"}}`, nil},
 		{"channel-events", `{"channel_id":"c","data":{"type":"typing","x":"` + strings.Repeat("x", maxTypingBytes) + `"}}`, nil},
+		{"channel-events", "{\"channel_id\":\"c\",\"data\":{\"type\":\"typing\",\"x\":\"\xff\"}}", nil},
+		{"channel-events", "{\"channel_id\":\"c\",\"message_id\":\"\xff\",\"data\":{\"type\":\"typing\"}}", nil},
 		{"events:channel", `{"channel_id":"c","data":{"type":"last_read_at"}}`, MarkRead{"c"}},
 		{"events:chat", `{"chat_id":"c","data":{"type":"last_read_at"}}`, MarkRead{"c"}},
 		{"events:chat", `{"chat_id":"","data":{"type":"last_read_at"}}`, nil},

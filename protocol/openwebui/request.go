@@ -3,6 +3,7 @@ package openwebui
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 
 	"parlor/protocol/chat"
 )
@@ -171,8 +172,11 @@ func decodeChannelEvent(arg json.RawMessage) (Request, *chat.Error) {
 	default:
 		return Ignored{}, nil
 	}
-	if len(body.Data)+len(body.MessageID) > maxTypingBytes {
+	switch {
+	case len(body.Data)+len(body.MessageID) > maxTypingBytes:
 		return nil, chat.Refuse(chat.CodeTooLarge, "data is too long")
+	case !utf8.Valid(body.Data) || !utf8.Valid(body.MessageID):
+		return nil, invalid("data must be UTF-8") // anything else would end the connections of browsers
 	}
 	if data.Typing == nil && isObject(data.Data) { // it may say so one level deeper
 		_ = json.Unmarshal(data.Data, &data)

@@ -36,6 +36,9 @@ type Sockets interface {
 	// Follow has the sockets of the user told what is said in the chat from now on.
 	Follow(ctx context.Context, u chat.User, id chat.ID)
 
+	// Asked notes that the user has asked in the chat, with the message that is record seq.
+	Asked(u chat.UserID, id chat.ID, seq uint64)
+
 	// TellChannel tells an event to those who have joined the room of the channel.
 	TellChannel(e wire.ChannelEvent)
 }
@@ -105,6 +108,7 @@ func (s *Server) ask(ctx context.Context, u chat.User, q wire.Question) (chat.Tu
 	if err != nil {
 		return "", err
 	}
+	s.Sockets.Asked(u.ID, q.Chat, said.Seq)
 	if len(said.Turns) == 0 {
 		return "", errors.New("openwebui: a question has no turn")
 	}

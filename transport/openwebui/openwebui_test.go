@@ -62,6 +62,8 @@ func (r *rooms) Running(context.Context, chat.User) ([]chat.Activity, error) {
 	return []chat.Activity{{Chat: "c", Room: chat.ID("c").Room()}}, nil
 }
 
+func (r *rooms) Asked(chat.UserID, chat.ID, uint64) {}
+
 func (r *rooms) TellChannel(wire.ChannelEvent) {}
 
 func (r *rooms) Follow(_ context.Context, u chat.User, _ chat.ID) { _ = r.note(u, "follow") }

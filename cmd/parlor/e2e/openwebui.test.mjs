@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
-import { ask, connect, enter, event, events, folder, messages, newChat, serve, until } from "./lib/parlor.mjs";
+import { ask, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { longOnly, seeded } from "./lib/random.mjs";
 
 const secret = "an-e2e-secret-of-thirty-two-bytes!";
 const env = { PARLOR_JWT_SECRET: secret };
@@ -64,6 +65,32 @@ test("a page is let in, sees its people, and follows a chat", async (t) => {
   await event(bob, "chat-events", (e) => e.data.type === "notification");
   await event(bob, "user-list", (b) => b.user_ids.join() === "bob");
   assert.deepEqual(events(eve, "stream"), []);
+});
+
+test("whatever is cut, each answer is told whole in the end", { ...longOnly, timeout: 240_000 }, async (t) => {
+  const random = seeded(t);
+  const server = await serve(t, { env, args: ["--eliza-word-delay", "20ms"] });
+  const jwt = token("alice");
+  const ask = http(server, jwt);
+  const forms = [{}, { events: ["chat-events"], content: "cumulative" }, { events: ["chat-events"] }];
+  const sockets = await Promise.all(forms.map((form, i) => page(t, server, { auth: { token: jwt, ...form }, transports: [i === 2 ? "polling" : "websocket"] })));
+  const chats = [newChat(), newChat(), newChat()];
+  for (let i = 0; i < 60; i++) {
+    const chat = random.pick(chats);
+    const question = { model: "eliza", messages: [{ role: "user", content: `tell me more about ${i}` }], chat_id: chat, id: `answer-${i}`, session_id: "x" };
+    assert.equal((await ask("POST", "/chat/completions", question)).status, 200);
+    await sleep(random.below(200));
+    for (const socket of sockets) if (random.below(3) === 0) socket.io.engine?.close();
+    await sleep(random.below(100));
+  }
+  const recorded = (await Promise.all(chats.map((chat) => messages(server, chat, { headers: { Authorization: `Bearer ${jwt}` } })))).flat();
+  const contents = () => new Set(recorded.filter((m) => m.role === "assistant").map((m) => m.content));
+  for (const [i, socket] of sockets.entries()) {
+    for (let n = 0; n < 60; n++) {
+      const done = await event(socket, "chat-events", (e) => e.message_id === `answer-${n}` && e.data.data?.done);
+      assert.ok(done.data.data.content.length > 0 && (n > 55 || contents().has(done.data.data.content)), `socket ${i}, answer ${n}`);
+    }
+  }
 });
 
 /** HTTP of a user, below /api. */
