@@ -129,8 +129,12 @@ func (s *searching) chat(c persistence.Placed) (done bool, err error) {
 	}
 	s.bytes -= searchedChat
 	info, err := conversation.ReadRow(c.Chat)
-	if err != nil || s.rooms.options.Access.Check(info, s.user, access.Read) != nil {
-		return true, err
+	if err != nil {
+		s.leftOut(c.Room, err)
+		return true, nil
+	}
+	if s.rooms.options.Access.Check(info, s.user, access.Read) != nil {
+		return true, nil
 	}
 	if s.at.before == 0 {
 		s.at.before = behindTitle
@@ -141,10 +145,14 @@ func (s *searching) chat(c persistence.Placed) (done bool, err error) {
 	}
 	done, err = s.messages(info)
 	if errors.Is(err, persistence.ErrCorrupt) {
-		s.rooms.options.Logger.Error("a chat cannot be searched", "room", info.Room, "err", err)
+		s.leftOut(c.Room, err)
 		return true, nil
 	}
 	return done, err
+}
+
+func (s *searching) leftOut(room string, err error) {
+	s.rooms.options.Logger.Error("a search leaves something out that cannot be read", "room", room, "err", err)
 }
 
 // messages looks through the messages of a chat, the newest first. It reads one record at
@@ -166,9 +174,7 @@ func (s *searching) messages(info chat.Info) (done bool, err error) {
 				}
 				path, known = branches.Current(), true
 			}
-			if err := s.record(info, entry, path); err != nil {
-				return false, err
-			}
+			s.record(info, entry, path)
 		}
 		if s.full() {
 			return false, nil
@@ -177,15 +183,15 @@ func (s *searching) messages(info chat.Info) (done bool, err error) {
 	return true, nil
 }
 
-func (s *searching) record(info chat.Info, entry persistence.Entry, path chat.Path) error {
+func (s *searching) record(info chat.Info, entry persistence.Entry, path chat.Path) {
 	record, err := chat.DecodeRecord(entry.Seq, entry.Data)
 	if err != nil {
-		return err
+		s.leftOut(string(info.Room), err)
+		return
 	}
 	if m, ok := record.Message(); ok && !path.Hides(record) {
 		s.found(info, m)
 	}
-	return nil
 }
 
 // found adds a message to the page if it matches. A title is a message without an id.

@@ -188,6 +188,21 @@ func TestSearchReadsNoChatOfOthers(t *testing.T) {
 	}
 }
 
+// What cannot be read is left out, and the rest is found.
+func TestSearchLeavesOutWhatIsDamaged(t *testing.T) {
+	withReads(t, rooms.Reads{}, 20, "zebra", func(t *testing.T, r *rooms.Rooms, log *readLog) {
+		before, _ := searched(t, r, chat.User{ID: "alice"}, "zebra", 100)
+		entry := []byte(`{"type":"message_added","at":"2026-01-02T03:04:05Z","data":{"message_id":5,"content":"zebra"}}`)
+		write(t, log.Store, persistence.Commit{Room: string(theChat.Room()), After: 20, Entries: [][]byte{entry}})
+		row := persistence.Chat{Room: "rnothing", Owner: "alice", Created: time.Now(), Info: []byte("{")}
+		write(t, log.Store, persistence.Commit{Room: row.Room, Chat: &row, Entries: [][]byte{entry}})
+		after, _ := searched(t, r, chat.User{ID: "alice"}, "zebra", 100)
+		if len(before) == 0 || lines(after) != lines(before) {
+			t.Errorf("found\n%s\nwant\n%s", lines(after), lines(before))
+		}
+	})
+}
+
 // BenchmarkSearch looks for a word that is not there in 2,000 chats of 20 KB each, and
 // reports how long a page takes, and how long all of them do.
 func BenchmarkSearch(b *testing.B) {
