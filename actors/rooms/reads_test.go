@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -333,5 +334,49 @@ func TestEditsAreReadOnce(t *testing.T) {
 		}
 		synctest.Wait() // the room reads too
 		read(31)
+	})
+}
+
+// A page of a branch costs what the branch is long, however much stands in others between
+// its parts.
+func TestBranchesArePassedOver(t *testing.T) {
+	withReads(t, rooms.Reads{}, 10, "hello", func(t *testing.T, r *rooms.Rooms, log *readLog) {
+		replies := make(replies, 1)
+		owner := room.Caller{User: chat.User{ID: "owner"}, Address: r.Open(replies)}
+		do := func(m room.Message) room.Reply {
+			t.Helper()
+			r.Tell(theChat.Room(), m)
+			reply := <-replies
+			if reply.Err != nil {
+				t.Fatal(reply.Err)
+			}
+			return reply
+		}
+		first := do(&room.Send{Caller: owner, Content: "first", Quiet: true}).Body.(room.Sent)
+		last := first
+		edits := 3000
+		if testing.Short() {
+			edits = 300
+		}
+		for range edits {
+			last = do(&room.Edit{Caller: owner, Replaces: last.MessageID, Content: "again", Answer: new(bool)}).Body.(room.Sent)
+		}
+		read := func(want int64, branch chat.MessageID, place int) {
+			t.Helper()
+			before := log.entries.Load()
+			messages, more, err := r.HistoryOf(t.Context(), owner.User, theChat.Room(), branch, 0, 50)
+			if n := log.entries.Load() - before; err != nil || more || n > want {
+				t.Fatalf("%d messages, %v; %d entries were read, want at most %d", len(messages), err, n, want)
+			}
+			m := messages[len(messages)-1]
+			if s := m.Siblings; s == nil || s.Place != place || s.Count != edits+1 || len(s.IDs) != chat.MaxSiblings || !slices.Contains(s.IDs, m.ID) {
+				t.Fatalf("siblings %+v of %s", s, m.ID)
+			}
+		}
+		read(int64(4*edits), "", edits+1)
+		read(300, "", edits+1)
+		read(300, first.MessageID, 1)
+		do(&room.Select{Caller: owner, MessageID: first.MessageID})
+		read(300, "", 1)
 	})
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ask, command, connect, enter, event, events, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { ask, command, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 import { long, seeded } from "./lib/random.mjs";
 
 const models = JSON.stringify(["ada", "bert"].map((name) => ({ model_id: name, provider: "eliza", name })));
@@ -209,4 +209,50 @@ test(`${many} turns with stops, interrupts, steers and edits: history, usage and
   await server.kill("SIGTERM");
   const checked = await command(["check", "--data", join(server.dir, "parlor.db")], { dir: server.dir });
   assert.equal(checked.status, 0, checked.stdout + checked.stderr);
+});
+
+test("edits and further answers are branches, which anybody may select for all", async (t) => {
+  const dir = folder();
+  let server = await serve(t, { dir, args: ["--models", models] });
+  let [alice, bob] = [await connect(t, server), await connect(t, server, { user: "bob" })];
+  const chat = newChat();
+  const room = await enter(alice, chat, { model: "ada", dialect: "documented" });
+  await enter(bob, chat, { dialect: "documented" });
+  const reads = async (branch) => (await ask(bob, "history", { room_id: room, branch })).messages;
+  const ids = async (branch) => (await reads(branch)).map((m) => m.message_id);
+  const answered = (n) => until(() => reads(), (m) => m.length === n && m.at(-1).role === "assistant");
+
+  const one = await ask(alice, "send_message", { room_id: room, message: "one" });
+  const [, first] = await answered(2);
+  await ask(bob, "send_message", { room_id: room, message: "two" });
+  const old = (await answered(4)).map((m) => m.message_id);
+  const { turn_id } = await ask(bob, `regenerate ${room}`, { message_id: first.message_id });
+  assert.equal((await event(alice, `turn ${room}`, (b) => b.turn_id === turn_id)).prompt, one.message_id);
+  await ended(alice, room, turn_id);
+  const [, again] = await reads();
+  assert.equal((await reads()).length, 2);
+  assert.deepEqual([again.first, again.siblings], [first.message_id, { ids: [first.message_id, again.message_id], place: 2, count: 2 }]);
+  assert.deepEqual(await ids(first.message_id), old, "another branch is read without being selected");
+  const http = await fetch(`${server.url}/api/v1/chat/${chat}/messages?branch=${first.message_id}`, { headers: { "X-Parlor-User": "bob" } });
+  assert.deepEqual((await http.json()).map((m) => m.message_id), old);
+
+  const edited = await ask(alice, `edit ${room}`, { message_id: one.message_id, content: "other" });
+  await answered(2);
+  const select = { message_id: first.message_id, client_message_id: "s" };
+  const ack = await ask(bob, `select ${room}`, select);
+  assert.deepEqual(ack, { ok: true, message_id: first.message_id });
+  const told = await event(alice, `branch ${room}`);
+  assert.deepEqual([told.message_id, told.by, told.from <= one.seq], [first.message_id, "bob", true]);
+  assert.deepEqual(await ids(), old);
+  await server.kill();
+  server = await serve(t, { dir, args: ["--models", models] });
+  [alice, bob] = [await connect(t, server), await connect(t, server, { user: "bob" })];
+  const joined = await ask(alice, "join_room", { room_id: room, dialect: "documented" });
+  assert.equal(joined.branch_seq, told.seq);
+  assert.deepEqual(await ask(bob, `select ${room}`, select), ack);
+  assert.deepEqual(await ids(), old);
+  assert.deepEqual((await ids(edited.message_id))[0], edited.message_id);
+  for (const [name, body] of [["select", { message_id: "none" }], ["history", { branch: "none" }]]) {
+    assert.equal((await ask(bob, name, { room_id: room, ...body })).error.code, "not_found", name);
+  }
 });
