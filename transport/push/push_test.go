@@ -311,7 +311,7 @@ func TestPush(t *testing.T) {
 	if err := json.Unmarshal([]byte(b.decrypt(t, b.bodies[0])), &got); err != nil || got != m {
 		t.Errorf("told %+v, %v", got, err)
 	}
-	if len(b.bodies[0]) > 4096 || r.Header.Get("TTL") == "" || len(r.Header.Get("Topic")) > 32 || r.Header.Get("Content-Encoding") != "aes128gcm" {
+	if len(b.bodies[0]) > 4096 || r.Header.Get("TTL") == "" || len(r.Header.Get("Topic")) != 32 || r.Header.Get("Content-Encoding") != "aes128gcm" {
 		t.Errorf("%d bytes, header %v", len(b.bodies[0]), r.Header)
 	}
 	m.Body = strings.Repeat("\x01", push.MaxBody) // six bytes each as JSON

@@ -1,6 +1,8 @@
 package push
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -124,13 +126,17 @@ func (s *Service) post(sub *subscription, m Message) error {
 	_, err = webpush.SendNotificationWithContext(s.ctx, text, &sub.Subscription, &webpush.Options{
 		HTTPClient: sender(func(r *http.Request) error { answer = s.Client.Send(r.Context(), r); return answer }),
 		Subscriber: strings.TrimPrefix(s.Contact, "mailto:"), TTL: int(timeToLive / time.Second),
-		Urgency: webpush.UrgencyNormal, Topic: topicOf(m.Chat), VAPIDPublicKey: s.public, VAPIDPrivateKey: s.private,
+		Urgency: webpush.UrgencyNormal, Topic: s.topicOf(m.Chat), VAPIDPublicKey: s.public, VAPIDPrivateKey: s.private,
 	})
 	return err
 }
 
 // topicOf makes a message replace those of the same chat that wait. It may be 32 bytes long.
-func topicOf(id chat.ID) string { return string(id.Room()) }
+// The key is in it so that push services cannot look for the chat.
+func (s *Service) topicOf(id chat.ID) string {
+	sum := sha256.Sum256([]byte(s.private + "\x00" + string(id)))
+	return base64.RawURLEncoding.EncodeToString(sum[:24])
+}
 
 // A sender makes an HTTP client of a function.
 type sender func(*http.Request) error
