@@ -28,6 +28,7 @@ const (
 	Regenerate Action = "regenerate" // ask for another answer
 	Select     Action = "select"     // say with which branch the conversation goes on
 	Stop       Action = "stop"       // stop an answer, whoever asked for it
+	Approve    Action = "approve"    // decide about a call of a tool
 	Configure  Action = "configure"  // change the chat's settings
 	Manage     Action = "manage"     // say who is a member, invite people, and make the chat read-only
 	Depart     Action = "depart"     // stop being a member
@@ -65,6 +66,7 @@ var least = map[Action]role{
 	Regenerate: member,
 	Select:     member,
 	Stop:       member,
+	Approve:    member,
 	Configure:  member,
 	Manage:     owner,
 	Depart:     viewer,

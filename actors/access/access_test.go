@@ -44,6 +44,7 @@ func TestCheck(t *testing.T) {
 		{Regenerate, theChat, who{"owner", "member"}},
 		{Select, theChat, who{"owner", "member"}},
 		{Stop, theChat, who{"owner", "member"}},
+		{Approve, theChat, who{"owner", "member"}},
 		{Configure, theChat, who{"owner", "member"}},
 		{Manage, theChat, who{"owner"}},
 		{Depart, theChat, who{"owner", "member", "viewer"}},

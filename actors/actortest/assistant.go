@@ -147,6 +147,9 @@ func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.De
 			if tool, ok := strings.CutPrefix(text, RunTool); ok {
 				d = chat.Delta{Tool: &chat.ToolCall{ID: "call-" + tool, Name: tool}}
 			}
+			if calls, ok := strings.CutPrefix(text, CallTools); ok {
+				d = chat.Delta{Calls: callsOf(calls)}
+			}
 			more = more && yield(d, nil)
 			return more
 		})

@@ -31,6 +31,7 @@ type Server struct {
 	Rooms     *rooms.Rooms
 	Log       *Log
 	Assistant *Assistant
+	Tools     *Tools
 
 	t       testing.TB
 	path    string
@@ -50,10 +51,13 @@ func Run(t *testing.T, o room.Options, f func(t *testing.T, s *Server)) {
 func Start(t testing.TB, o room.Options) *Server {
 	t.Helper()
 	s := &Server{
-		Log: &Log{loads: make(map[string]int)}, Assistant: new(Assistant),
+		Log: &Log{loads: make(map[string]int)}, Assistant: new(Assistant), Tools: new(Tools),
 		t: t, path: filepath.Join(t.TempDir(), "parlor.db"), options: o,
 	}
 	s.options.Models, s.options.Provider = s.Assistant, s.Assistant
+	if s.options.Tools == nil {
+		s.options.Tools = s.Tools
+	}
 	if s.options.Encoders == nil {
 		s.options.Encoders = Encoders()
 	}

@@ -43,6 +43,8 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.ok(e, wire.BranchSelected(body.(room.Selected)))
 	case wire.Move:
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
+	case wire.Decide:
+		c.ok(e, wire.CallDecided{CallID: r.CallID, Decision: wire.DecisionOf(body.(room.Decided).Approved)})
 	case wire.Regenerate:
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Stop:

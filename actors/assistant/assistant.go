@@ -209,6 +209,12 @@ func (c *client) commandOf(request wire.Request) (chat.RoomID, func(room.Caller)
 		return r.Room, func(call room.Caller) room.Message {
 			return &room.Select{Caller: call, MessageID: r.MessageID, ClientID: r.ClientID}
 		}
+	case wire.Decide:
+		return r.Room, func(call room.Caller) room.Message {
+			return &room.Decide{
+				Caller: call, CallID: r.CallID, Approved: r.Approved, Arguments: r.Arguments, Always: r.Always, Reason: r.Reason, ClientID: r.ClientID,
+			}
+		}
 	case wire.Configure:
 		return r.Room, func(call room.Caller) room.Message {
 			return &room.Configure{Caller: call, Changes: r.Changes, ClientID: r.ClientID}

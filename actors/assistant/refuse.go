@@ -91,6 +91,8 @@ func roomOf(request wire.Request) (chat.RoomID, chat.ClientID) {
 		return r.Room, r.ClientID
 	case wire.Select:
 		return r.Room, r.ClientID
+	case wire.Decide:
+		return r.Room, r.ClientID
 	}
 	return "", ""
 }

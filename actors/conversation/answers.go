@@ -15,7 +15,7 @@ type answers struct {
 const answersSlack = 4
 
 // add adds an older answer. One that the same model gave again later does not
-// count, nor one without text.
+// count, nor one that said and called nothing.
 func (a *answers) add(r *remembered) {
 	again := func(newer *remembered) bool {
 		samePrompt := newer.promptSeq == r.promptSeq
@@ -24,7 +24,7 @@ func (a *answers) add(r *remembered) {
 		}
 		return samePrompt && newer.by.Value().model == r.by.Value().model
 	}
-	if r.content() == "" || slices.ContainsFunc(a.list, again) {
+	if r.content() == "" && r.steps == 0 || slices.ContainsFunc(a.list, again) {
 		return
 	}
 	a.list = append(a.list, r)

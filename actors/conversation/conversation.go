@@ -59,6 +59,10 @@ type Rules struct {
 	MaxMembers      int // of a chat, with its owner; 0: any number
 	MaxAttempts     int // of one turn; then it is interrupted
 
+	// Repeatable reports whether a call of the tool may run again if nobody knows
+	// whether it has run.
+	Repeatable func(tool string) bool
+
 	// RepeatTools starts a turn again even if it has run a tool. It is a bug that the
 	// chaos harness plants, to show that it notices.
 	RepeatTools bool

@@ -33,6 +33,7 @@ type dialogue struct {
 	restarts map[chat.TurnID]bool              // what these took in before does not count
 	takenIn  map[chat.MessageID]chat.MessageID // by a turn, with the message that this answers
 	steering map[chat.MessageID][]*remembered  // what was taken in, by that message; newest first
+	steps    map[chat.TurnID][]*remembered     // what turns called, and what came of it; newest first
 }
 
 // newDialogue begins with what the model is told before the conversation.
@@ -49,7 +50,7 @@ func newDialogue(q Question) *dialogue {
 	d := &dialogue{
 		Question: q, model: model, left: window - min(answer, window/2) - chat.Tokens(q.System) - chat.MessageTokens,
 		restarts: make(map[chat.TurnID]bool), takenIn: make(map[chat.MessageID]chat.MessageID),
-		steering: make(map[chat.MessageID][]*remembered),
+		steering: make(map[chat.MessageID][]*remembered), steps: make(map[chat.TurnID][]*remembered),
 	}
 	d.fileLeft = min(d.left, window*cmp.Or(q.FileShare, DefaultFileShare)/100)
 	d.answers.limit = max(0, d.left) * bytesPerToken * answersSlack
@@ -80,6 +81,10 @@ func (d *dialogue) add(r *remembered) (more bool) {
 		}
 	case restarted:
 		d.restarts[r.turn] = true
+	case calling, decided, called:
+		if d.lastEnd != nil && d.lastEnd.turn == r.turn { // those of the running turn are its own affair
+			d.steps[r.turn] = append(d.steps[r.turn], r)
+		}
 	}
 	return true
 }
@@ -111,6 +116,9 @@ func (d *dialogue) addMessage(m *remembered) (more bool) {
 		if r.kind == answer {
 			d.bytes += r.bytes()
 		}
+		for _, step := range d.steps[r.turn] {
+			d.left, d.bytes = d.left-step.cost, d.bytes+step.bytes()
+		}
 	}
 	if d.begun() && d.left < 0 {
 		d.parts = d.parts[:before]
@@ -141,8 +149,13 @@ func (d *dialogue) messages(names Names) (messages []chat.PromptMessage, tokens 
 			cut := chat.CutOf(m.Sources, d.model.Vision)
 			d.cut, n = append(d.cut, cut...), n+sourceTokens(m.Sources)
 		}
-		messages = append(messages, m)
 		tokens += n + chat.MessageTokens
+		if steps := d.stepsOf(r); steps.Len() > 0 && m.Role == chat.RoleAssistant {
+			messages = append(messages, steps.Messages()...)
+			m.Content = steps.rest(m.Content)
+			tokens += steps.tokens()
+		}
+		messages = append(messages, m)
 	}
 	return messages, tokens
 }
@@ -181,6 +194,25 @@ func sourceTokens(given []chat.Source) (n int) {
 		n += line + s.Tokens
 	}
 	return n
+}
+
+// stepsOf returns what the turn of an answer called before it. An answer of another model
+// that is told as somebody else's is told without.
+func (d *dialogue) stepsOf(r *remembered) (s Steps) {
+	if r.kind != answer {
+		return s
+	}
+	for _, step := range slices.Backward(d.steps[r.turn]) {
+		switch step.kind {
+		case calling:
+			s.Add(*step.step)
+		case decided:
+			s.Add(*step.args)
+		case called:
+			s.Add(*step.ended)
+		}
+	}
+	return s
 }
 
 // answer tells the model its own answers as such. Among assistants that are

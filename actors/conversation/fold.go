@@ -84,6 +84,8 @@ func KeyOf(e chat.Event) string {
 		return Key(e.By, e.ClientID)
 	case chat.BranchSelected:
 		return Key(e.By, e.ClientID)
+	case chat.ToolDecided:
+		return Key(e.By, e.ClientID)
 	}
 	return ""
 }

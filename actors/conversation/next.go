@@ -10,7 +10,11 @@ import (
 type Running struct {
 	Turn  chat.TurnID     // that has an attempt going on here; empty: none has
 	End   *chat.TurnEnded // of that attempt; nil while it goes on
-	Tools []chat.ToolCall // that the attempt has begun to run
+	Tools []chat.ToolCall // that the attempt's provider has begun to run
+
+	Steps    int               // of the turn that have ended in calls of tools
+	Step     *chat.ToolsCalled // the last of those, if this attempt has come to it
+	Outcomes []chat.ToolEnded  // of its calls
 
 	Heard bool         // its prompt was spoken, and is being written down
 	Line  chat.ModelID // the model that a line is open to; empty: none
@@ -38,14 +42,30 @@ func (m Moment) Next(shown *State, r Running) []chat.Event {
 		return m.ending(end)
 	case runs && turn.Tools < len(r.Tools):
 		return []chat.Event{chat.ToolStarted{TurnID: turn.ID, MessageID: turn.MessageID, Tool: r.Tools[turn.Tools]}}
+	case runs && turn.Steps < r.Steps && r.Step != nil:
+		return []chat.Event{*r.Step}
+	case runs && m.outcome(r) != nil:
+		return []chat.Event{*m.outcome(r)}
 	case runs, confirmed.ID != turn.ID, confirmed.Attempt != turn.Attempt:
 		return nil // it runs, or its start is on its way to the disk
 	case turn.Tools > 0 && !m.RepeatTools:
 		return m.interrupt(turn, "the server was restarted while a tool ran")
-	case turn.Attempt >= m.MaxAttempts:
+	case len(m.lost()) > 0:
+		return []chat.Event{chat.ToolsLost{TurnID: turn.ID, Calls: m.lost()}}
+	case turn.Attempt-turn.Progress >= m.MaxAttempts:
 		return m.interrupt(turn, "the server was restarted too often")
 	}
 	return m.start(turn, turn.MessageID) // a crash has cut it
+}
+
+// outcome returns one that is not recorded, or nil.
+func (m Moment) outcome(r Running) *chat.ToolEnded {
+	for i, o := range r.Outcomes {
+		if m.openCall(o.CallID) >= 0 {
+			return &r.Outcomes[i]
+		}
+	}
+	return nil
 }
 
 // awaitsPrompt reports whether the turn cannot go on before its prompt is
@@ -83,13 +103,16 @@ func (m Moment) interrupt(turn chat.Turn, reason string) []chat.Event {
 // End returns the end of a turn with what it has answered so far, without a state.
 func (m Moment) End(turn chat.Turn) chat.TurnEnded {
 	a := m.Answer(turn)
+	if i := m.Find(turn.ID); i >= 0 {
+		turn.Steps = m.Turns[i].Steps // as it now is
+	}
 	if a.ModelID == "" {
 		a.ModelID = turn.ModelID
 	}
 	return chat.TurnEnded{
 		TurnID: turn.ID, MessageID: turn.MessageID, Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, Version: turn.Version, First: turn.First,
 		Correlation: turn.Correlation, ModelID: a.ModelID, Name: m.nameOf(a.ModelID), Duplex: m.duplex(turn.ModelID),
-		Content: a.Content, Thought: a.Thought, Usage: a.Usage, Modality: a.Modality, Cut: a.Cut,
+		Content: a.Content, Thought: a.Thought, Steps: turn.Steps, Usage: a.Usage, Modality: a.Modality, Cut: a.Cut,
 	}
 }
 

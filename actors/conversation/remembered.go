@@ -31,6 +31,10 @@ type remembered struct {
 	suspects []string         // the names that lines of a message begin with, as if somebody else said them
 	taken    []chat.MessageID // in, by the turn
 	files    []chat.File      // that a message brings
+	steps    int              // of an answer, that ended in calls of tools
+	step     *chat.ToolsCalled
+	ended    *chat.ToolEnded
+	args     *chat.ToolDecided // which has changed the arguments of a call
 }
 
 // A kind is what a remembered record says.
@@ -41,6 +45,9 @@ const (
 	answer                // a turn has ended
 	taking                // a turn has taken messages in
 	restarted             // a turn has begun again
+	calling               // a turn has called tools
+	decided               // a member has changed a call
+	called                // a call has ended
 )
 
 // A speaker is a person or an assistant.
@@ -60,7 +67,7 @@ func remember(record chat.Record) (r remembered, ok bool) {
 		r.cost += chat.Tokens(e.Author.Name)
 		r.suspects, r.files = suspects(r.content()), e.Files
 	case chat.TurnEnded:
-		r = remembered{kind: answer, id: e.MessageID, turn: e.TurnID, prompt: e.Prompt, promptSeq: e.PromptSeq, version: e.Version}
+		r = remembered{kind: answer, id: e.MessageID, turn: e.TurnID, prompt: e.Prompt, promptSeq: e.PromptSeq, version: e.Version, steps: e.Steps}
 		r.say(speaker{model: e.ModelID, name: e.Name, label: assistantName(e.Name)}, e.Content)
 	case chat.TurnSteered:
 		r = remembered{kind: taking, turn: e.TurnID, taken: e.Messages}
@@ -69,6 +76,17 @@ func remember(record chat.Record) (r remembered, ok bool) {
 			return r, false
 		}
 		r = remembered{kind: restarted, turn: e.TurnID}
+	case chat.ToolsCalled:
+		r = remembered{kind: calling, turn: e.TurnID, step: &e}
+		r.cost = stepTokens(e)
+	case chat.ToolDecided:
+		if e.Args == "" {
+			return r, false
+		}
+		r = remembered{kind: decided, turn: e.TurnID, args: &e}
+	case chat.ToolEnded:
+		r = remembered{kind: called, turn: e.TurnID, ended: &e}
+		r.cost = chat.Tokens(e.Result) + chat.MessageTokens
 	default:
 		return r, false
 	}
@@ -128,7 +146,17 @@ func (r *remembered) place() uint64 {
 // bytes is roughly what r takes in memory.
 func (r *remembered) bytes() int {
 	const overhead, item, file = 400, 24, 256
-	return overhead + len(r.text) + item*(len(r.suspects)+len(r.taken)) + file*len(r.files)
+	n := overhead + len(r.text) + item*(len(r.suspects)+len(r.taken)) + file*len(r.files)
+	if r.ended != nil {
+		n += len(r.ended.Result)
+	}
+	if r.step != nil {
+		n += len(r.step.Content) + len(r.step.Thought) + len(r.step.Back)
+		for _, c := range r.step.Calls {
+			n += len(c.Arguments) + len(c.Back)
+		}
+	}
+	return n
 }
 
 // suspects returns what suspect finds in the lines of a text, but for the first line.

@@ -232,9 +232,10 @@ func (m Moment) fits(p *Plan) *chat.Error {
 		open += len(p.models)
 	}
 	for _, e := range p.ends {
-		if _, queued := e.(chat.TurnQueued); queued {
+		switch e.(type) {
+		case chat.TurnQueued:
 			open++
-		} else {
+		case chat.TurnEnded:
 			open--
 		}
 	}
@@ -249,7 +250,8 @@ func (m Moment) fits(p *Plan) *chat.Error {
 func (m Moment) makeWay(p *Plan, turn chat.Turn, by chat.UserID) {
 	p.before = m.waiting()
 	if turn.Attempt > 0 {
-		p.ends = []chat.Event{m.stopped(turn, by, "interrupted by a new message")}
+		end := m.stopped(turn, by, "interrupted by a new message")
+		p.ends = append(m.endCalls(end), end)
 	}
 }
 

@@ -24,6 +24,12 @@ type State struct {
 	// Steering is what was said to the first turn while it ran, in order.
 	Steering []Steering
 
+	// Calls are those of the first turn's last step that have not ended.
+	Calls []Call
+
+	// Approved are the tools that run in this chat without anybody being asked.
+	Approved []string
+
 	// Answered says that a turn has completed. Titled says that the chat was given
 	// a title, which somebody may have taken away again.
 	Answered, Titled bool
@@ -67,6 +73,7 @@ func (s *State) Find(id chat.TurnID) int {
 func (s *State) Clone() State {
 	c := *s
 	c.Turns, c.Steering, c.Invites = slices.Clone(s.Turns), slices.Clone(s.Steering), slices.Clone(s.Invites)
+	c.Calls, c.Approved = slices.Clone(s.Calls), slices.Clone(s.Approved)
 	return c
 }
 
@@ -148,12 +155,12 @@ func (s *State) follow(r chat.Record) error {
 		}
 		s.Turns = slices.Delete(s.Turns, i, i+1)
 		if i == 0 {
-			s.Steering = nil
+			s.Steering, s.Calls = nil, nil
 		}
 		s.Answered = s.Answered || e.State == chat.StateCompleted
 		s.Branches = s.Branches.After(r)
 	default:
-		return fmt.Errorf("record %d: %w", r.Seq, chat.ErrUnknownEvent)
+		return s.followCalls(r)
 	}
 	return nil
 }

@@ -250,6 +250,10 @@ func (r *Room) happened(e chat.Event) {
 	case chat.TurnStarted:
 		r.stage.begin(e)
 		r.beginVigil(e)
+	case chat.ToolsCalled, chat.ToolDecided, chat.ToolEnded:
+		if r.stage.attempt != nil {
+			r.stage.attempt.Recorded(e)
+		}
 	case chat.TurnEnded:
 		r.stage.finish(e)
 		r.endVigil(e)

@@ -107,6 +107,7 @@ func (c *Join) do(r *Room) {
 			joined.Turn = r.stage.show(t)
 		}
 	}
+	joined.Pending = r.pendingCalls()
 	r.reply(c.Caller, joined)
 }
 

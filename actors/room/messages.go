@@ -107,6 +107,8 @@ type (
 
 		// Branched is the record that has changed the current branch last, or 0.
 		Branched uint64
+
+		Pending []chat.Pending // the calls of its turn that wait for a member
 	}
 
 	// Left confirms a Leave, and Noted a SetTyping.
@@ -169,7 +171,7 @@ type (
 
 // Entered returns the notice that tells the same.
 func (j Joined) Entered() chat.Entered {
-	n := chat.Entered{Chat: j.Chat, Epoch: j.Epoch, Seq: j.Seq, Users: j.Users, Queued: j.Queued, Branched: j.Branched}
+	n := chat.Entered{Chat: j.Chat, Epoch: j.Epoch, Seq: j.Seq, Users: j.Users, Queued: j.Queued, Branched: j.Branched, Pending: j.Pending}
 	if j.Turn != nil {
 		n.Turn, n.Text, n.Thought = &j.Turn.Turn, j.Turn.Content, j.Turn.Thought
 	}

@@ -87,6 +87,7 @@ type Options struct {
 	Log       Log
 	Models    conversation.Models
 	Provider  turn.Provider
+	Tools     turn.Tools // that models may call. Nil is none
 	Encoders  Encoders
 	Directory *Directory   // of the addresses of callers. Nil is empty
 	Logger    *slog.Logger // nil discards
@@ -180,6 +181,9 @@ func (o Options) WithDefaults() Options {
 		o.Departed = func(chat.UserID) {}
 	}
 	o.Directory = cmp.Or(o.Directory, new(Directory))
+	if o.Tools == nil {
+		o.Tools = turn.NoTools{}
+	}
 	o.TurnPolicy = cmp.Or(o.TurnPolicy, chat.PolicyQueue)
 	o.ContextWindow = cmp.Or(o.ContextWindow, conversation.DefaultContextWindow)
 	o.MaxFileBytes = cmp.Or(o.MaxFileBytes, 10<<20)
@@ -213,13 +217,13 @@ func (o *Options) share() {
 	o.rules = &conversation.Rules{
 		Models: o.Models, NewID: newID, TurnPolicy: o.TurnPolicy,
 		MaxMessageBytes: o.MaxMessageBytes, MaxQueuedTurns: o.MaxQueuedTurns, MaxMembers: o.MaxMembers, MaxBranches: o.MaxBranches, MaxAttempts: o.MaxAttempts,
-		RepeatTools: repeatsTools(),
+		RepeatTools: repeatsTools(), Repeatable: o.Tools.Repeatable,
 		Afford: func(room chat.RoomID, user chat.UserID, model chat.ModelID) *chat.Error {
 			return budgets.Check(ledger.Account{User: user, Room: room, Model: model})
 		},
 	}
 	o.turns = &turn.Options{
-		Provider: o.Provider, Models: o.Models, Log: o.Log, Ledger: budgets, Logger: o.Logger, Goroutines: o.Turns,
+		Provider: o.Provider, Tools: o.Tools, Models: o.Models, Log: o.Log, Ledger: budgets, Logger: o.Logger, Goroutines: o.Turns,
 		SystemPrompt: o.SystemPrompt, ContextWindow: o.ContextWindow, FileShare: o.FileShare, MaxAnswerBytes: o.MaxAnswerBytes,
 		Timeout: o.TurnTimeout, CheckpointEvery: o.CheckpointEvery, CheckpointBytes: o.CheckpointBytes,
 	}

@@ -1,6 +1,8 @@
 package room
 
 import (
+	"slices"
+
 	"parlor/actors/conversation"
 	"parlor/actors/turn"
 	"parlor/actors/voice"
@@ -63,6 +65,14 @@ func (s *stage) TakeIn(answer chan<- []conversation.Steering) {
 		}
 		answer <- said
 	}
+}
+
+// Approved implements turn.Room.
+func (s *stage) Approved(tool string) bool { return slices.Contains(s.r.records.head.Approved, tool) }
+
+// Waiting implements turn.Room.
+func (s *stage) Waiting(call string) bool {
+	return slices.ContainsFunc(s.r.records.shown.Calls, func(c conversation.Call) bool { return c.ID == call && c.Waits })
 }
 
 // Remember implements turn.Room.
@@ -167,7 +177,8 @@ func (s *stage) answer(t chat.Turn) conversation.Answer {
 // show returns the running turn as listeners see it.
 func (s *stage) show(t chat.Turn) *Running {
 	if s.runs(t.ID) {
-		return &Running{Turn: s.attempt.Turn(), Content: string(s.attempt.Text()), Thought: string(s.attempt.Thought())}
+		t.ModelID = s.attempt.Turn().ModelID
+		return &Running{Turn: t, Content: string(s.attempt.Text()), Thought: string(s.attempt.Thought())}
 	}
 	return &Running{Turn: t, Content: string(s.cutText), Cut: true}
 }

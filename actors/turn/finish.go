@@ -13,7 +13,7 @@ func (a *Attempt) finishOnce(err error) {
 func (a *Attempt) Finish(err error) {
 	end := a.room.End(a.turn)
 	if err == nil {
-		end.State, end.Finish = chat.StateCompleted, a.finish
+		end.State, end.Finish, end.Reason = chat.StateCompleted, a.finish, a.note
 		if a.silent() {
 			err = a.noWords()
 		}
@@ -68,6 +68,7 @@ func (a *Attempt) Stop(end chat.TurnEnded) {
 func (a *Attempt) Cancel() {
 	a.expiry.Stop()
 	a.saving.stop()
+	a.cancelRuns()
 	a.actor.Stop()
 	if a.line != nil {
 		a.line.Cancel(a.turn.MessageID)

@@ -88,6 +88,9 @@ func (r *room) TakeIn(answer chan<- []conversation.Steering) {
 	answer <- nil
 }
 
+func (r *room) Approved(string) bool { return false }
+func (r *room) Waiting(string) bool  { return false }
+
 func (r *room) Remember(p conversation.Composed) { r.note("remember %d tokens", p.Tokens) }
 
 // provider answers as a function does.
@@ -145,7 +148,7 @@ func (log) ReadBack(string, uint64) iter.Seq2[persistence.Entry, error] {
 func attempt(t *testing.T, p provider, change func(*turn.Options), f func(r *room)) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &turn.Options{
-			Provider: p, Models: models{}, Log: log{}, Logger: slog.New(slog.DiscardHandler), ContextWindow: 1000, MaxAnswerBytes: 100,
+			Provider: p, Tools: turn.NoTools{}, Models: models{}, Log: log{}, Logger: slog.New(slog.DiscardHandler), ContextWindow: 1000, MaxAnswerBytes: 100,
 			Timeout: time.Minute, CheckpointEvery: time.Second, CheckpointBytes: 50, Goroutines: new(sync.WaitGroup),
 		}
 		if change != nil {

@@ -26,6 +26,7 @@ type reader struct {
 	names  conversation.Names // of who speaks in the prompt
 	sees   bool               // the model does
 	left   int                // tokens, for the files of what is said meanwhile
+	tokens int                // of the prompt
 	cancel context.CancelCauseFunc
 }
 
@@ -39,7 +40,8 @@ func (r *reader) Started(*system.Self[message]) {
 			r.compose(ctx)
 			return
 		}
-		r.tell(ended{r.stream(ctx)})
+		note, err := r.stream(ctx)
+		r.tell(ended{err, note})
 	})
 }
 
@@ -51,7 +53,7 @@ func (r *reader) Stopping() { r.cancel(nil) }
 
 // stream passes the answer on to the room. A provider that panics fails this
 // turn and nothing else.
-func (r *reader) stream(ctx context.Context) (err error) {
+func (r *reader) stream(ctx context.Context) (note string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.o.Logger.Error("provider panicked", "model", r.q.Turn.ModelID, "panic", p, "stack", string(debug.Stack()))
@@ -61,27 +63,79 @@ func (r *reader) stream(ctx context.Context) (err error) {
 			err = context.Cause(ctx)
 		}
 	}()
-	prompt, err := r.compose(ctx)
+	prompt, taken, err := r.compose(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	prompt.Steer = func() []chat.PromptMessage { return r.steer(ctx) }
+	prompt.Tools = r.o.Tools.Offered(r.q.Turn.ModelID)
+	links := chain{steps: taken.Len()}
+	prompt.Messages = append(prompt.Messages, r.resume(ctx, taken)...)
+	for {
+		prompt.NoCalls = links.ended()
+		answer, err := r.ask(ctx, prompt)
+		if err != nil {
+			return "", err
+		}
+		next := r.called(answer, &links)
+		if next == nil {
+			return links.note(), nil
+		}
+		more := append(messagesOf(next.ToolsCalled, r.outcomesOf(ctx, next)), prompt.Steer()...)
+		if err := r.pay(ctx, more); err != nil {
+			return "", err
+		}
+		prompt.Messages = append(prompt.Messages, more...)
+	}
+}
+
+// ask asks the model, and passes on what it answers.
+func (r *reader) ask(ctx context.Context, prompt chat.Prompt) (*said, error) {
+	answer := &said{model: prompt.Model}
 	for d, err := range r.o.Provider.Stream(ctx, prompt) {
 		if err != nil {
-			return err
+			return nil, err
 		}
+		answer.add(d)
 		select {
 		case r.window <- struct{}{}:
 			r.tell(piece{d})
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
+	}
+	return answer, nil
+}
+
+// resume returns the steps of earlier attempts as the model is told them. If calls of the
+// last one have not ended, it waits for them first.
+func (r *reader) resume(ctx context.Context, taken conversation.Steps) []chat.PromptMessage {
+	if last, outcomes, open := taken.Last(); open {
+		s := &step{ToolsCalled: last, number: taken.Len(), recorded: true, outcomes: outcomes}
+		for _, o := range outcomes {
+			s.keep(o.CallID)
+		}
+		for _, o := range r.outcomesOf(ctx, s) {
+			taken.Add(o)
+		}
+	}
+	return taken.Messages()
+}
+
+// pay counts what is added to the prompt of the next step, with all that it repeats.
+func (r *reader) pay(ctx context.Context, more []chat.PromptMessage) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	r.tokens += chat.Prompt{Messages: more}.Tokens()
+	if spent := r.spent.ask(r.tokens); spent != nil {
+		return spent
 	}
 	return nil
 }
 
 // compose makes the prompt, counts it, and tells the room of it.
-func (r *reader) compose(ctx context.Context) (chat.Prompt, error) {
+func (r *reader) compose(ctx context.Context) (chat.Prompt, conversation.Steps, error) {
 	model, _ := r.o.Models.Model(r.q.Turn.ModelID)
 	p, err := conversation.Compose(ctx, conversation.Question{
 		Turn: r.q.Turn, Models: r.o.Models, Window: r.o.ContextWindow, Path: r.q.Path, FileShare: r.o.FileShare,
@@ -90,16 +144,23 @@ func (r *reader) compose(ctx context.Context) (chat.Prompt, error) {
 		return r.o.Log.ReadBack(string(r.q.Room), before)
 	})
 	r.names, r.sees, r.left = p.Names, model.Vision, p.Left
+	var taken conversation.Steps
 	if err == nil {
 		err = r.load(p.Messages)
 	}
 	if err == nil {
-		if spent := r.spent.ask(p.Tokens); spent != nil {
+		taken, err = conversation.StepsOf(ctx, r.q.Turn, func(after uint64) iter.Seq2[persistence.Entry, error] {
+			return r.o.Log.Read(string(r.q.Room), after)
+		})
+	}
+	if err == nil {
+		r.tokens = p.Tokens + chat.Prompt{Messages: taken.Messages()}.Tokens()
+		if spent := r.spent.ask(r.tokens); spent != nil {
 			err = spent
 		}
 	}
-	r.tell(composed{p, err})
-	return p.Prompt, err
+	r.tell(composed{p, taken.Text(), err})
+	return p.Prompt, taken, err
 }
 
 // steer is [chat.Prompt]'s: it returns what people said meanwhile. If a message

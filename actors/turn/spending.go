@@ -16,6 +16,13 @@ type spending struct {
 	// The rest is the room's.
 	answer       chat.Estimate
 	answerTokens int // that the meter has counted
+	earlier      int // of those, in the steps before this one
+}
+
+// step begins the next step, which has no prompt yet.
+func (s *spending) step() {
+	s.prompt.Store(0)
+	s.earlier = s.answerTokens
 }
 
 // ask counts the prompt, and returns why the assistant may not be asked.
@@ -56,10 +63,13 @@ func (a *Attempt) substitute() (why *chat.Error) {
 // before its first word has cost its prompt.
 func (a *Attempt) used() *chat.Usage {
 	prompt := int(a.spent.prompt.Load())
-	if a.usage != nil || prompt == 0 {
+	switch {
+	case a.usage != nil:
 		return a.usage
+	case prompt == 0:
+		return a.before
 	}
-	return chat.EstimateUsage(prompt, a.spent.answerTokens)
+	return chat.EstimateUsage(prompt, a.spent.answerTokens-a.spent.earlier).Plus(a.before)
 }
 
 // unanswered reports whether an attempt that failed is not known to have cost

@@ -15,8 +15,11 @@
 //
 // # Steps
 //
-// An attempt is one step so far: one request to the model. Between steps a
-// provider that works in several asks what people said meanwhile ([chat.Prompt]).
+// A step is one request to the model. If it ends in calls of tools, the room records
+// that; then the tools run, all at once, but for those that wait for a member's approval;
+// then the room records what came of them, and the next step brings the results to the
+// model. Between steps the model is told too what people said meanwhile. Steps that are
+// recorded outlive the attempt: the next one goes on behind them.
 package turn
 
 import (
@@ -53,9 +56,42 @@ type Log interface {
 	Chunks(room string, f persistence.File) iter.Seq2[[]byte, error]
 }
 
+// Tools are what models may call. Their methods may be called from any goroutine.
+type Tools interface {
+	// Offered returns the tools that a model may call, always in the same order.
+	Offered(m chat.ModelID) []chat.Tool
+
+	// Check returns what is wrong with a call, in words for the model, or "".
+	Check(m chat.ModelID, c chat.ToolCall) string
+
+	// Approval says whether people are asked before a model's call of the tool.
+	Approval(m chat.ModelID, tool string) chat.Approval
+
+	// Repeatable reports whether a call of the tool may run again if nobody knows
+	// whether it has run.
+	Repeatable(tool string) bool
+
+	// Run runs a call, and returns its result for the model. It ends soon after ctx. An
+	// error is told to the model and to people.
+	Run(ctx context.Context, r chat.ToolRun) (result string, err error)
+}
+
+// NoTools are none.
+type NoTools struct{}
+
+// The methods of [Tools].
+func (NoTools) Offered(chat.ModelID) []chat.Tool                  { return nil }
+func (NoTools) Check(chat.ModelID, chat.ToolCall) string          { return "there are no tools here" }
+func (NoTools) Approval(chat.ModelID, string) chat.Approval       { return chat.ApprovalAlways }
+func (NoTools) Repeatable(string) bool                            { return false }
+func (NoTools) Run(context.Context, chat.ToolRun) (string, error) { return "", errNoTool }
+
+var errNoTool = chat.Refuse(chat.CodeNotFound, "there is no such tool")
+
 // Options are shared by all attempts of a server. None has a default.
 type Options struct {
 	Provider     Provider
+	Tools        Tools
 	Models       conversation.Models
 	Log          Log
 	Ledger       *ledger.Ledger // nil knows no limits
@@ -93,6 +129,11 @@ type Room interface {
 	// it, and then sends them to answer.
 	TakeIn(answer chan<- []conversation.Steering)
 
+	// Approved reports whether the tool runs in this chat without anybody being asked,
+	// and Waiting whether a call waits for a member to decide.
+	Approved(tool string) bool
+	Waiting(call string) bool
+
 	// Remember keeps the records of a prompt for the next one.
 	Remember(p conversation.Composed)
 }
@@ -113,12 +154,26 @@ type (
 	piece struct{ chat.Delta }
 
 	// ended is the end of the stream, or of the time that it has.
-	ended struct{ err error }
+	ended struct {
+		err  error
+		note string // see [chat.TurnEnded.Reason]
+	}
 
 	// composed brings the prompt.
 	composed struct {
 		conversation.Composed
-		err error
+		said string // in the steps that are recorded already
+		err  error
+	}
+
+	// stepped brings the calls in which a step has ended.
+	stepped struct{ *step }
+
+	// ran brings what has come of a call.
+	ran struct {
+		call   string
+		result string
+		err    error
 	}
 
 	// pause asks, between two steps, for what people said meanwhile. The channel
@@ -142,6 +197,8 @@ type (
 func (piece) event()     {}
 func (ended) event()     {}
 func (composed) event()  {}
+func (stepped) event()   {}
+func (ran) event()       {}
 func (pause) event()     {}
 func (overdrawn) event() {}
 func (saveDue) event()   {}
@@ -165,11 +222,13 @@ type Attempt struct {
 	q    Request
 	turn chat.Turn // with the model that answers
 
-	spawn  func(system.Spec[message]) (system.Ref[message], error)
-	actor  system.Ref[message]
-	line   Line          // nil unless the answer comes on it
-	window chan struct{} // one element for each piece in the room's mailbox
-	expiry *time.Timer   // ends the attempt even if the provider ignores its context
+	spawn    func(system.Spec[message]) (system.Ref[message], error)
+	actor    system.Ref[message]
+	line     Line          // nil unless the answer comes on it
+	window   chan struct{} // one element for each piece in the room's mailbox
+	expiry   *time.Timer   // ends the attempt even if the provider ignores its context
+	deadline time.Time     // when it does
+	left     time.Duration // that the attempt has when the clock, which stands, goes on; 0 while it goes
 
 	text    []byte
 	thought thought // before the text
@@ -178,6 +237,11 @@ type Attempt struct {
 	usage   *chat.Usage
 	tools   []chat.ToolCall // that the provider has begun to run
 	cut     []chat.CutFile  // what the model was not given whole
+	step    *step           // the last one that ended in calls, or nil
+	early   []chat.Event    // of calls of earlier attempts, before the step is known
+	before  *chat.Usage     // of the steps before this one
+	resumes bool            // the next words are the first of a step that is not the first one
+	note    string          // on how the answer came to its end
 	end     *chat.TurnEnded // nil while the answer goes on
 	saving  saving
 	spent   *spending
@@ -208,7 +272,8 @@ func New[M any](self *system.Self[M], o *Options, room Room, q Request, tell fun
 // ended when Start returns: nothing may be left of a budget.
 func (a *Attempt) Start(line Line) {
 	late := chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("the assistant did not finish within %s", a.o.Timeout))
-	a.expiry = time.AfterFunc(a.o.Timeout, func() { a.tell(ended{late}) })
+	a.deadline = time.Now().Add(a.o.Timeout)
+	a.expiry = time.AfterFunc(a.o.Timeout, func() { a.tell(ended{err: late}) })
 	if spent := a.meter(); spent != nil {
 		a.Finish(spent)
 		return
@@ -249,7 +314,9 @@ func (a *Attempt) OnLine() bool { return a.line != nil }
 
 // State returns what is known of the attempt besides its records.
 func (a *Attempt) State() conversation.Running {
-	return conversation.Running{Turn: a.turn.ID, End: a.end, Tools: a.tools}
+	now := conversation.Running{Turn: a.turn.ID, End: a.end, Tools: a.tools}
+	a.step.state(&now)
+	return now
 }
 
 // Answer returns what was answered so far.
@@ -270,9 +337,14 @@ func (a *Attempt) Handle(e Event) {
 		<-a.window
 		a.Take(e.Delta)
 	case ended:
+		a.note = e.note
 		a.finishOnce(e.err)
 	case composed:
 		a.composed(e)
+	case stepped:
+		a.stepped(e.step)
+	case ran:
+		a.ran(e)
 	case pause:
 		a.pause(e)
 	case overdrawn:
@@ -296,6 +368,10 @@ func (a *Attempt) composed(c composed) {
 		a.line.Ask(a.turn.MessageID, c.Messages)
 	}
 	a.cut = c.Cut
+	if text := c.said; text != "" && a.end == nil { // in the steps of an earlier attempt
+		a.room.Tell(chat.Text{Turn: a.turn, Piece: text})
+		a.text, a.resumes = append(a.text, text...), true
+	}
 	a.room.Remember(c.Composed)
 }
 
@@ -315,7 +391,7 @@ func (a *Attempt) Take(d chat.Delta) {
 	a.progress(d)
 	a.finish = cmp.Or(d.Finish, a.finish)
 	if d.Usage.Credible() {
-		a.usage = d.Usage
+		a.usage = d.Usage.Plus(a.before)
 	}
 	if d.Tool != nil && len(a.tools) < maxTools {
 		a.tools = append(a.tools, *d.Tool)
@@ -335,6 +411,9 @@ func (a *Attempt) Take(d chat.Delta) {
 		a.think(text)
 	}
 	if text := strings.ToValidUTF8(d.Text, "\uFFFD"); text != "" && a.end == nil {
+		if a.resumes {
+			a.resumes, text = false, conversation.Between(string(a.text))+text
+		}
 		a.say(text)
 	}
 }

@@ -219,6 +219,10 @@ func show(flag *kong.Flag) string {
 		return strings.Join(names, ", ")
 	case providers:
 		return strings.Join(slices.Sorted(maps.Keys(v)), ", ")
+	case httpTools:
+		return strings.Join(slices.Sorted(maps.Keys(v)), ", ")
+	case toolSettings:
+		return strings.Join(slices.Sorted(maps.Keys(v)), ", ")
 	case time.Duration:
 		return showDuration(v)
 	case slog.Level:

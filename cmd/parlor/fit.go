@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"parlor/transport/provider"
+	"parlor/transport/tools"
 )
 
 // A fitter makes a YAML node fit a type: it reads numbers with units, booleans and
@@ -65,7 +66,7 @@ func (f *fitter) fit(n *yaml.Node, t reflect.Type, path string) any {
 		t = t.Elem()
 	}
 	switch {
-	case t == reflect.TypeFor[provider.Duration]():
+	case t == reflect.TypeFor[provider.Duration](), t == reflect.TypeFor[tools.Duration]():
 		return f.scalar(n, path, func(text string) (any, error) {
 			d, err := parseDuration(text)
 			return time.Duration(d).String(), err

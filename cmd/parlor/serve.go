@@ -43,6 +43,7 @@ import (
 	"parlor/transport/provider/guard"
 	"parlor/transport/provider/realtime"
 	"parlor/transport/provider/upstream"
+	"parlor/transport/tools"
 )
 
 // Limits of HTTP that cannot be set.
@@ -104,7 +105,11 @@ func serve(ctx context.Context, s Settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	rooms, err := startRooms(s, actors, store, models, budgets, told{hooks, pushes}, accounts, verifier.Development(), log)
+	registry, err := openTools(s, log)
+	if err != nil {
+		return err
+	}
+	rooms, err := startRooms(s, actors, store, models, registry, budgets, told{hooks, pushes}, accounts, verifier.Development(), log)
 	if err != nil {
 		return err
 	}
@@ -302,13 +307,14 @@ func openLedger(s Settings, store *persistence.Store, models *provider.Models) (
 	return ledger.New(s.Budgets, store.Charges(0, persistence.EndOfHours), models.Identity)
 }
 
-func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, budgets *ledger.Ledger, told told, accounts *auth.Accounts, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
+func startRooms(s Settings, actors *system.System, store *persistence.Store, models *provider.Models, registry *tools.Registry, budgets *ledger.Ledger, told told, accounts *auth.Accounts, shared bool, log *slog.Logger) (*rooms.Rooms, error) {
 	warnOfModels(s, models, log)
 	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads, SearchBytes: int(s.MaxSearchBytes)}
 	options := roomOptions(s, models, budgets, shared, log)
 	options.Activity = func(a room.Activity) { told.hooks.Note(a.Chat.Room) }
 	options.Ended = told.ended(s)
 	options.Departed = func(guest chat.UserID) { go accounts.EndGuest(guest) } // it waits for the disk
+	options.Tools = registry
 	return rooms.Start(actors, store, options, reads)
 }
 

@@ -15,6 +15,7 @@ import (
 	"parlor/protocol/chat"
 	"parlor/transport/auth"
 	"parlor/transport/provider"
+	"parlor/transport/tools"
 	"parlor/transport/webhook"
 )
 
@@ -78,6 +79,8 @@ type Values struct {
 
 	Models            []provider.Config `group:"assistants" sep:"none" placeholder:"JSON" help:"Models to offer, a list of {\"model_id\", \"provider\", …}. Easier to write in the file."`
 	Providers         providers         `group:"assistants" mapsep:"none" placeholder:"JSON" help:"Providers to add or to change, by name: {\"base_url\", \"key_var\", \"key_header\", \"api\", \"discover\", …}. Easier to write in the file."`
+	Tools             httpTools         `name:"tools" group:"assistants" mapsep:"none" placeholder:"JSON" help:"Tools behind URLs, by name: {\"url\", \"description\", \"parameters\", \"headers\", \"approval\"}. Easier to write in the file."`
+	ToolSettings      toolSettings      `name:"tool_settings" group:"assistants" mapsep:"none" placeholder:"JSON" help:"How tools run, by name: {\"approval\", \"idempotent\", \"timeout\"}. Easier to write in the file."`
 	Discover          bool              `group:"assistants" default:"true" help:"Offer the models that providers with a key, and Ollama, vLLM, llama.cpp and LM Studio on this computer, say they have; --discover=false for not."`
 	DiscoverEvery     time.Duration     `group:"assistants" default:"10m" help:"Time between two looks at which models those with a key have."`
 	DiscoverTimeout   time.Duration     `group:"assistants" default:"10s" help:"Longest wait for a provider's list of models. The start does not wait."`
@@ -299,6 +302,8 @@ func (s *Settings) checksOfServer() []checked {
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
 		{"trusted-proxies", checkProxies(s.TrustedProxies)},
 		{"providers", provider.Validate(nil, s.Providers)},
+		{"tools", tools.Validate(s.Tools)},
+		{"tool_settings", tools.ValidateSettings(s.ToolSettings)},
 		{"models", s.checkModels()},
 		{"context-window", positive(s.ContextWindow)},
 		{"file-share", s.checkFileShare()},

@@ -38,7 +38,7 @@ func allSettings(t *testing.T) []*kong.Flag {
 }
 
 // lists are the settings that the file has as a list of mappings, or as a mapping.
-var lists = []string{"models", "providers", "budgets", "webhooks"}
+var lists = []string{"models", "providers", "budgets", "webhooks", "tools", "tool_settings"}
 
 // samples has three different valid values for every setting: for a flag, a
 // variable and the file. They are written as they are shown.
@@ -75,6 +75,8 @@ var samples = map[string][3]string{
 	"max-sign-ins":           {"1", "2", "3"},
 	"admins":                 {"a", "b, c", "d"},
 	"models":                 {`[{"model_id":"a","provider":"openai"}]`, `[{"model_id":"b","provider":"eliza"}]`, `[{"model_id":"c","provider":"openai"}]`},
+	"tools":                  {`{"a":{"url":"http://h"}}`, `{"b":{"url":"http://h"}}`, `{"c":{"url":"http://h"}}`},
+	"tool_settings":          {`{"a":{"approval":"ask"}}`, `{"b":{"approval":"never"}}`, `{"c":{"timeout":"5s"}}`},
 	"providers":              {`{"a":{"base_url":"http://h"}}`, `{"b":{"base_url":"http://h"}}`, `{"c":{"base_url":"http://h"}}`},
 	"guests":                 {"on", "off", "on"},
 	"guest-rate":             {"1", "2", "3"},
@@ -284,6 +286,8 @@ models:
     hidden: on
     fallbacks: [mine:small, eliza]
     vision: true
+    tools: [current_time]
+    approval: ask
     usage: false
 providers:
   mine:
@@ -361,6 +365,10 @@ func TestWrongValues(t *testing.T) {
 		{"providers", `{"a":{"base_url":"http://h","key":"k"}}`, `unknown key "key"`},
 		{"providers", `{"a":{"base_url":"http://h","silence_timeout":"long"}}`, `providers["a"].silence_timeout: "long" must be a time`},
 		{"providers", `[]`, "mapping"},
+		{"tools", `{"a":{"url":"h"}}`, `tools["a"]: url`},
+		{"tools", `{"a":{"url":"http://h","approval":"maybe"}}`, "approval: must be always, ask or never"},
+		{"tool_settings", `{"a":{"timeout":"long"}}`, `"long" must be a time`},
+		{"tool_settings", `{"a":{"approval":"maybe"}}`, `tool_settings["a"]: approval`},
 		{"discover", "perhaps", "on or off"},
 		{"metrics", "perhaps", "on or off"},
 		{"max-streams", "0", "more than 0"},

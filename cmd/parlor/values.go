@@ -14,6 +14,7 @@ import (
 
 	"parlor/actors/ledger"
 	"parlor/transport/provider"
+	"parlor/transport/tools"
 	"parlor/transport/webhook"
 )
 
@@ -41,12 +42,20 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // providers is the setting of that name.
 type providers = map[string]provider.ProviderConfig
 
+// httpTools and toolSettings are the settings tools and tool_settings.
+type (
+	httpTools    = map[string]tools.HTTP
+	toolSettings = map[string]tools.Setting
+)
+
 // structured are the types of settings that are more than text or a list of
 // texts. They are written as JSON, and in the file as YAML.
 var structured = map[reflect.Type]kong.MapperFunc{
 	reflect.TypeFor[[]provider.Config](): decodeJSON[[]provider.Config]("list of models", `[{"model_id":"…","provider":"openai"}]`),
 	reflect.TypeFor[[]webhook.Config]():  decodeJSON[[]webhook.Config]("list of webhooks", `[{"name":"crm","url":"https://…","secret_var":"CRM_SECRET","events":["message"]}]`),
 	reflect.TypeFor[[]ledger.Budget]():   decodeJSON[[]ledger.Budget]("list of budgets", `[{"user":"*","period":"day","tokens":100000}]`),
+	reflect.TypeFor[httpTools]():         decodeJSON[httpTools]("mapping of tools", `{"…":{"url":"…"}}`),
+	reflect.TypeFor[toolSettings]():      decodeJSON[toolSettings]("mapping of tools", `{"…":{"approval":"ask"}}`),
 	reflect.TypeFor[providers]():         decodeJSON[providers]("mapping of providers", `{"…":{"base_url":"…"}}`),
 }
 

@@ -27,7 +27,7 @@ type (
 		Members []Member    `json:"members"`
 		Turn    *Turn       `json:"turn"`
 		Queued  []Queued    `json:"queued"`  // turns that wait, in the order in which they will run
-		Pending []string    `json:"pending"` // tool calls that wait for an approval or a result: none yet
+		Pending []Pending   `json:"pending"` // calls of tools that wait for a member to decide
 
 		// BranchSeq is the record that has changed the current branch last.
 		BranchSeq uint64 `json:"branch_seq,omitempty"`
@@ -76,7 +76,7 @@ type (
 // ShowEntered says how a room stands, to a client that has just joined it.
 func ShowEntered(n chat.Entered) RoomJoined {
 	joined := RoomJoined{
-		Room: n.Chat.Room, Seq: n.Seq, BranchSeq: n.Branched, Epoch: n.Epoch, Members: []Member{}, Queued: []Queued{}, Pending: []string{}, Restart: n.Anew,
+		Room: n.Chat.Room, Seq: n.Seq, BranchSeq: n.Branched, Epoch: n.Epoch, Members: []Member{}, Queued: []Queued{}, Pending: showPending(n.Pending), Restart: n.Anew,
 	}
 	for _, u := range n.Users {
 		joined.Members = append(joined.Members, Member{UserID: u.ID, Name: u.Name, Role: n.Chat.RoleOf(u.ID)})

@@ -36,6 +36,10 @@ type payload struct {
 	By        chat.UsageBy    `json:"by"`
 	Typing    *bool           `json:"typing"`
 	Seq       *uint64         `json:"seq"`
+	CallID    string          `json:"call_id"`
+	Decision  string          `json:"decision"`
+	Arguments json.RawMessage `json:"arguments"`
+	Always    bool            `json:"always"`
 	chat.Changes
 }
 
@@ -93,6 +97,7 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"withdraw":     decodeWithdraw,
 	"move":         decodeMove,
 	"select":       decodeSelect,
+	"approve":      decodeApprove,
 }
 
 // decodePayload reads the one argument. What can be read of a bad one is

@@ -81,15 +81,6 @@ type roomUpdated struct {
 	By  chat.UserID `json:"by,omitempty"`
 }
 
-type functionCall struct {
-	chat.ToolCall
-	Arguments     struct{}       `json:"arguments"` // which the provider keeps to itself
-	MessageID     chat.MessageID `json:"message_id"`
-	Where         string         `json:"where"`
-	NeedsApproval bool           `json:"needs_approval"`
-	Seq           uint64         `json:"seq"`
-}
-
 type streamStart struct {
 	MessageID chat.MessageID `json:"message_id"`
 	TurnID    chat.TurnID    `json:"turn_id"`
@@ -148,8 +139,8 @@ func (f *frames) documented(room string, r chat.Record) {
 	case chat.TurnStarted:
 		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq})
 		f.emit("stream_start", room, streamStart{e.MessageID, e.TurnID, e.Attempt, e.ModelID, e.Name, r.Seq})
-	case chat.ToolStarted:
-		f.emit("function_call", room, functionCall{ToolCall: e.Tool, MessageID: e.MessageID, Where: "provider", Seq: r.Seq})
+	case chat.ToolStarted, chat.ToolsCalled, chat.ToolsLost, chat.ToolDecided, chat.ToolEnded:
+		f.documentedTools(room, r)
 	case chat.TurnEnded:
 		f.documentedEnd(room, r, e)
 	}

@@ -76,6 +76,16 @@ type (
 		MessageID chat.MessageID
 		ClientID  chat.ClientID
 	}
+	// Decide decides about a call of a tool that waits.
+	Decide struct {
+		Room      chat.RoomID
+		CallID    string
+		Approved  bool
+		Arguments string // instead of those that the model wrote; empty: those
+		Always    bool   // nobody is asked again in this chat
+		Reason    string
+		ClientID  chat.ClientID
+	}
 	// Control is a control event of the SPA that asks for nothing.
 	Control struct {
 		Room chat.RoomID
@@ -136,6 +146,7 @@ func (MarkRead) request()    {}
 func (Watch) request()       {}
 func (History) request()     {}
 func (Withdraw) request()    {}
+func (Decide) request()      {}
 func (Move) request()        {}
 func (Select) request()      {}
 

@@ -42,6 +42,8 @@ func TestDecode(t *testing.T) {
 		{"regenerate ROOM", `{"message_id":"m"}`, Regenerate{Room: room, MessageID: "m"}},
 		{"regenerate ROOM", `{"message_id":"m","model_id":"other"}`, Regenerate{Room: room, MessageID: "m", ModelID: "other"}},
 		{"edit ROOM", `{"message_id":"m","content":"hi","client_message_id":"a1","model_id":"other"}`, Edit{Room: room, MessageID: "m", Content: "hi", ClientID: "a1", ModelID: "other"}},
+		{"approve ROOM", `{"call_id":"c","decision":"approve","arguments":{"a":1},"always":true,"client_message_id":"once"}`, Decide{Room: room, CallID: "c", Approved: true, Arguments: `{"a":1}`, Always: true, ClientID: "once"}},
+		{"approve", `{"room_id":"ROOM","call_id":"c","decision":"deny","reason":"no"}`, Decide{Room: room, CallID: "c", Reason: "no"}},
 		{"edit", `{"room_id":"ROOM","message_id":"m","content":"hi"}`, Edit{Room: room, MessageID: "m", Content: "hi"}},
 		{"configure", `{"room_id":"ROOM","title":"T","system_prompt":""}`, Configure{Room: room, Changes: chat.Changes{Title: new("T"), SystemPrompt: new(string)}}},
 		{"usage", `{}`, Usage{By: chat.UsageByDay}},
@@ -205,6 +207,8 @@ func names(r Request) []string {
 		return []string{string(r.Room), string(r.TurnID), string(r.Before), string(r.ClientID)}
 	case Select:
 		return []string{string(r.Room), string(r.MessageID), string(r.ClientID)}
+	case Decide:
+		return []string{string(r.Room), r.CallID, string(r.ClientID)}
 	case ListMembers:
 		return []string{string(r.Room)}
 	case SetTyping:

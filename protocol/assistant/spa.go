@@ -51,6 +51,8 @@ func (f *frames) spa(room string, r chat.Record) {
 		if e.Attempt > 1 && e.Duplex { // what follows does not go on with what was said
 			f.emit("receive_message", room, closing(e.MessageID, "incomplete", chat.Timestamp(r.At)))
 		}
+	case chat.ToolsCalled, chat.ToolEnded:
+		f.spaTools(room, r)
 	case chat.TurnEnded:
 		if e.MessageID == "" && e.Error == nil {
 			return

@@ -212,6 +212,7 @@ type State string
 const (
 	StateQueued      State = "queued"
 	StateRunning     State = "running"
+	StateWaiting     State = "waiting" // for a member, who decides about a call of a tool
 	StateCompleted   State = "completed"
 	StateStopped     State = "stopped"
 	StateFailed      State = "failed"
@@ -253,13 +254,21 @@ type Turn struct {
 	MessageID MessageID // of the answer; empty until the turn starts
 	Attempt   int       // 0 while the turn is queued
 	Duplex    bool      // see [TurnStarted]
-	Tools     int       // that have begun to run
+	Tools     int       // of the provider's that have begun to run
+
+	Steps     int    // that have ended in calls of tools
+	FirstStep uint64 // the record of the first of those; 0 if there is none
+	Progress  int    // the attempt that has recorded the last one
+	Waits     bool   // for a member, who decides about a call
 }
 
-// State returns whether the turn is queued or running.
+// State returns whether the turn is queued, running or waiting.
 func (t Turn) State() State {
-	if t.Attempt == 0 {
+	switch {
+	case t.Attempt == 0:
 		return StateQueued
+	case t.Waits:
+		return StateWaiting
 	}
 	return StateRunning
 }
@@ -272,6 +281,17 @@ type Usage struct {
 
 	// Estimated means that the provider did not say, and parlor counted roughly.
 	Estimated bool `json:"estimated,omitempty"`
+}
+
+// Plus returns the sum of two usages. Either may be nil, if nothing is known.
+func (u *Usage) Plus(v *Usage) *Usage {
+	switch {
+	case u == nil:
+		return v
+	case v == nil:
+		return u
+	}
+	return &Usage{u.PromptTokens + v.PromptTokens, u.CompletionTokens + v.CompletionTokens, u.TotalTokens + v.TotalTokens, u.Estimated || v.Estimated}
 }
 
 // maxTurnTokens is far more than any turn uses. Counters of tokens are added up

@@ -195,6 +195,7 @@ type TurnEnded struct {
 	Finish      Finish    `json:"finish,omitempty"` // why the model ended the answer, if it did
 	Content     string    `json:"content"`
 	Thought     string    `json:"thought,omitempty"` // what the model thought before; no part of the answer
+	Steps       int       `json:"steps,omitempty"`   // that ended in calls of tools; their words are part of Content
 	Usage       *Usage    `json:"usage,omitempty"`
 	Error       *Error    `json:"error,omitempty"`
 	By          UserID    `json:"by,omitempty"`                // who stopped it
@@ -441,6 +442,14 @@ func decodeRecord(kind string, b []byte) (Record, error) {
 		return decodeAs[TurnStarted](b)
 	case ToolStarted{}.kind():
 		return decodeAs[ToolStarted](b)
+	case ToolsCalled{}.kind():
+		return decodeAs[ToolsCalled](b)
+	case ToolDecided{}.kind():
+		return decodeAs[ToolDecided](b)
+	case ToolsLost{}.kind():
+		return decodeAs[ToolsLost](b)
+	case ToolEnded{}.kind():
+		return decodeAs[ToolEnded](b)
 	case TurnEnded{}.kind():
 		return decodeAs[TurnEnded](b)
 	}

@@ -29,12 +29,13 @@ type Told struct {
 type Entered struct {
 	Chat    Info
 	Epoch   string
-	Seq     uint64  // of the last record; those behind the follower's place follow
-	Users   []User  // who are in the room, as far as they are listed
-	Turn    *Turn   // that runs, or nil
-	Text    string  // of its answer so far
-	Thought string  // the one before that
-	Queued  []Turn  // those that wait, in order
+	Seq     uint64 // of the last record; those behind the follower's place follow
+	Users   []User // who are in the room, as far as they are listed
+	Turn    *Turn  // that runs, or nil
+	Text    string // of its answer so far
+	Thought string // the one before that
+	Queued  []Turn // those that wait, in order
+	Pending []Pending
 	Anew    Restart // empty, or why everything is told from the beginning
 
 	Branched uint64 // the record that has changed the current branch last, or 0

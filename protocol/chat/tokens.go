@@ -46,7 +46,11 @@ func Tokens(text string) int {
 
 // Tokens estimates how many tokens the message is in a prompt.
 func (m PromptMessage) Tokens() int {
-	return Tokens(m.Content) + MessageTokens + ImageTokens*len(m.Images)
+	n := Tokens(m.Content) + MessageTokens + ImageTokens*len(m.Images)
+	for _, c := range m.Calls {
+		n += Tokens(c.Name) + Tokens(c.Arguments) + MessageTokens
+	}
+	return n
 }
 
 // Tokens estimates how many tokens the prompt is.

@@ -22,6 +22,9 @@ type ToolCall struct {
 	// came.
 	Given string          `json:"given_id,omitempty"`
 	Back  json.RawMessage `json:"back,omitempty"`
+
+	// NeedsApproval has the call wait until a member decides.
+	NeedsApproval bool `json:"needs_approval,omitempty"`
 }
 
 // Calls are what a model wants to have run before it goes on with its answer. If the
@@ -32,3 +35,98 @@ type Calls struct {
 	// Back is what the provider wants to see again with the answer, as it came.
 	Back json.RawMessage
 }
+
+// A Pending call waits for a member to decide. If it is Lost, the server has ended while it
+// ran, and nobody knows whether it has had an effect.
+type Pending struct {
+	Call ToolCall
+	Lost bool
+}
+
+// An Approval says whether people are asked before a tool runs.
+type Approval string
+
+// The approvals, from the most to the least strict.
+const (
+	ApprovalAlways Approval = "always" // each time
+	ApprovalAsk    Approval = "ask"    // unless a member said "always in this chat"
+	ApprovalNever  Approval = "never"
+)
+
+// Valid reports whether a is one of these.
+func (a Approval) Valid() bool {
+	return a == ApprovalAlways || a == ApprovalAsk || a == ApprovalNever
+}
+
+// A ToolRun is a call that runs.
+type ToolRun struct {
+	Call ToolCall
+	Room RoomID
+	User UserID // who asked for the answer
+
+	// Key is the same whenever the call is repeated, and no other call has it.
+	Key string
+}
+
+// ToolsCalled records a step of the running turn: what the model has said in it, and the
+// tools that it wants to have run before the next one. Tools run after that, and not
+// before. If the list is empty, the provider has paused the answer.
+type ToolsCalled struct {
+	TurnID    TurnID          `json:"turn_id"`
+	MessageID MessageID       `json:"message_id"`
+	ModelID   ModelID         `json:"model_id"` // that called them
+	Content   string          `json:"content,omitempty"`
+	Thought   string          `json:"thought,omitempty"`
+	Calls     []ToolCall      `json:"calls"`
+	Back      json.RawMessage `json:"back,omitempty"` // see [Calls]
+}
+
+// ToolDecided records that a member has approved a call that waited, or denied it. Args
+// are the arguments if the member has changed them, and Always says that nobody is asked
+// again in this chat before the tool runs.
+type ToolDecided struct {
+	TurnID   TurnID   `json:"turn_id"`
+	CallID   string   `json:"call_id"`
+	Name     string   `json:"function_name"`
+	Approved bool     `json:"approved"`
+	Args     string   `json:"arguments,omitempty"`
+	Always   bool     `json:"always,omitempty"`
+	By       UserID   `json:"by"`
+	Reason   string   `json:"reason,omitempty"`
+	Waiting  int      `json:"waiting,omitempty"`           // calls of the turn that still wait
+	ClientID ClientID `json:"client_message_id,omitempty"` // of the command
+}
+
+// ToolsLost records that the server has ended while these calls ran. Nobody knows whether
+// they have had an effect: members decide whether they run again.
+type ToolsLost struct {
+	TurnID TurnID   `json:"turn_id"`
+	Calls  []string `json:"calls"`
+}
+
+// ToolEnded records what has come of a call.
+type ToolEnded struct {
+	TurnID TurnID      `json:"turn_id"`
+	CallID string      `json:"call_id"`
+	Name   string      `json:"function_name"`
+	State  ToolOutcome `json:"state"`
+	Result string      `json:"result,omitempty"` // for the model; an error, unless it is completed
+	By     UserID      `json:"by,omitempty"`     // who stopped or denied it
+}
+
+// A ToolOutcome is how a call ended.
+type ToolOutcome string
+
+// The outcomes.
+const (
+	ToolCompleted ToolOutcome = "completed"
+	ToolFailed    ToolOutcome = "failed"  // the tool said so, or the call did not run
+	ToolDenied    ToolOutcome = "denied"  // a member did not want it
+	ToolStopped   ToolOutcome = "stopped" // the turn ended while it waited or ran
+	ToolUnknown   ToolOutcome = "unknown" // the server ended while it ran
+)
+
+func (ToolsCalled) kind() string { return "tools_called" }
+func (ToolDecided) kind() string { return "tool_decided" }
+func (ToolsLost) kind() string   { return "tools_lost" }
+func (ToolEnded) kind() string   { return "tool_ended" }

@@ -82,6 +82,14 @@ type Config struct {
 	// it fails before the first word. Theirs are not.
 	Fallbacks []string `yaml:"fallbacks" json:"fallbacks,omitempty"`
 
+	// Tools are those that the model may call: names, NAME/* for all of an MCP server, and
+	// * for the others. Nil means current_time alone.
+	Tools []string `yaml:"tools" json:"tools,omitempty"`
+
+	// Approval says whether people are asked before the model's calls run. The stricter
+	// one of this and the tool's own counts.
+	Approval chat.Approval `yaml:"approval" json:"approval,omitempty"`
+
 	// Dialect is the model's own; what it leaves out is the provider's, unless
 	// BaseURL names another server.
 	Dialect `yaml:",inline"`
@@ -184,6 +192,9 @@ func (c Config) validate(providers map[string]ProviderConfig, refuse func(field,
 		refuse("name", "must be made of a-z, 0-9, _ and -, begin with a letter or digit, and not be eliza, who is built in")
 	}
 	c.Dialect.validate(refuse)
+	if c.Approval != "" && !c.Approval.Valid() {
+		refuse("approval", "must be always, ask or never")
+	}
 	if c.ContextWindow < 0 {
 		refuse("context_window", "must not be less than 0")
 	}

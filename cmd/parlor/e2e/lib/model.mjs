@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 
 /**
- * Starts a server of OpenAI's chat completions. answers maps the last words of a user to what is
- * said: a list of deltas ({content}, {reasoning_content}), a string for the finish_reason, or a
+ * Starts a server of OpenAI's chat completions. answers maps the last words of a user, or of a tool, to
+ * what is said: a list of deltas ({content}, {reasoning_content}, {tool_calls}), a string for the finish_reason, or a
  * number of milliseconds to pause; false cuts the connection. A list that does not end with a string
  * does not end. asked holds the messages of each request.
  */
@@ -16,14 +16,14 @@ export async function modelServer(t, answers) {
     if (!request.url.endsWith("/chat/completions")) return response.writeHead(404).end();
     const { messages } = JSON.parse(body);
     asked.push(messages);
-    const talk = messages.filter((m) => m.role !== "system");
+    const talk = messages.filter((m) => m.role !== "system" && m.role !== "tool" && !m.tool_calls);
     const alternates = talk.every((m, i) => m.role === (i % 2 ? "assistant" : "user") && m.content !== "");
     if (!alternates) {
       response.writeHead(400, { "Content-Type": "application/json" });
       return response.end(JSON.stringify({ error: { message: "Conversation roles must alternate user/assistant", type: "invalid_request_error" } }));
     }
     response.writeHead(200, { "Content-Type": "text/event-stream" });
-    await stream(response, answers[talk.at(-1).content.split("\n").at(-1)] ?? [{ content: "yes" }, "stop"]);
+    await stream(response, answers[messages.at(-1).content.split("\n").at(-1)] ?? [{ content: "yes" }, "stop"]);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => { server.closeAllConnections(); server.close(); });
@@ -41,3 +41,9 @@ async function stream(response, steps) {
     } else send({ delta: step });
   }
 }
+
+/** The deltas and the finish with which a model calls tools, each [name, arguments]. */
+export const calls = (...list) => [
+  { tool_calls: list.map(([name, args], index) => ({ index, id: `call_${index}`, type: "function", function: { name, arguments: JSON.stringify(args) } })) },
+  "tool_calls",
+];

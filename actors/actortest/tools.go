@@ -1,0 +1,124 @@
+package actortest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"parlor/protocol/chat"
+)
+
+// CallTools begins the last piece of an answer that ends in calls: it is no text, but lines
+// of a name and arguments.
+const CallTools = "\x00calls "
+
+// Call is a script that ends in calls of tools, each a name, a space and the arguments.
+func Call(calls ...string) Script { return Say(CallTools + strings.Join(calls, "\n")) }
+
+// callsOf reads a piece that begins with CallTools.
+func callsOf(piece string) *chat.Calls {
+	calls := new(chat.Calls)
+	for line := range strings.Lines(piece) {
+		name, arguments, _ := strings.Cut(strings.TrimSpace(line), " ")
+		calls.List = append(calls.List, chat.ToolCall{Name: name, Arguments: arguments})
+	}
+	return calls
+}
+
+// Tools are the tools of a [Server]. Those that nobody has described answer "NAME: ARGUMENTS"
+// at once.
+type Tools struct {
+	mu         sync.Mutex
+	how        map[string]func(ctx context.Context) (string, error)
+	approvals  map[string]chat.Approval
+	repeatable map[string]bool
+	runs       []chat.ToolRun
+}
+
+// On says how a tool runs.
+func (t *Tools) On(name string, run func(ctx context.Context) (string, error)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.how == nil {
+		t.how = make(map[string]func(context.Context) (string, error))
+	}
+	t.how[name] = run
+}
+
+// Ask has people be asked before a tool runs.
+func (t *Tools) Ask(name string, a chat.Approval) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.approvals == nil {
+		t.approvals = make(map[string]chat.Approval)
+	}
+	t.approvals[name] = a
+}
+
+// Repeat makes a tool one that may run again.
+func (t *Tools) Repeat(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.repeatable = map[string]bool{name: true}
+}
+
+// Runs returns the calls that have begun to run, as "NAME ARGUMENTS".
+func (t *Tools) Runs() (runs []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.runs {
+		runs = append(runs, r.Call.Name+" "+r.Call.Arguments)
+	}
+	return runs
+}
+
+// Keys returns the keys of those.
+func (t *Tools) Keys() (keys []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.runs {
+		keys = append(keys, r.Key)
+	}
+	return keys
+}
+
+// Offered implements turn.Tools: assistants call what they like.
+func (t *Tools) Offered(chat.ModelID) []chat.Tool { return nil }
+
+// Check implements turn.Tools: arguments that are no object are wrong.
+func (t *Tools) Check(_ chat.ModelID, c chat.ToolCall) string {
+	if !strings.HasPrefix(c.Arguments, "{") || !strings.HasSuffix(c.Arguments, "}") {
+		return "no object"
+	}
+	return ""
+}
+
+// Approval implements turn.Tools.
+func (t *Tools) Approval(_ chat.ModelID, tool string) chat.Approval {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a, ok := t.approvals[tool]; ok {
+		return a
+	}
+	return chat.ApprovalNever
+}
+
+// Repeatable implements turn.Tools.
+func (t *Tools) Repeatable(tool string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.repeatable[tool]
+}
+
+// Run implements turn.Tools.
+func (t *Tools) Run(ctx context.Context, r chat.ToolRun) (string, error) {
+	t.mu.Lock()
+	t.runs = append(t.runs, r)
+	run := t.how[r.Call.Name]
+	t.mu.Unlock()
+	if run != nil {
+		return run(ctx)
+	}
+	return fmt.Sprintf("%s: %s", r.Call.Name, r.Call.Arguments), nil
+}

@@ -1,0 +1,152 @@
+package conversation
+
+import (
+	"fmt"
+	"slices"
+
+	"parlor/protocol/chat"
+)
+
+// A Call is a call of a tool that has not ended.
+type Call struct {
+	ID    string
+	Name  string
+	Seq   uint64 // of the record of its step
+	Waits bool   // for a member to decide
+	Lost  bool   // the server ended while it ran; it waits
+}
+
+// maxApproved is how many tools of a chat are remembered that run without anybody being
+// asked. Past it members are asked again.
+const maxApproved = 256
+
+var (
+	errNoCall = chat.Refuse(chat.CodeNotFound, "no such call waits for a decision")
+)
+
+// followCalls folds what happens to the calls of the running turn.
+func (s *State) followCalls(r chat.Record) error {
+	var turn chat.TurnID
+	switch e := r.Event.(type) {
+	case chat.ToolsCalled:
+		turn = e.TurnID
+	case chat.ToolDecided:
+		turn = e.TurnID
+	case chat.ToolsLost:
+		turn = e.TurnID
+	case chat.ToolEnded:
+		turn = e.TurnID
+	default:
+		return fmt.Errorf("record %d: %w", r.Seq, chat.ErrUnknownEvent)
+	}
+	if s.Find(turn) != 0 {
+		return fmt.Errorf("record %d is about a tool of turn %q, which does not run", r.Seq, turn)
+	}
+	switch e := r.Event.(type) {
+	case chat.ToolsCalled:
+		if len(s.Calls) > 0 {
+			return fmt.Errorf("record %d calls tools, though calls are open", r.Seq)
+		}
+		s.call(r.Seq, e)
+	case chat.ToolsLost:
+		for i, c := range s.Calls {
+			if slices.Contains(e.Calls, c.ID) {
+				s.Calls[i].Waits, s.Calls[i].Lost = true, true
+			}
+		}
+	case chat.ToolDecided:
+		i := s.openCall(e.CallID)
+		if i < 0 {
+			return fmt.Errorf("record %d decides about call %q, which is not open", r.Seq, e.CallID)
+		}
+		s.Calls[i].Waits, s.Calls[i].Lost = false, false
+		if e.Always && !slices.Contains(s.Approved, e.Name) && len(s.Approved) < maxApproved {
+			s.Approved = append(s.Approved, e.Name)
+		}
+	case chat.ToolEnded:
+		i := s.openCall(e.CallID)
+		if i < 0 {
+			return fmt.Errorf("record %d ends call %q, which is not open", r.Seq, e.CallID)
+		}
+		s.Calls = slices.Delete(s.Calls, i, i+1)
+	}
+	s.Turns[0].Waits = slices.ContainsFunc(s.Calls, func(c Call) bool { return c.Waits })
+	return nil
+}
+
+func (s *State) call(seq uint64, e chat.ToolsCalled) {
+	first := &s.Turns[0]
+	if first.Steps++; first.Steps == 1 {
+		first.FirstStep = seq
+	}
+	first.Progress = first.Attempt
+	for _, c := range e.Calls {
+		s.Calls = append(s.Calls, Call{ID: c.ID, Name: c.Name, Seq: seq, Waits: c.NeedsApproval})
+	}
+}
+
+// openCall returns the place of a call among Calls, or -1.
+func (s *State) openCall(id string) int {
+	return slices.IndexFunc(s.Calls, func(c Call) bool { return c.ID == id })
+}
+
+// Call returns a call that has not ended.
+func (s *State) Call(id string) (c Call, open bool) {
+	if i := s.openCall(id); i >= 0 {
+		return s.Calls[i], true
+	}
+	return c, false
+}
+
+// Decide decides about a call that waits. If it is denied, that is its end.
+func (m Moment) Decide(d chat.ToolDecided) ([]chat.Event, *chat.Error) {
+	i := m.openCall(d.CallID)
+	if i < 0 || !m.Calls[i].Waits {
+		return nil, errNoCall
+	}
+	call := m.Calls[i]
+	d.TurnID, d.Name = m.Turns[0].ID, call.Name
+	for _, c := range m.Calls {
+		if c.Waits && c.ID != call.ID {
+			d.Waiting++
+		}
+	}
+	events := []chat.Event{d}
+	if !d.Approved {
+		end := chat.ToolEnded{TurnID: d.TurnID, CallID: d.CallID, Name: call.Name, State: chat.ToolDenied, By: d.By, Result: "a person has denied this call"}
+		if call.Lost {
+			end.State, end.Result = chat.ToolUnknown, "the server was restarted while this ran: nobody knows whether it has had an effect, and a person decided not to run it again"
+		}
+		if d.Reason != "" {
+			end.Result += ": " + d.Reason
+		}
+		events = append(events, end)
+	}
+	return events, nil
+}
+
+// lost returns the calls that ran when the server ended and that must not run again by
+// themselves.
+func (m Moment) lost() (ids []string) {
+	for _, c := range m.Calls {
+		if !c.Waits && !m.Repeatable(c.Name) {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
+// endCalls ends the calls of a turn that ends.
+func (m Moment) endCalls(end chat.TurnEnded) (ends []chat.Event) {
+	if m.Find(end.TurnID) != 0 {
+		return nil
+	}
+	for _, c := range m.Calls {
+		e := chat.ToolEnded{TurnID: end.TurnID, CallID: c.ID, Name: c.Name, State: chat.ToolStopped, By: end.By, Result: "the answer was stopped before this had ended"}
+		if c.Lost {
+			e.State, e.Result = chat.ToolUnknown, "the server was restarted while this ran"
+		}
+		ends = append(ends, e)
+	}
+	return ends
+}

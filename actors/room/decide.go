@@ -1,0 +1,91 @@
+package room
+
+import (
+	"context"
+
+	"parlor/actors/access"
+	"parlor/actors/conversation"
+	"parlor/protocol/chat"
+)
+
+// Decide decides about a call of a tool that waits. The reply is a [Decided].
+type Decide struct {
+	Caller
+	CallID    string
+	Approved  bool
+	Arguments string // instead of those that the model wrote; empty: those
+	Always    bool   // nobody is asked again in this chat
+	Reason    string
+	ClientID  chat.ClientID // empty: not idempotent
+}
+
+func (*Decide) roomMessage() {}
+
+// A Decided is the reply to a [Decide].
+type Decided struct {
+	CallID   string
+	Approved bool
+}
+
+func (c *Decide) do(r *Room) {
+	refusal := r.admit(c.Caller, access.Approve)
+	key := idempotencyKey(c.Caller, c.ClientID)
+	if refusal == nil && r.repeated(c.Caller, key, c.recall) {
+		return
+	}
+	var events []chat.Event
+	if refusal == nil {
+		events, refusal = r.moment().Decide(chat.ToolDecided{
+			CallID: c.CallID, Approved: c.Approved, Args: c.Arguments, Always: c.Always, By: c.User.ID, Reason: c.Reason, ClientID: c.ClientID,
+		})
+	}
+	if refusal == nil {
+		refusal = r.fitting(c)
+	}
+	if refusal != nil {
+		r.refuse(c.Caller, refusal)
+		return
+	}
+	r.records.propose(c.Caller, key, Decided{c.CallID, c.Approved}, events...)
+	r.advance()
+}
+
+func (c *Decide) recall(record chat.Record) (any, bool) {
+	e, decided := record.Event.(chat.ToolDecided)
+	return Decided{e.CallID, e.Approved}, decided && e.CallID == c.CallID && e.Approved == c.Approved && e.Args == c.Arguments
+}
+
+// pendingCalls returns the calls that wait for a member to decide.
+func (r *Room) pendingCalls() (list []chat.Pending) {
+	shown := &r.records.shown
+	if t, open := shown.Turn(); !open || !t.Waits {
+		return nil
+	}
+	for record, err := range conversation.Records(context.Background(), r.Log.Read(string(r.id), shown.Calls[0].Seq-1)) {
+		if err != nil {
+			r.log.Error("calls that wait cannot be read", "err", err)
+			return nil
+		}
+		step, _ := record.Event.(chat.ToolsCalled)
+		for _, c := range step.Calls {
+			if open, waits := shown.Call(c.ID); waits && open.Waits {
+				list = append(list, chat.Pending{Call: c, Lost: open.Lost})
+			}
+		}
+		break
+	}
+	return list
+}
+
+// fitting returns why the arguments that a member has changed do not fit the tool, or nil.
+func (r *Room) fitting(c *Decide) *chat.Error {
+	t, _ := r.records.head.Turn()
+	call, open := r.records.head.Call(c.CallID)
+	if !open || c.Arguments == "" {
+		return nil
+	}
+	if wrong := r.Tools.Check(t.ModelID, chat.ToolCall{ID: call.ID, Name: call.Name, Arguments: c.Arguments}); wrong != "" {
+		return chat.Refuse(chat.CodeInvalid, wrong)
+	}
+	return nil
+}

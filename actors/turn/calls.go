@@ -1,0 +1,206 @@
+package turn
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"parlor/actors/conversation"
+	"parlor/protocol/chat"
+)
+
+// A step is one that has ended in calls of tools. The reader has made it, and waits for the
+// outcomes of all calls.
+type step struct {
+	chat.ToolsCalled
+	number   int  // of the turn's steps, from 1
+	recorded bool // on disk
+
+	outcomes []chat.ToolEnded  // that are known, on disk or not
+	kept     map[string]bool   // the calls whose outcomes are on disk
+	running  map[string]func() // what cancels the calls that run
+	results  chan<- []chat.ToolEnded
+}
+
+// state adds to what the room knows of the attempt.
+func (s *step) state(now *conversation.Running) {
+	if s == nil {
+		return
+	}
+	now.Steps, now.Step, now.Outcomes = s.number, &s.ToolsCalled, s.outcomes
+}
+
+// find returns a call of the step.
+func (s *step) find(id string) (chat.ToolCall, bool) {
+	i := slices.IndexFunc(s.Calls, func(c chat.ToolCall) bool { return c.ID == id })
+	if i < 0 {
+		return chat.ToolCall{}, false
+	}
+	return s.Calls[i], true
+}
+
+// ended reports whether the outcome of a call is known.
+func (s *step) ended(id string) bool {
+	return slices.ContainsFunc(s.outcomes, func(o chat.ToolEnded) bool { return o.CallID == id })
+}
+
+// stepped takes a step from the reader. If the disk has it already, an earlier attempt has
+// come as far.
+func (a *Attempt) stepped(s *step) {
+	if a.end != nil {
+		return
+	}
+	a.step = s
+	if s.recorded {
+		for i := range s.Calls {
+			s.Calls[i].NeedsApproval = a.room.Waiting(s.Calls[i].ID)
+		}
+		for _, e := range a.early {
+			a.take(e)
+		}
+		a.runAll()
+		return
+	}
+	a.before, a.finish, a.resumes = a.used(), "", true
+	a.usage = nil
+	a.spent.step()
+	for i := range s.Calls {
+		if c := &s.Calls[i]; !s.ended(c.ID) {
+			c.NeedsApproval = a.asks(s.ModelID, c.Name)
+		}
+	}
+	a.room.Advance()
+}
+
+// asks reports whether a member has to approve a call of the tool.
+func (a *Attempt) asks(model chat.ModelID, tool string) bool {
+	switch a.o.Tools.Approval(model, tool) {
+	case chat.ApprovalNever:
+		return false
+	case chat.ApprovalAsk:
+		return !a.room.Approved(tool)
+	}
+	return true
+}
+
+// Recorded tells the attempt of a record of its turn.
+func (a *Attempt) Recorded(e chat.Event) {
+	switch called, is := e.(chat.ToolsCalled); {
+	case a.end != nil:
+	case is && a.step != nil && a.step.MessageID == called.MessageID && !a.step.recorded:
+		a.step.recorded = true
+		a.runAll()
+	case a.step == nil:
+		a.early = append(a.early, e)
+	default:
+		a.take(e)
+		a.settle()
+	}
+}
+
+// take takes in what was recorded of a call.
+func (a *Attempt) take(e chat.Event) {
+	s := a.step
+	switch e := e.(type) {
+	case chat.ToolDecided:
+		if c, ok := s.find(e.CallID); ok && e.Approved {
+			if e.Args != "" {
+				c.Arguments = e.Args
+			}
+			a.runOne(c)
+		}
+	case chat.ToolEnded:
+		if _, ok := s.find(e.CallID); ok && !s.ended(e.CallID) { // a member has denied it
+			s.outcomes = append(s.outcomes, e)
+		}
+		s.keep(e.CallID)
+	}
+}
+
+// keep notes that the outcome of a call is on disk.
+func (s *step) keep(call string) {
+	if s.kept == nil {
+		s.kept = make(map[string]bool)
+	}
+	s.kept[call] = true
+}
+
+// runAll runs the calls that wait for nobody.
+func (a *Attempt) runAll() {
+	for _, c := range a.step.Calls {
+		if !c.NeedsApproval && !a.step.ended(c.ID) {
+			a.runOne(c)
+		}
+	}
+	a.room.Advance() // what is wrong with the others is recorded
+	a.settle()
+}
+
+// runOne runs a call on a goroutine of its own.
+func (a *Attempt) runOne(c chat.ToolCall) {
+	if a.step.running[c.ID] != nil || a.step.ended(c.ID) {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if a.step.running == nil {
+		a.step.running = make(map[string]func())
+	}
+	a.step.running[c.ID] = cancel
+	run := chat.ToolRun{Call: c, Room: a.q.Room, User: a.turn.By, Key: c.ID}
+	a.o.Goroutines.Go(func() {
+		defer cancel()
+		result, err := a.o.runTool(ctx, run)
+		a.tell(ran{c.ID, result, err})
+	})
+}
+
+// ran takes the outcome of a call.
+func (a *Attempt) ran(r ran) {
+	s := a.step
+	if a.end != nil || s == nil || s.running[r.call] == nil {
+		return
+	}
+	delete(s.running, r.call)
+	c, _ := s.find(r.call)
+	end := chat.ToolEnded{TurnID: a.turn.ID, CallID: r.call, Name: c.Name, State: chat.ToolCompleted, Result: r.result}
+	if r.err != nil {
+		end.State, end.Result = chat.ToolFailed, chat.AsError(r.err).Message
+	}
+	s.outcomes = append(s.outcomes, end)
+	a.room.Advance()
+}
+
+// settle gives the outcomes to the reader when all of them are on disk. While members are
+// waited for, the time that the attempt has does not run.
+func (a *Attempt) settle() {
+	s := a.step
+	a.expire(s.recorded && len(s.running) == 0 && len(s.outcomes) < len(s.Calls))
+	if s.results == nil || !s.recorded || len(s.kept) < len(s.Calls) {
+		return
+	}
+	s.results <- s.outcomes
+	s.results = nil
+}
+
+// expire stops the clock of the attempt, or lets it go on.
+func (a *Attempt) expire(waiting bool) {
+	switch {
+	case waiting && a.left == 0:
+		a.left = max(time.Until(a.deadline), time.Nanosecond)
+		a.expiry.Stop()
+	case !waiting && a.left > 0:
+		a.deadline = time.Now().Add(a.left)
+		a.expiry.Reset(a.left)
+		a.left = 0
+	}
+}
+
+// cancelRuns ends the calls that run.
+func (a *Attempt) cancelRuns() {
+	if a.step == nil {
+		return
+	}
+	for _, cancel := range a.step.running {
+		cancel()
+	}
+}

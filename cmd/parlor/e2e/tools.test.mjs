@@ -1,0 +1,116 @@
+// Tools that models call: run once, asked for first where somebody has to be, and not lost by kill -9.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { test } from "node:test";
+import { calls, modelServer } from "./lib/model.mjs";
+import { ask, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { long, seeded } from "./lib/random.mjs";
+
+/** Starts a tool that has a visible effect: it notes the key of each run. */
+async function tool(t, wait = 0) {
+  const ran = [];
+  const server = createServer(async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    ran.push({ key: request.headers["idempotency-key"], args: JSON.parse(body) });
+    await sleep(wait);
+    response.end("paid");
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => { server.closeAllConnections(); server.close(); });
+  return { url: `http://127.0.0.1:${server.address().port}`, ran };
+}
+
+async function world(t, { answers, approval, wait, idempotent = false }) {
+  const pay = await tool(t, wait);
+  const model = await modelServer(t, answers);
+  const dir = folder();
+  const args = [
+    "--models", JSON.stringify([{ model_id: "m", provider: "openai", tools: ["*"] }]),
+    "--tools", JSON.stringify({ pay: { url: pay.url, description: "Pays.", approval, parameters: { type: "object", properties: { sum: { type: "integer" } }, required: ["sum"] } } }),
+    "--tool_settings", JSON.stringify({ pay: { idempotent } }),
+  ];
+  const start = () => serve(t, { dir, args, env: { OPENAI_BASE_URL: model.url } });
+  return { start, pay, model };
+}
+
+test("a call waits for a person over kill -9, is approved on another device, and runs once", async (t) => {
+  const { start, pay, model } = await world(t, { approval: "ask", answers: { go: [{ content: "I look." }, ...calls(["pay", { sum: "x" }], ["pay", { sum: 1 }])], paid: [{ content: "Done." }, "stop"] } });
+  const first = await start();
+  const alice = await connect(t, first);
+  const chat = newChat();
+  const room = await enter(alice, chat, { model: "m", dialect: "documented" });
+  await ask(alice, "send_message", { room_id: room, message: "go" });
+  const call = await event(alice, `function_call ${room}`, (c) => c.needs_approval);
+  assert.deepEqual([call.function_name, call.arguments, call.where], ["pay", { sum: 1 }, "server"]);
+  await event(alice, `turn ${room}`, (b) => b.state === "waiting");
+  const wrong = await event(alice, `function_result ${room}`);
+  assert.match(wrong.result, /sum/, "what is wrong with the other call is said");
+  assert.equal(wrong.state, "failed");
+  await first.kill();
+
+  const second = await start();
+  const phone = await connect(t, second, { user: "alice" });
+  const joined = await ask(phone, "join_room", { room_id: room, dialect: "documented" });
+  assert.equal(joined.turn.state, "waiting");
+  assert.deepEqual(joined.pending.map((p) => [p.call_id, p.arguments]), [[call.call_id, { sum: 1 }]]);
+  assert.equal(pay.ran.length, 0);
+  const decided = { room_id: room, call_id: call.call_id, decision: "approve", client_message_id: "once" };
+  for (const _ of [1, 2]) assert.equal((await ask(phone, "approve", decided)).ok, true);
+  assert.equal((await ask(phone, "approve", { ...decided, client_message_id: "other" })).error.code, "not_found");
+  assert.equal((await event(phone, `approval ${room}`)).by, "alice");
+  assert.equal((await event(phone, `function_result ${room}`, (r) => r.call_id === call.call_id)).result, "paid");
+  assert.equal((await event(phone, `stream_end ${room}`)).state, "completed");
+  assert.deepEqual(pay.ran, [{ key: call.call_id, args: { sum: 1 } }]);
+  assert.equal((await messages(second, chat)).at(-1).content, "I look.\n\nDone.");
+  assert.equal(model.asked.at(-1).filter((m) => m.role === "tool").length, 2);
+});
+
+test("the assistant page is told of calls and results in its own words", async (t) => {
+  const { start } = await world(t, { approval: "never", answers: { go: calls(["pay", { sum: 1 }]), paid: [{ content: "Done." }, "stop"] } });
+  const server = await start();
+  const page = await connect(t, server);
+  const room = await enter(page, newChat(), { model: "m", dialect: "spa" });
+  await ask(page, "send_message", { room_id: room, message: "go" });
+  const { data: call } = await event(page, `receive_message ${room}`, (b) => b.type === "sbaw.function_call");
+  assert.deepEqual([call.name, call.arguments, call.role], ["pay", { sum: 1 }, "assistant"]);
+  const { data: result } = await event(page, `receive_message ${room}`, (b) => b.type === "sbaw.function_result");
+  assert.deepEqual([result.call_id, result.name, result.result, result.role], [call.call_id, "pay", "paid", "system"]);
+  assert.equal((await event(page, `receive_message ${room}`, (b) => b.type === "sbaw.text_message.assistant")).data.content, "Done.");
+});
+
+const rounds = long ? 100 : 4;
+test(`kill -9 around a tool with an effect, ${rounds} times: at most once for each call`, { timeout: 900_000 }, async (t) => {
+  const { start, pay } = await world(t, { approval: "never", wait: 100, answers: { paid: [{ content: "Done." }, "stop"], ...Object.fromEntries(Array.from({ length: rounds }, (_, i) => [`go ${i}`, calls(["pay", { sum: i }])])) } });
+  const next = seeded(t);
+  const chat = newChat();
+  const outcomes = new Map();
+  for (let i = 0; i < rounds; i++) {
+    const server = await start();
+    const alice = await connect(t, server, { reconnection: false });
+    const room = await enter(alice, chat, { model: "m", dialect: "documented" });
+    alice.onAny((name, body) => name === `function_result ${room}` && outcomes.set(body.call_id, body.state));
+    const joined = await ask(alice, "join_room", { room_id: room, dialect: "documented" });
+    for (const p of joined.pending) {
+      assert.equal(p.unknown, true);
+      await ask(alice, "approve", { room_id: room, call_id: p.call_id, decision: "deny" });
+    }
+    await ask(alice, "send_message", { room_id: room, message: `go ${i}`, policy: "queue" });
+    await sleep(next.below(300));
+    await server.kill();
+  }
+  const server = await start();
+  const alice = await connect(t, server);
+  const room = await enter(alice, chat, { model: "m", dialect: "documented" });
+  for (const p of (await ask(alice, "join_room", { room_id: room, dialect: "documented" })).pending) {
+    await ask(alice, "approve", { room_id: room, call_id: p.call_id, decision: "deny" });
+  }
+  await until(() => messages(server, chat), (all) => all.filter((m) => m.role === "assistant").length >= rounds);
+  const keys = pay.ran.map((r) => r.key);
+  assert.equal(new Set(keys).size, keys.length, "a call has run twice");
+  const stated = await ask(alice, "join_room", { room_id: room, dialect: "documented", after: 0 });
+  assert.deepEqual(stated.pending, []);
+  assert.ok(keys.length > 0);
+  t.diagnostic(`${keys.length} runs in ${rounds} rounds`);
+});

@@ -1,0 +1,191 @@
+package assistant
+
+import (
+	"cmp"
+	"encoding/json"
+
+	"parlor/protocol/chat"
+)
+
+// A functionCall says that a tool is called. With NeedsApproval it waits for a member.
+type functionCall struct {
+	CallID        string          `json:"call_id"`
+	Name          string          `json:"function_name"`
+	Arguments     json.RawMessage `json:"arguments"` // an object, or text if the model wrote no object
+	MessageID     chat.MessageID  `json:"message_id"`
+	Where         string          `json:"where"`
+	NeedsApproval bool            `json:"needs_approval"`
+	Seq           uint64          `json:"seq"`
+}
+
+// A functionResult says what has come of a call.
+type functionResult struct {
+	CallID string           `json:"call_id"`
+	Name   string           `json:"function_name"`
+	State  chat.ToolOutcome `json:"state"`
+	Result string           `json:"result"`
+	By     chat.UserID      `json:"by,omitempty"`
+	Seq    uint64           `json:"seq"`
+}
+
+// An approval says what a member has decided about a call. A call that the end of the server
+// has cut has the decision "unknown": a member has yet to say whether it runs again.
+type approval struct {
+	CallID    string          `json:"call_id"`
+	Name      string          `json:"function_name,omitempty"`
+	Decision  string          `json:"decision"`
+	Arguments json.RawMessage `json:"arguments,omitempty"` // if the member has changed them
+	Always    bool            `json:"always,omitempty"`
+	By        chat.UserID     `json:"by,omitempty"`
+	Reason    string          `json:"reason,omitempty"`
+	Seq       uint64          `json:"seq"`
+}
+
+// The decisions.
+const (
+	Approve   = "approve"
+	Deny      = "deny"
+	undecided = "unknown"
+)
+
+// documentedTools encodes what happens to calls of tools.
+func (f *frames) documentedTools(room string, r chat.Record) {
+	switch e := r.Event.(type) {
+	case chat.ToolStarted:
+		f.emit("function_call", room, functionCall{CallID: e.Tool.ID, Name: e.Tool.Name, Arguments: json.RawMessage(`{}`), MessageID: e.MessageID, Where: "provider", Seq: r.Seq})
+	case chat.ToolsCalled:
+		waits := false
+		for _, c := range e.Calls {
+			waits = waits || c.NeedsApproval
+			f.emit("function_call", room, functionCall{c.ID, c.Name, argumentsOf(c.Arguments), e.MessageID, "server", c.NeedsApproval, r.Seq})
+		}
+		if waits {
+			f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateWaiting, Seq: r.Seq})
+		}
+	case chat.ToolsLost:
+		for _, id := range e.Calls {
+			f.emit("approval", room, approval{CallID: id, Decision: undecided, Seq: r.Seq})
+		}
+		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateWaiting, Seq: r.Seq})
+	case chat.ToolDecided:
+		decided := approval{CallID: e.CallID, Name: e.Name, Decision: DecisionOf(e.Approved), Always: e.Always, By: e.By, Reason: e.Reason, Seq: r.Seq}
+		if e.Args != "" {
+			decided.Arguments = argumentsOf(e.Args)
+		}
+		f.emit("approval", room, decided)
+		if e.Waiting == 0 {
+			f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq})
+		}
+	case chat.ToolEnded:
+		f.emit("function_result", room, functionResult{e.CallID, e.Name, e.State, e.Result, e.By, r.Seq})
+	}
+}
+
+// Pending is a call that waits for a member to decide.
+type Pending struct {
+	CallID        string          `json:"call_id"`
+	Name          string          `json:"function_name"`
+	Arguments     json.RawMessage `json:"arguments"`
+	Where         string          `json:"where"`
+	NeedsApproval bool            `json:"needs_approval"`
+	Unknown       bool            `json:"unknown,omitempty"` // the end of the server has cut it
+}
+
+func showPending(calls []chat.Pending) []Pending {
+	list := make([]Pending, 0, len(calls))
+	for _, p := range calls {
+		list = append(list, Pending{p.Call.ID, p.Call.Name, argumentsOf(p.Call.Arguments), "server", true, p.Lost})
+	}
+	return list
+}
+
+// CallDecided acknowledges a [Decide].
+type CallDecided struct {
+	CallID   string `json:"call_id"`
+	Decision string `json:"decision"`
+}
+
+// DecisionOf returns the word for a decision.
+func DecisionOf(approved bool) string {
+	if approved {
+		return Approve
+	}
+	return Deny
+}
+
+// argumentsOf returns the arguments of a call as JSON.
+func argumentsOf(written string) json.RawMessage {
+	if raw := json.RawMessage(written); isObject(raw) && json.Valid(raw) {
+		return raw
+	}
+	return Encode(written)
+}
+
+// The forms of the assistant SPA: WIRE-ASSISTANT §8.
+type (
+	spaCall struct {
+		ID        string          `json:"id"`
+		CallID    string          `json:"call_id"`
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"`
+		Role      chat.Role       `json:"role"`
+		Type      string          `json:"type"`
+		Created   string          `json:"created_timestamp"`
+	}
+	spaResult struct {
+		ID      string    `json:"id"`
+		CallID  string    `json:"call_id"`
+		Name    string    `json:"name"`
+		Result  any       `json:"result"`
+		Role    chat.Role `json:"role"`
+		Type    string    `json:"type"`
+		Created string    `json:"created_timestamp"`
+	}
+)
+
+// spaTools encodes calls for the assistant SPA, which shows a card for each and stops its
+// clock with the result.
+func (f *frames) spaTools(room string, r chat.Record) {
+	at := chat.Timestamp(r.At)
+	switch e := r.Event.(type) {
+	case chat.ToolsCalled:
+		for _, c := range e.Calls {
+			f.emit("receive_message", room, typed{"sbaw.function_call", spaCall{c.ID, c.ID, c.Name, objectOf(c.Arguments), chat.RoleAssistant, "function_call", at}})
+		}
+	case chat.ToolEnded:
+		f.emit("receive_message", room, typed{"sbaw.function_result", spaResult{e.CallID + "-result", e.CallID, e.Name, e.Result, chat.RoleSystem, "function_result", at}})
+	}
+}
+
+// objectOf returns arguments as the object that the SPA wants.
+func objectOf(written string) json.RawMessage {
+	if raw := argumentsOf(written); isObject(raw) {
+		return raw
+	}
+	return Encode(map[string]string{"INVALID_JSON": written})
+}
+
+func decodeApprove(p payload) (Request, *chat.Error) {
+	room, refused := p.room()
+	r := Decide{Room: room, CallID: p.CallID, Approved: p.Decision == Approve, Always: p.Always, Reason: p.Reason}
+	changed := len(p.Arguments) > 0 && string(p.Arguments) != "null"
+	if changed {
+		r.Arguments = string(p.Arguments)
+	}
+	var bad *chat.Error
+	switch {
+	case p.CallID == "" || len(p.CallID) > maxEnvelopeLen:
+		bad, r.CallID = invalid("call_id must be that of a call that waits"), ""
+	case p.Decision != Approve && p.Decision != Deny:
+		bad = invalid("decision must be approve or deny")
+	case len(p.Reason) > MaxReasonLen:
+		bad = invalid("reason is too long")
+	case !r.Approved && (p.Always || changed):
+		bad = invalid("always and arguments are for calls that are approved")
+	case changed && !isObject(p.Arguments):
+		bad = invalid("arguments must be an object")
+	}
+	id, badID := clientID(p.ClientID)
+	r.ClientID = id
+	return r, cmp.Or(refused, bad, badID)
+}

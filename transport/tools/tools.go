@@ -1,0 +1,274 @@
+// Package tools knows the tools that models may call, and runs them.
+//
+//	configuration → New → Registry ─┬─ built in
+//	                                ├─ HTTP: a URL for each
+//	                                └─ servers of the Model Context Protocol
+//
+//	Offered(model) → prompt;  Check(call) → what is wrong, in words for the model;  Run(call) → result
+//
+// A tool has one name for people and the log. Providers may be told another one, which
+// package upstream makes. Tools of a server are named SERVER/TOOL.
+package tools
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"parlor/protocol/chat"
+)
+
+// DefaultTimeout limits a call of a tool that has no timeout of its own.
+const DefaultTimeout = time.Minute
+
+// A Setting is what an operator says of one tool.
+type Setting struct {
+	// Approval says whether people are asked before it runs. Empty leaves it to where
+	// the tool comes from.
+	Approval chat.Approval `yaml:"approval" json:"approval,omitempty"`
+
+	// Idempotent means that a call may run again if nobody knows whether it has run. The
+	// tool gets a key that is the same then.
+	Idempotent bool `yaml:"idempotent" json:"idempotent,omitempty"`
+
+	// Timeout limits one call. Zero means [DefaultTimeout].
+	Timeout Duration `yaml:"timeout" json:"timeout,omitzero"`
+}
+
+// A Duration is written as in "90s".
+type Duration time.Duration
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
+	return err
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Validate returns all that is wrong with tools behind URLs.
+func Validate(list map[string]HTTP) error {
+	var wrong []error
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		if _, err := list[name].tool(name); err != nil {
+			wrong = append(wrong, fmt.Errorf("tools[%q]: %w", name, err))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// ValidateSettings returns all that is wrong with what is said of tools.
+func ValidateSettings(settings map[string]Setting) error {
+	var wrong []error
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		switch s := settings[name]; {
+		case s.Approval != "" && !s.Approval.Valid():
+			wrong = append(wrong, fmt.Errorf("tool_settings[%q]: approval: must be always, ask or never", name))
+		case s.Timeout < 0:
+			wrong = append(wrong, fmt.Errorf("tool_settings[%q]: timeout: must not be less than 0", name))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// A Model is what is configured of the tools of a model.
+type Model struct {
+	Tools    []string      // names, or patterns: see [Offers]; nil: current_time
+	Approval chat.Approval // the stricter one of this and the tool's own counts
+}
+
+// Options configure a [Registry].
+type Options struct {
+	HTTP     map[string]HTTP
+	Settings map[string]Setting // by the name of a tool
+
+	// LookupEnv finds environment variables, as [os.LookupEnv] does: a header may name
+	// one as ${NAME}, so that no secret is in the configuration. Nil finds none.
+	LookupEnv func(name string) (string, bool)
+
+	// Model returns what is configured of a model.
+	Model func(chat.ModelID) Model
+
+	Logger *slog.Logger // nil discards
+}
+
+// A Tool is one that can run.
+type tool struct {
+	chat.Tool
+	server   string // of which it is; empty: it is built in, or is asked by HTTP
+	approval chat.Approval
+	check    *checker
+	run      func(ctx context.Context, r chat.ToolRun) (string, error)
+}
+
+// A Registry knows all tools. Its methods may be called from any goroutine.
+type Registry struct {
+	opts Options
+	log  *slog.Logger
+
+	mu    sync.RWMutex
+	tools []tool // sorted by name
+}
+
+// New returns the tools that are built in and those of the configuration.
+func New(o Options) (*Registry, error) {
+	r := &Registry{opts: o, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
+	list := builtIn()
+	for name, h := range o.HTTP {
+		h, err := h.with(o.LookupEnv)
+		var t tool
+		if err == nil {
+			t, err = h.tool(name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("tools[%q]: %w", name, err)
+		}
+		list = append(list, t)
+	}
+	r.put("", list)
+	return r, nil
+}
+
+// put replaces the tools of a server.
+func (r *Registry) put(server string, list []tool) {
+	for i := range list {
+		t := &list[i]
+		t.server = server
+		var err error
+		if t.check, err = newChecker(t.Schema); err != nil {
+			r.log.Warn("the schema of a tool cannot be used: only the server of the tool checks its arguments", "tool", t.Name, "err", err)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := slices.DeleteFunc(slices.Clone(r.tools), func(t tool) bool { return t.server == server })
+	r.tools = append(all, list...)
+	slices.SortFunc(r.tools, func(a, b tool) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// of returns the tools that a model may call, sorted by name.
+func (r *Registry) of(m chat.ModelID) (list []tool) {
+	patterns := r.opts.Model(m).Tools
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, t := range r.tools {
+		if offers(patterns, t) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// offers reports whether a tool is among those that the patterns name: a name, NAME/* for
+// all of a server, * for all others. Without patterns that is current_time alone.
+func offers(patterns []string, t tool) bool {
+	if patterns == nil {
+		return t.Name == currentTime
+	}
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		server, all := strings.CutSuffix(p, "/*")
+		return p == t.Name || p == "*" && t.server == "" || all && server == t.server && server != ""
+	})
+}
+
+// find returns a tool that the model may call.
+func (r *Registry) find(m chat.ModelID, name string) (tool, bool) {
+	list := r.of(m)
+	i := slices.IndexFunc(list, func(t tool) bool { return t.Name == name })
+	if i < 0 {
+		return tool{}, false
+	}
+	return list[i], true
+}
+
+// Offered returns the tools that a model may call, always in the same order.
+func (r *Registry) Offered(m chat.ModelID) (list []chat.Tool) {
+	for _, t := range r.of(m) {
+		list = append(list, t.Tool)
+	}
+	return list
+}
+
+// Check returns what is wrong with a call, in words for the model, or "".
+func (r *Registry) Check(m chat.ModelID, c chat.ToolCall) string {
+	t, offered := r.find(m, c.Name)
+	if !offered {
+		var names []string
+		for _, t := range r.of(m) {
+			names = append(names, t.Name)
+		}
+		return fmt.Sprintf("there is no tool %q. The tools are: %s", c.Name, strings.Join(names, ", "))
+	}
+	var arguments map[string]any
+	if err := json.Unmarshal([]byte(c.Arguments), &arguments); err != nil || arguments == nil {
+		return fmt.Sprintf("the arguments have to be one JSON object that fits the schema %s, and are not: %v", t.Schema, cmp.Or(err, errNoObject))
+	}
+	return t.check.fault([]byte(c.Arguments))
+}
+
+// Approval says whether people are asked before a model's call of the tool.
+func (r *Registry) Approval(m chat.ModelID, name string) chat.Approval {
+	t, _ := r.find(m, name)
+	own := cmp.Or(r.opts.Settings[name].Approval, t.approval, chat.ApprovalAsk)
+	return stricter(own, r.opts.Model(m).Approval)
+}
+
+// strictness orders approvals.
+var strictness = map[chat.Approval]int{chat.ApprovalNever: 1, chat.ApprovalAsk: 2, chat.ApprovalAlways: 3}
+
+func stricter(a, b chat.Approval) chat.Approval {
+	if strictness[b] > strictness[a] {
+		return b
+	}
+	return a
+}
+
+// Repeatable reports whether a call of the tool may run again if nobody knows whether it
+// has run.
+func (r *Registry) Repeatable(name string) bool { return r.opts.Settings[name].Idempotent }
+
+// Run runs a call, and returns its result for the model.
+func (r *Registry) Run(ctx context.Context, run chat.ToolRun) (string, error) {
+	t, found := r.byName(run.Call.Name)
+	if !found {
+		return "", chat.Refuse(chat.CodeNotFound, "there is no such tool any more")
+	}
+	limit := cmp.Or(time.Duration(r.opts.Settings[t.Name].Timeout), DefaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	result, err := t.run(ctx, run)
+	if err != nil && ctx.Err() == context.DeadlineExceeded {
+		return "", chat.Refuse(chat.CodeInternal, fmt.Sprintf("the tool did not answer within %s; nobody knows whether it has had an effect", limit))
+	}
+	return clean(result), err
+}
+
+func (r *Registry) byName(name string) (tool, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	i, found := slices.BinarySearchFunc(r.tools, name, func(t tool, name string) int { return strings.Compare(t.Name, name) })
+	if !found {
+		return tool{}, false
+	}
+	return r.tools[i], true
+}
+
+// clean leaves out what no text needs: control characters but for tabs and line ends.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,171 @@
+package tools
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"parlor/protocol/chat"
+)
+
+// newRegistry has two tools of a server beside one behind a URL, and models that differ in
+// what they may call.
+func newRegistry(t *testing.T, h HTTP) *Registry {
+	t.Helper()
+	models := map[chat.ModelID]Model{
+		"all":     {Tools: []string{"*", "notes/*"}},
+		"one":     {Tools: []string{"notes/read"}},
+		"none":    {Tools: []string{}},
+		"careful": {Tools: []string{"*"}, Approval: chat.ApprovalAlways},
+	}
+	r, err := New(Options{
+		HTTP:     map[string]HTTP{"pay": h},
+		Settings: map[string]Setting{"notes/read": {Approval: chat.ApprovalNever}, "pay": {Idempotent: true, Timeout: Duration(time.Second)}},
+		Model:    func(id chat.ModelID) Model { return models[id] },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.put("notes", []tool{{Tool: chat.Tool{Name: "notes/write"}}, {Tool: chat.Tool{Name: "notes/read"}}})
+	return r
+}
+
+var pay = HTTP{URL: "http://127.0.0.1:1/", Parameters: map[string]any{
+	"type": "object", "properties": map[string]any{"sum": map[string]any{"type": "integer"}}, "required": []any{"sum"},
+}}
+
+func TestOffered(t *testing.T) {
+	r := newRegistry(t, pay)
+	for model, want := range map[chat.ModelID]string{
+		"all": "current_time notes/read notes/write pay", "one": "notes/read", "none": "", "careful": "current_time pay", "unknown": "current_time",
+	} {
+		var names []string
+		for _, tool := range r.Offered(model) {
+			names = append(names, tool.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: got %s, want %s", model, got, want)
+		}
+	}
+	r.put("notes", nil)
+	if n := len(r.Offered("one")); n != 0 {
+		t.Errorf("a server that is gone still has %d tools", n)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	r := newRegistry(t, pay)
+	for _, test := range []struct {
+		model           chat.ModelID
+		name, arguments string
+		says            string // "": it may run
+	}{
+		{"all", "pay", `{"sum":1}`, ""},
+		{"all", "pay", `{"sum":"1"}`, "sum"},
+		{"all", "pay", `{}`, "sum"},
+		{"all", "pay", `[1]`, "one JSON object"},
+		{"all", "pay", `null`, "one JSON object"},
+		{"all", "pay", `{"sum":1}{"sum":2}`, "one JSON object"},
+		{"all", "search", `{}`, "The tools are: current_time, notes/read, notes/write, pay"},
+		{"one", "pay", `{"sum":1}`, "The tools are: notes/read"},
+		{"all", "notes/read", `{"anything":1}`, ""}, // without a schema its server checks
+	} {
+		got := r.Check(test.model, chat.ToolCall{Name: test.name, Arguments: test.arguments})
+		if test.says == "" && got != "" || !strings.Contains(got, test.says) {
+			t.Errorf("%s calls %s %s: got %q, want %q in it", test.model, test.name, test.arguments, got, test.says)
+		}
+	}
+}
+
+// The stricter one of the model's approval and the tool's counts. What nobody has said
+// anything of is asked for; what is built in is not.
+func TestApproval(t *testing.T) {
+	r := newRegistry(t, pay)
+	got := map[string]chat.Approval{}
+	for _, name := range []string{"current_time", "notes/read", "notes/write", "pay", "gone"} {
+		got[name] = r.Approval("all", name)
+	}
+	want := map[string]chat.Approval{"current_time": chat.ApprovalNever, "notes/read": chat.ApprovalNever, "notes/write": chat.ApprovalAsk, "pay": chat.ApprovalAsk, "gone": chat.ApprovalAsk}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("approvals (-want +got):\n%s", diff)
+	}
+	if a := r.Approval("careful", "current_time"); a != chat.ApprovalAlways {
+		t.Errorf("of a careful model: %s", a)
+	}
+	if !r.Repeatable("pay") || r.Repeatable("notes/read") {
+		t.Error("only pay may be repeated")
+	}
+}
+
+// TestHTTP: what a tool behind a URL is asked, and what becomes of what it answers.
+func TestHTTP(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = append(asked, r.Header.Get("Idempotency-Key")+" "+r.Header.Get("X-Key")+" "+string(body))
+		switch string(body) {
+		case `{"sum":1}`:
+			io.WriteString(w, "paid\x00\x1b[31m, caf\u00e9\n")
+		case `{"sum":2}`:
+			http.Error(w, "no money", http.StatusPaymentRequired)
+		case `{"sum":3}`:
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		default:
+			<-r.Context().Done()
+		}
+	}))
+	defer server.Close()
+	h := pay
+	h.URL, h.Headers = server.URL, map[string]string{"X-Key": "secret"}
+	r := newRegistry(t, h)
+	for arguments, want := range map[string]string{
+		`{"sum":1}`: "paid[31m, café\n", `{"sum":2}`: "the tool answered 402: no money", `{"sum":3}`: "the tool answered 302", `{"sum":4}`: "did not answer within 1s",
+	} {
+		got, err := r.Run(t.Context(), chat.ToolRun{Call: chat.ToolCall{Name: "pay", Arguments: arguments}, Key: "key"})
+		if err != nil {
+			got = chat.AsError(err).Message
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: got %q, want %q", arguments, got, want)
+		}
+	}
+	if len(asked) != 4 {
+		t.Errorf("asked %q", asked)
+	}
+	for _, a := range asked {
+		if !strings.HasPrefix(a, "key secret {") {
+			t.Errorf("asked %q", a)
+		}
+	}
+}
+
+func TestHeadersFromTheEnvironment(t *testing.T) {
+	h := HTTP{URL: "http://h", Headers: map[string]string{"Authorization": "Bearer ${TOKEN}"}}
+	env := map[string]string{"TOKEN": "secret"}
+	lookup := func(name string) (string, bool) { v, ok := env[name]; return v, ok }
+	if got, err := h.with(lookup); err != nil || got.Headers["Authorization"] != "Bearer secret" {
+		t.Errorf("got %v, %v", got.Headers, err)
+	}
+	delete(env, "TOKEN")
+	if _, err := h.with(lookup); err == nil || !strings.Contains(err.Error(), "TOKEN") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCurrentTime(t *testing.T) {
+	r := newRegistry(t, pay)
+	for arguments, want := range map[string]string{`{}`: "UTC", `{"time_zone":"Asia/Kolkata"}`: "+05:30"} {
+		if got, err := r.Run(context.Background(), chat.ToolRun{Call: chat.ToolCall{Name: currentTime, Arguments: arguments}}); err != nil || !strings.Contains(got, want) {
+			t.Errorf("%s: got %q, %v", arguments, got, err)
+		}
+	}
+	if _, err := r.Run(context.Background(), chat.ToolRun{Call: chat.ToolCall{Name: currentTime, Arguments: `{"time_zone":"Nowhere"}`}}); chat.AsError(err).Code != chat.CodeInvalid {
+		t.Errorf("got %v", err)
+	}
+}
