@@ -26,7 +26,7 @@ type uiPart struct {
 // to. Files have addresses that begin with prefix.
 func Show(m chat.Message, reader chat.UserID, prefix string) UIMessage {
 	w := UIMessage{ID: IDOf(m, reader), Role: m.Role, Parts: []uiPart{}, Metadata: Metadata{
-		Seq: m.Seq, Created: chat.Timestamp(m.Created), Author: m.Author,
+		Seq: m.Seq, Created: chat.Timestamp(m.Created), Author: m.Author, Siblings: m.Siblings,
 	}}
 	if m.Role != chat.RoleAssistant {
 		for _, f := range m.Files {

@@ -17,9 +17,10 @@ type Metadata struct {
 	Usage   *Usage         `json:"usage,omitempty"`
 
 	// These are in a history only.
-	Author  *chat.User  `json:"author,omitempty"`
-	Created string      `json:"timestamp,omitempty"`
-	Error   *chat.Error `json:"error,omitempty"`
+	Siblings *chat.Siblings `json:"siblings,omitempty"` // the other versions of the message
+	Author   *chat.User     `json:"author,omitempty"`
+	Created  string         `json:"timestamp,omitempty"`
+	Error    *chat.Error    `json:"error,omitempty"`
 }
 
 // Usage has the names that the SDK gives it.

@@ -176,7 +176,7 @@ func TestGoldenHistory(t *testing.T) {
 		{ID: "m5", Seq: 8, Role: chat.RoleUser, Author: alice, Content: "look", Files: []chat.File{{ID: "f1", Name: "a.png", Type: "image/png", Size: 7}}, Created: at},
 		{ID: "m2", Seq: 5, Role: chat.RoleAssistant, Content: "Yes", Thought: "Hm", State: chat.StateCompleted, ModelID: "model", Name: "ada", Prompt: "m1", Usage: chat.EstimateUsage(1, 2), Created: at},
 		{ID: "m3", Seq: 6, Role: chat.RoleAssistant, State: chat.StateFailed, ModelID: "model", Prompt: "m1", Error: refusal, Created: at},
-		{ID: "m4", Seq: 7, Role: chat.RoleAssistant, Content: "Ye", State: chat.StateStopped, By: "bob", Reason: "enough", ModelID: "model", Prompt: "m1", Created: at},
+		{ID: "m4", Seq: 7, Role: chat.RoleAssistant, Content: "Ye", State: chat.StateStopped, By: "bob", Reason: "enough", ModelID: "model", Prompt: "m1", Siblings: &chat.Siblings{IDs: []chat.MessageID{"m2", "m4"}, Place: 2, Count: 2}, Created: at},
 	} {
 		fmt.Fprintf(&got, "%s\n", encode(Show(m, "alice", "/files/")))
 	}

@@ -157,15 +157,12 @@ func (s *service) answerThereIs(ctx context.Context, u chat.User, id chat.ID, fo
 	return stream{}, false, nil
 }
 
-// regenerate asks for another answer to a message. If the user has said more behind the
-// message, the client has dropped that, so the message is said anew in its place.
+// regenerate asks for another answer to a message. What was said behind the message, and
+// the client has dropped, stays in another branch. A message that has no answer is said anew.
 func (s *service) regenerate(ctx context.Context, u chat.User, r wire.Regenerate) (stream, error) {
 	found, err := s.find(ctx, u, r.Chat, func(m chat.Message, answers []chat.Message) bool { return isMeant(r, u, m, answers) })
 	if err != nil {
 		return stream{}, err
-	}
-	if found.followed {
-		return s.sayAnew(ctx, u, r, found)
 	}
 	now, err := s.now(ctx, u, r.Chat)
 	if err != nil {

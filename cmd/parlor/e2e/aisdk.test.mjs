@@ -159,10 +159,10 @@ for (const version of versions) {
     const server = await parlor(t, app);
     const chat = newChat();
     const alice = await app.open(version, server, chat, { user: "alice" });
-    await alice.send("Tell me about the weather of the last hundred years");
-    const { ids: [id] } = await alice.answering(3);
     const bob = await connect(t, server, { user: "bob" });
     const room_id = await enter(bob, chat);
+    await alice.send("Tell me about the weather of the last hundred years");
+    const { ids: [id] } = await alice.answering(3);
     await ask(bob, `stop ${room_id}`, { reason: "enough" });
     const stopped = await showsAll(server, chat, alice, 2);
     assert.deepEqual([stopped.metadata.at(-1).state, stopped.metadata.at(-1).by], ["stopped", "bob"]);
