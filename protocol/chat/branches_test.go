@@ -327,3 +327,36 @@ func (n *naive) checkVersions(first uint64) {
 		n.t.Fatalf("record %d has versions %v, want %v", first, got, want)
 	}
 }
+
+// In records of old, which do not name the first version of an answer that was given
+// again, the answers stand side by side, and what an edit took out stays out.
+func TestOldRecordsShowTheSame(t *testing.T) {
+	var b Branches
+	records := []Record{
+		{Seq: 1, Event: MessageAdded{MessageID: "one"}},
+		{Seq: 2, Event: TurnEnded{MessageID: "a", PromptSeq: 1, Content: "first"}},
+		{Seq: 3, Event: TurnQueued{Prompt: "one", PromptSeq: 1, Again: "a"}},
+		{Seq: 4, Event: MessageAdded{MessageID: "two"}},
+		{Seq: 5, Event: TurnEnded{MessageID: "b", PromptSeq: 1, Content: "second"}},
+		{Seq: 6, Event: TurnEnded{MessageID: "c", Content: "an answer that does not say to what"}},
+		{Seq: 7, Event: MessageAdded{MessageID: "three", Replaces: "two", ReplacesSeq: 4}},
+	}
+	for _, r := range records {
+		b = b.After(r)
+	}
+	shown := func(p Path) (ids []MessageID) {
+		for _, r := range records {
+			if m, ok := r.Message(); ok && !p.Hides(r) {
+				ids = append(ids, m.ID)
+			}
+		}
+		return ids
+	}
+	if got, want := shown(b.Current()), []MessageID{"one", "a", "b", "three"}; !slices.Equal(got, want) {
+		t.Errorf("shown %v, want %v", got, want)
+	}
+	old, _, ok := b.Through(Message{Seq: 4, Role: RoleUser})
+	if got, want := shown(old), []MessageID{"one", "a", "two", "b", "c"}; !ok || !slices.Equal(got, want) {
+		t.Errorf("what was edited: %v, want %v", got, want)
+	}
+}

@@ -83,7 +83,7 @@ test("who else is here and who types is said in a line", { skip: noBrowser }, as
   await alice.locator("#here").waitFor({ state: "hidden" });
 });
 
-test("an edit takes back what followed", { skip: noBrowser }, async (t) => {
+test("an edit takes back what followed, and its other version is selected", { skip: noBrowser }, async (t) => {
   const server = await serve(t);
   const chat = newChat();
   const alice = await connect(t, server);
@@ -101,7 +101,7 @@ test("an edit takes back what followed", { skip: noBrowser }, async (t) => {
   const texts = () => page.locator("#messages li .text").allTextContents();
   assert.equal((await texts()).length, 4);
 
-  await send(`edit ${room}`, { message_id: first, content: "uno" });
+  const edited = await send(`edit ${room}`, { message_id: first, content: "uno" });
   await shows(page, "uno");
   await page.locator('li.assistant[data-state="completed"]').waitFor();
   assert.deepEqual([(await texts()).length, (await texts())[0]], [2, "uno"]);
@@ -109,6 +109,13 @@ test("an edit takes back what followed", { skip: noBrowser }, async (t) => {
   await page.reload();
   await shows(page, "uno");
   assert.deepEqual([(await texts()).length, (await texts())[0]], [2, "uno"], "and so after a reload");
+
+  assert.equal(await page.locator("li .version").first().textContent(), "2 / 2");
+  await page.locator('button[data-action="previous"]:visible').click();
+  await shows(page, "two");
+  assert.deepEqual([(await texts()).length, (await texts())[0]], [4, "one"], "the branch that the edit left");
+  await ask(alice, `select ${room}`, { message_id: edited });
+  await until(texts, (t) => t.length === 2 && t[0] === "uno");
 });
 
 test("the page works below a base path", { skip: noBrowser }, async (t) => {
