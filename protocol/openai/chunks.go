@@ -37,6 +37,9 @@ func (c *Chunks) Take(n any) (chunks []byte, refusal *Error) {
 		}
 	case *Piece:
 		if c.turn.Runs(n.Turn) {
+			if from := c.bytes; from < n.FromBytes && len(n.Before) >= n.FromBytes {
+				return c.text(string(n.Before[from:])+n.Text, from), nil
+			}
 			return c.text(n.Text, n.FromBytes), nil
 		}
 	}

@@ -5,6 +5,7 @@ import "parlor/protocol/chat"
 // A Piece is a piece of a running answer, encoded once for all who follow it.
 type Piece struct {
 	Turn               chat.Turn
+	Before             []byte // the text that it follows; nobody may change it
 	Text               string
 	From, To           int // in the text of the answer, in UTF-16 code units
 	FromBytes, ToBytes int // the same in bytes
@@ -37,7 +38,7 @@ func (e *Encode) piece(n chat.Text) *Piece {
 	if e.message != t.MessageID || e.attempt != t.Attempt || e.bytes != len(n.Before) {
 		*e = Encode{t.MessageID, t.Attempt, len(n.Before), units(string(n.Before))}
 	}
-	p := &Piece{Turn: t, Text: n.Piece, From: e.units, FromBytes: e.bytes}
+	p := &Piece{Turn: t, Before: n.Before, Text: n.Piece, From: e.units, FromBytes: e.bytes}
 	e.bytes += len(n.Piece)
 	e.units += units(n.Piece)
 	p.To, p.ToBytes = e.units, e.bytes

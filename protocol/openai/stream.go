@@ -81,8 +81,10 @@ func (s *Stream) piece(p *Piece) ([]byte, error) {
 	switch {
 	case !s.turn.Runs(p.Turn) || p.ToBytes <= s.bytes:
 		return nil, nil
-	case p.FromBytes > s.bytes:
+	case p.FromBytes > s.bytes && len(p.Before) < p.FromBytes:
 		return nil, errGap
+	case p.FromBytes > s.bytes: // an attempt that goes on behind a recorded step begins with its words
+		return s.grow(string(p.Before[s.bytes:]) + p.Text), nil
 	case p.FromBytes < s.bytes || numberOf(p.Turn.Attempt, atText+p.From) < s.after:
 		return s.grow(p.Text[s.bytes-p.FromBytes:]), nil
 	}

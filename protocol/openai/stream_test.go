@@ -361,15 +361,6 @@ func TestOthersAreNotTold(t *testing.T) {
 	}
 }
 
-func TestGap(t *testing.T) {
-	s := NewStream(NewTurn(responseID, info), Begin)
-	stream(t, s, []told{{notice: queued()}, {notice: started(1)}})
-	piece := new(Encode).Encode("", chat.Text{Turn: chat.Turn{ID: turnID, MessageID: messageID, Attempt: 1}, Before: []byte("missing"), Piece: "x"})
-	if _, err := s.Take(piece); err == nil {
-		t.Error("a gap in the text goes unnoticed")
-	}
-}
-
 func FuzzStream(f *testing.F) {
 	f.Add("hello 😀", "dead", uint32(5))
 	f.Add("\x00\u2028</script>", "", uint32(1<<24+4))
