@@ -5,39 +5,36 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
-	"parlor/actors/rooms"
-	"parlor/actors/webhook"
-	"parlor/persistence"
 	"parlor/protocol/chat"
-	"parlor/transport/auth"
 	"parlor/transport/control"
 )
 
 // openControl makes the server answer operators. If that fails the server runs
 // without.
-func openControl(s Settings, store *persistence.Store, rooms *rooms.Rooms, accounts *auth.Accounts, hooks *webhook.Engine, parts *parts, log *slog.Logger) {
+func (s *server) openControl() {
 	options := control.Options{
-		Backup: func() (control.Backup, error) { return store.Backup() },
-		Export: func(ctx context.Context, w io.Writer, chat string) error { return export(ctx, &store.Reader, w, chat) },
+		Backup: func() (control.Backup, error) { return s.store.Backup() },
+		Export: func(ctx context.Context, w io.Writer, chat string) error {
+			return export(ctx, &s.store.Reader, w, chat)
+		},
 		Release: func(ctx context.Context, room string) (bool, error) {
-			return rooms.Release(ctx, chat.RoomID(room))
+			return s.rooms.Release(ctx, chat.RoomID(room))
 		},
 		Account: func(ctx context.Context, command []byte) ([]byte, error) {
-			return answerAccount(ctx, accounts, command)
+			return answerAccount(ctx, s.accounts, command)
 		},
 		Webhook: func(ctx context.Context, command []byte) ([]byte, error) {
-			return answerWebhook(ctx, hooks, command)
+			return answerWebhook(ctx, s.hooks, command)
 		},
-		Logger: log,
+		Logger: s.log,
 	}
 	c, err := control.Listen(control.Path(s.Data), options)
 	if err != nil {
-		log.Warn("parlor backup, export, release, user, key and webhook will not reach this server", "err", err)
+		s.log.Warn("parlor backup, export, release, user, key and webhook will not reach this server", "err", err)
 		return
 	}
-	parts.add("control socket", func(context.Context) error { return c.Close() })
+	s.parts.add("control socket", func(context.Context) error { return c.Close() })
 }
 
 // releaseCmd lets a room that was quarantined try again.

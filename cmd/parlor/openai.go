@@ -1,30 +1,31 @@
 package main
 
 import (
-	"log/slog"
 	"net/http"
 
 	"parlor/actors/completion"
-	"parlor/actors/ledger"
-	"parlor/persistence"
 	"parlor/protocol/chat"
 	"parlor/transport/openai"
-	"parlor/transport/provider"
 )
 
 // addOpenAI serves OpenAI's API.
-func addOpenAI(mux *http.ServeMux, s Settings, o openai.Options) {
-	o.MaxBytes, o.TurnPolicy = int(s.MaxPromptBytes), chat.Policy(s.TurnPolicy)
-	server := openai.New(o)
+func (s *server) addOpenAI(mux *http.ServeMux) {
+	completions := s.newCompletions()
+	s.parts.add("completions", completions.Close)
+	server := openai.New(openai.Options{
+		Rooms: s.rooms, Follower: s.follower, Completer: completions, Models: s.models, Streams: s.streams,
+		SignIn: s.verifier.SignIn, Protect: s.api.Protect, Limits: s.limits, Logger: s.log,
+		MaxBytes: int(s.MaxPromptBytes), TurnPolicy: chat.Policy(s.TurnPolicy),
+	})
 	for _, base := range s.bases() {
 		server.Register(mux, base+"/v1")
 	}
 }
 
 // newCompletions asks models outside of any room.
-func newCompletions(s Settings, models *provider.Models, store *persistence.Store, budgets *ledger.Ledger, log *slog.Logger) *completion.Completions {
+func (s *server) newCompletions() *completion.Completions {
 	return completion.New(completion.Options{
-		Provider: models, Models: models, Log: store, Ledger: budgets, Logger: log, SystemPrompt: s.SystemPrompt,
+		Provider: s.models, Models: s.models, Log: s.store, Ledger: s.budgets, Logger: s.log, SystemPrompt: s.SystemPrompt,
 		PerUser: s.MaxCompletionsPerUser, MaxAnswerBytes: int(s.MaxAnswerBytes), Timeout: s.TurnTimeout,
 	})
 }

@@ -17,21 +17,19 @@ import (
 	"parlor/transport/api"
 	"parlor/transport/api/apitest"
 	"parlor/transport/auth"
+	"parlor/transport/origin"
 )
 
 // TestOpenAPIHasAllRoutes fails if the server has a route below /api/v1 that openapi.json
 // does not describe, or the other way round.
 func TestOpenAPIHasAllRoutes(t *testing.T) {
-	verifier := auth.New(auth.Options{Secret: "a secret"})
-	t.Cleanup(verifier.Close)
-	endpoints, err := api.New(nil, nil, nil, verifier, api.Options{SignIn: verifier, Backends: api.Backends{Emitter: emit.New(emit.Options{})}})
-	if err != nil {
+	log := slog.New(slog.DiscardHandler)
+	server := &server{log: log, verifier: auth.New(auth.Options{Secret: "a secret"}), warnings: origin.NewWarnings(log), hub: emit.New(emit.Options{})}
+	t.Cleanup(server.verifier.Close)
+	if err := server.openAPI(); err != nil {
 		t.Fatal(err)
 	}
-	mount(endpoints, Settings{}, nil, nil)
-	endpoints.Mount(uiRoutes(Settings{}, nil, nil, nil, nil, nil, nil, nil))
-	endpoints.Mount(pushRoutes(nil))
-	mux := routes(Settings{}, http.NotFoundHandler(), endpoints, nil)
+	mux := routes(server.Settings, http.NotFoundHandler(), server.api, nil)
 	apitest.New(t, api.Description, "/api/v1").Covers(t, mux)
 }
 

@@ -2,43 +2,33 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"strings"
 
 	"parlor/actors/room"
-	"parlor/actors/webhook"
-	"parlor/persistence"
 	"parlor/transport/api"
-	"parlor/transport/auth"
 	"parlor/transport/outbound"
 	"parlor/transport/push"
 )
 
-// told are those who are told what happens in rooms without listening.
-type told struct {
-	hooks  *webhook.Engine
-	pushes *push.Service // nil: there are none
-}
-
-// openPush returns nil if nobody is told anything by push.
-func openPush(s Settings, store *persistence.Store, verifier *auth.Verifier, parts *parts, log *slog.Logger) (*push.Service, error) {
+// openPush opens nothing if nobody is told anything by push.
+func (s *server) openPush() error {
 	if s.PushContact == "" {
-		return nil, nil
+		return nil
 	}
 	targets, err := outbound.ParseTargets(s.PrivateTargets)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	client := outbound.NewClient(targets, s.WebhookTimeout)
-	pushes, err := push.Open(push.Options{
-		Store: store, SignIns: verifier, Client: client, Contact: s.PushContact, PrivateKey: string(s.VAPIDPrivateKey),
-		MaxPerUser: s.MaxPushSubscriptions, Logger: log,
+	s.pushes, err = push.Open(push.Options{
+		Store: s.store, SignIns: s.verifier, Client: client, Contact: s.PushContact, PrivateKey: string(s.VAPIDPrivateKey),
+		MaxPerUser: s.MaxPushSubscriptions, Logger: s.log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	parts.add("push", func(context.Context) error { pushes.Close(); client.Close(); return nil })
-	return pushes, nil
+	s.parts.add("push", func(context.Context) error { s.pushes.Close(); client.Close(); return nil })
+	return nil
 }
 
 func pushRoutes(pushes *push.Service) map[string]api.Handler {
@@ -49,10 +39,10 @@ func pushRoutes(pushes *push.Service) map[string]api.Handler {
 	return routes
 }
 
-// ended returns what pushes the end of long answers to those who have left. It is nil if
+// pushEnds returns what pushes the end of long answers to those who have left. It is nil if
 // there are no pushes.
-func (t told) ended(s Settings) func(room.Ended) {
-	if t.pushes == nil {
+func (s *server) pushEnds() func(room.Ended) {
+	if s.pushes == nil {
 		return nil
 	}
 	return func(e room.Ended) {
@@ -65,7 +55,7 @@ func (t told) ended(s Settings) func(room.Ended) {
 		}
 		for _, u := range e.Away {
 			if u != e.Answer.By { // who has stopped it knows
-				t.pushes.Notify(u, m)
+				s.pushes.Notify(u, m)
 			}
 		}
 	}

@@ -140,13 +140,14 @@ budgets:
 	if err != nil {
 		t.Fatal(err)
 	}
-	models, err := openModels(*s, guard.NewMetrics(), slog.New(slog.DiscardHandler))
-	if err != nil {
+	server := &server{Settings: *s, log: slog.New(slog.DiscardHandler), numbers: guard.NewMetrics()}
+	if err := server.openModels(); err != nil {
 		t.Fatal(err)
 	}
-	defer models.Close()
+	defer server.models.Close()
 	var text syncBuffer
-	warnOfModels(*s, models, slog.New(slog.NewTextHandler(&text, nil)))
+	server.log = slog.New(slog.NewTextHandler(&text, nil))
+	server.warnOfModels()
 	got := strings.Split(strings.TrimSpace(text.take()), "\n")
 	want := []string{"title-model: ", `budgets[4]: there is no such model; as it is the budget limits nothing" model=bset`, "budgets[5]: "}
 	if len(got) != len(want) {

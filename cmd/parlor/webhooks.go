@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"text/tabwriter"
 	"time"
 
 	"parlor/actors/webhook"
-	"parlor/persistence"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
 	"parlor/transport/control"
@@ -21,10 +19,10 @@ import (
 )
 
 // startWebhooks begins to deliver to the endpoints of the settings.
-func startWebhooks(s Settings, store *persistence.Store, parts *parts, log *slog.Logger) (*webhook.Engine, error) {
+func (s *server) startWebhooks() error {
 	targets, err := outbound.ParseTargets(s.PrivateTargets)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	client := outbound.NewClient(targets, s.WebhookTimeout)
 	endpoints := make(map[string]*hooks.Endpoint)
@@ -32,23 +30,23 @@ func startWebhooks(s Settings, store *persistence.Store, parts *parts, log *slog
 	for i, c := range s.Webhooks {
 		secrets, err := hooks.ParseSecrets(os.Getenv(c.SecretVar))
 		if err != nil {
-			return nil, fmt.Errorf("webhooks[%d].secret_var: the variable %s %w", i, c.SecretVar, err)
+			return fmt.Errorf("webhooks[%d].secret_var: the variable %s %w", i, c.SecretVar, err)
 		}
 		endpoints[c.Name] = &hooks.Endpoint{URL: c.URL, Secrets: secrets, Client: client}
 		all = append(all, webhook.Hook{Name: c.Name, Events: c.Events, Chats: c.Chats, Users: c.Users})
 	}
-	engine, err := webhook.Start(webhook.Options{
-		Hooks: all, Log: store, Logger: log, Encode: hookEvents,
+	s.hooks, err = webhook.Start(webhook.Options{
+		Hooks: all, Log: s.store, Logger: s.log, Encode: hookEvents,
 		Send: func(ctx context.Context, hook string, d webhook.Delivery) error {
 			return endpoints[hook].Send(ctx, hooks.Message(d))
 		},
 		RetryDelay: s.WebhookRetryDelay, RetryFor: s.WebhookRetryFor, AtOnce: s.WebhookConcurrency, MaxDead: s.MaxDeadLetters,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	parts.add("webhooks", func(context.Context) error { engine.Close(); client.Close(); return nil })
-	return engine, nil
+	s.parts.add("webhooks", func(context.Context) error { s.hooks.Close(); client.Close(); return nil })
+	return nil
 }
 
 // hookEvents is what webhooks tell of a record.

@@ -3,27 +3,24 @@ package main
 import (
 	"net/http"
 
-	"parlor/actors/rooms"
 	"parlor/protocol/chat"
-	"parlor/transport/api"
 	"parlor/transport/openwebui"
-	"parlor/transport/provider"
 )
 
 // addOpenWebUI serves what clients of Open WebUI ask by HTTP. What is no question in a chat
 // goes to OpenAI's API, which mux serves.
-func addOpenWebUI(mux *http.ServeMux, s Settings, endpoints *api.API, rooms *rooms.Rooms, models *provider.Models, sockets openwebui.Sockets) {
+func (s *server) addOpenWebUI(mux *http.ServeMux) {
 	server := &openwebui.Server{
-		Rooms: rooms, Channels: rooms, Sockets: sockets, MaxBytes: int(s.MaxPayload),
-		DefaultModel: func() chat.ModelID { return models.List()[0].ID },
+		Rooms: s.rooms, Channels: s.rooms, Sockets: s.webui, MaxBytes: int(s.MaxPayload),
+		DefaultModel: func() chat.ModelID { return s.models.List()[0].ID },
 		Plain: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r.URL.Path = "/v1/chat/completions"
 			mux.ServeHTTP(w, r)
 		}),
 	}
 	for _, base := range s.bases() {
-		endpoints.RegisterAt(mux, base+"/api", server.Routes())
-		endpoints.RegisterAt(mux, base+"/api/v1", server.ChannelRoutes())
+		s.api.RegisterAt(mux, base+"/api", server.Routes())
+		s.api.RegisterAt(mux, base+"/api/v1", server.ChannelRoutes())
 	}
 }
 

@@ -1,18 +1,26 @@
 package main
 
 import (
-	"parlor/actors/door"
+	"cmp"
+	"net/http"
+
+	"parlor/actors/assistant"
 	"parlor/actors/follow"
+	"parlor/actors/openwebui"
 	"parlor/actors/room"
-	"parlor/actors/rooms"
+	"parlor/actors/session"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
+	"parlor/protocol/engineio"
 	openaiwire "parlor/protocol/openai"
 	openwebuiwire "parlor/protocol/openwebui"
 	"parlor/transport"
 	"parlor/transport/api"
 	"parlor/transport/auth"
+	"parlor/transport/console"
+	"parlor/transport/limit"
 	"parlor/transport/live"
+	"parlor/transport/metrics"
 	"parlor/transport/sse"
 )
 
@@ -34,25 +42,109 @@ func encoders() room.Encoders {
 	return all
 }
 
-// openStreams returns what HTTP answers need that go on for long: what they tell, and how
-// they are kept. They count as connections, and end when those are shut down.
-func openStreams(s Settings, rooms *rooms.Rooms, connections *transport.Server, devices *door.Devices, verifier *auth.Verifier) (*follow.Follower, *live.Streams) {
-	follower := follow.New(follow.Options{Rooms: rooms, Encoders: encoders(), MaxBytes: int(s.QueueBytes)})
-	streams := live.New(live.Options{
-		Hold:         connections.Hold,
-		Enter:        func(u chat.UserID) bool { return devices.Add(u, s.MaxConnectionsPerUser) },
-		Leave:        devices.Remove,
-		Watch:        verifier.Watch,
-		WriteTimeout: s.PingTimeout,
+// openConnections connects transport and sessions: a session gets what transport
+// reads, and transport writes what the session sends.
+func (s *server) openConnections() error {
+	s.limits = limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate, Guest: s.MaxGuestRate}, s.log)
+	s.hub = newHub(s.Settings, s.rooms, s.accounts)
+	sessions := session.New(s.actors, session.Options{
+		Namespaces:     s.namespaces(),
+		ConnectTimeout: s.ConnectTimeout, Window: s.Window, UserWindow: s.WindowPerUser, MaxPacketBytes: int(s.MaxPayload), Logger: s.log,
+		MaxAuthBytes: int(s.MaxAuthBytes), MaxRefusals: s.MaxRefusals,
 	})
-	return follower, streams
+	s.connections = transport.NewServer(transport.Options{
+		Accept:       func(c *transport.Conn) transport.Receiver { return sessions.Open(c) },
+		PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
+		MaxConns: s.MaxConnections, MaxConnsPerAddress: cmp.Or(s.MaxConnectionsPerAddress, max(s.MaxConnections/4, 1)),
+		StrangerPayload: int(s.MaxStrangerPayload), StrangerBytes: int(s.MaxStrangerBytes),
+		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: coalesce, Shed: wire.Shed, CloseTimeout: closeTimeout, Logger: s.log,
+		AllowedOrigins: s.CORSOrigins, OriginRefused: s.warnings.Refused, CORS: transport.CORS{Credentials: true},
+		KeepHeaders: []string{"Authorization", "Cookie"}, // what auth.Verifier.Socket reads
+	})
+	s.openStreams()
+	return nil
 }
 
-// mount adds to the API what other packages serve.
-func mount(endpoints *api.API, s Settings, follower *follow.Follower, streams *live.Streams) {
-	events := sse.New(sse.Options{Follower: follower, Streams: streams, KeepAlive: s.PingInterval})
-	endpoints.Mount(map[string]api.Handler{
+// namespaces are those of Socket.IO.
+func (s *server) namespaces() map[string]session.Namespace {
+	s.webui = &openwebui.Namespace{
+		Auth: s.verifier, Rooms: s.rooms, Limits: s.limits, Devices: s.devices, MaxDevices: s.MaxConnectionsPerUser,
+		Sockets:  s.hub.Namespace(openwebuiwire.Namespace, openwebuiwire.Reserved),
+		MaxRooms: s.MaxJoinedRooms, MaxListed: s.MaxListedMembers,
+	}
+	return map[string]session.Namespace{
+		openwebuiwire.Namespace: s.webui,
+		wire.Namespace: &assistant.Namespace{
+			Auth: s.members(), Rooms: s.rooms, Recovery: s.seats, Limits: s.limits, Devices: s.devices, MaxDevices: s.MaxConnectionsPerUser,
+			Sockets:  s.hub.Namespace(wire.Namespace, wire.Reserved),
+			MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
+		},
+	}
+}
+
+// members returns who says who somebody is where guests are kept in their chat.
+func (s *server) members() auth.WithGuests { return auth.WithGuests{Verifier: s.verifier} }
+
+// coalesce joins the pieces of answers in the frames that wait for a slow client.
+func coalesce(frames []engineio.Frame) []engineio.Frame {
+	return openwebuiwire.Coalesce(wire.Coalesce(frames))
+}
+
+// openStreams opens what HTTP answers need that go on for long: what they tell, and how
+// they are kept. They count as connections, and end when those are shut down.
+func (s *server) openStreams() {
+	s.follower = follow.New(follow.Options{Rooms: s.rooms, Encoders: encoders(), MaxBytes: int(s.QueueBytes)})
+	s.streams = live.New(live.Options{
+		Hold:         s.connections.Hold,
+		Enter:        func(u chat.UserID) bool { return s.devices.Add(u, s.MaxConnectionsPerUser) },
+		Leave:        s.devices.Remove,
+		Watch:        s.verifier.Watch,
+		WriteTimeout: s.PingTimeout,
+	})
+}
+
+// openAPI opens the HTTP API, with what other packages serve below it.
+func (s *server) openAPI() (err error) {
+	s.api, err = api.New(s.rooms, people{s.rooms, s.accounts}, s.models, s.members(), api.Options{
+		Guests: letIn(s.Settings, s.verifier), AllowedOrigins: s.CORSOrigins, SignIn: s.verifier, OriginRefused: s.warnings.Refused, Limits: s.limits, Logger: s.log,
+		Backends: backends(s.Settings, s.hub, s.verifier, s.log), MaxSayBytes: int(s.MaxPayload), MaxFileBytes: int64(s.MaxFileBytes), MaxUploads: s.MaxMessageFiles,
+	})
+	if err != nil {
+		return err
+	}
+	events := sse.New(sse.Options{Follower: s.follower, Streams: s.streams, KeepAlive: s.PingInterval})
+	s.api.Mount(map[string]api.Handler{
 		"GET /chat/{chat_id}/events": events.Room,
 		"GET /events":                events.All,
 	})
+	s.api.Mount(pushRoutes(s.pushes))
+	s.api.Mount(s.uiRoutes())
+	return nil
+}
+
+// handler serves everything.
+func (s *server) handler() http.Handler {
+	mux := routes(s.Settings, s.connections, s.api, metrics.Handler(s.numbers))
+	s.addOpenWebUI(mux)
+	s.addOpenAI(mux)
+	return mux
+}
+
+// routes serves everything at the top, and also below the base path if there is
+// one: clients build some of their URLs with the base path and some without.
+func routes(s Settings, connections http.Handler, endpoints *api.API, numbers http.Handler) *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, base := range s.bases() {
+		mux.Handle(base+"/socket.io", connections)
+		mux.Handle(base+"/socket.io/", connections)
+		mux.Handle(base+"/ws/socket.io/", connections) // where clients of Open WebUI look for it
+		endpoints.Register(mux, base+"/api/v1")
+		endpoints.RegisterFiles(mux, base)
+		mux.Handle(base+"/", console.Handler(console.Options{BasePath: base}))
+	}
+	api.RegisterHealth(mux, s.BasePath)
+	if s.Metrics {
+		mux.Handle("GET /metrics", numbers)
+	}
+	return mux
 }

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+
+	"parlor/actors/access"
+	"parlor/actors/conversation"
+	"parlor/actors/ledger"
+	"parlor/actors/recovery"
+	"parlor/actors/retention"
+	"parlor/actors/room"
+	"parlor/actors/rooms"
+	"parlor/actors/title"
+	"parlor/persistence"
+	"parlor/protocol/chat"
+	"parlor/transport/auth"
+	"parlor/transport/provider"
+	"parlor/transport/provider/eliza"
+	"parlor/transport/provider/guard"
+	"parlor/transport/provider/realtime"
+	"parlor/transport/provider/upstream"
+)
+
+func openStore(s Settings, log *slog.Logger) (*persistence.Store, error) {
+	return persistence.Open(s.Data, persistence.Options{
+		Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log,
+		Quota: persistence.Quota{Chats: s.MaxChatsPerUser, Bytes: int64(s.MaxBytesPerUser), Folders: s.MaxFoldersPerUser, Pinned: s.MaxPinnedPerUser},
+	})
+}
+
+func (s *server) openStore() (err error) {
+	if s.store, err = openStore(s.Settings, s.log); err != nil {
+		return err
+	}
+	s.parts.add("event log", func(context.Context) error { return s.store.Close() })
+	return nil
+}
+
+// openRecovery opens nothing if connection state recovery is switched off.
+func (s *server) openRecovery() (err error) {
+	if s.RecoveryWindow == 0 {
+		return nil
+	}
+	s.seats, err = recovery.Open(recovery.Options{Store: s.store, Logger: s.log, Window: s.RecoveryWindow, MaxSeats: s.MaxSessions, MaxSeatsPerUser: s.MaxSessionsPerUser})
+	if err != nil {
+		return err
+	}
+	s.parts.add("recovery", func(context.Context) error { s.seats.Close(); return nil })
+	return nil
+}
+
+// openModels makes the assistants. A key comes from the environment variable that
+// its model or provider names. OpenAI's key may also be a setting.
+func (s *server) openModels() (err error) {
+	if !s.ModelsOnly && !s.Development() {
+		s.log.Warn("models-only is off: whoever signs in may ask any model of every provider that can be reached, on your keys")
+	}
+	settings := map[string]string{"OPENAI_API_KEY": string(s.OpenAIAPIKey), "OPENAI_BASE_URL": s.OpenAIBaseURL}
+	s.models, err = provider.New(provider.Options{
+		Models: s.Models, Providers: s.Providers, ModelsOnly: s.ModelsOnly, Listen: s.Listen, Logger: s.log,
+		Discover: s.Discover, DiscoverEvery: s.DiscoverEvery, DiscoverTimeout: s.DiscoverTimeout, DiscoverLimit: s.DiscoverLimit,
+		LookupEnv: func(name string) (string, bool) {
+			if v, ok := settings[name]; ok {
+				return v, v != ""
+			}
+			return os.LookupEnv(name)
+		},
+		Thinking: s.ThinkingTimeout,
+		Upstream: upstream.Options{Connect: s.ProviderTimeout, FirstToken: s.FirstTokenTimeout, KeptAlive: s.KeepAliveTimeout, Silence: s.SilenceTimeout},
+		Realtime: realtime.Options{
+			Connect: s.ProviderTimeout, FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout, MaxAge: s.RealtimeMaxAge, Transcription: s.RealtimeTranscription, Voice: s.RealtimeVoice,
+		},
+		Eliza: eliza.Options{Delay: cmp.Or(s.ElizaWordDelay, -1)},
+		Guard: guard.Options{
+			Streams: s.MaxStreams, Wait: s.FirstTokenTimeout,
+			Retries: cmp.Or(s.Retries, -1), RetryDelay: s.RetryDelay, RetryBudget: cmp.Or(s.RetryBudget, -1),
+			Failures: cmp.Or(s.BreakerFailures, -1), FailureSpan: s.BreakerWindow, CoolDown: s.BreakerCoolDown,
+			Metrics: s.numbers,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.parts.add("providers", func(context.Context) error { return s.models.Close() })
+	return nil
+}
+
+// openLedger opens what is left of the budgets.
+func (s *server) openLedger() (err error) {
+	for i := range s.Budgets {
+		s.Budgets[i].Provider = provider.Name(s.Budgets[i].Provider)
+	}
+	s.budgets, err = ledger.New(s.Budgets, s.store.Charges(0, persistence.EndOfHours), s.models.Identity)
+	return err
+}
+
+func (s *server) openAccounts() (err error) {
+	if s.accounts, err = auth.OpenAccounts(s.Settings.accounts(s.store, s.log)); err != nil {
+		return err
+	}
+	options := s.auth()
+	options.Logger, options.Accounts = s.log, s.accounts
+	s.verifier = auth.New(options)
+	s.parts.add("credentials", func(context.Context) error { s.verifier.Close(); return nil })
+	return nil
+}
+
+func (s *server) startRooms() (err error) {
+	s.warnOfModels()
+	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads, SearchBytes: int(s.MaxSearchBytes)}
+	if s.rooms, err = rooms.Start(s.actors, s.store, s.roomOptions(), reads); err != nil {
+		return err
+	}
+	s.parts.add("rooms", s.rooms.Close)
+	s.parts.add("links", handOverChats(s.accounts, s.rooms, s.log))
+	keeper := retention.Start(retention.Options{Log: s.store, Rooms: s.rooms, Logger: s.log, For: s.RetainFor, Bytes: int64(s.RetainBytes)})
+	s.parts.add("retention", func(context.Context) error { keeper.Close(); return nil })
+	return nil
+}
+
+func (s *server) roomOptions() room.Options {
+	return room.Options{
+		Models: s.models, Provider: s.models, Tools: s.tools, Encoders: encoders(), Logger: s.log, Access: access.Policy{Shared: s.verifier.Development()}, SystemPrompt: s.SystemPrompt,
+		Ledger: s.budgets, ContextWindow: s.ContextWindow, FileShare: s.FileShare,
+		MaxFileBytes: int64(s.MaxFileBytes), MaxImageBytes: int64(s.MaxImageBytes), MaxFiles: s.MaxFilesPerChat, MaxMessageFiles: s.MaxMessageFiles,
+		Titles: title.Policy{
+			On: s.Titles == "on", Model: s.TitleModel,
+			Able: func(m chat.Model) bool { return m.Provider != provider.ProviderEliza },
+		},
+		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns, MaxMembers: s.MaxMembers, MaxBranches: s.MaxBranches, MaxListed: s.MaxListedMembers, MaxAwake: cmp.Or(s.MaxRoomsPerUser, math.MaxInt),
+		TurnPolicy: chat.Policy(s.TurnPolicy), TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
+		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
+		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
+
+		Activity: func(a room.Activity) { s.hooks.Note(a.Chat.Room) },
+		Ended:    s.pushEnds(),
+		Departed: func(guest chat.UserID) { go s.accounts.EndGuest(guest) }, // it waits for the disk
+	}
+}
+
+// warnOfModels logs which settings name a model that cannot be asked.
+func (s *server) warnOfModels() {
+	if why := s.models.Refusal(s.TitleModel); s.TitleModel != "" && why != nil {
+		s.log.Warn("title-model: "+why.Message+"; chats get their first words as title", "model", s.TitleModel)
+	}
+	for i, b := range s.Budgets {
+		if b.Provider != "" && b.Provider != "*" && !s.models.Reaches(b.Provider) {
+			s.log.Warn(fmt.Sprintf("budgets[%d]: there is no such provider, or it cannot be asked; as it is the budget limits nothing", i), "provider", b.Provider)
+		}
+		if b.Model == "" || b.Model == "*" {
+			continue
+		}
+		if why := s.models.Refusal(chat.ModelID(b.Model)); why != nil {
+			s.log.Warn(fmt.Sprintf("budgets[%d]: %s; as it is the budget limits nothing", i, why.Message), "model", b.Model)
+		}
+	}
+}
