@@ -10,6 +10,7 @@ import { modelServer } from "./lib/model.mjs";
 import { proxy } from "./lib/proxy.mjs";
 
 const slow = ["--eliza-word-delay", "40ms"];
+const slower = ["--eliza-word-delay", "200ms"];
 const fast = ["--eliza-word-delay", "1ms"];
 const story = "I remember my mother";
 
@@ -126,7 +127,7 @@ for (const [version, Client] of Object.entries(versions)) {
   });
 
   test(`openai ${version}: one room by Socket.IO and by responses, live`, longOnly, async (t) => {
-    const server = await serve(t, { args: slow });
+    const server = await serve(t, { args: slower });
     const ai = client(Client, server);
     const socket = await connect(t, server, { user: "bob" });
     const chat = newChat();
@@ -248,7 +249,7 @@ test("budgets, models-only and the end of a key hold for OpenAI's API", longOnly
   const used = await usage();
   assert.deepEqual([used.rows.length, used.rows[0].chat_id, used.total.turns > 0], [1, undefined, true]);
   await server.kill();
-  server = await serve(t, { dir, listen, env, args });
+  server = await serve(t, { dir, listen, env, args: ["--config", config, ...slower] });
   assert.deepEqual(await usage(), used);
   await assert.rejects(ai.responses.create({ model: "eliza", store: false, input: "hi" }), { status: 429, code: "insufficient_quota" });
   await assert.rejects(ai.responses.create({ model: "eliza", input: "hi" }), { status: 429, code: "insufficient_quota" });
