@@ -59,6 +59,9 @@ export class Transcript {
         }
         this.#reading = this.stale;
       } while (this.stale);
+    } catch (e) {
+      this.stale = true; // what was dropped is still missing
+      throw e;
     } finally {
       this.#reading = false;
     }
