@@ -211,9 +211,7 @@ func (c *client) commandOf(request wire.Request) (chat.RoomID, func(room.Caller)
 		}
 	case wire.Decide:
 		return r.Room, func(call room.Caller) room.Message {
-			return &room.Decide{
-				Caller: call, CallID: r.CallID, Approved: r.Approved, Arguments: r.Arguments, Always: r.Always, Reason: r.Reason, ClientID: r.ClientID,
-			}
+			return room.DecideAs(call, r.Decide)
 		}
 	case wire.Configure:
 		return r.Room, func(call room.Caller) room.Message {

@@ -48,6 +48,7 @@ func (s *State) followCalls(r chat.Record) error {
 			return fmt.Errorf("record %d calls tools, though calls are open", r.Seq)
 		}
 		s.call(r.Seq, e)
+		s.Summary.step(e)
 	case chat.ToolsLost:
 		for i, c := range s.Calls {
 			if slices.Contains(e.Calls, c.ID) {
@@ -63,12 +64,14 @@ func (s *State) followCalls(r chat.Record) error {
 		if e.Always && !slices.Contains(s.Approved, e.Name) && len(s.Approved) < maxApproved {
 			s.Approved = append(s.Approved, e.Name)
 		}
+		s.Summary.decided(e)
 	case chat.ToolEnded:
 		i := s.openCall(e.CallID)
 		if i < 0 {
 			return fmt.Errorf("record %d ends call %q, which is not open", r.Seq, e.CallID)
 		}
 		s.Calls = slices.Delete(s.Calls, i, i+1)
+		s.Summary.ended(e)
 	}
 	s.Turns[0].Waits = slices.ContainsFunc(s.Calls, func(c Call) bool { return c.Waits })
 	return nil
@@ -136,17 +139,21 @@ func (m Moment) lost() (ids []string) {
 	return ids
 }
 
-// endCalls ends the calls of a turn that ends.
-func (m Moment) endCalls(end chat.TurnEnded) (ends []chat.Event) {
+// endCalls ends the calls of a turn that ends, and has its end tell what it has called.
+func (m Moment) endCalls(end *chat.TurnEnded) (ends []chat.Event) {
 	if m.Find(end.TurnID) != 0 {
 		return nil
 	}
+	summary := m.Summary
+	summary.Calls = slices.Clone(summary.Calls)
 	for _, c := range m.Calls {
 		e := chat.ToolEnded{TurnID: end.TurnID, CallID: c.ID, Name: c.Name, State: chat.ToolStopped, By: end.By, Result: "the answer was stopped before this had ended"}
 		if c.Lost {
 			e.State, e.Result = chat.ToolUnknown, "the server was restarted while this ran"
 		}
+		summary.ended(e)
 		ends = append(ends, e)
 	}
+	end.Calls = summary.Calls
 	return ends
 }

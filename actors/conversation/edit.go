@@ -30,7 +30,7 @@ func (m Moment) supersede(seq uint64, by chat.UserID) (ends []chat.Event) {
 			continue
 		}
 		end := m.stopped(turn, by, "the message was edited")
-		ends = append(ends, m.endCalls(end)...)
+		ends = append(ends, m.endCalls(&end)...)
 		if ends = append(ends, end); i == 0 {
 			running = &end
 		}

@@ -251,7 +251,8 @@ func (m Moment) makeWay(p *Plan, turn chat.Turn, by chat.UserID) {
 	p.before = m.waiting()
 	if turn.Attempt > 0 {
 		end := m.stopped(turn, by, "interrupted by a new message")
-		p.ends = append(m.endCalls(end), end)
+		p.ends = m.endCalls(&end)
+		p.ends = append(p.ends, end)
 	}
 }
 

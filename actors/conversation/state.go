@@ -27,6 +27,9 @@ type State struct {
 	// Calls are those of the first turn's last step that have not ended.
 	Calls []Call
 
+	// Summary is what the first turn has called so far.
+	Summary Summary
+
 	// Approved are the tools that run in this chat without anybody being asked.
 	Approved []string
 
@@ -74,6 +77,7 @@ func (s *State) Clone() State {
 	c := *s
 	c.Turns, c.Steering, c.Invites = slices.Clone(s.Turns), slices.Clone(s.Steering), slices.Clone(s.Invites)
 	c.Calls, c.Approved = slices.Clone(s.Calls), slices.Clone(s.Approved)
+	c.Summary.Calls = slices.Clone(s.Summary.Calls)
 	return c
 }
 
@@ -155,7 +159,7 @@ func (s *State) follow(r chat.Record) error {
 		}
 		s.Turns = slices.Delete(s.Turns, i, i+1)
 		if i == 0 {
-			s.Steering, s.Calls = nil, nil
+			s.Steering, s.Calls, s.Summary = nil, nil, Summary{}
 		}
 		s.Answered = s.Answered || e.State == chat.StateCompleted
 		s.Branches = s.Branches.After(r)
@@ -268,7 +272,7 @@ func (s *State) queue(seq uint64, e chat.TurnQueued) error {
 
 // stateVersion changes with what a State means. A snapshot of another version
 // is not read: the log says the same.
-const stateVersion = 9
+const stateVersion = 10
 
 type snapshot struct {
 	Version int   `json:"version"`

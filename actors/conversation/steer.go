@@ -42,7 +42,8 @@ func TakeIn(turn chat.TurnID, said []Steering) chat.TurnSteered {
 // in all that was said to it, another turn runs next and answers the last of that,
 // with the rest before it: however a turn ends, nothing is left unanswered.
 func (m Moment) ending(end chat.TurnEnded) []chat.Event {
-	events := append(m.endCalls(end), end)
+	events := m.endCalls(&end)
+	events = append(events, end)
 	return append(events, m.followUp(end, m.waiting(), math.MaxUint64)...)
 }
 

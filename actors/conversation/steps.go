@@ -65,13 +65,16 @@ func (s *Steps) Text() string {
 	return text
 }
 
+// betweenSteps divides the words of two steps.
+const betweenSteps = "\n\n"
+
 // Between returns what stands between the text of a turn so far and what it says in its
 // next step.
 func Between(text string) string {
 	if text == "" || strings.HasSuffix(text, "\n") {
 		return ""
 	}
-	return "\n\n"
+	return betweenSteps
 }
 
 // Messages returns the steps as a model is told them. A call that has not ended is told as

@@ -1,6 +1,8 @@
 package room
 
 import (
+	"slices"
+
 	"parlor/actors/access"
 	"parlor/protocol/chat"
 )
@@ -107,7 +109,7 @@ func (c *Join) do(r *Room) {
 			joined.Turn = r.stage.show(t)
 		}
 	}
-	joined.Pending = r.pendingCalls()
+	joined.Pending, joined.Calls = r.pendingCalls(), slices.Clone(shown.Summary.Calls)
 	r.reply(c.Caller, joined)
 }
 

@@ -21,6 +21,11 @@ type Decide struct {
 
 func (*Decide) roomMessage() {}
 
+// DecideAs returns the command of the caller to decide.
+func DecideAs(c Caller, d chat.Decide) *Decide {
+	return &Decide{Caller: c, CallID: d.CallID, Approved: d.Approved, Arguments: d.Arguments, Always: d.Always, Reason: d.Reason, ClientID: d.ClientID}
+}
+
 // A Decided is the reply to a [Decide].
 type Decided struct {
 	CallID   string

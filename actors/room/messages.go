@@ -109,6 +109,7 @@ type (
 		Branched uint64
 
 		Pending []chat.Pending // the calls of its turn that wait for a member
+		Calls   []chat.Called  // those that its turn has made so far
 	}
 
 	// Left confirms a Leave, and Noted a SetTyping.
@@ -171,7 +172,7 @@ type (
 
 // Entered returns the notice that tells the same.
 func (j Joined) Entered() chat.Entered {
-	n := chat.Entered{Chat: j.Chat, Epoch: j.Epoch, Seq: j.Seq, Users: j.Users, Queued: j.Queued, Branched: j.Branched, Pending: j.Pending}
+	n := chat.Entered{Chat: j.Chat, Epoch: j.Epoch, Seq: j.Seq, Users: j.Users, Queued: j.Queued, Branched: j.Branched, Pending: j.Pending, Calls: j.Calls}
 	if j.Turn != nil {
 		n.Turn, n.Text, n.Thought = &j.Turn.Turn, j.Turn.Content, j.Turn.Thought
 	}

@@ -3,6 +3,7 @@ package room_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -73,6 +74,13 @@ func TestTools(t *testing.T) {
 		if end.Usage == nil || end.Usage.TotalTokens != 10 {
 			t.Errorf("used %+v, want that of both steps", end.Usage)
 		}
+		var summary []string
+		for _, c := range end.Calls {
+			summary = append(summary, fmt.Sprintf("%s %s %s: %s at %d", c.Name, c.Arguments, c.State, c.Result, c.At))
+		}
+		if diff := cmp.Diff([]string{"slow {} completed: at last at 7", `echo {"a":1} completed: echo: {"a":1} at 7`, "fail {} failed: it broke at 7", "wrong [] failed: not run: no object at 7"}, summary); diff != "" {
+			t.Errorf("the answer tells of its calls (-want +got):\n%s", diff)
+		}
 		slow, echo, fail, wrong := `slow completed: at last`, `echo completed: echo: {"a":1}`, `fail failed: it broke`, `wrong failed: not run: no object`
 		got := outcomes(t, s)
 		slices.Sort(got)
@@ -142,8 +150,9 @@ func TestApproval(t *testing.T) {
 			if len(calls) != 2 || slices.Contains(s.Tools.Runs(), "pay") {
 				t.Fatalf("waiting %v, ran %v", calls, s.Tools.Runs())
 			}
-			if turn := alice.Join(theChat).Turn; turn == nil || turn.State() != chat.StateWaiting {
-				t.Errorf("the turn is %+v", turn)
+			joined := alice.Join(theChat)
+			if joined.Turn == nil || joined.Turn.State() != chat.StateWaiting || len(joined.Calls) != 3 || joined.Calls[2].State != chat.ToolCompleted {
+				t.Errorf("the turn is %+v, and has called %+v", joined.Turn, joined.Calls)
 			}
 			if got := alice.Refused(theChat, &room.Decide{CallID: calls[0], Approved: true, Arguments: "[]"}); got != chat.CodeInvalid {
 				t.Errorf("wrong arguments: %s", got)
@@ -159,6 +168,10 @@ func TestApproval(t *testing.T) {
 			}
 			alice.Do(theChat, &room.Decide{CallID: calls[1], Reason: "too much"})
 			synctest.Wait()
+			end := onlyEnd(t, s)
+			if c := end.Calls; len(c) != 3 || c[0].By != "alice" || c[0].Arguments != `{"sum":3}` || c[1].State != chat.ToolDenied || c[1].By != "alice" || c[2].By != "" {
+				t.Errorf("restart %v: the answer tells of its calls %+v", restart, c)
+			}
 			runs := s.Tools.Runs()
 			slices.Sort(runs)
 			if diff := cmp.Diff([]string{"echo {}", `pay {"sum":3}`}, runs); diff != "" {
@@ -203,6 +216,9 @@ func TestStopEndsCalls(t *testing.T) {
 		alice.Do(theChat, &room.StopTurn{})
 		synctest.Wait()
 		const stopped = "the answer was stopped before this had ended"
+		if c := onlyEnd(t, s).Calls; len(c) != 2 || c[1].State != chat.ToolStopped || c[1].By != "alice" {
+			t.Errorf("the answer tells of its calls %+v", c)
+		}
 		if diff := cmp.Diff([]string{"pay stopped: " + stopped, "hang stopped: " + stopped}, outcomes(t, s)); diff != "" || !canceled {
 			t.Errorf("canceled %v, outcomes (-want +got):\n%s", canceled, diff)
 		}

@@ -94,3 +94,13 @@ func (r *Rooms) StopIn(ctx context.Context, u chat.User, id chat.RoomID, s chat.
 	stopped := reply.Body.(room.Stopped)
 	return chat.Stopped{TurnID: stopped.TurnID, Unrecorded: stopped.Unrecorded, Repeated: reply.Repeated}, nil
 }
+
+// Decide decides about a call of a tool that waits. It returns when that is on disk.
+func (r *Rooms) Decide(ctx context.Context, u chat.User, id chat.ID, d chat.Decide) (chat.Decided, error) {
+	reply, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command { return room.DecideAs(c, d) })
+	if err != nil {
+		return chat.Decided{}, err
+	}
+	decided := reply.Body.(room.Decided)
+	return chat.Decided{CallID: decided.CallID, Approved: decided.Approved, Repeated: reply.Repeated}, nil
+}

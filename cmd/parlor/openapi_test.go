@@ -105,6 +105,7 @@ func askOfChat(ask asker) {
 	ask(200, "POST", chat+"/messages", `{"content": "hello", "answer": false, "client_message_id": "one"}`)
 	ask(201, "PATCH", fmt.Sprint(chat, "/messages/", said["message_id"]), `{"content": "good morning", "answer": false}`)
 	ask(404, "POST", chat+"/messages/none/regenerate", "")
+	ask(404, "POST", chat+"/calls/none", `{"decision": "deny"}`)
 	ask(200, "POST", chat+"/stop", "")
 	ask(400, "GET", chat+"/events?after=yesterday", "")
 	ask(400, "GET", "/events?after=yesterday", "")

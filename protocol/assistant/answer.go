@@ -87,7 +87,7 @@ func ShowEntered(n chat.Entered) RoomJoined {
 	if t := n.Turn; t != nil {
 		joined.Turn = &Turn{
 			TurnID: t.ID, MessageID: t.MessageID, ModelID: t.ModelID, Attempt: t.Attempt,
-			State: t.State(), Content: n.Text, Thought: n.Thought,
+			State: t.State(), Content: n.Text, Thought: n.Thought, Calls: n.Calls,
 		}
 	}
 	return joined
@@ -143,6 +143,7 @@ type Turn struct {
 	State     chat.State     `json:"state"`
 	Content   string         `json:"content"`
 	Thought   string         `json:"thought,omitempty"`
+	Calls     []chat.Called  `json:"calls,omitempty"` // so far, as in the message that the answer becomes
 }
 
 // Queued is a turn that waits for those before it.

@@ -70,16 +70,7 @@ func name(word, id string) string {
 
 // Length counts text as JavaScript does, in UTF-16 code units: the unit of
 // the offset of a delta.
-func Length(text string) int {
-	n := 0
-	for _, r := range text {
-		n++
-		if r >= 0x10000 {
-			n++
-		}
-	}
-	return n
-}
+func Length(text string) int { return chat.UTF16Len(text) }
 
 // Delta encodes a piece of the answer messageID that follows offset UTF-16
 // code units of it. The SPA's dialect has no event for it. It is written by

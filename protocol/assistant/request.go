@@ -78,13 +78,8 @@ type (
 	}
 	// Decide decides about a call of a tool that waits.
 	Decide struct {
-		Room      chat.RoomID
-		CallID    string
-		Approved  bool
-		Arguments string // instead of those that the model wrote; empty: those
-		Always    bool   // nobody is asked again in this chat
-		Reason    string
-		ClientID  chat.ClientID
+		Room chat.RoomID
+		chat.Decide
 	}
 	// Control is a control event of the SPA that asks for nothing.
 	Control struct {

@@ -150,15 +150,15 @@ func (f *frames) spaTools(room string, r chat.Record) {
 	switch e := r.Event.(type) {
 	case chat.ToolsCalled:
 		for _, c := range e.Calls {
-			f.emit("receive_message", room, typed{"sbaw.function_call", spaCall{c.ID, c.ID, c.Name, objectOf(c.Arguments), chat.RoleAssistant, "function_call", at}})
+			f.emit("receive_message", room, typed{"sbaw.function_call", spaCall{c.ID, c.ID, c.Name, ObjectOf(c.Arguments), chat.RoleAssistant, "function_call", at}})
 		}
 	case chat.ToolEnded:
 		f.emit("receive_message", room, typed{"sbaw.function_result", spaResult{e.CallID + "-result", e.CallID, e.Name, e.Result, chat.RoleSystem, "function_result", at}})
 	}
 }
 
-// objectOf returns arguments as the object that the SPA wants.
-func objectOf(written string) json.RawMessage {
+// ObjectOf returns arguments as the object that the SPA wants.
+func ObjectOf(written string) json.RawMessage {
 	if raw := argumentsOf(written); isObject(raw) {
 		return raw
 	}
@@ -167,25 +167,40 @@ func objectOf(written string) json.RawMessage {
 
 func decodeApprove(p payload) (Request, *chat.Error) {
 	room, refused := p.room()
-	r := Decide{Room: room, CallID: p.CallID, Approved: p.Decision == Approve, Always: p.Always, Reason: p.Reason}
-	changed := len(p.Arguments) > 0 && string(p.Arguments) != "null"
-	if changed {
-		r.Arguments = string(p.Arguments)
-	}
-	var bad *chat.Error
-	switch {
-	case p.CallID == "" || len(p.CallID) > maxEnvelopeLen:
-		bad, r.CallID = invalid("call_id must be that of a call that waits"), ""
-	case p.Decision != Approve && p.Decision != Deny:
-		bad = invalid("decision must be approve or deny")
-	case len(p.Reason) > MaxReasonLen:
-		bad = invalid("reason is too long")
-	case !r.Approved && (p.Always || changed):
-		bad = invalid("always and arguments are for calls that are approved")
-	case changed && !isObject(p.Arguments):
-		bad = invalid("arguments must be an object")
-	}
+	d, bad := Decision{p.Decision, p.Arguments, p.Always, p.Reason}.Decode(p.CallID)
 	id, badID := clientID(p.ClientID)
-	r.ClientID = id
-	return r, cmp.Or(refused, bad, badID)
+	d.ClientID = id
+	return Decide{room, d}, cmp.Or(refused, bad, badID)
+}
+
+// A Decision is what a client says about a call that waits.
+type Decision struct {
+	Decision  string          `json:"decision"`
+	Arguments json.RawMessage `json:"arguments"`
+	Always    bool            `json:"always"`
+	Reason    string          `json:"reason"`
+}
+
+// Decode returns the decision about the call with the id. If that cannot be one it is
+// left out, since the refusal may name it.
+func (d Decision) Decode(id string) (chat.Decide, *chat.Error) {
+	r := chat.Decide{CallID: id, Approved: d.Decision == Approve, Always: d.Always, Reason: d.Reason}
+	changed := len(d.Arguments) > 0 && string(d.Arguments) != "null"
+	if changed {
+		r.Arguments = string(d.Arguments)
+	}
+	switch {
+	case id == "" || len(id) > maxEnvelopeLen:
+		r.CallID = ""
+		return r, invalid("call_id must be that of a call that waits")
+	case d.Decision != Approve && d.Decision != Deny:
+		return r, invalid("decision must be approve or deny")
+	case len(d.Reason) > MaxReasonLen:
+		return r, invalid("reason is too long")
+	case !r.Approved && (d.Always || changed):
+		return r, invalid("always and arguments are for calls that are approved")
+	case changed && !isObject(d.Arguments):
+		return r, invalid("arguments must be an object")
+	}
+	return r, nil
 }

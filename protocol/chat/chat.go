@@ -345,6 +345,9 @@ type Message struct {
 	Files       []File    `json:"files,omitempty"`     // see [MessageAdded]
 	Cut         []CutFile `json:"cut_files,omitempty"` // of an answer, see [TurnEnded]
 
+	// Calls are the tools that an answer has called, as far as they are kept with it.
+	Calls []Called `json:"calls,omitempty"`
+
 	// First is the first version of an answer that was given anew, and Version the record
 	// that wanted this one: see [TurnQueued].
 	First   MessageID `json:"first,omitempty"`

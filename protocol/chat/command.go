@@ -38,6 +38,16 @@ type (
 		Reason   string
 		ClientID ClientID
 	}
+
+	// Decide decides about a call of a tool that waits.
+	Decide struct {
+		CallID    string
+		Approved  bool
+		Arguments string // instead of those that the model wrote; empty: those
+		Always    bool   // nobody is asked again in this chat
+		Reason    string
+		ClientID  ClientID
+	}
 )
 
 // What such a command has done. Repeated means that an earlier command with the same
@@ -67,5 +77,12 @@ type (
 		TurnID     TurnID
 		Unrecorded bool
 		Repeated   bool
+	}
+
+	// Decided is what was decided about the call.
+	Decided struct {
+		CallID   string
+		Approved bool
+		Repeated bool
 	}
 )

@@ -33,6 +33,18 @@ var escapeLen = func() (more [utf8.RuneSelf]uint8) {
 	return more
 }()
 
+// UTF16Len counts text as JavaScript does, in UTF-16 code units.
+func UTF16Len(text string) int {
+	n := 0
+	for _, r := range text {
+		n++
+		if r >= 0x10000 {
+			n++
+		}
+	}
+	return n
+}
+
 // Sizes of a message as JSON besides its texts, in bytes and generously: the
 // fields that it always has, one that is there if it says something, an author,
 // a usage and an error.
@@ -45,6 +57,7 @@ const (
 	errorLen    = len(`,"error":{"code":,"message":}`)
 	fileLen     = len(`,{"fileid":,"filename":,"content_type":,"size":,"tokens":,"lines":,"pages":}`) + 4*20
 	cutLen      = len(`,{"fileid":,"filename":,"given_tokens":,"tokens":,"reason":}`) + 2*20
+	calledLen   = len(`,{"call_id":,"function_name":,"arguments":,"state":"completed","result":,"by":,"at":,"cut":true}`) + 20
 	siblingsLen = len(`,"siblings":{"ids":[],"place":,"count":}`) + 2*10
 )
 
@@ -71,8 +84,11 @@ func (m *Message) EncodedLen() int {
 	for _, c := range m.Cut {
 		n += cutLen + EncodedLen(string(c.ID)) + EncodedLen(c.Name) + EncodedLen(c.Reason)
 	}
-	if len(m.Files)+len(m.Cut) > 0 {
-		n += 2 * fieldLen
+	for _, c := range m.Calls {
+		n += calledLen + EncodedLen(c.ID) + EncodedLen(c.Name) + EncodedLen(c.Arguments) + EncodedLen(c.Result) + EncodedLen(string(c.By))
+	}
+	if len(m.Files)+len(m.Cut)+len(m.Calls) > 0 {
+		n += 3 * fieldLen
 	}
 	if s := m.Siblings; s != nil {
 		n += siblingsLen

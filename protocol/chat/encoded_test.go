@@ -56,6 +56,7 @@ func TestMessageEncodedLen(t *testing.T) {
 		ID: "0123456789abcdef0123456789abcdef0123", Seq: math.MaxUint64, Role: RoleAssistant, State: StateInterrupted,
 		ModelID: "m", Name: "n", Prompt: "p", PromptSeq: math.MaxUint64, By: "b", Reason: "r", ClientID: "c", Modality: ModalityAudio, Steers: "s", Replaces: "r", First: "f", Version: math.MaxUint64,
 		Siblings: &Siblings{[]MessageID{"m", "n"}, 1, 2}, ReplacesSeq: math.MaxUint64, Author: &User{ID: "i", Name: "n", Email: "e", Picture: "p"}, Error: &Error{Code: CodeStorageUnavailable, Message: "m"},
+		Calls:   []Called{{ID: "c", Name: "n", Arguments: "a", State: ToolCompleted, Result: "r", By: "b", At: math.MaxInt, Cut: true}},
 		Usage:   &Usage{math.MaxInt, math.MaxInt, math.MaxInt, true},
 		Created: time.Date(2026, 12, 31, 23, 59, 59, 123456789, time.FixedZone("", 3600)),
 	}

@@ -203,6 +203,7 @@ type TurnEnded struct {
 	Duplex      bool      `json:"duplex,omitempty"`            // of the model, see [Model]
 	Modality    string    `json:"modality,omitempty"`
 	Cut         []CutFile `json:"cut_files,omitempty"` // what the model was not given whole
+	Calls       []Called  `json:"calls,omitempty"`     // in its steps; not in records of old
 }
 
 func (Created) kind() string          { return "created" }
@@ -261,7 +262,7 @@ func (r Record) Message() (Message, bool) {
 			ID: e.MessageID, Seq: r.Seq, Role: RoleAssistant, Content: e.Content,
 			ModelID: e.ModelID, Name: e.Name, Prompt: e.Prompt, PromptSeq: e.PromptSeq, Version: e.Version, First: e.First, State: e.State, Finish: e.Finish,
 			Thought: e.Thought, Usage: e.Usage, Error: e.Error, By: e.By, Reason: e.Reason, Created: r.At,
-			Modality: e.Modality, Cut: e.Cut,
+			Modality: e.Modality, Cut: e.Cut, Calls: e.Calls,
 		}, e.MessageID != ""
 	}
 	return Message{}, false

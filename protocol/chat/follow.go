@@ -36,7 +36,8 @@ type Entered struct {
 	Thought string // the one before that
 	Queued  []Turn // those that wait, in order
 	Pending []Pending
-	Anew    Restart // empty, or why everything is told from the beginning
+	Calls   []Called // that the turn has made so far
+	Anew    Restart  // empty, or why everything is told from the beginning
 
 	Branched uint64 // the record that has changed the current branch last, or 0
 }

@@ -114,6 +114,18 @@ type ToolEnded struct {
 	By     UserID      `json:"by,omitempty"`     // who stopped or denied it
 }
 
+// A Called is a call of a tool as an answer tells it. Its texts are cut to a length.
+type Called struct {
+	ID        string      `json:"call_id"`
+	Name      string      `json:"function_name"`
+	Arguments string      `json:"arguments"`       // JSON, unless the model was mistaken or it is cut
+	State     ToolOutcome `json:"state,omitempty"` // empty as long as the call has not ended
+	Result    string      `json:"result,omitempty"`
+	By        UserID      `json:"by,omitempty"`  // who has decided about it, or stopped it
+	At        int         `json:"at"`            // UTF-16 code units of the answer come before it
+	Cut       bool        `json:"cut,omitempty"` // Arguments or Result are no more than their beginning
+}
+
 // A ToolOutcome is how a call ended.
 type ToolOutcome string
 

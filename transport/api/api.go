@@ -312,6 +312,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		{"/chat/{chat_id}/upload", map[string]endpoint{"POST": a.upload}},
 		{"/chat/{chat_id}/files", map[string]endpoint{"GET": a.listFiles}},
 		{"/chat/{chat_id}/files/{fileid}", map[string]endpoint{"GET": a.download, "DELETE": a.removeFile}},
+		{"/chat/{chat_id}/calls/{call_id}", map[string]endpoint{"POST": a.decide}},
 		{"/chat/{chat_id}/stop", map[string]endpoint{"POST": a.stop}},
 	}
 	if a.signIn != nil {

@@ -211,8 +211,10 @@ func (a *API) listMessages(r *http.Request, u chat.User) (any, error) {
 	messages := a.chats.MessagesOf(r.Context(), u, c.ID, branch, before, limit)
 	return array(func(yield func(any, error) bool) {
 		for m, err := range messages {
-			if !yield(a.toWireMessage(c, m), worded(err)) {
-				return
+			for _, row := range a.toWireRows(c, m) {
+				if !yield(row, worded(err)) {
+					return
+				}
 			}
 		}
 	}), nil

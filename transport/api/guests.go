@@ -22,7 +22,7 @@ type Guests interface {
 var guestMay = map[string]bool{
 	"GET /auth/me": true, "GET /auth/sessions": true, "GET /model": true, "GET /usage": true, "GET /chat": true, "GET /chat/{chat_id}": true, "PATCH /chat/{chat_id}": true,
 	"PATCH /chat/{chat_id}/mark": true, "GET /chat/{chat_id}/members": true, "DELETE /chat/{chat_id}/members/{user_id}": true, acceptName: true,
-	"GET /chat/{chat_id}/messages": true, sayName: true, editName: true, "POST /chat/{chat_id}/messages/{message_id}/regenerate": true, "POST /chat/{chat_id}/stop": true,
+	"GET /chat/{chat_id}/messages": true, sayName: true, editName: true, "POST /chat/{chat_id}/messages/{message_id}/regenerate": true, "POST /chat/{chat_id}/stop": true, "POST /chat/{chat_id}/calls/{call_id}": true,
 	uploadName: true, "GET /chat/{chat_id}/files": true, "GET /chat/{chat_id}/files/{fileid}": true, "DELETE /chat/{chat_id}/files/{fileid}": true,
 	"GET /chat/{chat_id}/events": true,
 }

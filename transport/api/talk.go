@@ -18,6 +18,7 @@ type Talk interface {
 	Edit(ctx context.Context, u chat.User, id chat.ID, m chat.Edit) (chat.Said, error)
 	Regenerate(ctx context.Context, u chat.User, id chat.ID, a chat.Again) (chat.Queued, error)
 	Stop(ctx context.Context, u chat.User, id chat.ID, s chat.Stop) (chat.Stopped, error)
+	Decide(ctx context.Context, u chat.User, id chat.ID, d chat.Decide) (chat.Decided, error)
 }
 
 // The names of the requests that say something.
@@ -40,6 +41,10 @@ type (
 	wireStopped struct {
 		OK bool `json:"ok"`
 		assistant.TurnStopped
+	}
+	wireDecided struct {
+		OK bool `json:"ok"`
+		assistant.CallDecided
 	}
 )
 
@@ -162,6 +167,32 @@ func (a *API) stop(r *http.Request, u chat.User) (any, error) {
 		answer.Recorded = new(false)
 	}
 	return answer, worded(err)
+}
+
+// decide decides about a call of a tool.
+func (a *API) decide(r *http.Request, u chat.User) (any, error) {
+	id, err := chatID(r)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		assistant.Decision
+		ClientID chat.ClientID `json:"client_message_id"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return nil, err
+	}
+	key, err := clientID(r, body.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	d, refusal := body.Decode(r.PathValue("call_id"))
+	if refusal != nil {
+		return nil, refusal
+	}
+	d.ClientID = key
+	decided, err := a.chats.Decide(r.Context(), u, id, d)
+	return wireDecided{true, assistant.CallDecided{CallID: decided.CallID, Decision: assistant.DecisionOf(decided.Approved)}}, err
 }
 
 // decodeOptional reads a body that may be missing, and the key of the request.

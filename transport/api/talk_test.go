@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"testing"
@@ -33,6 +34,13 @@ func (c *chats) Stop(ctx context.Context, u chat.User, id chat.ID, s chat.Stop) 
 	return chat.Stopped{TurnID: s.TurnID, Unrecorded: s.Reason == "full"}, err
 }
 
+func (c *chats) Decide(ctx context.Context, u chat.User, id chat.ID, d chat.Decide) (chat.Decided, error) {
+	if _, err := c.Get(ctx, u, id); err != nil || d.CallID == "gone" {
+		return chat.Decided{}, cmp.Or(err, error(chat.Refuse(chat.CodeNotFound, "no such call waits")))
+	}
+	return chat.Decided{CallID: d.CallID, Approved: d.Approved}, nil
+}
+
 // What is said by HTTP is answered as the same is by Socket.IO, and says by its status
 // whether it came before.
 func TestTalk(t *testing.T) {
@@ -63,6 +71,13 @@ func TestTalk(t *testing.T) {
 		{"POST /chat/mine/messages/a1/regenerate", `{"model_id":"eliza"}`, "twice", 200, `"again-a1"`},
 		{"POST /chat/mine/stop", ``, "", 200, `{"ok":true,"turn_id":null}`},
 		{"POST /chat/mine/stop", `{"turn_id":"t1","reason":"full"}`, "", 200, `{"ok":true,"turn_id":"t1","recorded":false}`},
+		{"POST /chat/mine/calls/c1", `{"decision":"approve","arguments":{"sum":1},"always":true}`, "", 200, `{"ok":true,"call_id":"c1","decision":"approve"}`},
+		{"POST /chat/mine/calls/c1", `{"decision":"deny","reason":"no","client_message_id":"k"}`, "k", 200, `"decision":"deny"`},
+		{"POST /chat/mine/calls/c1", `{"decision":"perhaps"}`, "", 400, "approve or deny"},
+		{"POST /chat/mine/calls/c1", `{"decision":"deny","always":true}`, "", 400, "always"},
+		{"POST /chat/mine/calls/c1", ``, "", 400, "body"},
+		{"POST /chat/mine/calls/gone", `{"decision":"deny"}`, "", 404, "no such call"},
+		{"POST /chat/other/calls/c1", `{"decision":"deny"}`, "", 404, "not found"},
 		{"POST /chat/mine/stop", `{"reason":"` + long[:2000] + `"}`, "", 400, "reason"},
 	} {
 		method, path, _ := strings.Cut(step.request, " ")

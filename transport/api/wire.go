@@ -109,6 +109,7 @@ type (
 		By        chat.UserID    `json:"by,omitempty"`
 		Reason    string         `json:"reason,omitempty"`
 		Cut       []chat.CutFile `json:"cut_files,omitempty"`
+		Calls     []chat.Called  `json:"calls,omitempty"`
 	}
 )
 
@@ -126,7 +127,8 @@ func (a *API) toWireDetails(c chat.Info, u chat.User, m chat.Mark) wireDetails {
 	return wireDetails{a.toWireChat(c, u, m), c.SystemPrompt, c.Policy, c.ReadOnly, c.Answers}
 }
 
-func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
+// toWireRows returns a message as a history has it.
+func (a *API) toWireRows(c chat.Info, m chat.Message) []any {
 	w := wireMessage{
 		ID: m.ID, Chat: c.ID, ModelID: cmp.Or(m.ModelID, c.ModelID), Created: chat.Timestamp(m.Created),
 		Role: m.Role, Type: "message", Content: assistant.Visible(m), Modality: assistant.Modality(m), // the SPA knows no states
@@ -141,12 +143,12 @@ func (a *API) toWireMessage(c chat.Info, m chat.Message) any {
 		}
 	}
 	if m.Role != chat.RoleAssistant {
-		return w
+		return []any{w}
 	}
-	return wireAnswer{
+	return append(callsOf(w, m.Calls), wireAnswer{
 		wireMessage: w, Usage: m.Usage, Name: m.Name, Prompt: m.Prompt, PromptSeq: m.PromptSeq, First: m.First, Version: m.Version,
-		Finish: m.Finish, Thought: m.Thought, By: m.By, Reason: m.Reason, Cut: m.Cut,
-	}
+		Finish: m.Finish, Thought: m.Thought, By: m.By, Reason: m.Reason, Cut: m.Cut, Calls: m.Calls,
+	})
 }
 
 func orNull(s string) *string {

@@ -86,7 +86,9 @@ func conversation() *chats {
 		{ID: "m2", Seq: 5, Role: chat.RoleAssistant, Content: "Tell me more.", ModelID: elisa.ID, State: chat.StateCompleted, Usage: &chat.Usage{PromptTokens: 3, CompletionTokens: 4, TotalTokens: 7}, Created: at(1)},
 		{ID: "m3", Seq: 6, Role: chat.RoleUser, Content: "Why?", Files: c.files, Author: &chat.User{ID: "alice", Name: "Alice"}, ModelID: hidden.ID, State: chat.StateCompleted, Created: at(2)},
 		{ID: "m4", Seq: 9, Role: chat.RoleAssistant, ModelID: hidden.ID, State: chat.StateFailed, Error: chat.Refuse(chat.CodeProviderTimeout, "The assistant did not answer in time."), Created: at(3)},
-		{ID: "m5", Seq: 12, Role: chat.RoleAssistant, Content: "Beca", ModelID: hidden.ID, State: chat.StateStopped, Cut: []chat.CutFile{{ID: "f2", Name: "cat.png", Tokens: 1600, Reason: "the assistant does not see images"}}, Created: at(4)},
+		{ID: "m5", Seq: 12, Role: chat.RoleAssistant, Content: "Beca", ModelID: hidden.ID, State: chat.StateStopped, Calls: []chat.Called{
+			{ID: "c1", Name: "pay", Arguments: `{"sum":1}`, State: chat.ToolDenied, Result: "a person has denied this call", By: "alice", At: 2}, {ID: "c2", Name: "look", Arguments: `{"a":`, State: chat.ToolFailed, Result: "no", At: 4, Cut: true},
+		}, Cut: []chat.CutFile{{ID: "f2", Name: "cat.png", Tokens: 1600, Reason: "the assistant does not see images"}}, Created: at(4)},
 	}
 	return c
 }

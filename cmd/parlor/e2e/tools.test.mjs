@@ -55,15 +55,26 @@ test("a call waits for a person over kill -9, is approved on another device, and
   const joined = await ask(phone, "join_room", { room_id: room, dialect: "documented" });
   assert.equal(joined.turn.state, "waiting");
   assert.deepEqual(joined.pending.map((p) => [p.call_id, p.arguments]), [[call.call_id, { sum: 1 }]]);
+  assert.deepEqual(joined.turn.calls.map((c) => c.state), ["failed", undefined]);
   assert.equal(pay.ran.length, 0);
   const decided = { room_id: room, call_id: call.call_id, decision: "approve", client_message_id: "once" };
-  for (const _ of [1, 2]) assert.equal((await ask(phone, "approve", decided)).ok, true);
+  assert.equal((await ask(phone, "approve", decided)).ok, true);
+  const again = await fetch(`${second.url}/api/v1/chat/${chat}/calls/${call.call_id}`, { method: "POST", headers: { "X-Parlor-User": "alice" }, body: JSON.stringify({ decision: "approve", client_message_id: "once" }) });
+  assert.deepEqual(await again.json(), { ok: true, call_id: call.call_id, decision: "approve" });
   assert.equal((await ask(phone, "approve", { ...decided, client_message_id: "other" })).error.code, "not_found");
   assert.equal((await event(phone, `approval ${room}`)).by, "alice");
   assert.equal((await event(phone, `function_result ${room}`, (r) => r.call_id === call.call_id)).result, "paid");
   assert.equal((await event(phone, `stream_end ${room}`)).state, "completed");
   assert.deepEqual(pay.ran, [{ key: call.call_id, args: { sum: 1 } }]);
-  assert.equal((await messages(second, chat)).at(-1).content, "I look.\n\nDone.");
+  const history = await messages(second, chat);
+  assert.equal(history.at(-1).content, "I look.\n\nDone.");
+  assert.deepEqual(history.map((m) => m.type), ["message", "function_call", "function_result", "function_call", "function_result", "message"]);
+  assert.deepEqual(history.at(-1).calls.map((c) => [c.call_id, c.arguments, c.state, c.by, c.at]), [
+    [wrong.call_id, '{"sum":"x"}', "failed", undefined, 7], [call.call_id, '{"sum":1}', "completed", "alice", 7],
+  ]);
+  const { messages: told } = await ask(phone, "history", { room_id: room });
+  assert.deepEqual(told.at(-1).calls, history.at(-1).calls);
+  assert.deepEqual((await event(phone, `message ${room}`, (b) => b.message.role === "assistant")).message.calls, told.at(-1).calls);
   assert.equal(model.asked.at(-1).filter((m) => m.role === "tool").length, 2);
 });
 
