@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,10 +106,13 @@ func TestApproval(t *testing.T) {
 
 // TestHTTP: what a tool behind a URL is asked, and what becomes of what it answers.
 func TestHTTP(t *testing.T) {
+	var mu sync.Mutex
 	var asked []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
 		asked = append(asked, r.Header.Get("Idempotency-Key")+" "+r.Header.Get("X-Key")+" "+string(body))
+		mu.Unlock()
 		switch string(body) {
 		case `{"sum":1}`:
 			io.WriteString(w, "paid\x00\x1b[31m, caf\u00e9\n")
@@ -135,6 +139,8 @@ func TestHTTP(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", arguments, got, want)
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if len(asked) != 4 {
 		t.Errorf("asked %q", asked)
 	}
