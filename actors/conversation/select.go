@@ -1,6 +1,10 @@
 package conversation
 
-import "parlor/protocol/chat"
+import (
+	"slices"
+
+	"parlor/protocol/chat"
+)
 
 // ErrBranches refuses one branch more than a chat may have.
 var ErrBranches = chat.Refuse(chat.CodeQuotaExceeded, "the chat has as many branches as one may have")
@@ -30,6 +34,22 @@ func (m Moment) Select(target chat.Message, by chat.UserID, client chat.ClientID
 	return []chat.Event{chat.BranchSelected{
 		MessageID: target.ID, After: end, From: m.Branches.Current().Diverges(path), By: by, ClientID: client,
 	}}, m.branched()
+}
+
+// back selects the branch that was left for an answer that was to be given anew, if that
+// has ended without a text: nobody could find what followed the answer before.
+func (m Moment) back(end chat.TurnEnded) []chat.Event {
+	if end.Content != "" {
+		return nil
+	}
+	open := func(version uint64) bool {
+		return slices.ContainsFunc(m.Turns, func(t chat.Turn) bool { return t.Version == version })
+	}
+	path, after, ok := m.Branches.Back(end.Version, open)
+	if !ok {
+		return nil
+	}
+	return []chat.Event{chat.BranchSelected{MessageID: end.Prompt, After: after, From: m.Branches.Current().Diverges(path)}}
 }
 
 // PathOf returns the branch of which the prompt of a turn is made: that of the message

@@ -44,6 +44,7 @@ func TakeIn(turn chat.TurnID, said []Steering) chat.TurnSteered {
 func (m Moment) ending(end chat.TurnEnded) []chat.Event {
 	events := m.endCalls(&end)
 	events = append(events, end)
+	events = append(events, m.back(end)...)
 	return append(events, m.followUp(end, m.waiting(), math.MaxUint64)...)
 }
 

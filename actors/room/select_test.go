@@ -96,3 +96,37 @@ func TestMaxBranches(t *testing.T) {
 		}
 	})
 }
+
+// An answer that was to be given anew, and has come to nothing, leaves the conversation in
+// the branch that it was in. Otherwise nobody would find what followed the answer before.
+func TestAnAnswerThatComesToNothingLeavesTheBranch(t *testing.T) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}, MaxAttempts: 1}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		one := alice.Send(theChat, "one")
+		first := answerTo(s, theChat, one.MessageID)
+		alice.Send(theChat, "two")
+		all := []string{"one", "You said: one", "two", "You said: two"}
+		again := &room.Regenerate{Answer: first, ModelID: actortest.Model}
+
+		s.Assistant.On("one", actortest.Fail(nil))
+		alice.Do(theChat, again)
+		wantSaid(t, s, alice, all...)
+
+		s.Assistant.On("one", actortest.Hang())
+		alice.Do(theChat, again)
+		wantSaid(t, s, alice, "one", "You said: one")
+		alice.Stop(theChat, "")
+		wantSaid(t, s, alice, all...)
+
+		alice.Do(theChat, again)
+		s.Restart() // the turn is not begun again
+		alice.Join(theChat)
+		wantSaid(t, s, alice, all...)
+
+		alice.Do(theChat, again)
+		alice.Send(theChat, "three")
+		alice.Stop(theChat, "")
+		wantSaid(t, s, alice, "one", "You said: one", "three", "You said: three") // others have gone on
+	})
+}

@@ -62,7 +62,7 @@ type inviteChanged struct {
 type branchSelected struct {
 	MessageID chat.MessageID `json:"message_id"`
 	From      uint64         `json:"from"`
-	By        chat.UserID    `json:"by"`
+	By        chat.UserID    `json:"by,omitempty"`
 	Seq       uint64         `json:"seq"`
 }
 

@@ -242,6 +242,30 @@ func (b Branches) Through(m Message) (p Path, end uint64, ok bool) {
 	return b.along(b.pathTo(end)), end, leaf >= -1
 }
 
+// Back returns the branch with which a conversation goes on when an answer that record
+// version had wanted anew has come to nothing, and the record with which that branch ends.
+// It is the newest one that leads through the version before, which has a text, or is
+// still open. It reports false if the current branch is to stay: others have talked on in
+// it meanwhile, or it leads elsewhere.
+func (b Branches) Back(version uint64, open func(version uint64) bool) (p Path, end uint64, ok bool) {
+	at := len(b.path) - 1
+	for at >= 0 && b.path[at].fork >= 0 && b.forks[b.path[at].fork].of == 0 {
+		at-- // a selection
+	}
+	if at < 0 || version == 0 || b.path[at].from != version || b.said > version {
+		return Path{}, 0, false
+	}
+	f := b.forks[b.path[at].fork]
+	before := Message{Role: RoleAssistant, Seq: f.of, PromptSeq: f.prompt}
+	for _, s := range b.path[:at] {
+		if s.fork >= 0 && b.forks[s.fork].prompt > 0 && b.forks[s.fork].of == f.of && (b.forks[s.fork].end > 0 || open(s.from)) {
+			before.Version = s.from
+		}
+	}
+	p, end, ok = b.Through(before)
+	return p, end, ok && end > 0
+}
+
 // FirstAnswer returns the first version of an answer.
 func (b Branches) FirstAnswer(m Message) uint64 {
 	if i := b.version(m.Version); i >= 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -185,6 +186,9 @@ func (n *naive) step() {
 		e.MessageID = messageID(uint64(len(n.records)) + 1)
 		e.Content = rapid.SampledFrom([]string{"text", "text", ""}).Draw(n.t, "text")
 		n.ends[n.record(e)] = e
+		if e.Content == "" {
+			n.back(e)
+		}
 	case "regenerate":
 		var answers []uint64
 		for _, seq := range n.shows(n.current) {
@@ -213,6 +217,44 @@ func (n *naive) step() {
 			n.record(MessageWithdrawn{Seq: old})
 			n.gone[old] = true
 		}
+	}
+}
+
+// back goes back to the version before one that has come to nothing.
+func (n *naive) back(e TurnEnded) {
+	isOpen := func(turn uint64) bool {
+		return slices.ContainsFunc(n.open, func(o TurnEnded) bool { return o.Version == turn })
+	}
+	anew := n.current.anew
+	talked := slices.ContainsFunc(n.records[e.Version:], func(r Record) bool { _, said := r.Event.(MessageAdded); return said })
+	p, end, ok := n.real.Back(e.Version, isOpen)
+	if e.Version == 0 || len(anew) == 0 || anew[len(anew)-1].turn != e.Version || talked {
+		if ok {
+			n.t.Fatalf("goes back to %d although the branch stays", end)
+		}
+		return
+	}
+	last := anew[len(anew)-1]
+	var before uint64
+	for _, v := range anew[:len(anew)-1] {
+		if text := slices.Collect(maps.Values(n.ends)); v.first == last.first &&
+			(isOpen(v.turn) || slices.ContainsFunc(text, func(e TurnEnded) bool { return e.Version == v.turn && e.Content != "" })) {
+			before = v.turn
+		}
+	}
+	for _, b := range backward(n.branches) {
+		if version, _ := n.version(b, last.first); slices.Contains(b.messages, last.prompt) && !n.gone[last.prompt] && version == before {
+			if !ok {
+				n.t.Fatalf("does not go back from version %d", e.Version)
+			}
+			n.compare(b, p)
+			n.record(BranchSelected{After: end})
+			n.current = b
+			return
+		}
+	}
+	if ok {
+		n.t.Fatalf("goes back to %d, and there is no such branch", end)
 	}
 }
 
