@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parlor/actors/access"
+	"parlor/actors/conversation"
 	"parlor/protocol/chat"
 )
 
@@ -336,8 +337,8 @@ func (r *Room) observe(n chat.Notice) {
 
 func (r *Room) observeRecord(e chat.Event) {
 	switch e := e.(type) {
-	case chat.TurnStarted:
-		r.assistantIs(chat.AssistantState{Doing: chat.DoingThinking})
+	case chat.TurnStarted, chat.ToolsCalled, chat.ToolsLost, chat.ToolDecided, chat.ToolEnded:
+		r.assistantIs(whatItDoes(r.records.shown.Calls))
 	case chat.ToolStarted:
 		r.assistantIs(chat.AssistantState{Doing: chat.DoingTool, Tool: e.Tool.Name})
 	case chat.TurnEnded:
@@ -345,4 +346,17 @@ func (r *Room) observeRecord(e chat.Event) {
 			r.assistantIs(chat.AssistantState{})
 		}
 	}
+}
+
+// whatItDoes returns what an assistant does that has called tools. If some of the calls run
+// and others wait for a member, that they wait is what people need to know.
+func whatItDoes(calls []conversation.Call) chat.AssistantState {
+	doing := chat.AssistantState{Doing: chat.DoingThinking}
+	for _, c := range slices.Backward(calls) {
+		if c.Waits {
+			return chat.AssistantState{Doing: chat.DoingWaiting, For: "approval"}
+		}
+		doing = chat.AssistantState{Doing: chat.DoingTool, Tool: c.Name}
+	}
+	return doing
 }

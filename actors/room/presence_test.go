@@ -1,6 +1,7 @@
 package room_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -184,6 +185,37 @@ func TestAssistantState(t *testing.T) {
 		if got := alice.Sees(theChat).Told; got != 6 {
 			t.Errorf("told %d times, want one for each of 6 states", got)
 		}
+	})
+}
+
+// While a call runs everybody sees which, and while one waits for a member that it does, also
+// after the end of the server.
+func TestAssistantCallsTools(t *testing.T) {
+	runShared(t, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Join(theChat)
+		s.Tools.Ask("pay", chat.ApprovalAsk)
+		s.Tools.On("look", func(context.Context) (string, error) {
+			time.Sleep(time.Minute)
+			return "seen", nil
+		})
+		s.Assistant.On("go", actortest.Call("look {}"))
+		s.Assistant.On("seen", actortest.Call("look {}", "pay {}"))
+		alice.Send(theChat, "go")
+		settle()
+		wantSeen(t, alice, "alice | tool look")
+		time.Sleep(time.Minute)
+		settle()
+		wantSeen(t, alice, "alice | waiting approval")
+		time.Sleep(time.Minute)
+		s.Restart()
+		calls := pending(alice)
+		settle()
+		wantSeen(t, alice, "alice | waiting approval")
+		alice.Do(theChat, &room.Decide{CallID: calls[0], Approved: true})
+		settle()
+		wantSeen(t, alice, "alice | idle")
 	})
 }
 

@@ -14,7 +14,7 @@ type Named struct {
 
 // HookEvents are the names of the events that [NamedEvents] returns.
 var HookEvents = []string{
-	"message", "withdrawn", "turn", "stream_start", "stream_error", "stream_end", "function_call", "members", "offer", "invite", "room_updated",
+	"message", "withdrawn", "turn", "stream_start", "stream_error", "stream_end", "function_call", "function_result", "approval", "members", "offer", "invite", "room_updated",
 }
 
 // NamedEvents returns what the record is told as. The last chunk of an answer is left out:

@@ -23,6 +23,9 @@ func TestNamedEvents(t *testing.T) {
 		{chat.TurnEnded{TurnID: "t", MessageID: "m", Content: "x", State: chat.StateFailed, Error: chat.Refuse(chat.CodeBusy, "so")}, []string{"stream_error", "message", "stream_end", "turn"}},
 		{chat.Configured{}, []string{"room_updated"}}, {chat.MemberChanged{}, []string{"members"}}, {chat.OwnerOffered{}, []string{"offer"}},
 		{chat.InviteMade{}, []string{"invite"}}, {chat.MessageWithdrawn{}, []string{"withdrawn"}}, {chat.ToolStarted{}, []string{"function_call"}},
+		{chat.ToolsCalled{Calls: []chat.ToolCall{{ID: "a"}, {ID: "b", NeedsApproval: true}}}, []string{"function_call", "function_call", "turn"}},
+		{chat.ToolsLost{Calls: []string{"a"}}, []string{"approval", "turn"}}, {chat.ToolDecided{CallID: "b"}, []string{"approval", "turn"}},
+		{chat.ToolDecided{CallID: "b", Waiting: 1}, []string{"approval"}}, {chat.ToolEnded{CallID: "b"}, []string{"function_result"}},
 		{chat.Created{}, nil},
 	} {
 		var got []string

@@ -17,7 +17,7 @@ const (
 	DoingThinking  Doing = "thinking"  // it was asked, and has not begun to answer
 	DoingAnswering Doing = "answering" // it is writing or speaking
 	DoingTool      Doing = "tool"      // it runs a tool
-	DoingWaiting   Doing = "waiting"   // for its provider, which has failed
+	DoingWaiting   Doing = "waiting"   // for its provider, which has failed, or for a member to approve a call
 )
 
 // An AssistantState is what the assistant of a room is doing. The zero value means

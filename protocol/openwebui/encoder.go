@@ -102,6 +102,8 @@ func (e *Encoder) record(r chat.Record) []engineio.Frame {
 		return e.started(event)
 	case chat.ToolStarted:
 		return e.chatEvents(e.nameOf(event.MessageID), "status", status{Action: event.Tool.Name, Description: "runs " + event.Tool.Name})
+	case chat.ToolsCalled, chat.ToolsLost, chat.ToolDecided, chat.ToolEnded:
+		return e.tools(event)
 	case chat.TurnEnded:
 		return e.ended(r, event)
 	}
