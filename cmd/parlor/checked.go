@@ -12,6 +12,7 @@ import (
 	"parlor/transport/auth"
 	"parlor/transport/provider"
 	"parlor/transport/tools"
+	"parlor/transport/tools/mcp"
 	"parlor/transport/webhook"
 )
 
@@ -54,6 +55,7 @@ func (s *Settings) checksOfServer() []checked {
 		{"trusted-proxies", checkProxies(s.TrustedProxies)},
 		{"providers", provider.Validate(nil, s.Providers)},
 		{"tools", tools.Validate(s.Tools)},
+		{"mcp_servers", mcp.Validate(s.MCPServers)},
 		{"tool_settings", tools.ValidateSettings(s.ToolSettings)},
 		{"models", s.checkModels()},
 		{"context-window", positive(s.ContextWindow)},

@@ -219,6 +219,8 @@ func show(flag *kong.Flag) string {
 		return strings.Join(names, ", ")
 	case providers:
 		return strings.Join(slices.Sorted(maps.Keys(v)), ", ")
+	case mcpServers:
+		return strings.Join(slices.Sorted(maps.Keys(v)), ", ")
 	case httpTools:
 		return strings.Join(slices.Sorted(maps.Keys(v)), ", ")
 	case toolSettings:

@@ -22,6 +22,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"parlor/transport/tools/mcp"
 )
 
 // The exit statuses.
@@ -174,6 +176,8 @@ func run(ctx context.Context, args, environ []string, out *streams) int {
 		args = []string{"--help"}
 	case args[0] == completeWords:
 		return report(out, complete(args[1:], out))
+	case args[0] == mcp.GuardCommand:
+		return mcp.Guard(args[1:])
 	}
 	command, s, err := load(args, environ, out)
 	switch {

@@ -38,7 +38,7 @@ func allSettings(t *testing.T) []*kong.Flag {
 }
 
 // lists are the settings that the file has as a list of mappings, or as a mapping.
-var lists = []string{"models", "providers", "budgets", "webhooks", "tools", "tool_settings"}
+var lists = []string{"models", "providers", "budgets", "webhooks", "tools", "mcp_servers", "tool_settings"}
 
 // samples has three different valid values for every setting: for a flag, a
 // variable and the file. They are written as they are shown.
@@ -76,6 +76,7 @@ var samples = map[string][3]string{
 	"admins":                 {"a", "b, c", "d"},
 	"models":                 {`[{"model_id":"a","provider":"openai"}]`, `[{"model_id":"b","provider":"eliza"}]`, `[{"model_id":"c","provider":"openai"}]`},
 	"tools":                  {`{"a":{"url":"http://h"}}`, `{"b":{"url":"http://h"}}`, `{"c":{"url":"http://h"}}`},
+	"mcp_servers":            {`{"a":{"url":"http://h"}}`, `{"b":{"command":"x","args":["y"]}}`, `{"c":{"url":"http://h","start_timeout":"5s"}}`},
 	"tool_settings":          {`{"a":{"approval":"ask"}}`, `{"b":{"approval":"never"}}`, `{"c":{"timeout":"5s"}}`},
 	"providers":              {`{"a":{"base_url":"http://h"}}`, `{"b":{"base_url":"http://h"}}`, `{"c":{"base_url":"http://h"}}`},
 	"guests":                 {"on", "off", "on"},
@@ -367,6 +368,10 @@ func TestWrongValues(t *testing.T) {
 		{"providers", `[]`, "mapping"},
 		{"tools", `{"a":{"url":"h"}}`, `tools["a"]: url`},
 		{"tools", `{"a":{"url":"http://h","approval":"maybe"}}`, "approval: must be always, ask or never"},
+		{"mcp_servers", `{"a":{"url":"h"}}`, `mcp_servers["a"]: url`},
+		{"mcp_servers", `{"a":{}}`, "either a command or a url"},
+		{"mcp_servers", `{"a/b":{"command":"x"}}`, `mcp_servers["a/b"]: the name`},
+		{"mcp_servers", `{"a":{"command":"x","idle_timeout":"long"}}`, `"long" must be a time`},
 		{"tool_settings", `{"a":{"timeout":"long"}}`, `"long" must be a time`},
 		{"tool_settings", `{"a":{"approval":"maybe"}}`, `tool_settings["a"]: approval`},
 		{"discover", "perhaps", "on or off"},

@@ -15,6 +15,7 @@ import (
 	"parlor/actors/ledger"
 	"parlor/transport/provider"
 	"parlor/transport/tools"
+	"parlor/transport/tools/mcp"
 	"parlor/transport/webhook"
 )
 
@@ -42,8 +43,9 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // providers is the setting of that name.
 type providers = map[string]provider.ProviderConfig
 
-// httpTools and toolSettings are the settings tools and tool_settings.
+// httpTools, mcpServers and toolSettings are the settings tools, mcp_servers and tool_settings.
 type (
+	mcpServers   = map[string]mcp.Config
 	httpTools    = map[string]tools.HTTP
 	toolSettings = map[string]tools.Setting
 )
@@ -55,6 +57,7 @@ var structured = map[reflect.Type]kong.MapperFunc{
 	reflect.TypeFor[[]webhook.Config]():  decodeJSON[[]webhook.Config]("list of webhooks", `[{"name":"crm","url":"https://…","secret_var":"CRM_SECRET","events":["message"]}]`),
 	reflect.TypeFor[[]ledger.Budget]():   decodeJSON[[]ledger.Budget]("list of budgets", `[{"user":"*","period":"day","tokens":100000}]`),
 	reflect.TypeFor[httpTools]():         decodeJSON[httpTools]("mapping of tools", `{"…":{"url":"…"}}`),
+	reflect.TypeFor[mcpServers]():        decodeJSON[mcpServers]("mapping of servers", `{"…":{"command":"…","args":["…"]}}`),
 	reflect.TypeFor[toolSettings]():      decodeJSON[toolSettings]("mapping of tools", `{"…":{"approval":"ask"}}`),
 	reflect.TypeFor[providers]():         decodeJSON[providers]("mapping of providers", `{"…":{"base_url":"…"}}`),
 }

@@ -13,18 +13,18 @@ import (
 // currentTime is the tool that every model is offered which takes tools.
 const currentTime = "current_time"
 
-func builtIn() []tool {
-	return []tool{{
+func builtIn() []Tool {
+	return []Tool{{
 		Tool: chat.Tool{
 			Name: currentTime, Description: "Tells the date and the time, in a time zone if one is named.",
 			Schema: json.RawMessage(`{"type":"object","properties":{"time_zone":{"type":"string","description":"A name of the IANA database, such as Europe/Berlin. Without it the answer is in UTC."}},"additionalProperties":false}`),
 		},
-		approval: chat.ApprovalNever,
-		run:      tellTime,
+		Approval: chat.ApprovalNever,
+		Run:      tellTime,
 	}}
 }
 
-func tellTime(_ context.Context, r chat.ToolRun) (string, error) {
+func tellTime(_ context.Context, r chat.ToolRun, _ func()) (string, error) {
 	var asked struct {
 		TimeZone string `json:"time_zone"`
 	}

@@ -29,11 +29,19 @@ type HTTP struct {
 }
 
 // with returns h with the variables in its headers replaced.
-func (h HTTP) with(lookup func(string) (string, bool)) (HTTP, error) {
+func (h HTTP) with(lookup func(string) (string, bool)) (_ HTTP, err error) {
+	if h.Headers, err = Expand(h.Headers, lookup); err != nil {
+		err = fmt.Errorf("headers: %w", err)
+	}
+	return h, err
+}
+
+// Expand returns values with the variables in them replaced, each written as ${NAME}.
+func Expand(values map[string]string, lookup func(string) (string, bool)) (map[string]string, error) {
 	var missing []string
-	headers := make(map[string]string, len(h.Headers))
-	for name, value := range h.Headers {
-		headers[name] = os.Expand(value, func(variable string) string {
+	expanded := make(map[string]string, len(values))
+	for name, value := range values {
+		expanded[name] = os.Expand(value, func(variable string) string {
 			if lookup != nil {
 				if v, set := lookup(variable); set {
 					return v
@@ -43,32 +51,31 @@ func (h HTTP) with(lookup func(string) (string, bool)) (HTTP, error) {
 			return ""
 		})
 	}
-	h.Headers = headers
 	if missing != nil {
-		return h, fmt.Errorf("headers: not set in the environment: %s", strings.Join(missing, ", "))
+		return expanded, fmt.Errorf("not set in the environment: %s", strings.Join(missing, ", "))
 	}
-	return h, nil
+	return expanded, nil
 }
 
-func (h HTTP) tool(name string) (tool, error) {
+func (h HTTP) tool(name string) (Tool, error) {
 	u, err := url.Parse(h.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return tool{}, errors.New("url: must be absolute, http or https")
+		return Tool{}, errors.New("url: must be absolute, http or https")
 	}
 	if h.Approval != "" && !h.Approval.Valid() {
-		return tool{}, errors.New("approval: must be always, ask or never")
+		return Tool{}, errors.New("approval: must be always, ask or never")
 	}
 	schema, err := json.Marshal(h.Parameters)
 	if err != nil {
-		return tool{}, fmt.Errorf("parameters: %w", err)
+		return Tool{}, fmt.Errorf("parameters: %w", err)
 	}
 	if h.Parameters == nil {
 		schema = json.RawMessage(`{"type":"object"}`)
 	}
-	return tool{
+	return Tool{
 		Tool:     chat.Tool{Name: name, Description: h.Description, Schema: schema},
-		approval: h.Approval,
-		run:      h.run,
+		Approval: h.Approval,
+		Run:      h.run,
 	}, nil
 }
 
@@ -76,7 +83,7 @@ func (h HTTP) tool(name string) (tool, error) {
 var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 // run asks the tool. The key of the run is its Idempotency-Key.
-func (h HTTP) run(ctx context.Context, r chat.ToolRun) (string, error) {
+func (h HTTP) run(ctx context.Context, r chat.ToolRun, _ func()) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, strings.NewReader(r.Call.Arguments))
 	if err != nil {
 		return "", err

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/provider/upstream"
 )
 
 // DefaultTimeout limits a call of a tool that has no timeout of its own.
@@ -91,6 +92,7 @@ type Model struct {
 type Options struct {
 	HTTP     map[string]HTTP
 	Settings map[string]Setting // by the name of a tool
+	Servers  []string           // whose tools are put later
 
 	// LookupEnv finds environment variables, as [os.LookupEnv] does: a header may name
 	// one as ${NAME}, so that no secret is in the configuration. Nil finds none.
@@ -103,12 +105,21 @@ type Options struct {
 }
 
 // A Tool is one that can run.
-type tool struct {
+type Tool struct {
 	chat.Tool
-	server   string // of which it is; empty: it is built in, or is asked by HTTP
-	approval chat.Approval
-	check    *checker
-	run      func(ctx context.Context, r chat.ToolRun) (string, error)
+
+	// Approval, Timeout and Idle are those of the tool if the operator says nothing else of
+	// it. Idle limits the time without a sign of life. Zero is no such limit, but
+	// [DefaultTimeout] for Timeout.
+	Approval chat.Approval
+	Timeout  time.Duration
+	Idle     time.Duration
+
+	// Run runs a call. It calls alive whenever the tool shows that it is at work.
+	Run func(ctx context.Context, r chat.ToolRun, alive func()) (string, error)
+
+	server string // of which it is; empty: it is built in, or is asked by HTTP
+	check  *checker
 }
 
 // A Registry knows all tools. Its methods may be called from any goroutine.
@@ -117,16 +128,21 @@ type Registry struct {
 	log  *slog.Logger
 
 	mu    sync.RWMutex
-	tools []tool // sorted by name
+	tools []Tool                     // sorted by name
+	first map[string]<-chan struct{} // by the server: closed when its tools are put
+	known map[string]func()          // what closes that
+
+	patience <-chan struct{} // closed when requests to models wait for no server any more
 }
 
 // New returns the tools that are built in and those of the configuration.
 func New(o Options) (*Registry, error) {
 	r := &Registry{opts: o, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
+	r.expect(o.Servers)
 	list := builtIn()
 	for name, h := range o.HTTP {
 		h, err := h.with(o.LookupEnv)
-		var t tool
+		var t Tool
 		if err == nil {
 			t, err = h.tool(name)
 		}
@@ -135,12 +151,12 @@ func New(o Options) (*Registry, error) {
 		}
 		list = append(list, t)
 	}
-	r.put("", list)
+	r.Put("", list)
 	return r, nil
 }
 
-// put replaces the tools of a server.
-func (r *Registry) put(server string, list []tool) {
+// Put replaces the tools of a server. They are named SERVER/TOOL.
+func (r *Registry) Put(server string, list []Tool) {
 	for i := range list {
 		t := &list[i]
 		t.server = server
@@ -151,13 +167,23 @@ func (r *Registry) put(server string, list []tool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := slices.DeleteFunc(slices.Clone(r.tools), func(t tool) bool { return t.server == server })
-	r.tools = append(all, list...)
-	slices.SortFunc(r.tools, func(a, b tool) int { return strings.Compare(a.Name, b.Name) })
+	all := slices.DeleteFunc(slices.Clone(r.tools), func(t Tool) bool { return t.server == server })
+	for _, t := range list {
+		if slices.ContainsFunc(all, func(other Tool) bool { return other.Name == t.Name }) {
+			r.log.Warn("a tool is left out, since another one has its name", "tool", t.Name)
+			continue
+		}
+		all = append(all, t)
+	}
+	slices.SortFunc(all, func(a, b Tool) int { return strings.Compare(a.Name, b.Name) })
+	r.tools = all
+	if known := r.known[server]; known != nil {
+		known()
+	}
 }
 
 // of returns the tools that a model may call, sorted by name.
-func (r *Registry) of(m chat.ModelID) (list []tool) {
+func (r *Registry) of(m chat.ModelID) (list []Tool) {
 	patterns := r.opts.Model(m).Tools
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -171,7 +197,7 @@ func (r *Registry) of(m chat.ModelID) (list []tool) {
 
 // offers reports whether a tool is among those that the patterns name: a name, NAME/* for
 // all of a server, * for all others. Without patterns that is current_time alone.
-func offers(patterns []string, t tool) bool {
+func offers(patterns []string, t Tool) bool {
 	if patterns == nil {
 		return t.Name == currentTime
 	}
@@ -182,17 +208,18 @@ func offers(patterns []string, t tool) bool {
 }
 
 // find returns a tool that the model may call.
-func (r *Registry) find(m chat.ModelID, name string) (tool, bool) {
+func (r *Registry) find(m chat.ModelID, name string) (Tool, bool) {
 	list := r.of(m)
-	i := slices.IndexFunc(list, func(t tool) bool { return t.Name == name })
+	i := slices.IndexFunc(list, func(t Tool) bool { return t.Name == name })
 	if i < 0 {
-		return tool{}, false
+		return Tool{}, false
 	}
 	return list[i], true
 }
 
 // Offered returns the tools that a model may call, always in the same order.
 func (r *Registry) Offered(m chat.ModelID) (list []chat.Tool) {
+	r.awaitServers(m)
 	for _, t := range r.of(m) {
 		list = append(list, t.Tool)
 	}
@@ -203,11 +230,11 @@ func (r *Registry) Offered(m chat.ModelID) (list []chat.Tool) {
 func (r *Registry) Check(m chat.ModelID, c chat.ToolCall) string {
 	t, offered := r.find(m, c.Name)
 	if !offered {
-		var names []string
+		var offered []chat.Tool
 		for _, t := range r.of(m) {
-			names = append(names, t.Name)
+			offered = append(offered, t.Tool)
 		}
-		return fmt.Sprintf("there is no tool %q. The tools are: %s", c.Name, strings.Join(names, ", "))
+		return fmt.Sprintf("there is no tool %q. The tools are: %s", c.Name, strings.Join(upstream.ToolNames(offered), ", "))
 	}
 	var arguments map[string]any
 	if err := json.Unmarshal([]byte(c.Arguments), &arguments); err != nil || arguments == nil {
@@ -219,7 +246,7 @@ func (r *Registry) Check(m chat.ModelID, c chat.ToolCall) string {
 // Approval says whether people are asked before a model's call of the tool.
 func (r *Registry) Approval(m chat.ModelID, name string) chat.Approval {
 	t, _ := r.find(m, name)
-	own := cmp.Or(r.opts.Settings[name].Approval, t.approval, chat.ApprovalAsk)
+	own := cmp.Or(r.opts.Settings[name].Approval, t.Approval, chat.ApprovalAsk)
 	return stricter(own, r.opts.Model(m).Approval)
 }
 
@@ -236,39 +263,3 @@ func stricter(a, b chat.Approval) chat.Approval {
 // Repeatable reports whether a call of the tool may run again if nobody knows whether it
 // has run.
 func (r *Registry) Repeatable(name string) bool { return r.opts.Settings[name].Idempotent }
-
-// Run runs a call, and returns its result for the model.
-func (r *Registry) Run(ctx context.Context, run chat.ToolRun) (string, error) {
-	t, found := r.byName(run.Call.Name)
-	if !found {
-		return "", chat.Refuse(chat.CodeNotFound, "there is no such tool any more")
-	}
-	limit := cmp.Or(time.Duration(r.opts.Settings[t.Name].Timeout), DefaultTimeout)
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	result, err := t.run(ctx, run)
-	if err != nil && ctx.Err() == context.DeadlineExceeded {
-		return "", chat.Refuse(chat.CodeInternal, fmt.Sprintf("the tool did not answer within %s; nobody knows whether it has had an effect", limit))
-	}
-	return clean(result), err
-}
-
-func (r *Registry) byName(name string) (tool, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	i, found := slices.BinarySearchFunc(r.tools, name, func(t tool, name string) int { return strings.Compare(t.Name, name) })
-	if !found {
-		return tool{}, false
-	}
-	return r.tools[i], true
-}
-
-// clean leaves out what no text needs: control characters but for tabs and line ends.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return -1
-		}
-		return r
-	}, s)
-}

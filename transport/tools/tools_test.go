@@ -33,7 +33,7 @@ func newRegistry(t *testing.T, h HTTP) *Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.put("notes", []tool{{Tool: chat.Tool{Name: "notes/write"}}, {Tool: chat.Tool{Name: "notes/read"}}})
+	r.Put("notes", []Tool{{Tool: chat.Tool{Name: "notes/write"}}, {Tool: chat.Tool{Name: "notes/read"}}})
 	return r
 }
 
@@ -54,7 +54,7 @@ func TestOffered(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", model, got, want)
 		}
 	}
-	r.put("notes", nil)
+	r.Put("notes", nil)
 	if n := len(r.Offered("one")); n != 0 {
 		t.Errorf("a server that is gone still has %d tools", n)
 	}
@@ -73,8 +73,8 @@ func TestCheck(t *testing.T) {
 		{"all", "pay", `[1]`, "one JSON object"},
 		{"all", "pay", `null`, "one JSON object"},
 		{"all", "pay", `{"sum":1}{"sum":2}`, "one JSON object"},
-		{"all", "search", `{}`, "The tools are: current_time, notes/read, notes/write, pay"},
-		{"one", "pay", `{"sum":1}`, "The tools are: notes/read"},
+		{"all", "search", `{}`, "The tools are: current_time, notes_read, notes_write, pay"},
+		{"one", "pay", `{"sum":1}`, "The tools are: notes_read"},
 		{"all", "notes/read", `{"anything":1}`, ""}, // without a schema its server checks
 	} {
 		got := r.Check(test.model, chat.ToolCall{Name: test.name, Arguments: test.arguments})

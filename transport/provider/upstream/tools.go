@@ -47,6 +47,16 @@ func namesOf(tools []chat.Tool) wireNames {
 	return n
 }
 
+// ToolNames returns the names by which models know these tools, in the same order.
+func ToolNames(tools []chat.Tool) []string {
+	n := namesOf(tools)
+	names := make([]string, len(tools))
+	for i, t := range tools {
+		names[i] = n.of(t.Name)
+	}
+	return names
+}
+
 // madeLegal returns a name that all providers take, the same for the same name.
 func madeLegal(name string) string {
 	legal := illegal.ReplaceAllString(name, "_")

@@ -1,0 +1,112 @@
+// Package mcp makes the tools of servers of the Model Context Protocol known.
+//
+//	configuration → Start → server, one for each name, which keeps one session:
+//
+//	connect → list → Put(tools) ─→ calls, until the session ends ─→ pause ─→ connect again
+//	            ↑ the list changes ┘
+//
+// A server is a process that we start ([process]) or a URL ([remote]). What neither the
+// SDK nor a server can be trusted with is done here: stray lines, floods, time, starts
+// anew, and processes that nobody would end.
+package mcp
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"time"
+
+	"parlor/protocol/chat"
+	"parlor/transport/tools"
+)
+
+// Defaults of the times of a [Config].
+const (
+	DefaultStart = 30 * time.Second
+	DefaultList  = 30 * time.Second
+	DefaultIdle  = time.Minute
+	DefaultTotal = 10 * time.Minute
+)
+
+// A Config is a server, as other hosts of the protocol have it in their files: a command
+// to start, or a URL.
+type Config struct {
+	Command string            `yaml:"command" json:"command,omitempty"`
+	Args    []string          `yaml:"args" json:"args,omitempty"`
+	Env     map[string]string `yaml:"env" json:"env,omitempty"`
+
+	URL     string            `yaml:"url" json:"url,omitempty"`
+	Headers map[string]string `yaml:"headers" json:"headers,omitempty"`
+
+	// Approval is that of all tools of the server. Empty asks for all but those that the
+	// server says only read.
+	Approval chat.Approval `yaml:"approval" json:"approval,omitempty"`
+
+	StartTimeout tools.Duration `yaml:"start_timeout" json:"start_timeout,omitzero"`
+	ListTimeout  tools.Duration `yaml:"list_timeout" json:"list_timeout,omitzero"`
+	IdleTimeout  tools.Duration `yaml:"idle_timeout" json:"idle_timeout,omitzero"`   // of a call that shows no progress
+	TotalTimeout tools.Duration `yaml:"total_timeout" json:"total_timeout,omitzero"` // of a call
+}
+
+var legalName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
+
+// Validate returns all that is wrong with servers.
+func Validate(servers map[string]Config) error {
+	var wrong []error
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		err := servers[name].validate()
+		if !legalName.MatchString(name) {
+			err = errors.New("the name must be letters, digits and _.-, at most 64")
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("mcp_servers[%q]: %w", name, err))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func (c Config) validate() error {
+	switch {
+	case (c.Command == "") == (c.URL == ""):
+		return errors.New("must have either a command or a url")
+	case c.URL == "" && c.Headers != nil:
+		return errors.New("headers: only a url has some")
+	case c.Command == "" && (c.Args != nil || c.Env != nil):
+		return errors.New("args, env: only a command has some")
+	case c.Approval != "" && !c.Approval.Valid():
+		return errors.New("approval: must be always, ask or never")
+	case c.URL != "":
+		if u, err := url.Parse(c.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return errors.New("url: must be absolute, http or https")
+		}
+	}
+	for _, limit := range []struct {
+		name string
+		d    tools.Duration
+	}{{"start_timeout", c.StartTimeout}, {"list_timeout", c.ListTimeout}, {"idle_timeout", c.IdleTimeout}, {"total_timeout", c.TotalTimeout}} {
+		if limit.d < 0 {
+			return fmt.Errorf("%s: must not be less than 0", limit.name)
+		}
+	}
+	return nil
+}
+
+// complete returns c with defaults, and with the variables in its headers and its
+// environment replaced.
+func (c Config) complete(lookup func(string) (string, bool)) (_ Config, err error) {
+	c.StartTimeout = cmp.Or(c.StartTimeout, tools.Duration(DefaultStart))
+	c.ListTimeout = cmp.Or(c.ListTimeout, tools.Duration(DefaultList))
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, tools.Duration(DefaultIdle))
+	c.TotalTimeout = cmp.Or(c.TotalTimeout, tools.Duration(DefaultTotal))
+	if c.Headers, err = tools.Expand(c.Headers, lookup); err != nil {
+		return c, fmt.Errorf("headers: %w", err)
+	}
+	if c.Env, err = tools.Expand(c.Env, lookup); err != nil {
+		return c, fmt.Errorf("env: %w", err)
+	}
+	return c, nil
+}
