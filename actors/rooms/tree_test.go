@@ -30,6 +30,7 @@ type version struct {
 func treeOf(records []chat.Record) *tree {
 	root := new(branch)
 	t := &tree{branches: []*branch{root}, current: root, gone: make(map[uint64]bool), records: make(map[chat.MessageID]chat.Record)}
+	dead := make(map[uint64]bool) // the versions that have come to nothing
 	for _, r := range records {
 		if m, ok := r.Message(); ok {
 			t.records[m.ID] = r
@@ -46,8 +47,16 @@ func treeOf(records []chat.Record) *tree {
 				t.begin(func(seq uint64) bool { return seq <= e.PromptSeq })
 				t.current.anew = append(t.current.anew, version{e.PromptSeq, e.First, r.Seq})
 			}
+		case chat.TurnEnded:
+			if e.Content == "" {
+				dead[e.Version] = true
+			}
 		case chat.BranchSelected:
-			t.current = t.through(e.MessageID)
+			if e.By == "" {
+				t.current = t.before(dead)
+			} else {
+				t.current = t.through(e.MessageID)
+			}
 		case chat.MessageWithdrawn:
 			t.gone[e.Seq] = true
 		}
@@ -69,6 +78,24 @@ func (t *tree) begin(keep func(uint64) bool) {
 		}
 	}
 	t.branches, t.current = append(t.branches, b), b
+}
+
+// before returns the newest branch that leads through the version of an answer before the
+// last one of the current branch, which has come to nothing.
+func (t *tree) before(dead map[uint64]bool) *branch {
+	last := t.current.anew[len(t.current.anew)-1]
+	version := uint64(0)
+	for _, v := range t.current.anew {
+		if v.first == last.first && !dead[v.turn] {
+			version = v.turn
+		}
+	}
+	for _, b := range slices.Backward(t.branches) {
+		if slices.Contains(b.messages, last.prompt) && t.versionOf(b, last.first, false) == version {
+			return b
+		}
+	}
+	return nil
 }
 
 // versionOf returns the turn of the last version of an answer in the branch, or 0; with
