@@ -218,6 +218,9 @@ var openAIHeaders = []string{
 	"x-stainless-package-version", "x-stainless-retry-count", "x-stainless-runtime", "x-stainless-runtime-version", "x-stainless-timeout",
 }
 
+// mcpHeaders are those of requests of MCP's clients for browsers.
+var mcpHeaders = []string{"mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name"}
+
 // protectOrigins sets up what browsers are told about the origins (CORS), and which of
 // their requests are refused. CORS alone does not protect: a browser sends some
 // requests with cookies without asking first, so those that change something are
@@ -237,7 +240,7 @@ func (a *API) protectOrigins() error {
 		// A function, because cors takes an empty list for "all".
 		AllowOriginVaryRequestFunc: a.allows,
 		AllowedMethods:             []string{"GET", "POST", "DELETE", "PUT", "PATCH"},
-		AllowedHeaders:             slices.Concat([]string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user", "last-event-id", "idempotency-key"}, openAIHeaders),
+		AllowedHeaders:             slices.Concat([]string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user", "last-event-id", "idempotency-key"}, openAIHeaders, mcpHeaders),
 		AllowCredentials:           true,
 		MaxAge:                     preflightSeconds,
 	})

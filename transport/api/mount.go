@@ -35,11 +35,22 @@ func (a *API) RegisterAt(mux *http.ServeMux, prefix string, routes map[string]Ha
 	}
 }
 
+// RegisterPost adds to mux a path at which only POST is answered, protected like the rest.
+// The name is that of its requests. signIn says who sends one: it may let somebody in who may
+// only read, since h decides what a request may change.
+func (a *API) RegisterPost(mux *http.ServeMux, path, name string, signIn func(*http.Request) (chat.SignIn, error), h Handler) {
+	a.register(mux, path, map[string]http.HandlerFunc{"POST": a.signedInBy(signIn, name, h)})
+}
+
 // signedIn answers requests of the given name with h, if their user is known and may ask
 // for that.
 func (a *API) signedIn(name string, h Handler) http.HandlerFunc {
+	return a.signedInBy(a.auth.SignIn, name, h)
+}
+
+func (a *API) signedInBy(signIn func(*http.Request) (chat.SignIn, error), name string, h Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		in, err := a.auth.SignIn(r)
+		in, err := signIn(r)
 		if refusal := a.limit(in.User, r, name); refusal != nil {
 			err = refusal
 		}

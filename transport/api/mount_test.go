@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -39,6 +40,15 @@ func TestMounted(t *testing.T) {
 	})
 	mux := http.NewServeMux()
 	a.Register(mux, "/api/v1")
+	reader := func(r *http.Request) (chat.SignIn, error) {
+		in, err := verifier.SignIn(r)
+		in.ReadOnly = true
+		return in, err
+	}
+	a.RegisterPost(mux, "/api/v1/posts", "POST /posts", reader, func(w http.ResponseWriter, _ *http.Request, in chat.SignIn) error {
+		_, err := fmt.Fprint(w, "read only: ", in.ReadOnly)
+		return err
+	})
 	token, err := auth.Sign(options, chat.User{ID: "alice"}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +65,9 @@ func TestMounted(t *testing.T) {
 		{"POST", "/mine/refused", []string{"Authorization", "Bearer " + token}, 503, "not now"},
 		{"POST", "/mine/broken", []string{"Authorization", "Bearer " + token}, 500, `"internal"`},
 		{"POST", "/mine/panic", []string{"Authorization", "Bearer " + token}, 500, `"internal"`},
+		{"POST", "/posts", []string{"Authorization", "Bearer " + token}, 200, "read only: true"},
+		{"POST", "/posts", nil, 401, "unauthenticated"},
+		{"GET", "/posts", nil, 405, "only HEAD, POST"},
 		{"POST", "/mine/own", []string{"Cookie", "access_token=" + token, "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, 403, "forbidden"},
 	} {
 		w := do(mux, test.method, "/api/v1"+test.path, "", test.headers...)

@@ -270,16 +270,30 @@ func (v *Verifier) SignIn(r *http.Request) (chat.SignIn, error) {
 	return in, err
 }
 
-func (v *Verifier) request(r *http.Request) (chat.SignIn, error) {
-	if v.Development() {
-		u, err := headerUser(r.Header)
-		return chat.SignIn{User: u}, err
+// SignInToRead is SignIn for a request that may be one to read whatever its method is. The
+// caller refuses changes if the SignIn is ReadOnly.
+func (v *Verifier) SignInToRead(r *http.Request) (chat.SignIn, error) {
+	in, err := noGuests(v.sender(r))
+	if err != nil {
+		v.failures.add(r.RemoteAddr, err)
 	}
-	in, err := v.fromHeaders(r.Header)
+	return in, err
+}
+
+func (v *Verifier) request(r *http.Request) (chat.SignIn, error) {
+	in, err := v.sender(r)
 	if err == nil && in.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		err = errReadOnly
 	}
 	return in, err
+}
+
+func (v *Verifier) sender(r *http.Request) (chat.SignIn, error) {
+	if v.Development() {
+		u, err := headerUser(r.Header)
+		return chat.SignIn{User: u}, err
+	}
+	return v.fromHeaders(r.Header)
 }
 
 // connectFields splits the payload of a CONNECT. It keeps the exact names:

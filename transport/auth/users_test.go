@@ -233,6 +233,11 @@ func TestAPIKeys(t *testing.T) {
 				t.Errorf("%s with %s: %q, want %q", tt.method, tt.key, got, tt.want)
 			}
 		}
+		post := httptest.NewRequest("POST", "/", nil)
+		post.Header.Set("Authorization", "Bearer "+read)
+		if in, err := h.SignInToRead(post); err != nil || in.ID != "alice" || !in.ReadOnly {
+			t.Errorf("a POST that may be one to read: %+v, %v", in, err)
+		}
 		in, err := h.Socket(remote, nil, json.RawMessage(`{"token":"`+read+`"}`))
 		if err != nil || !in.ReadOnly || in.Admin {
 			t.Errorf("a socket: %+v, %v", in, err)
