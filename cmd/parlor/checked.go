@@ -159,6 +159,8 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-reads-per-user", notNegative(s.MaxReadsPerUser)},
 		{"max-waiting-reads", positive(s.MaxWaitingReads)},
 		{"max-search-bytes", positive(s.MaxSearchBytes)},
+		{"max-mcp-wait", atLeast(s.MaxMCPWait, time.Second)},
+		{"max-mcp-result", positive(s.MaxMCPResult)},
 		{"max-rooms-per-user", notNegative(s.MaxRoomsPerUser)},
 		{"max-joined-rooms", checkJoinedRooms(s.MaxJoinedRooms)},
 		{"max-message-bytes", s.checkMessageBytes()},

@@ -171,6 +171,9 @@ type Values struct {
 	MaxPromptBytes        Size `group:"limits" default:"1MiB" help:"Longest request of OpenAI's API (docs/openai.md), which may bring a whole conversation."`
 	MaxCompletionsPerUser int  `group:"limits" default:"32" help:"Answers of that API that belong to no chat and that one user may have at once; past it another is refused."`
 
+	MaxMCPWait   time.Duration `name:"max-mcp-wait" group:"limits" default:"55s" help:"Longest time for which an agent waits for news in one call (docs/mcp.md); many give up after a minute."`
+	MaxMCPResult Size          `name:"max-mcp-result" group:"limits" default:"48KiB" help:"About how many bytes an agent is told by one call."`
+
 	MaxConnectionsPerAddress int  `group:"limits" default:"0" help:"Clients of one address, or of one IPv6 network of 64 bits; 0 for a quarter of max-connections. Behind a proxy it needs trusted-proxies."`
 	MaxConnectionsPerUser    int  `group:"limits" default:"1000" help:"Clients of one user; 0 for no limit."`
 	MaxUserRate              int  `group:"limits" default:"200" help:"Events and HTTP requests of one user in a second, ten times as many after ten seconds of silence; a long one counts once for each 4 KiB. 0 for no limit."`

@@ -149,6 +149,8 @@ var samples = map[string][3]string{
 	"max-reads-per-user":     {"1", "2", "3"},
 	"max-waiting-reads":      {"1", "2", "3"},
 	"max-search-bytes":       {"1MiB", "2MiB", "3000"},
+	"max-mcp-wait":           {"1s", "2s", "3s"},
+	"max-mcp-result":         {"1KiB", "2KiB", "3000"},
 	"room-idle-timeout":      {"1s", "2s", "3s"},
 	"log-level":              {"debug", "warn", "error"},
 	"log-format":             {"json", "text", "json"},

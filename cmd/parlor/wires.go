@@ -127,6 +127,7 @@ func (s *server) handler() http.Handler {
 	mux := routes(s.Settings, s.connections, s.api, metrics.Handler(s.numbers))
 	s.addOpenWebUI(mux)
 	s.addOpenAI(mux)
+	s.addMCP(mux)
 	return mux
 }
 

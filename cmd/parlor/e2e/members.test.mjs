@@ -135,6 +135,20 @@ test("paths, roles and actions", async (t) => {
     await response.text();
     return { 200: "ok", 403: "forbidden", 404: "not_found" }[response.status] ?? response.status;
   };
+  const mcp = (tool, args) => async (p) => {
+    const response = await fetch(`${server.url}/mcp`, {
+      method: "POST", headers: { Authorization: `Bearer ${p.jwt}`, "Content-Type": "application/json", Accept: "application/json, text/event-stream" },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: tool, arguments: { room: chat, ...args } } }),
+    });
+    const { result } = JSON.parse((await response.text()).match(/^data: (.*)$/m)[1]);
+    return result.isError ? result.content[0].text.split(":")[0] : result.structuredContent;
+  };
+  const tool = (name, args) => async (p) => {
+    const answer = await mcp(name, args)(p);
+    return typeof answer === "string" ? answer : "ok";
+  };
+  const listed = async (p) => ((await mcp("rooms_list", { room: undefined })(p)).rooms.some((r) => r.room === chat) ? "ok" : "not_found");
+  const beginning = (await mcp("room_read", {})(people.owner)).cursor.replace(/\d+$/, "0");
   const conversation = `conv_${chat}`;
   const asked = await (await people.owner.openai("POST", "/responses", { conversation, input: "hi", background: true })).json();
   const other = await world();
@@ -217,6 +231,10 @@ test("paths, roles and actions", async (t) => {
     ["POST invites", http("POST", "/invites", { role: "viewer" }), manages],
     ["PUT member", http("PUT", "/members/somebody", { role: "viewer" }), manages],
     ["DELETE member", http("DELETE", "/members/somebody"), manages],
+    ["MCP rooms_list", listed, reads],
+    ["MCP room_read", tool("room_read", {}), reads],
+    ["MCP room_wait", tool("room_wait", { cursor: beginning }), reads],
+    ["MCP room_post", tool("room_post", { text: "hi" }), talks],
     ["POST ui", ui("POST", "", hello), talks],
     ["POST ui, edit", ui("POST", "", (p) => ({ ...hello(p), messageId: `from-${p.user}` })), { ...talks, viewer: "conflict" }],
     ["POST ui, regenerate", ui("POST", "", () => ({ trigger: "regenerate-message", messageId: answer })), reads], // there is a newer answer, which is told
@@ -286,6 +304,7 @@ test("guests come by a link without an account, to one chat", async (t) => {
     ["POST", `/chat/${chat}/invites`, "forbidden", { role: "member" }], ["GET", `/chat/${chat}/invites`, "forbidden"], ["PUT", `/chat/${chat}/members/eve`, "forbidden", { role: "member" }],
     ["GET", `/chat/${other}`, "not_found"], ["GET", `/chat/${other}/messages`, "not_found"], ["GET", `/chat/${other}/files`, "not_found"], ["POST", `/invites/${elsewhere.token}`, "not_found", {}],
     ["POST", "/emit", "forbidden", { to: { all: true }, event: "x" }], ["GET", "/folders", "forbidden"], ["DELETE", "/auth/sessions", "forbidden"], ["POST", "/ui/chat", "forbidden", { id: chat, messages: [] }],
+    ["POST", "/mcp", "forbidden", {}, ""],
   ]) {
     assert.equal((await http(method, path, body, base)).code, want, `${method} ${path}`);
   }
