@@ -56,6 +56,9 @@ func (s *Steps) Last() (last chat.ToolsCalled, outcomes []chat.ToolEnded, open b
 	return last, outcomes, len(outcomes) < len(last.Calls)
 }
 
+// Replace puts the last step as it has become in the place of what it was.
+func (s *Steps) Replace(last chat.ToolsCalled) { s.list[len(s.list)-1] = last }
+
 // Text returns what was said in the steps.
 func (s *Steps) Text() string {
 	text := ""

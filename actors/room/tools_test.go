@@ -177,6 +177,10 @@ func TestApproval(t *testing.T) {
 			if diff := cmp.Diff([]string{"echo {}", `pay {"sum":3}`}, runs); diff != "" {
 				t.Errorf("restart %v: runs (-want +got):\n%s", restart, diff)
 			}
+			prompts := s.Assistant.Prompts()
+			if told := prompts[len(prompts)-1].Messages[2].Calls[0].Arguments; told != `{"sum":3}` {
+				t.Errorf("restart %v: the model was told that it called with %s", restart, told)
+			}
 		})
 	}
 }

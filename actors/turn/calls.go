@@ -30,13 +30,16 @@ func (s *step) state(now *conversation.Running) {
 	now.Steps, now.Step, now.Outcomes = s.number, &s.ToolsCalled, s.outcomes
 }
 
-// find returns a call of the step.
-func (s *step) find(id string) (chat.ToolCall, bool) {
-	i := slices.IndexFunc(s.Calls, func(c chat.ToolCall) bool { return c.ID == id })
-	if i < 0 {
-		return chat.ToolCall{}, false
-	}
-	return s.Calls[i], true
+// find returns the place of a call in the step, or -1.
+func (s *step) find(id string) int {
+	return slices.IndexFunc(s.Calls, func(c chat.ToolCall) bool { return c.ID == id })
+}
+
+// change changes the arguments of a call, as a member wants them. The record of the step
+// shares the list.
+func (s *step) change(i int, arguments string) {
+	s.Calls = slices.Clone(s.Calls)
+	s.Calls[i].Arguments = arguments
 }
 
 // ended reports whether the outcome of a call is known.
@@ -103,14 +106,16 @@ func (a *Attempt) take(e chat.Event) {
 	s := a.step
 	switch e := e.(type) {
 	case chat.ToolDecided:
-		if c, ok := s.find(e.CallID); ok && e.Approved {
-			if e.Args != "" {
-				c.Arguments = e.Args
-			}
-			a.runOne(c)
+		i := s.find(e.CallID)
+		if i < 0 || !e.Approved {
+			return
 		}
+		if e.Args != "" {
+			s.change(i, e.Args)
+		}
+		a.runOne(s.Calls[i])
 	case chat.ToolEnded:
-		if _, ok := s.find(e.CallID); ok && !s.ended(e.CallID) { // a member has denied it
+		if s.find(e.CallID) >= 0 && !s.ended(e.CallID) { // a member has denied it
 			s.outcomes = append(s.outcomes, e)
 		}
 		s.keep(e.CallID)
@@ -161,8 +166,7 @@ func (a *Attempt) ran(r ran) {
 		return
 	}
 	delete(s.running, r.call)
-	c, _ := s.find(r.call)
-	end := chat.ToolEnded{TurnID: a.turn.ID, CallID: r.call, Name: c.Name, State: chat.ToolCompleted, Result: r.result}
+	end := chat.ToolEnded{TurnID: a.turn.ID, CallID: r.call, Name: s.Calls[s.find(r.call)].Name, State: chat.ToolCompleted, Result: r.result}
 	if r.err != nil {
 		end.State, end.Result = chat.ToolFailed, chat.AsError(r.err).Message
 	}

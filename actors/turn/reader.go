@@ -118,6 +118,7 @@ func (r *reader) resume(ctx context.Context, taken conversation.Steps) []chat.Pr
 		for _, o := range r.outcomesOf(ctx, s) {
 			taken.Add(o)
 		}
+		taken.Replace(s.ToolsCalled)
 	}
 	return taken.Messages()
 }

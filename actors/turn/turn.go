@@ -113,65 +113,6 @@ type Line interface {
 	Cancel(answer chat.MessageID)
 }
 
-// An Event is what an attempt tells itself through its room's mailbox.
-type Event interface{ event() }
-
-// The events.
-type (
-	// piece is a piece of the answer.
-	piece struct{ chat.Delta }
-
-	// ended is the end of the stream, or of the time that it has.
-	ended struct {
-		err  error
-		note string // see [chat.TurnEnded.Reason]
-	}
-
-	// composed brings the prompt.
-	composed struct {
-		conversation.Composed
-		said string // in the steps that are recorded already
-		err  error
-	}
-
-	// stepped brings the calls in which a step has ended.
-	stepped struct{ *step }
-
-	// ran brings what has come of a call.
-	ran struct {
-		call   string
-		result string
-		err    error
-	}
-
-	// pause asks, between two steps, for what people said meanwhile. The channel
-	// has room for one answer.
-	pause struct {
-		answer chan<- []conversation.Steering
-	}
-
-	// overdrawn says that a budget is used up.
-	overdrawn struct{ why *chat.Error }
-
-	// saveDue says that it is time to save the text, and saved that it was saved, or
-	// why not.
-	saveDue struct{}
-	saved   struct {
-		bytes int
-		err   error
-	}
-)
-
-func (piece) event()     {}
-func (ended) event()     {}
-func (composed) event()  {}
-func (stepped) event()   {}
-func (ran) event()       {}
-func (pause) event()     {}
-func (overdrawn) event() {}
-func (saveDue) event()   {}
-func (saved) event()     {}
-
 // maxTools is how many tools of one turn are recorded.
 const maxTools = 128
 
