@@ -29,10 +29,10 @@ func EditKey(id string, replaced chat.MessageID, content string) chat.ClientID {
 	return chat.ClientID(id + editMark + hex.EncodeToString(sum[:])[:hashLen])
 }
 
-// OnceMore returns another key for an edit that was made before and is not shown any more.
-// Number is different each time.
-func OnceMore(edit chat.ClientID, number uint64) chat.ClientID {
-	return edit + onceMore + chat.ClientID(strconv.FormatUint(number, 36))
+// OnceMore returns another key for a command that was carried out before, and of which nothing
+// is shown any more. Number is different each time.
+func OnceMore(command chat.ClientID, number uint64) chat.ClientID {
+	return command + onceMore + chat.ClientID(strconv.FormatUint(number, 36))
 }
 
 // IDOf returns the id by which useChat in the hands of the reader knows the message. Of

@@ -179,19 +179,38 @@ func (s *service) regenerate(ctx context.Context, u chat.User, r wire.Regenerate
 	case r.Answer != "" && r.Answer != string(found.answer.ID) && !isNamed(found.message, u, r.Answer):
 		return stream{chat: r.Chat, whole: found.answer}, nil // a repetition: there is a newer answer
 	}
+	return s.again(ctx, u, r, found)
+}
+
+// again has an answer given anew. What was asked for before may have failed, or another branch
+// was selected since: if the answer is shown all the same it is given anew once more.
+func (s *service) again(ctx context.Context, u chat.User, r wire.Regenerate, found found) (stream, error) {
 	wish := wish{u.ID, r.Chat, found.message.ID}
-	turn, granted := s.wishes.find(wish)
-	if granted && r.Answer == "" {
-		return turnOf(r.Chat, chat.Turn{ID: turn, Prompt: found.message.ID, PromptSeq: found.message.Seq}), nil
+	stream := func(turn chat.TurnID) stream {
+		return turnOf(r.Chat, chat.Turn{ID: turn, Prompt: found.message.ID, PromptSeq: found.message.Seq})
 	}
-	queued, err := s.rooms.Regenerate(ctx, u, r.Chat, chat.Again{
-		Answer: found.answer.ID, ModelID: r.ModelID, ClientID: "regenerate#" + chat.ClientID(found.answer.ID),
-	})
-	if err != nil {
-		return stream{}, err
+	if turn, granted := s.wishes.find(wish); granted && r.Answer == "" {
+		return stream(turn), nil
 	}
-	s.wishes.add(wish, queued.TurnID)
-	return turnOf(r.Chat, chat.Turn{ID: queued.TurnID, Prompt: found.message.ID, PromptSeq: found.message.Seq}), nil
+	again := chat.Again{Answer: found.answer.ID, ModelID: r.ModelID, ClientID: "regenerate#" + chat.ClientID(found.answer.ID)}
+	queued, err := s.rooms.Regenerate(ctx, u, r.Chat, again)
+	if err == nil && queued.Repeated {
+		if turn, granted := s.wishes.find(wish); granted {
+			return stream(turn), nil
+		}
+		now, nowErr := s.now(ctx, u, r.Chat)
+		if nowErr != nil {
+			return stream(""), nowErr
+		}
+		if !slices.ContainsFunc(open(now), func(t chat.Turn) bool { return t.ID == queued.TurnID }) {
+			again.ClientID = wire.OnceMore(again.ClientID, now.Seq)
+			queued, err = s.rooms.Regenerate(ctx, u, r.Chat, again)
+		}
+	}
+	if err == nil {
+		s.wishes.add(wish, queued.TurnID)
+	}
+	return stream(queued.TurnID), err
 }
 
 // isMeant reports whether the message is the one to answer anew.

@@ -158,3 +158,27 @@ func TestFindsInLongHistory(t *testing.T) {
 		t.Errorf("commands %s", got)
 	}
 }
+
+// An answer that was to be given anew, and has failed, is given anew once more.
+func TestRegenerateAfterFailure(t *testing.T) {
+	for name, request := range map[string]string{
+		"the newest": body("regenerate-message", "", "y", "second"),
+		"by its id":  body("regenerate-message", "ay", "y", "second"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoom()
+			r.messages, r.again, r.now.Seq = conversation(), true, 8
+			failed := chat.Record{Seq: 5, Event: chat.TurnEnded{TurnID: "failed", State: chat.StateFailed}}
+			r.records = []chat.Record{asked, failed, queued, {Seq: 7, Event: start.Event}, ended("Hello")}
+			s := serve(t, r, aisdk.Options{})
+			for range 2 { // of which the second is a repetition
+				if told, err := rest(s.ask(t, "POST", "/ui/chat", request)); err != nil || !strings.Contains(told, `"delta":"Hello"`) {
+					t.Errorf("told %s, %v", told, err)
+				}
+			}
+			if len(r.keys) < 2 || r.keys[0] == r.keys[1] || !r.keys[1].Valid() {
+				t.Errorf("keys %q", r.keys)
+			}
+		})
+	}
+}

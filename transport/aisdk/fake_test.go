@@ -33,6 +33,7 @@ type room struct {
 	commands []string
 	keys     []chat.ClientID
 	edited   bool // the first edit was made before
+	again    bool // so was the first regenerate
 	shown    bool // and has taken the place of the first message
 	refusal  error
 }
@@ -111,7 +112,14 @@ func (r *room) Edit(_ context.Context, u chat.User, id chat.ID, m chat.Edit) (ch
 }
 
 func (r *room) Regenerate(_ context.Context, u chat.User, id chat.ID, a chat.Again) (chat.Queued, error) {
-	return chat.Queued{TurnID: "turn"}, r.note("regenerate %s", a.Answer)
+	r.mu.Lock()
+	r.keys = append(r.keys, a.ClientID)
+	queued := chat.Queued{TurnID: "turn"}
+	if r.again && len(r.keys) == 1 {
+		queued = chat.Queued{TurnID: "failed", Repeated: true}
+	}
+	r.mu.Unlock()
+	return queued, r.note("regenerate %s", a.Answer)
 }
 
 func (r *room) Stop(_ context.Context, u chat.User, id chat.ID, s chat.Stop) (chat.Stopped, error) {
