@@ -253,7 +253,7 @@ func (s *Server) deleteResponse(c *call) error {
 		if err != nil {
 			return err
 		}
-		if _, said := r.Event.(chat.MessageAdded); said && r.Seq != t.Prompt() {
+		if _, said := r.Event.(chat.MessageAdded); said && r.Seq != t.Prompt() || answersAnew(r, id.Turn) {
 			return wire.Invalid("", "this response is part of a conversation, which keeps it: delete "+wire.ConversationID(id.Chat))
 		}
 	}
@@ -261,6 +261,12 @@ func (s *Server) deleteResponse(c *call) error {
 		return err
 	}
 	return c.answer(wire.DeletedResponse(id.String()))
+}
+
+// answersAnew reports whether the record is the wish for another answer than the turn gives.
+func answersAnew(r chat.Record, turn chat.TurnID) bool {
+	e, queued := r.Event.(chat.TurnQueued)
+	return queued && e.TurnID != turn
 }
 
 // listInput answers with the message that the response answers.

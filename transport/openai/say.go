@@ -67,9 +67,10 @@ func (c *call) room(q wire.ResponseRequest) (chat.Info, error) {
 	return info, c.newest(q.Previous)
 }
 
-// newest refuses a response that others have followed: parlor goes on from the last one only.
+// newest refuses a response that others have followed, or that is of another branch: parlor goes
+// on from the last one only.
 func (c *call) newest(id wire.ResponseID) error {
-	first := true
+	first, moved := true, false
 	for r, err := range c.Rooms.Records(c.ctx(), c.user(), id.Chat.Room(), id.Seq-1) {
 		if err != nil {
 			return err
@@ -81,10 +82,39 @@ func (c *call) newest(id wire.ResponseID) error {
 		case !first && queued:
 			return wire.NoPrevious("another response has followed " + id.String() + ": go on with that, or with the conversation")
 		}
-		first = false
+		first, moved = false, moved || moves(r)
 	}
-	if first {
+	switch {
+	case first:
 		return wire.NoPrevious("there is no response " + id.String())
+	case moved:
+		return c.shown(id)
+	}
+	return nil
+}
+
+// moves reports whether the conversation may go on in another branch behind the record.
+func moves(r chat.Record) bool {
+	switch e := r.Event.(type) {
+	case chat.BranchSelected:
+		return true
+	case chat.MessageAdded:
+		return e.Replaces != ""
+	}
+	return false
+}
+
+// shown refuses a response that is not of the current branch.
+func (c *call) shown(id wire.ResponseID) error {
+	var branches chat.Branches
+	for r, err := range c.Rooms.Records(c.ctx(), c.user(), id.Chat.Room(), 0) {
+		if err != nil {
+			return err
+		}
+		branches = branches.After(r)
+	}
+	if !branches.Shows(id.Seq) {
+		return wire.NoPrevious("the conversation goes on in another branch than that of " + id.String() + ": go on with the conversation")
 	}
 	return nil
 }

@@ -292,3 +292,47 @@ func TestPanic(t *testing.T) {
 		t.Errorf("got %d %s", got.Code, got.Body)
 	}
 }
+
+// A conversation goes on from its current branch, and no response of another one is followed or
+// deleted with it.
+func TestBranches(t *testing.T) {
+	r := newRig(Options{})
+	var first, second wire.Response
+	for i, into := range []*wire.Response{&first, &second} {
+		body := `{"input":"hi"}`
+		if i > 0 {
+			body = `{"input":"more","previous_response_id":"` + first.ID + `"}`
+		}
+		if answer := r.ask(t.Context(), "POST", "/responses", body); json.Unmarshal(answer.Body.Bytes(), into) != nil || answer.Code != 200 {
+			t.Fatalf("%d %s", answer.Code, answer.Body)
+		}
+	}
+	id, _ := wire.ParseResponseID(second.ID)
+	goOn := func() int {
+		return r.ask(t.Context(), "POST", "/responses", `{"input":"even more","previous_response_id":"`+second.ID+`","background":true}`).Code
+	}
+	// Somebody goes back to what was before the second response, and then to that.
+	r.world.add(id.Chat.Room(), chat.BranchSelected{After: id.Seq - 2, From: id.Seq - 1})
+	if got := goOn(); got != 400 {
+		t.Errorf("from a response of another branch: %d", got)
+	}
+	last := uint64(len(r.world.records[id.Chat.Room()]))
+	r.world.add(id.Chat.Room(), chat.BranchSelected{After: last - 1, From: id.Seq - 1})
+	if got := goOn(); got != 200 {
+		t.Errorf("from a response of the current branch: %d", got)
+	}
+}
+
+// A chat that has two answers to one message is not deleted with one of them.
+func TestDeleteAnswerGivenAnew(t *testing.T) {
+	r := newRig(Options{})
+	var first wire.Response
+	if answer := r.ask(t.Context(), "POST", "/responses", `{"input":"hi"}`); json.Unmarshal(answer.Body.Bytes(), &first) != nil {
+		t.Fatalf("%d %s", answer.Code, answer.Body)
+	}
+	id, _ := wire.ParseResponseID(first.ID)
+	r.world.add(id.Chat.Room(), chat.TurnQueued{TurnID: "another", FirstSeq: 5})
+	if answer := r.ask(t.Context(), "DELETE", "/responses/"+first.ID, ""); answer.Code != 400 {
+		t.Errorf("deleted: %d %s", answer.Code, answer.Body)
+	}
+}
