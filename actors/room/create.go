@@ -133,20 +133,18 @@ func (c *Configure) do(r *Room) {
 	if c.Changes.ReadOnly != nil {
 		action = access.Manage
 	}
-	refusal := r.admit(c.Caller, action)
-	key := idempotencyKey(c.Caller, c.ClientID)
-	if refusal == nil && r.repeated(c.Caller, key, c.recall(r)) {
+	key, fresh := r.begin(c.Caller, action, c.ClientID, c.recall(r))
+	if !fresh {
 		return
 	}
 	info := r.records.head.Chat
-	if refusal == nil {
-		info.Settings, refusal = c.Changes.Apply(info.Settings)
-	}
+	settings, refusal := c.Changes.Apply(info.Settings)
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	r.records.propose(c.Caller, key, Configured{info}, chat.Configured{Settings: info.Settings, By: c.User.ID, ClientID: c.ClientID})
+	info.Settings = settings
+	r.records.propose(c.Caller, key, Configured{info}, chat.Configured{Settings: settings, By: c.User.ID, ClientID: c.ClientID})
 }
 
 // recall recalls changes that have led to the recorded settings: to make them once more

@@ -33,17 +33,13 @@ type Decided struct {
 }
 
 func (c *Decide) do(r *Room) {
-	refusal := r.admit(c.Caller, access.Approve)
-	key := idempotencyKey(c.Caller, c.ClientID)
-	if refusal == nil && r.repeated(c.Caller, key, c.recall) {
+	key, fresh := r.begin(c.Caller, access.Approve, c.ClientID, c.recall)
+	if !fresh {
 		return
 	}
-	var events []chat.Event
-	if refusal == nil {
-		events, refusal = r.moment().Decide(chat.ToolDecided{
-			CallID: c.CallID, Approved: c.Approved, Args: c.Arguments, Always: c.Always, By: c.User.ID, Reason: c.Reason, ClientID: c.ClientID,
-		})
-	}
+	events, refusal := r.moment().Decide(chat.ToolDecided{
+		CallID: c.CallID, Approved: c.Approved, Args: c.Arguments, Always: c.Always, By: c.User.ID, Reason: c.Reason, ClientID: c.ClientID,
+	})
 	if refusal == nil {
 		refusal = r.fitting(c)
 	}

@@ -14,15 +14,11 @@ type Withdraw struct {
 }
 
 func (c *Withdraw) do(r *Room) {
-	refusal := r.admit(c.Caller, access.Edit)
-	key := idempotencyKey(c.Caller, c.ClientID)
-	if refusal == nil && r.repeated(c.Caller, key, c.recall) {
+	key, fresh := r.begin(c.Caller, access.Edit, c.ClientID, c.recall)
+	if !fresh {
 		return
 	}
-	var old chat.Message
-	if refusal == nil {
-		old, refusal = r.records.find(c.MessageID)
-	}
+	old, refusal := r.records.find(c.MessageID)
 	var events []chat.Event
 	if refusal == nil {
 		events, refusal = r.moment().Withdraw(old, c.User.ID, c.ClientID)
@@ -49,15 +45,11 @@ type MoveTurn struct {
 }
 
 func (c *MoveTurn) do(r *Room) {
-	refusal := r.admit(c.Caller, access.Send)
-	key := idempotencyKey(c.Caller, c.ClientID)
-	if refusal == nil && r.repeated(c.Caller, key, c.recall) {
+	key, fresh := r.begin(c.Caller, access.Send, c.ClientID, c.recall)
+	if !fresh {
 		return
 	}
-	var moved chat.TurnMoved
-	if refusal == nil {
-		moved, refusal = r.moment().Move(c.TurnID, c.Before, c.User.ID, c.ClientID)
-	}
+	moved, refusal := r.moment().Move(c.TurnID, c.Before, c.User.ID, c.ClientID)
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"parlor/actors/access"
 	"parlor/actors/conversation"
 	"parlor/protocol/chat"
 )
@@ -24,6 +25,17 @@ func idempotencyKey(c Caller, id chat.ClientID) string {
 		return ""
 	}
 	return conversation.Key(c.User.ID, id)
+}
+
+// begin begins a command. It reports whether the command may be carried out, and returns
+// its idempotency key. If the caller may not give it, or has given it before, begin replies.
+func (r *Room) begin(c Caller, a access.Action, id chat.ClientID, recall recall) (key string, fresh bool) {
+	if refusal := r.admit(c, a); refusal != nil {
+		r.refuse(c, refusal)
+		return "", false
+	}
+	key = idempotencyKey(c, id)
+	return key, !r.repeated(c, key, recall)
 }
 
 // repeated replies to a command whose idempotency key was used before: with the reply to

@@ -85,12 +85,8 @@ type planner func(conversation.Moment) (*conversation.Plan, *chat.Error)
 // say records a message as plan places it, or refuses it. A message that was recorded
 // before is not recorded again.
 func (r *Room) say(c Caller, a access.Action, id chat.ClientID, recall recall, plan planner) {
-	if refusal := r.admit(c, a); refusal != nil {
-		r.refuse(c, refusal)
-		return
-	}
-	key := idempotencyKey(c, id)
-	if r.repeated(c, key, recall) {
+	key, fresh := r.begin(c, a, id, recall)
+	if !fresh {
 		return
 	}
 	moment := r.moment()
@@ -123,12 +119,8 @@ type Respond struct {
 }
 
 func (c *Respond) do(r *Room) {
-	if refusal := r.admit(c.Caller, access.Send); refusal != nil {
-		r.refuse(c.Caller, refusal)
-		return
-	}
-	key := idempotencyKey(c.Caller, c.ClientID)
-	if r.repeated(c.Caller, key, r.recallResponse) {
+	key, fresh := r.begin(c.Caller, access.Send, c.ClientID, r.recallResponse)
+	if !fresh {
 		return
 	}
 	last := r.records.head.Last

@@ -15,15 +15,11 @@ type Select struct {
 }
 
 func (c *Select) do(r *Room) {
-	refusal := r.admit(c.Caller, access.Select)
-	key := idempotencyKey(c.Caller, c.ClientID)
-	if refusal == nil && r.repeated(c.Caller, key, c.recall) {
+	key, fresh := r.begin(c.Caller, access.Select, c.ClientID, c.recall)
+	if !fresh {
 		return
 	}
-	var target chat.Message
-	if refusal == nil {
-		target, refusal = r.records.find(c.MessageID)
-	}
+	target, refusal := r.records.find(c.MessageID)
 	var events []chat.Event
 	if refusal == nil {
 		events, refusal = r.moment().Select(target, c.User.ID, c.ClientID)

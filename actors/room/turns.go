@@ -17,16 +17,13 @@ type Regenerate struct {
 }
 
 func (c *Regenerate) do(r *Room) {
-	refusal := r.admit(c.Caller, access.Regenerate)
-	key := idempotencyKey(c.Caller, c.ClientID)
-	if refusal == nil && r.repeated(c.Caller, key, c.recall(r)) {
+	key, fresh := r.begin(c.Caller, access.Regenerate, c.ClientID, c.recall(r))
+	if !fresh {
 		return
 	}
 	var turn chat.TurnQueued
 	var answer chat.Message
-	if refusal == nil {
-		refusal = r.guestAsks(c.Caller, c.ModelID)
-	}
+	refusal := r.guestAsks(c.Caller, c.ModelID)
 	if refusal == nil {
 		answer, refusal = r.answerOf(c.Answer)
 	}
@@ -94,16 +91,11 @@ type StopTurn struct {
 // do ends the turn at once and does not wait for the provider. Pieces of the answer
 // that come later are dropped.
 func (c *StopTurn) do(r *Room) {
-	refusal := r.admit(c.Caller, access.Stop)
-	key := idempotencyKey(c.Caller, c.ClientID)
-	if refusal == nil && r.repeated(c.Caller, key, c.recall) {
+	key, fresh := r.begin(c.Caller, access.Stop, c.ClientID, c.recall)
+	if !fresh {
 		return
 	}
-	var events []chat.Event
-	var stopped chat.TurnID
-	if refusal == nil {
-		events, stopped, refusal = r.moment().Stop(c.TurnID, c.User.ID, c.Reason, c.ClientID)
-	}
+	events, stopped, refusal := r.moment().Stop(c.TurnID, c.User.ID, c.Reason, c.ClientID)
 	switch {
 	case refusal != nil:
 		r.refuse(c.Caller, refusal)
