@@ -62,6 +62,7 @@ func TestTools(t *testing.T) {
 		{"room_search", `{"query":"hey"}`, `{"results":[{"room":"c","title":"","message_id":"m","at":"","snippet":"hey","read":"b8"}],"cursor":"more"}`},
 		{"room_search", `{}`, `validating "arguments".*query.*`},
 		{"room_post", `{"room":"c","text":" "}`, "invalid: text is empty"},
+		{"room_post", `{"room":"d","text":"hi"}`, "not_found: there is no such chat"},
 		{"room_post", `{"room":"c","text":"hi","client_id":"a b"}`, "invalid: client_id .*"},
 		{"room_post", `{"room":"c","text":"hi","client_id":"one","answer":false}`, `{"message_id":"m","repeated":false,"answers":1,"cursor":"e.3"}`},
 		{"room_read", `{"room":"d"}`, "not_found: there is no such chat"},

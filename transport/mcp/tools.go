@@ -204,10 +204,10 @@ func (s *Server) post(ctx context.Context, in chat.SignIn, args postArgs) (poste
 	case args.ClientID != "" && !args.ClientID.Valid():
 		return posted{}, errClientID
 	}
-	said, err := s.o.Rooms.Say(ctx, in.User, args.Room, chat.Say{Content: args.Text, ClientID: args.ClientID, Answer: args.Answer})
+	info, err := s.o.Rooms.Get(ctx, in.User, args.Room) // first: once something is said, nothing may fail
 	if err != nil {
 		return posted{}, err
 	}
-	info, err := s.o.Rooms.Get(ctx, in.User, args.Room)
+	said, err := s.o.Rooms.Say(ctx, in.User, args.Room, chat.Say{Content: args.Text, ClientID: args.ClientID, Answer: args.Answer})
 	return posted{said.MessageID, said.Repeated, len(said.Turns), waitCursor(info.Epoch, said.Seq)}, err
 }

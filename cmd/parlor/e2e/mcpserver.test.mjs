@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { command, connect, enter, event, events, newChat, serve } from "./lib/parlor.mjs";
+import { command, connect, enter, event, events, folder, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 
 const secret = "an-e2e-secret-of-thirty-two-bytes!";
@@ -117,6 +117,78 @@ test("who an agent is holds as over HTTP", longOnly, async (t) => {
   assert.match((await waiting).error, /^unauthenticated: /, "a wait ends with the key");
   await assert.rejects(reader.call("rooms_list", {}), (e) => e.code === 401);
   await assert.rejects(agent(t, server), (e) => e.code === 401, "no token");
+});
+
+test("a wait goes on over a restart, and ends with the server and the membership", longOnly, async (t) => {
+  const dir = folder();
+  const args = ["--eliza-word-delay", "600ms"];
+  let server = await serve(t, { dir, env, args });
+  const listen = new URL(server.url).host;
+  const [alice, bob] = [await token(server, "alice"), await token(server, "bob")];
+  const page = await connect(t, server, { auth: { token: alice } });
+  const chat = newChat();
+  const room = await enter(page, chat, { dialect: "documented" });
+  const api = async (method, path, body) => {
+    const response = await fetch(`${server.url}/api/v1/chat/${chat}${path}`, { method, headers: { Authorization: `Bearer ${alice}`, "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
+    assert.ok(response.ok, path);
+    return response.json();
+  };
+  await api("PUT", "/members/bob", { role: "member" });
+  const { call } = await agent(t, server, bob);
+  const posted = await call("room_post", { room: chat, text: "tell me a long story", client_id: "once" });
+  const early = await until(() => call("room_wait", { room: chat, cursor: posted.cursor, seconds: 1 }), (w) => w.so_far || w.messages.length);
+  assert.deepEqual([early.messages, early.answering, early.approvals], [[], true, undefined]);
+
+  await server.kill();
+  server = await serve(t, { dir, listen, env, args });
+  assert.equal((await call("room_post", { room: chat, text: "tell me a long story", client_id: "once" })).repeated, true);
+  const { messages: [answered], cursor } = await answer(call, chat, early.cursor);
+  assert.equal(answered.answers, posted.message_id);
+  assert.equal(answered.state, undefined, "complete");
+
+  /** A call that has begun to wait. Nobody is told so, since its user has waited just before. */
+  const waiting = async () => {
+    const result = call("room_wait", { room: chat, cursor, seconds: 50 });
+    await sleep(1_000);
+    return { result };
+  };
+  const { result: stopped } = await waiting();
+  await server.kill("SIGTERM");
+  assert.match((await stopped).error, /^busy: the server is stopping/);
+
+  server = await serve(t, { dir, listen, env, args });
+  const { result: removed } = await waiting();
+  await api("DELETE", "/members/bob");
+  assert.match((await removed).error, /^not_found: you are no longer a member/);
+});
+
+test("a conversation with branches is read along one of them", longOnly, async (t) => {
+  const server = await serve(t, { env });
+  const jwt = await token(server, "alice");
+  const page = await connect(t, server, { auth: { token: jwt } });
+  const chat = newChat();
+  await enter(page, chat, { dialect: "documented" });
+  const { call } = await agent(t, server, jwt);
+  const posted = await call("room_post", { room: chat, text: "first words" });
+  const { messages: [first] } = await answer(call, chat, posted.cursor);
+  const edit = await fetch(`${server.url}/api/v1/chat/${chat}/messages/${posted.message_id}`, {
+    method: "PATCH", headers: { Authorization: `Bearer ${jwt}`, "Content-Type": "application/json" }, body: JSON.stringify({ content: "second words", answer: false }),
+  });
+  assert.equal(edit.status, 201);
+  const read = async (args) => (await call("room_read", { room: chat, ...args })).messages.map((m) => [m.text, m.versions]);
+  assert.deepEqual(await read({}), [["second words", 2]]);
+  assert.deepEqual(await read({ branch: posted.message_id }), [["first words", 2], [first.text, undefined]]);
+  assert.match((await call("room_read", { room: chat, branch: "none" })).error, /^not_found: /);
+  const long = "word ".repeat(12_000);
+  await call("room_post", { room: chat, text: long, answer: false });
+  let text = "";
+  for (let cursor; ;) {
+    const { messages } = await call("room_read", { room: chat, cursor });
+    text += messages.at(-1).text;
+    cursor = messages.at(-1).rest;
+    if (!cursor) break;
+  }
+  assert.equal(text, long, "in pieces");
 });
 
 test("HTTP", longOnly, async (t) => {
