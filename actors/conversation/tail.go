@@ -119,10 +119,11 @@ func (t *Tail) shrink(size int) {
 
 // start returns the record from which on the tail has all that is on the path.
 func (t Tail) start(p chat.Path) uint64 {
-	for _, gap := range slices.Backward(t.gaps) {
-		if p.Meets(gap) {
-			return max(gap.To, t.before+1)
+	start := t.before + 1
+	for _, gap := range t.gaps { // in no order: a withdrawn message may be older than an edit
+		if gap.To > start && p.Meets(gap) {
+			start = gap.To
 		}
 	}
-	return t.before + 1
+	return start
 }
