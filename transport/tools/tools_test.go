@@ -54,6 +54,10 @@ func TestOffered(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", model, got, want)
 		}
 	}
+	r.Put("pay", []Tool{{Tool: chat.Tool{Name: "pay"}}, {Tool: chat.Tool{Name: "pay/twice"}}})
+	if got, _ := r.byName("pay"); got.server != "" || len(r.Offered("careful")) != 2 {
+		t.Error("a server has taken the place of a tool")
+	}
 	r.Put("notes", nil)
 	if n := len(r.Offered("one")); n != 0 {
 		t.Errorf("a server that is gone still has %d tools", n)
@@ -117,7 +121,7 @@ func TestHTTP(t *testing.T) {
 		case `{"sum":1}`:
 			io.WriteString(w, "paid\x00\x1b[31m, caf\u00e9\n")
 		case `{"sum":2}`:
-			http.Error(w, "no money", http.StatusPaymentRequired)
+			http.Error(w, "no \x1b[31mmoney"+strings.Repeat("!", 1<<20), http.StatusPaymentRequired)
 		case `{"sum":3}`:
 			http.Redirect(w, r, "/elsewhere", http.StatusFound)
 		default:
@@ -129,14 +133,14 @@ func TestHTTP(t *testing.T) {
 	h.URL, h.Headers = server.URL, map[string]string{"X-Key": "secret"}
 	r := newRegistry(t, h)
 	for arguments, want := range map[string]string{
-		`{"sum":1}`: "paid[31m, café\n", `{"sum":2}`: "the tool answered 402: no money", `{"sum":3}`: "the tool answered 302", `{"sum":4}`: "did not answer within 1s",
+		`{"sum":1}`: "paid[31m, café\n", `{"sum":2}`: "the tool answered 402: no [31mmoney!!", `{"sum":3}`: "the tool answered 302", `{"sum":4}`: "did not answer within 1s",
 	} {
 		got, err := r.Run(t.Context(), chat.ToolRun{Call: chat.ToolCall{Name: "pay", Arguments: arguments}, Key: "key"})
 		if err != nil {
 			got = chat.AsError(err).Message
 		}
-		if !strings.Contains(got, want) {
-			t.Errorf("%s: got %q, want %q", arguments, got, want)
+		if !strings.Contains(got, want) || len(got) > maxError+100 {
+			t.Errorf("%s: got %.200q of %d bytes, want %q", arguments, got, len(got), want)
 		}
 	}
 	mu.Lock()

@@ -83,7 +83,7 @@ test("the tools of a server on stdin and of one behind a URL are called, and sur
   await logged(/MCP server is not connected.*server=odd.*killed/);
   assert.match((await run("odd_pid")).result, /not run.*odd is not connected \(restarting\)|^\d+$/s);
   await remote.kill();
-  assert.match((await run("web_echo", { message: "hello" })).result, /not run/);
+  assert.equal((await run("web_echo", { message: "hello" })).state, "failed");
   await everything(t, port);
   const again = await until(() => run("web_echo", { message: "again" }), (r) => r.state === "completed");
   assert.equal(again.result, "Echo: again");
@@ -92,3 +92,100 @@ test("the tools of a server on stdin and of one behind a URL are called, and sur
   await server.kill();
   await until(() => lives(fresh), (alive) => !alive, { timeout: 5_000 });
 });
+
+test("the servers of the project itself list, answer and refuse, and a call of one can be stopped", longOnly, async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "parlor-mcp-"));
+  writeFileSync(join(dir, "note.txt"), "milk and bread");
+  const { run, start, logged, alice, room, server } = await world(t, {
+    every: { ...npm("everything"), env: { GREETING: "${GREETING}" } }, files: npm("filesystem", dir),
+    memory: { ...npm("memory"), env: { MEMORY_FILE_PATH: join(dir, "memory.json") } },
+  }, { env: { GREETING: "hello", SECRET: "ours" } });
+  for (const [name, n] of [["every", 13], ["files", 14], ["memory", 9]]) await logged(new RegExp(`MCP server connected.*server=${name}.*tools=${n}`));
+
+  assert.equal((await run("every_echo", { message: "hi" })).result, "Echo: hi");
+  assert.match((await run("every_get-sum", { a: 2, b: 3 })).result, /5/);
+  const env = (await run("every_get-env")).result;
+  assert.match(env, /"GREETING": "hello"/);
+  assert.doesNotMatch(env, /SECRET/);
+  assert.match((await run("every_get-tiny-image")).result, /\[an image, image\/png, \d+ bytes/);
+  const structured = (await run("every_get-structured-content", { location: "New York" })).result;
+  assert.equal(structured.match(/temperature/g).length, 1, structured);
+  assert.match((await run("every_get-resource-reference", { resourceType: "Blob", resourceId: 1 })).result, /which cannot be shown here/);
+  assert.match((await run("every_trigger-long-running-operation", { duration: 1, steps: 5 })).result, /completed/);
+
+  assert.match((await run("files_read_text_file", { path: join(dir, "note.txt") })).result, /milk and bread/);
+  for (const path of ["/etc/passwd", join(dir, "none.txt")]) assert.equal((await run("files_read_text_file", { path })).state, "failed");
+  assert.match((await run("files_read_text_file", {})).result, /path/);
+  await run("files_write_file", { path: join(dir, "new.txt"), content: "butter" });
+  assert.equal(readFileSync(join(dir, "new.txt"), "utf8"), "butter");
+
+  await run("memory_create_entities", { entities: [{ name: "Ann", entityType: "person", observations: ["likes tea"] }] });
+  assert.match((await run("memory_search_nodes", { query: "tea" })).result, /Ann/);
+  assert.equal((await run("memory_create_entities", { entities: "Ann" })).state, "failed");
+
+  const before = await start(["every_trigger-long-running-operation", { duration: 60, steps: 60 }]);
+  await until(() => alice.seen.slice(before).some((e) => e.name === `function_call ${room}`), Boolean);
+  await sleep(500);
+  await ask(alice, "stop", { room_id: room });
+  await until(() => alice.seen.slice(before).some((e) => e.name === `turn ${room}` && e.body.state === "stopped"), Boolean);
+  assert.equal((await run("every_echo", { message: "still here" })).result, "Echo: still here");
+  assert.ok(!server.log.some((line) => /MCP server is not connected/.test(line)));
+});
+
+test("a server that floods, hangs, dies or is silent hurts no other", longOnly, async (t) => {
+  const { run, logged, server } = await world(t, {
+    flood: odd("flood", "noise"), silent: { ...odd("silent"), start_timeout: "2s" }, exit: odd("exit"), none: { command: "/no/such/program" },
+    odd: { ...odd(), idle_timeout: "1s", total_timeout: "4s" },
+  });
+  await logged(/MCP server connected.*server=odd/);
+  await logged(/server=silent.*did not answer within 2s/);
+  await logged(/server=exit.*exit status 3.*ODD_KEY is missing/);
+  await logged(/server=none.*no such file/);
+  for (let i = 0; i < 5; i++) assert.equal((await run("flood_echo", { i })).result, JSON.stringify({ i }));
+  assert.match((await run("odd_hang")).result, /no sign of life for 1s; nobody knows/);
+  assert.equal((await run("odd_hang", { after: 2500, progress: true })).result, "at last");
+  assert.match((await run("odd_hang", { progress: true })).result, /did not answer within 4s; nobody knows/);
+  assert.match((await run("odd_big")).result, /at most 4194304 are read/);
+  assert.match((await run("odd_big", { bytes: 1 << 20 })).result, /cut: this is the beginning of 1048576 bytes/);
+  assert.match((await run("odd_hang", { die: true })).result, /exit status 7.*nobody knows/);
+  const again = await until(() => run("odd_pid"), (r) => r.state === "completed");
+  assert.match(again.result, /^\d+$/);
+  await logged(/server=exit.*MCP server failed|MCP server failed.*server=exit/);
+  assert.ok(server.log.filter((line) => /no message/.test(line)).length < 10);
+});
+
+test("no process is left after kill -9 of parlor, nor after its end", longOnly, async (t) => {
+  for (const signal of ["SIGKILL", "SIGTERM"]) {
+    const { run, start, server } = await world(t, { a: odd("stubborn", "child"), b: npm("everything"), c: odd("child") });
+    await until(() => run("a_pid"), (r) => r.state === "completed");
+    await until(() => run("c_pid"), (r) => r.state === "completed");
+    await start(["b_trigger-long-running-operation", { duration: 60, steps: 60 }]);
+    await sleep(1000);
+    const all = descendants(server.pid);
+    assert.ok(all.length >= 8, `${all.length} processes`);
+    await server.kill(signal);
+    await until(() => all.filter(lives), (left) => left.length === 0, { timeout: 10_000 });
+  }
+});
+
+/** The processes that a process has started, and those that they have. */
+function descendants(pid) {
+  const parent = new Map();
+  for (const entry of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      parent.set(Number(entry), Number(readFileSync(`/proc/${entry}/stat`, "utf8").split(") ").at(-1).split(" ")[1]));
+    } catch {
+      // it has ended meanwhile
+    }
+  }
+  const below = [];
+  for (const above of [pid]) collect(above);
+  function collect(above) {
+    for (const [child, of] of parent) {
+      if (of !== above) continue;
+      below.push(child);
+      collect(child);
+    }
+  }
+  return below;
+}

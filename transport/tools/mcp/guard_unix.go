@@ -42,7 +42,7 @@ func Guard(command []string) int {
 	server := exec.Command(command[0], command[1:]...)
 	server.Stdin, server.Stdout, server.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := server.Start(); err != nil {
-		_, _ = io.WriteString(status, err.Error())
+		_, _ = io.WriteString(status, "its process cannot be started: "+err.Error())
 		return 1
 	}
 	ended, released := make(chan struct{}), make(chan struct{})
@@ -61,7 +61,7 @@ func Guard(command []string) int {
 	}
 	select {
 	case <-ended:
-		_, _ = io.WriteString(status, server.ProcessState.String())
+		_, _ = io.WriteString(status, "its process has ended: "+server.ProcessState.String())
 	default:
 	}
 	_ = syscall.Kill(0, syscall.SIGKILL) // the whole group, and so the guard itself

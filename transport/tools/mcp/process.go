@@ -33,7 +33,7 @@ type process struct {
 	stderr tail
 	stop   func()
 	done   chan struct{} // the process has ended, and the fields below are set
-	how    string        // it has ended
+	how    string        // it has ended, as a sentence
 }
 
 // startProcess starts a server.
@@ -100,8 +100,11 @@ func (p *process) wait(cmd *exec.Cmd, guarded *guarded, stderr *os.File) {
 	stderr.Close()
 	<-read
 	p.how = guarded.status()
-	if p.how == "" && err != nil {
-		p.how = err.Error()
+	if p.how == "" {
+		p.how = "its process has ended"
+		if err != nil {
+			p.how += ": " + err.Error()
+		}
 	}
 	guarded.release()
 	close(p.done)
@@ -151,14 +154,10 @@ func (p *process) why() string {
 	default:
 		return ""
 	}
-	how := "its process has ended"
-	if p.how != "" {
-		how += ": " + p.how
-	}
 	if said := strings.TrimSpace(p.stderr.String()); said != "" {
-		how += "; the end of its stderr: " + said
+		return p.how + "; the end of its stderr: " + said
 	}
-	return how
+	return p.how
 }
 
 // A tail is the end of what was written to it.

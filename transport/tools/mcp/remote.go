@@ -67,6 +67,7 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 	d.status.Store(nil)
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		d.status.Store(new(statusOf(resp)))
+		d.refused.Store(resp.StatusCode < http.StatusInternalServerError)
 	}
 	if req.Method != http.MethodPost || req.GetBody == nil {
 		return resp, nil

@@ -15,8 +15,7 @@ import (
 
 // Times and limits of starting a server again.
 const (
-	firstPause  = time.Second // before a process is started again; doubled each time
-	maxPause    = time.Minute
+	firstPause  = time.Second            // before a process is started again; doubled each time
 	stableAfter = time.Minute            // a session that has lasted so long has not failed
 	maxFailures = 5                      // in a row; then only a call has the server tried again
 	settle      = 200 * time.Millisecond // in which changes of the list are one
@@ -242,7 +241,7 @@ func (s *server) nextPause() time.Duration {
 	if doubled < 0 {
 		return 0
 	}
-	return min(firstPause<<doubled, maxPause)
+	return firstPause << doubled
 }
 
 // pause waits until the server may be tried again.

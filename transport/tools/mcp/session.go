@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -207,25 +208,31 @@ func (s *session) call(ctx context.Context, tool, arguments string, alive func()
 
 // failure says in words for the model what has become of a call without a result.
 func (s *session) failure(ctx context.Context, d *delivery, err error) error {
+	closed := errors.Is(err, sdk.ErrConnectionClosed)
 	answer, answered := errors.AsType[*jsonrpc.Error](err)
+	rejected := answered && answer.Code == codeRejected
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case d.over.Load():
+	case d.over.Load(), closed && !d.sent.Load():
 		return errNotRun
-	case answered && d.sent.Load() && !errors.Is(err, sdk.ErrConnectionClosed):
+	case answered && !rejected && !closed:
 		return chat.Refuse(chat.CodeInternal, "the tool failed: "+answer.Message)
-	case d.sent.Load():
-		s.await() // so that how the server has ended is known
-		return chat.Refuse(chat.CodeInternal, fmt.Sprintf("the tool has not answered (%v); nobody knows whether it has had an effect", s.because(d.explain(err))))
-	case errors.Is(err, sdk.ErrConnectionClosed):
-		return errNotRun
+	case !d.sent.Load(), d.refused.Load():
+		return chat.Refuse(chat.CodeInternal, fmt.Sprintf("not run: %v", s.because(d.explain(err))))
 	}
-	return chat.Refuse(chat.CodeInternal, fmt.Sprintf("not run: %v", s.because(d.explain(err))))
+	if !rejected {
+		s.await() // so that how the server has ended is known
+	}
+	return chat.Refuse(chat.CodeInternal, fmt.Sprintf("the tool has not answered (%v); nobody knows whether it has had an effect", s.because(d.explain(err))))
 }
 
+// codeRejected is that of an error with which the SDK says that a request has failed and
+// the session goes on.
+const codeRejected = -32005
+
 // maxAwait limits how long an end that shows is waited for.
-const maxAwait = time.Second
+const maxAwait = 300 * time.Millisecond
 
 // await waits for the end of the session, not for long.
 func (s *session) await() {
@@ -237,9 +244,10 @@ func (s *session) await() {
 
 // A delivery is what is known of the way of a request. It travels in its context.
 type delivery struct {
-	sent   atomic.Bool // some of it, perhaps
-	over   atomic.Bool // the server knows the session no more, and has run nothing
-	status atomic.Pointer[string]
+	sent    atomic.Bool // some of it, perhaps
+	over    atomic.Bool // the server knows the session no more, and has run nothing
+	refused atomic.Bool // with a status of 4xx
+	status  atomic.Pointer[string]
 }
 
 type deliveryKey struct{}
@@ -256,10 +264,14 @@ func deliveryOf(ctx context.Context) *delivery {
 	return new(delivery)
 }
 
-// explain adds what the server has answered over HTTP.
+// explain says what the server has answered over HTTP, or why it has not. It leaves out the
+// URL, which may hold a secret.
 func (d *delivery) explain(err error) error {
 	if status := d.status.Load(); err != nil && status != nil {
 		return fmt.Errorf("it answered %s", *status)
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
 	}
 	return err
 }

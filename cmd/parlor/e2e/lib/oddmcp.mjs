@@ -20,7 +20,7 @@ if (how.has("flood")) {
   flood();
 }
 if (how.has("noise")) setInterval(() => console.log("noise"), 1);
-if (how.has("stubborn") || how.has("child")) setInterval(() => {}, 1000);
+if (how.has("stubborn") || how.has("child") || how.has("silent")) setInterval(() => {}, 1000);
 
 const answers = {
   initialize: ({ protocolVersion }) => ({ protocolVersion, capabilities: { tools: {} }, serverInfo: { name: "odd", version: "1" } }),
