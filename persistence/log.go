@@ -69,13 +69,13 @@ func (r *Reader) Message(room, id string) (seq uint64, ok bool, err error) {
 	return r.find(bucketMessages, "message id", room, id)
 }
 
-// find reads what [putKeys] wrote.
+// find reads what [putKeys] wrote. It finds nothing under a name that no entry may have.
 func (r *Reader) find(bucket []byte, kind, room, name string) (seq uint64, ok bool, err error) {
 	if err := checkRoom(room); err != nil {
 		return 0, false, err
 	}
-	if err := checkKey(name); err != nil {
-		return 0, false, err
+	if checkKey(name) != nil {
+		return 0, false, nil
 	}
 	err = r.disk.view(func(tx *bolt.Tx) error {
 		key := nameKey(room, name)

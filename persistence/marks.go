@@ -26,7 +26,7 @@ type MarkChange struct {
 }
 
 // MaxFolderLen is how many bytes the name of a folder has at most.
-const MaxFolderLen = 1024
+const MaxFolderLen = 8 << 10
 
 // A View says which chats of a list are wanted: the archived ones, or the others.
 type View struct {

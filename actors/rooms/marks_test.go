@@ -63,6 +63,10 @@ func TestMarks(t *testing.T) {
 		mark(t, s, eve, "a", chat.MarkChanges{Pinned: new(true)}, chat.CodeNotFound)
 		mark(t, s, bob, "none", chat.MarkChanges{Pinned: new(true)}, chat.CodeNotFound)
 		mark(t, s, bob, "a", chat.MarkChanges{}, chat.CodeInvalid)
+		for _, character := range []string{"👩‍👩‍👧‍👦", "e" + strings.Repeat("\u0301", 31)} { // as long as a character may be
+			mark(t, s, bob, "c", chat.MarkChanges{Folder: new(strings.Repeat(character, chat.MaxFolderLen))}, "")
+		}
+		mark(t, s, bob, "c", chat.MarkChanges{Folder: &none}, "")
 		s.Restart()
 		for name, test := range map[string]struct {
 			user *actortest.User

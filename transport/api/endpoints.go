@@ -211,8 +211,11 @@ func (a *API) listMessages(r *http.Request, u chat.User) (any, error) {
 	messages := a.chats.MessagesOf(r.Context(), u, c.ID, branch, before, limit)
 	return array(func(yield func(any, error) bool) {
 		for m, err := range messages {
+			if branch == "" { // else it may be a message that is not there
+				err = worded(err)
+			}
 			for _, row := range a.toWireRows(c, m) {
-				if !yield(row, worded(err)) {
+				if !yield(row, err) {
 					return
 				}
 			}

@@ -63,6 +63,8 @@ func TestTalk(t *testing.T) {
 		{"POST /chat/mine/messages", `{"content":"` + long + `"}`, "", 201, "m-xxx"},
 		{"POST /chat/mine/messages", `{"content":"` + long + long + `"}`, "", 413, "too_large"},
 		{"POST /chat/other/messages", `{"content":"hi"}`, "", 404, "Chat not found"},
+		{"GET /chat/other/messages?branch=none", ``, "", 404, "Chat not found"},
+		{"GET /chat/mine/messages?branch=none", ``, "", 404, "there is no such message"},
 		{"PATCH /chat/mine/messages/m1", `{"content":"ho"}`, "k", 201, `{"ok":true,"message_id":"m-ho","client_message_id":"k","seq":4,"replaces":"m1","replaces_seq":2,"turn_ids":[]}`},
 		{"PATCH /chat/mine/messages/m1", `{"content":"ho","policy":"steer"}`, "", 400, "policy"},
 		{"PATCH /chat/mine/messages/m1", `{"content":"ho","files":["f"]}`, "", 400, "files"},
