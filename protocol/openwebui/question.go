@@ -59,6 +59,9 @@ func DecodeQuestion(body []byte) (q Question, inChat bool, refusal *chat.Error) 
 	if q.Content, refusal = textOf(b.Messages[len(b.Messages)-1].Content); refusal != nil {
 		return q, true, refusal
 	}
+	if strings.TrimSpace(q.Content) == "" {
+		return q, true, invalid("the last message is empty")
+	}
 	if first := b.Messages[0]; first.Role == "system" {
 		text, refused := textOf(first.Content)
 		q.System, refusal = &text, refused

@@ -25,6 +25,8 @@ func TestDecodeQuestion(t *testing.T) {
 			Question{"c", "a", "m", "hi", &system}, true, false},
 		{`{` + ids + `"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`, Question{}, true, true},
 		{`{` + ids + `"messages":[{"role":"assistant","content":"hi"}]}`, Question{}, true, true},
+		{`{` + ids + `"messages":[{"role":"user","content":" "}]}`, Question{}, true, true},
+		{`{` + ids + `"messages":[{"role":"user","content":[]}]}`, Question{}, true, true},
 		{`{` + ids + `"messages":[]}`, Question{}, true, true},
 		{`{"chat_id":"local","id":"a","session_id":"s","model":"m","messages":[{"role":"user","content":"hi"}]}`, Question{}, true, true},
 		{`{"chat_id":"a b","id":"a","session_id":"s","model":"m","messages":[{"role":"user","content":"hi"}]}`, Question{}, true, true},

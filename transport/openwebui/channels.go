@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"parlor/protocol/chat"
 	wire "parlor/protocol/openwebui"
@@ -257,6 +258,8 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, in chat.SignIn) er
 		return err
 	case form.ClientID != "" && !form.ClientID.Valid():
 		return chat.Refuse(chat.CodeInvalid, "temp_id must be 1 to 128 printable characters without spaces")
+	case isBlank(form.Content):
+		return errBlank
 	case form.Parent != "":
 		_, parent, err := s.posted(r, in, form.Parent)
 		if err != nil {
@@ -282,6 +285,12 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, in chat.SignIn) er
 	return answer(w, wire.ShowPosted(info.ID, post))
 }
 
+// isBlank reports whether a message says nothing. No provider takes such a message, so the
+// channel would get no answers any more.
+func isBlank(content string) bool { return strings.TrimSpace(content) == "" }
+
+var errBlank = chat.Refuse(chat.CodeInvalid, "content is missing or empty")
+
 func (s *Server) tell(id chat.ID, kind string, m wire.Message, by chat.User) {
 	s.Sockets.TellChannel(wire.NewChannelEvent(id, m.ID, kind, m, wire.UserOf(by)))
 }
@@ -292,6 +301,9 @@ func (s *Server) revise(w http.ResponseWriter, r *http.Request, in chat.SignIn) 
 	}
 	if err := s.decode(w, r, &form); err != nil {
 		return err
+	}
+	if isBlank(form.Content) {
+		return errBlank
 	}
 	id := chat.MessageID(r.PathValue("message_id"))
 	info, post, err := s.posted(r, in, id)

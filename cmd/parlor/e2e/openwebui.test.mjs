@@ -180,6 +180,7 @@ test("people talk in a channel, in threads, with edits and reactions", async (t)
     assert.equal((await asCarol("POST", at(path), body)).body.code, "forbidden", path);
   }
   assert.equal((await asBob("POST", `${at(top.id)}/update`, { content: "mine now" })).body.code, "forbidden");
+  for (const path of ["post", `${top.id}/update`]) assert.equal((await asAlice("POST", at(path), { content: " " })).body.code, "invalid", path);
   for (const content of ["hello all", "hello everybody"]) {
     const { body: updated } = await asAlice("POST", `${at(top.id)}/update`, { content });
     assert.deepEqual([updated.id, updated.content, updated.created_at], [top.id, content, top.created_at]);
