@@ -69,13 +69,14 @@ func (s *Server) completeIn(c *call, to *live.Stream, room chat.ID, q wire.Compl
 	if err != nil {
 		return err
 	}
-	answered := false
-	defer func() { s.posts.end(post, answered) }()
+	answered, begun := false, false
+	defer func() { s.posts.end(post, answered, begun) }()
 	id, err := s.sayIn(c, info, chat.Say{Content: text, Addressed: q.Model, ClientID: post.client})
 	if err != nil {
 		return err
 	}
 	if q.Stream {
+		begun = c.ctx().Err() == nil
 		err = c.chunks(to, id, info, answer, q.IncludeUsage)
 	} else {
 		err = c.completeAtEnd(to, id, info, answer)

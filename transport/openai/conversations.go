@@ -28,7 +28,7 @@ func (s *Server) createConversation(c *call) error {
 		return err
 	}
 	answered := false
-	defer func() { s.posts.end(post, answered) }()
+	defer func() { s.posts.end(post, answered, false) }()
 	info, err := c.Rooms.CreateAs(c.ctx(), c.user(), post.chat, model.ID)
 	if err == nil && q.Title != nil {
 		info, err = c.Rooms.Configure(c.ctx(), c.user(), info.ID, chat.Changes{Title: q.Title})
@@ -130,7 +130,7 @@ func (s *Server) addItems(c *call) error {
 		return err
 	}
 	answered := false
-	defer func() { s.posts.end(post, answered) }()
+	defer func() { s.posts.end(post, answered, false) }()
 	added, err := c.add(info.ID, texts, post.client)
 	if err == nil {
 		err = c.answer(wire.NewList(added, false))

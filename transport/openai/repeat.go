@@ -22,6 +22,10 @@ const (
 	// a proxy repeats.
 	restartWindow = time.Minute
 
+	// streamWindow is how soon a request may repeat one whose client had got the beginning of a
+	// stream. A proxy repeats at once. Later a person says the same once more.
+	streamWindow = 5 * time.Second
+
 	maxPosts  = 16 << 10 // are remembered
 	maxLookup = 20       // newest chats, and newest messages of each, that are looked through
 )
@@ -32,8 +36,8 @@ const (
 // request that it repeats differs only by the number of the attempt; one that a proxy repeats
 // does not differ at all. So each message is said under a key that begins with a digest of its
 // request. A request is a repetition of an equal one if it says that it is one, or if the client
-// of the first was gone before the answer. After a restart the first one is found by its key in
-// the log.
+// of the first was gone before the answer, or a moment ago in the middle of a stream. After a
+// restart the first one is found by its key in the log.
 type posts struct {
 	rooms   Rooms
 	started time.Time
@@ -53,6 +57,7 @@ type post struct {
 	// The rest is guarded by posts.mu.
 	ctx      context.Context // of the last request
 	answered bool            // to the end
+	left     time.Time       // when the client was gone that had got the beginning of a stream; zero: it had got nothing
 }
 
 func newPosts(rooms Rooms) *posts {
@@ -98,13 +103,13 @@ func (p *posts) known(digest [sha256.Size]byte, says bool, ctx context.Context) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range p.equal[digest] {
-		lost := one.ctx.Err() != nil && !one.answered
+		lost := one.ctx.Err() != nil && !one.answered && (one.left.IsZero() || time.Since(one.left) < streamWindow)
 		if time.Since(one.at) < repeatWindow && (lost || says && (found == nil || found.ctx.Err() == nil)) {
 			found = one
 		}
 	}
 	if found != nil {
-		found.ctx, found.answered = ctx, false
+		found.ctx, found.answered, found.left = ctx, false, time.Time{}
 	}
 	return found
 }
@@ -125,11 +130,14 @@ func (p *posts) remember(one *post) {
 	}
 }
 
-// end notes whether the request was answered to the end.
-func (p *posts) end(one *post, answered bool) {
+// end notes whether the request was answered to the end, or else whether a stream has begun.
+func (p *posts) end(one *post, answered, begun bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	one.answered = answered
+	if begun && !answered {
+		one.left = time.Now()
+	}
 }
 
 // find looks in the log for a message whose key has the prefix. If the request does not say that

@@ -33,10 +33,11 @@ func (s *Server) respond(c *call) error {
 	if err != nil {
 		return err
 	}
-	answered := false
-	defer func() { done(answered) }()
+	answered, begun := false, false
+	defer func() { done(answered, begun) }()
 	switch {
 	case q.Stream:
+		begun = c.ctx().Err() == nil
 		err = c.stream(to, id, info, wire.Begin)
 	case q.Background:
 		err = c.answerWith(c.now(id))

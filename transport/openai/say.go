@@ -9,7 +9,7 @@ import (
 )
 
 // say records what a request says. The caller calls done.
-func (s *Server) say(c *call, q wire.ResponseRequest, body []byte) (info chat.Info, id wire.ResponseID, done func(answered bool), err error) {
+func (s *Server) say(c *call, q wire.ResponseRequest, body []byte) (info chat.Info, id wire.ResponseID, done func(answered, begun bool), err error) {
 	if q.Model != "" || q.New() {
 		model, err := s.model(cmp.Or(q.Model, s.firstModel()))
 		if err != nil {
@@ -27,7 +27,7 @@ func (s *Server) say(c *call, q wire.ResponseRequest, body []byte) (info chat.In
 	if err != nil {
 		return info, id, nil, err
 	}
-	done = func(answered bool) { s.posts.end(post, answered) }
+	done = func(answered, begun bool) { s.posts.end(post, answered, begun) }
 	if q.New() {
 		info, err = c.newRoom(post.chat, q)
 	}
@@ -35,7 +35,7 @@ func (s *Server) say(c *call, q wire.ResponseRequest, body []byte) (info chat.In
 		id, err = s.sayIn(c, info, chat.Say{Content: q.Input[0].Content, Addressed: q.Model, ClientID: post.client})
 	}
 	if err != nil {
-		done(false)
+		done(false, false)
 		return info, id, nil, err
 	}
 	return info, id, done, nil
