@@ -63,21 +63,9 @@ func (s *Steps) Replace(last chat.ToolsCalled) { s.list[len(s.list)-1] = last }
 func (s *Steps) Text() string {
 	text := ""
 	for _, step := range s.list {
-		text = text + Between(text) + step.Content
+		text = text + chat.Between(text) + step.Content
 	}
 	return text
-}
-
-// betweenSteps divides the words of two steps.
-const betweenSteps = "\n\n"
-
-// Between returns what stands between the text of a turn so far and what it says in its
-// next step.
-func Between(text string) string {
-	if text == "" || strings.HasSuffix(text, "\n") {
-		return ""
-	}
-	return betweenSteps
 }
 
 // Messages returns the steps as a model is told them. A call that has not ended is told as
@@ -109,7 +97,7 @@ func StepMessages(step chat.ToolsCalled, outcome func(chat.ToolCall) chat.ToolEn
 // rest returns what a turn has said behind its steps, of all that it has said.
 func (s *Steps) rest(content string) string {
 	before := s.Text()
-	return strings.TrimPrefix(strings.TrimPrefix(content, before), Between(before))
+	return strings.TrimPrefix(strings.TrimPrefix(content, before), chat.Between(before))
 }
 
 // tokens returns how many tokens the steps take in a prompt.

@@ -30,7 +30,7 @@ type Summary struct {
 func (s *Summary) step(e chat.ToolsCalled) {
 	if e.Content != "" {
 		if s.Said > 0 && !s.EndsLine {
-			s.Said += chat.UTF16Len(betweenSteps)
+			s.Said += chat.UTF16Len(chat.BetweenSteps)
 		}
 		s.Said += chat.UTF16Len(e.Content)
 		s.EndsLine = strings.HasSuffix(e.Content, "\n")

@@ -321,7 +321,7 @@ func (a *Attempt) Take(d chat.Delta) {
 	}
 	if text := strings.ToValidUTF8(d.Text, "\uFFFD"); text != "" && a.end == nil {
 		if a.resumes {
-			a.resumes, text = false, conversation.Between(string(a.text))+text
+			a.resumes, text = false, chat.Between(string(a.text))+text
 		}
 		a.say(text)
 	}

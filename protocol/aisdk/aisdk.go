@@ -14,9 +14,10 @@
 //
 // A part of a type that a version does not know ends its stream with an error, and
 // nothing on the wire names the version. So only parts are used that 5, 6 and 7 all
-// know. None of them takes text back. If the text that was told turns out to be wrong,
-// the connection has to be reset: the client then asks for the answer again, and gets it
-// from its beginning with the same id.
+// know, and those of approvals, unless an app says that it is of version 5. None of them
+// takes text back. If the text that was told turns out to be wrong, the connection has to
+// be reset: the client then asks for the answer again, and gets it from its beginning with
+// the same id.
 package aisdk
 
 import (

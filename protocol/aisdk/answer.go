@@ -22,9 +22,18 @@ type Answer struct {
 	thought told
 	open    *told           // of which a part has begun and not ended
 	parts   int             // that have begun
-	tools   []chat.ToolCall // that run
-	step    bool            // has begun
+	tools   []chat.ToolCall // that the provider runs
+	step    bool            // has begun, and not ended
 	state   State
+
+	// Of a turn that calls tools of the server, see [Answer.toolRecord].
+	steps     string // the text of those that have ended in calls
+	stepEnded bool   // in calls
+	callList  []call
+	upTo      uint64 // the last record that is not news
+	old       bool
+	goesOn    bool
+	known     map[string]Known // calls that the client has
 }
 
 // A State says what becomes of a stream.
@@ -72,6 +81,8 @@ func (a *Answer) Tell(n chat.Notice) []Part {
 	}
 	var p parts
 	switch n := n.(type) {
+	case chat.Entered:
+		a.upTo = n.Seq
 	case chat.Record:
 		a.record(&p, n)
 	case chat.Missed:
@@ -114,15 +125,13 @@ func (a *Answer) record(p *parts, r chat.Record) {
 		if e.TurnID == a.turn {
 			a.started(p, e, r.Seq)
 		}
-	case chat.ToolStarted:
-		if e.TurnID == a.turn {
-			a.tool(p, e.Tool)
-		}
 	case chat.Configured:
 		p.add(dataPart{Type: "data-chat", Data: e.Settings, Transient: true})
 	case chat.TurnEnded:
 		a.ended(p, r.Seq, e)
+		return
 	}
+	a.toolRecord(p, r)
 }
 
 // said looks at how the prompt was said.
@@ -157,14 +166,18 @@ func (a *Answer) started(p *parts, e chat.TurnStarted, seq uint64) {
 func (a *Answer) begin(p *parts, message chat.MessageID, attempt int, meta *Metadata) {
 	switch {
 	case a.message == "":
-		a.message, a.attempt, a.step = message, attempt, true
+		a.message, a.attempt = message, attempt
 		p.add(startPart{"start", message, meta})
-		p.add(bare{"start-step"})
+		if !a.goesOn { // else the step goes on in which the call has waited
+			a.step = true
+			p.add(bare{"start-step"})
+		}
 	case attempt <= a.attempt:
-	case a.parts > 0:
+	case a.parts > 0 && (len(a.callList) == 0 || a.text.len > len(a.steps)):
 		a.state = Wrong
-	default:
-		a.attempt = attempt
+	default: // it goes on behind the steps that are recorded
+		a.close(p)
+		a.attempt, a.thought = attempt, newTold(a.thought.kind)
 		p.add(metadataPart{"message-metadata", meta})
 	}
 }
@@ -200,8 +213,13 @@ func (a *Answer) soFar(p *parts, n chat.TextSoFar) {
 		return
 	}
 	a.beginAt(p, n.Turn)
+	if a.goesOn { // the client has what was thought before the call
+		a.thought.skip(n.Thought)
+	}
 	a.rest(p, &a.thought, n.Thought)
-	a.rest(p, &a.text, n.Text)
+	if len(n.Text) >= len(a.steps) { // else the attempt has not come behind the recorded steps yet
+		a.rest(p, &a.text, n.Text)
+	}
 }
 
 // rest tells what follows of a text that the client may have a part of.
@@ -221,6 +239,7 @@ func (a *Answer) delta(p *parts, to *told, piece string) {
 		return
 	}
 	a.closeTools(p)
+	a.nextStep(p)
 	if a.open != to {
 		a.close(p)
 		a.open, to.id = to, strconv.Itoa(a.parts)
@@ -243,6 +262,7 @@ func (a *Answer) close(p *parts) {
 // is told as null when the answer goes on.
 func (a *Answer) tool(p *parts, t chat.ToolCall) {
 	a.close(p)
+	a.nextStep(p)
 	a.parts++
 	a.tools = append(a.tools, t)
 	p.add(toolPart{Type: "tool-input-available", Call: t.ID, Name: t.Name, Input: &struct{}{}, Dynamic: true, AtProvider: true})
@@ -282,6 +302,9 @@ func (a *Answer) ended(p *parts, seq uint64, e chat.TurnEnded) {
 		return
 	}
 	if e.MessageID != "" {
+		if a.goesOn && a.thought.len == 0 {
+			a.thought.skip(e.Thought)
+		}
 		a.begin(p, e.MessageID, max(a.attempt, 1), &Metadata{Seq: seq, ModelID: e.ModelID, Name: e.Name, TurnID: e.TurnID})
 		a.rest(p, &a.thought, e.Thought)
 		a.rest(p, &a.text, e.Content)
@@ -302,6 +325,8 @@ func (a *Answer) finish(p *parts, seq uint64, e chat.TurnEnded) {
 	end := finishPart{Type: "finish", Reason: finishReason(e.Finish)}
 	if a.step {
 		p.add(bare{"finish-step"})
+	}
+	if a.message != "" {
 		end.Metadata = &Metadata{
 			Seq: seq, State: e.State, ModelID: e.ModelID, Name: e.Name, TurnID: e.TurnID, Prompt: e.Prompt, By: e.By, Reason: e.Reason, Usage: usageOf(e.Usage),
 		}
@@ -353,6 +378,13 @@ func hashOf(h uint64, text string) uint64 {
 func (t *told) add(piece string) {
 	t.len += len(piece)
 	t.hash = hashOf(t.hash, piece)
+}
+
+// skip takes the text for told, as far as it is longer than what was.
+func (t *told) skip(whole string) {
+	if len(whole) > t.len {
+		t.add(whole[t.len:])
+	}
 }
 
 // begins reports whether the whole text begins with what was told.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,27 @@ func thought(before, piece string) chat.Notice {
 	return chat.Thought{Turn: turn, Before: []byte(before), Piece: piece}
 }
 
+// What becomes of the calls of tools in the turn.
+var (
+	calls     = record(7, chat.ToolsCalled{TurnID: "turn", MessageID: "answer", Content: "Look.", Calls: []chat.ToolCall{{ID: "c1", Name: "look", Arguments: `{"a":1}`}, {ID: "c2", Name: "pay", Arguments: `{"sum":`, NeedsApproval: true}}})
+	looked    = record(8, chat.ToolEnded{TurnID: "turn", CallID: "c1", Name: "look", State: chat.ToolCompleted, Result: "seen"})
+	approved  = record(9, chat.ToolDecided{TurnID: "turn", CallID: "c2", Approved: true, Args: `{"sum":2}`, By: "bob"})
+	paid      = record(10, chat.ToolEnded{TurnID: "turn", CallID: "c2", Name: "pay", State: chat.ToolFailed, Result: "no money"})
+	denied    = record(10, chat.ToolEnded{TurnID: "turn", CallID: "c2", Name: "pay", State: chat.ToolDenied, Result: "a person has denied this call"})
+	lost      = record(8, chat.ToolsLost{TurnID: "turn", Calls: []string{"c1"}})
+	afterward = ended("completed", "Look.\n\nDone.", func(e *chat.TurnEnded) { e.Steps, e.Thought = 1, "Hm" })
+	afterText = chat.Text{Turn: turn, Before: []byte("Look."), Piece: "\n\nDone."}
+)
+
+// missed returns the records as those that a follower has missed, behind how the room stands.
+func missed(records ...chat.Notice) []chat.Notice {
+	all := []chat.Notice{chat.Entered{Seq: records[len(records)-1].(chat.Record).Seq}}
+	for _, r := range records {
+		all = append(all, chat.Missed{Record: r.(chat.Record)})
+	}
+	return all
+}
+
 // scenes are what a room tells to the stream of one answer.
 var scenes = []struct {
 	name    string
@@ -74,6 +96,13 @@ var scenes = []struct {
 	})}, Over},
 	{"a tool of the provider", []chat.Notice{said, queued, started, text("", "Let me look."),
 		record(7, chat.ToolStarted{TurnID: "turn", MessageID: "answer", Tool: chat.ToolCall{ID: "c1", Name: "search"}}), text("Let me look.", "Found."), ended("completed", "Let me look.Found.")}, Over},
+	{"a call waits for approval", []chat.Notice{said, queued, started, text("", "Look."), calls, looked}, Over},
+	{"a call that waited and was denied", append(missed(said, queued, started, calls, looked, denied), afterText, afterward), Over},
+	{"a call that waits since long ago", append(missed(said, queued, started, calls, looked, again), chat.TextSoFar{Turn: turn, Text: "Look."}), Over},
+	{"a call that was approved with other arguments", append(missed(said, queued, started, calls, looked, again, approved, paid), chat.TextSoFar{Turn: turn}, afterText, afterward), Over},
+	{"a call that the end of the server has cut", missed(said, queued, started, calls, lost), Over},
+	{"two steps", []chat.Notice{said, queued, started, thought("", "Hm"), record(7, chat.ToolsCalled{TurnID: "turn", Calls: []chat.ToolCall{{ID: "c1", Name: "look"}}}), looked,
+		record(8, chat.ToolsCalled{TurnID: "turn", Calls: []chat.ToolCall{{ID: "c3", Name: "look"}}}), record(8, chat.ToolEnded{CallID: "c3", State: chat.ToolStopped, Result: "stopped"}), text("", "Done."), ended("completed", "Done.", func(e *chat.TurnEnded) { e.Thought = "Hm" })}, Over},
 	{"a provider that has trouble", []chat.Notice{said, queued, started,
 		chat.Progress{MessageID: "answer", Retrying: chat.Refuse(chat.CodeProviderError, "busy"), Model: "other", Health: &chat.Health{Provider: "p", State: chat.ProviderOpen, RetryAt: at}},
 		chat.Progress{MessageID: "another", Model: "other"}, text("", "Yes"), ended("completed", "Yes")}, Over},
@@ -107,6 +136,42 @@ func TestGoldenAnswers(t *testing.T) {
 		}
 	}
 	golden(t, "testdata/answers.txt", got.String())
+}
+
+// A client that has decided is told what is new to it, and one of version 5 nothing that it
+// does not know.
+func TestGoldenGoingOn(t *testing.T) {
+	has := map[string]Known{"c1": {State: "output-available"}, "c2": {State: "approval-responded"}}
+	called := chat.Message{ID: "answer", Role: chat.RoleAssistant, Prompt: "question", Content: "Look.\n\nDone.", Thought: "Hm", State: chat.StateCompleted, Calls: []chat.Called{
+		{ID: "c1", Name: "look", Arguments: "{}", State: chat.ToolCompleted, Result: "seen", At: 5}, {ID: "c2", Name: "pay", Arguments: "{}", State: chat.ToolDenied, Result: "no", At: 5},
+	}}
+	var got strings.Builder
+	write := func(title string, parts ...[]Part) {
+		fmt.Fprintf(&got, "-- %s --\n", title)
+		for _, p := range slices.Concat(parts...) {
+			fmt.Fprintf(&got, "%s\n", p)
+		}
+	}
+	tell := func(a *Answer, notices ...chat.Notice) (all []Part) {
+		for _, n := range notices {
+			all = append(all, a.Tell(n)...)
+		}
+		return all
+	}
+	goOn := func(known map[string]Known, notices ...chat.Notice) []Part {
+		a := AnswerOf(turn)
+		a.GoOn(known)
+		return tell(a, notices...)
+	}
+	write("approved", goOn(has, append(missed(said, queued, started, calls, looked, approved), chat.TextSoFar{Turn: turn, Text: "Look.", Thought: "Hm"}, paid, afterText, afterward)...))
+	write("approved, and ended since", goOn(has, missed(said, queued, started, calls, looked, approved, paid, afterward)...))
+	write("not the one that waits", goOn(map[string]Known{"c1": {State: "output-available"}, "c2": {State: "approval-requested"}}, missed(said, queued, started, calls, looked)...))
+	write("ended long since", Whole(called, has, false))
+	write("all of it", Whole(called, nil, false))
+	old := AnswerTo("question")
+	old.Old()
+	write("version 5", tell(old, said, queued, started, text("", "Look."), calls, looked, approved, denied, afterText, afterward), Whole(called, nil, true))
+	golden(t, "testdata/goingon.txt", got.String())
 }
 
 func golden(t *testing.T, file, got string) {

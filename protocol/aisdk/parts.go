@@ -77,6 +77,23 @@ type (
 		Dynamic    bool   `json:"dynamic"`
 		AtProvider bool   `json:"providerExecuted,omitempty"`
 	}
+	failedPart struct {
+		Type    string `json:"type"`
+		Call    string `json:"toolCallId"`
+		Text    string `json:"errorText"`
+		Dynamic bool   `json:"dynamic"`
+	}
+	// Versions 6 and 7 alone know these two.
+	approvalPart struct {
+		Type     string `json:"type"`
+		Approval string `json:"approvalId"`
+		Call     string `json:"toolCallId"`
+		Reason   string `json:"reason,omitempty"`
+	}
+	deniedPart struct {
+		Type string `json:"type"`
+		Call string `json:"toolCallId"`
+	}
 	dataPart struct {
 		Type      string `json:"type"`
 		Data      any    `json:"data"`

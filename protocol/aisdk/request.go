@@ -44,10 +44,12 @@ type (
 		Options
 	}
 
-	// Continue goes on with an answer that waits for the client.
+	// Continue goes on with an answer that has waited for the client to decide about calls.
+	// Calls are those that the client has.
 	Continue struct {
 		Chat   chat.ID
 		Answer string
+		Calls  map[string]Known
 		Options
 	}
 )
@@ -68,6 +70,7 @@ type Options struct {
 	ModelID chat.ModelID
 	Policy  chat.Policy
 	Answer  *bool // whether an answer is wanted; nil: as the chat says
+	Old     bool  // the client is of version 5, see [Answer.Old]
 }
 
 // A Frame is a frame of the WebSocket transport.
@@ -94,9 +97,18 @@ const (
 	// MaxFiles is how many files a message may bring.
 	MaxFiles = 16
 
+	// MaxReasonLen limits why a client denies a call.
+	MaxReasonLen = 1 << 10
+
+	// MaxCalls is how many calls of the message the client may say something about.
+	MaxCalls = 512
+
 	maxModelIDLen   = 256
 	maxRequestIDLen = 128
 )
+
+// OldVersion is that of the SDK that knows no approvals.
+const OldVersion = 5
 
 // The triggers of the SDK.
 const (
@@ -119,6 +131,7 @@ type options struct {
 	ModelID string `json:"model_id"`
 	Policy  string `json:"policy"`
 	Answer  *bool  `json:"answer"`
+	Version int    `json:"sdk_version"`
 }
 
 type message struct {
@@ -132,6 +145,14 @@ type part struct {
 	Text string `json:"text"`
 	URL  string `json:"url"` // of a file
 	Name string `json:"filename"`
+
+	// Of a tool:
+	Call     string `json:"toolCallId"`
+	State    string `json:"state"`
+	Approval *struct {
+		Approved bool   `json:"approved"`
+		Reason   string `json:"reason"`
+	} `json:"approval"`
 }
 
 // Decode understands the body of a POST. Of the messages only the last one counts: the
@@ -252,7 +273,7 @@ func (o options) decode() (Options, *chat.Error) {
 	case policy != "" && !policy.Valid():
 		return Options{}, invalid("policy must be " + chat.Policies)
 	}
-	return Options{ModelID: chat.ModelID(o.ModelID), Policy: policy, Answer: o.Answer}, nil
+	return Options{ModelID: chat.ModelID(o.ModelID), Policy: policy, Answer: o.Answer, Old: o.Version == OldVersion}, nil
 }
 
 // last returns the last message, or nil if there is none.
@@ -290,7 +311,8 @@ func (in body) submit(id chat.ID, last *message, o Options) (Request, *chat.Erro
 	case last == nil:
 		return nil, invalid("messages is empty")
 	case last.Role == string(chat.RoleAssistant) && in.MessageID != "":
-		return Continue{Chat: id, Answer: in.MessageID, Options: o}, nil
+		calls, refusal := last.calls()
+		return Continue{Chat: id, Answer: in.MessageID, Calls: calls, Options: o}, refusal
 	case last.Role != string(chat.RoleUser):
 		return nil, invalid("the last message must be the user's")
 	case in.MessageID != "" && in.MessageID != last.ID:

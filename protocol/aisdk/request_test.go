@@ -15,14 +15,16 @@ const (
 	earlyX    = `{"id":"w","role":"user","parts":[{"type":"file","url":"data:"}]},{"id":"a","role":"assistant","parts":[{"type":"dynamic-tool"}]}`
 	withFile  = `{"id":"x","role":"user","parts":[{"type":"file","mediaType":"text/plain","filename":"a.txt","url":"data:text/plain;base64,aGVsbG8="},{"type":"text","text":"look"}]}`
 	fileAlone = `{"id":"x","role":"user","parts":[{"type":"file","mediaType":"text/plain","url":"data:text/plain;base64,aGVsbG8="}]}`
-	answer    = `{"id":"a","role":"assistant","parts":[{"type":"text","text":"hello"}]}`
+	decides   = `{"id":"a","role":"assistant","parts":[{"type":"step-start"},{"type":"dynamic-tool","toolCallId":"c1","state":"output-available","output":"x"},` +
+		`{"type":"dynamic-tool","toolCallId":"c2","state":"approval-responded","approval":{"id":"c2","approved":false,"reason":"no"}},{"type":"tool-pay","toolCallId":"c3","state":"approval-requested","approval":{"id":"c3"}}]}`
+	answer = `{"id":"a","role":"assistant","parts":[{"type":"text","text":"hello"}]}`
 )
 
 func TestDecode(t *testing.T) {
 	yes := true
 	for body, want := range map[string]Request{
 		`{"id":"c","messages":[` + userX + `],"trigger":"submit-message"}`:                                                                         Send{Chat: "c", Message: "x", Content: "hi"},
-		`{"id":"c","messages":[` + earlyX + `,` + userX + `],"trigger":"submit-message","model_id":"m","policy":"steer","answer":true,"mine":[1]}`: Send{"c", "x", "hi", nil, Options{"m", chat.PolicySteer, &yes}},
+		`{"id":"c","messages":[` + earlyX + `,` + userX + `],"trigger":"submit-message","model_id":"m","policy":"steer","answer":true,"mine":[1]}`: Send{"c", "x", "hi", nil, Options{"m", chat.PolicySteer, &yes, false}},
 		`{"id":"c","message":` + userX + `}`: Send{Chat: "c", Message: "x", Content: "hi"},
 		`{"id":"c","messages":[{"id":"x","role":"user","metadata":{},"parts":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]}`: Send{Chat: "c", Message: "x", Content: "a\nb"},
 		`{"id":"c","message":` + withFile + `}`:                                                               Send{Chat: "c", Message: "x", Content: "look", Files: []File{{"a.txt", []byte("hello")}}},
@@ -32,7 +34,11 @@ func TestDecode(t *testing.T) {
 		`{"id":"c","messages":[` + userX + `],"trigger":"regenerate-message"}`:                                Regenerate{Chat: "c", Message: "x"},
 		`{"id":"c","messages":[` + userX + `],"trigger":"regenerate-message","messageId":"a","model_id":"m"}`: Regenerate{"c", "x", "a", Options{ModelID: "m"}},
 		`{"id":"c","trigger":"regenerate-message"}`:                                                           Regenerate{Chat: "c"},
-		`{"id":"c","messages":[` + userX + `,` + answer + `],"trigger":"submit-message","messageId":"a"}`:     Continue{Chat: "c", Answer: "a"},
+		`{"id":"c","messages":[` + userX + `,` + answer + `],"trigger":"submit-message","messageId":"a"}`:     Continue{Chat: "c", Answer: "a", Calls: map[string]Known{}},
+		`{"id":"c","messages":[` + decides + `],"trigger":"submit-message","messageId":"a","sdk_version":6}`: Continue{Chat: "c", Answer: "a", Calls: map[string]Known{
+			"c1": {State: "output-available"}, "c2": {State: "approval-responded", Decision: &chat.Decide{CallID: "c2", Reason: "no"}}, "c3": {State: "approval-requested"},
+		}},
+		`{"id":"c","message":` + userX + `,"sdk_version":5}`: Send{Chat: "c", Message: "x", Content: "hi", Options: Options{Old: true}},
 	} {
 		got, refusal := Decode([]byte(body))
 		if diff := cmp.Diff(want, got); refusal != nil || diff != "" {
@@ -178,7 +184,7 @@ func TestGoldenHistory(t *testing.T) {
 		{ID: "m3", Seq: 6, Role: chat.RoleAssistant, State: chat.StateFailed, ModelID: "model", Prompt: "m1", Error: refusal, Created: at},
 		{ID: "m4", Seq: 7, Role: chat.RoleAssistant, Content: "Ye", State: chat.StateStopped, By: "bob", Reason: "enough", ModelID: "model", Prompt: "m1", Siblings: &chat.Siblings{IDs: []chat.MessageID{"m2", "m4"}, Place: 2, Count: 2}, Created: at},
 	} {
-		fmt.Fprintf(&got, "%s\n", encode(Show(m, "alice", "/files/")))
+		fmt.Fprintf(&got, "%s\n", encode(Show(m, "alice", "/files/", false)))
 	}
 	golden(t, "testdata/history.txt", got.String())
 }

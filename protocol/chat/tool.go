@@ -1,6 +1,9 @@
 package chat
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // A Tool is what a model may call while it answers.
 type Tool struct {
@@ -79,6 +82,18 @@ type ToolsCalled struct {
 	Thought   string          `json:"thought,omitempty"`
 	Calls     []ToolCall      `json:"calls"`
 	Back      json.RawMessage `json:"back,omitempty"` // see [Calls]
+}
+
+// BetweenSteps divides the words of two steps.
+const BetweenSteps = "\n\n"
+
+// Between returns what stands between the text of a turn so far and what it says in its
+// next step.
+func Between(text string) string {
+	if text == "" || strings.HasSuffix(text, "\n") {
+		return ""
+	}
+	return BetweenSteps
 }
 
 // ToolDecided records that a member has approved a call that waited, or denied it. Args

@@ -51,6 +51,7 @@ type Rooms interface {
 	Edit(ctx context.Context, u chat.User, id chat.ID, m chat.Edit) (chat.Said, error)
 	Regenerate(ctx context.Context, u chat.User, id chat.ID, a chat.Again) (chat.Queued, error)
 	Stop(ctx context.Context, u chat.User, id chat.ID, s chat.Stop) (chat.Stopped, error)
+	Decide(ctx context.Context, u chat.User, id chat.ID, d chat.Decide) (chat.Decided, error)
 
 	// History returns messages before a record, or the newest, oldest first, and whether
 	// there are more. Messages yields them while it reads.
@@ -198,6 +199,7 @@ func (h *Handler) resumeStream(w http.ResponseWriter, r *http.Request, in chat.S
 	if err != nil {
 		return err
 	}
+	st.old = isOld(r)
 	out, err := h.o.Streams.Begin(w, r, in)
 	if err != nil {
 		return err
@@ -205,6 +207,11 @@ func (h *Handler) resumeStream(w http.ResponseWriter, r *http.Request, in chat.S
 	defer out.Close()
 	h.stream(out, r, in.User, st)
 	return nil
+}
+
+// isOld reports whether a request without a body says that it comes from version 5.
+func isOld(r *http.Request) bool {
+	return r.URL.Query().Get("sdk_version") == strconv.Itoa(wire.OldVersion)
 }
 
 func chatID(r *http.Request) (chat.ID, error) {
@@ -250,7 +257,7 @@ const (
 )
 
 // history answers with the newest messages, oldest first. They are written while they are
-// read.
+// read. An answer that waits for a member to approve calls is one of them.
 func (h *Handler) history(w http.ResponseWriter, r *http.Request, in chat.SignIn) error {
 	id, err := chatID(r)
 	if err != nil {
@@ -264,7 +271,7 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request, in chat.SignIn
 	if err != nil {
 		return err
 	}
-	files := filesOf(r, id)
+	files, old := filesOf(r, id), isOld(r)
 	separator := "["
 	for m, err := range h.rooms.Messages(r.Context(), in.User, id, uint64(before), limit) {
 		switch {
@@ -275,10 +282,17 @@ func (h *Handler) history(w http.ResponseWriter, r *http.Request, in chat.SignIn
 		case separator == "[":
 			setJSON(w)
 		}
-		if _, err := w.Write(wire.Show(m, in.ID, files).Append([]byte(separator))); err != nil {
+		if _, err := w.Write(wire.Show(m, in.ID, files, old).Append([]byte(separator))); err != nil {
 			panic(http.ErrAbortHandler)
 		}
 		separator = ","
+	}
+	if before == 0 && separator == "," {
+		if now, err := h.now(r.Context(), in.User, id); err == nil {
+			if m, waits := wire.ShowWaiting(now, old); waits {
+				_, _ = w.Write(m.Append([]byte(separator)))
+			}
+		}
 	}
 	if separator == "[" {
 		setJSON(w)

@@ -16,23 +16,31 @@ type stream struct {
 	chat   chat.ID
 	from   chat.Place // behind which the room tells all that the answer needs
 	answer *wire.Answer
-	turn   chat.TurnID   // that a stop ends; empty if that is not known
-	whole  *chat.Message // an answer that has ended, in place of what the room tells; or nil
+	turn   chat.TurnID           // that a stop ends; empty if that is not known
+	whole  *chat.Message         // an answer that has ended, in place of what the room tells; or nil
+	known  map[string]wire.Known // calls of the answer that the client has; nil: nothing is known
+	old    bool                  // the client is of version 5
 }
 
 // ask carries out a request, and returns the stream that answers it.
-func (s *service) ask(ctx context.Context, u chat.User, request wire.Request) (stream, error) {
+func (s *service) ask(ctx context.Context, u chat.User, request wire.Request) (st stream, err error) {
 	switch r := request.(type) {
 	case wire.Send:
-		return s.send(ctx, u, r)
+		st, err = s.send(ctx, u, r)
+		st.old = r.Old
 	case wire.Edit:
-		return s.edit(ctx, u, r)
+		st, err = s.edit(ctx, u, r)
+		st.old = r.Old
 	case wire.Regenerate:
-		return s.regenerate(ctx, u, r)
+		st, err = s.regenerate(ctx, u, r)
+		st.old = r.Old
 	case wire.Continue:
-		return s.goOn(ctx, u, r)
+		st, err = s.goOn(ctx, u, r)
+		st.old = r.Old
+	default:
+		err = errors.New("aisdk: unknown request")
 	}
-	return stream{}, errors.New("aisdk: unknown request")
+	return st, err
 }
 
 // send says something. The first message of a chat makes the chat.
@@ -236,16 +244,45 @@ func (s *service) sayAnew(ctx context.Context, u chat.User, r wire.Regenerate, f
 
 var errNothingWaits = chat.Refuse(chat.CodeInvalid, "nothing waits for the client: the answer has ended")
 
-// goOn returns the stream of the running turn whose answer the client has a part of.
+// goOn carries out what the client has decided about calls of an answer, and returns the
+// stream of what follows. What somebody else has decided meanwhile stands.
 func (s *service) goOn(ctx context.Context, u chat.User, r wire.Continue) (stream, error) {
 	now, err := s.now(ctx, u, r.Chat)
 	if err != nil {
 		return stream{}, err
 	}
 	if t := now.Turn; t != nil && string(t.MessageID) == r.Answer {
-		return turnOf(r.Chat, *t), nil
+		if err := s.decide(ctx, u, r); err != nil {
+			return stream{}, err
+		}
+		st := turnOf(r.Chat, *t)
+		if len(r.Calls) > 0 {
+			st.answer.GoOn(r.Calls)
+		}
+		return st, nil
+	}
+	newest, _, err := s.rooms.History(ctx, u, r.Chat.Room(), 0, pageSize)
+	if err != nil {
+		return stream{}, err
+	}
+	for _, m := range newest {
+		if len(r.Calls) > 0 && m.Role == chat.RoleAssistant && string(m.ID) == r.Answer {
+			return stream{chat: r.Chat, whole: &m, known: r.Calls}, nil
+		}
 	}
 	return stream{}, errNothingWaits
+}
+
+func (s *service) decide(ctx context.Context, u chat.User, r wire.Continue) error {
+	for _, known := range r.Calls {
+		if known.Decision == nil {
+			continue
+		}
+		if _, err := s.rooms.Decide(ctx, u, r.Chat, *known.Decision); err != nil && !isCode(err, chat.CodeNotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 // stopOwn stops a turn if the user has asked for it and it has not ended.

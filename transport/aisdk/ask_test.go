@@ -63,6 +63,9 @@ func TestAsk(t *testing.T) {
 		"regenerate by the answer alone": {body: `{"id":"c","trigger":"regenerate-message","messageId":"ay"}`, want: "regenerate ay"},
 
 		"go on":              {body: goOn("answer"), now: chat.Entered{Turn: &running}, told: `"delta":"Hello"`},
+		"decide":             {body: decided("answer", "c1"), now: chat.Entered{Turn: &running}, want: "decide c1 true because", told: `"delta":"Hello"`},
+		"decide too late":    {body: decided("answer", "decided"), now: chat.Entered{Turn: &running}, told: `"delta":"Hello"`},
+		"decide at the end":  {body: decided("ay", "c1"), told: `"delta":"answer ay"`},
 		"go on with the end": {body: goOn("ay"), told: "nothing waits"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,6 +138,11 @@ func TestRegenerateIsRepeated(t *testing.T) {
 
 func goOn(answer string) string {
 	return fmt.Sprintf(`{"id":"c","trigger":"submit-message","messageId":%q,"messages":[{"id":%[1]q,"role":"assistant","parts":[]}]}`, answer)
+}
+
+func decided(answer, call string) string {
+	return fmt.Sprintf(`{"id":"c","trigger":"submit-message","messageId":%q,"messages":[{"id":%[1]q,"role":"assistant","parts":[
+		{"type":"dynamic-tool","toolCallId":%q,"state":"approval-responded","approval":{"id":"x","approved":true,"reason":"because"}}]}]}`, answer, call)
 }
 
 func failed(messages []chat.Message) []chat.Message {

@@ -126,6 +126,13 @@ func (r *room) Stop(_ context.Context, u chat.User, id chat.ID, s chat.Stop) (ch
 	return chat.Stopped{TurnID: s.TurnID}, r.note("stop %s", s.TurnID)
 }
 
+func (r *room) Decide(_ context.Context, u chat.User, id chat.ID, d chat.Decide) (chat.Decided, error) {
+	if d.CallID == "decided" {
+		return chat.Decided{}, chat.Refuse(chat.CodeNotFound, "no such call waits")
+	}
+	return chat.Decided{CallID: d.CallID, Approved: d.Approved}, r.note("decide %s %t %s", d.CallID, d.Approved, d.Reason)
+}
+
 func (r *room) History(_ context.Context, _ chat.User, _ chat.RoomID, before uint64, limit int) ([]chat.Message, bool, error) {
 	var page []chat.Message
 	messages, refusal := r.said()

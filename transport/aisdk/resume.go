@@ -82,7 +82,10 @@ var errWrong = errors.New("aisdk: the text that was told does not stand")
 // error is nil if the stream has come to its end, errWrong, or the one that has ended it.
 func (s *service) run(ctx context.Context, u chat.User, st stream, tell func(parts []wire.Part, more bool) error) error {
 	if st.whole != nil {
-		return tell(wire.Whole(*st.whole), false)
+		return tell(wire.Whole(*st.whole, st.known, st.old), false)
+	}
+	if st.old {
+		st.answer.Old()
 	}
 	err := s.rooms.Follow(ctx, u, st.chat, st.from, encoder, func(t chat.Told) error {
 		parts := st.answer.Tell(t.Notice)

@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { noBrowser } from "./lib/browser.mjs";
+import { calls } from "./lib/model.mjs";
 import { ask, connect, enter, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 import { proxy } from "./lib/proxy.mjs";
 import { longOnly } from "./lib/random.mjs";
+import { world } from "./lib/tools.mjs";
 import { apps, versions } from "./lib/usechat.mjs";
 
 /** A parlor that answers slowly, for apps of the origin. */
@@ -46,6 +48,105 @@ test("useChat survives kill -9", options, async (t) => {
   assert.equal(back.ids.at(-1), cut.ids.at(-1), "the answer keeps its id");
   assert.equal(back.metadata.at(-1).attempt, 2);
   assert.equal(back.ids[0], first.ids[0], "and the questions theirs");
+});
+
+/** A parlor whose model pays when it is told to go, and a tab of alice in which it waits for approval. */
+async function paying(t, version) {
+  const app = await apps(t);
+  const { start, pay } = await world(t, { approval: "always", args: ["--cors-origins", app.origin], answers: {
+    go: [{ content: "I look." }, ...calls(["pay", { sum: 1 }])], both: calls(["pay", { sum: 1 }], ["pay", { sum: 2 }]),
+    paid: [{ content: "Done." }, "stop"], "a person has denied this call": [{ content: "Well." }, "stop"],
+  } });
+  const server = await start();
+  const chat = newChat();
+  const alice = await app.open(version, server, chat, { user: "alice" });
+  await alice.ready();
+  return { app, start, pay, server, chat, alice };
+}
+
+/** What a tab shows of an answer that has called tools is what a page shows that loads the history. */
+async function showsHistory(tab) {
+  const shape = () => window.chat.messages.map((m) => [m.id, m.parts.map(({ type, text, state, input, output, errorText }) => ({ type, text, state, input, output, errorText }))]);
+  const shown = await tab.page.evaluate(shape);
+  await tab.reload();
+  await tab.until("ready", shown.length);
+  assert.deepEqual(await tab.page.evaluate(shape), shown);
+}
+
+/** A call is asked for on one device, the page reloaded, the server killed, and the call approved on another device. */
+async function approvedElsewhere(t, version) {
+  const { app, start, pay, server, chat, alice } = await paying(t, version);
+  await alice.send("go", { body: { model_id: "m" } });
+  const [asked] = await alice.calls("approval-requested");
+  assert.deepEqual(asked.input, { sum: 1 });
+  const { ids: [, id] } = await alice.until("ready", 2);
+  await alice.reload();
+  assert.deepEqual(await alice.calls("approval-requested"), [asked]);
+  await server.kill();
+  const again = await start({ listen: new URL(server.url).host });
+  const phone = await app.open(version, again, chat, { user: "alice" });
+  assert.deepEqual(await phone.calls("approval-requested"), [asked]);
+  await phone.until("ready", 2);
+  assert.equal(pay.ran.length, 0);
+  await phone.call("addToolApprovalResponse", { id: asked.approval, approved: true });
+  const [done] = await phone.calls("output-available");
+  assert.deepEqual([done.output, pay.ran.map((r) => r.args)], ["paid", [{ sum: 1 }]]);
+  const ended = await until(() => phone.state(), (s) => s.status === "ready" && s.texts.at(-1).endsWith("Done."));
+  assert.deepEqual([ended.ids.length, ended.ids[1], ended.texts[1]], [2, id, "I look.\n\nDone."]);
+  return { alice, phone, asked, pay, server: again, chat, app };
+}
+
+test("useChat: an approval outlives the page and the server, and is given on another device", options, async (t) => {
+  await approvedElsewhere(t, "6");
+});
+
+for (const version of ["6", "7"]) {
+  test(`useChat ${version}: approvals in two tabs, denied, and given by somebody else`, long, async (t) => {
+    const { alice, phone, asked, pay, server, chat, app } = await approvedElsewhere(t, version);
+    await showsHistory(phone);
+    await alice.call("addToolApprovalResponse", { id: asked.approval, approved: false }); // it is too late, and harmless
+    assert.equal((await alice.calls("output-available"))[0].output, "paid");
+    await until(() => alice.state(), (s) => s.status === "ready" && s.texts.at(-1).endsWith("Done."));
+    assert.equal(pay.ran.length, 1);
+
+    await alice.send("both");
+    const both = await alice.calls("approval-requested");
+    await alice.until("ready", 4);
+    await alice.call("addToolApprovalResponse", { id: both[0].approval, approved: false, reason: "too much" });
+    await alice.call("addToolApprovalResponse", { id: both[1].approval, approved: true });
+    await alice.calls("output-denied", "output-available");
+    await until(() => alice.state(), (s) => s.status === "ready" && s.texts.at(-1) === "Done.");
+    assert.deepEqual(pay.ran.map((r) => r.args), [{ sum: 1 }, { sum: 2 }]);
+    await showsHistory(alice);
+
+    await alice.send("go");
+    const [third] = await alice.calls("approval-requested");
+    await alice.until("ready", 6);
+    const decided = await fetch(`${server.url}/api/v1/chat/${chat}/calls/${third.approval}`, { method: "POST", headers: { "X-Parlor-User": "bob" }, body: JSON.stringify({ decision: "approve", arguments: { sum: 3 } }) });
+    assert.equal(decided.status, 200);
+    await until(() => messages(server, chat), (all) => all.filter((m) => m.type === "message").length === 6);
+    await alice.reload();
+    const [shown] = await alice.calls("output-available");
+    assert.deepEqual([shown.input, shown.output], [{ sum: 3 }, "paid"]);
+    const late = await app.open(version, server, chat, { user: "alice" });
+    await late.until("ready", 6);
+    assert.deepEqual((await late.state()).texts, (await alice.state()).texts);
+  });
+}
+
+test("useChat 5 shows calls, and approves them beside the SDK", long, async (t) => {
+  const { server, chat, alice } = await paying(t, "5");
+  await alice.send("go", { body: { model_id: "m" } });
+  await alice.calls("input-available");
+  await until(() => alice.seen(), (seen) => seen.some((s) => s.data?.data.state === "waiting"));
+  await alice.reload();
+  await alice.calls("input-available");
+  const call = await alice.page.evaluate(() => window.chat.messages.at(-1).parts.find((p) => p.toolCallId).toolCallId);
+  const decided = await fetch(`${server.url}/api/v1/chat/${chat}/calls/${call}`, { method: "POST", headers: { "X-Parlor-User": "alice" }, body: JSON.stringify({ decision: "deny" }) });
+  assert.equal(decided.status, 200);
+  assert.equal((await alice.calls("output-error"))[0].output, "a person has denied this call");
+  await until(() => alice.state(), (s) => s.status === "ready" && s.texts.at(-1).endsWith("Well."));
+  await showsHistory(alice);
 });
 
 for (const version of versions) {

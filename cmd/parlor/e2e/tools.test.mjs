@@ -1,39 +1,10 @@
 // Tools that models call: run once, asked for first where somebody has to be, and not lost by kill -9.
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:http";
 import { test } from "node:test";
-import { calls, modelServer } from "./lib/model.mjs";
-import { ask, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { calls } from "./lib/model.mjs";
+import { ask, connect, enter, event, messages, newChat, sleep, until } from "./lib/parlor.mjs";
 import { long, seeded } from "./lib/random.mjs";
-
-/** Starts a tool that has a visible effect: it notes the key of each run. */
-async function tool(t, wait = 0) {
-  const ran = [];
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += chunk;
-    ran.push({ key: request.headers["idempotency-key"], args: JSON.parse(body) });
-    await sleep(wait);
-    response.end("paid");
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => { server.closeAllConnections(); server.close(); });
-  return { url: `http://127.0.0.1:${server.address().port}`, ran };
-}
-
-async function world(t, { answers, approval, wait, idempotent = false }) {
-  const pay = await tool(t, wait);
-  const model = await modelServer(t, answers);
-  const dir = folder();
-  const args = [
-    "--models", JSON.stringify([{ model_id: "m", provider: "openai", tools: ["*"] }]),
-    "--tools", JSON.stringify({ pay: { url: pay.url, description: "Pays.", approval, parameters: { type: "object", properties: { sum: { type: "integer" } }, required: ["sum"] } } }),
-    "--tool_settings", JSON.stringify({ pay: { idempotent } }),
-  ];
-  const start = () => serve(t, { dir, args, env: { OPENAI_BASE_URL: model.url } });
-  return { start, pay, model };
-}
+import { world } from "./lib/tools.mjs";
 
 test("a call waits for a person over kill -9, is approved on another device, and runs once", async (t) => {
   const { start, pay, model } = await world(t, { approval: "ask", answers: { go: [{ content: "I look." }, ...calls(["pay", { sum: "x" }], ["pay", { sum: 1 }])], paid: [{ content: "Done." }, "stop"] } });

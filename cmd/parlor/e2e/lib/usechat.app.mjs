@@ -11,13 +11,17 @@ const api = `${query.get("server")}/api/v1/ui/chat`;
 const headers = query.has("user") ? { "x-parlor-user": query.get("user") } : {};
 const credentials = "include";
 
+const old = query.get("version") === "5"; // which knows no approvals
 const transport = query.has("ws")
   ? new ai.WebSocketChatTransport({ url: `${query.get("server")}/api/v1/ui/ws` })
-  : new ai.DefaultChatTransport({ api, headers, credentials });
+  : new ai.DefaultChatTransport({
+    api, headers, credentials, body: old ? { sdk_version: 5 } : undefined,
+    prepareReconnectToStreamRequest: old ? () => ({ api: `${api}/${chat}/stream?sdk_version=5`, headers, credentials }) : undefined,
+  });
 
 /** What the server has of the chat, or nothing if it is new. */
 async function load() {
-  const response = await fetch(`${api}/${chat}`, { headers, credentials });
+  const response = await fetch(`${api}/${chat}${old ? "?sdk_version=5" : ""}`, { headers, credentials });
   if (response.status === 404) return [];
   if (!response.ok) throw new Error(await response.text());
   return response.json();
@@ -27,6 +31,7 @@ window.seen = []; // what onData, onError and onFinish were given
 function App({ messages }) {
   const hook = useChat({
     id: chat, messages, transport, resume: !query.has("idle"),
+    sendAutomaticallyWhen: ai.lastAssistantMessageIsCompleteWithApprovalResponses,
     onData: (part) => window.seen.push({ data: part }),
     onError: (error) => window.seen.push({ error: error.message }),
     onFinish: ({ isDisconnect, isAbort, isError }) => window.seen.push({ finish: { isDisconnect, isAbort, isError } }),

@@ -3,6 +3,7 @@ import { build } from "esbuild";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { browser } from "./browser.mjs";
+import { until } from "./parlor.mjs";
 
 /** The versions of the SDK. */
 export const versions = ["5", "6", "7"];
@@ -46,7 +47,7 @@ export async function apps(t) {
       const page = await context.newPage();
       t.after(() => context.close().catch(() => {}));
       const asks = !more.ws && !more.idle;
-      const resumed = asks && page.waitForResponse((r) => r.url().endsWith("/stream"));
+      const resumed = asks && page.waitForResponse((r) => new URL(r.url()).pathname.endsWith("/stream"));
       await page.goto(`${origin}/?${new URLSearchParams({ version, chat, server: server.url, ...more })}`);
       // What is said before the answer to the resume is there has the status that follows from that: so it is in the SDK.
       if (asks) await resumed.then(() => page.waitForTimeout(50));
@@ -85,6 +86,13 @@ class App {
       texts: window.chat.messages.map((_, i) => window.chat.text(i)),
       metadata: window.chat.messages.map((m) => m.metadata),
     }));
+  }
+  /** The calls of tools of the last message, and waits until all of them have one of the states. */
+  async calls(...states) {
+    const calls = () => window.chat?.messages.at(-1)?.parts.filter((p) => p.toolCallId).map((p) => ({ state: p.state, input: p.input, output: p.output ?? p.errorText, approval: p.approval?.id })) ?? [];
+    await until(() => this.page.evaluate(calls), (all) => all.length > 0 && all.every((c) => states.includes(c.state)), { timeout: 30_000 })
+      .catch(async (e) => { throw new Error(`${e.message}\n${JSON.stringify(await this.page.evaluate(calls))}\n${JSON.stringify(await this.state())}`); });
+    return this.page.evaluate(calls);
   }
   /** Waits until the hook has a status, and at least so many messages. */
   async until(status, messages = 0) {

@@ -1,0 +1,34 @@
+// A tool that pays, for tests of what models call.
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { modelServer } from "./model.mjs";
+import { folder, serve, sleep } from "./parlor.mjs";
+
+/** Starts a tool that has a visible effect: it notes the key of each run. */
+async function tool(t, wait = 0) {
+  const ran = [];
+  const server = createServer(async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    ran.push({ key: request.headers["idempotency-key"], args: JSON.parse(body) });
+    await sleep(wait);
+    response.end("paid");
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => { server.closeAllConnections(); server.close(); });
+  return { url: `http://127.0.0.1:${server.address().port}`, ran };
+}
+
+/** A parlor, which start starts, with the tool "pay", and a model that says what answers say. */
+export async function world(t, { answers, approval, wait, idempotent = false, args: more = [] }) {
+  const pay = await tool(t, wait);
+  const model = await modelServer(t, answers);
+  const dir = folder();
+  const args = [
+    "--models", JSON.stringify([{ model_id: "m", provider: "openai", tools: ["*"] }]),
+    "--tools", JSON.stringify({ pay: { url: pay.url, description: "Pays.", approval, parameters: { type: "object", properties: { sum: { type: "integer" } }, required: ["sum"] } } }),
+    "--tool_settings", JSON.stringify({ pay: { idempotent } }), ...more,
+  ];
+  const start = (how) => serve(t, { dir, args, ...how, env: { OPENAI_BASE_URL: model.url } });
+  return { start, pay, model };
+}

@@ -1,0 +1,277 @@
+package aisdk
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"parlor/protocol/chat"
+)
+
+// A call is one of a tool of the server, as far as the stream has come.
+type call struct {
+	chat.ToolCall
+	waits, lost bool // see [chat.Pending]
+	asked       bool // the client was asked to decide
+	ended       bool
+}
+
+// A Known call is one of a message that the client has. State is that of its part.
+type Known struct {
+	State    string
+	Decision *chat.Decide // of the client, or nil
+}
+
+// The states of parts of tools.
+const (
+	stateInput     = "input-available"
+	stateAsked     = "approval-requested"
+	stateResponded = "approval-responded"
+	stateOutput    = "output-available"
+	stateError     = "output-error"
+	stateDenied    = "output-denied"
+)
+
+// ended reports whether the client knows what has come of the call.
+func (k Known) ended() bool {
+	return k.State == stateOutput || k.State == stateError || k.State == stateDenied
+}
+
+// calls returns the calls of tools that an answer has in the hands of the client, and what
+// that has decided.
+func (m *message) calls() (map[string]Known, *chat.Error) {
+	calls := make(map[string]Known)
+	if m.Parts == nil {
+		return calls, nil
+	}
+	for _, p := range *m.Parts {
+		if p.Call == "" || len(p.Call) > chat.MaxIDLen {
+			continue
+		}
+		known := Known{State: p.State}
+		if p.State == stateResponded && p.Approval != nil {
+			known.Decision = &chat.Decide{CallID: p.Call, Approved: p.Approval.Approved, Reason: p.Approval.Reason}
+			if len(p.Approval.Reason) > MaxReasonLen {
+				return nil, invalid("the reason is too long")
+			}
+		}
+		calls[p.Call] = known
+	}
+	if len(calls) > MaxCalls {
+		return nil, invalid(fmt.Sprintf("the message has more than %d calls", MaxCalls))
+	}
+	return calls, nil
+}
+
+// GoOn has the stream go on behind what the client has of the message: the text of steps
+// whose calls it knows is not told again.
+func (a *Answer) GoOn(known map[string]Known) { a.known, a.goesOn = known, true }
+
+// Old has the stream be one for version 5, which knows no approvals. It goes on while a
+// call waits, and the app decides in another way.
+func (a *Answer) Old() { a.old = true }
+
+// toolRecord tells what is recorded of the calls of the turn.
+func (a *Answer) toolRecord(p *parts, r chat.Record) {
+	switch e := r.Event.(type) {
+	case chat.ToolStarted:
+		if e.TurnID == a.turn {
+			a.tool(p, e.Tool)
+		}
+	case chat.ToolsCalled:
+		if e.TurnID == a.turn {
+			a.calls(p, e)
+		}
+	case chat.ToolsLost:
+		for _, id := range e.Calls {
+			if c := a.find(id); c != nil {
+				c.waits, c.lost, c.asked = true, true, false
+			}
+		}
+	case chat.ToolDecided:
+		if c := a.find(e.CallID); c != nil {
+			c.waits = false
+			if e.Args != "" {
+				p.add(toolPart{Type: "tool-input-available", Call: c.ID, Name: c.Name, Input: input(e.Args), Dynamic: true})
+			}
+		}
+	case chat.ToolEnded:
+		if c := a.find(e.CallID); c != nil {
+			a.outcome(p, c, e.State, e.Result)
+		}
+	}
+	if a.state == Going && r.Seq >= a.upTo {
+		a.wait(p, r.Seq)
+	}
+}
+
+// calls tells that a step has ended in calls of tools.
+func (a *Answer) calls(p *parts, e chat.ToolsCalled) {
+	whole := a.steps
+	if e.Content != "" {
+		whole += chat.Between(whole) + e.Content
+	}
+	if a.knows(e.Calls) {
+		a.text.skip(whole)
+	} else {
+		a.rest(p, &a.text, whole)
+	}
+	if a.state == Wrong {
+		return
+	}
+	a.steps = whole
+	a.close(p)
+	for _, c := range e.Calls {
+		a.begun(p, call{ToolCall: c, waits: c.NeedsApproval})
+	}
+	a.stepEnded = true
+}
+
+// knows reports whether the client has one of the calls.
+func (a *Answer) knows(calls []chat.ToolCall) bool {
+	for _, c := range calls {
+		if _, known := a.known[c.ID]; known {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *Answer) begun(p *parts, c call) {
+	known, has := a.known[c.ID]
+	c.asked = known.State == stateAsked
+	a.callList = append(a.callList, c)
+	if !has {
+		a.nextStep(p)
+		a.parts++
+		p.add(toolPart{Type: "tool-input-available", Call: c.ID, Name: c.Name, Input: input(c.Arguments), Dynamic: true})
+	}
+}
+
+func (a *Answer) find(id string) *call {
+	for i := range a.callList {
+		if a.callList[i].ID == id {
+			return &a.callList[i]
+		}
+	}
+	return nil
+}
+
+// outcome tells what has come of a call.
+func (a *Answer) outcome(p *parts, c *call, state chat.ToolOutcome, result string) {
+	c.waits, c.ended = false, true
+	if a.known[c.ID].ended() {
+		return
+	}
+	switch {
+	case state == chat.ToolCompleted:
+		p.add(outputPart{Type: "tool-output-available", Call: c.ID, Output: result, Dynamic: true})
+	case state == chat.ToolDenied && !a.old:
+		if _, has := a.known[c.ID]; !has && !c.asked {
+			p.add(approvalPart{Type: "tool-approval-request", Approval: c.ID, Call: c.ID})
+		}
+		p.add(deniedPart{"tool-output-denied", c.ID})
+	default:
+		p.add(failedPart{"tool-output-error", c.ID, result, true})
+	}
+}
+
+// wait asks the client to decide about the calls that wait. When all the others have ended
+// the stream ends: while it is open, the client does not send what it has decided.
+func (a *Answer) wait(p *parts, seq uint64) {
+	waiting, running := 0, 0
+	for i := range a.callList {
+		c := &a.callList[i]
+		switch {
+		case c.ended:
+		case !c.waits:
+			running++
+		default:
+			waiting++
+			a.ask(p, c)
+		}
+	}
+	if waiting == 0 || running > 0 || a.old {
+		return
+	}
+	if a.step {
+		p.add(bare{"finish-step"})
+	}
+	p.add(finishPart{Type: "finish", Reason: "tool-calls", Metadata: &Metadata{Seq: seq, State: chat.StateWaiting, TurnID: a.turn}})
+	a.state = Over
+}
+
+func (a *Answer) ask(p *parts, c *call) {
+	if c.asked {
+		return
+	}
+	c.asked = true
+	if a.old {
+		p.add(dataPart{Type: "data-turn", Data: turnData{a.turn, chat.StateWaiting}, Transient: true})
+		return
+	}
+	ask := approvalPart{Type: "tool-approval-request", Approval: c.ID, Call: c.ID}
+	if c.lost {
+		ask.Reason = lostReason
+	}
+	p.add(ask)
+}
+
+const lostReason = "The server was restarted while this ran. Shall it run again?"
+
+// nextStep begins a step of the message, if the one before has ended in calls.
+func (a *Answer) nextStep(p *parts) {
+	if !a.stepEnded && a.step {
+		return
+	}
+	if a.step {
+		p.add(bare{"finish-step"})
+	}
+	p.add(bare{"start-step"})
+	a.stepEnded, a.step = false, true
+}
+
+// input returns the arguments of a call, or as text what is no JSON.
+func input(arguments string) any {
+	switch {
+	case arguments == "":
+		return struct{}{}
+	case json.Valid([]byte(arguments)):
+		return json.RawMessage(arguments)
+	}
+	return arguments
+}
+
+// A section is a part of an answer that ends in calls, or that ends it.
+type section struct {
+	text  string
+	calls []chat.Called
+}
+
+// sections divides an answer where it has called tools.
+func sections(m chat.Message) (all []section) {
+	rest, at := m.Content, 0
+	for _, c := range m.Calls {
+		if n := len(all); n > 0 && c.At <= at {
+			all[n-1].calls = append(all[n-1].calls, c)
+			continue
+		}
+		text := upTo(rest, c.At-at)
+		rest, at = rest[len(text):], c.At
+		all = append(all, section{text, []chat.Called{c}})
+	}
+	if rest != "" || len(all) == 0 {
+		all = append(all, section{text: rest})
+	}
+	return all
+}
+
+// upTo returns the beginning of a text that has so many UTF-16 code units.
+func upTo(text string, units int) string {
+	for i, r := range text {
+		if units <= 0 {
+			return text[:i]
+		}
+		units -= chat.UTF16Len(string(r))
+	}
+	return text
+}
