@@ -2,6 +2,7 @@ package aisdk_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -186,6 +187,31 @@ func TestRegenerateAfterFailure(t *testing.T) {
 			}
 			if len(r.keys) < 2 || r.keys[0] == r.keys[1] || !r.keys[1].Valid() {
 				t.Errorf("keys %q", r.keys)
+			}
+		})
+	}
+}
+
+// A resume tells no answer to a message of another branch.
+func TestResumeInAnotherBranch(t *testing.T) {
+	for name, test := range map[string]struct {
+		branched uint64
+		seq      uint64 // of the message that is shown
+		want     int
+	}{
+		"no branches":       {0, 8, http.StatusOK},
+		"an earlier choice": {3, 8, http.StatusOK},
+		"the same branch":   {9, 4, http.StatusOK},
+		"another branch":    {9, 8, http.StatusNoContent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoom()
+			r.now = chat.Entered{Turn: &chat.Turn{ID: "turn", Prompt: "question", PromptSeq: 4, By: "alice"}, Branched: test.branched}
+			r.messages = []chat.Message{{ID: "question", Seq: test.seq, Role: chat.RoleUser}}
+			r.records = []chat.Record{asked, queued, start, ended("Hello")}
+			answer := serve(t, r, aisdk.Options{}).ask(t, "GET", "/ui/chat/c/stream", "")
+			if answer.StatusCode != test.want {
+				t.Errorf("status %d", answer.StatusCode)
 			}
 		})
 	}

@@ -17,6 +17,9 @@ func (s *service) resume(ctx context.Context, u chat.User, id chat.ID) (st strea
 	if err != nil {
 		return stream{}, false, err
 	}
+	if now, err = s.shown(ctx, u, id, now); err != nil {
+		return stream{}, false, err
+	}
 	if t, running := pick(now, u.ID); running {
 		return turnOf(id, t), true, nil
 	}
@@ -29,6 +32,26 @@ func (s *service) resume(ctx context.Context, u chat.User, id chat.ID) (st strea
 		return stream{}, false, nil
 	}
 	return stream{chat: id, whole: &m}, true, nil
+}
+
+// shown leaves out the turns that answer messages of another branch, which the client does not
+// show.
+func (s *service) shown(ctx context.Context, u chat.User, id chat.ID, now chat.Entered) (chat.Entered, error) {
+	var turns []chat.Turn
+	for _, t := range open(now) {
+		if t.PromptSeq > 0 && now.Branched > t.PromptSeq {
+			last, _, err := s.rooms.History(ctx, u, id.Room(), t.PromptSeq+1, 1)
+			if err != nil {
+				return now, err
+			}
+			if len(last) == 0 || last[0].Seq != t.PromptSeq {
+				continue
+			}
+		}
+		turns = append(turns, t)
+	}
+	now.Turn, now.Queued = nil, turns
+	return now, nil
 }
 
 // pick returns the turn that the user waits for: the first that answers the user's newest
