@@ -76,3 +76,12 @@ func (p people) SetMember(ctx context.Context, u chat.User, id chat.ID, m chat.M
 	m.ID = p.accounts.Person(m.ID)
 	return p.Rooms.SetMember(ctx, u, id, m)
 }
+
+// RemoveMember takes the role of a user away, or of the person whose identity was named.
+func (p people) RemoveMember(ctx context.Context, u chat.User, id chat.ID, member chat.UserID) error {
+	err := p.Rooms.RemoveMember(ctx, u, id, member)
+	if person := p.accounts.Person(member); person != member && err != nil && chat.AsError(err).Code == chat.CodeNotFound {
+		return p.Rooms.RemoveMember(ctx, u, id, person)
+	}
+	return err
+}

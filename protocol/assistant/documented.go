@@ -115,7 +115,7 @@ func (f *frames) documented(room string, r chat.Record) {
 	case chat.Configured:
 		f.emit("room_updated", room, roomUpdated{e.Settings, r.Seq, e.By})
 	case chat.MemberChanged:
-		f.emit("members", room, memberChanged{e.Member, r.Seq, e.By})
+		f.emit("members", room, memberChanged{e.Member.Told(), r.Seq, e.By})
 	case chat.OwnerOffered:
 		f.emit("offer", room, ownerOffered{e.To, e.By, r.Seq})
 	case chat.InviteMade:

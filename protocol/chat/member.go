@@ -85,13 +85,19 @@ func (i Info) WithMember(m Member) Info {
 	return i
 }
 
-// Everybody returns the owner and the members.
+// Told returns the member as others are told: how a guest came is the owner's affair.
+func (m Member) Told() Member { return Member{ID: m.ID, Name: m.Name, Role: m.Role} }
+
+// Everybody returns the owner and the members, as others are told.
 func (i Info) Everybody() []Member {
 	var all []Member
 	if i.Owner != "" {
 		all = append(all, Member{ID: i.Owner, Name: i.OwnerName, Role: RoleOwner})
 	}
-	return append(all, i.Members...)
+	for _, m := range i.Members {
+		all = append(all, m.Told())
+	}
+	return all
 }
 
 // Equal reports whether both say the same.

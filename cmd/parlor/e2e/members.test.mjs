@@ -292,6 +292,10 @@ test("guests come by a link without an account, to one chat", async (t) => {
   const found = await ask(socket, "find_chat", { chat_id: chat });
   assert.equal((await ask(socket, "join_room", { room_id: found.room_id, dialect: "documented" })).ok, true);
   assert.equal((await ask(socket, "send_message", { room_id: room, message: "hello, I am a guest" })).ok, true);
+  const guest = { user_id: came.body.user_id, name: "Gast", role: "member" };
+  for (const { members } of [await ask(socket, "members", { room_id: room }), (await http("GET", `/chat/${chat}/members`)).body]) assert.deepEqual(members[1], guest);
+  const { by, seq, ...told } = (await events(alice.socket, `members ${room}`))[0];
+  assert.deepEqual(told, guest, "nobody is told by which invitation");
   const { message: theirs } = await event(alice.socket, `message ${room}`, (b) => b.message.role === "user");
   assert.deepEqual(theirs.author, { user_id: came.body.user_id, name: "Gast" });
   await event(socket, `stream_end ${room}`);

@@ -156,6 +156,14 @@ test("one person by a token and by the provider: linked by a verified address, o
   const mine = await until(() => as({ sub: "user-4" }, "/chat"), (list) => list.total === 1);
   assert.deepEqual([mine.chats[0].chat_id, mine.chats[0].role], [chat, "owner"]);
   assert.equal((await as({ sub: "trudy" })).user_id, "user-4");
+  const member = async (method, id, body) => {
+    const headers = { Authorization: `Bearer ${sign({ sub: "eve" })}`, "Content-Type": "application/json" };
+    return (await fetch(`${api}/chat/${theirs}/members/${id}`, { method, headers, body: body && JSON.stringify(body) })).json();
+  };
+  const theirs = newChat();
+  await enter(await connect(t, server, { auth: { token: sign({ sub: "eve" }) } }), theirs);
+  assert.deepEqual((await member("PUT", "trudy", { role: "member" })).members.map((m) => m.user_id), ["eve", "user-4"]);
+  assert.deepEqual(await member("DELETE", "trudy"), { message: "Member removed" }, "by the same id");
   assert.match((await command(["user", "links", "--data", "parlor.db"], { dir })).stdout, /trudy +user-4 +admin/);
 });
 
