@@ -27,14 +27,24 @@ func (s *server) openControl() {
 		Webhook: func(ctx context.Context, command []byte) ([]byte, error) {
 			return answerWebhook(ctx, s.hooks, command)
 		},
+		Tools:  func(context.Context, []byte) ([]byte, error) { return s.answerTools() },
 		Logger: s.log,
 	}
 	c, err := control.Listen(control.Path(s.Data), options)
 	if err != nil {
-		s.log.Warn("parlor backup, export, release, user, key and webhook will not reach this server", "err", err)
+		s.log.Warn("parlor backup, export, release, user, key, webhook and tools will not reach this server", "err", err)
 		return
 	}
 	s.parts.add("control socket", func(context.Context) error { return c.Close() })
+}
+
+// dialServer reaches the server that runs with the data file.
+func dialServer(ctx context.Context, s *Settings) (*control.Client, error) {
+	client, err := control.Dial(ctx, control.Path(s.Data))
+	if errors.Is(err, control.ErrNoServer) {
+		return nil, fmt.Errorf("no server answers on %s: none runs with the data file %s (from %s)", control.Path(s.Data), s.Data, s.row("data").source)
+	}
+	return client, err
 }
 
 // releaseCmd lets a room that was quarantined try again.
@@ -54,10 +64,7 @@ func (c *releaseCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	if !chat.RoomID(c.Room).Valid() {
 		return usageError{fmt.Errorf("<room>: %q is not a room_id, such as %s; the log of the server has it", c.Room, chat.ID("my-first-chat").Room())}
 	}
-	client, err := control.Dial(ctx, control.Path(s.Data))
-	if errors.Is(err, control.ErrNoServer) {
-		return fmt.Errorf("no server answers on %s: none runs with the data file %s (from %s)", control.Path(s.Data), s.Data, s.row("data").source)
-	}
+	client, err := dialServer(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,7 @@ func commands() []command {
 		{"user", "Look after users who sign in with a password.", new(userCmd)},
 		{"key", "Look after the API keys of programs.", new(keyCmd)},
 		{"webhook", "See how webhooks fare, and deliver what they could not.", new(webhookCmd)},
+		{"tools", "See which tools models may call, and how their servers are.", new(toolsCmd)},
 		{"config", "Print the settings and where each came from.", new(configCmd)},
 		{"check", "Verify the data file.", new(checkCmd)},
 		{"backup", "Copy the data file, also while the server runs.", new(backupCmd)},

@@ -29,6 +29,7 @@ import (
 	"parlor/transport/provider/guard"
 	"parlor/transport/push"
 	"parlor/transport/tools"
+	"parlor/transport/tools/mcp"
 )
 
 // Limits of HTTP that cannot be set.
@@ -63,6 +64,7 @@ type server struct {
 	hooks    *webhook.Engine
 	pushes   *push.Service // nil: nobody is told anything by push
 	tools    *tools.Registry
+	servers  *mcp.Servers // of tools
 	actors   *system.System
 	rooms    *rooms.Rooms
 

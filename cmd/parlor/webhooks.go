@@ -13,7 +13,6 @@ import (
 	"parlor/actors/webhook"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
-	"parlor/transport/control"
 	"parlor/transport/outbound"
 	hooks "parlor/transport/webhook"
 )
@@ -117,10 +116,7 @@ func (c *webhookCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	if c.Action == "replay" && c.Name == "" {
 		return usageError{errors.New("webhook replay: <name> is missing: which webhook")}
 	}
-	client, err := control.Dial(ctx, control.Path(s.Data))
-	if errors.Is(err, control.ErrNoServer) {
-		return fmt.Errorf("no server answers on %s: none runs with the data file %s (from %s)", control.Path(s.Data), s.Data, s.row("data").source)
-	}
+	client, err := dialServer(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 // Package control lets operators reach a running server. The server holds the
 // lock of its data file, so a command that wants a copy has to ask the server.
 //
-//	parlor backup, export, release, user, key, webhook → [Client] ─ HTTP over a Unix-domain socket → [Server] → [Options]
+//	parlor backup, export, release, user, key, webhook, tools → [Client] ─ HTTP over a Unix-domain socket → [Server] → [Options]
 //
 // The socket is a file beside the data file; [Path] returns its name. Only its
 // owner can open it, and there is no other authentication.
@@ -59,6 +59,9 @@ type Options struct {
 	// Webhook carries out a command about webhooks, in the same way.
 	Webhook func(ctx context.Context, command []byte) ([]byte, error)
 
+	// Tools tells about tools and their servers, in the same way.
+	Tools func(ctx context.Context, command []byte) ([]byte, error)
+
 	// Logger gets a record of each request. Nil discards the records.
 	Logger *slog.Logger
 
@@ -94,6 +97,7 @@ func Listen(path string, o Options) (*Server, error) {
 	mux.HandleFunc("POST /release", s.release)
 	mux.HandleFunc("POST /account", s.command("command about accounts", o.Account))
 	mux.HandleFunc("POST /webhook", s.command("command about webhooks", o.Webhook))
+	mux.HandleFunc("POST /tools", s.command("command about tools", o.Tools))
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: o.WriteTimeout, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelError)}
 	go func() {
 		defer close(s.done)

@@ -182,6 +182,13 @@ func (r *Registry) Put(server string, list []Tool) {
 	}
 }
 
+// Tools returns all tools, sorted by name.
+func (r *Registry) Tools() []Tool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.tools
+}
+
 // of returns the tools that a model may call, sorted by name.
 func (r *Registry) of(m chat.ModelID) (list []Tool) {
 	patterns := r.opts.Model(m).Tools
@@ -246,8 +253,14 @@ func (r *Registry) Check(m chat.ModelID, c chat.ToolCall) string {
 // Approval says whether people are asked before a model's call of the tool.
 func (r *Registry) Approval(m chat.ModelID, name string) chat.Approval {
 	t, _ := r.find(m, name)
-	own := cmp.Or(r.opts.Settings[name].Approval, t.Approval, chat.ApprovalAsk)
-	return stricter(own, r.opts.Model(m).Approval)
+	t.Name = name
+	return stricter(r.OwnApproval(t), r.opts.Model(m).Approval)
+}
+
+// OwnApproval says whether people are asked before a call of a tool, unless its model is
+// stricter.
+func (r *Registry) OwnApproval(t Tool) chat.Approval {
+	return cmp.Or(r.opts.Settings[t.Name].Approval, t.Approval, chat.ApprovalAsk)
 }
 
 // strictness orders approvals.

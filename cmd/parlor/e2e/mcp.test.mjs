@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { calls, modelServer } from "./lib/model.mjs";
-import { ask, connect, enter, event, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { ask, command, connect, enter, event, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 
 const script = (name) => new URL(`node_modules/@modelcontextprotocol/server-${name}/dist/index.js`, import.meta.url).pathname;
@@ -21,10 +21,11 @@ const odd = (...how) => ({ command: process.execPath, args: [new URL("lib/oddmcp
  * Starts parlor with servers, and a chat with a model that may call all their tools. run has the model call one by
  * the name that it knows it by, and returns what it is told.
  */
-async function world(t, servers, { env = {} } = {}) {
+async function world(t, servers, { env = {}, dir } = {}) {
   const answers = new Proxy({}, { get: (_, words) => (words.startsWith("call ") ? calls(...JSON.parse(words.slice(5))) : undefined) });
   const model = await modelServer(t, answers);
   const server = await serve(t, {
+    dir,
     args: [
       "--models", JSON.stringify([{ model_id: "m", provider: "openai", tools: Object.keys(servers).map((name) => `${name}/*`) }]),
       "--mcp_servers", JSON.stringify(servers),
@@ -75,6 +76,8 @@ test("the tools of a server on stdin and of one behind a URL are called, and sur
   const { run, logged, server } = await world(t, { odd: odd("stray"), web: { url: `http://127.0.0.1:${port}/mcp`, approval: "never" } });
   await logged(/MCP server connected.*server=odd.*tools=4/);
   await logged(/MCP server connected.*server=web.*tools=1\d/);
+  const shown = await command(["tools", "--data", join(server.dir, "parlor.db")], { dir: server.dir });
+  assert.match(shown.stdout, /^odd +connected +4 .*^web +connected .*^odd\/pid +never /ms, shown.stderr);
   assert.equal((await run("web_echo", { message: "hello" })).result, "Echo: hello");
   const wrong = await run("web_get-sum", { a: "x" });
   assert.deepEqual([wrong.state, /schema/.test(wrong.result)], ["failed", true], wrong.result);
@@ -166,6 +169,19 @@ test("no process is left after kill -9 of parlor, nor after its end", longOnly, 
     await server.kill(signal);
     await until(() => all.filter(lives), (left) => left.length === 0, { timeout: 10_000 });
   }
+});
+
+test("what is left when parlor and its guards are killed together is ended by the next start", longOnly, async (t) => {
+  const servers = { a: odd("stubborn", "child") };
+  const { run, server } = await world(t, servers);
+  const pid = Number((await until(() => run("a_pid"), (r) => r.state === "completed")).result);
+  const all = descendants(server.pid);
+  for (const one of [server.pid, ...all.filter((p) => p !== pid)]) process.kill(one, "SIGKILL");
+  await server.exited;
+  assert.ok(lives(pid));
+  const next = await world(t, servers, { dir: server.dir });
+  assert.match(await next.logged(/left running/), /processes=1/);
+  await until(() => lives(pid), (alive) => !alive, { timeout: 5_000 });
 });
 
 /** The processes that a process has started, and those that they have. */

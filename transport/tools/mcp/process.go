@@ -37,12 +37,12 @@ type process struct {
 }
 
 // startProcess starts a server.
-func startProcess(c Config, lookup func(string) (string, bool), log *slog.Logger) (link, error) {
-	cmd, guarded, err := command(c)
+func startProcess(c Config, env []string, log *slog.Logger) (link, error) {
+	cmd, guarded, err := guard(append([]string{c.Command}, c.Args...))
 	if err != nil {
 		return nil, err
 	}
-	cmd.Env = environment(c, lookup)
+	cmd.Env = env
 	var ours, theirs []*os.File
 	closeAll := func(files []*os.File) {
 		for _, f := range files {
@@ -109,11 +109,6 @@ func (p *process) wait(cmd *exec.Cmd, guarded *guarded, stderr *os.File) {
 	guarded.release()
 	close(p.done)
 	time.AfterFunc(lastWords, func() { _ = p.conn.Close() })
-}
-
-// command returns what starts the server of a configuration.
-func command(c Config) (*exec.Cmd, *guarded, error) {
-	return guard(append([]string{c.Command}, c.Args...))
 }
 
 // environment is that of a server: what everything needs, and what is configured.

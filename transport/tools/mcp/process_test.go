@@ -20,7 +20,8 @@ func start(t *testing.T, script string, env map[string]string) *process {
 		v, ok := map[string]string{"PATH": "/usr/bin:/bin", "SECRET": "ours"}[name]
 		return v, ok
 	}
-	l, err := startProcess(Config{Command: "sh", Args: []string{"-c", script}, Env: env}, lookup, slog.New(slog.DiscardHandler))
+	c := Config{Command: "sh", Args: []string{"-c", script}, Env: env}
+	l, err := startProcess(c, environment(c, lookup), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,11 @@ func sameOrigin(r *http.Request, before []*http.Request) error {
 // RoundTrip implements [http.RoundTripper]. It adds the configured headers, notes what has
 // become of the request, and replaces answers that would end the session.
 func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodDelete { // the end of the session, for which nobody waits long
+		ctx, cancel := context.WithTimeout(req.Context(), endOfInput)
+		defer cancel()
+		req = req.WithContext(ctx)
+	}
 	d := deliveryOf(req.Context())
 	sent := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{WroteHeaders: func() { d.sent.Store(true) }}))
 	for name, value := range r.config.Headers {

@@ -129,7 +129,7 @@ func (s *server) list(of *session) error {
 	tokens := 0
 	var list []tools.Tool
 	for _, t := range found {
-		tokens += chat.Tokens(t.Name) + chat.Tokens(t.Description) + chat.Tokens(string(t.Schema))
+		tokens += Tokens(t.Tool)
 		list = append(list, s.tool(t))
 	}
 	s.put(s.name, list)
@@ -137,6 +137,11 @@ func (s *server) list(of *session) error {
 	s.now.Tools, s.now.Tokens = len(list), tokens
 	s.mu.Unlock()
 	return nil
+}
+
+// Tokens returns how many tokens a tool takes in a prompt, about.
+func Tokens(t chat.Tool) int {
+	return chat.Tokens(t.Name) + chat.Tokens(t.Description) + chat.Tokens(string(t.Schema))
 }
 
 // tool makes what the registry knows of a tool.

@@ -3,6 +3,8 @@ package mcp
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -18,6 +20,10 @@ type Options struct {
 
 	// LookupEnv finds environment variables, as [os.LookupEnv] does.
 	LookupEnv func(name string) (string, bool)
+
+	// Owner is the path of something that only one process has, such as the data file. What
+	// servers of an earlier owner have left running is ended.
+	Owner string
 
 	// Put takes the tools of a server, again and again.
 	Put func(server string, list []tools.Tool)
@@ -37,6 +43,10 @@ func Start(o Options) (*Servers, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Servers{stop: stop}
 	log := cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	mark := markOf(o.Owner)
+	if n := endLeftovers(mark); n > 0 {
+		log.Warn("ended processes that MCP servers had left running", "processes", n)
+	}
 	for _, name := range slices.Sorted(maps.Keys(o.Servers)) {
 		c, err := o.Servers[name].complete(o.LookupEnv)
 		if err != nil {
@@ -44,7 +54,7 @@ func Start(o Options) (*Servers, error) {
 			return nil, fmt.Errorf("mcp_servers[%q]: %w", name, err)
 		}
 		log := log.With("server", name)
-		open := func() (link, error) { return startProcess(c, o.LookupEnv, log) }
+		open := func() (link, error) { return startProcess(c, append(environment(c, o.LookupEnv), mark), log) }
 		if c.URL != "" {
 			open = func() (link, error) { return newRemote(c), nil }
 		}
@@ -54,6 +64,13 @@ func Start(o Options) (*Servers, error) {
 		s.running.Go(one.run)
 	}
 	return s, nil
+}
+
+// markOf returns a variable of the environment by which an owner's servers, and what they
+// have started, are known.
+func markOf(owner string) string {
+	sum := sha256.Sum256([]byte(owner))
+	return "PARLOR_MCP=" + hex.EncodeToString(sum[:16])
 }
 
 // Close ends all sessions and processes. Calls that run fail.
