@@ -120,8 +120,13 @@ func (t *Tail) shrink(size int) {
 // start returns the record from which on the tail has all that is on the path.
 func (t Tail) start(p chat.Path) uint64 {
 	start := t.before + 1
+	if len(t.gaps) == 0 {
+		return start
+	}
+	spans := p.Spans()
 	for _, gap := range t.gaps { // in no order: a withdrawn message may be older than an edit
-		if gap.To > start && p.Meets(gap) {
+		meets := func(s chat.Span) bool { return s.From < gap.To && gap.From < s.To }
+		if gap.To > start && slices.ContainsFunc(spans, meets) {
 			start = gap.To
 		}
 	}

@@ -3,7 +3,6 @@ package chat
 import (
 	"math"
 	"slices"
-	"sort"
 )
 
 // A Path is one branch of a conversation: the records of which it consists, and which
@@ -42,12 +41,6 @@ func (p Path) Shows(seq uint64) bool { return covers(p.stretches, seq) && !p.wit
 // Chooses reports whether the record, or an earlier one, may be hidden.
 func (p Path) Chooses(seq uint64) bool {
 	return len(p.withdrawn) > 0 && seq >= p.withdrawn[0].From || len(p.stretches) > 1 || len(p.stretches) == 1 && p.stretches[0].from > 1
-}
-
-// Meets reports whether one of the records of the span may be on the path.
-func (p Path) Meets(s Span) bool {
-	i := sort.Search(len(p.stretches), func(i int) bool { return p.stretches[i].to >= s.From })
-	return len(p.stretches) == 0 || i < len(p.stretches) && p.stretches[i].from < s.To
 }
 
 // Hides reports whether the record is not to be shown, nor to be told to an assistant: it
