@@ -254,6 +254,9 @@ func (r *Room) happened(e chat.Event) {
 		if r.stage.attempt != nil {
 			r.stage.attempt.Recorded(e)
 		}
+		if called, is := e.(chat.ToolsCalled); is {
+			r.askAway(called)
+		}
 	case chat.TurnEnded:
 		r.stage.finish(e)
 		r.endVigil(e)

@@ -123,6 +123,10 @@ type Options struct {
 	// block. Nil is not called.
 	Ended func(Ended)
 
+	// Asked is called when a call of a tool begins to wait for a member, and nobody is there
+	// who may decide. It must not block. Nil is not called.
+	Asked func(Asked)
+
 	// Departed is called when a guest has no role in the chat any more, or the chat was
 	// deleted. It must not block. Nil is not called.
 	Departed func(chat.UserID)

@@ -139,6 +139,7 @@ func (s *server) roomOptions() room.Options {
 
 		Activity: func(a room.Activity) { s.hooks.Note(a.Chat.Room) },
 		Ended:    s.pushEnds(),
+		Asked:    s.pushAsked(),
 		Departed: func(guest chat.UserID) { go s.accounts.EndGuest(guest) }, // it waits for the disk
 	}
 }

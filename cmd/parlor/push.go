@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"parlor/actors/room"
+	"parlor/protocol/chat"
 	"parlor/transport/api"
 	"parlor/transport/outbound"
 	"parlor/transport/push"
@@ -57,6 +58,23 @@ func (s *server) pushEnds() func(room.Ended) {
 			if u != e.Answer.By { // who has stopped it knows
 				s.pushes.Notify(u, m)
 			}
+		}
+	}
+}
+
+// pushAsked returns what pushes to those who have left that a call of a tool waits for
+// approval. It is nil if there are no pushes.
+func (s *server) pushAsked() func(room.Asked) {
+	if s.pushes == nil {
+		return nil
+	}
+	return func(a room.Asked) {
+		m := push.Message{Type: "approval", Chat: a.Chat.ID, State: chat.StateWaiting}
+		if s.PushContent == "on" {
+			m.Title, m.Body = opening(a.Chat.Title), opening(a.Tool)
+		}
+		for _, u := range a.Away {
+			s.pushes.Notify(u, m)
 		}
 	}
 }

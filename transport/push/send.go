@@ -17,11 +17,11 @@ import (
 
 // A Message is what a browser is told. It is encrypted for that browser.
 type Message struct {
-	Type  string     `json:"type"` // "answer"
+	Type  string     `json:"type"` // "answer", or "approval" if a call of a tool waits for one
 	Chat  chat.ID    `json:"chat_id"`
 	State chat.State `json:"state"`
 	Title string     `json:"title,omitempty"` // of the chat
-	Body  string     `json:"body,omitempty"`  // the beginning of the answer
+	Body  string     `json:"body,omitempty"`  // the beginning of the answer, or the tool
 }
 
 // MaxBody limits the Title and the Body of a message, in bytes, and maxPayload a message as

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { calls } from "./lib/model.mjs";
 import { ask, connect, enter, event, messages, newChat, sleep, until } from "./lib/parlor.mjs";
 import { long, seeded } from "./lib/random.mjs";
+import { curl } from "./lib/sse.mjs";
 import { world } from "./lib/tools.mjs";
 
 test("a call waits for a person over kill -9, is approved on another device, and runs once", async (t) => {
@@ -46,6 +47,13 @@ test("a call waits for a person over kill -9, is approved on another device, and
   const { messages: told } = await ask(phone, "history", { room_id: room });
   assert.deepEqual(told.at(-1).calls, history.at(-1).calls);
   assert.deepEqual((await event(phone, `message ${room}`, (b) => b.message.role === "assistant")).message.calls, told.at(-1).calls);
+  for (const path of [`/chat/${chat}/events`, "/events"]) {
+    const stream = curl(t, `${second.url}/api/v1${path}?after=0`, { user: "alice" });
+    await until(() => stream.seen, (seen) => seen.some((e) => e.event === "turn" && e.data.state === "completed"));
+    stream.stop();
+    const told = stream.seen.map((e) => e.event).filter((name) => /^function|^approval/.test(name));
+    assert.deepEqual(told, ["function_call", "function_call", "function_result", "approval", "function_result"], path);
+  }
   assert.equal(model.asked.at(-1).filter((m) => m.role === "tool").length, 2);
 });
 

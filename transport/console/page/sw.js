@@ -2,9 +2,10 @@
 // open, and opens the chat. It keeps nothing and answers no requests.
 
 self.addEventListener("push", (event) => {
-  const { chat_id, title, body, state } = event.data.json();
+  const { type, chat_id, title, body, state } = event.data.json();
   const ended = state === "completed" ? "The answer is there." : "The answer has ended.";
-  event.waitUntil(self.registration.showNotification(title || "parlor", { body: body || ended, tag: chat_id, icon: "icon.svg", data: { chat_id } }));
+  const says = type === "approval" ? `${body || "A tool"} waits for approval.` : body || ended;
+  event.waitUntil(self.registration.showNotification(title || "parlor", { body: says, tag: chat_id, icon: "icon.svg", data: { chat_id } }));
 });
 
 self.addEventListener("notificationclick", (event) => {
