@@ -26,12 +26,18 @@ func (a *API) Mount(routes map[string]Handler) {
 }
 
 // RegisterAt adds to mux what other packages serve below another prefix than those of the
-// API, or is not described with it, protected like that.
+// API, or is not described with it, protected like that. Browsers ask by OPTIONS what a page
+// of another origin may do.
 func (a *API) RegisterAt(mux *http.ServeMux, prefix string, routes map[string]Handler) {
+	paths := make(map[string][]string) // the methods of each
 	for name, h := range routes {
 		method, path := splitRoute(name)
 		pattern := method + " " + prefix + path
 		mux.Handle(pattern, a.protect(a.signedIn(pattern, h)))
+		paths[path] = append(paths[path], method)
+	}
+	for path, methods := range paths {
+		mux.Handle("OPTIONS "+prefix+path, a.protect(methodNotAllowed(methods)))
 	}
 }
 

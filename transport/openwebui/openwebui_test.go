@@ -166,3 +166,28 @@ func TestTasks(t *testing.T) {
 		t.Errorf("did %q, want %q", r.did, want)
 	}
 }
+
+// Pages of the allowed origins may ask, which browsers find out before they do.
+func TestPreflight(t *testing.T) {
+	verifier := auth.New(auth.Options{Secret: strings.Repeat("s", 32)})
+	t.Cleanup(verifier.Close)
+	a, err := api.New(nil, nil, nil, verifier, api.Options{AllowedOrigins: []string{"https://app.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	s := &openwebui.Server{}
+	a.RegisterAt(mux, "/api", s.Routes())
+	a.RegisterAt(mux, "/api/v1", s.ChannelRoutes())
+	for _, path := range []string{"/api/chat/completions", "/api/tasks", "/api/tasks/stop/t", "/api/tasks/chat/c/stop", "/api/v1/channels/create", "/api/v1/channels/c/messages/m/update"} {
+		r := httptest.NewRequest("OPTIONS", path, nil)
+		r.Header.Set("Origin", "https://app.example")
+		r.Header.Set("Access-Control-Request-Method", "POST")
+		r.Header.Set("Access-Control-Request-Headers", "authorization,content-type")
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		if got := w.Header().Get("Access-Control-Allow-Origin"); got != "https://app.example" {
+			t.Errorf("%s: %d, allowed origin %q", path, w.Code, got)
+		}
+	}
+}
