@@ -252,6 +252,13 @@ func (u *User) View(id chat.ID) *View {
 	return u.views[id.Room()]
 }
 
+// Reread takes the history of a chat, which the user was told to read anew.
+func (u *User) Reread(id chat.ID, history []chat.Message) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.views[id.Room()].read(history)
+}
+
 // dialect returns the one in which the user is told of the room.
 func (u *User) dialect(id chat.RoomID) assistant.Dialect {
 	for _, d := range assistant.Dialects {

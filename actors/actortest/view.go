@@ -147,8 +147,8 @@ func (v *View) drop(from uint64) {
 	}
 }
 
-// Read takes the history.
-func (v *View) Read(messages []chat.Message) {
+// read takes the history.
+func (v *View) read(messages []chat.Message) {
 	v.Stale, v.Messages, v.older = false, nil, []uint64{}
 	for _, m := range messages {
 		if v.older = append(v.older, m.Seq); m.Seq > v.Since {

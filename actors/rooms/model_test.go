@@ -329,7 +329,7 @@ func (m *model) read() {
 	for n := range modelChats {
 		for _, u := range m.users {
 			if v := u.View(chatOf(n)); v != nil && v.Stale {
-				v.Read(m.history(chatOf(n)))
+				u.Reread(chatOf(n), m.history(chatOf(n)))
 			}
 		}
 	}

@@ -29,7 +29,7 @@ const (
 
 // settings make faults meet: small windows, short waits.
 var settings = []string{
-	"--queue-bytes", "48KiB", "--max-message-bytes", "8KiB", "--max-queued-turns", "8",
+	"--queue-bytes", "48KiB", "--max-message-bytes", "8KiB", "--max-emit-bytes", "8KiB", "--max-queued-turns", "8",
 	"--breaker-failures", "0", // all models have one server here, and some of them fail
 	"--first-token-timeout", "2s", "--silence-timeout", "2s", "--room-idle-timeout", "2s",
 	"--ping-interval", "5s", "--ping-timeout", "5s",
