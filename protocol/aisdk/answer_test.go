@@ -239,7 +239,7 @@ func (c *client) take(raw Part) {
 		c.takeText(raw, kind, phase, p.ID, p.Delta)
 	case p.Type == "tool-input-available" && p.Dynamic:
 		c.tools[p.Call] = true
-	case p.Type == "tool-output-available" && p.Dynamic && c.tools[p.Call]:
+	case (p.Type == "tool-output-available" || p.Type == "tool-output-error") && p.Dynamic && c.tools[p.Call]:
 		delete(c.tools, p.Call)
 	case p.Type == "finish":
 		c.finished = true
@@ -288,10 +288,14 @@ func TestModelAnswers(t *testing.T) {
 		tell(said)
 		tell(queued)
 		now, told, thinks := turn, "", ""
+		calls, steps := 0, "" // those that were made, and the text of the steps that have ended in them
 		tell(started)
 		for range rapid.IntRange(0, 20).Draw(t, "notices") {
 			piece := rapid.StringN(0, 5, -1).Draw(t, "piece")
-			switch rapid.IntRange(0, 10).Draw(t, "notice") {
+			if told == steps && piece != "" {
+				piece = chat.Between(steps) + piece
+			}
+			switch rapid.IntRange(0, 11).Draw(t, "notice") {
 			case 0, 1, 2:
 				tell(chat.Text{Turn: now, Before: []byte(told), Piece: piece})
 				told += piece
@@ -309,12 +313,20 @@ func TestModelAnswers(t *testing.T) {
 				tell(chat.Progress{MessageID: "answer", Model: "other"})
 			case 8:
 				now.Attempt++
-				told, thinks = "", ""
+				told, thinks = steps, ""
 				tell(record(7, chat.TurnStarted{TurnID: "turn", MessageID: "answer", Attempt: now.Attempt}))
+				tell(chat.Text{Turn: now, Piece: steps})
 			case 9:
 				tell(record(8, chat.MessageAdded{MessageID: "other"}))
 			case 10:
 				tell(chat.TextSoFar{Turn: now, Text: told + "lost", Thought: thinks, Cut: true})
+			case 11:
+				calls++
+				id := fmt.Sprint("call ", calls)
+				said := strings.TrimPrefix(told[len(steps):], chat.Between(steps))
+				tell(record(7, chat.ToolsCalled{TurnID: "turn", MessageID: "answer", Content: said, Calls: []chat.ToolCall{{ID: id, Name: "n"}}}))
+				tell(record(7, chat.ToolEnded{TurnID: "turn", CallID: id, State: rapid.SampledFrom([]chat.ToolOutcome{chat.ToolCompleted, chat.ToolFailed}).Draw(t, "outcome")}))
+				steps = told
 			}
 		}
 		state := rapid.SampledFrom([]chat.State{chat.StateCompleted, chat.StateStopped, chat.StateFailed, chat.StateInterrupted}).Draw(t, "state")
@@ -324,7 +336,7 @@ func TestModelAnswers(t *testing.T) {
 			if c.finished {
 				t.Fatal("a stream ended well, and wrong")
 			}
-		case !c.finished || c.text["text"] != told || c.text["reasoning"] != thinks:
+		case !c.finished || c.text["text"] != told || !strings.HasSuffix(c.text["reasoning"], thinks) || calls == 0 && c.text["reasoning"] != thinks:
 			t.Fatalf("told %q and %q, want %q and %q", c.text["text"], c.text["reasoning"], told, thinks)
 		}
 	})
