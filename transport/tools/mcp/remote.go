@@ -36,7 +36,6 @@ func (r *remote) Connect(ctx context.Context) (sdk.Connection, error) {
 	return t.Connect(ctx)
 }
 
-// versions: a server that does not know how the newest version begins may never answer.
 func (r *remote) versions() []string { return []string{"", "2025-11-25"} }
 
 func (r *remote) end()        { r.transport.CloseIdleConnections() }

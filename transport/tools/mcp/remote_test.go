@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"parlor/protocol/chat"
 	"parlor/transport/tools"
@@ -21,6 +22,7 @@ type webServer struct {
 	sessions int // that were begun
 	ran      map[string]int
 	headers  http.Header
+	silent   bool // it does not answer what it does not know
 }
 
 // restart has the server forget its session.
@@ -38,6 +40,10 @@ func (s *webServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var q request
 	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
 		panic(err)
+	}
+	if s.silent && q.Method == "server/discover" {
+		<-r.Context().Done()
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +107,7 @@ func (s *webServer) call(w http.ResponseWriter, q request) {
 }
 
 // startRemote connects to the server, and returns what calls its tool.
-func startRemote(t *testing.T, url string) (call func(arguments string) string, servers *Servers) {
+func startRemote(t *testing.T, url string, more ...func(*Config)) (call func(arguments string) string, servers *Servers) {
 	t.Helper()
 	registry, err := tools.New(tools.Options{
 		Servers: []string{"s"}, Model: func(chat.ModelID) tools.Model { return tools.Model{Tools: []string{"s/*"}} },
@@ -109,8 +115,12 @@ func startRemote(t *testing.T, url string) (call func(arguments string) string, 
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := Config{URL: url, Headers: map[string]string{"Authorization": "Bearer ${KEY}"}}
+	for _, change := range more {
+		change(&c)
+	}
 	servers, err = Start(Options{
-		Servers:   map[string]Config{"s": {URL: url, Headers: map[string]string{"Authorization": "Bearer ${KEY}"}}},
+		Servers:   map[string]Config{"s": c},
 		LookupEnv: func(name string) (string, bool) { return "secret", name == "KEY" },
 		Put:       registry.Put,
 	})
@@ -209,5 +219,19 @@ func TestRedirect(t *testing.T) {
 	}
 	if now := servers.Status()[0]; asked > 0 || !strings.Contains(now.Error, "307") {
 		t.Errorf("asked %d times, %+v", asked, now)
+	}
+}
+
+// A server that never answers the beginning of the newest version is asked in an older one.
+func TestOldRemote(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for a server that does not answer")
+	}
+	server := &webServer{lost: http.StatusNotFound, ran: make(map[string]int), silent: true}
+	h := httptest.NewServer(server)
+	defer h.Close()
+	call, _ := startRemote(t, h.URL, func(c *Config) { c.StartTimeout = tools.Duration(4 * time.Second) })
+	if got := call(`{}`); got != "fine" || server.sessions != 1 {
+		t.Errorf("got %s in %d sessions", got, server.sessions)
 	}
 }

@@ -267,3 +267,23 @@ func TestFailures(t *testing.T) {
 		}
 	})
 }
+
+// A handler that panics ends neither the process nor the session.
+func TestPanic(t *testing.T) {
+	inBubble(t, Config{}, func(_ int, s *scripted, r request) {
+		if r.Method == "tools/call" {
+			s.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"bad","progress":1}}`)
+		}
+		well(s, r)
+	}, func(w *world) {
+		w.call(`{}`)
+		panicked := 0
+		w.server.session.progress.Store("bad", func() { panicked++; panic("a bug") })
+		for range 3 {
+			w.says(w.call(`{}`), "{}")
+		}
+		if w.started() != 1 || panicked != 3 || !strings.Contains(w.log.String(), "a bug") {
+			w.Errorf("%d starts, %d panics", w.starts, panicked)
+		}
+	})
+}

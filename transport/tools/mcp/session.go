@@ -57,6 +57,10 @@ type session struct {
 	progress sync.Map // token → func()
 }
 
+// maxProbe limits how long a server is asked in one version of the protocol if there is
+// another one to try: what does not know how it begins may never answer.
+const maxProbe = 5 * time.Second
+
 // newSession connects. The link is ended if that fails.
 func newSession(ctx context.Context, l link, timeout time.Duration, log *slog.Logger) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -69,7 +73,11 @@ func newSession(ctx context.Context, l link, timeout time.Duration, log *slog.Lo
 	var err error
 	versions := l.versions()
 	for i, version := range versions {
-		err = s.initialize(ctx, version, timeout/time.Duration(len(versions)-i))
+		limit := timeout
+		if left := len(versions) - i; left > 1 {
+			limit = min(timeout/time.Duration(left), maxProbe)
+		}
+		err = s.initialize(ctx, version, limit)
 		if err == nil || ctx.Err() != nil {
 			break
 		}
