@@ -193,6 +193,12 @@ test("paths, roles and actions", async (t) => {
     ["stop", socket("stop", {}), talks],
     ["approve", socket("approve", { call_id: "none", decision: "deny" }), { ...talks, owner: "not_found", member: "not_found" }],
     ["regenerate", socket("regenerate", { message_id: answer }), talks],
+    ["withdraw", socket("withdraw", { message_id: "none" }), { ...talks, owner: "not_found", member: "not_found" }],
+    ["move", socket("move", { turn_id: "none" }), { ...talks, owner: "not_found", member: "not_found" }],
+    ["typing", socket("typing", { typing: false }), talks],
+    ["presence", socket("presence", {}), reads],
+    ["read", socket("read", { seq: 1 }), reads],
+    ["usage", socket("usage", {}), { ...reads, stranger: "ok" }], // of one's own turns
     ["select", socket("select", { message_id: answer }), talks],
     ["history of a branch", socket("history", { branch: answer }), reads],
     ["GET messages of a branch", http("GET", `/messages?branch=${answer}`), reads],
