@@ -22,7 +22,7 @@ var errIdle = errors.New("the tool shows no sign of life")
 func (r *Registry) Run(ctx context.Context, run chat.ToolRun) (string, error) {
 	t, found := r.awaitTool(ctx, run.Call.Name)
 	if !found {
-		return "", chat.Refuse(chat.CodeNotFound, "there is no such tool any more")
+		return "", chat.Refuse(chat.CodeNotFound, "not run: there is no such tool any more, or its server cannot be reached")
 	}
 	own := time.Duration(r.opts.Settings[t.Name].Timeout)
 	limit, idle := cmp.Or(own, t.Timeout, DefaultTimeout), t.Idle

@@ -214,7 +214,7 @@ func TestRedirect(t *testing.T) {
 	h := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
 	defer h.Close()
 	call, servers := startRemote(t, h.URL)
-	if got := call(`{}`); !strings.Contains(got, "no such tool") {
+	if got := call(`{}`); !strings.Contains(got, "not run: there is no such tool") {
 		t.Errorf("got %s", got)
 	}
 	if now := servers.Status()[0]; asked > 0 || !strings.Contains(now.Error, "307") {

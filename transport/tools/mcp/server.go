@@ -17,7 +17,8 @@ import (
 const (
 	firstPause  = time.Second            // before a process is started again; doubled each time
 	stableAfter = time.Minute            // a session that has lasted so long has not failed
-	maxFailures = 5                      // in a row; then only a call has the server tried again
+	maxFailures = 5                      // in a row
+	failedPause = time.Minute            // between attempts after those
 	settle      = 200 * time.Millisecond // in which changes of the list are one
 	maxCalls    = 64                     // of a server that run at once; others wait
 )
@@ -30,7 +31,7 @@ const (
 	Starting   State = "starting"
 	Connected  State = "connected"
 	Restarting State = "restarting" // it waits until it is started again
-	Failed     State = "failed"     // it is tried again when a tool of it is called
+	Failed     State = "failed"     // it is tried again after longer, or when a tool of it is called
 )
 
 // A Status tells how a server is.
@@ -224,9 +225,13 @@ func (s *server) fail(why error) {
 	s.failures++
 	s.now.Error = why.Error()
 	switch {
-	case s.failures >= maxFailures:
+	case s.failures > maxFailures:
 		s.now.State = Failed
-		s.log.Error("MCP server failed; it is tried again when a tool of it is called", "times", s.failures, "err", why)
+		s.log.Debug("MCP server failed again", "times", s.failures, "err", why)
+		return
+	case s.failures == maxFailures:
+		s.now.State = Failed
+		s.log.Error("MCP server failed; it is tried again every now and then, and when a tool of it is called", "times", s.failures, "err", why)
 		return
 	case s.nextPause() == 0:
 		s.now.State, s.trying = Starting, make(chan struct{})
@@ -264,6 +269,7 @@ func (s *server) pause() {
 		select {
 		case <-s.ctx.Done():
 		case <-s.wake:
+		case <-time.After(failedPause*3/4 + rand.N(failedPause/2)):
 		}
 	}
 	s.mu.Lock()
