@@ -8,7 +8,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// What webhooks know of a room outlives the store and goes with the room.
+// The knowledge of webhooks about a room outlives the store and goes with the room.
 func TestHooks(t *testing.T) {
 	path := newPath(t)
 	s := openStore(t, path, Options{})

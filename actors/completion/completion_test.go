@@ -275,7 +275,7 @@ func TestLimitsAndEnds(t *testing.T) {
 	})
 }
 
-// What was used is in the file, and the file holds no chat.
+// The file holds what was used, and no chat.
 func TestStored(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "parlor.db")
 	store, err := persistence.Open(path, persistence.Options{})

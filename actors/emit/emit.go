@@ -7,7 +7,7 @@
 //
 // # Order
 //
-// What is emitted one after the other to a target arrives in that order. An emission waits
+// Events that are emitted one after the other to a target arrive in that order. An emission waits
 // for no client: it goes to the queues of their connections.
 //
 // # Calls

@@ -164,7 +164,7 @@ func TestPerson(t *testing.T) {
 	})
 }
 
-// What one goroutine emits arrives in order, and all clients see emissions of several
+// The events of one goroutine arrive in order, and all clients see emissions of several
 // in the same order.
 func TestOrder(t *testing.T) {
 	run(t, emit.Options{}, func(t *testing.T, w *world) {

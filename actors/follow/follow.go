@@ -50,7 +50,7 @@ type Rooms interface {
 	Tell(id chat.RoomID, m room.Message)
 	Records(ctx context.Context, u chat.User, id chat.RoomID, after uint64) iter.Seq2[chat.Record, error]
 
-	// What those who follow all their chats need besides.
+	// These are for those who follow all their chats.
 	Watch(u chat.User, w room.Watcher)
 	Unwatch(u chat.UserID, w room.Watcher)
 	Running(ctx context.Context, u chat.User) ([]chat.Activity, error)

@@ -262,7 +262,7 @@ func TestComeBack(t *testing.T) {
 // leftFor is longer than it is remembered where somebody was.
 const leftFor = 11 * time.Minute
 
-// What was sent in the last minute may not have arrived. So the ends of answers are told
+// Frames of the last minute may not have arrived. So the ends of answers are told
 // again, also to a connection with which the client has come back before the first one was
 // known to be dead.
 func TestDeadConnection(t *testing.T) {
@@ -285,7 +285,7 @@ func TestDeadConnection(t *testing.T) {
 	})
 }
 
-// What happens to one user is told to those who may see the user, however many others there
+// News of a user is told to those who may see the user, however many others there
 // are.
 func TestCostOfPresence(t *testing.T) {
 	run(t, func(w *world) {

@@ -319,7 +319,7 @@ func TestToolLimits(t *testing.T) {
 	})
 }
 
-// What people say to a running turn joins it between two steps.
+// Words to a running turn join it between two steps.
 func TestSteeringBetweenSteps(t *testing.T) {
 	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {
 		s.Tools.On("slow", func(context.Context) (string, error) {

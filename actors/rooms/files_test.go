@@ -58,7 +58,7 @@ func (d *desk) prompt() chat.Prompt {
 	return all[len(all)-1]
 }
 
-// What a message brings is in the prompt: text with its name, images for a model that sees.
+// The files of a message are in the prompt: text with its name, images for a model that sees.
 func TestFilesInPrompts(t *testing.T) {
 	atDesk(t, room.Options{}, func(t *testing.T, d *desk) {
 		d.Assistant.Describe(chat.Model{ID: "seer", APISource: "aisuite", Vision: true})
@@ -185,7 +185,7 @@ func TestUploadsAreRefused(t *testing.T) {
 	})
 }
 
-// What is uploaded again under its key is there once. Another file under the key is refused.
+// A file that is uploaded again under its key is there once. Another file under the key is refused.
 func TestUploadAgain(t *testing.T) {
 	atDesk(t, room.Options{}, func(t *testing.T, d *desk) {
 		d.User("alice").Create(theChat)

@@ -13,7 +13,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// What users say by HTTP is said once, and they are told which turns answer it.
+// A message by HTTP is said once, and they are told which turns answer it.
 func TestSay(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")

@@ -14,7 +14,7 @@ import (
 	"parlor/protocol/chat"
 )
 
-// What a chat and a record cost a search besides their bytes.
+// These are the costs of a chat and of a record for a search, besides their bytes.
 const (
 	searchedChat   = 512
 	searchedRecord = 64

@@ -188,7 +188,7 @@ func TestSearchReadsNoChatOfOthers(t *testing.T) {
 	}
 }
 
-// What cannot be read is left out, and the rest is found.
+// Records that cannot be read are left out, and the rest is found.
 func TestSearchLeavesOutWhatIsDamaged(t *testing.T) {
 	withReads(t, rooms.Reads{}, 20, "zebra", func(t *testing.T, r *rooms.Rooms, log *readLog) {
 		before, _ := searched(t, r, chat.User{ID: "alice"}, "zebra", 100)

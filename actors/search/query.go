@@ -4,7 +4,7 @@
 //	                                  → Find(text)        where the words are, and what is around them
 //
 // All words of a query have to be in a text, in any order, as wholes or as parts of words.
-// What stands in quotes is one word, with its spaces. Case does not count, nor do accents,
+// Words in quotes are one word, with its spaces. Case does not count, nor do accents,
 // nor how a character is written: see [appendFolded].
 package search
 

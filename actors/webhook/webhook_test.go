@@ -285,7 +285,7 @@ func TestTwoEvents(t *testing.T) {
 	})
 }
 
-// What fails for too long becomes a dead letter, also after a restart, and the room goes on.
+// A delivery that fails for too long becomes a dead letter, also after a restart, and the room goes on.
 func TestDeadLetters(t *testing.T) {
 	run(t, webhook.Options{RetryDelay: time.Second, RetryFor: time.Minute, MaxDead: 2}, func(t *testing.T, w *world) {
 		refuse := func(d webhook.Delivery) error {
@@ -334,7 +334,7 @@ func TestDeadLetters(t *testing.T) {
 	})
 }
 
-// What was delivered, but not noted on the disk before a crash, is delivered again, with the same id.
+// A delivery that was not noted on the disk before a crash is made again, with the same id.
 func TestCrash(t *testing.T) {
 	run(t, webhook.Options{}, func(t *testing.T, w *world) {
 		w.say("a", "alice", "one", "two")

@@ -25,7 +25,7 @@ func (s *Settings) check() error {
 			faults = append(faults, r.fault(errors.New("must be "+strings.Join(r.choices, " or "))))
 		}
 	}
-	for _, c := range slices.Concat(s.checksOfServer(), s.checksOfSignIn(), s.checksOfLimits()) {
+	for _, c := range slices.Concat(s.checksOfServer(), s.checksOfSignIn(), s.checksOfBackends(), s.checksOfLimits()) {
 		if c.why == nil {
 			continue
 		}
@@ -114,18 +114,9 @@ func (s *Settings) checksOfSignIn() []checked {
 	}
 }
 
-func (s *Settings) checksOfLimits() []checked {
+// checksOfBackends are of what goes to and comes from other backends.
+func (s *Settings) checksOfBackends() []checked {
 	return []checked{
-		{"max-attempts", positive(s.MaxAttempts)},
-		{"checkpoint-every", positive(s.CheckpointEvery)},
-		{"max-queued-turns", positive(s.MaxQueuedTurns)},
-		{"max-branches", positive(s.MaxBranches)},
-		{"max-members", positive(s.MaxMembers)},
-		{"max-listed-members", positive(s.MaxListedMembers)},
-		{"max-restarts", positive(s.MaxRestarts)},
-		{"max-connections", positive(s.MaxConnections)},
-		{"max-connections-per-address", notNegative(s.MaxConnectionsPerAddress)},
-		{"max-connections-per-user", notNegative(s.MaxConnectionsPerUser)},
 		{"webhooks", webhook.Validate(s.Webhooks, wire.HookEvents)},
 		{"webhook-timeout", positive(s.WebhookTimeout)},
 		{"webhook-retry-delay", positive(s.WebhookRetryDelay)},
@@ -142,6 +133,21 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-emit-rate", notNegative(s.MaxEmitRate)},
 		{"max-calls", positive(s.MaxCalls)},
 		{"max-call-timeout", positive(s.MaxCallTimeout)},
+	}
+}
+
+func (s *Settings) checksOfLimits() []checked {
+	return []checked{
+		{"max-attempts", positive(s.MaxAttempts)},
+		{"checkpoint-every", positive(s.CheckpointEvery)},
+		{"max-queued-turns", positive(s.MaxQueuedTurns)},
+		{"max-branches", positive(s.MaxBranches)},
+		{"max-members", positive(s.MaxMembers)},
+		{"max-listed-members", positive(s.MaxListedMembers)},
+		{"max-restarts", positive(s.MaxRestarts)},
+		{"max-connections", positive(s.MaxConnections)},
+		{"max-connections-per-address", notNegative(s.MaxConnectionsPerAddress)},
+		{"max-connections-per-user", notNegative(s.MaxConnectionsPerUser)},
 		{"max-prompt-bytes", positive(s.MaxPromptBytes)},
 		{"max-completions-per-user", positive(s.MaxCompletionsPerUser)},
 		{"max-user-rate", notNegative(s.MaxUserRate)},

@@ -207,7 +207,7 @@ func (a *Answer) piece(p *parts, to *told, t chat.Turn, before []byte, piece str
 }
 
 // soFar leaves out the text of an attempt that a crash has cut: it could not be taken back.
-// What stands of it comes with the end of the turn.
+// The text that stands comes with the end of the turn.
 func (a *Answer) soFar(p *parts, n chat.TextSoFar) {
 	if n.Turn.ID != a.turn || n.Turn.Attempt < a.attempt || n.Cut {
 		return

@@ -46,7 +46,7 @@ func thought(before, piece string) chat.Notice {
 	return chat.Thought{Turn: turn, Before: []byte(before), Piece: piece}
 }
 
-// What becomes of the calls of tools in the turn.
+// Calls of tools in the turn become parts of the answer.
 var (
 	calls     = record(7, chat.ToolsCalled{TurnID: "turn", MessageID: "answer", Content: "Look.", Calls: []chat.ToolCall{{ID: "c1", Name: "look", Arguments: `{"a":1}`}, {ID: "c2", Name: "pay", Arguments: `{"sum":`, NeedsApproval: true}}})
 	looked    = record(8, chat.ToolEnded{TurnID: "turn", CallID: "c1", Name: "look", State: chat.ToolCompleted, Result: "seen"})
@@ -275,7 +275,7 @@ func (c *client) takeText(raw Part, kind, phase, id, delta string) {
 	}
 }
 
-// Whatever a room tells, useChat gets parts that it understands, and the text that is
+// For anything that a room tells, useChat gets parts that it understands, and the text that is
 // recorded in the end, or the connection is reset.
 func TestModelAnswers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -321,7 +321,7 @@ func (n *naive) compare(b *naiveBranch, p Path) {
 	}
 }
 
-// Whatever is said, edited, answered again, selected and withdrawn, the branches are those
+// After any words, edits, further answers, selections and withdrawals, the branches are those
 // of a list of branches.
 func TestBranches(t *testing.T) {
 	defer func(n uint64) { nearby = n }(nearby)

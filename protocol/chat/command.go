@@ -50,7 +50,7 @@ type (
 	}
 )
 
-// What such a command has done. Repeated means that an earlier command with the same
+// These say what such a command has done. Repeated means that an earlier command with the same
 // ClientID had done it.
 type (
 	// Said is a message that is on disk.

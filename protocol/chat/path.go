@@ -100,7 +100,7 @@ func (p Path) whole() []stretch {
 }
 
 // Spans returns where in the log to look for what is on the path, in order and apart.
-// What is elsewhere is hidden; some of what is there may be. Of late answers it names the
+// All records elsewhere are hidden; some of those there may be. Of late answers it names the
 // records.
 func (p Path) Spans() []Span {
 	if len(p.stretches) == 0 {

@@ -36,7 +36,7 @@ import (
 // Encoder is the name under which rooms know [Encode].
 const Encoder = "openai"
 
-// What ids begin with.
+// These are the beginnings of ids.
 const (
 	responsePrefix     = "resp_"
 	conversationPrefix = "conv_"

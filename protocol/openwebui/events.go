@@ -52,7 +52,7 @@ type (
 	}
 )
 
-// What the room channel:{chat_id} is told.
+// These are the events of the room channel:{chat_id}.
 type (
 	streamed struct {
 		Chat    chat.ID `json:"chat_id"`

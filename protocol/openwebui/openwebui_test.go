@@ -171,7 +171,7 @@ func parse(t *testing.T, f engineio.Frame) (name string, arg json.RawMessage) {
 	return name, event[1]
 }
 
-// Whatever is said, each frame is an event with one object, and nothing of the text is lost.
+// For any words, each frame is an event with one object, and nothing of the text is lost.
 func FuzzFrames(f *testing.F) {
 	for _, seed := range []string{"", "hello", "<b>&\u2028\"\\", "😀\x00\x1e", "\xff\xc3(", `"},"finish_reason":null}]}}}]`, `","content":"`} {
 		f.Add(seed, "id")
@@ -207,7 +207,7 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// Whatever a client emits, it is understood or refused.
+// All that a client emits is understood or refused.
 func FuzzDecode(f *testing.F) {
 	for _, event := range Events() {
 		f.Add(event, `{"auth":{"token":"x"},"chat_id":"c","channel_id":"c","model":"m","data":{"type":"typing","data":{"typing":true}}}`)

@@ -31,7 +31,7 @@ func body(trigger, messageID, id, content string) string {
 	return fmt.Sprintf(`{"id":"c","trigger":%q,"messageId":%q,"messages":[{"id":%q,"role":"user","parts":[{"type":"text","text":%q}]}]}`, trigger, messageID, id, content)
 }
 
-// What a client asks for in the words of the SDK is one command of the room, or none if it
+// A request in the words of the SDK is one command of the room, or none if it
 // was carried out before.
 func TestAsk(t *testing.T) {
 	const edit, again = "submit-message", "regenerate-message"

@@ -245,7 +245,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Who may have no more connections is refused before anything is recorded.
+// A user who may have no more connections is refused before anything is recorded.
 func TestNoConnectionLeft(t *testing.T) {
 	r := newRoom()
 	s := serve(t, r, aisdk.Options{Streams: live.New(live.Options{

@@ -17,12 +17,9 @@ package api
 
 import (
 	"cmp"
-	"context"
 	_ "embed" // openapi.json
 	"encoding/json"
 	"errors"
-	"fmt"
-	"iter"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -31,7 +28,6 @@ import (
 	"github.com/rs/cors"
 
 	"parlor/protocol/chat"
-	"parlor/transport/origin"
 )
 
 // Limits of what a request may ask for or bring.
@@ -49,122 +45,6 @@ const (
 
 // preflightSeconds is how long a browser may remember a CORS preflight.
 const preflightSeconds = 600
-
-// Chats is the part of the server that keeps chats. Many goroutines may call its
-// methods at once. The client is shown errors that are a [*chat.Error]; for any
-// other error it is told only that something went wrong.
-type Chats interface {
-	// Create makes a chat that u owns, under an id that it chooses.
-	Create(ctx context.Context, u chat.User, model chat.ModelID) (chat.Info, error)
-
-	// Listed returns u's own chats that the view shows, the pinned ones first, then newest
-	// first, and how many there are in all.
-	Listed(ctx context.Context, u chat.User, v chat.View, offset, limit int) ([]chat.Listed, int, error)
-
-	// Mark changes what u has noted of a chat, with the errors of Get, [chat.CodeInvalid],
-	// [chat.CodeTooLarge] and [chat.CodeQuotaExceeded]. MarkOf returns it. Folders returns
-	// u's folders.
-	Mark(ctx context.Context, u chat.User, id chat.ID, c chat.MarkChanges) (chat.Mark, error)
-	MarkOf(ctx context.Context, u chat.User, info chat.Info) (chat.Mark, error)
-	Folders(ctx context.Context, u chat.User) ([]chat.Folder, error)
-
-	// Used returns the models of u's newest chats, of each the ID and the APISource
-	// alone. It is asked often, so it should know them without reading the chats.
-	Used(ctx context.Context, u chat.User) ([]chat.Model, error)
-
-	// Search looks through u's chats, or returns [chat.CodeInvalid].
-	Search(ctx context.Context, u chat.User, q chat.SearchQuery) (chat.SearchPage, error)
-
-	// Unread returns what u has not read of each of the chats.
-	Unread(ctx context.Context, u chat.User, chats []chat.Info) ([]chat.Unread, error)
-
-	Talk
-	Files
-
-	// Get returns a chat, or [chat.CodeNotFound] if u may not read it. Another method
-	// may refuse a user who may read the chat with [chat.CodeForbidden].
-	Get(ctx context.Context, u chat.User, id chat.ID) (chat.Info, error)
-
-	// Configure changes a chat's settings, with the errors of Get, and
-	// [chat.CodeInvalid] or [chat.CodeTooLarge].
-	Configure(ctx context.Context, u chat.User, id chat.ID, c chat.Changes) (chat.Info, error)
-
-	// Usage sums up what u's own turns have used, or [chat.CodeInvalid].
-	Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error)
-
-	// Delete removes a chat and its history, with the errors of Get.
-	Delete(ctx context.Context, u chat.User, id chat.ID) error
-
-	// MessagesOf takes the messages of the branch that leads through a message, or of the
-	// current one if that is empty, whose sequence number is below before, or all if before
-	// is 0, and yields the newest limit of them in ascending order. It ends after the first
-	// error. The errors of Get, and that there is no such message, come before any message.
-	MessagesOf(ctx context.Context, u chat.User, id chat.ID, branch chat.MessageID, before uint64, limit int) iter.Seq2[chat.Message, error]
-}
-
-// Models knows the assistants that can be talked with.
-type Models interface {
-	// List returns the models in the order in which clients should offer them.
-	// The SPA needs at least one.
-	List() []chat.Model
-
-	// Model returns the model with the id, which need not be in the list.
-	Model(chat.ModelID) (chat.Model, bool)
-
-	// Refusal says why the model with the id cannot be asked. It is nil if the
-	// model can be asked.
-	Refusal(chat.ModelID) *chat.Error
-}
-
-// An Authenticator says who sent a request. Its errors are a [*chat.Error].
-type Authenticator interface {
-	Request(*http.Request) (chat.User, error)
-	SignIn(*http.Request) (chat.SignIn, error) // the same, and until when it holds
-}
-
-// A Limiter says how often users may ask for something.
-type Limiter interface {
-	// Take counts a request with a body of so many bytes, of a user, or of an address if
-	// the user is unknown, or returns why it is too much.
-	Take(user chat.UserID, address, request string, bytes int) *chat.Error
-}
-
-// Options configure an [API]. The zero value is ready to use.
-type Options struct {
-	// AllowedOrigins are the origins, as "scheme://host[:port]", whose pages
-	// may use the API with the user's cookies. None by default; the server's
-	// own origin needs no mention.
-	AllowedOrigins []string
-
-	// SignIn keeps sessions. Nil means that nobody signs in here.
-	SignIn SignIn
-
-	// OriginRefused is called when a page of another origin may not change or read
-	// anything, by many goroutines at once. It may be nil.
-	OriginRefused func(*http.Request)
-
-	// Guests let people without an account in. Nil means that there are none.
-	Guests Guests
-
-	// Limits limits requests, if it is not nil.
-	Limits Limiter
-
-	// Backends send events to clients. The zero value lets none do that.
-	Backends Backends
-
-	// MaxSayBytes limits the body of a request that says something. Zero means
-	// [MaxBodyBytes].
-	MaxSayBytes int
-
-	// MaxFileBytes and MaxUploads limit the files of a request, and how many it brings.
-	// Zero means 10 MiB and 10.
-	MaxFileBytes int64
-	MaxUploads   int
-
-	// Logger receives panics and the causes of internal errors. Nil discards
-	// them.
-	Logger *slog.Logger
-}
 
 // An API serves the endpoints. It may be registered under several prefixes.
 type API struct {
@@ -210,66 +90,6 @@ func New(chats Chats, members Members, models Models, auth Authenticator, o Opti
 		return nil, err
 	}
 	return a, nil
-}
-
-// openAIHeaders are those of requests to OpenAI's API, as its client for browsers sends them.
-var openAIHeaders = []string{
-	"x-parlor-chat", "openai-organization", "openai-project", "x-stainless-arch", "x-stainless-helper-method", "x-stainless-lang", "x-stainless-os",
-	"x-stainless-package-version", "x-stainless-retry-count", "x-stainless-runtime", "x-stainless-runtime-version", "x-stainless-timeout",
-}
-
-// mcpHeaders are those of requests of MCP's clients for browsers.
-var mcpHeaders = []string{"mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name"}
-
-// protectOrigins sets up what browsers are told about the origins (CORS), and which of
-// their requests are refused. CORS alone does not protect: a browser sends some
-// requests with cookies without asking first, so those that change something are
-// checked here too.
-func (a *API) protectOrigins() error {
-	a.csrf = http.NewCrossOriginProtection()
-	a.csrf.SetDenyHandler(http.HandlerFunc(a.refuseCrossOrigin))
-	for _, allowed := range a.origins {
-		if strings.Contains(allowed, "*") {
-			return fmt.Errorf("api: allowed origin %q: wildcards are not supported", allowed)
-		}
-		if err := a.csrf.AddTrustedOrigin(allowed); err != nil {
-			return fmt.Errorf("api: allowed origin: %w", err)
-		}
-	}
-	a.cors = cors.New(cors.Options{
-		// A function, because cors takes an empty list for "all".
-		AllowOriginVaryRequestFunc: a.allows,
-		AllowedMethods:             []string{"GET", "POST", "DELETE", "PUT", "PATCH"},
-		AllowedHeaders:             slices.Concat([]string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user", "last-event-id", "idempotency-key"}, openAIHeaders, mcpHeaders),
-		AllowCredentials:           true,
-		MaxAge:                     preflightSeconds,
-	})
-	return nil
-}
-
-// allows reports whether browsers let a page of that origin read answers. A request
-// without an Origin comes from no page of another one.
-func (a *API) allows(r *http.Request, page string) (allowed bool, vary []string) {
-	allowed = origin.Listed(a.origins, page)
-	if !allowed && page != "" && !origin.Same(r) {
-		a.originRefused(r)
-	}
-	return allowed, nil
-}
-
-// crossOrigin refuses changes by pages of another origin, in requests that browsers send
-// without asking first. [http.CrossOriginProtection] takes an origin with its default
-// port and one without it for two.
-func (a *API) crossOrigin(next http.Handler) http.Handler {
-	protected := a.csrf.Handler(next)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		own := r.Header.Get("Sec-Fetch-Site") == "" && origin.Same(r)
-		if own || origin.Listed(a.origins, r.Header.Get("Origin")) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		protected.ServeHTTP(w, r)
-	})
 }
 
 // A route is a path, and what answers there, by method.

@@ -14,7 +14,7 @@ import (
 	"parlor/transport/auth"
 )
 
-// What other packages serve is protected as the API is.
+// The handlers of other packages are protected as the API is.
 func TestMounted(t *testing.T) {
 	options := auth.Options{Secret: strings.Repeat("s", 32)}
 	verifier := auth.New(options)

@@ -41,7 +41,7 @@ func (c *chats) Decide(ctx context.Context, u chat.User, id chat.ID, d chat.Deci
 	return chat.Decided{CallID: d.CallID, Approved: d.Approved}, nil
 }
 
-// What is said by HTTP is answered as the same is by Socket.IO, and says by its status
+// A message by HTTP is answered as the same is by Socket.IO, and says by its status
 // whether it came before.
 func TestTalk(t *testing.T) {
 	c := &chats{infos: []chat.Info{{ID: "mine", Owner: "alice", ModelID: "eliza", Created: t0}, {ID: "other", Owner: "bob"}}, keys: make(map[chat.ClientID]bool)}

@@ -176,7 +176,7 @@ func TestNoIssuerIsTrustedUnlessNamed(t *testing.T) {
 	})
 }
 
-// What an administrator links is one person in every respect: sessions, keys, disabling.
+// Identities that an administrator links are one person in every respect: sessions, keys, disabling.
 func TestLinkByAdministrator(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		key := h.do(auth.Command{Action: "key add", User: "google-1", Scope: "write"}).Secret
@@ -223,7 +223,7 @@ func TestLinkByAdministrator(t *testing.T) {
 	})
 }
 
-// Who was linked to somebody who is linked then, is the last of them.
+// An identity that is linked to somebody who is linked then leads to the last of them.
 func TestLinksDoNotChain(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		h.do(auth.Command{Action: "user link", User: "a", Person: "b"})

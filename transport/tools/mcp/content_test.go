@@ -7,7 +7,7 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// What is no text is described, and what is structured is told once.
+// Content that is no text is described, and structured content is told once.
 func TestTextOf(t *testing.T) {
 	for result, want := range map[string]string{
 		`{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}`:                                                                               "a\nb",

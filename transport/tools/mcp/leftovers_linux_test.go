@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What has the mark in its environment is ended, and nothing else.
+// A process with the mark in its environment is ended, and nothing else.
 func TestLeftovers(t *testing.T) {
 	run := func(env string) *exec.Cmd {
 		cmd := exec.Command("sleep", "1000")

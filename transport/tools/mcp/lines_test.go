@@ -13,7 +13,7 @@ type nowhere struct{ io.Writer }
 
 func (nowhere) Close() error { return nil }
 
-// Whatever a server writes, its messages are read and the rest is dropped.
+// Of all that a server writes, its messages are read and the rest is dropped.
 func FuzzLines(f *testing.F) {
 	f.Add("")
 	f.Add("Welcome!\n{}\n[]\nnull\n{\"jsonrpc\":\"2.0\"}\n")

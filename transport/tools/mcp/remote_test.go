@@ -175,7 +175,7 @@ func TestLostSession(t *testing.T) {
 	}
 }
 
-// What a server answers instead of a result is told to the model, and each call is sent
+// An answer of a server that is no result is told to the model, and each call is sent
 // once.
 func TestRemoteFailures(t *testing.T) {
 	server := &webServer{lost: http.StatusNotFound, ran: make(map[string]int)}

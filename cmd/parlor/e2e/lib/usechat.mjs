@@ -49,7 +49,7 @@ export async function apps(t) {
       const asks = !more.ws && !more.idle;
       const resumed = asks && page.waitForResponse((r) => new URL(r.url()).pathname.endsWith("/stream"));
       await page.goto(`${origin}/?${new URLSearchParams({ version, chat, server: server.url, ...more })}`);
-      // What is said before the answer to the resume is there has the status that follows from that: so it is in the SDK.
+      // A message before the answer to the resume is there has the status that follows from that: so it is in the SDK.
       if (asks) await resumed.then(() => page.waitForTimeout(50));
       return new App(page);
     },
