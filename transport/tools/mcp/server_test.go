@@ -282,6 +282,7 @@ func TestPanic(t *testing.T) {
 		well(s, r)
 	}, func(w *world) {
 		w.call(`{}`)
+		synctest.Wait() // its progress has come
 		panicked := 0
 		w.server.session.progress.Store("bad", func() { panicked++; panic("a bug") })
 		for range 3 {

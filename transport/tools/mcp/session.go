@@ -222,7 +222,7 @@ func (s *session) failure(ctx context.Context, d *delivery, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case d.over.Load(), closed && !d.sent.Load():
+	case d.over.Load(), !d.sent.Load() && !rejected:
 		return errNotRun
 	case answered && !rejected && !closed:
 		return chat.Refuse(chat.CodeInternal, "the tool failed: "+answer.Message)
