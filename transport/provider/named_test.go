@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"parlor/protocol/chat"
@@ -43,11 +44,20 @@ func TestLookingForAModelCostsTheSame(t *testing.T) {
 		"Model not there": func(m *Models) { m.Model("nobody"); m.Refusal("nobody") },
 	} {
 		one, all := many(t, 1), many(t, 200)
-		before, after := testing.AllocsPerRun(100, func() { look(one) }), testing.AllocsPerRun(100, func() { look(all) })
+		before, after := allocs(func() { look(one) }), allocs(func() { look(all) })
 		if before != after || name == "Named" && after > 0 {
 			t.Errorf("%s: %v allocations with one model, %v with 200", name, before, after)
 		}
 	}
+}
+
+// allocs returns the least allocations of several tries: others allocate meanwhile.
+func allocs(f func()) float64 {
+	least := math.Inf(1)
+	for range 5 {
+		least = min(least, testing.AllocsPerRun(100, f))
+	}
+	return least
 }
 
 func BenchmarkNamed(b *testing.B) {
