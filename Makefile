@@ -3,6 +3,7 @@
 
 BIN       ?= bin
 E2E       := cmd/parlor/e2e
+PAGE      := transport/console/page
 FUZZTIME  ?= 30s
 MODELCHECKS ?= 500
 BENCHTIME ?= 1s
@@ -24,7 +25,7 @@ build: need-go ## build bin/parlor, bin/parlor-echo and bin/parlor-bench, static
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/parlor ./cmd/parlor-echo ./cmd/parlor-bench
 
 .PHONY: test
-test: lint race e2e ## lint, unit tests with the race detector, end-to-end tests, always from the same SEED
+test: lint page-test race e2e ## lint, tests of the page, unit tests with the race detector, end-to-end tests, always from the same SEED
 
 .PHONY: test-long
 test-long: need-go need-cc need-node $(E2E)/node_modules race-build ## what is slow and random, from a new SEED that is printed: chaos, kill -9, attacks, crowds
@@ -71,6 +72,19 @@ race-build: need-go need-cc
 
 $(E2E)/node_modules: $(E2E)/package-lock.json
 	cd $(E2E) && npm ci --no-audit --no-fund
+	@touch $@
+
+# What is built is committed, so that a build of parlor needs no Node.
+.PHONY: page
+page: need-node $(PAGE)/node_modules ## build the page into transport/console/page/dist
+	cd $(PAGE) && npm run --silent build
+
+.PHONY: page-test
+page-test: need-node $(PAGE)/node_modules ## types and tests of the page, and that its dist is what the sources make
+	cd $(PAGE) && npm run --silent check && npm run --silent test && timeout 120 npm run --silent verify
+
+$(PAGE)/node_modules: $(PAGE)/package-lock.json
+	cd $(PAGE) && npm ci --no-audit --no-fund
 	@touch $@
 
 .PHONY: fuzz
@@ -135,7 +149,7 @@ vulncheck: need-go ## look for known vulnerabilities in the code that is used; V
 
 .PHONY: clean
 clean: ## remove what was built and installed here
-	rm -rf bin $(E2E)/node_modules $(REFERENCE)/node_modules
+	rm -rf bin $(E2E)/node_modules $(PAGE)/node_modules $(REFERENCE)/node_modules
 
 .PHONY: need-go need-cc need-node chromium
 need-go:

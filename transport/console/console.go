@@ -1,24 +1,14 @@
-// Package console serves the page at /: a chat with an assistant, in the browser.
+// Package console serves the page: a chat with people and assistants, in the browser.
 //
-//	GET {base}/ → index.html, page.css, page.js → view.js
-//	                                            → room.js → transcript.js, socket.io.esm.min.js
-//	                                            → push.js ⇢ sw.js, the service worker
+//	GET {base}/, /c/…, /join/…, /settings/…, /signin → index.html → assets/…
 //
-//	page.js → {base}/api/v1       who am I, which models are there
-//	room.js ⇄ {base}/socket.io/   the namespace /assistant/realtime, WebSocket only
+//	the page → {base}/api/v1       who am I, which chats and models are there
+//	         ⇄ {base}/socket.io/   the namespace /assistant/realtime
 //
-// The files in page/ are served unchanged: there is no build step and no
-// template. All their URLs are relative to the page's own address. So the page
-// finds the server with a base path, without one, and behind a proxy that strips
-// one.
-//
-// # Vendored
-//
-// page/socket.io.esm.min.js is dist/socket.io.esm.min.js of the npm package
-// socket.io-client 4.8.4 (MIT), unchanged; page/socket.io.LICENSE.txt is its
-// notice. To update it, run npm pack socket.io-client@VERSION and copy the file.
-// Then change the version here, in the notice and in the test, which also has
-// the hash of the file.
+// page/ has the sources, and page/dist what they are built into (make page). The
+// built files are committed, so that parlor needs no Node to be built. All their
+// URLs are relative: the page finds the server with a base path, without one, and
+// behind a proxy that strips one.
 package console
 
 import (
@@ -26,23 +16,45 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"io/fs"
+	"maps"
 	"net/http"
+	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 )
 
-//go:embed page
-var files embed.FS
+//go:embed page/dist
+var built embed.FS
 
-// index is served for the path of the directory.
-const index = "index.html"
+//go:embed old
+var old embed.FS
+
+const (
+	index     = "index.html"
+	deepIndex = "index.deep.html" // the same page for addresses one folder down
+	hashed    = "assets/"         // the folder of files whose names have the hash of their content
+)
+
+// Addresses of the page itself: it decides what to show.
+var (
+	places     = regexp.MustCompile(`^(signin|settings)?$`)
+	deepPlaces = regexp.MustCompile(`^(c|join|settings)/[^/]*$`)
+)
 
 // contentSecurityPolicy lets the page load from and connect to this server only
-// ('self' includes ws: and wss: of the same host). The page can run only scripts
-// that are files of the server, and cannot turn text into HTML or script
-// (trusted-types): the one policy that it may make is for the URL of sw.js.
-const contentSecurityPolicy = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+// ('self' includes ws: and wss: of the same host). Text cannot become HTML or
+// script: of the two policies for trusted types, that of Svelte is for the
+// templates that were compiled, and the other for the URLs of built workers.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; " +
+	"media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; frame-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+	"require-trusted-types-for 'script'; trusted-types svelte-trusted-html parlor-script-url"
+
+// oldPolicy is for the page that the built one takes the place of.
+const oldPolicy = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"trusted-types sw; require-trusted-types-for 'script'"
 
@@ -57,66 +69,107 @@ type Options struct {
 // any goroutine. Requests must still have the path that the client sent: do not
 // strip the base path.
 func Handler(o Options) http.Handler {
-	return console(embedded(strings.TrimSuffix(o.BasePath, "/") + "/"))
+	files := readFiles(built, "page/dist", contentSecurityPolicy)
+	before := readFiles(old, "old", oldPolicy)
+	before[""] = before[index]
+	delete(before, index)
+	maps.Copy(files, before)
+	base := url.URL{Path: strings.TrimSuffix(o.BasePath, "/") + "/"}
+	return console{base: base.EscapedPath(), files: files}
 }
 
-// console holds the files by URL path.
-type console map[string]file
+type console struct {
+	base  string          // as it is written in a URL
+	files map[string]file // by path below base
+}
 
-// file is one file of the page, with the headers of its responses.
+// file is one file of the page.
 type file struct {
-	contentType string
-	etag        string
-	body        []byte
+	contentType  string
+	cacheControl string
+	policy       string
+	bodies       map[string]encoded // by content coding; that of "" is always there
 }
 
-// embedded returns the files by URL path, below the directory dir. The page
-// itself has the path dir.
-func embedded(dir string) map[string]file {
-	entries, err := files.ReadDir("page")
+type encoded struct {
+	etag  string
+	bytes []byte
+}
+
+// codings are the endings of compressed files and their names in HTTP, the best first.
+var codings = []struct{ ending, name string }{{".br", "br"}, {".gz", "gzip"}}
+
+// readFiles returns the files below a folder by their path in it, those that are compressed with them.
+func readFiles(from embed.FS, folder, policy string) map[string]file {
+	bytes := make(map[string][]byte)
+	err := fs.WalkDir(from, folder, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		bytes[strings.TrimPrefix(name, folder+"/")], err = from.ReadFile(name)
+		return err
+	})
 	if err != nil {
 		panic("console: " + err.Error()) // cannot happen: the files are in the binary
 	}
-	byPath := make(map[string]file)
-	for _, e := range entries {
-		body, err := files.ReadFile("page/" + e.Name())
-		if err != nil {
-			panic("console: " + err.Error())
+	files := make(map[string]file)
+	for name := range bytes {
+		if !compressed(name) {
+			files[name] = newFile(name, policy, bytes)
 		}
-		byPath[dir+strings.TrimSuffix(e.Name(), index)] = newFile(e.Name(), body)
 	}
-	return byPath
+	return files
 }
 
-func newFile(name string, body []byte) file {
-	sum := sha256.Sum256(body)
-	return file{
-		contentType: contentTypes[path.Ext(name)],
-		etag:        `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
-		body:        body,
+func compressed(name string) bool {
+	ext := path.Ext(name)
+	return ext == codings[0].ending || ext == codings[1].ending
+}
+
+func newFile(name, policy string, all map[string][]byte) file {
+	f := file{
+		contentType: contentTypes[path.Ext(name)], cacheControl: "no-cache", policy: policy,
+		bodies: map[string]encoded{"": newBody(all[name])},
 	}
+	if strings.HasPrefix(name, hashed) {
+		f.cacheControl = "public, max-age=31536000, immutable"
+	}
+	for _, c := range codings {
+		if b, ok := all[name+c.ending]; ok {
+			f.bodies[c.name] = newBody(b)
+		}
+	}
+	return f
+}
+
+func newBody(b []byte) encoded {
+	sum := sha256.Sum256(b)
+	return encoded{etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, bytes: b}
 }
 
 // contentTypes are the same on all machines. Those of package mime are not.
 var contentTypes = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".svg":  "image/svg+xml",
-	".txt":  "text/plain; charset=utf-8",
+	".html":        "text/html; charset=utf-8",
+	".css":         "text/css; charset=utf-8",
+	".js":          "text/javascript; charset=utf-8",
+	".svg":         "image/svg+xml",
+	".png":         "image/png",
+	".txt":         "text/plain; charset=utf-8",
+	".webmanifest": "application/manifest+json",
 }
 
 // ServeHTTP implements http.Handler.
 func (c console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 
-	f, ok := c[r.URL.Path]
+	f, ok := c.find(r.URL.EscapedPath())
+	h.Set("Content-Security-Policy", f.policy)
 	switch {
 	case !ok:
+		h.Set("Content-Security-Policy", contentSecurityPolicy)
 		http.NotFound(w, r)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		h.Set("Allow", "GET, HEAD")
@@ -126,12 +179,57 @@ func (c console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve answers with the file, or with 304 if the client has it already. The
-// name of a file stays when its content changes, so caches must ask each time.
+func (c console) find(escapedPath string) (file, bool) {
+	name, below := strings.CutPrefix(escapedPath, c.base)
+	if !below || name == index || name == deepIndex {
+		return file{}, false
+	}
+	if f, ok := c.files[name]; ok {
+		return f, true
+	}
+	switch {
+	case places.MatchString(name):
+		return c.files[index], true
+	case deepPlaces.MatchString(name):
+		return c.files[deepIndex], true
+	}
+	return file{}, false
+}
+
+// serve answers with the file in a coding that the client takes, or with 304 if
+// the client has it already.
 func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", f.contentType)
-	h.Set("Cache-Control", "no-cache")
-	h.Set("ETag", f.etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
+	h.Set("Cache-Control", f.cacheControl)
+	h.Set("Vary", "Accept-Encoding")
+	coding := f.coding(r.Header.Get("Accept-Encoding"))
+	if coding != "" {
+		h.Set("Content-Encoding", coding)
+	}
+	b := f.bodies[coding]
+	h.Set("ETag", b.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b.bytes))
+}
+
+// coding returns the best content coding that the header Accept-Encoding allows, or "".
+func (f file) coding(accepted string) string {
+	for _, c := range codings {
+		if _, ok := f.bodies[c.name]; ok && accepts(accepted, c.name) {
+			return c.name
+		}
+	}
+	return ""
+}
+
+var refused = regexp.MustCompile(`^q=0(\.0*)?$`)
+
+func accepts(header, coding string) bool {
+	for entry := range strings.SplitSeq(header, ",") {
+		name, q, _ := strings.Cut(strings.TrimSpace(entry), ";")
+		if strings.EqualFold(strings.TrimSpace(name), coding) {
+			return !refused.MatchString(strings.ToLower(strings.ReplaceAll(q, " ", "")))
+		}
+	}
+	return false
 }

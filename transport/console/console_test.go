@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,7 +22,9 @@ func get(t *testing.T, o Options, method, path string, headers ...string) *http.
 	}
 	w := httptest.NewRecorder()
 	Handler(o).ServeHTTP(w, r)
-	return w.Result()
+	response := w.Result()
+	response.Request = r
+	return response
 }
 
 func body(t *testing.T, r *http.Response) string {
@@ -62,7 +65,7 @@ func TestServesThePageAndItsFiles(t *testing.T) {
 
 // Every file has a known type, so nothing was put into page/ by mistake.
 func TestEveryFileHasAType(t *testing.T) {
-	for path, f := range embedded("/") {
+	for path, f := range Handler(Options{}).(console).files {
 		if f.contentType == "" {
 			t.Errorf("%s has no content type", path)
 		}
@@ -72,7 +75,7 @@ func TestEveryFileHasAType(t *testing.T) {
 func TestServesNothingElse(t *testing.T) {
 	for _, path := range []string{
 		"/index.html", "/console.go", "/page/", "/page/page.js", "/page.js/", "/x", "//", "/../console.go",
-		"/socket.io.esm.min.js.map", "/assistant/",
+		"/socket.io.esm.min.js.map", "/assistant/", "/index.deep.html", "/c", "/c/x/y", "/signin/", "/icon.svg.br", "/assets/", "/page/dist/icon.svg",
 	} {
 		if r := get(t, Options{}, "GET", "http://parlor"+path); r.StatusCode != http.StatusNotFound {
 			t.Errorf("GET %s: status %d, want 404", path, r.StatusCode)
@@ -104,7 +107,7 @@ func TestBasePath(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
-	for _, path := range []string{"/", "/room.js", "/no-such-file"} {
+	for _, path := range []string{"/", "/room.js", "/no-such-file", "/signin"} {
 		h := get(t, Options{}, "GET", path).Header
 		for name, want := range map[string]string{
 			"X-Content-Type-Options":       "nosniff",
@@ -116,7 +119,7 @@ func TestHeaders(t *testing.T) {
 			}
 		}
 		csp := h.Get("Content-Security-Policy")
-		for _, want := range []string{"default-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
+		for _, want := range []string{"default-src '", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
 			if !strings.Contains(csp, want) {
 				t.Errorf("GET %s: policy %q lacks %s", path, csp, want)
 			}
@@ -195,5 +198,59 @@ func TestVendoredClientIsUnchanged(t *testing.T) {
 		if !strings.Contains(notice, text) {
 			t.Errorf("the licence notice lacks %q", text)
 		}
+	}
+}
+
+// The places of the page answer with the page, which finds its files from there.
+func TestPlaces(t *testing.T) {
+	scripts := regexp.MustCompile(`(?:src|href)="([^"]+)"`)
+	for _, base := range []string{"", "/assistant"} {
+		for _, path := range []string{"/signin", "/settings", "/c/abc", "/c/a%2Fb%20c", "/join/t", "/settings/profile"} {
+			r := get(t, Options{BasePath: base}, "GET", base+path)
+			if r.StatusCode != http.StatusOK || r.Header.Get("Cache-Control") != "no-cache" {
+				t.Errorf("GET %s: status %d, Cache-Control %q", base+path, r.StatusCode, r.Header.Get("Cache-Control"))
+			}
+			found := scripts.FindAllStringSubmatch(body(t, r), -1)
+			if len(found) == 0 {
+				t.Errorf("GET %s: not the page", base+path)
+			}
+			for _, m := range found {
+				file := r.Request.URL.ResolveReference(&url.URL{Path: m[1]}).Path
+				if r := get(t, Options{BasePath: base}, "GET", file); r.StatusCode != http.StatusOK {
+					t.Errorf("%s refers to %s: status %d", base+path, file, r.StatusCode)
+				}
+			}
+		}
+	}
+}
+
+// A file with a hash in its name may be kept for ever, in any coding that the client takes.
+func TestHashedFiles(t *testing.T) {
+	files := 0
+	for name, f := range Handler(Options{}).(console).files {
+		if !strings.HasPrefix(name, hashed) {
+			continue
+		}
+		files++
+		for header, want := range map[string]string{
+			"gzip, deflate, br": "br", "gzip": "gzip", "BR;q=1": "br", "br;q=0, gzip": "gzip", "br; q=0.000, gzip;q=0": "", "": "", "brotli": "",
+		} {
+			if _, ok := f.bodies[want]; !ok {
+				continue // too short to compress
+			}
+			r := get(t, Options{}, "GET", "/"+name, "Accept-Encoding: "+header)
+			if got := r.Header.Get("Content-Encoding"); got != want {
+				t.Errorf("%s for %q: Content-Encoding %q, want %q", name, header, got, want)
+			}
+			if got := r.Header.Get("Cache-Control"); !strings.Contains(got, "immutable") {
+				t.Errorf("%s: Cache-Control %q", name, got)
+			}
+			if got := r.Header.Get("Vary"); got != "Accept-Encoding" {
+				t.Errorf("%s: Vary %q", name, got)
+			}
+		}
+	}
+	if files == 0 {
+		t.Error("no hashed files: run make page")
 	}
 }

@@ -1,0 +1,18 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vitest/config";
+import { packed } from "./build/packed.mjs";
+
+export default defineConfig({
+  // All addresses are relative, so the page works below any path, and behind a proxy that strips one.
+  base: "./",
+  plugins: [svelte(), packed()],
+  resolve: { conditions: ["browser"] },
+  build: {
+    target: "es2022",
+    modulePreload: { polyfill: false },
+    // Nothing is put into the page as a data: URL: the policy forbids it.
+    assetsInlineLimit: 0,
+  },
+  worker: { format: "es" },
+  test: { include: ["client/**/*.test.ts", "src/**/*.test.ts"], environment: "node" },
+});
