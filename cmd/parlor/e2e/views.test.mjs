@@ -7,7 +7,7 @@ import { ask, connect, enter, events, folder, newChat, serve, sleep, until } fro
 import { long, seeded } from "./lib/random.mjs";
 
 // The page's own fold of the events.
-const source = readFileSync(new URL("../../../transport/console/page/transcript.js", import.meta.url), "utf8");
+const source = readFileSync(new URL("../../../transport/console/old/transcript.js", import.meta.url), "utf8");
 const { Transcript } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 
 /** A client of the documented dialect, which folds what it is told as the page does. */
