@@ -20,7 +20,7 @@ import (
 	"parlor/transport/origin"
 )
 
-// TestOpenAPIHasAllRoutes fails if the server has a route below /api/v1 that openapi.json
+// TestOpenAPIHasAllRoutes fails if the server has a route below /api that openapi.json
 // does not describe, or the other way round.
 func TestOpenAPIHasAllRoutes(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
@@ -30,14 +30,15 @@ func TestOpenAPIHasAllRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	mux := routes(server.Settings, http.NotFoundHandler(), server.api, nil)
+	server.addOpenWebUI(mux)
 	apitest.New(t, api.Description, "/api/v1").Covers(t, mux)
 }
 
 // TestOpenAPIDescribesAnswers has a server that runs answer requests of many kinds. Each
 // answer has to be as the description that it serves itself says.
 func TestOpenAPIDescribesAnswers(t *testing.T) {
-	base := startServer(t) + "/api/v1"
-	response, err := http.Get(base + "/openapi.json")
+	base := startServer(t) + "/api"
+	response, err := http.Get(base + "/v1/openapi.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,9 +48,11 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 		t.Fatalf("status %d, %v", response.StatusCode, err)
 	}
 	contract := apitest.New(t, description, "/api/v1")
-	ask := asking(t, base, contract)
+	ask := asking(t, base+"/v1", contract)
 	askOfChat(ask)
+	askOfChannel(ask)
 	askOfUser(ask)
+	askOfTasks(asking(t, base, contract))
 	contract.AllAsked(t)
 }
 
@@ -130,6 +133,45 @@ func askOfChat(ask asker) {
 	ask(200, "DELETE", chat, "")
 	ask(404, "GET", chat, "")
 	ask(404, "GET", "/nothing", "")
+}
+
+func askOfChannel(ask asker) {
+	control := `{"read": {"group_ids": [], "user_ids": ["bob"]}, "write": {"group_ids": [], "user_ids": []}}`
+	id := ask(200, "POST", "/channels/create", `{"name": "general", "access_control": `+control+`}`)["id"]
+	ask(400, "POST", "/channels/create", `{}`)
+	channel := fmt.Sprint("/channels/", id)
+	ask(200, "GET", "/channels/", "")
+	ask(200, "GET", "/channels", "")
+	ask(200, "GET", channel, "")
+	ask(200, "POST", channel+"/update", `{"name": "other"}`)
+	top := ask(200, "POST", channel+"/messages/post", `{"content": "hello"}`)["id"]
+	ask(200, "POST", channel+"/messages/post", fmt.Sprintf(`{"content": "hello too", "parent_id": %q, "temp_id": "one"}`, top))
+	message := fmt.Sprint(channel, "/messages/", top)
+	ask(200, "POST", message+"/reactions/add", `{"name": "smile"}`)
+	ask(200, "GET", channel+"/messages?limit=10", "")
+	ask(400, "GET", channel+"/messages?limit=many", "")
+	ask(200, "GET", message, "")
+	ask(200, "GET", message+"/thread", "")
+	ask(200, "POST", message+"/update", `{"content": "good morning"}`)
+	ask(200, "POST", message+"/reactions/remove", `{"name": "smile"}`)
+	ask(200, "DELETE", message+"/delete", "")
+	ask(200, "DELETE", channel+"/delete", "")
+	ask(404, "GET", channel+"/messages", "")
+}
+
+// askOfTasks asks below /api.
+func askOfTasks(ask asker) {
+	task := ask(200, "POST", "/chat/completions",
+		`{"model": "eliza", "chat_id": "asked", "id": "a1", "session_id": "s1", "messages": [{"role": "user", "content": "hello"}]}`)["task_id"]
+	ask(400, "POST", "/chat/completions", `{"model": "eliza", "chat_id": "local", "id": "a1", "session_id": "s1", "messages": []}`)
+	ask(200, "POST", "/chat/completions", `{"model": "eliza", "messages": [{"role": "user", "content": "hello"}]}`)
+	ask(200, "POST", "/chat/completions", `{"model": "eliza", "stream": true, "messages": [{"role": "user", "content": "hello"}]}`)
+	ask(400, "POST", "/chat/completions", `{"model": "eliza", "messages": []}`)
+	ask(200, "GET", "/tasks", "")
+	ask(200, "GET", "/tasks/chat/asked", "")
+	ask(404, "POST", "/tasks/stop/none", "")
+	ask(404, "POST", fmt.Sprint("/tasks/stop/", task, "0"), "")
+	ask(200, "POST", "/tasks/chat/asked/stop", "")
 }
 
 // askOfUser asks for what this server has not set up, too: that is an answer.

@@ -105,8 +105,8 @@ func splitRoute(text string) (method, path string) {
 }
 
 // Description is the API in OpenAPI 3.1. It has the routes of the whole server below
-// "/api/v1", also those that other packages serve there; tests compare it with both the
-// routes and the answers.
+// "/api", also those that other packages serve there; tests compare it with both the routes
+// and the answers.
 //
 //go:embed openapi.json
 var Description []byte

@@ -25,9 +25,9 @@ func (a *API) Mount(routes map[string]Handler) {
 	}
 }
 
-// RegisterAt adds to mux what other packages serve below another prefix than those of the
-// API, or is not described with it, protected like that. Browsers ask by OPTIONS what a page
-// of another origin may do.
+// RegisterAt adds to mux what other packages serve, protected like the API. It is for paths
+// below another prefix than that of the API, and for paths of which one names what another one
+// has a wildcard for. Browsers ask by OPTIONS what a page of another origin may do.
 func (a *API) RegisterAt(mux *http.ServeMux, prefix string, routes map[string]Handler) {
 	paths := make(map[string][]string) // the methods of each
 	for name, h := range routes {

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -24,34 +25,74 @@ import (
 // A Contract is a description in OpenAPI 3.1.
 type Contract struct {
 	document   map[string]any
-	operations *http.ServeMux // whose patterns are those of the description
-	prefix     string
+	operations map[string]operation // by the pattern of [http.ServeMux] that has to serve it
+	mux        *http.ServeMux       // of these patterns
+	roots      []string             // below which there is nothing but what is described
 
 	lock    sync.Mutex // of what follows
 	schemas *jsonschema.Compiler
 	asked   map[string]bool // patterns of the requests that were checked
 }
 
+// An operation is one that is described.
+type operation struct{ path, method string }
+
 const location = "mem:openapi.json"
 
-// New reads a description of what is served below prefix.
+// New reads a description that is served as prefix + "/openapi.json".
 func New(t testing.TB, description []byte, prefix string) *Contract {
 	t.Helper()
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(description))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Contract{document: document.(map[string]any), schemas: jsonschema.NewCompiler(), asked: make(map[string]bool), operations: http.NewServeMux(), prefix: prefix}
+	c := &Contract{document: document.(map[string]any), schemas: jsonschema.NewCompiler(), asked: make(map[string]bool), mux: http.NewServeMux()}
+	c.read(t, prefix)
 	closed(c.document)
 	c.schemas.DefaultDraft(jsonschema.Draft2020)
 	c.schemas.AssertFormat()
 	if err := c.schemas.AddResource(location, c.document); err != nil {
 		t.Fatal(err)
 	}
-	for _, pattern := range c.patterns() {
-		c.operations.Handle(pattern, http.NotFoundHandler())
-	}
 	return c
+}
+
+// read finds the operations. A path is below the server of the whole description, unless it
+// names one of its own.
+func (c *Contract) read(t testing.TB, prefix string) {
+	t.Helper()
+	c.operations = make(map[string]operation)
+	common := rootOf(t, prefix, c.document)
+	c.roots = []string{common}
+	for path, item := range c.document["paths"].(map[string]any) {
+		root := common
+		if item := item.(map[string]any); item["servers"] != nil {
+			root = rootOf(t, prefix, item)
+			c.roots = append(c.roots, root)
+		}
+		for method := range item.(map[string]any) {
+			if method == "parameters" || method == "servers" {
+				continue
+			}
+			pattern := strings.ToUpper(method) + " " + root + path
+			if strings.HasSuffix(path, "/") {
+				pattern += "{$}"
+			}
+			c.operations[pattern] = operation{path, method}
+			c.mux.Handle(pattern, http.NotFoundHandler())
+		}
+	}
+}
+
+// rootOf returns the path of the server that a part of the description names.
+func rootOf(t testing.TB, prefix string, part map[string]any) string {
+	t.Helper()
+	servers := part["servers"].([]any)
+	root, err := (&url.URL{Path: prefix + "/openapi.json"}).Parse(servers[0].(map[string]any)["url"].(string))
+	if err != nil || len(servers) != 1 {
+		t.Fatalf("servers %v: want one, %v", servers, err)
+	}
+	return root.Path
 }
 
 // closed has all objects refuse fields that are not described. The description itself lets
@@ -72,38 +113,28 @@ func closed(schema any) {
 	}
 }
 
-// patterns returns the operations as patterns of [http.ServeMux].
-func (c *Contract) patterns() (all []string) {
-	for path, item := range c.document["paths"].(map[string]any) {
-		for method := range item.(map[string]any) {
-			if method != "parameters" {
-				all = append(all, strings.ToUpper(method)+" "+c.prefix+path)
-			}
-		}
-	}
-	return all
-}
-
-// Covers checks that the routes of mux below the prefix are those of the description. A
-// route is a pattern with a method.
+// Covers checks that the routes of mux are those of the description, below the servers that
+// it names. A route is a pattern with a method.
 func (c *Contract) Covers(t testing.TB, mux *http.ServeMux) {
 	t.Helper()
-	described := make(map[string]bool)
-	for _, p := range c.patterns() {
-		described[p] = true
-	}
 	served := patternsOf(mux)
 	for p := range served {
-		if method, path, _ := strings.Cut(p, " "); strings.HasPrefix(path, c.prefix+"/") && !described[p] {
-			t.Errorf("transport/api/openapi.json lacks %s: describe it under \"paths\", in %q as %q, with the schema of its answer",
-				p, strings.TrimPrefix(path, c.prefix), strings.ToLower(method))
+		_, described := c.operations[p]
+		method, path, _ := strings.Cut(p, " ")
+		if method != http.MethodOptions && c.isBelow(path) && !described {
+			t.Errorf("transport/api/openapi.json lacks %s: describe it under \"paths\", with the schema of its answer", p)
 		}
 	}
-	for p := range described {
+	for p := range c.operations {
 		if !served[p] {
 			t.Errorf("transport/api/openapi.json describes %s, which nothing serves", p)
 		}
 	}
+}
+
+// isBelow reports whether a path is below a server that the description names.
+func (c *Contract) isBelow(path string) bool {
+	return slices.ContainsFunc(c.roots, func(root string) bool { return strings.HasPrefix(path, root+"/") })
 }
 
 // patternsOf returns the patterns that were registered. A mux tells nobody, so it is
@@ -138,13 +169,13 @@ func (c *Contract) check(r *http.Request, status int, header http.Header, body [
 		return nil
 	}
 	pointer, content := "/components/responses/Problem", c.document["components"].(map[string]any)["responses"].(map[string]any)["Problem"]
-	_, pattern := c.operations.Handler(r)
+	_, pattern := c.mux.Handler(r)
 	c.lock.Lock()
 	c.asked[pattern] = true
 	c.lock.Unlock()
-	if method, path, found := strings.Cut(pattern, " "); found {
+	if described, found := c.operations[pattern]; found {
 		var err error
-		if pointer, content, err = c.response(strings.TrimPrefix(path, c.prefix), strings.ToLower(method), status); err != nil {
+		if pointer, content, err = c.response(described, status); err != nil {
 			return err
 		}
 	} else if status < 400 {
@@ -175,8 +206,8 @@ func (c *Contract) check(r *http.Request, status int, header http.Header, body [
 }
 
 // response returns where the description of an answer is, and what it says.
-func (c *Contract) response(path, method string, status int) (pointer string, response any, err error) {
-	responses := c.document["paths"].(map[string]any)[path].(map[string]any)[method].(map[string]any)["responses"].(map[string]any)
+func (c *Contract) response(o operation, status int) (pointer string, response any, err error) {
+	responses := c.document["paths"].(map[string]any)[o.path].(map[string]any)[o.method].(map[string]any)["responses"].(map[string]any)
 	key := strconv.Itoa(status)
 	if responses[key] == nil {
 		key = "default"
@@ -188,7 +219,7 @@ func (c *Contract) response(path, method string, status int) (pointer string, re
 		name := strings.TrimPrefix(ref, "#/components/responses/")
 		return "/components/responses/" + name, c.document["components"].(map[string]any)["responses"].(map[string]any)[name], nil
 	}
-	return "/paths/" + escaped(path) + "/" + method + "/responses/" + key, response, nil
+	return "/paths/" + escaped(o.path) + "/" + o.method + "/responses/" + key, response, nil
 }
 
 // escaped is a name in a JSON pointer in a URL.
@@ -202,19 +233,19 @@ func (c *Contract) AllAsked(t testing.TB) {
 	t.Helper()
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	for _, p := range c.patterns() {
+	for p := range c.operations {
 		if !c.asked[p] {
 			t.Errorf("nobody asked for %s, so its answer was not compared with transport/api/openapi.json: add a request to this test", p)
 		}
 	}
 }
 
-// Handler checks all answers of next to requests below the prefix.
+// Handler checks all answers of next to requests below the servers of the description.
 func (c *Contract) Handler(t testing.TB, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		copied := &copying{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(copied, r)
-		if strings.HasPrefix(r.URL.Path, c.prefix+"/") {
+		if c.isBelow(r.URL.Path) {
 			c.Check(t, r, copied.status, w.Header(), copied.body.Bytes())
 		}
 	})
