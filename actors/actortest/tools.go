@@ -30,7 +30,7 @@ func callsOf(piece string) *chat.Calls {
 // at once.
 type Tools struct {
 	mu         sync.Mutex
-	how        map[string]func(ctx context.Context) (string, error)
+	how        map[string]func(ctx context.Context, r chat.ToolRun) (string, error)
 	approvals  map[string]chat.Approval
 	repeatable map[string]bool
 	runs       []chat.ToolRun
@@ -38,10 +38,15 @@ type Tools struct {
 
 // On says how a tool runs.
 func (t *Tools) On(name string, run func(ctx context.Context) (string, error)) {
+	t.OnRun(name, func(ctx context.Context, _ chat.ToolRun) (string, error) { return run(ctx) })
+}
+
+// OnRun says how a tool runs that looks at its run.
+func (t *Tools) OnRun(name string, run func(ctx context.Context, r chat.ToolRun) (string, error)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.how == nil {
-		t.how = make(map[string]func(context.Context) (string, error))
+		t.how = make(map[string]func(context.Context, chat.ToolRun) (string, error))
 	}
 	t.how[name] = run
 }
@@ -118,7 +123,7 @@ func (t *Tools) Run(ctx context.Context, r chat.ToolRun) (string, error) {
 	run := t.how[r.Call.Name]
 	t.mu.Unlock()
 	if run != nil {
-		return run(ctx)
+		return run(ctx, r)
 	}
 	return fmt.Sprintf("%s: %s", r.Call.Name, r.Call.Arguments), nil
 }

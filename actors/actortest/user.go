@@ -210,6 +210,10 @@ func (u *User) publication(p *room.Publication) error {
 	if presence, ok := p.Notice.(chat.Presence); ok {
 		return u.sees(p, presence)
 	}
+	if news, ok := p.Notice.(chat.ToolNews); ok {
+		u.told = append(u.told, fmt.Sprintf("progress of %s: %g of %g", news.Name, news.Progress, news.Total))
+		return nil
+	}
 	frames, _ := p.Encoded.([]engineio.Frame)
 	if record, ok := p.Notice.(chat.Record); ok && p.Author == u.address && record.Spoken() {
 		frames = assistant.NewEncoder(u.dialect(p.Room)).Frames(p.Room, chat.Transcribed{Record: record})

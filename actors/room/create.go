@@ -110,6 +110,9 @@ func (c *Join) do(r *Room) {
 		}
 	}
 	joined.Pending, joined.Calls = r.pendingCalls(), slices.Clone(shown.Summary.Calls)
+	if r.stage.attempt != nil {
+		r.stage.attempt.ShowProgress(joined.Calls)
+	}
 	r.reply(c.Caller, joined)
 }
 

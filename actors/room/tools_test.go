@@ -106,6 +106,48 @@ func TestTools(t *testing.T) {
 	})
 }
 
+// The progress of a call is told at once, and then no more than four times a second. Those
+// who join are told the last. It ends with the call, and none of it is recorded.
+func TestToolProgress(t *testing.T) {
+	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {
+		s.Tools.OnRun("slow", func(_ context.Context, r chat.ToolRun) (string, error) {
+			for i := range 100_000 {
+				r.Progress(chat.ToolProgress{Progress: float64(i), Total: 100_000, Message: strings.Repeat("é", 1000)})
+				if i%10_000 == 9_999 {
+					time.Sleep(time.Second)
+				}
+			}
+			time.AfterFunc(time.Minute, func() { r.Progress(chat.ToolProgress{Progress: 1}) })
+			return "at last", nil
+		})
+		s.Assistant.On("go", actortest.Call("slow {}", "slow {}"))
+		s.Assistant.On("at last", actortest.Say("Done."))
+		alice.Told()
+		alice.Send(theChat, "go")
+		time.Sleep(5500 * time.Millisecond)
+		calls := alice.Join(theChat).Calls
+		if len(calls) != 2 || calls[0].Progress == nil || calls[0].Progress.Progress != 59_999 || len(calls[0].Progress.Message) != 500 {
+			t.Errorf("somebody who joins is told %+v", calls)
+		}
+		time.Sleep(time.Hour)
+		told := 0
+		for _, line := range alice.Told() {
+			if strings.Contains(line, "progress of slow") {
+				told++
+			}
+		}
+		// Ten bursts, of which each is told by its first and its last, for two calls.
+		if told != 40 {
+			t.Errorf("progress was told %d times", told)
+		}
+		for _, r := range s.Records(theChat) {
+			if e, ok := r.Event.(chat.TurnEnded); ok && (e.State != chat.StateCompleted || e.Calls[0].Progress != nil) {
+				t.Errorf("the turn ended %+v", e)
+			}
+		}
+	})
+}
+
 // A call is recorded before it runs: what the disk refuses does not run.
 func TestToolWaitsForTheDisk(t *testing.T) {
 	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {

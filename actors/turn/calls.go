@@ -19,6 +19,7 @@ type step struct {
 	outcomes []chat.ToolEnded  // that are known, on disk or not
 	kept     map[string]bool   // the calls whose outcomes are on disk
 	running  map[string]func() // what cancels the calls that run
+	progress map[string]chat.ToolProgress
 	results  chan<- []chat.ToolEnded
 }
 
@@ -151,9 +152,11 @@ func (a *Attempt) runOne(c chat.ToolCall) {
 		a.step.running = make(map[string]func())
 	}
 	a.step.running[c.ID] = cancel
-	run := chat.ToolRun{Call: c, Room: a.q.Room, User: a.turn.By, Key: c.ID}
+	news := &news{tell: func(p chat.ToolProgress) { a.tell(progressed{c.ID, p}) }}
+	run := chat.ToolRun{Call: c, Room: a.q.Room, User: a.turn.By, Key: c.ID, Progress: news.note}
 	a.o.Goroutines.Go(func() {
 		defer cancel()
+		defer news.end()
 		result, err := a.o.runTool(ctx, run)
 		a.tell(ran{c.ID, result, err})
 	})

@@ -36,6 +36,12 @@ type (
 		err    error
 	}
 
+	// progressed says how far a call is.
+	progressed struct {
+		call string
+		chat.ToolProgress
+	}
+
 	// pause asks, between two steps, for what people said meanwhile. The channel
 	// has room for one answer.
 	pause struct {
@@ -54,12 +60,13 @@ type (
 	}
 )
 
-func (piece) event()     {}
-func (ended) event()     {}
-func (composed) event()  {}
-func (stepped) event()   {}
-func (ran) event()       {}
-func (pause) event()     {}
-func (overdrawn) event() {}
-func (saveDue) event()   {}
-func (saved) event()     {}
+func (piece) event()      {}
+func (ended) event()      {}
+func (composed) event()   {}
+func (stepped) event()    {}
+func (ran) event()        {}
+func (progressed) event() {}
+func (pause) event()      {}
+func (overdrawn) event()  {}
+func (saveDue) event()    {}
+func (saved) event()      {}

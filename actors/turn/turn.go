@@ -254,6 +254,8 @@ func (a *Attempt) Handle(e Event) {
 		a.stepped(e.step)
 	case ran:
 		a.ran(e)
+	case progressed:
+		a.progressed(e)
 	case pause:
 		a.pause(e)
 	case overdrawn:

@@ -95,6 +95,10 @@ func (a *Answer) Tell(n chat.Notice) []Part {
 		a.soFar(&p, n)
 	case chat.Progress:
 		a.progress(&p, n)
+	case chat.ToolNews:
+		if a.find(n.CallID) != nil {
+			p.add(dataPart{Type: "data-tool-progress", Data: progressData{n.CallID, n.Name, n.ToolProgress}, Transient: true})
+		}
 	case chat.Removal:
 		a.fail(&p, chat.Refuse(chat.CodeNotFound, "this chat was deleted, or you are no longer a member of it"))
 	case chat.Failure:

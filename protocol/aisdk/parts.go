@@ -127,6 +127,11 @@ type (
 		State    chat.ProviderState `json:"state,omitempty"` // of the provider
 		RetryAt  string             `json:"retry_at,omitempty"`
 	}
+	progressData struct {
+		Call string `json:"toolCallId"`
+		Name string `json:"toolName"`
+		chat.ToolProgress
+	}
 )
 
 // ErrorPart returns the part that ends a stream with an error.

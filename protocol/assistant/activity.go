@@ -11,36 +11,57 @@ import (
 // Activity encodes what happens in a chat, for a client that watches.
 func Activity(a chat.Activity) engineio.Frame { return Event("activity", "", a) }
 
-// activityHead begins each of these events. The id of the chat follows, and then
-// activityRoom.
+// These begin the events of which each takes the place of those before that are about the
+// same: a chat, or a call in a room. The id comes first in the payload.
 var (
 	activityHead = []byte(`42` + Namespace + `,["activity",{"chat_id":"`)
-	activityRoom = []byte(`","room_id":"`)
+	progressHead = []byte(`42` + Namespace + `,["function_progress `)
+	progressID   = []byte(`",{"call_id":"`)
 )
 
-// withoutOldActivity returns the frames without the activities of chats of which a later
-// one is among the frames.
-func withoutOldActivity(frames []engineio.Frame) []engineio.Frame {
-	if !slices.ContainsFunc(frames, isActivity) {
+// keyOf returns what such an event is about, or nil for any other event.
+func keyOf(f engineio.Frame) []byte {
+	id := 0
+	switch {
+	case f.Binary:
+		return nil
+	case bytes.HasPrefix(f.Data, activityHead):
+		id = len(activityHead)
+	case bytes.HasPrefix(f.Data, progressHead):
+		if id = bytes.Index(f.Data, progressID); id < 0 {
+			return nil
+		}
+		id += len(progressID)
+	default:
+		return nil
+	}
+	_, rest, ok := cutText(f.Data[id:])
+	if !ok {
+		return nil
+	}
+	return f.Data[:len(f.Data)-len(rest)]
+}
+
+// withoutOld returns the frames without such events about something of which a later one
+// is among the frames.
+func withoutOld(frames []engineio.Frame) []engineio.Frame {
+	if !slices.ContainsFunc(frames, func(f engineio.Frame) bool { return keyOf(f) != nil }) {
 		return frames
 	}
 	var kept []engineio.Frame
 	told := make(map[string]bool)
 	for _, f := range slices.Backward(frames) {
-		if isActivity(f) {
-			id, _, _ := bytes.Cut(f.Data[len(activityHead):], activityRoom)
-			if told[string(id)] {
+		if key := keyOf(f); key != nil {
+			if told[string(key)] {
 				continue
 			}
-			told[string(id)] = true
+			told[string(key)] = true
 		}
 		kept = append(kept, f)
 	}
 	slices.Reverse(kept)
 	return kept
 }
-
-func isActivity(f engineio.Frame) bool { return !f.Binary && bytes.HasPrefix(f.Data, activityHead) }
 
 // Watched answers [Watch].
 type Watched struct {

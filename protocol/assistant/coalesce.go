@@ -25,12 +25,12 @@ const (
 // stream_start. Deltas of several answers may alternate.
 //
 // Of the activities of a chat, whose room the client need not have joined, the last one
-// is kept: each takes the place of those before.
+// is kept: each takes the place of those before. So it is with the progress of a call.
 //
 // The frames are shared by many connections, and are not changed; nor is the
 // slice.
 func Coalesce(frames []engineio.Frame) []engineio.Frame {
-	frames = withoutOldActivity(frames)
+	frames = withoutOld(frames)
 	c := coalescer{out: make([]engineio.Frame, 0, 8), last: make(map[string]int)}
 	for _, f := range frames {
 		if p, ok := parsePiece(f, c.head); ok {

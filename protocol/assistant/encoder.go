@@ -66,6 +66,8 @@ func (e *Encoder) Frames(room chat.RoomID, n chat.Notice) []engineio.Frame {
 		return Audio(e.dialect, room, n.MessageID, n.Audio)
 	case chat.Progress:
 		return progress(e.dialect, room, n)
+	case chat.ToolNews:
+		return toolNews(e.dialect, room, n)
 	case chat.Presence:
 		return presence(e.dialect, room, n)
 	case chat.Announcement:

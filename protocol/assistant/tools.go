@@ -81,6 +81,22 @@ func (f *frames) documentedTools(room string, r chat.Record) {
 	}
 }
 
+// toolProgress says how far a call is that runs. The id comes first: see keyOf.
+type toolProgress struct {
+	CallID    string         `json:"call_id"`
+	Name      string         `json:"function_name"`
+	MessageID chat.MessageID `json:"message_id"`
+	chat.ToolProgress
+}
+
+// toolNews encodes how far a call is. The SPA's dialect has no event for it.
+func toolNews(d Dialect, room chat.RoomID, n chat.ToolNews) (f frames) {
+	if d != SPA {
+		f.emit("function_progress", string(room), toolProgress{n.CallID, n.Name, n.MessageID, n.ToolProgress})
+	}
+	return f
+}
+
 // Pending is a call that waits for a member to decide.
 type Pending struct {
 	CallID        string          `json:"call_id"`

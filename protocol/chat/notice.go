@@ -68,6 +68,14 @@ type (
 		Health    *Health
 	}
 
+	// ToolNews says how far a call is that runs.
+	ToolNews struct {
+		MessageID MessageID
+		CallID    string
+		Name      string
+		ToolProgress
+	}
+
 	// Removal says that the chat was deleted or, if Left, that its listener has no
 	// role in it any more. If the listener was Away it may be either.
 	Removal struct{ Left, Away bool }
@@ -89,5 +97,6 @@ func (Thought) notice()     {}
 func (TextSoFar) notice()   {}
 func (Speech) notice()      {}
 func (Progress) notice()    {}
+func (ToolNews) notice()    {}
 func (Removal) notice()     {}
 func (Failure) notice()     {}

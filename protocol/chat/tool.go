@@ -69,6 +69,17 @@ type ToolRun struct {
 
 	// Key is the same whenever the call is repeated, and no other call has it.
 	Key string
+
+	// Progress is told how far the call is. It may be called from any goroutine, at any time
+	// and as often as the tool likes. It is nil if nobody wants to know.
+	Progress func(ToolProgress)
+}
+
+// A ToolProgress says how far a call is that runs. It is not recorded.
+type ToolProgress struct {
+	Progress float64 `json:"progress"`
+	Total    float64 `json:"total,omitempty"` // that Progress reaches in the end; 0 if nobody knows
+	Message  string  `json:"message,omitempty"`
 }
 
 // ToolsCalled records a step of the running turn: what the model has said in it, and the
@@ -139,6 +150,9 @@ type Called struct {
 	By        UserID      `json:"by,omitempty"`  // who has decided about it, or stopped it
 	At        int         `json:"at"`            // UTF-16 code units of the answer come before it
 	Cut       bool        `json:"cut,omitempty"` // Arguments or Result are no more than their beginning
+
+	// Progress is how far the call is, as the tool has told last. It is in no record.
+	Progress *ToolProgress `json:"progress,omitempty"`
 }
 
 // A ToolOutcome is how a call ended.

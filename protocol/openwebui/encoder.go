@@ -57,6 +57,8 @@ func (e *Encoder) Frames(n chat.Notice) []engineio.Frame {
 		return e.soFar(n)
 	case chat.Progress:
 		return e.progress(n)
+	case chat.ToolNews:
+		return e.toolNews(n)
 	case chat.Removal:
 		return e.gone(n)
 	case chat.Failure:

@@ -42,6 +42,7 @@ func conversation() []chat.Notice {
 		chat.Record{Seq: 7, At: theTime, Event: chat.ToolsCalled{MessageID: theTurn.MessageID, Calls: []chat.ToolCall{{ID: "a", Name: "look"}, {ID: "b", Name: "pay", NeedsApproval: true}}}},
 		chat.Record{Seq: 8, At: theTime, Event: chat.ToolsLost{Calls: []string{"a"}}},
 		chat.Record{Seq: 8, At: theTime, Event: chat.ToolDecided{CallID: "b", Name: "pay", Approved: true}},
+		chat.ToolNews{MessageID: theTurn.MessageID, CallID: "b", Name: "pay", ToolProgress: chat.ToolProgress{Progress: 1, Total: 2, Message: "counting"}},
 		chat.Record{Seq: 8, At: theTime, Event: chat.ToolEnded{CallID: "b", Name: "pay", State: chat.ToolCompleted, Result: "paid"}},
 		ended(chat.TurnEnded{State: chat.StateCompleted, Finish: chat.FinishStop, Content: "It is 42", Thought: "Hm", Usage: &chat.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}}),
 		chat.Record{Seq: 10, At: theTime, Event: chat.Configured{Settings: chat.Settings{Title: "Numbers"}}},

@@ -1,6 +1,8 @@
 package openwebui
 
 import (
+	"strconv"
+
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
 )
@@ -30,4 +32,16 @@ func (e *Encoder) tools(event chat.Event) []engineio.Frame {
 		tell(status{Action: event.Name, Description: event.Name + ": " + string(event.State), Done: true})
 	}
 	return all
+}
+
+// toolNews tells how far a call is, in the status of the running answer.
+func (e *Encoder) toolNews(n chat.ToolNews) []engineio.Frame {
+	text := n.Name + ": " + strconv.FormatFloat(n.Progress, 'f', -1, 64)
+	if n.Total > 0 {
+		text += " of " + strconv.FormatFloat(n.Total, 'f', -1, 64)
+	}
+	if n.Message != "" {
+		text += ", " + n.Message
+	}
+	return e.chatEvents(e.nameOf(n.MessageID), "status", status{Action: n.Name, Description: text})
 }

@@ -73,12 +73,16 @@ async function everything(t, port) {
 test("the tools of a server on stdin and of one behind a URL are called, and survive their servers", async (t) => {
   const port = await freePort();
   const remote = await everything(t, port);
-  const { run, logged, server } = await world(t, { odd: odd("stray"), web: { url: `http://127.0.0.1:${port}/mcp`, approval: "never" } });
+  const { run, logged, server, alice, room } = await world(t, { odd: odd("stray"), web: { url: `http://127.0.0.1:${port}/mcp`, approval: "never" } });
   await logged(/MCP server connected.*server=odd.*tools=4/);
   await logged(/MCP server connected.*server=web.*tools=1\d/);
   const shown = await command(["tools", "--data", join(server.dir, "parlor.db")], { dir: server.dir });
   assert.match(shown.stdout, /^odd +connected +4 .*^web +connected .*^odd\/pid +never /ms, shown.stderr);
   assert.equal((await run("web_echo", { message: "hello" })).result, "Echo: hello");
+  const before = alice.seen.length;
+  await run("web_trigger-long-running-operation", { duration: 0.6, steps: 2 });
+  const progress = alice.seen.slice(before).filter((e) => e.name === `function_progress ${room}`).map((e) => e.body);
+  assert.deepEqual(progress.map((p) => [p.function_name, p.progress, p.total]), [1, 2].map((n) => ["web/trigger-long-running-operation", n, 2]));
   const wrong = await run("web_get-sum", { a: "x" });
   assert.deepEqual([wrong.state, /schema/.test(wrong.result)], ["failed", true], wrong.result);
   const pid = Number((await run("odd_pid")).result);

@@ -77,14 +77,18 @@ func foundOf(t *sdk.Tool) (found, string) {
 	case len(schema)+len(t.Description) > maxToolText:
 		return found{}, "its description and its schema are too long"
 	}
-	description := strings.Map(func(r rune) rune {
+	return found{
+		Tool:     chat.Tool{Name: t.Name, Description: printable(t.Description), Schema: schema},
+		readOnly: t.Annotations != nil && t.Annotations.ReadOnlyHint,
+	}, ""
+}
+
+// printable leaves out control characters but for tabs and line ends.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return -1
 		}
 		return r
-	}, t.Description)
-	return found{
-		Tool:     chat.Tool{Name: t.Name, Description: description, Schema: schema},
-		readOnly: t.Annotations != nil && t.Annotations.ReadOnlyHint,
-	}, ""
+	}, text)
 }

@@ -157,7 +157,12 @@ func (s *server) tool(t found) tools.Tool {
 		Tool: t.Tool, Approval: approval,
 		Timeout: time.Duration(s.config.TotalTimeout), Idle: time.Duration(s.config.IdleTimeout),
 		Run: func(ctx context.Context, r chat.ToolRun, alive func()) (string, error) {
-			return s.call(ctx, own, r.Call.Arguments, alive)
+			return s.call(ctx, own, r.Call.Arguments, alive, func(p chat.ToolProgress) {
+				alive()
+				if r.Progress != nil {
+					r.Progress(p)
+				}
+			})
 		},
 	}
 }
@@ -314,7 +319,7 @@ func (s *server) current(ctx context.Context) (*session, error) {
 
 // call runs a tool. If the server has certainly not run it, since the session was over, it
 // is called once more in the next session.
-func (s *server) call(ctx context.Context, tool, arguments string, alive func()) (string, error) {
+func (s *server) call(ctx context.Context, tool, arguments string, alive func(), progressed func(chat.ToolProgress)) (string, error) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -327,7 +332,7 @@ func (s *server) call(ctx context.Context, tool, arguments string, alive func())
 			return "", err
 		}
 		alive()
-		result, err := session.call(ctx, tool, arguments, alive)
+		result, err := session.call(ctx, tool, arguments, progressed)
 		if err != errNotRun {
 			return result, err
 		}

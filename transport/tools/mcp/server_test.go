@@ -148,6 +148,32 @@ func TestTimes(t *testing.T) {
 	})
 }
 
+// What a server says of the progress of a call is passed on, without what no text needs, and
+// ends with the call.
+func TestProgress(t *testing.T) {
+	inBubble(t, Config{}, func(_ int, s *scripted, r request) {
+		if r.Method == "tools/call" {
+			for i := range 3 {
+				s.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%q,"progress":%d,"total":3,"message":"step \u001b[31m%d"}}`, r.Params.Meta.ProgressToken, i+1, i+1)
+			}
+			s.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"another","progress":9}}`)
+			time.Sleep(time.Second)
+			defer s.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%q,"progress":4}}`, r.Params.Meta.ProgressToken)
+		}
+		well(s, r)
+	}, func(w *world) {
+		var told []chat.ToolProgress
+		_, err := w.registry.Run(w.Context(), chat.ToolRun{
+			Call:     chat.ToolCall{Name: "s/echo", Arguments: `{}`},
+			Progress: func(p chat.ToolProgress) { told = append(told, p) },
+		})
+		synctest.Wait()
+		if want := "[{1 3 step [31m1} {2 3 step [31m2} {3 3 step [31m3}]"; err != nil || fmt.Sprint(told) != want {
+			t.Errorf("told %v, %v, want %s", told, err, want)
+		}
+	})
+}
+
 // A server that never answers, or not the first list, is given up after its time, and the
 // answers of models do not wait for that.
 func TestSilence(t *testing.T) {
@@ -284,7 +310,7 @@ func TestPanic(t *testing.T) {
 		w.call(`{}`)
 		synctest.Wait() // its progress has come
 		panicked := 0
-		w.server.session.progress.Store("bad", func() { panicked++; panic("a bug") })
+		w.server.session.progress.Store("bad", func(chat.ToolProgress) { panicked++; panic("a bug") })
 		for range 3 {
 			w.says(w.call(`{}`), "{}")
 		}

@@ -54,7 +54,7 @@ type session struct {
 	end     func() // ends it, and does not wait
 
 	tokens   atomic.Int64
-	progress sync.Map // token → func()
+	progress sync.Map // token → func(chat.ToolProgress)
 }
 
 // maxProbe limits how long a server is asked in one version of the protocol if there is
@@ -147,8 +147,8 @@ func (s *session) noteProgress(_ context.Context, r *sdk.ProgressNotificationCli
 	if r.Params == nil {
 		return
 	}
-	if alive, waits := s.progress.Load(fmt.Sprint(r.Params.ProgressToken)); waits {
-		alive.(func())()
+	if progressed, waits := s.progress.Load(fmt.Sprint(r.Params.ProgressToken)); waits {
+		progressed.(func(chat.ToolProgress))(chat.ToolProgress{Progress: r.Params.Progress, Total: max(r.Params.Total, 0), Message: printable(r.Params.Message)})
 	}
 }
 
@@ -190,7 +190,7 @@ func (s *session) because(err error) error {
 }
 
 // call runs a tool. The error is errNotRun if the session was over before.
-func (s *session) call(ctx context.Context, tool, arguments string, alive func()) (string, error) {
+func (s *session) call(ctx context.Context, tool, arguments string, progressed func(chat.ToolProgress)) (string, error) {
 	if text := strings.TrimSpace(arguments); text == "" || text == "null" {
 		arguments = "{}"
 	}
@@ -198,7 +198,7 @@ func (s *session) call(ctx context.Context, tool, arguments string, alive func()
 	params := &sdk.CallToolParams{Name: tool, Arguments: json.RawMessage(arguments)}
 	token := fmt.Sprintf("parlor-%d", s.tokens.Add(1))
 	params.SetProgressToken(token)
-	s.progress.Store(token, alive)
+	s.progress.Store(token, progressed)
 	result, err := s.client.CallTool(d.with(ctx), params)
 	s.progress.Delete(token)
 	if err != nil {
