@@ -3,6 +3,7 @@ package anthropic
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -39,28 +40,74 @@ var harness = providertest.Harness{
 			}
 			return all + eventOf(fmt.Sprintf(`{"type":"content_block_stop","index":%d}`, n))
 		},
-		Ping:  ping,
-		Claim: func(why chat.Finish) string { return closed + strings.Replace(ended, "end_turn", reasons[why], 1) },
-		Last:  stopped,
-		Usage: counted,
+		CallID: regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`),
+		Ping:   ping,
+		Claim:  func(why chat.Finish) string { return closed + strings.Replace(ended, "end_turn", reasons[why], 1) },
+		Last:   stopped,
+		Usage:  counted,
 		Error: func(words string) string {
 			return fmt.Sprintf("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":%q}}\n\n", words)
 		},
 		Whole: func(text string) string {
 			return fmt.Sprintf(`{"type":"message","role":"assistant","content":[{"type":"text","text":%q}],"stop_reason":"end_turn"}`, text)
 		},
-		Asked: func(body []byte) (chat.Prompt, error) {
-			var r struct {
-				Model     chat.ModelID
-				MaxTokens int `json:"max_tokens"`
-				System    string
-				Messages  []chat.PromptMessage
-			}
-			err := json.Unmarshal(body, &r)
-			system := chat.PromptMessage{Role: chat.RoleSystem, Content: r.System}
-			return chat.Prompt{Model: r.Model, MaxTokens: r.MaxTokens, Messages: append([]chat.PromptMessage{system}, r.Messages...)}, err
-		},
+		Asked: asked,
 	},
+}
+
+// asked reads a request as the prompt that it was made of.
+func asked(body []byte) (chat.Prompt, error) {
+	var r struct {
+		Model     chat.ModelID
+		MaxTokens int `json:"max_tokens"`
+		System    string
+		Messages  []struct {
+			Role    chat.Role
+			Content json.RawMessage
+		}
+		Tools []struct {
+			Name   string
+			Schema json.RawMessage `json:"input_schema"`
+		}
+	}
+	err := json.Unmarshal(body, &r)
+	p := chat.Prompt{Model: r.Model, MaxTokens: r.MaxTokens, Messages: []chat.PromptMessage{{Role: chat.RoleSystem, Content: r.System}}}
+	for _, m := range r.Messages {
+		p.Messages = append(p.Messages, askedBlocks(m.Role, m.Content)...)
+	}
+	for _, t := range r.Tools {
+		p.Tools = append(p.Tools, chat.Tool{Name: t.Name, Schema: t.Schema})
+	}
+	return p, err
+}
+
+// askedBlocks returns the messages that one of a request was made of: results of calls are
+// blocks of a message of the user, in front of its text.
+func askedBlocks(role chat.Role, content json.RawMessage) (all []chat.PromptMessage) {
+	m := chat.PromptMessage{Role: role}
+	if json.Unmarshal(content, &m.Content) == nil {
+		return []chat.PromptMessage{m}
+	}
+	var blocks []struct {
+		Type, Text, ID, Name, Content string
+		Input                         json.RawMessage
+		Of                            string `json:"tool_use_id"`
+	}
+	_ = json.Unmarshal(content, &blocks) // what is missing then is noticed
+	for _, b := range blocks {
+		switch b.Type {
+		case "text":
+			m.Content += b.Text
+		case "tool_use":
+			m.Calls = append(m.Calls, chat.ToolCall{Given: b.ID, Name: b.Name, Arguments: string(b.Input)})
+		case "tool_result":
+			all = append(all, chat.PromptMessage{Role: chat.RoleTool, ResultOf: &chat.ToolCall{Given: b.Of}, Content: b.Content})
+		}
+	}
+	if m.Content != "" || m.Calls != nil {
+		all = append(all, m)
+	}
+	return all
 }
 
 // reasons are Anthropic's words.

@@ -3,6 +3,7 @@ package openai
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -52,7 +53,8 @@ var wire = providertest.Wire{
 		}
 		return all
 	},
-	Ping: `data: {"choices":[]}` + "\n\n",
+	CallID: regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`),
+	Ping:   `data: {"choices":[]}` + "\n\n",
 	Claim: func(why chat.Finish) string {
 		return strings.Replace(stop, `"stop"`, `"`+string(why)+`"`, 1) + usage358
 	},
@@ -64,15 +66,53 @@ var wire = providertest.Wire{
 	Whole: func(text string) string {
 		return fmt.Sprintf(`{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":%q},"finish_reason":"stop"}]}`, text)
 	},
-	Asked: func(body []byte) (chat.Prompt, error) {
-		var r struct {
-			Model     chat.ModelID
-			Messages  []chat.PromptMessage
-			MaxTokens int `json:"max_tokens"`
+	Asked: asked,
+}
+
+// asked reads a request as the prompt that it was made of.
+func asked(body []byte) (chat.Prompt, error) {
+	var r struct {
+		Model     chat.ModelID
+		Messages  []askedMessage
+		MaxTokens int `json:"max_tokens"`
+		Tools     []struct {
+			Function struct {
+				Name       string
+				Parameters json.RawMessage
+			}
 		}
-		err := json.Unmarshal(body, &r)
-		return chat.Prompt{Model: r.Model, MaxTokens: r.MaxTokens, Messages: r.Messages}, err
-	},
+	}
+	err := json.Unmarshal(body, &r)
+	p := chat.Prompt{Model: r.Model, MaxTokens: r.MaxTokens}
+	for _, m := range r.Messages {
+		p.Messages = append(p.Messages, m.message())
+	}
+	for _, t := range r.Tools {
+		p.Tools = append(p.Tools, chat.Tool{Name: t.Function.Name, Schema: t.Function.Parameters})
+	}
+	return p, err
+}
+
+type askedMessage struct {
+	Role      chat.Role
+	Content   string
+	ToolCalls []struct {
+		ID       string
+		Function struct{ Name, Arguments string }
+	} `json:"tool_calls"`
+	ToolCallID string `json:"tool_call_id"`
+	Name       string
+}
+
+func (m askedMessage) message() chat.PromptMessage {
+	p := chat.PromptMessage{Role: m.Role, Content: m.Content}
+	for _, c := range m.ToolCalls {
+		p.Calls = append(p.Calls, chat.ToolCall{Given: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
+	}
+	if m.ToolCallID != "" {
+		p.ResultOf = &chat.ToolCall{Given: m.ToolCallID, Name: m.Name}
+	}
+	return p
 }
 
 // Events of providers.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +29,8 @@ type Wire struct {
 
 	// Call is a call of a tool, the n-th block of the answer, with its arguments in
 	// pieces, each given as the inside of a JSON string. Nil if its models call none.
-	Call func(n int, id, name string, pieces ...string) string
+	Call   func(n int, id, name string, pieces ...string) string
+	CallID *regexp.Regexp // matches the ids of calls that all its servers take
 
 	Claim func(why chat.Finish) string // says that the answer ends, and why
 	Last  string                       // ends the stream, after a claim
@@ -36,7 +38,8 @@ type Wire struct {
 	Error func(words string) string    // fails the answer
 	Whole func(text string) string     // an answer in one piece, where a stream was wanted
 
-	// Asked reads the body of a request, as the prompt that was asked.
+	// Asked reads the body of a request, as the prompt that was asked. Calls have the id and
+	// the name that the server is told, and so have tools and results.
 	Asked func(body []byte) (chat.Prompt, error)
 }
 
