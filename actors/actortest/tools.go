@@ -29,6 +29,9 @@ func callsOf(piece string) *chat.Calls {
 // Tools are the tools of a [Server]. Those that nobody has described answer "NAME: ARGUMENTS"
 // at once.
 type Tools struct {
+	// Names are those that are offered. Assistants call what they like.
+	Names []string
+
 	mu         sync.Mutex
 	how        map[string]func(ctx context.Context, r chat.ToolRun) (string, error)
 	approvals  map[string]chat.Approval
@@ -88,8 +91,13 @@ func (t *Tools) Keys() (keys []string) {
 	return keys
 }
 
-// Offered implements turn.Tools: assistants call what they like.
-func (t *Tools) Offered(chat.ModelID) []chat.Tool { return nil }
+// Offered implements turn.Tools.
+func (t *Tools) Offered(chat.ModelID) (all []chat.Tool) {
+	for _, name := range t.Names {
+		all = append(all, chat.Tool{Name: name})
+	}
+	return all
+}
 
 // Check implements turn.Tools: arguments that are no object are wrong.
 func (t *Tools) Check(_ chat.ModelID, c chat.ToolCall) string {

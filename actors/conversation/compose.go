@@ -41,6 +41,8 @@ type Composed struct {
 	Cut    []chat.CutFile // what the model is not given whole
 	Left   int            // tokens that are left for files
 
+	OnlyTools []string // of the message to answer, see [chat.MessageAdded]
+
 	bytes  int          // of the records that were looked at
 	before uint64       // the last record that the tail could not give
 	older  []remembered // those that were read, newest first
@@ -80,7 +82,7 @@ func Compose(ctx context.Context, q Question, tail Tail, older func(before uint6
 	c.Names = d.names()
 	c.Prompt = chat.Prompt{Model: q.Turn.ModelID, User: q.Turn.By, MaxTokens: d.model.MaxTokens}
 	c.Messages, c.Tokens = d.messages(c.Names)
-	c.Cut, c.Left = d.cut, d.fileLeft
+	c.Cut, c.Left, c.OnlyTools = d.cut, d.fileLeft, d.tools
 	return c, nil
 }
 

@@ -20,6 +20,7 @@ type dialogue struct {
 	fileLeft int // of these, for files
 	given    map[*remembered][]chat.Source
 	cut      []chat.CutFile
+	tools    []string // see [Composed]
 
 	// parts are the records of the exchanges, newest first: of each exchange the
 	// newest answer of each model, the messages that were taken in, and the message
@@ -99,6 +100,9 @@ func (d *dialogue) addMessage(m *remembered) (more bool) {
 	if !d.begun() && !asked && !taken { // it was said later than what is to be answered
 		d.answers.drop(m)
 		return true
+	}
+	if asked {
+		d.tools = m.tools
 	}
 	d.bytes += m.bytes()
 	if taken && !asked {

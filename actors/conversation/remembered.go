@@ -31,6 +31,7 @@ type remembered struct {
 	suspects []string         // the names that lines of a message begin with, as if somebody else said them
 	taken    []chat.MessageID // in, by the turn
 	files    []chat.File      // that a message brings
+	tools    []string         // with which alone it is to be answered; nil: with all
 	steps    int              // of an answer, that ended in calls of tools
 	step     *chat.ToolsCalled
 	ended    *chat.ToolEnded
@@ -65,7 +66,7 @@ func remember(record chat.Record) (r remembered, ok bool) {
 		r = remembered{kind: message, id: e.MessageID}
 		r.say(speaker{user: e.Author.ID, name: e.Author.Name, label: speakerName(e.Author)}, e.Content)
 		r.cost += chat.Tokens(e.Author.Name)
-		r.suspects, r.files = suspects(r.content()), e.Files
+		r.suspects, r.files, r.tools = suspects(r.content()), e.Files, e.OnlyTools
 	case chat.TurnEnded:
 		r = remembered{kind: answer, id: e.MessageID, turn: e.TurnID, prompt: e.Prompt, promptSeq: e.PromptSeq, version: e.Version, steps: e.Steps}
 		r.say(speaker{model: e.ModelID, name: e.Name, label: assistantName(e.Name)}, e.Content)
@@ -146,7 +147,7 @@ func (r *remembered) place() uint64 {
 // bytes is roughly what r takes in memory.
 func (r *remembered) bytes() int {
 	const overhead, item, file = 400, 24, 256
-	n := overhead + len(r.text) + item*(len(r.suspects)+len(r.taken)) + file*len(r.files)
+	n := overhead + len(r.text) + item*(len(r.suspects)+len(r.taken)+len(r.tools)) + file*len(r.files)
 	if r.ended != nil {
 		n += len(r.ended.Result)
 	}

@@ -43,8 +43,9 @@ type Utterance struct {
 
 	Parent chat.MessageID // see [chat.MessageAdded]
 
-	Answer *bool // whether an answer is wanted; nil: as the chat says
-	Files  []chat.File
+	Answer    *bool // whether an answer is wanted; nil: as the chat says
+	Files     []chat.File
+	OnlyTools []string // see [chat.MessageAdded]
 }
 
 // Say plans a message, or refuses it.
@@ -98,6 +99,7 @@ func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
 	if u.Files == nil {
 		u.Files = old.Files
 	}
+	u.OnlyTools = old.OnlyTools
 	p, refusal := m.compose(u)
 	if refusal == nil {
 		refusal = cmp.Or(m.editable(old, u.By.ID), m.branched())
@@ -158,7 +160,7 @@ func (m Moment) compose(u Utterance) (*Plan, *chat.Error) {
 	return &Plan{models: a.modelsOr(u.ModelID), quiet: quiet, MessageAdded: chat.MessageAdded{
 		MessageID: chat.MessageID(m.NewID()), Content: u.Content, ClientID: u.ClientID, Parent: u.Parent,
 		Author:  chat.User{ID: u.By.ID, Name: u.By.Name}, // members see no more of each other
-		ModelID: u.ModelID, Duplex: asked.Duplex(), Origin: u.Origin, Mentions: a.members, Unasked: quiet, Files: u.Files,
+		ModelID: u.ModelID, Duplex: asked.Duplex(), Origin: u.Origin, Mentions: a.members, Unasked: quiet, Files: u.Files, OnlyTools: u.OnlyTools,
 	}}, a.refusal()
 }
 

@@ -21,6 +21,7 @@ type Send struct {
 	Quiet       bool           // no answer is wanted yet
 	Parent      chat.MessageID // that it replies to, in a channel
 	Files       []chat.FileID  // of the chat, that the message brings
+	OnlyTools   []string       // see [chat.MessageAdded]
 }
 
 func (c *Send) do(r *Room) {
@@ -40,7 +41,7 @@ func (c *Send) do(r *Room) {
 		return m.Say(conversation.Utterance{
 			By: c.User, Content: c.Content, ModelID: c.ModelID, Addressed: c.Addressed, ClientID: c.ClientID,
 			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Answer: answer, Files: files,
-			Parent: c.Parent, Question: func(t chat.Turn) (chat.Message, *chat.Error) { return r.records.find(t.Prompt) },
+			Parent: c.Parent, OnlyTools: c.OnlyTools, Question: func(t chat.Turn) (chat.Message, *chat.Error) { return r.records.find(t.Prompt) },
 		})
 	})
 }

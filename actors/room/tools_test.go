@@ -401,3 +401,50 @@ func TestToolPanics(t *testing.T) {
 		}
 	})
 }
+
+// TestOnlyTools: a message leaves some of the model's tools to its answer, also to another
+// answer and after an edit, and all of them to the answers of other messages.
+func TestOnlyTools(t *testing.T) {
+	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {
+		all := []string{"shop/buy", "shop/sell", "shopping/buy", "slow"}
+		s.Tools.Names = all
+		for _, content := range []string{"go", "go on"} {
+			s.Assistant.On(content, actortest.Call("slow {}", "shop/buy {}", "shop/sell {}", "shopping/buy {}"))
+		}
+		begun := 0
+		wants := func(how string, only, want []string) {
+			t.Helper()
+			synctest.Wait()
+			var offered []string
+			prompts := s.Assistant.Prompts()
+			for _, tool := range prompts[len(prompts)-1].Tools {
+				offered = append(offered, tool.Name)
+			}
+			var ran []string
+			for _, run := range s.Tools.Runs()[begun:] {
+				ran = append(ran, strings.TrimSuffix(run, " {}"))
+			}
+			begun += len(ran)
+			slices.Sort(ran)
+			if !slices.Equal(offered, want) || !slices.Equal(ran, want) {
+				t.Errorf("%s, with %q: offered %q and ran %q, want %q", how, only, offered, ran, want)
+			}
+		}
+		for _, c := range []struct{ only, want []string }{
+			{nil, all},
+			{[]string{"slow", "none"}, []string{"slow"}},
+			{[]string{"shop"}, []string{"shop/buy", "shop/sell"}},
+			{[]string{"shop/*", "slow"}, []string{"shop/buy", "shop/sell", "slow"}},
+			{[]string{"shop/buy"}, []string{"shop/buy"}},
+			{[]string{}, nil},
+		} {
+			sent := alice.Do(theChat, &room.Send{Content: "go", OnlyTools: c.only}).Body.(room.Sent)
+			wants("asked", c.only, c.want)
+			s.Restart()
+			alice.Do(theChat, &room.Regenerate{Answer: answerTo(s, theChat, sent.MessageID)})
+			wants("asked again", c.only, c.want)
+			alice.Do(theChat, &room.Edit{Replaces: sent.MessageID, Content: "go on"})
+			wants("edited", c.only, c.want)
+		}
+	})
+}

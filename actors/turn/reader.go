@@ -5,6 +5,8 @@ import (
 	"context"
 	"iter"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"parlor/actors/conversation"
@@ -26,6 +28,7 @@ type reader struct {
 	names  conversation.Names // of who speaks in the prompt
 	sees   bool               // the model does
 	left   int                // tokens, for the files of what is said meanwhile
+	only   []string           // tools that may be called; nil: all that are offered
 	tokens int                // of the prompt
 	cancel context.CancelCauseFunc
 }
@@ -68,7 +71,7 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 		return "", err
 	}
 	prompt.Steer = func() []chat.PromptMessage { return r.steer(ctx) }
-	prompt.Tools = r.o.Tools.Offered(r.q.Turn.ModelID)
+	prompt.Tools = slices.DeleteFunc(r.o.Tools.Offered(r.q.Turn.ModelID), func(t chat.Tool) bool { return !r.mayCall(t.Name) })
 	links := chain{steps: taken.Len()}
 	prompt.Messages = append(prompt.Messages, r.resume(ctx, taken)...)
 	for {
@@ -87,6 +90,13 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 		}
 		prompt.Messages = append(prompt.Messages, more...)
 	}
+}
+
+// mayCall reports whether the message leaves a tool to its answer. A name may be that of a
+// tool, or of the server whose tools are meant.
+func (r *reader) mayCall(tool string) bool {
+	server, _, _ := strings.Cut(tool, "/")
+	return r.only == nil || slices.ContainsFunc(r.only, func(name string) bool { return name == tool || strings.TrimSuffix(name, "/*") == server })
 }
 
 // ask asks the model, and passes on what it answers.
@@ -144,7 +154,7 @@ func (r *reader) compose(ctx context.Context) (chat.Prompt, conversation.Steps, 
 	}, r.q.Tail, func(before uint64) iter.Seq2[persistence.Entry, error] {
 		return r.o.Log.ReadBack(string(r.q.Room), before)
 	})
-	r.names, r.sees, r.left = p.Names, model.Vision, p.Left
+	r.names, r.sees, r.left, r.only = p.Names, model.Vision, p.Left, p.OnlyTools
 	var taken conversation.Steps
 	if err == nil {
 		err = r.load(p.Messages)

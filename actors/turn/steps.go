@@ -116,6 +116,9 @@ func (r *reader) wrong(model chat.ModelID, call chat.ToolCall, cut bool, c *chai
 	if cut && !json.Valid([]byte(call.Arguments)) {
 		return "not run: your call was cut off, because your answer has reached its limit of tokens. Do it in smaller parts"
 	}
+	if !r.mayCall(call.Name) {
+		return fmt.Sprintf("not run: the tool %q is not to be used for this answer", call.Name)
+	}
 	if wrong := r.o.Tools.Check(model, call); wrong != "" {
 		return "not run: " + wrong
 	}

@@ -3,7 +3,6 @@ package aisdk
 import (
 	"bytes"
 	"cmp"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -344,7 +343,7 @@ func (m *message) content(wantFiles bool) (text string, files []File, refusal *c
 		case p.Type != "file":
 			return "", nil, invalid(fmt.Sprintf("parts of the type %.64q cannot be sent with a message here", p.Type))
 		case wantFiles:
-			body, refusal := fileIn(p.URL)
+			body, refusal := chat.FileIn(p.URL)
 			if refusal != nil {
 				return "", nil, refusal
 			}
@@ -359,17 +358,4 @@ func (m *message) content(wantFiles bool) (text string, files []File, refusal *c
 		return "", nil, invalid("the message is empty")
 	}
 	return text, files, nil
-}
-
-// fileIn returns what is in a data URL (RFC 2397) of bytes in base64, as browsers make them.
-func fileIn(url string) ([]byte, *chat.Error) {
-	head, data, ok := strings.Cut(url, ",")
-	if !ok || !strings.HasPrefix(head, "data:") || !strings.HasSuffix(head, ";base64") {
-		return nil, invalid("a file must be in a data URL, in base64")
-	}
-	body, err := base64.StdEncoding.DecodeString(data)
-	if err != nil {
-		return nil, invalid("a file is not in base64")
-	}
-	return body, nil
 }

@@ -344,6 +344,7 @@ type Message struct {
 	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
 	Files       []File    `json:"files,omitempty"`     // see [MessageAdded]
 	Cut         []CutFile `json:"cut_files,omitempty"` // of an answer, see [TurnEnded]
+	OnlyTools   []string  `json:"-"`                   // see [MessageAdded]
 
 	// Calls are the tools that an answer has called, as far as they are kept with it.
 	Calls []Called `json:"calls,omitempty"`

@@ -14,6 +14,7 @@ type (
 		Correlation string    // see [TurnQueued]
 		Parent      MessageID // that it replies to, in a channel
 		Files       []FileID
+		OnlyTools   []string // see [MessageAdded]
 	}
 
 	// Edit replaces a message of the user by a new one.

@@ -47,6 +47,10 @@ type MessageAdded struct {
 	// Files are those of the chat that it brings.
 	Files []File `json:"files,omitempty"`
 
+	// OnlyTools are the tools, or servers of tools, that the model may call to answer it, of
+	// those that it may call anyway. Nil is all of them.
+	OnlyTools []string `json:"only_tools,omitzero"`
+
 	// Steers is the running turn that it was said to. If that ends without
 	// having taken it in, a turn that answers it follows.
 	Steers TurnID `json:"steers,omitempty"`
@@ -255,7 +259,7 @@ func (r Record) Message() (Message, bool) {
 			ID: e.MessageID, Seq: r.Seq, Role: RoleUser, Content: e.Content, Author: &e.Author,
 			ModelID: e.ModelID, State: StateCompleted, ClientID: e.ClientID, Created: r.At,
 			Modality: e.Modality, Steers: e.Steers, Mentions: e.Mentions, Unasked: e.Unasked, Parent: e.Parent, Replaces: e.Replaces, ReplacesSeq: e.ReplacesSeq,
-			Files: e.Files,
+			Files: e.Files, OnlyTools: e.OnlyTools,
 		}, true
 	case TurnEnded:
 		return Message{

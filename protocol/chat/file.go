@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"encoding/base64"
 	"io"
 	"path"
 	"strings"
@@ -60,6 +61,19 @@ type CutFile struct {
 	Given  int    `json:"given_tokens"` // 0: nothing
 	Tokens int    `json:"tokens"`       // of the whole
 	Reason string `json:"reason"`       // for people
+}
+
+// FileIn returns what is in a data URL (RFC 2397) of bytes in base64, as browsers make them.
+func FileIn(url string) ([]byte, *Error) {
+	head, data, ok := strings.Cut(url, ",")
+	if !ok || !strings.HasPrefix(head, "data:") || !strings.HasSuffix(head, ";base64") {
+		return nil, Refuse(CodeInvalid, "a file must be in a data URL, in base64")
+	}
+	body, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		return nil, Refuse(CodeInvalid, "a file is not in base64")
+	}
+	return body, nil
 }
 
 // FileName returns the name under which an uploaded file is kept: without folders, and

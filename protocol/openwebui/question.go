@@ -2,6 +2,7 @@ package openwebui
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"parlor/protocol/chat"
@@ -14,6 +15,10 @@ type Question struct {
 	Model   chat.ModelID
 	Content string  // of the last message of the user: the chat itself has those before
 	System  *string // what the client tells the model before the conversation, if it does
+
+	Images    [][]byte      // that the message holds
+	Files     []chat.FileID // of the chat, that it names
+	OnlyTools []string      // see [chat.MessageAdded]
 }
 
 // ClientID is the idempotency key of the question: a repetition asks for the same answer.
@@ -36,6 +41,9 @@ func DecodeQuestion(body []byte) (q Question, inChat bool, refusal *chat.Error) 
 			Role    string          `json:"role"`
 			Content json.RawMessage `json:"content"`
 		} `json:"messages"`
+		Files    []file          `json:"files"`
+		Tools    []string        `json:"tool_ids"`
+		Features map[string]bool `json:"features"`
 	}
 	if err := json.Unmarshal(body, &b); err != nil {
 		return q, true, invalid("the request body is not what was expected")
@@ -56,36 +64,102 @@ func DecodeQuestion(body []byte) (q Question, inChat bool, refusal *chat.Error) 
 	case len(b.Messages) == 0 || b.Messages[len(b.Messages)-1].Role != "user":
 		return q, true, invalid("messages must end with one of the user")
 	}
-	if q.Content, refusal = textOf(b.Messages[len(b.Messages)-1].Content); refusal != nil {
-		return q, true, refusal
+	for _, read := range []func() *chat.Error{
+		func() *chat.Error { return q.say(b.Messages[len(b.Messages)-1].Content) },
+		func() *chat.Error { return q.bring(b.Files) },
+		func() *chat.Error { return q.narrow(b.Tools, b.Features) },
+	} {
+		if refusal := read(); refusal != nil {
+			return q, true, refusal
+		}
 	}
-	if strings.TrimSpace(q.Content) == "" {
+	if strings.TrimSpace(q.Content) == "" && len(q.Images)+len(q.Files) == 0 {
 		return q, true, invalid("the last message is empty")
 	}
 	if first := b.Messages[0]; first.Role == "system" {
-		text, refused := textOf(first.Content)
+		text, _, refused := contentOf(first.Content)
 		q.System, refusal = &text, refused
 	}
 	return q, true, refusal
 }
 
-// textOf returns the text of a message: a string, or parts of which all are text.
-func textOf(content json.RawMessage) (string, *chat.Error) {
-	var text string
-	if json.Unmarshal(content, &text) == nil {
-		return text, nil
+func (q *Question) say(content json.RawMessage) (refusal *chat.Error) {
+	q.Content, q.Images, refusal = contentOf(content)
+	return refusal
+}
+
+// A file of a question is named with its id, in one of two places.
+type file struct {
+	Type string      `json:"type"`
+	ID   chat.FileID `json:"id"`
+	File *struct {
+		ID chat.FileID `json:"id"`
+	} `json:"file"`
+}
+
+func (q *Question) bring(files []file) *chat.Error {
+	for _, f := range files {
+		if f.ID == "" && f.File != nil {
+			f.ID = f.File.ID
+		}
+		if f.Type != "" && f.Type != "file" || !f.ID.Valid() {
+			return invalid("files may only be those of the chat, which were uploaded to it: of the type file, with their id")
+		}
+		q.Files = append(q.Files, f.ID)
 	}
-	var parts []struct{ Type, Text string }
+	return nil
+}
+
+// missing are features that would change the answer, and that there are none of here.
+var missing = []string{"web_search", "image_generation", "code_interpreter"}
+
+// Limits of the tools of a question.
+const (
+	maxTools       = 100
+	maxToolNameLen = 256
+)
+
+func (q *Question) narrow(tools []string, features map[string]bool) *chat.Error {
+	for _, f := range missing {
+		if features[f] {
+			return invalid("features: there is no " + f + " here; tools of the model may do that")
+		}
+	}
+	if len(tools) > maxTools || slices.ContainsFunc(tools, func(name string) bool { return len(name) > maxToolNameLen }) {
+		return invalid("tool_ids are too many or too long")
+	}
+	q.OnlyTools = tools
+	return nil
+}
+
+// contentOf returns what a message says: a string, or parts, which are text or images.
+func contentOf(content json.RawMessage) (text string, images [][]byte, refusal *chat.Error) {
+	if json.Unmarshal(content, &text) == nil {
+		return text, nil, nil
+	}
+	var parts []struct {
+		Type  string               `json:"type"`
+		Text  string               `json:"text"`
+		Image struct{ URL string } `json:"image_url"`
+	}
 	if err := json.Unmarshal(content, &parts); err != nil {
-		return "", invalid("the content of a message must be text")
+		return "", nil, invalid("the content of a message must be text, or a list of parts")
 	}
 	for _, p := range parts {
-		if p.Type != "text" {
-			return "", invalid("the content of a message may only have parts of the type text, not " + p.Type)
+		switch p.Type {
+		case "text":
+			text += p.Text
+		case "image_url":
+			image, refusal := chat.FileIn(p.Image.URL)
+			if refusal != nil {
+				return "", nil, refusal
+			}
+			images = append(images, image)
+		default:
+			return "", nil, invalid("the content of a message may have parts of the types text and image_url, and no others")
 		}
-		text += p.Text
 	}
-	return text, nil
+	return text, images, nil
 }
 
 // TaskID names an open turn to clients, and CutTaskID takes the name apart. It reports false

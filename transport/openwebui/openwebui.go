@@ -25,6 +25,7 @@ import (
 type Rooms interface {
 	CreateAs(ctx context.Context, u chat.User, id chat.ID, model chat.ModelID) (chat.Info, error)
 	Configure(ctx context.Context, u chat.User, id chat.ID, c chat.Changes) (chat.Info, error)
+	Upload(ctx context.Context, u chat.User, id chat.ID, up chat.Upload) (chat.File, error)
 	Say(ctx context.Context, u chat.User, id chat.ID, m chat.Say) (chat.Said, error)
 	StopIn(ctx context.Context, u chat.User, id chat.RoomID, s chat.Stop) (chat.Stopped, error)
 	Turns(ctx context.Context, u chat.User, id chat.RoomID) ([]chat.Turn, error)
@@ -100,10 +101,14 @@ func (s *Server) ask(ctx context.Context, u chat.User, q wire.Question) (chat.Tu
 			return "", err
 		}
 	}
+	files, err := s.upload(ctx, u, q)
+	if err != nil {
+		return "", err
+	}
 	s.Sockets.Follow(ctx, u, q.Chat)
 	said, err := s.Rooms.Say(ctx, u, q.Chat, chat.Say{
 		Content: q.Content, ModelID: q.Model, Addressed: q.Model, ClientID: q.ClientID(), Policy: chat.PolicyQueue, Answer: new(true),
-		Correlation: wire.Correlation(q.Answer),
+		Correlation: wire.Correlation(q.Answer), Files: files, OnlyTools: q.OnlyTools,
 	})
 	if err != nil {
 		return "", err
@@ -113,6 +118,21 @@ func (s *Server) ask(ctx context.Context, u chat.User, q wire.Question) (chat.Tu
 		return "", errors.New("openwebui: a question has no turn")
 	}
 	return said.Turns[0], nil
+}
+
+// upload keeps the images of a question as files of the chat, and returns all files that it
+// brings. A repetition has the same ones.
+func (s *Server) upload(ctx context.Context, u chat.User, q wire.Question) ([]chat.FileID, error) {
+	files := q.Files
+	for i, image := range q.Images {
+		up := chat.Upload{Name: fmt.Sprintf("image %d", i+1), Key: fmt.Sprintf("%s %d", q.ClientID(), i), Body: bytes.NewReader(image)}
+		file, err := s.Rooms.Upload(ctx, u, q.Chat, up)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file.ID)
+	}
+	return files, nil
 }
 
 func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {

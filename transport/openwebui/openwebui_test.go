@@ -2,6 +2,7 @@ package openwebui_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -43,8 +44,16 @@ func (r *rooms) Configure(_ context.Context, u chat.User, _ chat.ID, c chat.Chan
 	return chat.Info{}, r.note(u, "configure")
 }
 
+func (r *rooms) Upload(_ context.Context, u chat.User, _ chat.ID, up chat.Upload) (chat.File, error) {
+	return chat.File{ID: "f9"}, r.note(u, "upload "+up.Name+" as "+up.Key)
+}
+
 func (r *rooms) Say(_ context.Context, u chat.User, _ chat.ID, m chat.Say) (chat.Said, error) {
-	return chat.Said{Turns: []chat.TurnID{"t1"}}, r.note(u, "say "+m.Content+" "+string(m.ClientID)+" "+m.Correlation)
+	what := "say " + m.Content + " " + string(m.ClientID) + " " + m.Correlation
+	if m.Files != nil {
+		what += fmt.Sprintf(" with %s by %s", m.Files, m.OnlyTools)
+	}
+	return chat.Said{Turns: []chat.TurnID{"t1"}}, r.note(u, what)
 }
 
 func (r *rooms) StopIn(_ context.Context, u chat.User, _ chat.RoomID, s chat.Stop) (chat.Stopped, error) {
@@ -114,6 +123,12 @@ func TestQuestion(t *testing.T) {
 	}
 	wanted := []string{"create c m", "configure", "follow", "say hi webui:a1 webui:a1", "create c m", "follow", "say hi webui:a1 webui:a1"}
 	if !slices.Equal(r.did, wanted) {
+		t.Errorf("did %q, want %q", r.did, wanted)
+	}
+	seen := strings.Replace(question, `"hi"`, `[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"data:image/png;base64,YWI="}}]`, 1)
+	r.did = nil
+	ask("alice", "POST", "/chat/completions", strings.Replace(seen, `{`, `{"files":[{"type":"file","id":"f1"}],"tool_ids":["pay"],`, 1))
+	if wanted := []string{"create c m", "upload image 1 as webui:a1 0", "follow", "say hi webui:a1 webui:a1 with [f1 f9] by [pay]"}; !slices.Equal(r.did, wanted) {
 		t.Errorf("did %q, want %q", r.did, wanted)
 	}
 	for _, c := range []struct {

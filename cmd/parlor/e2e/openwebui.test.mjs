@@ -1,24 +1,9 @@
 // The namespace / for clients of Open WebUI's real-time layer, with the official client.
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { test } from "node:test";
+import { env, http, page, textOf, token } from "./lib/openwebui.mjs";
 import { ask, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 import { longOnly, seeded } from "./lib/random.mjs";
-
-const secret = "an-e2e-secret-of-thirty-two-bytes!";
-const env = { PARLOR_JWT_SECRET: secret };
-const token = (user) => {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: user, name: user.toUpperCase(), exp: Math.floor(Date.now() / 1000) + 3600 })}`;
-  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
-};
-
-/** A socket in the namespace /, as the page of Open WebUI opens it. */
-const page = (t, server, options) => connect(t, server, { namespace: "/", path: "/ws/socket.io", ...options });
-
-/** The text of an answer, as the deltas of chat-events make it. */
-const textOf = (socket, name, message) => events(socket, name).filter((e) => e.message_id === message && e.data.type === "chat:completion")
-  .map((e) => e.data.data.choices?.[0].delta.content ?? "").join("");
 
 test("a page is let in, sees its people, and follows a chat", async (t) => {
   const server = await serve(t, { env });
@@ -92,14 +77,6 @@ test("whatever is cut, each answer is told whole in the end", { ...longOnly, tim
     }
   }
 });
-
-/** HTTP of a user, below /api. */
-const http = (server, jwt) => async (method, path, body) => {
-  const response = await fetch(`${server.url}/api${path}`, {
-    method, headers: { Authorization: `Bearer ${jwt}`, "Content-Type": "application/json" }, body: body && JSON.stringify(body),
-  });
-  return { status: response.status, body: await response.json() };
-};
 
 test("a question by HTTP is answered by events, also after kill -9 and a reload", async (t) => {
   const dir = folder();

@@ -6,15 +6,17 @@ import { createServer } from "node:http";
  * Starts a server of OpenAI's chat completions. answers maps the last words of a user, or of a tool, to
  * what is said: a list of deltas ({content}, {reasoning_content}, {tool_calls}), a string for the finish_reason, or a
  * number of milliseconds to pause; false cuts the connection. A list that does not end with a string
- * does not end. asked holds the messages of each request.
+ * does not end. asked holds the messages of each request, and requests all of it.
  */
 export async function modelServer(t, answers) {
   const asked = [];
+  const requests = [];
   const server = createServer(async (request, response) => {
     let body = "";
     for await (const chunk of request) body += chunk;
     if (!request.url.endsWith("/chat/completions")) return response.writeHead(404).end();
-    const { messages } = JSON.parse(body);
+    requests.push(JSON.parse(body));
+    const { messages } = requests.at(-1);
     asked.push(messages);
     const talk = messages.filter((m) => m.role !== "system" && m.role !== "tool" && !m.tool_calls);
     const alternates = talk.every((m, i) => m.role === (i % 2 ? "assistant" : "user") && m.content !== "");
@@ -23,11 +25,13 @@ export async function modelServer(t, answers) {
       return response.end(JSON.stringify({ error: { message: "Conversation roles must alternate user/assistant", type: "invalid_request_error" } }));
     }
     response.writeHead(200, { "Content-Type": "text/event-stream" });
-    await stream(response, answers[messages.at(-1).content.split("\n").at(-1)] ?? [{ content: "yes" }, "stop"]);
+    const { content } = messages.at(-1); // text, or parts with images among them
+    const last = typeof content === "string" ? content.split("\n").at(-1) : "";
+    await stream(response, answers[last] ?? [{ content: "yes" }, "stop"]);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => { server.closeAllConnections(); server.close(); });
-  return { url: `http://127.0.0.1:${server.address().port}/v1`, asked };
+  return { url: `http://127.0.0.1:${server.address().port}/v1`, asked, requests };
 }
 
 async function stream(response, steps) {
