@@ -82,11 +82,11 @@ func ShowEntered(n chat.Entered) RoomJoined {
 		joined.Members = append(joined.Members, Member{UserID: u.ID, Name: u.Name, Role: n.Chat.RoleOf(u.ID)})
 	}
 	for _, t := range n.Queued {
-		joined.Queued = append(joined.Queued, Queued{TurnID: t.ID, By: t.By})
+		joined.Queued = append(joined.Queued, Queued{TurnID: t.ID, By: t.By, Prompt: t.Prompt, PromptSeq: t.PromptSeq, ModelID: t.ModelID})
 	}
 	if t := n.Turn; t != nil {
 		joined.Turn = &Turn{
-			TurnID: t.ID, MessageID: t.MessageID, ModelID: t.ModelID, Attempt: t.Attempt,
+			TurnID: t.ID, MessageID: t.MessageID, ModelID: t.ModelID, Attempt: t.Attempt, By: t.By, Prompt: t.Prompt, PromptSeq: t.PromptSeq,
 			State: t.State(), Content: n.Text, Thought: n.Thought, Calls: n.Calls,
 		}
 	}
@@ -140,6 +140,9 @@ type Turn struct {
 	MessageID chat.MessageID `json:"message_id"`
 	ModelID   chat.ModelID   `json:"model_id"`
 	Attempt   int            `json:"attempt"`
+	By        chat.UserID    `json:"by,omitempty"`     // who asked
+	Prompt    chat.MessageID `json:"prompt,omitempty"` // the message that is answered
+	PromptSeq uint64         `json:"prompt_seq,omitempty"`
 	State     chat.State     `json:"state"`
 	Content   string         `json:"content"`
 	Thought   string         `json:"thought,omitempty"`
@@ -148,8 +151,11 @@ type Turn struct {
 
 // Queued is a turn that waits for those before it.
 type Queued struct {
-	TurnID chat.TurnID `json:"turn_id"`
-	By     chat.UserID `json:"by"`
+	TurnID    chat.TurnID    `json:"turn_id"`
+	By        chat.UserID    `json:"by"`
+	Prompt    chat.MessageID `json:"prompt,omitempty"` // the message that it answers
+	PromptSeq uint64         `json:"prompt_seq,omitempty"`
+	ModelID   chat.ModelID   `json:"model_id,omitempty"`
 }
 
 // ConnectError is the data of a CONNECT_ERROR.

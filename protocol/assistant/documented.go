@@ -21,11 +21,14 @@ type turnEvent struct {
 	Finish chat.Finish `json:"finish,omitempty"` // why the model ended the answer
 	Before chat.TurnID `json:"before,omitempty"` // the waiting turn that a queued one runs before
 
-	// Of a queued one that gives an answer anew: the first version of that, and the
-	// message that is answered, with which the branch ends so far.
-	First     chat.MessageID `json:"first,omitempty"`
+	// Of a queued one: the message that it answers, and the model that is asked.
 	Prompt    chat.MessageID `json:"prompt,omitempty"`
 	PromptSeq uint64         `json:"prompt_seq,omitempty"`
+	ModelID   chat.ModelID   `json:"model_id,omitempty"`
+
+	// First is the first version of an answer that is given anew. The branch then ends with
+	// the prompt so far.
+	First chat.MessageID `json:"first,omitempty"`
 }
 
 // steeredEvent says that the running turn took in messages.
@@ -125,9 +128,11 @@ func (f *frames) documented(room string, r chat.Record) {
 	case chat.TurnSteered:
 		f.emit("turn", room, steeredEvent{turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq}, e.Messages})
 	case chat.TurnQueued:
-		queued := turnEvent{TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By, Before: e.Before}
+		queued := turnEvent{
+			TurnID: e.TurnID, State: chat.StateQueued, Seq: r.Seq, By: e.By, Before: e.Before, Prompt: e.Prompt, PromptSeq: e.PromptSeq, ModelID: e.ModelID,
+		}
 		if e.FirstSeq > 0 {
-			queued.First, queued.Prompt, queued.PromptSeq = e.First, e.Prompt, e.PromptSeq
+			queued.First = e.First
 		}
 		f.emit("turn", room, queued)
 	case chat.BranchSelected:

@@ -1,30 +1,38 @@
 // Several people say, edit, withdraw, move and stop at random, over connections that break and a
 // server that is killed. What each client shows in the end is what the history says.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { fold } from "./lib/client.mjs";
 import { ask, connect, enter, events, folder, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 import { long, seeded } from "./lib/random.mjs";
 
 // The page's own fold of the events.
-const source = readFileSync(new URL("../../../transport/console/old/transcript.js", import.meta.url), "utf8");
-const { Transcript } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+const { apply, conversation, emptyRoom, finishReading, join, record, startReading } = await fold();
 
 /** A client of the documented dialect, which folds what it is told as the page does. */
 async function documented(t, server, user, chat) {
-  const client = { user, transcript: new Transcript(), misfits: [], seq: 0 };
+  const client = { user, state: emptyRoom, misfits: [], seq: 0 };
   client.socket = await connect(t, server, { user });
   client.room = await enter(client.socket, chat, { dialect: "documented" });
   client.socket.onAny((name, body) => {
     const [word, id] = name.split(" ");
     if (id !== client.room) return;
     client.seq = Math.max(client.seq, body.seq ?? body.message?.seq ?? 0);
-    if (!client.transcript.apply(word, body)) client.misfits.push({ word, body });
-    if (client.transcript.stale) client.read();
+    client.state = apply(client.state, word, body, Date.now());
+    if (client.state.gap) client.misfits.push({ word, body });
+    if (client.state.stale) client.read();
   });
-  client.read = () => client.transcript.read(() => ask(client.socket, "history", { room_id: client.room, limit: 500 })).catch(() => {});
-  client.transcript.join(await ask(client.socket, "join_room", { room_id: client.room, dialect: "documented" }));
-  client.messages = () => [...client.transcript.messages.values()].sort((a, b) => a.seq - b.seq);
+  client.read = async () => {
+    if (client.state.reading) return;
+    do {
+      client.state = startReading(client.state);
+      const page = await ask(client.socket, "history", { room_id: client.room, limit: 500 }).catch(() => null);
+      client.state = finishReading(client.state, page);
+      if (!page) return;
+    } while (client.state.stale);
+  };
+  client.state = join(client.state, await ask(client.socket, "join_room", { room_id: client.room, dialect: "documented" }), Date.now());
+  client.messages = () => [...client.state.messages.values()].sort((a, b) => a.seq - b.seq);
   return client;
 }
 
@@ -45,9 +53,9 @@ async function page(t, server, user, chat) {
 }
 
 /** Sends or edits. The sender knows its message from the acknowledgement, and before what follows that. */
-const say = ({ socket, transcript }, event, body) => new Promise((resolve, reject) => {
-  socket.timeout(20_000).emit(event, body, (lost, ack) => {
-    if (ack?.ok) transcript.record({ ...ack, role: "user" });
+const say = (client, event, body) => new Promise((resolve, reject) => {
+  client.socket.timeout(20_000).emit(event, body, (lost, ack) => {
+    if (ack?.ok) client.state = record(client.state, { ...ack, role: "user" });
     if (lost) reject(lost);
     else resolve(ack);
   });
@@ -81,8 +89,8 @@ test("what clients show is what the history says", async (t) => {
     send: () => Promise.all(random.list(3, send)),
     page: () => random.pick(pages).say(`${said++}`),
     withdraw: (p) => ask(p.socket, `withdraw ${room}`, { message_id: random.pick(own(p))?.message_id ?? "none" }),
-    async move({ socket, transcript }) {
-      const turns = transcript.items([]).filter((item) => item.state === "queued").map((item) => item.turn_id);
+    async move({ socket, state }) {
+      const turns = conversation(state).waiting.map(({ turn }) => turn.turn_id);
       if (turns.length) await ask(socket, `move ${room}`, { turn_id: random.pick(turns), before_turn_id: random.pick([undefined, ...turns]) });
     },
     edit: (p) => random.below(3) || say(p, `edit ${room}`, { message_id: random.pick(own(p))?.message_id ?? "none", content: text() }),
@@ -114,15 +122,18 @@ test("what clients show is what the history says", async (t) => {
       await connected();
     }
     await until(atRest, Boolean);
-    await until(() => people.every((p) => Math.max(p.seq, p.transcript.seq) >= last), Boolean);
-    await Promise.all(people.filter((p) => p.transcript.stale).map((p) => p.read())); // a connection broke meanwhile
+    await until(() => people.every((p) => Math.max(p.seq, p.state.seq) >= last), Boolean);
+    await Promise.all(people.filter((p) => p.state.stale).map((p) => p.read())); // a connection broke meanwhile
     await sleep(50); // the last event of a record may be on its way
     const { messages } = await ask(anybody, "history", { room_id: room, limit: 500 });
     for (const p of people) {
       const oldest = messages[0]?.seq;
       const shown = p.messages().filter((m) => m.seq >= oldest);
       assert.deepEqual(shown.map((m) => m.message_id), messages.map((m) => m.message_id), `${p.user} in round ${round}`);
-      assert.deepEqual(p.transcript.items([]).filter((m) => ["queued", "running"].includes(m.state)), [], "nothing waits or runs");
+      const { exchanges, waiting } = conversation(p.state);
+      assert.deepEqual([p.state.running, waiting], [null, []], "nothing waits or runs");
+      const inTalk = exchanges.flatMap((e) => [e.question, ...e.answers]).filter((m) => m?.seq >= oldest).map((m) => m.message_id);
+      assert.deepEqual(inTalk.toSorted(), shown.map((m) => m.message_id).toSorted(), "each is in one exchange");
       assert.deepEqual(p.misfits, [], "each piece of an answer fits");
     }
     assert.deepEqual(pages.filter((p) => p.spins).map((p) => p.user), [], `round ${round}: no spinner is left`);
