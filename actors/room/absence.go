@@ -32,16 +32,16 @@ type vigil struct {
 
 // beginVigil notes who has asked for the turn that begins.
 func (r *Room) beginVigil(e chat.TurnStarted) {
-	if r.Ended == nil && r.Asked == nil || r.vigil.turn == e.TurnID {
+	if r.Ended == nil && r.Asked == nil || r.vigil != nil && r.vigil.turn == e.TurnID {
 		return
 	}
 	t, _ := r.records.shown.Turn()
-	r.vigil = vigil{turn: e.TurnID, begun: time.Now(), users: []chat.UserID{t.By}}
+	r.vigil = &vigil{turn: e.TurnID, begun: time.Now(), users: []chat.UserID{t.By}}
 }
 
 // keepVigil notes that a user has left the room.
 func (r *Room) keepVigil(u chat.UserID) {
-	if r.vigil.turn != "" && !slices.Contains(r.vigil.users, u) {
+	if r.vigil != nil && !slices.Contains(r.vigil.users, u) {
 		r.vigil.users = append(r.vigil.users, u)
 	}
 }
@@ -49,10 +49,10 @@ func (r *Room) keepVigil(u chat.UserID) {
 // endVigil tells who of those is away.
 func (r *Room) endVigil(e chat.TurnEnded) {
 	v := r.vigil
-	if v.turn != e.TurnID {
+	if v == nil || v.turn != e.TurnID {
 		return
 	}
-	r.vigil = vigil{}
+	r.vigil = nil
 	if away := r.away(v, access.Read); len(away) > 0 && r.Ended != nil {
 		r.Ended(Ended{Chat: r.records.shown.Chat, Answer: e, Took: time.Since(v.begun), Away: away})
 	}
@@ -63,11 +63,11 @@ func (r *Room) endVigil(e chat.TurnEnded) {
 func (r *Room) askAway(e chat.ToolsCalled) {
 	info := r.records.shown.Chat
 	i := slices.IndexFunc(e.Calls, func(c chat.ToolCall) bool { return c.NeedsApproval })
-	if i < 0 || r.vigil.turn != e.TurnID || r.Asked == nil {
+	if i < 0 || r.vigil == nil || r.vigil.turn != e.TurnID || r.Asked == nil {
 		return
 	}
 	may := func(u chat.UserID) bool { return r.Access.Check(info, chat.User{ID: u}, access.Approve) == nil }
-	for u := range r.presence.users {
+	for u := range r.presence.users.all() {
 		if may(u) {
 			return
 		}
@@ -78,9 +78,10 @@ func (r *Room) askAway(e chat.ToolsCalled) {
 }
 
 // away returns who of those that want to know does not listen, and may do the action.
-func (r *Room) away(v vigil, a access.Action) []chat.UserID {
+func (r *Room) away(v *vigil, a access.Action) []chat.UserID {
 	info := r.records.shown.Chat
 	return slices.DeleteFunc(slices.Clone(v.users), func(u chat.UserID) bool {
-		return r.presence.users[u] != nil || r.Access.Check(info, chat.User{ID: u}, a) != nil
+		_, there := r.presence.users.get(u)
+		return there || r.Access.Check(info, chat.User{ID: u}, a) != nil
 	})
 }

@@ -20,7 +20,7 @@ type Watcher interface {
 
 // tellActivity tells what has come of a record.
 func (r *Room) tellActivity(record chat.Record) {
-	shown := &r.records.shown
+	shown := r.records.shown
 	a := Activity{Chat: shown.Chat, Seq: shown.Seq, Running: len(shown.Turns) > 0}
 	if changed, ok := record.Event.(chat.MemberChanged); ok && changed.Member.Role == "" {
 		a.Removed = []chat.UserID{changed.Member.ID}

@@ -53,12 +53,12 @@ func (r *Room) load() {
 	}
 	r.loaded, r.broken = true, nil
 	if err := r.records.replay(context.Background()); err != nil {
-		r.log.Error("room cannot be read", "err", err)
+		r.log().Error("room cannot be read", "err", err)
 		r.records.retryLater()
 		r.broken = errUnreadable
 	}
 	if r.broken == nil {
-		r.pulse.know(&r.records.shown)
+		r.pulse.know(r.records.shown)
 	}
 	r.records.replyUpTo(math.MaxUint64)
 	if r.lastPublished == unknown {
@@ -194,6 +194,7 @@ func (r *Room) committed(m *committed) {
 			}
 			r.happened(record.Event)
 		}
+		r.records.settle()
 		r.advance()
 		r.title.look()
 	case overQuota(m.err):
@@ -239,9 +240,9 @@ func (r *Room) book(p *proposal) {
 func (r *Room) happened(e chat.Event) {
 	switch e := e.(type) {
 	case chat.Created:
-		r.pulse.know(&r.records.shown)
+		r.pulse.know(r.records.shown)
 	case chat.MemberChanged:
-		r.pulse.know(&r.records.shown)
+		r.pulse.know(r.records.shown)
 		if e.Member.ID.IsGuest() && e.Member.Role == "" {
 			r.Departed(e.Member.ID)
 		}
@@ -288,7 +289,7 @@ func (r *Room) publish(record chat.Record) {
 // panic is told so. If the command was handed to the log before that, the next
 // instance replies to it.
 func (r *Room) Salvage(m Message) {
-	if c, ok := m.(Command); ok && c.caller() != r.records.latest {
+	if c, ok := m.(Command); ok && c.caller().command() != r.records.latest {
 		r.refuse(c.caller(), chat.Refuse(chat.CodeInternal, "the room failed on this command and was restarted"))
 	}
 }
@@ -315,7 +316,7 @@ func (r *Room) Stopping() {
 
 // moment is the conversation as it is now.
 func (r *Room) moment() conversation.Moment {
-	return conversation.Moment{Rules: r.rules, State: &r.records.head, Answer: r.stage.answer}
+	return conversation.Moment{Rules: r.rules, State: r.records.head, Answer: r.stage.answer}
 }
 
 // advance records what nobody has to ask for: speech that was understood, and the
@@ -330,7 +331,7 @@ func (r *Room) advance() {
 		if t, _ := r.records.head.Turn(); r.abandons(t) {
 			return
 		}
-		events := r.moment().Next(&r.records.shown, r.stage.running())
+		events := r.moment().Next(r.records.shown, r.stage.running())
 		if len(events) == 0 {
 			return
 		}
@@ -340,7 +341,7 @@ func (r *Room) advance() {
 
 // carryOut records the events of an intent, unless they are on their way to the disk.
 func (r *Room) carryOut(i *conversation.Intent) {
-	if events := i.Propose(&r.records.head, r.records.generation); len(events) > 0 {
+	if events := i.Propose(r.records.head, r.records.generation); len(events) > 0 {
 		r.records.record(events...)
 	}
 }

@@ -57,7 +57,7 @@ func (r *Room) afford(user chat.UserID, model chat.ModelID, p ledger.Prompt) *ch
 // memory, as far back as the model reads; budgets ask only when little is left. A prompt that
 // cannot be composed counts as none: its turn says why.
 func (r *Room) promptTokens(turn chat.Turn, said *chat.Record, system string) int {
-	tail, head := r.records.tail, r.records.head
+	tail, head := r.records.kept(), *r.records.head
 	if said != nil && said.Seq > r.records.shown.Seq {
 		head.Branches = head.Branches.After(*said)
 		tail = tail.With(*said)
@@ -67,7 +67,7 @@ func (r *Room) promptTokens(turn chat.Turn, said *chat.Record, system string) in
 		return r.Log.ReadBack(string(r.id), before)
 	})
 	if err != nil {
-		r.log.Debug("estimate a prompt", "err", err)
+		r.log().Debug("estimate a prompt", "err", err)
 		return 0
 	}
 	return p.Tokens

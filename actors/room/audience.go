@@ -35,7 +35,7 @@ type audience []*channel
 type channel struct {
 	name      string // of the encoder
 	encoder   Encoder
-	listeners map[Address]*listener // by pointers: a map keeps room for eight of them
+	listeners few[Address, *listener]
 }
 
 type listener struct {
@@ -50,17 +50,17 @@ func (a *audience) admit(address Address, l *listener, encoder string, make func
 	i := slices.IndexFunc(*a, func(c *channel) bool { return c.name == encoder })
 	if i < 0 {
 		i = len(*a)
-		*a = append(*a, &channel{encoder, make(), map[Address]*listener{}})
+		*a = append(*a, &channel{name: encoder, encoder: make()})
 	}
-	(*a)[i].listeners[address] = l
+	(*a)[i].listeners.set(address, l)
 }
 
 // dismiss removes the address, if it is a listener, and returns it. An encoder that no
 // listener uses goes too.
 func (a *audience) dismiss(address Address) (l *listener, ok bool) {
 	for i, c := range *a {
-		if l, ok = c.listeners[address]; ok {
-			if delete(c.listeners, address); len(c.listeners) == 0 {
+		if l, ok = c.listeners.get(address); ok {
+			if c.listeners.remove(address); c.listeners.len() == 0 {
 				*a = slices.Delete(*a, i, i+1)
 			}
 			return l, ok
@@ -72,7 +72,7 @@ func (a *audience) dismiss(address Address) (l *listener, ok bool) {
 // within reports whether the address is a listener who is in the room.
 func (a audience) within(address Address) bool {
 	return slices.ContainsFunc(a, func(c *channel) bool {
-		l, ok := c.listeners[address]
+		l, ok := c.listeners.get(address)
 		return ok && !l.apart
 	})
 }
@@ -81,7 +81,7 @@ func (a audience) within(address Address) bool {
 func (a audience) tellIf(holds func(*listener) bool, p Publication) (told []Address) {
 	for _, c := range a {
 		var encoded any
-		for address, l := range c.listeners {
+		for address, l := range c.listeners.all() {
 			if !holds(l) {
 				continue
 			}
@@ -108,10 +108,10 @@ func (a audience) publish(p Publication) (told int) {
 		}
 		p := p
 		p.Encoded = encoded
-		for _, l := range c.listeners {
+		for _, l := range c.listeners.all() {
 			l.recipient.Deliver(&p)
 		}
-		told += len(c.listeners)
+		told += c.listeners.len()
 	}
 	return told
 }

@@ -43,7 +43,7 @@ type Create struct {
 const creation = "created"
 
 func (c *Create) do(r *Room) {
-	head, shown := &r.records.head, &r.records.shown
+	head, shown := r.records.head, r.records.shown
 	model, ok := r.Models.Model(c.ModelID)
 	info, action := chat.Info{ID: c.Chat}, access.Create
 	if head.Exists() {
@@ -85,7 +85,7 @@ type Join struct {
 
 func (c *Join) do(r *Room) {
 	refusal := r.admit(c.Caller, access.Read)
-	shown := &r.records.shown
+	shown := r.records.shown
 	switch {
 	case refusal != nil:
 	case !shown.Exists():

@@ -58,13 +58,13 @@ func (c *Decide) recall(record chat.Record) (any, bool) {
 
 // pendingCalls returns the calls that wait for a member to decide.
 func (r *Room) pendingCalls() (list []chat.Pending) {
-	shown := &r.records.shown
+	shown := r.records.shown
 	if t, open := shown.Turn(); !open || !t.Waits {
 		return nil
 	}
 	for record, err := range conversation.Records(context.Background(), r.Log.Read(string(r.id), shown.Calls[0].Seq-1)) {
 		if err != nil {
-			r.log.Error("calls that wait cannot be read", "err", err)
+			r.log().Error("calls that wait cannot be read", "err", err)
 			return nil
 		}
 		step, _ := record.Event.(chat.ToolsCalled)

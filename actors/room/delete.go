@@ -42,7 +42,7 @@ func (c *Expire) do(r *Room) {
 	last, err := r.records.lastAt()
 	switch {
 	case err != nil:
-		r.log.Error("look up the last record", "err", err)
+		r.log().Error("look up the last record", "err", err)
 		r.refuse(c.Caller, errUnreadable)
 	case !last.Before(c.Before):
 		r.reply(c.Caller, Kept{})
@@ -60,7 +60,7 @@ func (r *Room) remove(c Caller) {
 	r.title.stop()
 	ref := r.self.Ref()
 	r.Log.Delete(string(r.id), func(err error) { ref.Tell(&deleted{c, err}) })
-	r.deleting, r.records.latest = true, c
+	r.deleting, r.records.latest = true, c.command()
 	r.inFlight++
 }
 
@@ -78,7 +78,7 @@ func (r *Room) deleted(m *deleted) {
 	r.inFlight--
 	r.deleting = false
 	if m.err != nil {
-		r.log.Error("delete failed", "err", m.err)
+		r.log().Error("delete failed", "err", m.err)
 		r.refuse(m.by, chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was deleted"))
 	} else {
 		r.reply(m.by, Deleted{})

@@ -27,7 +27,7 @@ func (r *Room) filesOf(ids []chat.FileID) (files []chat.File, refusal *chat.Erro
 		case errors.Is(err, persistence.ErrNotFound):
 			return nil, errNoFile
 		case err != nil || readErr != nil:
-			r.log.Error("look up a file", "file", id, "err", errors.Join(err, readErr))
+			r.log().Error("look up a file", "file", id, "err", errors.Join(err, readErr))
 			return nil, errUnreadable
 		}
 		files = append(files, f.File)

@@ -24,6 +24,14 @@ type Caller struct {
 
 func (c Caller) caller() Caller { return c }
 
+// A command tells the commands of one room apart.
+type command struct {
+	from Address
+	ref  uint64
+}
+
+func (c Caller) command() command { return command{c.Address, c.Ref} }
+
 // Sign says who sends the command that c is part of.
 func (c *Caller) Sign(caller Caller) { *c = caller }
 

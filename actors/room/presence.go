@@ -26,7 +26,7 @@ var errNotListening = chat.Refuse(chat.CodeInvalid, "you have not joined this ro
 // Its cost is linear in the listeners. A room of many lists some of its users, and tells
 // the number of the others. So what one listener is told is bounded, however many there are.
 type presence struct {
-	users     map[chat.UserID]*present
+	users     few[chat.UserID, *present]
 	listed    []*present // as many as may be
 	devices   int
 	typing    map[Address]time.Time // until when
@@ -72,13 +72,10 @@ func (r *Room) unlisten(a Address) {
 }
 
 func (p *presence) enter(u chat.User, maxListed int) {
-	now, ok := p.users[u.ID]
+	now, ok := p.users.get(u.ID)
 	if !ok {
-		if p.users == nil {
-			p.users = make(map[chat.UserID]*present)
-		}
 		now = &present{Present: chat.Present{ID: u.ID}}
-		p.users[u.ID] = now
+		p.users.set(u.ID, now)
 		p.list(now, maxListed)
 	}
 	now.Name = u.Name
@@ -95,13 +92,13 @@ func (p *presence) list(u *present, maxListed int) {
 
 func (p *presence) leave(a Address, id chat.UserID) {
 	p.stopTyping(a, id)
-	u := p.users[id]
+	u, _ := p.users.get(id)
 	u.Devices--
 	p.devices--
 	if u.Devices > 0 {
 		return
 	}
-	delete(p.users, id)
+	p.users.remove(id)
 	if u.listed {
 		p.listed = slices.DeleteFunc(p.listed, func(other *present) bool { return other == u })
 	}
@@ -109,10 +106,10 @@ func (p *presence) leave(a Address, id chat.UserID) {
 
 // relist lists users in the place of those that have left.
 func (p *presence) relist(maxListed int) {
-	if len(p.listed) == len(p.users) {
+	if len(p.listed) == p.users.len() {
 		return
 	}
-	for _, u := range p.users {
+	for _, u := range p.users.all() {
 		if len(p.listed) >= maxListed {
 			return
 		}
@@ -153,7 +150,8 @@ func (p *presence) startTyping(a Address, id chat.UserID) {
 		p.typing = make(map[Address]time.Time)
 	}
 	if _, types := p.typing[a]; !types {
-		p.users[id].typing++
+		u, _ := p.users.get(id)
+		u.typing++
 	}
 	p.typing[a] = time.Now().Add(TypingFor)
 }
@@ -161,7 +159,8 @@ func (p *presence) startTyping(a Address, id chat.UserID) {
 func (p *presence) stopTyping(a Address, id chat.UserID) {
 	if _, types := p.typing[a]; types {
 		delete(p.typing, a)
-		p.users[id].typing--
+		u, _ := p.users.get(id)
+		u.typing--
 	}
 }
 
@@ -187,7 +186,7 @@ func (c *AskPresence) do(r *Room) {
 // whole returns who is in the room now.
 func (p *presence) whole(maxListed int) chat.Presence {
 	p.relist(maxListed)
-	now := chat.Presence{Whole: true, Users: len(p.users), Devices: p.devices, Assistant: p.assistant}
+	now := chat.Presence{Whole: true, Users: p.users.len(), Devices: p.devices, Assistant: p.assistant}
 	now.Assistant.Doing = cmp.Or(now.Assistant.Doing, chat.DoingNothing)
 	for _, u := range p.listed {
 		u.Typing = u.typing > 0
@@ -266,7 +265,7 @@ func (r *Room) endTyping() {
 	}
 	now, next := time.Now(), TypingFor
 	for _, c := range r.audience {
-		for a, l := range c.listeners {
+		for a, l := range c.listeners.all() {
 			until, types := r.presence.typing[a]
 			switch left := until.Sub(now); {
 			case !types:
@@ -287,7 +286,7 @@ func (r *Room) endTyping() {
 func (a audience) publishPresence(id chat.RoomID, diff chat.Presence, changed bool, whole chat.Presence) {
 	for _, c := range a {
 		news, all := &Publication{Room: id, Notice: diff}, &Publication{Room: id, Notice: whole}
-		for _, l := range c.listeners {
+		for _, l := range c.listeners.all() {
 			p := news
 			if l.apart {
 				continue

@@ -26,7 +26,7 @@ func (l *lasting) restarted(limit int) {
 // refuses commands, and tells its listeners, so that nobody waits for an answer.
 // Queries do not need it: they read the log themselves.
 func (r *Room) isolate() {
-	r.log.Error("room is quarantined", "restarts", len(r.restarts), "within", restartWindow)
+	r.log().Error("room is quarantined", "restarts", len(r.restarts), "within", restartWindow)
 	r.tell(chat.Failure{Error: errQuarantined, Turn: r.announcedTurn, At: now()})
 	r.tellStandstill()
 }
@@ -41,7 +41,7 @@ func (c *Release) do(r *Room) {
 	r.quarantined, r.restarts = false, nil
 	r.reply(c.Caller, Released{was})
 	if was && r.inFlight == 0 {
-		r.log.Info("room is released")
+		r.log().Info("room is released")
 		r.load()
 	}
 }

@@ -3,12 +3,10 @@ package room
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
 
 	"parlor/actors/conversation"
-	"parlor/actors/system"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
@@ -56,38 +54,32 @@ func (*retryTick) roomMessage() {}
 type recorder struct {
 	*Options
 	*lasting
-	self    *system.Self[Message]
-	log     *slog.Logger
-	publish func(chat.Record)
-	written func(*proposal) // a hook of the chaos harness
+	room *Room
 
-	shown      conversation.State   // what the log has confirmed
-	head       conversation.State   // shown, and what has been handed to the log
+	shown      *conversation.State  // what the log has confirmed
+	head       *conversation.State  // shown, and what has been handed to the log; the same one while nothing has
 	generation int                  // of head: counts up when that falls back to shown
-	tail       conversation.Tail    // of shown, for prompts; empty unless turns run
+	tail       *conversation.Tail   // of shown, for prompts; nil unless turns run
 	tailTimer  *time.Timer          // runs while the tail is kept
 	pending    map[string]*proposal // those with an idempotency key that wait for the disk
-	latest     Caller               // of the last command that was handed to the log
+	latest     command              // that was handed to the log last
 	retry      *time.Timer          // runs after a failed commit
 	refusal    *chat.Error          // of the proposal for which head fell back last
 }
 
 func newRecorder(r *Room) recorder {
-	return recorder{
-		Options: r.Options, lasting: r.lasting, self: r.self, log: r.log, publish: r.publish, written: r.afterAppend,
-		generation: 1,
-	}
+	empty := new(conversation.State)
+	return recorder{Options: r.Options, lasting: r.lasting, room: r, shown: empty, head: empty, generation: 1}
 }
 
 // replay reads the state from the log, and publishes the records that no instance
 // has published.
 func (r *recorder) replay(ctx context.Context) error {
-	r.shown = conversation.State{}
-	defer func() { r.head = r.shown.Clone() }()
+	r.shown, r.tail = new(conversation.State), nil
+	defer func() { r.head = r.shown }()
 	if err := r.restore(); err != nil {
 		return err
 	}
-	r.tail = conversation.NewTail(r.shown.Seq)
 	for record, err := range conversation.Records(ctx, r.Log.Read(string(r.id), r.shown.Seq)) {
 		if err == nil {
 			err = r.confirm(record)
@@ -108,7 +100,7 @@ func (r *recorder) restore() error {
 		return err
 	}
 	if state, ok := conversation.DecodeState(seq, b); ok {
-		r.shown = state
+		r.shown = &state
 	}
 	return nil
 }
@@ -127,7 +119,7 @@ func (r *recorder) find(id chat.MessageID) (m chat.Message, refusal *chat.Error)
 		m, err = r.message(seq)
 	}
 	if err != nil {
-		r.log.Error("find a message", "message", id, "err", err)
+		r.room.log().Error("find a message", "message", id, "err", err)
 		return m, errUnreadable
 	}
 	return m, nil
@@ -137,13 +129,14 @@ func (r *recorder) find(id chat.MessageID) (m chat.Message, refusal *chat.Error)
 // the caller gets body as the reply. The reply comes before the listeners are told of
 // the message among the events, or of the first event if there is no message.
 func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event) *proposal {
-	before := r.head.Clone()
+	before, next := r.head, r.head.Clone()
+	r.head = &next
 	p := &proposal{generation: r.generation, key: key, body: body, callers: []Caller{c}}
 	p.at = max(0, slices.IndexFunc(events, func(e chat.Event) bool { return isMessage(e) || key != "" && conversation.KeyOf(e) == key }))
 	commit := persistence.Commit{Room: string(r.id), After: before.Seq, Limited: limited(c, body, events)}
 	for _, e := range events {
 		record := chat.Record{Seq: r.head.Seq + 1, At: now(), Event: e}
-		if charge, ok := conversation.ChargeOf(&r.head, record); ok {
+		if charge, ok := conversation.ChargeOf(r.head, record); ok {
 			p.charges = append(p.charges, charge)
 		}
 		data, err := record.Encode()
@@ -164,15 +157,15 @@ func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event)
 		commit.Keys = []persistence.Key{{Name: key, Seq: p.seq()}}
 	}
 	commit.Charges, commit.Flow = p.charges, string(r.head.Chat.Owner)
-	r.keepBeside(&commit, &before, events)
+	r.keepBeside(&commit, before, events)
 
-	ref := r.self.Ref()
+	ref := r.room.self.Ref()
 	r.Log.Append(commit, func(err error) { ref.Tell(&committed{p, err}) })
 	r.inFlight++ // not before: it must not count what a panic has kept from the log
 	if !c.Address.IsZero() {
-		r.latest = c
+		r.latest = c.command()
 	}
-	r.written(p)
+	r.room.afterAppend(p)
 	return p
 }
 
@@ -263,16 +256,21 @@ func (r *recorder) confirm(record chat.Record) error {
 	if err := r.shown.Apply(record); err != nil {
 		return err
 	}
-	if r.tailTimer != nil {
+	if r.tail != nil {
 		r.tail.Add(record)
-	} else {
-		r.forgetTail()
 	}
 	r.replyUpTo(record.Seq)
 	if r.lastPublished != unknown && record.Seq > r.lastPublished {
-		r.publish(record)
+		r.room.publish(record)
 	}
 	return nil
+}
+
+// settle lets go of one of the two states when the log has confirmed all that it was handed.
+func (r *recorder) settle() {
+	if r.shown.Seq == r.head.Seq {
+		r.shown = r.head
+	}
 }
 
 // replyUpTo replies to the callers that wait for records up to seq.
@@ -331,9 +329,9 @@ func (r *recorder) failed(m *committed, loaded bool) {
 	if errors.Is(m.err, persistence.ErrConflict) {
 		panic("room: somebody else writes to this room's log")
 	}
-	r.log.Debug("commit failed", "err", m.err)
+	r.room.log().Debug("commit failed", "err", m.err)
 	r.generation++
-	r.head, r.refusal = r.shown.Clone(), refusal
+	r.head, r.refusal = r.shown, refusal
 	if !overQuota(m.err) {
 		r.retryLater()
 	}
@@ -362,21 +360,31 @@ func RefusalOf(err error) *chat.Error {
 
 func (r *recorder) retryLater() {
 	if r.retry == nil {
-		r.retry = r.self.After(r.RetryDelay, &retryTick{})
+		r.retry = r.room.self.After(r.RetryDelay, &retryTick{})
 	}
+}
+
+// kept returns the tail, which is empty unless turns run.
+func (r *recorder) kept() conversation.Tail {
+	if r.tail == nil {
+		return conversation.NewTail(r.shown.Seq)
+	}
+	return *r.tail
 }
 
 // remember keeps what a prompt was made of for the prompts of the next turns.
 func (r *recorder) remember(p conversation.Composed) {
-	r.tail.Use(p)
+	tail := r.kept()
+	tail.Use(p)
+	r.tail = &tail
 	if r.tailTimer != nil {
 		r.tailTimer.Stop()
 	}
-	r.tailTimer = r.self.After(r.IdleTimeout, &tailTick{})
+	r.tailTimer = r.room.self.After(r.IdleTimeout, &tailTick{})
 }
 
 // forgetTail gives back the memory of the tail. The next prompt is read from the log.
-func (r *recorder) forgetTail() { r.tailTimer, r.tail = nil, conversation.NewTail(r.shown.Seq) }
+func (r *recorder) forgetTail() { r.tailTimer, r.tail = nil, nil }
 
 // stop ends what the recorder has started.
 func (r *recorder) stop() {

@@ -59,7 +59,7 @@ func (r *Room) repeated(c Caller, key string, recall recall) bool {
 	if !known {
 		var err error
 		if first, known, err = r.records.lookup(key); err != nil {
-			r.log.Error("look up an idempotency key", "err", err)
+			r.log().Error("look up an idempotency key", "err", err)
 			r.refuse(c, errUnreadable)
 			return true
 		}

@@ -252,7 +252,6 @@ type Room struct {
 	*Options
 	*lasting
 	self *system.Self[Message]
-	log  *slog.Logger
 
 	asleep  bool        // it is the first instance, and nobody has needed its state yet
 	loaded  bool        // the recorder's states are what the log says
@@ -263,7 +262,7 @@ type Room struct {
 	stage       *stage
 	title       titling
 	passivation passivation
-	vigil       vigil
+	vigil       *vigil             // nil unless a turn runs
 	lastQuiet   *conversation.Plan // the last Quiet message, if this instance has planned it
 }
 
@@ -292,6 +291,9 @@ type lasting struct {
 // unknown is lasting.lastPublished before the first instance has read the log.
 const unknown = ^uint64(0)
 
+// log returns a logger that names the room.
+func (r *Room) log() *slog.Logger { return r.Logger.With("room", r.id) }
+
 // Spec describes the room id to the actor system; name is the actor's.
 func Spec(id chat.RoomID, name string, o *Options, p *Pulse) system.Spec[Message] {
 	l := &lasting{id: id, lastPublished: unknown, pulse: p}
@@ -302,7 +304,7 @@ func Spec(id chat.RoomID, name string, o *Options, p *Pulse) system.Spec[Message
 			if instances++; instances > 1 {
 				l.restarted(o.MaxRestarts)
 			}
-			return &Room{Options: o, lasting: l, log: o.Logger.With("room", l.id), asleep: instances == 1}
+			return &Room{Options: o, lasting: l, asleep: instances == 1}
 		},
 		Children: system.Stop,
 	}

@@ -173,7 +173,7 @@ func (r *Room) contentOf(last conversation.Said) (string, *chat.Error) {
 	}
 	m, err := r.records.message(last.Seq)
 	if err != nil {
-		r.log.Error("read the last message", "err", err)
+		r.log().Error("read the last message", "err", err)
 		return "", errUnreadable
 	}
 	return m.Content, nil

@@ -46,7 +46,7 @@ func (s *stage) Number() int {
 // Save implements turn.Room.
 func (s *stage) Save(text []byte, behind int, done func(error) turn.Event) {
 	ref, number := s.r.self.Ref(), s.attempt.Number()
-	head := &s.r.records.head
+	head := s.r.records.head
 	c := persistence.Commit{Room: string(s.r.id), Flow: string(head.Chat.Owner), After: head.Seq, Text: text, TextAt: behind}
 	s.r.Log.Append(c, func(err error) { ref.Tell(&attemptEvent{number, done(err)}) })
 }
@@ -92,7 +92,7 @@ func (s *stage) begin(e chat.TurnStarted) {
 	}
 	number := s.Number()
 	s.attempt = turn.New(s.r.self, s.r.turns, s, turn.Request{
-		Room: s.r.id, Turn: t, Number: number, Tail: records.tail,
+		Room: s.r.id, Turn: t, Number: number, Tail: records.kept(),
 		Path: records.shown.PathOf(t), Instructions: records.shown.Chat.SystemPrompt,
 	}, func(e turn.Event) Message { return &attemptEvent{number, e} })
 	if line := s.voice.LineTo(t.ModelID); line != nil {
@@ -150,7 +150,7 @@ func (s *stage) restore() {
 	}
 	text, err := r.Log.Text(string(r.id))
 	if err != nil {
-		r.log.Error("the text of a turn cannot be read", "err", err)
+		r.log().Error("the text of a turn cannot be read", "err", err)
 	}
 	s.cutText = text
 }

@@ -35,7 +35,7 @@ func (t *titling) look() {
 		t.propose()
 	case !t.making() && r.records.shown.Answered && !r.records.head.Titled:
 		t.number = r.stage.Number()
-		number, ref, shown := t.number, r.self.Ref(), &r.records.shown
+		number, ref, shown := t.number, r.self.Ref(), r.records.shown
 		t.cancel = title.Make(r.titles, shown.Chat, shown.Branches.Current(), func(m title.Made) { ref.Tell(&titleMade{number, m}) })
 	}
 }
@@ -46,7 +46,7 @@ func (t *titling) take(m *titleMade) {
 		return
 	}
 	if m.Err != nil {
-		t.r.log.Warn("the model has made no title", "err", m.Err)
+		t.r.log().Warn("the model has made no title", "err", m.Err)
 	}
 	t.intent = &conversation.Intent{Events: title.Record(m.Made)}
 	t.look()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,28 +35,46 @@ func (r replies) Deliver(d room.Delivery) {
 // BenchmarkRoom reports the heap that a room keeps: with one member, and when
 // it has left memory. Run it with -benchtime 10000x.
 func BenchmarkRoom(b *testing.B) {
-	store, err := persistence.Open(filepath.Join(b.TempDir(), "parlor.db"), persistence.Options{})
+	resident, passivated := roomBytes(b, b.N, b.ResetTimer, b.StopTimer)
+	b.ReportMetric(resident, "B/resident")
+	b.ReportMetric(passivated, "B/passivated")
+}
+
+// A room with one member in which nothing happens takes at most 4 KB.
+func TestRoomTakesLittleMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nothing := func() {}
+		if resident, _ := roomBytes(t, 500, nothing, nothing); resident > 4<<10 {
+			t.Errorf("%.0f bytes", resident)
+		}
+	})
+}
+
+// roomBytes returns the heap that each of n rooms keeps. It calls begin before a member
+// joins them, and end after that.
+func roomBytes(t testing.TB, n int, begin, end func()) (resident, passivated float64) {
+	store, err := persistence.Open(filepath.Join(t.TempDir(), "parlor.db"), persistence.Options{})
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	defer store.Close()
 	models := new(actortest.Assistant)
 	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, Encoders: actortest.Encoders(), IdleTimeout: 100 * time.Millisecond, MaxAwake: 1 << 30}, rooms.Reads{})
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	defer r.Close(context.Background())
-	inbox := make(replies, b.N)
+	inbox := make(replies, n)
 	caller := room.Caller{User: chat.User{ID: "owner"}, Address: r.Open(inbox)}
 	all := func(command func(i int, id chat.ID) room.Message) {
-		for i := range b.N {
+		for i := range n {
 			id := chat.ID(fmt.Sprint(i))
 			r.Tell(id.Room(), command(i, id))
 			if i >= 1000 {
 				<-inbox
 			}
 		}
-		for range min(b.N, 1000) {
+		for range min(n, 1000) {
 			<-inbox
 		}
 	}
@@ -71,16 +90,15 @@ func BenchmarkRoom(b *testing.B) {
 		return float64(m.HeapAlloc)
 	}
 	empty := settle()
-	b.ResetTimer()
+	begin()
 	all(func(int, chat.ID) room.Message {
 		return &room.Join{Caller: caller, Encoder: assistant.Documented.String()}
 	})
-	b.StopTimer()
-	resident := settle()
+	end()
+	resident = settle() - empty
 	all(func(int, chat.ID) room.Message { return &room.Leave{Caller: caller} })
-	passivated := settle()
-	b.ReportMetric((resident-empty)/float64(b.N), "B/resident")
-	b.ReportMetric((passivated-empty)/float64(b.N), "B/passivated")
+	passivated = settle() - empty
+	return resident / float64(n), passivated / float64(n)
 }
 
 // BenchmarkHistory reads the newest page of a room of 10,000 records whose
