@@ -90,8 +90,8 @@ func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Roo
 		New: func() system.Actor[message] {
 			return &supervisor{
 				options: r.options,
-				rooms:   make(map[chat.RoomID]*resident), names: make(map[string]chat.RoomID),
-				shares: shares{limit: r.options.MaxAwake, users: make(map[chat.UserID]*share)},
+				rooms:   make(map[chat.RoomID]*resident),
+				shares:  shares{limit: r.options.MaxAwake, users: make(map[chat.UserID]*share)},
 			}
 		},
 		Policy:   system.Resume, // a restart would stop every room

@@ -3,6 +3,7 @@ package rooms
 import (
 	"container/list"
 	"fmt"
+	"strings"
 	"time"
 
 	"parlor/actors/room"
@@ -41,10 +42,9 @@ type supervisor struct {
 	options *room.Options
 	self    *system.Self[message]
 	rooms   map[chat.RoomID]*resident
-	names   map[string]chat.RoomID // of the actors; a name is never used twice
-	shares  shares                 // of the rooms, by user
-	spawns  int                    // so far
-	timer   *time.Timer            // until the next look for hung rooms
+	shares  shares      // of the rooms, by user
+	spawns  int         // so far
+	timer   *time.Timer // until the next look for hung rooms
 }
 
 // A resident is a room in memory.
@@ -134,6 +134,8 @@ func (r *resident) tell(m room.Message) {
 	r.ref.Tell(m)
 }
 
+// wake makes a room's actor. Its name is the room's with a number, since no name may be
+// used twice.
 func (s *supervisor) wake(id chat.RoomID) *resident {
 	s.spawns++
 	name := fmt.Sprintf("%s.%d", id, s.spawns)
@@ -143,7 +145,7 @@ func (s *supervisor) wake(id chat.RoomID) *resident {
 		panic("rooms: spawn a room: " + err.Error())
 	}
 	r := &resident{id: id, ref: ref, watch: watch{pulse: pulse}}
-	s.rooms[id], s.names[name] = r, id
+	s.rooms[id] = r
 	return r
 }
 
@@ -170,9 +172,8 @@ func (s *supervisor) resume(id chat.RoomID) {
 // ChildStopped implements system.Parent: the room has left memory. If messages
 // have come for it meanwhile, it is woken again.
 func (s *supervisor) ChildStopped(name string) {
-	id := s.names[name]
+	id := chat.RoomID(name[:strings.LastIndexByte(name, '.')])
 	r := s.rooms[id]
-	delete(s.names, name)
 	delete(s.rooms, id)
 	if r == nil {
 		return
