@@ -116,7 +116,8 @@ func (m Moment) Decide(d chat.ToolDecided) ([]chat.Event, *chat.Error) {
 	}
 	events := []chat.Event{d}
 	if !d.Approved {
-		end := chat.ToolEnded{TurnID: d.TurnID, CallID: d.CallID, Name: call.Name, State: chat.ToolDenied, By: d.By, Result: "a person has denied this call"}
+		end := m.Turns[0].ToolEnded(chat.ToolCall{ID: d.CallID, Name: call.Name})
+		end.State, end.By, end.Result = chat.ToolDenied, d.By, "a person has denied this call"
 		if call.Lost {
 			end.State, end.Result = chat.ToolUnknown, "the server was restarted while this ran: nobody knows whether it has had an effect, and a person decided not to run it again"
 		}
@@ -147,7 +148,8 @@ func (m Moment) endCalls(end *chat.TurnEnded) (ends []chat.Event) {
 	summary := m.Summary
 	summary.Calls = slices.Clone(summary.Calls)
 	for _, c := range m.Calls {
-		e := chat.ToolEnded{TurnID: end.TurnID, CallID: c.ID, Name: c.Name, State: chat.ToolStopped, By: end.By, Result: "the answer was stopped before this had ended"}
+		e := m.Turns[0].ToolEnded(chat.ToolCall{ID: c.ID, Name: c.Name})
+		e.State, e.By, e.Result = chat.ToolStopped, end.By, "the answer was stopped before this had ended"
 		if c.Lost {
 			e.State, e.Result = chat.ToolUnknown, "the server was restarted while this ran"
 		}

@@ -69,13 +69,13 @@ func (m Moment) outcome(r Running) *chat.ToolEnded {
 }
 
 // awaitsPrompt reports whether the turn cannot go on before its prompt is
-// recorded: it has to end, or to ask a model that has not heard it.
+// recorded: it has to end, to record a step, or to ask a model that has not heard it.
 func (m Moment) awaitsPrompt(t chat.Turn, r Running) bool {
 	switch {
 	case !t.Unheard, !r.Heard:
 		return false
 	case r.Turn == t.ID:
-		return r.End != nil
+		return r.End != nil || t.Steps < r.Steps
 	}
 	return t.Attempt == 0 && r.Line != t.ModelID
 }

@@ -95,12 +95,19 @@ func (s *stage) begin(e chat.TurnStarted) {
 		Room: s.r.id, Turn: t, Number: number, Tail: records.kept(),
 		Path: records.shown.PathOf(t), Instructions: records.shown.Chat.SystemPrompt,
 	}, func(e turn.Event) Message { return &attemptEvent{number, e} })
-	if line := s.voice.LineTo(t.ModelID); line != nil {
-		s.attempt.Start(line)
-	} else {
-		s.attempt.Start(nil) // a nil *Line would be a turn.Line that is not nil
-	}
+	s.attempt.Start(s.lineTo(t.ModelID))
 }
+
+// lineTo returns a line to the model, or nil if the model is not asked on one.
+func (s *stage) lineTo(m chat.ModelID) turn.Line {
+	if line := s.voice.LineTo(m); line != nil {
+		return line
+	}
+	return nil // a nil *Line would be a turn.Line that is not nil
+}
+
+// Redial implements turn.Room.
+func (s *stage) Redial() turn.Line { return s.lineTo(s.attempt.Turn().ModelID) }
 
 // finish ends the attempt at a turn whose end is on disk.
 func (s *stage) finish(e chat.TurnEnded) {

@@ -169,7 +169,8 @@ func (a *Attempt) ran(r ran) {
 		return
 	}
 	delete(s.running, r.call)
-	end := chat.ToolEnded{TurnID: a.turn.ID, CallID: r.call, Name: s.Calls[s.find(r.call)].Name, State: chat.ToolCompleted, Result: r.result}
+	end := a.turn.ToolEnded(s.Calls[s.find(r.call)])
+	end.State, end.Result = chat.ToolCompleted, r.result
 	if r.err != nil {
 		end.State, end.Result = chat.ToolFailed, chat.AsError(r.err).Message
 	}

@@ -26,6 +26,13 @@ type (
 		err  error
 	}
 
+	// asking asks the model on the line. The answer comes on the channel, which has room
+	// for it, unless it fails.
+	asking struct {
+		chat.Prompt
+		answer chan<- *said
+	}
+
 	// stepped brings the calls in which a step has ended.
 	stepped struct{ *step }
 
@@ -63,6 +70,7 @@ type (
 func (piece) event()      {}
 func (ended) event()      {}
 func (composed) event()   {}
+func (asking) event()     {}
 func (stepped) event()    {}
 func (ran) event()        {}
 func (progressed) event() {}

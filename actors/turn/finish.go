@@ -37,12 +37,15 @@ func (a *Attempt) FinishStopped(by chat.UserID, reason string) {
 	a.room.Advance()
 }
 
-// FinishAnswer ends the turn as its answer on a line has ended.
+// FinishAnswer ends the turn as its answer on a line has ended. If the answer is complete,
+// the reader says whether another step follows.
 func (a *Attempt) FinishAnswer(e chat.Ended, lost *chat.Error) {
-	a.line = nil // there is nothing to cancel
+	whole := a.wanted
+	a.wanted = nil // there is nothing to cancel
 	switch {
+	case whole == nil:
 	case e.State == chat.StateCompleted:
-		a.Finish(nil)
+		whole.answer <- &whole.said
 	case e.State == chat.StateStopped:
 		a.FinishStopped("", "the provider stopped the answer")
 	case e.Error != nil:
@@ -52,10 +55,14 @@ func (a *Attempt) FinishAnswer(e chat.Ended, lost *chat.Error) {
 	}
 }
 
-// FinishLine ends a turn whose line has ended.
+// FinishLine ends a turn whose line has ended in an answer. Between answers the turn goes on,
+// on another line.
 func (a *Attempt) FinishLine(err error) {
-	a.line = nil
-	a.finishOnce(err)
+	unfinished := a.wanted != nil
+	a.line, a.wanted, a.lineLost = nil, nil, err
+	if unfinished {
+		a.finishOnce(err)
+	}
 }
 
 // Stop ends the answer as end says, and its stream without waiting for it.
@@ -70,8 +77,8 @@ func (a *Attempt) Cancel() {
 	a.saving.stop()
 	a.cancelRuns()
 	a.actor.Stop()
-	if a.line != nil {
+	if a.wanted != nil {
 		a.line.Cancel(a.turn.MessageID)
-		a.line = nil
 	}
+	a.line, a.wanted = nil, nil
 }

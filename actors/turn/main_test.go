@@ -35,6 +35,7 @@ type room struct {
 	ended *chat.TurnEnded
 	saves []func(error) // that have not come to an end
 	tail  conversation.Tail
+	spare turn.Line // for when one was lost
 }
 
 func (r *room) Started(self *system.Self[message]) { r.self = self }
@@ -90,6 +91,8 @@ func (r *room) TakeIn(answer chan<- []conversation.Steering) {
 
 func (r *room) Approved(string) bool { return false }
 func (r *room) Waiting(string) bool  { return false }
+
+func (r *room) Redial() turn.Line { r.note("redial"); return r.spare }
 
 func (r *room) Remember(p conversation.Composed) { r.note("remember %d tokens", p.Tokens) }
 

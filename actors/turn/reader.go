@@ -20,7 +20,7 @@ import (
 type reader struct {
 	o      *Options
 	q      Request
-	onLine bool // the reader only composes the prompt
+	onLine bool // the room asks the model, and gets the answer
 	tell   func(Event)
 	window chan struct{}
 	spent  *spending
@@ -39,10 +39,6 @@ func (r *reader) Started(*system.Self[message]) {
 	r.cancel = cancel
 	r.o.Goroutines.Go(func() {
 		defer cancel(nil)
-		if r.onLine {
-			r.compose(ctx)
-			return
-		}
 		note, err := r.stream(ctx)
 		r.tell(ended{err, note})
 	})
@@ -101,6 +97,9 @@ func (r *reader) mayCall(tool string) bool {
 
 // ask asks the model, and passes on what it answers.
 func (r *reader) ask(ctx context.Context, prompt chat.Prompt) (*said, error) {
+	if r.onLine {
+		return r.onTheLine(ctx, prompt)
+	}
 	answer := &said{model: prompt.Model}
 	for d, err := range r.o.Provider.Stream(ctx, prompt) {
 		if err != nil {

@@ -62,6 +62,7 @@ func (r *reader) called(s *said, c *chain) *step {
 	made := &step{number: c.steps, ToolsCalled: chat.ToolsCalled{
 		TurnID: r.q.Turn.ID, MessageID: r.q.Turn.MessageID, ModelID: s.model,
 		Content: s.text.String(), Thought: s.thought.String(), Calls: s.calls.List, Back: s.calls.Back,
+		Duplex: r.q.Turn.Duplex, Correlation: r.q.Turn.Correlation,
 	}}
 	cut := s.finish == chat.FinishLength
 	if cut && c.cut {
@@ -77,7 +78,9 @@ func (r *reader) called(s *said, c *chain) *step {
 			continue
 		}
 		c.cut = c.cut || cut
-		made.outcomes = append(made.outcomes, chat.ToolEnded{TurnID: made.TurnID, CallID: call.ID, Name: call.Name, State: chat.ToolFailed, Result: wrong})
+		end := r.q.Turn.ToolEnded(*call)
+		end.State, end.Result = chat.ToolFailed, wrong
+		made.outcomes = append(made.outcomes, end)
 	}
 	c.count(fine, len(made.Calls) == 0)
 	return made

@@ -102,6 +102,9 @@ type Room interface {
 	Approved(tool string) bool
 	Waiting(call string) bool
 
+	// Redial returns a line to the turn's model in place of one that was lost, or nil.
+	Redial() Line
+
 	// Remember keeps the records of a prompt for the next one.
 	Remember(p conversation.Composed)
 }
@@ -109,7 +112,7 @@ type Room interface {
 // A Line is what a room holds open to a model that listens. Answers come on it.
 // The methods do not block.
 type Line interface {
-	Ask(answer chat.MessageID, messages []chat.PromptMessage)
+	Ask(answer chat.MessageID, p chat.Prompt)
 	Cancel(answer chat.MessageID)
 }
 
@@ -134,6 +137,8 @@ type Attempt struct {
 	spawn    func(system.Spec[message]) (system.Ref[message], error)
 	actor    system.Ref[message]
 	line     Line          // nil unless the answer comes on it
+	lineLost error         // why there is none any more
+	wanted   *wanted       // the answer that the line gives, or nil
 	window   chan struct{} // one element for each piece in the room's mailbox
 	expiry   *time.Timer   // ends the attempt even if the provider ignores its context
 	deadline time.Time     // when it does
@@ -250,6 +255,8 @@ func (a *Attempt) Handle(e Event) {
 		a.finishOnce(e.err)
 	case composed:
 		a.composed(e)
+	case asking:
+		a.askLine(e)
 	case stepped:
 		a.stepped(e.step)
 	case ran:
@@ -268,15 +275,11 @@ func (a *Attempt) Handle(e Event) {
 	}
 }
 
-// composed sends the prompt to the line, if there is one. Without a line the reader
-// has asked the provider already.
+// composed takes in what is known of the prompt.
 func (a *Attempt) composed(c composed) {
-	switch {
-	case c.err != nil:
+	if c.err != nil {
 		a.finishOnce(c.err)
 		return
-	case a.line != nil && a.end == nil:
-		a.line.Ask(a.turn.MessageID, c.Messages)
 	}
 	a.cut = c.Cut
 	if text := c.said; text != "" && a.end == nil { // in the steps of an earlier attempt
@@ -298,6 +301,9 @@ func (a *Attempt) pause(p pause) {
 func (a *Attempt) Take(d chat.Delta) {
 	if a.end != nil {
 		return
+	}
+	if a.wanted != nil {
+		a.wanted.add(d)
 	}
 	a.progress(d)
 	a.finish = cmp.Or(d.Finish, a.finish)

@@ -395,8 +395,8 @@ func TestSubstituteIsChargedInstead(t *testing.T) {
 // line is a session with a model, which notes what it is asked.
 type line struct{ r *room }
 
-func (l *line) Ask(id chat.MessageID, m []chat.PromptMessage) {
-	l.r.note("ask for %s, with %d messages", id, len(m))
+func (l *line) Ask(id chat.MessageID, p chat.Prompt) {
+	l.r.note("ask for %s, with %d messages", id, len(p.Messages))
 }
 func (l *line) Cancel(id chat.MessageID) { l.r.note("cancel %s", id) }
 
@@ -433,7 +433,7 @@ func TestOnALine(t *testing.T) {
 			attempt(t, p, nil, func(r *room) {
 				l := &line{r}
 				r.start(l)
-				wantNotes(t, r, "ask for answer, with 2 messages", "remember 20 tokens")
+				wantNotes(t, r, "remember 20 tokens", "ask for answer, with 2 messages")
 				r.do(func() {
 					if !r.attempt.OnLine() || !r.attempt.On(l) || r.attempt.On(&line{r}) {
 						t.Error("it is not on its line")

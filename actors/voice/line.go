@@ -39,8 +39,8 @@ const window = 16
 type message interface{ voiceMessage() }
 
 // Ask wants an answer to the conversation as it now is.
-func (l *Line) Ask(answer chat.MessageID, messages []chat.PromptMessage) {
-	l.tell(chat.Ask{Answer: answer, Messages: messages})
+func (l *Line) Ask(answer chat.MessageID, p chat.Prompt) {
+	l.tell(chat.Ask{Answer: answer, Messages: p.Messages, Tools: p.Tools, NoCalls: p.NoCalls})
 }
 
 // Cancel stops an answer, if it has not ended.

@@ -171,7 +171,7 @@ func TestDeafSession(t *testing.T) {
 			}
 		})
 		wantNotes(t, e, "session with ear")
-		r.do(func() { r.voice.LineTo("ear").Ask("answer", nil) })
+		r.do(func() { r.voice.LineTo("ear").Ask("answer", chat.Prompt{}) })
 		wantNotes(t, e, "end of a session with ear")
 		r.do(func() {
 			if got := r.voice.Model(); got != "" {

@@ -59,6 +59,8 @@ func (r recordTest) record() chat.Record {
 	return chat.Record{Seq: 5, At: time.UnixMilli(1_700_000_000_123), Event: r.event}
 }
 
+var twoCalls = []chat.ToolCall{{ID: "c1", Name: "look", Arguments: `{"a":1}`}, {ID: "c2", Name: "pay", Arguments: `{"sum":`, NeedsApproval: true}}
+
 func records() []recordTest {
 	ended := func(change func(*chat.TurnEnded)) chat.TurnEnded {
 		e := chat.TurnEnded{TurnID: "turn", MessageID: "answer", Prompt: "question", Correlation: "bubble", ModelID: "model"}
@@ -120,6 +122,11 @@ func records() []recordTest {
 		})},
 		{"live turn failed", live(func(e *chat.TurnEnded) { e.State, e.Content, e.Error = chat.StateFailed, "so far", refusal })},
 		{"live turn asked for in the other format", live(func(e *chat.TurnEnded) { e.State, e.Content, e.Correlation = chat.StateCompleted, "whole", "bubble" })},
+		{"calls", chat.ToolsCalled{TurnID: "turn", MessageID: "answer", Content: "I look.", Calls: twoCalls, Correlation: "bubble"}},
+		{"result", chat.ToolEnded{TurnID: "turn", CallID: "c1", Name: "look", State: chat.ToolCompleted, Result: "seen", Correlation: "bubble"}},
+		{"live calls", chat.ToolsCalled{TurnID: "turn", MessageID: "answer", Content: "I look.", Calls: twoCalls, Duplex: true}},
+		{"live calls without a word", chat.ToolsCalled{TurnID: "turn", MessageID: "answer", Calls: twoCalls[:1], Duplex: true}},
+		{"live result", chat.ToolEnded{TurnID: "turn", CallID: "c1", Name: "look", State: chat.ToolCompleted, Result: "seen", Duplex: true}},
 		{"turn interrupted", ended(func(e *chat.TurnEnded) { e.State, e.Reason = chat.StateInterrupted, "restarted too often" })},
 	}
 }

@@ -165,11 +165,69 @@ func (f *frames) spaTools(room string, r chat.Record) {
 	at := chat.Timestamp(r.At)
 	switch e := r.Event.(type) {
 	case chat.ToolsCalled:
+		if live(e.Duplex, e.Correlation) {
+			f.liveCalls(room, at, e)
+			return
+		}
 		for _, c := range e.Calls {
 			f.emit("receive_message", room, typed{"sbaw.function_call", spaCall{c.ID, c.ID, c.Name, ObjectOf(c.Arguments), chat.RoleAssistant, "function_call", at}})
 		}
 	case chat.ToolEnded:
+		if live(e.Duplex, e.Correlation) {
+			f.emit("receive_message", room, liveResultDone{resultDone, liveResult{e.CallID + "-result", e.Name, e.CallID, e.Result, at}})
+			return
+		}
 		f.emit("receive_message", room, typed{"sbaw.function_result", spaResult{e.CallID + "-result", e.CallID, e.Name, e.Result, chat.RoleSystem, "function_result", at}})
+	}
+}
+
+// The same in the realtime family. There, arguments are text.
+type (
+	liveCall struct {
+		ID        string `json:"id"`
+		Type      string `json:"type"`
+		Status    string `json:"status"`
+		Name      string `json:"name"`
+		CallID    string `json:"call_id"`
+		Arguments string `json:"arguments"`
+	}
+	liveCallDone struct {
+		Type     string `json:"type"`
+		Response struct {
+			ID     chat.MessageID `json:"id"`
+			Status string         `json:"status"`
+			Output []liveCall     `json:"output"`
+			Usage  liveUsage      `json:"usage"`
+		} `json:"response"`
+		Timestamp string `json:"timestamp"`
+	}
+	liveResultDone struct {
+		Type     string     `json:"type"`
+		Response liveResult `json:"response"`
+	}
+	liveResult struct {
+		MessageID string `json:"message_id"`
+		Name      string `json:"name"`
+		CallID    string `json:"call_id"`
+		Result    string `json:"result"`
+		Created   string `json:"created_timestamp"`
+	}
+)
+
+const resultDone = "response.sb.function_result.done"
+
+// liveCalls tells the SPA of the calls of a live answer: the page reads one of each event.
+// What was said before has a bubble, which is closed first: else the page would add what
+// follows the calls to it, above them.
+func (f *frames) liveCalls(room, at string, e chat.ToolsCalled) {
+	if e.Content != "" {
+		f.emit("receive_message", room, closing(e.MessageID, "incomplete", at))
+	}
+	for _, c := range e.Calls {
+		done := liveCallDone{Type: responseDone, Timestamp: at}
+		done.Response.ID, done.Response.Status = e.MessageID, "completed"
+		done.Response.Output = []liveCall{{c.ID, "function_call", "completed", c.Name, c.ID, string(ObjectOf(c.Arguments))}}
+		f.emit("receive_message", room, done)
 	}
 }
 

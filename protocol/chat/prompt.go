@@ -118,10 +118,13 @@ type (
 	AudioCommit struct{ MessageID MessageID }
 
 	// Ask wants an answer, as the message Answer. Messages are the conversation
-	// as it now is: the session takes in those that it does not have.
+	// as it now is: the session takes in those that it does not have. Tools and
+	// NoCalls are as in a [Prompt].
 	Ask struct {
 		Answer   MessageID
 		Messages []PromptMessage
+		Tools    []Tool
+		NoCalls  bool
 	}
 
 	// Cancel stops the answer, if it has not ended.

@@ -93,6 +93,10 @@ type ToolsCalled struct {
 	Thought   string          `json:"thought,omitempty"`
 	Calls     []ToolCall      `json:"calls"`
 	Back      json.RawMessage `json:"back,omitempty"` // see [Calls]
+
+	// Duplex and Correlation are those of the turn, see [TurnEnded].
+	Duplex      bool   `json:"duplex,omitempty"`
+	Correlation string `json:"local_id,omitempty"`
 }
 
 // BetweenSteps divides the words of two steps.
@@ -138,6 +142,15 @@ type ToolEnded struct {
 	State  ToolOutcome `json:"state"`
 	Result string      `json:"result,omitempty"` // for the model; an error, unless it is completed
 	By     UserID      `json:"by,omitempty"`     // who stopped or denied it
+
+	// Duplex and Correlation are those of the turn, see [TurnEnded].
+	Duplex      bool   `json:"duplex,omitempty"`
+	Correlation string `json:"local_id,omitempty"`
+}
+
+// ToolEnded returns the end of a call of the turn, without what has come of it.
+func (t Turn) ToolEnded(c ToolCall) ToolEnded {
+	return ToolEnded{TurnID: t.ID, CallID: c.ID, Name: c.Name, Duplex: t.Duplex, Correlation: t.Correlation}
 }
 
 // A Called is a call of a tool as an answer tells it. Its texts are cut to a length.

@@ -86,6 +86,31 @@ test("a written conversation, against aimock", async (t) => {
   assert.ok(!JSON.stringify([alice.seen, bob.seen, server.log]).includes(key));
 });
 
+test("a model that listens calls a tool, and says what came of it", async (t) => {
+  const asked = [];
+  const provider = await realtime(t, [
+    (p) => (p.speak("AAAA", "I look."), p.call("current_time", '{"time_zone":"Europe/Berlin"}'), p.done()),
+    (p, items) => (asked.push(...items), p.speak("BBBB", "It is noon."), p.done()),
+  ]);
+  const server = await start(t, provider.url);
+  const chat = newChat();
+  const alice = await connect(t, server);
+  const room = await enter(alice, chat, { model, dialect: "spa" });
+  await say(alice, room, "what time is it?");
+  const [before, call, end] = await done(alice, room, 3);
+  assert.deepEqual(before.response.output, [], "the bubble of what was said before the call is closed");
+  const { call_id, ...shown } = call.response.output[0];
+  assert.deepEqual({ ...shown, id: "" }, { id: "", type: "function_call", status: "completed", name: "current_time", arguments: '{"time_zone":"Europe/Berlin"}' });
+  assert.ok(Date.parse(call.timestamp) && call.response.usage);
+  const [{ response: result }] = live(alice, room, "response.sb.function_result.done");
+  assert.equal(result.call_id, call_id);
+  assert.match(result.result, /CES?T/);
+  assert.equal(end.response.output[0].type, "message");
+  assert.deepEqual(asked.slice(-3).map(([role]) => role), ["assistant", "function_call", "function_call_output"]);
+  assert.equal(asked.at(-1)[1], result.result);
+  assert.equal((await messages(server, chat)).at(-1).content, "I look.\n\nIt is noon.");
+});
+
 test("both formats in one room, whatever its model (§9.6)", async (t) => {
   const provider = await realtime(t, [(p) => (p.say("from the session"), p.done()), (p) => (p.say("a whole message"), p.done())]);
   const server = await start(t, provider.url);

@@ -68,9 +68,13 @@ const scripts = {
   },
 };
 
-const forms = { openai: "/v1", anthropic: "" };
+const forms = {
+  openai: { api: "openai", path: "/v1" },
+  anthropic: { api: "anthropic", path: "" },
+  realtime: { api: "openai", path: "/v1", source: "openai_realtime" },
+};
 
-for (const [form, path] of Object.entries(forms)) {
+for (const [form, { api, path, source }] of Object.entries(forms)) {
   test(`tools, as ${form} has them`, async (t) => {
     const { ran, config } = await toolbox(t);
     const mock = new LLMock({ port: 0 });
@@ -85,8 +89,8 @@ for (const [form, path] of Object.entries(forms)) {
     t.after(() => mock.stop());
     const server = await serve(t, {
       args: [
-        "--providers", JSON.stringify({ mock: { api: form, base_url: mock.url + path } }), "--discover=false",
-        "--models", JSON.stringify([{ model_id: "m", provider: "mock", upstream_model: "any", tools: ["*"] }]), "--tools", JSON.stringify(config),
+        "--providers", JSON.stringify({ mock: { api, base_url: mock.url + path } }), "--discover=false",
+        "--models", JSON.stringify([{ model_id: "m", provider: "mock", upstream_model: "any", model_api_source: source, tools: ["*"] }]), "--tools", JSON.stringify(config),
       ],
     });
     const alice = await connect(t, server);

@@ -43,13 +43,17 @@ type Refusal struct {
 type Peer interface {
 	// Asked waits until an answer is wanted, and begins it. It returns the
 	// conversation as the model then has it, the answers that it gave included;
-	// of each message Role and Content count. System prompts are left out.
+	// of each message Role and Content count, of calls Given, Name and Arguments, and of
+	// results the Given of ResultOf. System prompts are left out.
 	Asked() []chat.PromptMessage
 
 	// Say adds a piece to the answer that was begun; Speak adds one that is
 	// spoken, with its transcript.
 	Say(text string)
 	Speak(audio, transcript string)
+
+	// Call adds a call of a tool to the answer, by the name that the server was told.
+	Call(id, name, arguments string)
 
 	// Finish ends the answer, as complete.
 	Finish(u chat.Usage)

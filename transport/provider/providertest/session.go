@@ -21,6 +21,7 @@ type session struct {
 	in       chan chat.Input
 	out      chan piece
 	said     []chat.PromptMessage // the conversation so far
+	tools    []chat.Tool
 }
 
 // A piece is what a sequence yields at once.
@@ -54,7 +55,12 @@ func (s *session) begin(ctx context.Context) {
 // ask says something and wants an answer to it.
 func (s *session) ask(answer chat.MessageID, text string) {
 	s.say("to-"+answer, chat.RoleUser, text)
-	s.in <- chat.Ask{Answer: answer, Messages: append([]chat.PromptMessage(nil), s.said...)}
+	s.askAgain(answer)
+}
+
+// askAgain wants an answer to the conversation as it is.
+func (s *session) askAgain(answer chat.MessageID) {
+	s.in <- chat.Ask{Answer: answer, Messages: append([]chat.PromptMessage(nil), s.said...), Tools: s.tools}
 }
 
 // say adds to the conversation.
@@ -97,6 +103,7 @@ func (s *session) next(answer chat.MessageID) chat.Delta {
 type sessionAnswer struct {
 	text, audio string
 	usage       *chat.Usage
+	calls       []chat.ToolCall
 	ended       chat.Ended
 }
 
@@ -114,6 +121,9 @@ func (s *session) answer(id chat.MessageID) sessionAnswer {
 			a.usage = d.Usage
 		}
 		a.text, a.audio = a.text+d.Text, a.audio+d.Audio
+		if d.Calls != nil {
+			a.calls = append(a.calls, d.Calls.List...)
+		}
 		if d.Ended != nil {
 			a.ended = *d.Ended
 			return a

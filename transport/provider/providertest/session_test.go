@@ -123,17 +123,40 @@ func (b *beak) next() {
 
 func (b *beak) tell(messages []chat.PromptMessage) {
 	for _, m := range messages {
-		if !b.known[m.ID] {
-			b.known[m.ID] = true
-			b.peer.up <- m
+		if key := keyOf(m); !b.known[key] {
+			b.known[key] = true
+			b.peer.up <- onWire(m)
 		}
 	}
+}
+
+// keyOf tells a message from others.
+func keyOf(m chat.PromptMessage) chat.MessageID {
+	switch {
+	case len(m.Calls) > 0:
+		return chat.MessageID("call " + m.Calls[0].Given)
+	case m.ResultOf != nil:
+		return chat.MessageID("result " + m.ResultOf.Given)
+	}
+	return m.ID
+}
+
+// onWire returns a message with the names of tools as a server has them.
+func onWire(m chat.PromptMessage) chat.PromptMessage {
+	m.Calls = slices.Clone(m.Calls)
+	for i := range m.Calls {
+		m.Calls[i].Name = echoOnWire
+	}
+	return m
 }
 
 func (b *beak) heard(d chat.Delta) bool {
 	switch {
 	case d.Heard != nil:
 		return b.yield(d, nil)
+	case d.Calls != nil && !b.muted:
+		b.known[keyOf(chat.PromptMessage{Calls: d.Calls.List})] = true
+		return b.yield(chat.Delta{Answer: b.current, Calls: d.Calls}, nil)
 	case d.Ended != nil && b.muted:
 		b.current, b.muted = "", false
 		b.next()
@@ -171,6 +194,7 @@ type parrotPeer struct {
 
 	told  []chat.PromptMessage
 	text  string
+	calls []chat.ToolCall
 	audio string
 }
 
@@ -198,7 +222,7 @@ func await[T any](p *parrotPeer) (got T) {
 
 func (p *parrotPeer) Asked() []chat.PromptMessage {
 	await[chat.Ask](p)
-	p.text = ""
+	p.text, p.calls = "", nil
 	return slices.Clone(p.told)
 }
 
@@ -209,8 +233,17 @@ func (p *parrotPeer) Speak(audio, transcript string) {
 	p.down <- chat.Delta{Text: transcript, Audio: audio}
 }
 
+func (p *parrotPeer) Call(id, _, arguments string) {
+	p.calls = append(p.calls, chat.ToolCall{Given: id, Name: echo.Name, Arguments: arguments})
+}
+
 func (p *parrotPeer) Finish(u chat.Usage) {
-	p.told = append(p.told, chat.PromptMessage{Role: chat.RoleAssistant, Content: p.text})
+	answer := chat.PromptMessage{Role: chat.RoleAssistant, Content: p.text, Calls: p.calls}
+	if p.calls != nil {
+		p.down <- chat.Delta{Calls: &chat.Calls{List: slices.Clone(p.calls)}}
+		answer = onWire(answer)
+	}
+	p.told = append(p.told, answer)
 	p.down <- chat.Delta{Usage: &u, Ended: &chat.Ended{State: chat.StateCompleted}}
 }
 

@@ -14,6 +14,7 @@ const maxAsks = 16
 type ask struct {
 	chat.Ask
 	told  bool                                // some of it was
+	busy  int                                 // tries at which the provider was giving another one
 	tries int                                 // that were in vain
 	ended func(chat.State, *upstream.Failure) // nil until it was admitted
 }
@@ -27,6 +28,8 @@ type flight struct {
 	id    string // of the response; empty until it was created
 	pairs upstream.Joiner
 	split upstream.Splitter
+	calls []*call
+	back  func(name string) string // leads from the name of a tool on the wire to that of people
 }
 
 // want takes in what is to be answered.
@@ -44,16 +47,17 @@ func (s *session) want(in chat.Ask) {
 
 // ask sends what the provider lacks of the conversation, and asks for the answer.
 func (s *session) ask(a *ask) {
-	instructions, messages := conversation(a.Messages)
+	prompt, back := s.told(a)
+	instructions, messages := conversation(prompt.Messages)
 	s.items.change(messages, s.send)
 	if n := len(messages); n > 0 && s.items.find(messages[n-1].key) < 0 {
 		s.end(a, chat.StateFailed, errUnheard)
 		return
 	}
-	s.flight = &flight{ask: a, key: string(a.Answer)}
-	s.flight.event = s.send(clientEvent{Type: "response.create", Response: &responseConfig{
-		Instructions: instructions, MaxTokens: s.prompt.MaxTokens,
-	}})
+	s.flight = &flight{ask: a, key: string(a.Answer), back: back}
+	config := &responseConfig{Instructions: instructions, MaxTokens: s.prompt.MaxTokens}
+	config.offer(prompt)
+	s.flight.event = s.send(clientEvent{Type: "response.create", Response: config})
 	s.patience.Reset(s.opts.FirstToken)
 }
 
@@ -136,10 +140,15 @@ func (s *session) recall() {
 // late ends an answer that does not go on. A provider that is silent in one is
 // not asked on the same connection for another.
 func (s *session) late() {
-	if s.flight == nil || s.flight.ask == nil {
+	f := s.flight
+	switch {
+	case f == nil || f.ask == nil:
+		return
+	case f.called(): // Azure never says that such an answer has ended
+		s.done(&response{ID: f.id, Status: "completed"})
 		return
 	}
-	s.end(s.flight.ask, chat.StateFailed, errTimeout)
+	s.end(f.ask, chat.StateFailed, errTimeout)
 	s.drop(errTimeout)
 }
 
@@ -208,8 +217,14 @@ func (s *session) done(r *response) {
 	}
 	s.overdue.Stop()
 	s.rest(f)
+	for _, i := range r.output() {
+		s.callItem(r.ID, i, true)
+	}
 	if a := f.ask; a != nil {
 		state, failure := s.ended(r)
+		if state == chat.StateCompleted {
+			s.tellCalls(f)
+		}
 		d := chat.Delta{Answer: a.Answer, Usage: r.usage()}
 		if state == chat.StateCompleted {
 			d.Finish = r.finish()

@@ -54,8 +54,14 @@ type (
 	newItem struct {
 		ID      string    `json:"id"`
 		Type    string    `json:"type"`
-		Role    chat.Role `json:"role"`
-		Content []content `json:"content"`
+		Role    chat.Role `json:"role,omitempty"`
+		Content []content `json:"content,omitempty"`
+
+		// Of a call, and of its result.
+		CallID    string  `json:"call_id,omitempty"`
+		Name      string  `json:"name,omitempty"`
+		Arguments string  `json:"arguments,omitempty"`
+		Output    *string `json:"output,omitempty"`
 	}
 	content struct {
 		Type string `json:"type"`
@@ -64,6 +70,14 @@ type (
 	responseConfig struct {
 		Instructions string `json:"instructions,omitempty"`
 		MaxTokens    int    `json:"max_output_tokens,omitempty"`
+		Tools        []tool `json:"tools,omitempty"`
+		ToolChoice   string `json:"tool_choice,omitempty"`
+	}
+	tool struct {
+		Type        string          `json:"type"`
+		Name        string          `json:"name"`
+		Description string          `json:"description,omitempty"`
+		Parameters  json.RawMessage `json:"parameters"`
 	}
 )
 
@@ -98,6 +112,9 @@ type serverEvent struct {
 	Type       string        `json:"type"`
 	ResponseID string        `json:"response_id"`
 	ItemID     string        `json:"item_id"`
+	CallID     string        `json:"call_id"`
+	Name       string        `json:"name"`
+	Arguments  string        `json:"arguments"`
 	Delta      upstream.Text `json:"delta"`
 	Transcript string        `json:"transcript"`
 	Item       serverItem    `json:"item"`
@@ -106,8 +123,11 @@ type serverEvent struct {
 }
 
 type serverItem struct {
-	ID   string `json:"id"`
-	Type string `json:"type"`
+	ID        string `json:"id"`
+	Type      string `json:"type"`
+	CallID    string `json:"call_id"`
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
 }
 
 type response struct {
@@ -117,7 +137,14 @@ type response struct {
 		Reason string       `json:"reason"`
 		Error  *serverError `json:"error"`
 	} `json:"status_details"`
-	Usage json.RawMessage `json:"usage"` // which is not to cost an answer, whatever it is
+	Output json.RawMessage `json:"output"` // null at some servers; is not to cost an answer, whatever it is
+	Usage  json.RawMessage `json:"usage"`  // the same
+}
+
+// output returns the items that the answer has become, as far as the provider says.
+func (r *response) output() (list []serverItem) {
+	_ = json.Unmarshal(r.Output, &list)
+	return list
 }
 
 // finish returns why the answer ended.

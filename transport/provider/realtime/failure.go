@@ -13,6 +13,7 @@ import (
 var (
 	errTimeout   = &upstream.Failure{Err: chat.Refuse(chat.CodeProviderTimeout, "the provider did not answer in time"), Retryable: true}
 	errSlow      = failure("the answer came faster than it could be passed on", nil)
+	errTooMuch   = failure("the model called more tools, or with longer arguments, than anybody runs", nil)
 	errBusy      = failure("too many answers are wanted of the provider at once", nil)
 	errUnheard   = failure("what was said did not reach the provider", nil)
 	errUnwritten = failure("the provider did not say what it heard", nil)

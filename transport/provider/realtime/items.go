@@ -16,6 +16,7 @@ type item struct {
 	id     string // the provider's; empty for speech of which it has not been told
 	event  string // that created it; empty if the provider did
 	text   string // that it was created with
+	call   string // the id of the call that it is
 	spoken bool   // and no part of a conversation that was asked about yet
 }
 
@@ -26,29 +27,41 @@ func (s items) find(key string) int {
 	return slices.IndexFunc(s, func(i item) bool { return i.key == key })
 }
 
-// A message is one of a conversation, with its key.
+// A message is one of a conversation, with its key, or a call in one.
 type message struct {
 	key string
 	chat.PromptMessage
+	call *chat.ToolCall
+	of   string // the key of the call whose result it is
 }
 
 // conversation splits what has to be known into the instructions and the rest.
 // Messages without an id are known by their contents.
 func conversation(prompt []chat.PromptMessage) (instructions string, messages []message) {
 	seen := make(map[string]int)
+	numbered := func(key string) string {
+		if seen[key]++; seen[key] > 1 {
+			key += "#" + strconv.Itoa(seen[key])
+		}
+		return key
+	}
 	var told []string
 	for _, m := range prompt {
 		if m.Role == chat.RoleSystem && len(messages) == 0 {
 			told = append(told, m.Content)
 			continue
 		}
-		key := string(m.ID)
-		if key == "" {
-			key = digest(string(m.Role), m.Content)
-			seen[key]++
-			key += "#" + strconv.Itoa(seen[key])
+		switch {
+		case len(m.Calls) > 0:
+			messages = append(messages, callMessages(m, numbered)...)
+		case m.ResultOf != nil:
+			key := numbered("result of " + callKey(*m.ResultOf))
+			messages = append(messages, message{key: key, PromptMessage: m, of: strings.TrimPrefix(key, "result of ")})
+		case m.ID != "":
+			messages = append(messages, message{key: string(m.ID), PromptMessage: m})
+		default:
+			messages = append(messages, message{key: numbered(digest(string(m.Role), m.Content)), PromptMessage: m})
 		}
-		messages = append(messages, message{key, m})
 	}
 	return strings.Join(told, "\n\n"), messages
 }
@@ -84,15 +97,16 @@ func (s *items) change(messages []message, send func(clientEvent) string) {
 			at = i + 1
 			continue
 		}
-		if m.Content == "" {
+		if m.Content == "" && m.call == nil && m.ResultOf == nil {
 			continue // the provider refuses these
 		}
 		id := itemID(m.key)
 		if renamed[m.key] { // an id is not used twice
 			id = itemID(m.key + "\x00" + m.Content)
 		}
-		event := send(clientEvent{Type: "conversation.item.create", Previous: s.before(at), Item: newMessage(id, m.PromptMessage)})
-		*s = slices.Insert(*s, at, item{key: m.key, id: id, event: event, text: m.Content})
+		made := s.newItem(id, m)
+		event := send(clientEvent{Type: "conversation.item.create", Previous: s.before(at), Item: made})
+		*s = slices.Insert(*s, at, item{key: m.key, id: id, event: event, text: m.Content, call: made.CallID})
 		at++
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -123,6 +124,7 @@ type peer struct {
 	audio     string
 	responses int
 	item      string // of speech that was committed last
+	called    bool
 }
 
 type serverMessage struct {
@@ -206,9 +208,16 @@ func (p *peer) create(e clientEvent) {
 	if len(e.Item.ID) > maxItemID || at == 0 && e.Previous != "root" && len(p.items) > 0 {
 		p.t.Errorf("bad item %+v", e)
 	}
-	p.items = slices.Insert(p.items, at, serverMessage{
-		e.Item.ID, chat.PromptMessage{Role: e.Item.Role, Content: e.Item.Content[0].Text},
-	})
+	m := chat.PromptMessage{Role: e.Item.Role}
+	switch e.Item.Type {
+	case "function_call":
+		m = chat.PromptMessage{Role: chat.RoleAssistant, Calls: []chat.ToolCall{{Given: e.Item.CallID, Name: e.Item.Name, Arguments: e.Item.Arguments}}}
+	case "function_call_output":
+		m = chat.PromptMessage{Role: chat.RoleTool, ResultOf: &chat.ToolCall{Given: e.Item.CallID}, Content: *e.Item.Output}
+	default:
+		m.Content = e.Item.Content[0].Text
+	}
+	p.items = slices.Insert(p.items, at, serverMessage{e.Item.ID, m})
 }
 
 // asked waits until an answer is wanted, and does not begin it.
@@ -218,17 +227,41 @@ func (p *peer) asked() clientEvent { return p.until("response.create") }
 func (p *peer) begin() {
 	p.responses++
 	p.send(map[string]any{"type": "response.created", "response": map[string]any{"id": p.response()}})
-	item := p.response() + "_item"
-	p.send(map[string]any{
-		"type": "response.output_item.added", "response_id": p.response(), "item": map[string]any{"id": item, "type": "message"},
-	})
-	p.items = append(p.items, serverMessage{item, chat.PromptMessage{Role: chat.RoleAssistant}})
+	p.add(p.response()+"_item", map[string]any{"type": "message"}, chat.PromptMessage{Role: chat.RoleAssistant})
+}
+
+// add adds an item to the answer.
+func (p *peer) add(id string, item map[string]any, m chat.PromptMessage) {
+	item["id"] = id
+	p.send(map[string]any{"type": "response.output_item.added", "response_id": p.response(), "item": item})
+	p.items = append(p.items, serverMessage{id, m})
+}
+
+func (p *peer) Call(id, name, arguments string) {
+	p.called = true
+	item := p.response() + "_" + id
+	p.add(item, map[string]any{"type": "function_call", "name": name, "call_id": id, "arguments": ""},
+		chat.PromptMessage{Role: chat.RoleAssistant, Calls: []chat.ToolCall{{Given: id, Name: name, Arguments: arguments}}})
+	of := map[string]any{"response_id": p.response(), "item_id": item, "call_id": id}
+	for _, part := range []string{arguments[:1], arguments[1:]} {
+		p.send(with(of, map[string]any{"type": "response.function_call_arguments.delta", "delta": part}))
+	}
+	p.send(with(of, map[string]any{"type": "response.function_call_arguments.done", "arguments": arguments}))
+}
+
+// with returns an event with more members.
+func with(event, more map[string]any) map[string]any {
+	maps.Copy(more, event)
+	return more
 }
 
 func (p *peer) response() string { return "resp_" + string(rune('0'+p.responses)) }
 
 func (p *peer) conversation() (messages []chat.PromptMessage) {
 	for _, m := range p.items {
+		if m.Role == chat.RoleAssistant && m.Content == "" && m.Calls == nil && p.called {
+			continue // an answer of calls alone
+		}
 		messages = append(messages, m.PromptMessage)
 	}
 	return messages

@@ -24,6 +24,17 @@ func (s *session) receive(r received) {
 		s.created(&e.Response)
 	case "response.output_item.added":
 		s.produced(e)
+		s.callItem(e.ResponseID, e.Item, false)
+	case "response.output_item.done":
+		s.callItem(e.ResponseID, e.Item, true)
+	case "conversation.item.created", "conversation.item.added":
+		s.callItem(s.speaking(), e.Item, false)
+	case "conversation.item.done":
+		s.callItem(s.speaking(), e.Item, true)
+	case "response.function_call_arguments.delta":
+		s.argument(e)
+	case "response.function_call_arguments.done":
+		s.callItem(e.ResponseID, serverItem{e.ItemID, functionCall, e.CallID, e.Name, e.Arguments}, true)
 	case "response.output_text.delta", "response.output_audio_transcript.delta":
 		s.text(e.ResponseID, e.Delta)
 	case "response.output_audio.delta":
@@ -62,6 +73,11 @@ func (s *session) refused(e *serverError) {
 	case created >= 0: // the answer would be one to something else
 		s.items = slices.Delete(s.items, created, created+1)
 		s.fail(s.reported(e))
+	case s.flight != nil && s.flight.id == "" && e.Code == activeResponse:
+		s.again(s.reported(e))
+	case s.flight != nil && s.flight.id == "" && e.EventID == s.flight.event && s.flight.ask != nil && len(s.flight.ask.Tools) > 0 && !s.noTools && refusesTools.MatchString(e.Message):
+		s.noTools = true
+		s.flight = nil // it is asked for again
 	case s.flight != nil && s.flight.id == "" && (e.EventID == "" || e.EventID == s.flight.event):
 		s.fail(s.reported(e))
 		if e.EventID != "" { // nothing was begun

@@ -33,6 +33,7 @@ type session struct {
 
 	appended bool             // there is speech that was not committed
 	lostPart bool             // some of it went with a connection
+	noTools  bool             // the provider takes none
 	commits  []commit         // that the provider has not confirmed, in order
 	heard    map[string]heard // by item: speech that is being written down
 
@@ -85,7 +86,9 @@ func (s *session) run(ctx context.Context) error {
 			s.receive(r)
 		case <-s.retry.C:
 			s.waiting = false
-			s.open(ctx)
+			if s.conn == nil {
+				s.open(ctx)
+			}
 		case <-s.patience.C:
 			s.late()
 		case <-s.overdue.C:

@@ -57,6 +57,13 @@ func ToolNames(tools []chat.Tool) []string {
 	return names
 }
 
+// Told returns p as providers are told it: with names that they take, and schemas. back
+// leads from such a name to the one by which people know the tool.
+func Told(p chat.Prompt) (told chat.Prompt, back func(wire string) string) {
+	n := namesOf(p.Tools)
+	return n.told(p), n.back
+}
+
 // madeLegal returns a name that all providers take, the same for the same name.
 func madeLegal(name string) string {
 	legal := illegal.ReplaceAllString(name, "_")

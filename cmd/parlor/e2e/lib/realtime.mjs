@@ -47,6 +47,14 @@ function link(provider, socket) {
       send({ type: "response.output_audio_transcript.delta", response_id: self.response, delta: transcript });
       send({ type: "response.output_audio.delta", response_id: self.response, delta: audio });
     },
+    call(name, args) {
+      const [id, call_id] = [`${self.response}_call`, `call_${self.response}`];
+      const item = { id, type: "function_call", call_id, name, arguments: "" };
+      self.items.push({ id, role: "function_call", text: args });
+      send({ type: "response.output_item.added", response_id: self.response, item });
+      send({ type: "response.function_call_arguments.done", response_id: self.response, item_id: id, call_id, arguments: args });
+      send({ type: "conversation.item.done", item: { ...item, arguments: args } });
+    },
     done(status = "completed", rest = {}) {
       if (!self.response) return;
       const usage = { input_tokens: 7, output_tokens: 5, total_tokens: 12 };
@@ -58,7 +66,7 @@ function link(provider, socket) {
     "conversation.item.create"({ item, previous_item_id }) {
       const after = self.items.findIndex(({ id }) => id === previous_item_id);
       const at = previous_item_id === "root" ? 0 : previous_item_id ? after + 1 : self.items.length;
-      self.items.splice(at, 0, { id: item.id, role: item.role, text: item.content[0].text });
+      self.items.splice(at, 0, { id: item.id, role: item.role ?? item.type, text: item.output ?? item.arguments ?? item.content[0].text });
     },
     "conversation.item.delete"({ item_id }) {
       self.items = self.items.filter(({ id }) => id !== item_id);
