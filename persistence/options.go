@@ -61,6 +61,11 @@ type Options struct {
 	// Nil means that no entry holds a message.
 	MessageID func(Entry) (id string, ok bool)
 
+	// Committed is called after each transaction, on the goroutine of the writer: how many
+	// requests were in it, how long it took until it was durable, and why it failed, if
+	// it did. It must not block. Nil is not called.
+	Committed func(requests int, took time.Duration, err error)
+
 	// Logger receives a record when the disk begins to refuse writes and when
 	// it accepts them again, when damage is found while the file is served, and
 	// when a done function panics. Nil discards the records.
@@ -80,6 +85,9 @@ func (o Options) withDefaults() Options {
 	o.TxBytes = cmp.Or(max(0, o.TxBytes), DefaultTxBytes)
 	o.QueueBytes = cmp.Or(max(0, o.QueueBytes), DefaultQueueBytes)
 	o.scanFirst = cmp.Or(max(0, o.scanFirst), defaultScanFirst)
+	if o.Committed == nil {
+		o.Committed = func(int, time.Duration, error) {}
+	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
 }

@@ -59,7 +59,7 @@ func open(path string, o Options) (*Store, error) {
 	if err := s.dropUploads(); err != nil {
 		o.Logger.Error("look for uploads that were cut", "err", err) // they stay
 	}
-	w := &writer{queue: s.queue, disk: d, log: o.Logger, commits: o.TxCommits, bytes: o.TxBytes}
+	w := &writer{queue: s.queue, disk: d, log: o.Logger, commits: o.TxCommits, bytes: o.TxBytes, committed: o.Committed}
 	go func() {
 		defer close(s.writerEnd)
 		if !scanned {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -16,6 +17,8 @@ type writer struct {
 	log     *slog.Logger
 	commits int // limit of one transaction
 	bytes   int // limit of one transaction
+
+	committed func(requests int, took time.Duration, err error)
 }
 
 // run returns when the queue is closed and empty.
@@ -37,7 +40,7 @@ func (w *writer) run() {
 // because of what an earlier request of the batch wrote: that was not written
 // either.
 func (w *writer) commit(batch []*request) {
-	refused := make([]error, len(batch))
+	refused, begun := make([]error, len(batch)), time.Now()
 	err := w.disk.update(func(tx *bolt.Tx) (changed bool, err error) {
 		for i, r := range batch {
 			refused[i], err = r.apply(tx)
@@ -48,6 +51,7 @@ func (w *writer) commit(batch []*request) {
 		}
 		return changed, nil
 	})
+	w.committed(len(batch), time.Since(begun), err)
 	for i, r := range batch {
 		switch {
 		case r.err != nil: // refused before the writer took it

@@ -134,6 +134,7 @@ func (c *Conn) finish() {
 	c.receiver.Closed(end.reason)
 	by.linger(end)
 	c.timer.Stop()
+	c.server.opts.Ended(end.reason)
 	c.server.opts.Logger.Debug("connection closed", "remote", c.remote, "reason", end.reason)
 	c.server.remove(c)
 }

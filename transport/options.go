@@ -133,6 +133,10 @@ type Options struct {
 	// [origin.Warnings]. It may be nil.
 	OriginRefused func(*http.Request)
 
+	// Ended is called with the reason when a connection has ended, by many goroutines at
+	// once. It must not block. Nil is not called.
+	Ended func(reason string)
+
 	// CORS says what the pages of AllowedOrigins may do in polling requests.
 	CORS CORS
 
@@ -195,6 +199,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Refused == nil {
 		o.Refused = func(*http.Request, *engineio.Error) {}
+	}
+	if o.Ended == nil {
+		o.Ended = func(string) {}
 	}
 	if o.OriginRefused == nil {
 		o.OriginRefused = func(*http.Request) {}

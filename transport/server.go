@@ -208,6 +208,14 @@ func (s *Server) goneLocked() {
 	}
 }
 
+// Connections returns how many connections are open, with the answers that
+// [Server.Hold] keeps.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.openCount
+}
+
 // register makes c known by its id. If the server began to close during the
 // handshake, c ends at once.
 func (s *Server) register(c *Conn) {

@@ -64,6 +64,10 @@ type Namespace struct {
 
 	Sockets *emit.Namespace // where other backends reach clients; nil: nowhere
 
+	// Returned is called for each client that comes back, from any goroutine: whether it was
+	// told all that it had missed. It must not block. Nil is not called.
+	Returned func(complete bool)
+
 	MaxDevices     int // connections of one user. Zero means any number
 	MaxRooms       int // that one socket may have joined. Zero means 100
 	MaxReplayBytes int // that a client may have missed and still be recovered. Zero means 512 KiB
@@ -77,6 +81,12 @@ type Namespace struct {
 func (n *Namespace) maxRooms() int       { return cmp.Or(n.MaxRooms, 100) }
 func (n *Namespace) maxReplayBytes() int { return cmp.Or(n.MaxReplayBytes, 512<<10) }
 
+func (n *Namespace) returned(complete bool) {
+	if n.Returned != nil {
+		n.Returned(complete)
+	}
+}
+
 // Connect implements session.Namespace. The Authenticator alone decides who the
 // client is.
 func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Handler, *session.Refusal) {
@@ -88,6 +98,8 @@ func (n *Namespace) Connect(s *session.Socket, auth json.RawMessage) (session.Ha
 	var back bool
 	if c.user, back = c.standing.Open(n.Recovery, s, visit.SignedIn, auth); back {
 		c.comeBack()
+	} else if c.standing.AsksToReturn() {
+		n.returned(false)
 	}
 	n.Sockets.Enter(s, c.user.ID)
 	s.BelongTo(string(c.user.ID))

@@ -177,6 +177,7 @@ func (r *comeback) confirm() {
 		d, _ := dialectOf(p.Encoder)
 		r.frames = append(r.frames, c.allWithOffset(wire.NewEncoder(d).Frames(p.Room, chat.Removal{Away: true}))...)
 	}
+	c.returned(true)
 	c.socket.Confirm()
 	c.socket.Send(r.all()...)
 }
@@ -187,6 +188,7 @@ func (c *client) beginInstead() {
 	clear(c.rooms)
 	c.queues.drop()
 	c.comeback = nil
+	c.returned(false)
 	c.standing.Begin()
 	c.socket.Confirm()
 }

@@ -23,6 +23,9 @@ func (s *Standing) Open(table *recovery.Table, socket Socket, user chat.User, au
 	return user, back
 }
 
+// AsksToReturn reports whether the client has said that it was here before.
+func (s *Standing) AsksToReturn() bool { return s.former != nil }
+
 // Places returns the places that the client has.
 func (s *Standing) Places() []*Place {
 	if s.seat == nil {

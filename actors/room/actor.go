@@ -252,6 +252,7 @@ func (r *Room) happened(e chat.Event) {
 		r.stage.begin(e)
 		r.beginVigil(e)
 	case chat.ToolsCalled, chat.ToolDecided, chat.ToolEnded:
+		r.Meter.Tools(e)
 		if r.stage.attempt != nil {
 			r.stage.attempt.Recorded(e)
 		}
@@ -259,6 +260,7 @@ func (r *Room) happened(e chat.Event) {
 			r.askAway(called)
 		}
 	case chat.TurnEnded:
+		r.Meter.TurnEnded(e)
 		r.stage.finish(e)
 		r.endVigil(e)
 	case chat.Configured:

@@ -127,6 +127,9 @@ type Options struct {
 	// who may decide. It must not block. Nil is not called.
 	Asked func(Asked)
 
+	// Meter counts what happens. Nil counts nothing.
+	Meter Meter
+
 	// Departed is called when a guest has no role in the chat any more, or the chat was
 	// deleted. It must not block. Nil is not called.
 	Departed func(chat.UserID)
@@ -181,6 +184,9 @@ func (o Options) WithDefaults() Options {
 	if o.Activity == nil {
 		o.Activity = func(Activity) {}
 	}
+	if o.Meter == nil {
+		o.Meter = unmetered{}
+	}
 	if o.Departed == nil {
 		o.Departed = func(chat.UserID) {}
 	}
@@ -229,7 +235,8 @@ func (o *Options) share() {
 	o.turns = &turn.Options{
 		Provider: o.Provider, Tools: o.Tools, Models: o.Models, Log: o.Log, Ledger: budgets, Logger: o.Logger, Goroutines: o.Turns,
 		SystemPrompt: o.SystemPrompt, ContextWindow: o.ContextWindow, FileShare: o.FileShare, MaxAnswerBytes: o.MaxAnswerBytes,
-		Timeout: o.TurnTimeout, CheckpointEvery: o.CheckpointEvery, CheckpointBytes: o.CheckpointBytes,
+		FirstToken: o.Meter.FirstToken,
+		Timeout:    o.TurnTimeout, CheckpointEvery: o.CheckpointEvery, CheckpointBytes: o.CheckpointBytes,
 	}
 	o.voices = &voice.Options{
 		Provider: o.Provider, Models: o.Models, Logger: o.Logger, Goroutines: o.Turns,

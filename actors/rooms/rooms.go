@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"parlor/actors/access"
 	"parlor/actors/conversation"
@@ -58,6 +59,7 @@ type Rooms struct {
 	tails   memo[tail]
 	feed    *feed
 	used    used
+	awake   atomic.Int64 // rooms
 	turns   sync.WaitGroup
 	ref     system.Ref[message]
 	stopped chan struct{} // closed when the supervisor and all rooms have stopped
@@ -89,9 +91,9 @@ func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Roo
 		Name: "rooms",
 		New: func() system.Actor[message] {
 			return &supervisor{
-				options: r.options,
-				rooms:   make(map[chat.RoomID]*resident),
-				shares:  shares{limit: r.options.MaxAwake, users: make(map[chat.UserID]*share)},
+				options: r.options, awake: &r.awake,
+				rooms:  make(map[chat.RoomID]*resident),
+				shares: shares{limit: r.options.MaxAwake, users: make(map[chat.UserID]*share)},
 			}
 		},
 		Policy:   system.Resume, // a restart would stop every room
@@ -118,6 +120,9 @@ func (r *Rooms) goOn(id chat.RoomID) {
 	}
 	r.Tell(id, &room.Wake{})
 }
+
+// Awake returns how many rooms are in memory.
+func (r *Rooms) Awake() int { return int(r.awake.Load()) }
 
 // Close stops all rooms and their turns, and refuses queries from then on. It
 // waits until the streams of turns and the running queries have ended, or until

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"parlor/actors/room"
@@ -42,9 +43,10 @@ type supervisor struct {
 	options *room.Options
 	self    *system.Self[message]
 	rooms   map[chat.RoomID]*resident
-	shares  shares      // of the rooms, by user
-	spawns  int         // so far
-	timer   *time.Timer // until the next look for hung rooms
+	awake   *atomic.Int64 // how many they are
+	shares  shares        // of the rooms, by user
+	spawns  int           // so far
+	timer   *time.Timer   // until the next look for hung rooms
 }
 
 // A resident is a room in memory.
@@ -146,6 +148,7 @@ func (s *supervisor) wake(id chat.RoomID) *resident {
 	}
 	r := &resident{id: id, ref: ref, watch: watch{pulse: pulse}}
 	s.rooms[id] = r
+	s.awake.Store(int64(len(s.rooms)))
 	return r
 }
 
@@ -175,6 +178,7 @@ func (s *supervisor) ChildStopped(name string) {
 	id := chat.RoomID(name[:strings.LastIndexByte(name, '.')])
 	r := s.rooms[id]
 	delete(s.rooms, id)
+	s.awake.Store(int64(len(s.rooms)))
 	if r == nil {
 		return
 	}

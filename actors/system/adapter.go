@@ -1,7 +1,6 @@
 package system
 
 import (
-	"log/slog"
 	"path"
 	"runtime/debug"
 
@@ -10,15 +9,16 @@ import (
 
 // adapter turns the framework's one Receive into the methods of an Actor.
 type adapter[M any] struct {
-	actor Actor[M]
-	log   *slog.Logger
-	life  *life
-	ended bool // the instance gets no more calls
+	actor  Actor[M]
+	shared *shared
+	life   *life
+	ended  bool // the instance gets no more calls
 }
 
 // life is the state that all instances of one actor share.
 type life struct {
 	over      bool // the actor stops or has stopped
+	begun     bool // it has had an instance
 	onStopped func()
 }
 
@@ -40,7 +40,7 @@ func (a *adapter[M]) Receive(ctx actor.Context) {
 			return
 		}
 		defer a.report(ctx)
-		a.actor.Started(&Self[M]{Ref[M]{ctx.ActorSystem(), ctx.Self()}, ctx, a.log})
+		a.actor.Started(&Self[M]{Ref[M]{ctx.ActorSystem(), ctx.Self()}, ctx, a.shared})
 	case *actor.Terminated:
 		defer a.report(ctx)
 		if p, ok := a.actor.(Parent); ok && !a.ended {
@@ -77,7 +77,7 @@ func (a *adapter[M]) report(ctx actor.Context) {
 
 // failed logs a panic with its stack. The framework does not log the stack.
 func (a *adapter[M]) failed(ctx actor.Context, r any) {
-	a.log.Error("actor failed", "actor", ctx.Self().Id, "panic", r, "stack", string(debug.Stack()))
+	a.shared.log.Error("actor failed", "actor", ctx.Self().Id, "panic", r, "stack", string(debug.Stack()))
 }
 
 // end tells the instance that it stops. After that it gets no more calls.

@@ -21,6 +21,7 @@ package system
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -29,8 +30,14 @@ import (
 
 // A System is a set of actors. Its methods may be called from any goroutine.
 type System struct {
-	sys *actor.ActorSystem
-	log *slog.Logger
+	sys    *actor.ActorSystem
+	shared *shared
+}
+
+// shared is what all actors of a system share.
+type shared struct {
+	log      *slog.Logger
+	restarts atomic.Uint64
 }
 
 // New returns an empty system that logs to log. Nil discards the records. A
@@ -45,8 +52,11 @@ func New(log *slog.Logger) *System {
 	// letters would start a goroutine for each message to an actor that has
 	// stopped.
 	sys.EventStream = eventstream.NewEventStream()
-	return &System{sys: sys, log: log}
+	return &System{sys: sys, shared: &shared{log: log}}
 }
+
+// Restarts returns how often an actor was given a new instance after it had failed.
+func (s *System) Restarts() uint64 { return s.shared.restarts.Load() }
 
 // aboveInfo drops the framework's records of level Info and below: one for each
 // restart and each dead letter. Our own records of failures say more.
@@ -134,9 +144,9 @@ type Spec[M any] struct {
 // Self lets an actor address itself, set timers and spawn children. All but Ref
 // may only be used while the actor handles a message.
 type Self[M any] struct {
-	ref Ref[M]
-	ctx actor.Context
-	log *slog.Logger
+	ref    Ref[M]
+	ctx    actor.Context
+	shared *shared
 }
 
 // Ref returns the actor's own address.
@@ -151,7 +161,7 @@ func (s *Self[M]) After(d time.Duration, m M) *time.Timer {
 
 // Spawn starts an actor without a parent.
 func Spawn[M any](s *System, spec Spec[M]) (Ref[M], error) {
-	props := props(s.sys, s.log, spec, actor.WithGuardian(spec.Policy))
+	props := props(s.sys, s.shared, spec, actor.WithGuardian(spec.Policy))
 	name := spec.Name
 	if name == "" {
 		name = s.sys.ProcessRegistry.NextId()
@@ -163,11 +173,11 @@ func Spawn[M any](s *System, spec Spec[M]) (Ref[M], error) {
 // SpawnChild starts an actor that stops when its parent stops or restarts.
 func SpawnChild[M, P any](parent *Self[P], spec Spec[M]) (Ref[M], error) {
 	sys := parent.ctx.ActorSystem()
-	pid, err := parent.ctx.SpawnNamed(props(sys, parent.log, spec), spec.Name)
+	pid, err := parent.ctx.SpawnNamed(props(sys, parent.shared, spec), spec.Name)
 	return Ref[M]{sys, pid}, err
 }
 
-func props[M any](sys *actor.ActorSystem, log *slog.Logger, spec Spec[M], more ...actor.PropsOption) *actor.Props {
+func props[M any](sys *actor.ActorSystem, shared *shared, spec Spec[M], more ...actor.PropsOption) *actor.Props {
 	life := &life{onStopped: spec.Stopped}
 	if life.onStopped == nil {
 		life.onStopped = func() {}
@@ -175,9 +185,13 @@ func props[M any](sys *actor.ActorSystem, log *slog.Logger, spec Spec[M], more .
 	instance := spec.New // the closure would keep all of spec for the actor's lifetime
 	produce := func(*actor.ActorSystem) actor.Actor {
 		if life.over {
-			return &adapter[M]{log: log, life: life, ended: true}
+			return &adapter[M]{shared: shared, life: life, ended: true}
 		}
-		return &adapter[M]{log: log, life: life, actor: instance()}
+		if life.begun {
+			shared.restarts.Add(1)
+		}
+		life.begun = true
+		return &adapter[M]{shared: shared, life: life, actor: instance()}
 	}
 	return actor.PropsFromProducerWithActorSystem(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(mailbox), actor.WithDispatcher(dispatcher{}))...)
 }

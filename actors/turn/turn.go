@@ -73,6 +73,8 @@ type Options struct {
 	CheckpointEvery time.Duration // the text so far is saved
 	CheckpointBytes int           // of text are saved sooner
 
+	FirstToken func(time.Duration) // gets the time until the first that is heard of an answer; nil is not called
+
 	Goroutines *sync.WaitGroup // is counted up while an attempt's goroutine runs
 }
 
@@ -305,6 +307,9 @@ func (a *Attempt) Take(d chat.Delta) {
 	if a.wanted != nil {
 		a.wanted.add(d)
 	}
+	if !a.heard() {
+		defer a.noteFirst()
+	}
 	a.progress(d)
 	a.finish = cmp.Or(d.Finish, a.finish)
 	if d.Usage.Credible() {
@@ -332,6 +337,16 @@ func (a *Attempt) Take(d chat.Delta) {
 			a.resumes, text = false, chat.Between(string(a.text))+text
 		}
 		a.say(text)
+	}
+}
+
+// heard reports whether something was heard of the answer.
+func (a *Attempt) heard() bool { return a.spoken || len(a.text)+len(a.thought.text) > 0 }
+
+// noteFirst tells how long it took until something was heard.
+func (a *Attempt) noteFirst() {
+	if a.heard() && a.o.FirstToken != nil {
+		a.o.FirstToken(a.o.Timeout - time.Until(a.deadline))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"time"
 
 	"parlor/actors/access"
 	"parlor/actors/conversation"
@@ -26,15 +27,15 @@ import (
 	"parlor/transport/provider/upstream"
 )
 
-func openStore(s Settings, log *slog.Logger) (*persistence.Store, error) {
+func openStore(s Settings, log *slog.Logger, committed func(int, time.Duration, error)) (*persistence.Store, error) {
 	return persistence.Open(s.Data, persistence.Options{
-		Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log,
+		Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log, Committed: committed,
 		Quota: persistence.Quota{Chats: s.MaxChatsPerUser, Bytes: int64(s.MaxBytesPerUser), Folders: s.MaxFoldersPerUser, Pinned: s.MaxPinnedPerUser},
 	})
 }
 
 func (s *server) openStore() (err error) {
-	if s.store, err = openStore(s.Settings, s.log); err != nil {
+	if s.store, err = openStore(s.Settings, s.log, s.numbers.Committed); err != nil {
 		return err
 	}
 	s.parts.add("event log", func(context.Context) error { return s.store.Close() })
@@ -80,7 +81,7 @@ func (s *server) openModels() (err error) {
 			Streams: s.MaxStreams, Wait: s.FirstTokenTimeout,
 			Retries: cmp.Or(s.Retries, -1), RetryDelay: s.RetryDelay, RetryBudget: cmp.Or(s.RetryBudget, -1),
 			Failures: cmp.Or(s.BreakerFailures, -1), FailureSpan: s.BreakerWindow, CoolDown: s.BreakerCoolDown,
-			Metrics: s.numbers,
+			Metrics: s.guards,
 		},
 	})
 	if err != nil {
@@ -137,6 +138,7 @@ func (s *server) roomOptions() room.Options {
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 
+		Meter:    s.numbers,
 		Activity: func(a room.Activity) { s.hooks.Note(a.Chat.Room) },
 		Ended:    s.pushEnds(),
 		Asked:    s.pushAsked(),

@@ -24,6 +24,7 @@ import (
 	"parlor/transport/auth"
 	"parlor/transport/limit"
 	"parlor/transport/live"
+	"parlor/transport/metrics"
 	"parlor/transport/origin"
 	"parlor/transport/provider"
 	"parlor/transport/provider/guard"
@@ -56,7 +57,8 @@ type server struct {
 
 	store    *persistence.Store
 	seats    *recovery.Table // nil: no connection state is recovered
-	numbers  *guard.Metrics
+	numbers  *metrics.Server
+	guards   *guard.Metrics
 	models   *provider.Models
 	budgets  *ledger.Ledger
 	verifier *auth.Verifier
@@ -82,7 +84,7 @@ type server struct {
 // serve runs the server until ctx ends: it starts the parts in the order in
 // which they need each other, and stops them in reverse.
 func serve(ctx context.Context, settings Settings, log *slog.Logger) (err error) {
-	s := &server{Settings: settings, log: log, numbers: guard.NewMetrics(), actors: system.New(log), devices: new(door.Devices), warnings: origin.NewWarnings(log)}
+	s := &server{Settings: settings, log: log, numbers: metrics.NewServer(), guards: guard.NewMetrics(), actors: system.New(log), devices: new(door.Devices), warnings: origin.NewWarnings(log)}
 	defer func() { err = errors.Join(err, s.parts.stop()) }()
 
 	outliveFileSizeLimit()

@@ -140,7 +140,7 @@ budgets:
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &server{Settings: *s, log: slog.New(slog.DiscardHandler), numbers: guard.NewMetrics()}
+	server := &server{Settings: *s, log: slog.New(slog.DiscardHandler), guards: guard.NewMetrics()}
 	if err := server.openModels(); err != nil {
 		t.Fatal(err)
 	}

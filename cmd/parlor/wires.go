@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"net/http"
+	"os"
 
 	"parlor/actors/assistant"
 	"parlor/actors/follow"
@@ -58,6 +59,11 @@ func (s *server) openConnections() error {
 		MaxConns: s.MaxConnections, MaxConnsPerAddress: cmp.Or(s.MaxConnectionsPerAddress, max(s.MaxConnections/4, 1)),
 		StrangerPayload: int(s.MaxStrangerPayload), StrangerBytes: int(s.MaxStrangerBytes),
 		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: coalesce, Shed: wire.Shed, CloseTimeout: closeTimeout, Logger: s.log,
+		Ended: func(reason string) {
+			if reason == transport.ReasonSlowConsumer {
+				s.numbers.SlowConsumer()
+			}
+		},
 		AllowedOrigins: s.CORSOrigins, OriginRefused: s.warnings.Refused, CORS: transport.CORS{Credentials: true},
 		KeepHeaders: []string{"Authorization", "Cookie"}, // what auth.Verifier.Socket reads
 	})
@@ -77,6 +83,7 @@ func (s *server) namespaces() map[string]session.Namespace {
 		wire.Namespace: &assistant.Namespace{
 			Auth: s.members(), Rooms: s.rooms, Recovery: s.seats, Limits: s.limits, Devices: s.devices, MaxDevices: s.MaxConnectionsPerUser,
 			Sockets:  s.hub.Namespace(wire.Namespace, wire.Reserved),
+			Returned: s.numbers.Resumed,
 			MaxRooms: s.MaxJoinedRooms, MaxReplayBytes: int(s.QueueBytes) / 2,
 		},
 	}
@@ -124,11 +131,31 @@ func (s *server) openAPI() (err error) {
 
 // handler serves everything.
 func (s *server) handler() http.Handler {
-	mux := routes(s.Settings, s.connections, s.api, metrics.Handler(s.numbers))
+	mux := routes(s.Settings, s.connections, s.api, s.serveNumbers())
 	s.addOpenWebUI(mux)
 	s.addOpenAI(mux)
 	s.addMCP(mux)
 	return mux
+}
+
+func (s *server) serveNumbers() http.Handler {
+	return s.numbers.Handler(metrics.State{
+		Version:     version(),
+		Connections: s.connections.Connections,
+		Devices:     s.devices.Count,
+		Rooms:       s.rooms.Awake,
+		Restarts:    s.actors.Restarts,
+		FileBytes:   func() int64 { return fileBytes(s.Data) },
+	}, s.guards)
+}
+
+// fileBytes returns the size of a file, and 0 if that cannot be found out.
+func fileBytes(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // routes serves everything at the top, and also below the base path if there is

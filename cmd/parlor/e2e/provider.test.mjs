@@ -124,6 +124,11 @@ test("a provider that keeps failing is left alone, and its fallback answers", as
   const metrics = await (await fetch(`${server.url}/metrics`)).text();
   assert.match(metrics, /^parlor_provider_state\{provider="openai",state="open"\} 1$/m);
   assert.match(metrics, /^parlor_provider_requests_total\{outcome="failed",provider="openai"\} 2$/m);
+  assert.match(metrics, /^parlor_turns_total\{end="completed",reason="stop"\} 3$/m);
+  assert.match(metrics, /^parlor_first_token_seconds_count 3$/m);
+  for (const series of ["parlor_connections", "parlor_sessions", "parlor_users", "parlor_rooms"]) assert.match(metrics, new RegExp(`^${series} 1$`, "m"));
+  assert.match(metrics, /^parlor_commit_requests_total [1-9]/m);
+  assert.match(metrics, /^parlor_commit_failures_total 0$/m);
 });
 
 test("models of a server on this computer are found, and answer", async (t) => {

@@ -22,6 +22,8 @@ const (
 	outcomeCrowded   outcome = "crowded" // no place was free in time; the provider was not asked
 )
 
+var outcomes = []outcome{outcomeCompleted, outcomeFailed, outcomeBusy, outcomeTimeout, outcomeStopped, outcomeRefused, outcomeCrowded}
+
 // Metrics count what happens at all guards, for Prometheus. They may be
 // registered or not, and used from any goroutine.
 type Metrics struct {
@@ -86,8 +88,14 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// add makes g one of the guards that are counted; their names differ.
+// add makes g one of the guards that are counted; their names differ. Its series begin
+// at 0 before anything is asked.
 func (m *Metrics) add(g *Guard) {
+	for _, how := range outcomes {
+		m.requests.WithLabelValues(g.name, how)
+	}
+	m.retries.WithLabelValues(g.name)
+	m.first.WithLabelValues(g.name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.guards = append(m.guards, g)
