@@ -331,7 +331,7 @@ func TestMetrics(t *testing.T) {
 			"parlor_provider_requests_total completed": 1, "parlor_provider_requests_total timeout": 1,
 			"parlor_provider_requests_total failed": 2, "parlor_provider_requests_total refused": 1,
 			"parlor_provider_requests_total busy": 0,
-			"parlor_provider_retries_total": 2, "parlor_provider_first_token_seconds": 1, "parlor_provider_in_flight": 0,
+			"parlor_provider_retries_total":       2, "parlor_provider_first_token_seconds": 1, "parlor_provider_in_flight": 0,
 			"parlor_provider_state closed": 0, "parlor_provider_state open": 1, "parlor_provider_state half_open": 0,
 		}
 		if diff := cmp.Diff(want, gather(t, m)); diff != "" {
