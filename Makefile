@@ -28,9 +28,10 @@ build: need-go ## build bin/parlor, bin/parlor-echo and bin/parlor-bench, static
 test: lint page-test race e2e ## lint, tests of the page, unit tests with the race detector, end-to-end tests, always from the same SEED
 
 .PHONY: test-long
-test-long: need-go need-cc need-node $(E2E)/node_modules race-build ## what is slow and random, from a new SEED that is printed: chaos, kill -9, attacks, crowds
+test-long: need-go need-cc need-node $(E2E)/node_modules $(PAGE)/node_modules race-build ## what is slow and random, from a new SEED that is printed: chaos, kill -9, attacks, crowds
 	@echo "SEED=$(SEED)"
 	$(GO_TEST) -timeout 30m $(LONG_PACKAGES)
+	cd $(PAGE) && npm run --silent test
 	$(E2E_TEST) --test-timeout=900000 $(LONG_E2E)
 
 # Random tests begin at SEED: at the same one in make test, at a new one in make test-long.

@@ -1,11 +1,12 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
+import { formulas } from "./build/formulas.mjs";
 import { packed } from "./build/packed.mjs";
 
 export default defineConfig({
   // All addresses are relative, so the page works below any path, and behind a proxy that strips one.
   base: "./",
-  plugins: [svelte(), packed()],
+  plugins: [svelte(), formulas(), packed()],
   resolve: { conditions: ["browser"] },
   build: {
     target: "es2022",

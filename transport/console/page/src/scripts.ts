@@ -1,0 +1,23 @@
+// The scripts that the page starts besides itself. Under the policy of trusted
+// types an address of a script has to come from here.
+import highlighter from "./markdown/highlight.worker?worker&url";
+
+type Policy = { createScriptURL(address: string): string };
+type Factory = { createPolicy(name: string, rules: Policy): Policy };
+
+const policy: Policy = policyOf({
+  createScriptURL(address) {
+    if (address !== highlighter) throw new TypeError(`not a script of this page: ${address}`);
+    return address;
+  },
+});
+
+function policyOf(rules: Policy): Policy {
+  const factory = (globalThis as { trustedTypes?: Factory }).trustedTypes;
+  return factory ? factory.createPolicy("parlor-script-url", rules) : rules;
+}
+
+/** Starts the worker that colours code. */
+export function openHighlighter(): Worker {
+  return new Worker(policy.createScriptURL(highlighter), { type: "module" });
+}
