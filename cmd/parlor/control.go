@@ -27,7 +27,7 @@ func (s *server) openControl() {
 		Webhook: func(ctx context.Context, command []byte) ([]byte, error) {
 			return answerWebhook(ctx, s.hooks, command)
 		},
-		Tools:  func(context.Context, []byte) ([]byte, error) { return s.answerTools() },
+		Tools:  s.answerTools,
 		Logger: s.log,
 	}
 	c, err := control.Listen(control.Path(s.Data), options)

@@ -84,7 +84,7 @@ var owners = map[string]string{
 	"github.com/go-jose/go-jose":          "transport/auth",
 	"github.com/coreos/go-oidc":           "transport/auth",
 	"golang.org/x/crypto/argon2":          "transport/auth",
-	"golang.org/x/oauth2":                 "transport/auth",
+	"golang.org/x/oauth2":                 "transport",
 	"golang.org/x/crypto/x509roots":       "cmd",
 	"github.com/modelcontextprotocol/go":  "transport",
 }

@@ -196,6 +196,11 @@ func askOfUser(ask asker) {
 	ask(404, "DELETE", "/auth/sessions/none", "")
 	ask(404, "POST", "/push/subscriptions", "{}")
 	ask(404, "DELETE", "/push/subscriptions", "{}")
+	ask(200, "GET", "/tools/accounts", "")
+	ask(404, "GET", "/tools/accounts/none/login", "")
+	ask(404, "POST", "/tools/accounts/none/login", "")
+	ask(404, "DELETE", "/tools/accounts/none", "")
+	ask(403, "GET", "/tools/callback?state=none", "")
 	ask(200, "POST", "/auth/logout", "")
 }
 

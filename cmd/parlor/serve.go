@@ -31,6 +31,7 @@ import (
 	"parlor/transport/push"
 	"parlor/transport/tools"
 	"parlor/transport/tools/mcp"
+	"parlor/transport/tools/mcp/oauth"
 )
 
 // Limits of HTTP that cannot be set.
@@ -66,7 +67,8 @@ type server struct {
 	hooks    *webhook.Engine
 	pushes   *push.Service // nil: nobody is told anything by push
 	tools    *tools.Registry
-	servers  *mcp.Servers // of tools
+	servers  *mcp.Servers  // of tools
+	grants   *oauth.Grants // of those who have signed in to these
 	actors   *system.System
 	rooms    *rooms.Rooms
 

@@ -154,7 +154,7 @@ type Values struct {
 	WebhookRetryFor    time.Duration    `group:"server" default:"24h" help:"How long it is made again, before it becomes a dead letter (parlor webhook dead); 0s for not."`
 	WebhookConcurrency int              `group:"server" default:"8" help:"Deliveries of one webhook at once, each of another chat."`
 	MaxDeadLetters     int              `group:"server" default:"10000" help:"Deliveries that were given up and are kept; the oldest is dropped for one more."`
-	PrivateTargets     []string         `group:"access" placeholder:"ADDRESS" help:"Private addresses or ranges that webhooks and pushes may go to, also in plain HTTP, for example 10.0.0.0/8; others are refused."`
+	PrivateTargets     []string         `group:"access" placeholder:"ADDRESS" help:"Private addresses or ranges that webhooks, pushes and sign-ins to MCP servers may go to, also in plain HTTP, for example 10.0.0.0/8; others are refused."`
 
 	PushContact          string        `group:"server" placeholder:"CONTACT" help:"Whom push services can turn to, mailto:… or https://…: with it people who left are told by Web Push when a long answer ends (docs/backends.md)."`
 	VAPIDPrivateKey      Secret        `name:"vapid-private-key" group:"server" placeholder:"KEY" help:"The key that pushes are signed with, 32 bytes in base64url; one that is made and kept in the file if it is not given."`

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,9 +16,13 @@ import (
 	"text/tabwriter"
 
 	"parlor/protocol/chat"
+	"parlor/transport/api"
+	"parlor/transport/control"
+	"parlor/transport/outbound"
 	"parlor/transport/provider"
 	"parlor/transport/tools"
 	"parlor/transport/tools/mcp"
+	"parlor/transport/tools/mcp/oauth"
 )
 
 // openTools makes the registry of what models may call, and starts the servers of tools.
@@ -36,7 +42,10 @@ func (s *server) openTools() (err error) {
 	if err != nil {
 		return err
 	}
-	s.servers, err = mcp.Start(mcp.Options{Servers: s.MCPServers, Owner: owner, LookupEnv: os.LookupEnv, Put: s.tools.Put, Logger: s.log})
+	if err := s.openGrants(); err != nil {
+		return err
+	}
+	s.servers, err = mcp.Start(mcp.Options{Servers: s.MCPServers, Grants: s.grants, Owner: owner, LookupEnv: os.LookupEnv, Put: s.tools.Put, Logger: s.log})
 	if err != nil {
 		return err
 	}
@@ -44,11 +53,50 @@ func (s *server) openTools() (err error) {
 	return nil
 }
 
+// openGrants opens what those have who have signed in to servers of tools.
+func (s *server) openGrants() error {
+	targets, err := outbound.ParseTargets(s.PrivateTargets)
+	if err != nil {
+		return err
+	}
+	servers := make(map[string]oauth.Server)
+	for name, c := range s.MCPServers {
+		if !c.SignsIn() {
+			continue
+		}
+		client, err := c.OAuth.Expanded(os.LookupEnv)
+		if err != nil {
+			return fmt.Errorf("mcp_servers[%q]: %w", name, err)
+		}
+		servers[name] = oauth.Server{
+			URL: c.URL, Members: c.Auth == mcp.AuthMember, ClientID: client.ClientID, ClientSecret: client.ClientSecret, Scopes: client.Scopes,
+		}
+	}
+	s.grants, err = oauth.Open(oauth.Options{
+		Servers: servers, Store: s.store, Targets: targets, Secret: []byte(s.JWTSecret), Logger: s.log,
+		Changed: func(server string, user chat.UserID) { s.servers.SignedIn(server, user) },
+	})
+	return err
+}
+
+func grantRoutes(g *oauth.Grants) (map[string]api.Handler, map[string]api.OpenHandler) {
+	routes, open := make(map[string]api.Handler), make(map[string]api.OpenHandler)
+	for name, h := range g.Routes() {
+		routes[name] = h
+	}
+	for name, h := range g.OpenRoutes() {
+		open[name] = h
+	}
+	return routes, open
+}
+
 // A toolsResult is what the server tells about tools.
 type (
 	toolsResult struct {
 		Servers []mcp.Status `json:"servers,omitempty"`
 		Tools   []toolResult `json:"tools,omitempty"`
+		URL     string       `json:"url,omitempty"` // where a person signs in
+		Error   string       `json:"error,omitempty"`
 	}
 	toolResult struct {
 		Name     string        `json:"name"`
@@ -57,39 +105,111 @@ type (
 	}
 )
 
+// A toolsCommand is what toolsCmd asks the server for. Without an action that is which tools
+// there are.
+type toolsCommand struct {
+	Action   string `json:"action"`
+	Server   string `json:"server,omitempty"`
+	Redirect string `json:"redirect,omitempty"` // of a sign-in that begins
+	Query    string `json:"query,omitempty"`    // with which one ends
+}
+
 // answerTools answers what came through the control socket.
-func (s *server) answerTools() ([]byte, error) {
-	result := toolsResult{Servers: s.servers.Status()}
-	for _, t := range s.tools.Tools() {
-		result.Tools = append(result.Tools, toolResult{t.Name, s.tools.OwnApproval(t), mcp.Tokens(t.Tool)})
+func (s *server) answerTools(ctx context.Context, command []byte) ([]byte, error) {
+	var c toolsCommand
+	if len(command) > 0 {
+		if err := json.Unmarshal(command, &c); err != nil {
+			return nil, err
+		}
+	}
+	var result toolsResult
+	var err error
+	switch c.Action {
+	case "":
+		result.Servers = s.servers.Status()
+		for _, t := range s.tools.Tools() {
+			result.Tools = append(result.Tools, toolResult{t.Name, s.tools.OwnApproval(t), mcp.Tokens(t.Tool)})
+		}
+	case "login":
+		result.URL, _, err = s.grants.Begin(ctx, c.Server, "", c.Redirect)
+	case "complete":
+		var query url.Values
+		if query, err = url.ParseQuery(c.Query); err == nil {
+			_, err = s.grants.Complete(ctx, query)
+		}
+	case "logout":
+		err = s.grants.Revoke(ctx, c.Server, "")
+	default:
+		return nil, fmt.Errorf("there is no command %q", c.Action)
+	}
+	if err != nil {
+		result.Error = chat.AsError(err).Message
 	}
 	return json.Marshal(result)
 }
 
-// toolsCmd shows tools and their servers.
-type toolsCmd struct{ Values }
+// toolsCmd shows tools and their servers, and signs in to servers.
+type toolsCmd struct {
+	Action string `arg:"" optional:"" enum:"list,login,logout" default:"list" help:"list, login or logout."`
+	Server string `arg:"" optional:"" help:"The MCP server of a login or logout."`
+	Port   int    `help:"Port of this computer to which the browser comes back from a login. 0 is any; a client that an operator has registered needs the one that was registered."`
+
+	Values
+}
 
 // Help implements [kong.HelpProvider].
 func (*toolsCmd) Help() string {
-	return `Asks the server that runs with the data file. It shows the MCP servers of the setting mcp_servers, how each is, and about how many tokens the list of its tools takes in every prompt of a model that may call all of them; then all tools, and whether people are asked before they run.`
+	return `Asks the server that runs with the data file. list shows the MCP servers of the setting mcp_servers, how each is, and about how many tokens the list of its tools takes in every prompt of a model that may call all of them; then all tools, and whether people are asked before they run.
+
+login signs in to a server behind a URL that asks for it, on behalf of all who use its tools. It prints the address to open in a browser. The browser comes back to this computer; if it runs on another one, and shows that it cannot, paste the address that it shows. logout revokes that.
+
+    parlor tools login tracker`
 }
 
 // Run asks the server.
-func (*toolsCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+func (c *toolsCmd) Run(ctx context.Context, s *Settings, out *streams) error {
+	if c.Action != "list" && c.Server == "" {
+		return usageError{fmt.Errorf("tools %s: <server> is missing: which MCP server", c.Action)}
+	}
 	client, err := dialServer(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	answer, err := client.Tools(ctx)
+	ask := func(c toolsCommand) (result toolsResult, err error) { return askTools(ctx, client, c) }
+	switch c.Action {
+	case "login":
+		return logIn(ctx, ask, c.Server, c.Port, out)
+	case "logout":
+		if _, err := ask(toolsCommand{Action: "logout", Server: c.Server}); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(out.stdout, "revoked")
+		return err
+	}
+	result, err := ask(toolsCommand{})
 	if err != nil {
 		return err
 	}
-	var result toolsResult
-	if err := json.Unmarshal(answer, &result); err != nil {
-		return err
-	}
 	return result.print(out.stdout)
+}
+
+func askTools(ctx context.Context, client *control.Client, c toolsCommand) (result toolsResult, err error) {
+	command, err := json.Marshal(c)
+	if err != nil {
+		return result, err
+	}
+	answer, err := client.Tools(ctx, command)
+	if err != nil {
+		return result, err
+	}
+	if err := json.Unmarshal(answer, &result); err != nil {
+		return result, err
+	}
+	if result.Error != "" {
+		return result, errors.New(result.Error)
+	}
+	return result, nil
 }
 
 // oneLine returns text on one line, and not all of it if it is long.

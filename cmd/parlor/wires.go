@@ -126,6 +126,9 @@ func (s *server) openAPI() (err error) {
 	})
 	s.api.Mount(pushRoutes(s.pushes))
 	s.api.Mount(s.uiRoutes())
+	own, open := grantRoutes(s.grants)
+	s.api.Mount(own)
+	s.api.MountOpen(open)
 	return nil
 }
 

@@ -25,6 +25,26 @@ func (a *API) Mount(routes map[string]Handler) {
 	}
 }
 
+// An OpenHandler answers requests of anybody, as a [Handler] does those of users.
+type OpenHandler func(w http.ResponseWriter, r *http.Request) error
+
+// MountOpen is Mount for what answers anybody, signed in or not.
+func (a *API) MountOpen(routes map[string]OpenHandler) {
+	for name, h := range routes {
+		method, path := splitRoute(name)
+		if a.mounted[path] == nil {
+			a.mounted[path] = make(map[string]http.HandlerFunc)
+		}
+		a.mounted[path][method] = func(w http.ResponseWriter, r *http.Request) {
+			if refusal := a.limit(chat.User{}, r, name); refusal != nil {
+				a.refuse(w, r, refusal)
+			} else if err := h(w, r); err != nil {
+				a.refuse(w, r, err)
+			}
+		}
+	}
+}
+
 // RegisterAt adds to mux what other packages serve, protected like the API. It is for paths
 // below another prefix than that of the API, and for paths of which one names what another one
 // has a wildcard for. Browsers ask by OPTIONS what a page of another origin may do.

@@ -67,8 +67,11 @@ func (c *Client) Account(ctx context.Context, command []byte) ([]byte, error) {
 	return c.command(ctx, "/account", command)
 }
 
-// Tools has the server tell about tools and their servers.
-func (c *Client) Tools(ctx context.Context) ([]byte, error) { return c.command(ctx, "/tools", nil) }
+// Tools has the server carry out a command about tools and their servers, and returns the
+// result.
+func (c *Client) Tools(ctx context.Context, command []byte) ([]byte, error) {
+	return c.command(ctx, "/tools", command)
+}
 
 // Webhook has the server carry out a command about webhooks, and returns the result.
 func (c *Client) Webhook(ctx context.Context, command []byte) ([]byte, error) {

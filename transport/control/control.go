@@ -59,7 +59,7 @@ type Options struct {
 	// Webhook carries out a command about webhooks, in the same way.
 	Webhook func(ctx context.Context, command []byte) ([]byte, error)
 
-	// Tools tells about tools and their servers, in the same way.
+	// Tools carries out a command about tools and their servers, in the same way.
 	Tools func(ctx context.Context, command []byte) ([]byte, error)
 
 	// Logger gets a record of each request. Nil discards the records.

@@ -90,20 +90,30 @@ func NewClient(allowed Targets, timeout time.Duration) *Client {
 }
 
 func guarded(allowed Targets, timeout time.Duration, plain bool) *http.Client {
-	dialer := &net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error {
+	return &http.Client{
+		Timeout:       timeout,
+		CheckRedirect: stay,
+		Transport:     transport(timeout, allowed.dialer(timeout, plain).DialContext),
+	}
+}
+
+// stay follows no redirect.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+func (t Targets) dialer(timeout time.Duration, plain bool) *net.Dialer {
+	return &net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error {
 		at, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return err
 		}
-		return allowed.refusal(at.Addr(), plain)
+		return t.refusal(at.Addr(), plain)
 	}}
-	return &http.Client{
-		Timeout:       timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			DialContext: dialer.DialContext, TLSHandshakeTimeout: timeout, ForceAttemptHTTP2: true,
-			MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 32 << 10,
-		},
+}
+
+func transport(timeout time.Duration, dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		DialContext: dial, TLSHandshakeTimeout: timeout, ForceAttemptHTTP2: true,
+		MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 32 << 10,
 	}
 }
 

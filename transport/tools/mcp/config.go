@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"parlor/protocol/chat"
@@ -42,6 +43,11 @@ type Config struct {
 	URL     string            `yaml:"url" json:"url,omitempty"`
 	Headers map[string]string `yaml:"headers" json:"headers,omitempty"`
 
+	// Auth says who signs in if the server behind the URL asks for that (OAuth): [AuthShared],
+	// which is the default, or [AuthMember].
+	Auth  string `yaml:"auth" json:"auth,omitempty"`
+	OAuth OAuth  `yaml:"oauth" json:"oauth,omitzero"`
+
 	// Approval is that of all tools of the server. Empty asks for all but those that the
 	// server says only read.
 	Approval chat.Approval `yaml:"approval" json:"approval,omitempty"`
@@ -50,6 +56,32 @@ type Config struct {
 	ListTimeout  tools.Duration `yaml:"list_timeout" json:"list_timeout,omitzero"`
 	IdleTimeout  tools.Duration `yaml:"idle_timeout" json:"idle_timeout,omitzero"`   // of a call that shows no progress
 	TotalTimeout tools.Duration `yaml:"total_timeout" json:"total_timeout,omitzero"` // of a call
+}
+
+// Who signs in to a server.
+const (
+	AuthShared = "shared" // the operator, for all
+	AuthMember = "member" // each member: a call is made on behalf of the one who has asked
+)
+
+// OAuth is what an operator has agreed on with an authorization server.
+type OAuth struct {
+	ClientID     string   `yaml:"client_id" json:"client_id,omitempty"` // empty: this server registers itself
+	ClientSecret string   `yaml:"client_secret" json:"client_secret,omitempty"`
+	Scopes       []string `yaml:"scopes" json:"scopes,omitempty"` // to ask for. Empty: those that the server names
+}
+
+// SignsIn reports whether somebody may sign in to the server.
+func (c Config) SignsIn() bool { return c.URL != "" && !c.authorized() }
+
+// authorized reports whether the configuration has a credential of its own.
+func (c Config) authorized() bool {
+	for name := range c.Headers {
+		if strings.EqualFold(name, "Authorization") {
+			return true
+		}
+	}
+	return false
 }
 
 var legalName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
@@ -77,6 +109,12 @@ func (c Config) validate() error {
 		return errors.New("headers: only a url has some")
 	case c.Command == "" && (c.Args != nil || c.Env != nil):
 		return errors.New("args, env: only a command has some")
+	case c.Auth != "" && c.Auth != AuthShared && c.Auth != AuthMember:
+		return errors.New("auth: must be shared or member")
+	case (c.Auth != "" || c.OAuth.given()) && !c.SignsIn():
+		return errors.New("auth, oauth: only a url without a header Authorization has some")
+	case c.OAuth.ClientSecret != "" && c.OAuth.ClientID == "":
+		return errors.New("oauth: client_secret without a client_id")
 	case c.Approval != "" && !c.Approval.Valid():
 		return errors.New("approval: must be always, ask or never")
 	case c.URL != "":
@@ -93,6 +131,18 @@ func (c Config) validate() error {
 		}
 	}
 	return nil
+}
+
+func (o OAuth) given() bool { return o.ClientID != "" || o.ClientSecret != "" || o.Scopes != nil }
+
+// Expanded returns o with the variables in it replaced.
+func (o OAuth) Expanded(lookup func(string) (string, bool)) (OAuth, error) {
+	values, err := tools.Expand(map[string]string{"client_id": o.ClientID, "client_secret": o.ClientSecret}, lookup)
+	o.ClientID, o.ClientSecret = values["client_id"], values["client_secret"]
+	if err != nil {
+		return o, fmt.Errorf("oauth: %w", err)
+	}
+	return o, nil
 }
 
 // complete returns c with defaults, and with the variables in its headers and its

@@ -19,11 +19,18 @@ const maxStreamRetries = 2
 // A remote is a server behind a URL. It implements [link].
 type remote struct {
 	config    Config
+	token     tokenSource
 	transport *http.Transport
 }
 
-func newRemote(c Config) *remote {
-	return &remote{c, http.DefaultTransport.(*http.Transport).Clone()}
+// A tokenSource returns a token for requests, or "" if nobody has signed in. Refused is one
+// that the server has refused, in whose place another one is wanted.
+type tokenSource func(ctx context.Context, refused string) (string, error)
+
+func noToken(context.Context, string) (string, error) { return "", nil }
+
+func newRemote(c Config, token tokenSource) *remote {
+	return &remote{c, token, http.DefaultTransport.(*http.Transport).Clone()}
 }
 
 func (r *remote) Connect(ctx context.Context) (sdk.Connection, error) {
@@ -64,7 +71,7 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 		sent.Header.Set(name, value)
 	}
 	sent.Header.Set("User-Agent", "parlor")
-	resp, err := r.transport.RoundTrip(sent)
+	resp, err := r.send(sent, d)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +91,44 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, checkAnswer(resp, id)
 	}
 	return resp, nil
+}
+
+// send sends a request with a token, if there is one, and once more with another one if that
+// is refused. If the server wants a sign-in nevertheless, it has run nothing.
+func (r *remote) send(req *http.Request, d *delivery) (*http.Response, error) {
+	token, err := r.token(req.Context(), "")
+	if err != nil {
+		return nil, err
+	}
+	resp, err := r.sendWith(req, token)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || r.config.authorized() {
+		return resp, err
+	}
+	if token != "" && (req.Body == nil || req.GetBody != nil) {
+		if fresh, err := r.token(req.Context(), token); err == nil && fresh != "" && fresh != token {
+			resp.Body.Close()
+			if resp, err = r.sendWith(req, fresh); err != nil {
+				return nil, err
+			}
+		}
+	}
+	d.signIn.Store(resp.StatusCode == http.StatusUnauthorized)
+	return resp, nil
+}
+
+func (r *remote) sendWith(req *http.Request, token string) (*http.Response, error) {
+	sent := req.Clone(req.Context())
+	if req.GetBody != nil {
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		sent.Body = body
+	}
+	if token != "" {
+		sent.Header.Set("Authorization", "Bearer "+token)
+	}
+	return r.transport.RoundTrip(sent)
 }
 
 // idOf returns the id of the call that is sent, if it is one.

@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -32,6 +33,7 @@ const (
 	Connected  State = "connected"
 	Restarting State = "restarting" // it waits until it is started again
 	Failed     State = "failed"     // it is tried again after longer, or when a tool of it is called
+	SignIn     State = "sign_in"    // somebody has to sign in to it
 )
 
 // A Status tells how a server is.
@@ -41,6 +43,9 @@ type Status struct {
 	Tools  int    `json:"tools"`
 	Tokens int    `json:"tokens"`          // that the list of the tools takes in a prompt, about
 	Error  string `json:"error,omitempty"` // why it is not connected
+
+	// Members have sessions of their own at the moment, each with their own sign-in.
+	Members int `json:"members,omitempty"`
 }
 
 // A server keeps a session with one server, and starts it again when it has ended.
@@ -49,6 +54,8 @@ type server struct {
 	config Config
 	remote bool
 	open   func() (link, error)
+	signIn string // how somebody signs in
+	call   caller // runs a tool
 	put    func(server string, list []tools.Tool)
 	log    *slog.Logger
 	ctx    context.Context // ends with [Servers.Close]
@@ -64,11 +71,14 @@ type server struct {
 }
 
 func newServer(ctx context.Context, name string, c Config, open func() (link, error), put func(string, []tools.Tool), log *slog.Logger) *server {
-	return &server{
+	s := &server{
 		name: name, config: c, remote: c.URL != "", open: open, put: put, log: log, ctx: ctx,
 		slots: make(chan struct{}, maxCalls), wake: make(chan struct{}, 1),
 		now: Status{Server: name, State: Starting}, trying: make(chan struct{}),
+		signIn: fmt.Sprintf("the MCP server %s wants a sign-in. The operator of this server does that with: parlor tools login %s", name, name),
 	}
+	s.call = s.runTool
+	return s
 }
 
 func (s *server) status() Status {
@@ -157,7 +167,7 @@ func (s *server) tool(t found) tools.Tool {
 		Tool: t.Tool, Approval: approval,
 		Timeout: time.Duration(s.config.TotalTimeout), Idle: time.Duration(s.config.IdleTimeout),
 		Run: func(ctx context.Context, r chat.ToolRun, alive func()) (string, error) {
-			return s.call(ctx, own, r.Call.Arguments, alive, func(p chat.ToolProgress) {
+			return s.call(ctx, r.User, own, r.Call.Arguments, alive, func(p chat.ToolProgress) {
 				alive()
 				if r.Progress != nil {
 					r.Progress(p)
@@ -227,6 +237,13 @@ func (s *server) fail(why error) {
 	if s.ctx.Err() != nil {
 		return
 	}
+	if errors.Is(why, errSignIn) {
+		if s.now.Error = s.signIn; s.now.State != SignIn {
+			s.log.Warn("MCP server wants a sign-in", "how", s.signIn)
+		}
+		s.now.State = SignIn
+		return
+	}
 	s.failures++
 	s.now.Error = why.Error()
 	switch {
@@ -270,7 +287,7 @@ func (s *server) pause() {
 		case <-s.ctx.Done():
 		case <-time.After(d*3/4 + rand.N(d/2)):
 		}
-	case Failed:
+	case Failed, SignIn:
 		select {
 		case <-s.ctx.Done():
 		case <-s.wake:
@@ -282,10 +299,30 @@ func (s *server) pause() {
 	s.mu.Unlock()
 }
 
+// signedIn has the server be tried again, since somebody has signed in, or its session end,
+// since that was revoked.
+func (s *server) signedIn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session != nil {
+		s.session.end()
+		return
+	}
+	s.try()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
 // try notes that an attempt to connect begins.
 func (s *server) try() {
-	if s.trying == nil {
-		s.now.State, s.trying = Starting, make(chan struct{})
+	if s.trying != nil {
+		return
+	}
+	s.trying = make(chan struct{})
+	if s.now.State != SignIn {
+		s.now.State = Starting
 	}
 }
 
@@ -314,12 +351,18 @@ func (s *server) current(ctx context.Context) (*session, error) {
 	if s.session != nil {
 		return s.session, nil
 	}
+	if s.now.State == SignIn {
+		return nil, chat.Refuse(chat.CodeForbidden, "not run: "+s.signIn)
+	}
 	return nil, chat.Refuse(chat.CodeInternal, fmt.Sprintf("not run: the MCP server %s is not connected (%s): %s", s.name, s.now.State, s.now.Error))
 }
 
-// call runs a tool. If the server has certainly not run it, since the session was over, it
-// is called once more in the next session.
-func (s *server) call(ctx context.Context, tool, arguments string, alive func(), progressed func(chat.ToolProgress)) (string, error) {
+// A caller runs a tool for a user. It calls alive when the call begins.
+type caller func(ctx context.Context, user chat.UserID, tool, arguments string, alive func(), progressed func(chat.ToolProgress)) (string, error)
+
+// runTool is a [caller]. The server is not told the user. If it has certainly not run the
+// tool, since the session was over, it is called once more in the next session.
+func (s *server) runTool(ctx context.Context, _ chat.UserID, tool, arguments string, alive func(), progressed func(chat.ToolProgress)) (string, error) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -333,7 +376,11 @@ func (s *server) call(ctx context.Context, tool, arguments string, alive func(),
 		}
 		alive()
 		result, err := session.call(ctx, tool, arguments, progressed)
-		if err != errNotRun {
+		switch err {
+		case errNotRun:
+		case errSignIn:
+			return "", chat.Refuse(chat.CodeForbidden, "not run: "+s.signIn)
+		default:
 			return result, err
 		}
 		s.lose(session)

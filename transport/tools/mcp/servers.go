@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
+	"parlor/protocol/chat"
 	"parlor/transport/tools"
 )
 
@@ -25,15 +27,30 @@ type Options struct {
 	// servers of an earlier owner have left running is ended.
 	Owner string
 
+	// Grants are what those have who have signed in to servers. Nil has none.
+	Grants Grants
+
 	// Put takes the tools of a server, again and again.
 	Put func(server string, list []tools.Tool)
 
 	Logger *slog.Logger // nil discards
 }
 
+// Grants know who has signed in to servers. Their methods may be called from any goroutine.
+type Grants interface {
+	// Token returns a token for requests of a user, or of the operator if the user is empty.
+	// It is empty if nobody has signed in. Refused is one that the server has refused.
+	Token(ctx context.Context, server string, user chat.UserID, refused string) (string, error)
+
+	// Has reports whether the user has signed in, and Latest returns who did so last, or "".
+	Has(server string, user chat.UserID) bool
+	Latest(server string) chat.UserID
+}
+
 // Servers are connected, and stay so.
 type Servers struct {
-	list    []*server // sorted by name
+	list    []*server           // sorted by name
+	members map[string]*members // those to which members sign in
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -41,7 +58,7 @@ type Servers struct {
 // Start connects servers, and does not wait for that.
 func Start(o Options) (*Servers, error) {
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Servers{stop: stop}
+	s := &Servers{members: make(map[string]*members), stop: stop}
 	log := cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	mark := markOf(o.Owner)
 	if n := endLeftovers(mark); n > 0 {
@@ -55,15 +72,45 @@ func Start(o Options) (*Servers, error) {
 		}
 		log := log.With("server", name)
 		open := func() (link, error) { return startProcess(c, append(environment(c, o.LookupEnv), mark), log) }
-		if c.URL != "" {
-			open = func() (link, error) { return newRemote(c), nil }
+		switch {
+		case c.Auth == AuthMember && o.Grants != nil:
+			s.members[name] = newMembers(ctx, name, c, o.Grants, o.Put, log)
+			continue
+		case c.URL != "":
+			open = func() (link, error) { return newRemote(c, o.tokens(name, c, "")), nil }
 		}
 		s.list = append(s.list, newServer(ctx, name, c, open, o.Put, log))
+	}
+	for _, m := range s.members {
+		m.start()
 	}
 	for _, one := range s.list {
 		s.running.Go(one.run)
 	}
 	return s, nil
+}
+
+// tokens returns the tokens of a user for a server.
+func (o Options) tokens(server string, c Config, user chat.UserID) tokenSource {
+	if o.Grants == nil || !c.SignsIn() {
+		return noToken
+	}
+	return func(ctx context.Context, refused string) (string, error) {
+		return o.Grants.Token(ctx, server, user, refused)
+	}
+}
+
+// SignedIn takes in that a user, or the operator if that is empty, has signed in to a server
+// or has revoked that. It does not block.
+func (s *Servers) SignedIn(server string, user chat.UserID) {
+	if m := s.members[server]; m != nil {
+		m.signedIn(user)
+	}
+	for _, one := range s.list {
+		if one.name == server && user == "" {
+			one.signedIn()
+		}
+	}
 }
 
 // markOf returns a variable of the environment by which an owner's servers, and what they
@@ -77,6 +124,9 @@ func markOf(owner string) string {
 func (s *Servers) Close() {
 	s.stop()
 	s.running.Wait()
+	for _, m := range s.members {
+		m.running.Wait()
+	}
 }
 
 // Status tells how the servers are.
@@ -84,5 +134,9 @@ func (s *Servers) Status() (list []Status) {
 	for _, one := range s.list {
 		list = append(list, one.status())
 	}
+	for _, m := range s.members {
+		list = append(list, m.status())
+	}
+	slices.SortFunc(list, func(a, b Status) int { return strings.Compare(a.Server, b.Server) })
 	return list
 }

@@ -42,6 +42,9 @@ type link interface {
 // was over.
 var errNotRun = errors.New("mcp: not run")
 
+// errSignIn is returned if the server wants a sign-in. It has run nothing.
+var errSignIn = errors.New("mcp: somebody has to sign in")
+
 // A session is an initialized session with a server.
 type session struct {
 	link    link
@@ -78,7 +81,7 @@ func newSession(ctx context.Context, l link, timeout time.Duration, log *slog.Lo
 			limit = min(timeout/time.Duration(left), maxProbe)
 		}
 		err = s.initialize(ctx, version, limit)
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || err == errSignIn {
 			break
 		}
 	}
@@ -222,6 +225,8 @@ func (s *session) failure(ctx context.Context, d *delivery, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case d.signIn.Load():
+		return errSignIn
 	case d.over.Load(), !d.sent.Load() && !rejected:
 		return errNotRun
 	case answered && !rejected && !closed:
@@ -255,6 +260,7 @@ type delivery struct {
 	sent    atomic.Bool // some of it, perhaps
 	over    atomic.Bool // the server knows the session no more, and has run nothing
 	refused atomic.Bool // with a status of 4xx
+	signIn  atomic.Bool // wanted, and nothing has run
 	status  atomic.Pointer[string]
 }
 
@@ -275,6 +281,9 @@ func deliveryOf(ctx context.Context) *delivery {
 // explain says what the server has answered over HTTP, or why it has not. It leaves out the
 // URL, which may hold a secret.
 func (d *delivery) explain(err error) error {
+	if err != nil && d.signIn.Load() {
+		return errSignIn
+	}
 	if status := d.status.Load(); err != nil && status != nil {
 		return fmt.Errorf("it answered %s", *status)
 	}
