@@ -46,6 +46,8 @@ type Utterance struct {
 	Answer    *bool // whether an answer is wanted; nil: as the chat says
 	Files     []chat.File
 	OnlyTools []string // see [chat.MessageAdded]
+
+	After *chat.Message // that it follows, see [chat.Say]; nil: the end of the current branch
 }
 
 // Say plans a message, or refuses it.
@@ -54,6 +56,12 @@ func (m Moment) Say(u Utterance) (*Plan, *chat.Error) {
 	if refusal == nil {
 		p.correlation = u.Correlation
 		policy := m.policy(u.Policy)
+		if u.After != nil {
+			if p.ends, refusal = m.goOn(*u.After, u.By.ID); refusal != nil {
+				return nil, refusal
+			}
+			policy = chat.PolicyQueue // a turn of another branch has nothing to do with it
+		}
 		if policy == chat.PolicyRollback && !p.quiet {
 			return p, m.rollBack(p, u)
 		}

@@ -36,6 +36,22 @@ func (m Moment) Select(target chat.Message, by chat.UserID, client chat.ClientID
 	}}, m.branched()
 }
 
+// goOn selects a branch that ends with a message or an answer, for what a user is about to say
+// behind that. It returns nil if the current one does.
+func (m Moment) goOn(from chat.Message, by chat.UserID) ([]chat.Event, *chat.Error) {
+	end, current, ok := m.Branches.Behind(from)
+	switch {
+	case from.ID == "" || !ok:
+		return nil, ErrNoSuch
+	case current:
+		return nil, nil
+	}
+	selected := chat.BranchSelected{MessageID: from.ID, After: end, By: by}
+	path := m.Branches.After(chat.Record{Seq: m.Seq + 1, Event: selected}).Current()
+	selected.From = m.Branches.Current().Diverges(path)
+	return []chat.Event{selected}, m.branched()
+}
+
 // back selects the branch that was left for an answer that was to be given anew, if that
 // has ended without a text: nobody could find what followed the answer before.
 func (m Moment) back(end chat.TurnEnded) []chat.Event {

@@ -22,6 +22,7 @@ type Send struct {
 	Parent      chat.MessageID // that it replies to, in a channel
 	Files       []chat.FileID  // of the chat, that the message brings
 	OnlyTools   []string       // see [chat.MessageAdded]
+	After       chat.MessageID // that it follows, see [chat.Say]
 }
 
 func (c *Send) do(r *Room) {
@@ -38,8 +39,16 @@ func (c *Send) do(r *Room) {
 		if refusal != nil {
 			return nil, refusal
 		}
+		var after *chat.Message
+		if c.After != "" {
+			m, refusal := r.records.find(c.After)
+			if refusal != nil {
+				return nil, refusal
+			}
+			after = &m
+		}
 		return m.Say(conversation.Utterance{
-			By: c.User, Content: c.Content, ModelID: c.ModelID, Addressed: c.Addressed, ClientID: c.ClientID,
+			By: c.User, Content: c.Content, ModelID: c.ModelID, Addressed: c.Addressed, ClientID: c.ClientID, After: after,
 			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Answer: answer, Files: files,
 			Parent: c.Parent, OnlyTools: c.OnlyTools, Question: func(t chat.Turn) (chat.Message, *chat.Error) { return r.records.find(t.Prompt) },
 		})

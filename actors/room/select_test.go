@@ -130,3 +130,65 @@ func TestAnAnswerThatComesToNothingLeavesTheBranch(t *testing.T) {
 		wantSaid(t, s, alice, "one", "You said: one", "three", "You said: three") // others have gone on
 	})
 }
+
+// What is said behind an earlier message or answer goes on from there, in a branch of its own
+// if something else has followed.
+func TestSayAfter(t *testing.T) {
+	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create(theChat)
+		bob.Join(theChat)
+		after := func(id chat.MessageID, content string) chat.MessageID {
+			t.Helper()
+			reply := bob.Do(theChat, &room.Send{Content: content, After: id, ClientID: chat.ClientID("id-" + content), Policy: chat.PolicyInterrupt})
+			if reply.Err != nil {
+				t.Fatalf("%s: %v", content, reply.Err)
+			}
+			return reply.Body.(room.Sent).MessageID
+		}
+		one := alice.Send(theChat, "one")
+		first := answerTo(s, theChat, one.MessageID)
+		records := len(s.Records(theChat))
+		two := after(first, "two")
+		if got := len(s.Records(theChat)); got != records+4 {
+			t.Errorf("%d records more, want the message, and the three of its turn: nothing has followed the answer", got-records)
+		}
+		alice.Send(theChat, "three")
+
+		other := after(first, "other")
+		lastPrompt(t, s, "user alice: one", "assistant You said: one", "user bob: other")
+		wantSaid(t, s, alice, "one", "You said: one", "other", "You said: other")
+		if again := after(first, "other"); again != other {
+			t.Errorf("a repetition is message %s, want %s", again, other)
+		}
+		s.Restart()
+		after(answerTo(s, theChat, two), "third way")
+		lastPrompt(t, s, "user alice: one", "assistant You said: one", "user bob: two", "assistant You said: two", "user bob: third way")
+		after(answerTo(s, theChat, other), "more")
+		lastPrompt(t, s, "user alice: one", "assistant You said: one", "user bob: other", "assistant You said: other", "user bob: more")
+
+		// Of an answer that was given anew it is the one that is named.
+		s.Assistant.On("one", actortest.Say("again"))
+		alice.Do(theChat, &room.Regenerate{Answer: first, ModelID: actortest.Model})
+		anew := answerTo(s, theChat, one.MessageID)
+		after(first, "first")
+		lastPrompt(t, s, "user alice: one", "assistant You said: one", "user bob: first")
+		after(anew, "second")
+		lastPrompt(t, s, "user alice: one", "assistant again", "user bob: second")
+
+		// Turns of other branches run on.
+		s.Assistant.On("wait", actortest.Hang("so far"))
+		wait := after(anew, "wait")
+		after(anew, "beside")
+		lastPrompt(t, s, "user alice: one", "assistant again", "user bob: wait")
+		alice.Do(theChat, &room.StopTurn{})
+		lastPrompt(t, s, "user alice: one", "assistant again", "user bob: beside")
+		wantSaid(t, s, alice, "one", "again", "beside", "You said: beside")
+
+		for _, id := range []chat.MessageID{"none", wait + "x"} {
+			if code := bob.Refused(theChat, &room.Send{Content: "x", After: id}); code != chat.CodeNotFound {
+				t.Errorf("after %s: %s", id, code)
+			}
+		}
+	})
+}

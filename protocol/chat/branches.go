@@ -242,6 +242,32 @@ func (b Branches) Through(m Message) (p Path, end uint64, ok bool) {
 	return b.along(b.pathTo(end)), end, leaf >= -1
 }
 
+// Behind returns the record with which a branch ends in which nothing follows a message or an
+// answer, and whether the current branch is that one. It reports false if the message was
+// taken back.
+func (b Branches) Behind(m Message) (end uint64, current, ok bool) {
+	said := m.Seq
+	end = said
+	if m.Role == RoleAssistant {
+		said = cmp.Or(m.PromptSeq, m.Seq)
+		end = cmp.Or(m.Version, said)
+	}
+	if b.withdrawn.Has(said) {
+		return 0, false, false
+	}
+	n := len(b.forks)
+	switch {
+	case n == 0:
+		current = b.said <= end
+	case b.said > b.forks[n-1].at:
+		current = b.said <= end && covers(b.path, end)
+	default: // nothing was said since the last fork
+		last := b.forks[n-1]
+		current = last.at == end || last.of == 0 && last.after == end
+	}
+	return end, current, true
+}
+
 // Back returns the branch with which a conversation goes on when an answer that record
 // version had wanted anew has come to nothing, and the record with which that branch ends.
 // It is the newest one that leads through the version before, which has a text, or is

@@ -15,6 +15,10 @@ type (
 		Parent      MessageID // that it replies to, in a channel
 		Files       []FileID
 		OnlyTools   []string // see [MessageAdded]
+
+		// After is the message or the answer that it follows: if something else does, the
+		// conversation goes on in a branch of its own. Empty is the end of the current branch.
+		After MessageID
 	}
 
 	// Edit replaces a message of the user by a new one.

@@ -17,7 +17,8 @@ func (s *Server) say(c *call, q wire.ResponseRequest, body []byte) (info chat.In
 		}
 		q.Model = model.ID
 	}
-	if info, err = c.room(q); err != nil {
+	info, after, err := c.room(q)
+	if err != nil {
 		return info, id, nil, err
 	}
 	if refusal := q.Follows(info); !q.New() && refusal != nil {
@@ -32,7 +33,7 @@ func (s *Server) say(c *call, q wire.ResponseRequest, body []byte) (info chat.In
 		info, err = c.newRoom(post.chat, q)
 	}
 	if err == nil {
-		id, err = s.sayIn(c, info, chat.Say{Content: q.Input[0].Content, Addressed: q.Model, ClientID: post.client})
+		id, err = s.sayIn(c, info, chat.Say{Content: q.Input[0].Content, Addressed: q.Model, ClientID: post.client, After: after})
 	}
 	if err != nil {
 		done(false, false)
@@ -49,48 +50,63 @@ func (s *Server) firstModel() chat.ModelID {
 	return ""
 }
 
-// room returns the chat that a request belongs to, or none for one that begins a chat.
-func (c *call) room(q wire.ResponseRequest) (chat.Info, error) {
+// room returns the chat that a request belongs to, or none for one that begins a chat, and
+// what it follows there unless that is the end of the conversation.
+func (c *call) room(q wire.ResponseRequest) (info chat.Info, after chat.MessageID, err error) {
 	switch {
 	case q.Chat != "":
-		return c.chat(q.Chat)
+		info, err = c.chat(q.Chat)
+		return info, "", err
 	case q.New():
-		return chat.Info{}, nil
+		return info, "", nil
 	}
-	info, err := c.Rooms.Get(c.ctx(), c.user(), q.Previous.Chat)
+	info, err = c.Rooms.Get(c.ctx(), c.user(), q.Previous.Chat)
 	if err != nil {
 		if chat.AsError(err).Code == chat.CodeNotFound {
-			err = wire.NoPrevious("there is no response " + q.Previous.String())
+			err = noPrevious(q.Previous)
 		}
-		return info, err
+		return info, "", err
 	}
-	return info, c.newest(q.Previous)
+	after, err = c.behind(q.Previous)
+	return info, after, err
 }
 
-// newest refuses a response that others have followed, or that is of another branch: parlor goes
-// on from the last one only.
-func (c *call) newest(id wire.ResponseID) error {
-	first, moved := true, false
+func noPrevious(id wire.ResponseID) error {
+	return wire.NoPrevious("there is no response " + id.String())
+}
+
+// behind returns the answer of a response, or what it answers if that is not there yet. It is
+// empty if the response is the last one of the current branch.
+func (c *call) behind(id wire.ResponseID) (after chat.MessageID, err error) {
+	followed, moved := false, false
 	for r, err := range c.Rooms.Records(c.ctx(), c.user(), id.Chat.Room(), id.Seq-1) {
 		if err != nil {
-			return err
+			return "", err
 		}
 		turn, queued := r.Event.(chat.TurnQueued)
+		end, ended := r.Event.(chat.TurnEnded)
 		switch {
-		case first && (!queued || turn.TurnID != id.Turn):
-			return wire.NoPrevious("there is no response " + id.String())
-		case !first && queued:
-			return wire.NoPrevious("another response has followed " + id.String() + ": go on with that, or with the conversation")
+		case after == "" && (!queued || turn.TurnID != id.Turn):
+			return "", noPrevious(id)
+		case after == "":
+			after = turn.Prompt
+		case ended && end.TurnID == id.Turn && end.MessageID != "":
+			after = end.MessageID
 		}
-		first, moved = false, moved || moves(r)
+		followed, moved = followed || queued && turn.TurnID != id.Turn, moved || moves(r)
 	}
 	switch {
-	case first:
-		return wire.NoPrevious("there is no response " + id.String())
+	case after == "":
+		return "", noPrevious(id)
+	case followed:
+		return after, nil
 	case moved:
-		return c.shown(id)
+		shown, err := c.shown(id)
+		if err != nil || !shown {
+			return after, err
+		}
 	}
-	return nil
+	return "", nil
 }
 
 // moves reports whether the conversation may go on in another branch behind the record.
@@ -104,19 +120,16 @@ func moves(r chat.Record) bool {
 	return false
 }
 
-// shown refuses a response that is not of the current branch.
-func (c *call) shown(id wire.ResponseID) error {
+// shown reports whether a response is of the current branch.
+func (c *call) shown(id wire.ResponseID) (bool, error) {
 	var branches chat.Branches
 	for r, err := range c.Rooms.Records(c.ctx(), c.user(), id.Chat.Room(), 0) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		branches = branches.After(r)
 	}
-	if !branches.Shows(id.Seq) {
-		return wire.NoPrevious("the conversation goes on in another branch than that of " + id.String() + ": go on with the conversation")
-	}
-	return nil
+	return branches.Shows(id.Seq), nil
 }
 
 // newRoom makes the chat that a response begins. A request that is repeated finds it there. Its
@@ -144,6 +157,8 @@ func (s *Server) sayIn(c *call, info chat.Info, m chat.Say) (id wire.ResponseID,
 	}
 	said, err := c.Rooms.Say(c.ctx(), c.user(), info.ID, m)
 	switch {
+	case m.After != "" && err != nil && chat.AsError(err).Code == chat.CodeNotFound:
+		return id, wire.NoPrevious("what the response answers was taken back, or the conversation is gone")
 	case err != nil:
 		return id, err
 	case len(said.Turns) == 0:

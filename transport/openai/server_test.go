@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -205,8 +206,10 @@ func TestResponse(t *testing.T) {
 	if said := r.world.said; len(said) != 2 || said[0].Policy != chat.PolicyQueue || !*said[0].Answer || said[0].Addressed != "eliza" || said[1].Addressed != "" {
 		t.Errorf("said %+v", said)
 	}
-	if answer := r.ask(t.Context(), "POST", "/responses", `{"input":"x","previous_response_id":"`+first.ID+`"}`); answer.Code != 400 || !strings.Contains(answer.Body.String(), "previous_response_not_found") {
-		t.Errorf("from an old response: %d %s", answer.Code, answer.Body)
+	var branch wire.Response
+	decode(`{"input":"x","previous_response_id":"`+first.ID+`"}`, &branch)
+	if said := r.world.said; "msg_"+string(said[2].After) != first.Output[0].ID || said[1].After != "" {
+		t.Errorf("from an old response, whose answer is %s: said %+v", first.Output[0].ID, said)
 	}
 	for path, want := range map[string]string{
 		"?stream=true":                   "event: response.created\n",
@@ -293,8 +296,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// A conversation goes on from its current branch, and no response of another one is followed or
-// deleted with it.
+// A conversation goes on behind the response that is named, in whichever branch that is.
 func TestBranches(t *testing.T) {
 	r := newRig(Options{})
 	var first, second wire.Response
@@ -308,18 +310,25 @@ func TestBranches(t *testing.T) {
 		}
 	}
 	id, _ := wire.ParseResponseID(second.ID)
-	goOn := func() int {
-		return r.ask(t.Context(), "POST", "/responses", `{"input":"even more","previous_response_id":"`+second.ID+`","background":true}`).Code
+	n := 0
+	goOn := func() chat.MessageID {
+		n++
+		body := fmt.Sprintf(`{"input":"even more %d","previous_response_id":%q,"background":true}`, n, second.ID)
+		if got := r.ask(t.Context(), "POST", "/responses", body); got.Code != 200 {
+			t.Errorf("%d %s", got.Code, got.Body)
+		}
+		return r.world.said[len(r.world.said)-1].After
 	}
 	// Somebody goes back to what was before the second response, and then to that.
 	r.world.add(id.Chat.Room(), chat.BranchSelected{After: id.Seq - 2, From: id.Seq - 1})
-	if got := goOn(); got != 400 {
-		t.Errorf("from a response of another branch: %d", got)
+	if got := goOn(); "msg_"+string(got) != second.Output[0].ID {
+		t.Errorf("from a response of another branch: after %q", got)
 	}
+	r.world.records[id.Chat.Room()] = r.world.records[id.Chat.Room()][:id.Seq+3]
 	last := uint64(len(r.world.records[id.Chat.Room()]))
 	r.world.add(id.Chat.Room(), chat.BranchSelected{After: last - 1, From: id.Seq - 1})
-	if got := goOn(); got != 200 {
-		t.Errorf("from a response of the current branch: %d", got)
+	if got := goOn(); got != "" {
+		t.Errorf("from a response of the current branch: after %q", got)
 	}
 }
 

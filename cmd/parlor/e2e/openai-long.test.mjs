@@ -156,6 +156,35 @@ for (const [version, Client] of Object.entries(versions)) {
     await ai.responses.cancel(busy.id);
   });
 
+  test(`openai ${version}: any response may be followed, in a branch of its own`, longOnly, async (t) => {
+    const server = await serve(t, { args: slow });
+    const network = await proxy(t, server.url);
+    const ai = client(Client, server);
+    const said = async (id) => (await messages(server, id)).map((m) => m.content);
+    const first = await ai.responses.create({ model: "eliza", input: "one" });
+    const chat = chatOf(first);
+    const second = await ai.responses.create({ previous_response_id: first.id, input: "two" });
+    const beside = await Promise.all(["three", "four", "five"].map((input) => ai.responses.create({ previous_response_id: first.id, input })));
+    assert.deepEqual(beside.map((r) => [r.status, chatOf(r)]), Array(3).fill(["completed", chat]), "none stops another");
+    for (const [r, input] of [[second, "two"], ...beside.map((r, i) => [r, ["three", "four", "five"][i]])]) {
+      const next = await ai.responses.create({ previous_response_id: r.id, input: `behind ${input}` });
+      assert.deepEqual(await said(chat), ["one", first.output_text, input, r.output_text, `behind ${input}`, next.output_text]);
+    }
+    const running = await ai.responses.create({ previous_response_id: second.id, input: "a long answer, please", background: true });
+    const other = await ai.responses.create({ previous_response_id: first.id, input: "six" });
+    assert.equal((await ai.responses.retrieve(running.id)).status, "completed", "it ran on");
+    assert.deepEqual(await said(chat), ["one", first.output_text, "six", other.output_text]);
+
+    // The answer to the request is lost, and the client repeats it by itself.
+    const repeating = client(Client, network, { maxRetries: 3 });
+    const lost = repeating.responses.create({ previous_response_id: first.id, input: "seven" });
+    await until(() => said(chat), (all) => all.includes("seven"));
+    await network.cut();
+    const { id, output_text } = await lost;
+    assert.deepEqual(await said(chat), ["one", first.output_text, "seven", output_text]);
+    await assert.rejects(ai.responses.create({ previous_response_id: id.replace("resp_", "resp_9"), input: "x" }), { status: 400, code: "previous_response_not_found" });
+  });
+
   test(`openai ${version}: conversations, their items, and what goes on from what`, longOnly, async (t) => {
     const server = await serve(t, { args: fast });
     const ai = client(Client, server);
@@ -167,7 +196,6 @@ for (const [version, Client] of Object.entries(versions)) {
     const first = await ai.responses.create({ conversation: made.id, input: "hello" });
     const second = await ai.responses.create({ previous_response_id: first.id, input: [{ role: "user", content: [{ type: "input_text", text: "more" }] }] });
     assert.equal(second.conversation.id, made.id);
-    await assert.rejects(ai.responses.create({ previous_response_id: first.id, input: "x" }), { status: 400, code: "previous_response_not_found" });
     const { data } = await ai.responses.inputItems.list(second.id);
     assert.deepEqual(data.map((i) => i.content[0].text), ["more"]);
     for (const order of ["asc", "desc"]) {
