@@ -17,7 +17,6 @@ import (
 	"embed"
 	"encoding/base64"
 	"io/fs"
-	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -29,10 +28,8 @@ import (
 //go:embed page/dist
 var built embed.FS
 
-//go:embed old
-var old embed.FS
-
 const (
+	folder    = "page/dist"
 	index     = "index.html"
 	deepIndex = "index.deep.html" // the same page for addresses one folder down
 	hashed    = "assets/"         // the folder of files whose names have the hash of their content
@@ -53,11 +50,6 @@ const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types svelte-trusted-html parlor-script-url"
 
-// oldPolicy is for the page that the built one takes the place of.
-const oldPolicy = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
-	"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
-	"trusted-types sw; require-trusted-types-for 'script'"
-
 // Options configure a [Handler]. The zero value is ready to use.
 type Options struct {
 	// BasePath is the path below which the page is served, for example
@@ -69,11 +61,7 @@ type Options struct {
 // any goroutine. Requests must still have the path that the client sent: do not
 // strip the base path.
 func Handler(o Options) http.Handler {
-	files := readFiles(built, "page/dist", contentSecurityPolicy)
-	before := readFiles(old, "old", oldPolicy)
-	before[""] = before[index]
-	delete(before, index)
-	maps.Copy(files, before)
+	files := readFiles()
 	base := url.URL{Path: strings.TrimSuffix(o.BasePath, "/") + "/"}
 	return console{base: base.EscapedPath(), files: files}
 }
@@ -87,7 +75,6 @@ type console struct {
 type file struct {
 	contentType  string
 	cacheControl string
-	policy       string
 	bodies       map[string]encoded // by content coding; that of "" is always there
 }
 
@@ -99,14 +86,14 @@ type encoded struct {
 // codings are the endings of compressed files and their names in HTTP, the best first.
 var codings = []struct{ ending, name string }{{".br", "br"}, {".gz", "gzip"}}
 
-// readFiles returns the files below a folder by their path in it, those that are compressed with them.
-func readFiles(from embed.FS, folder, policy string) map[string]file {
+// readFiles returns the built files by their path, those that are compressed with them.
+func readFiles() map[string]file {
 	bytes := make(map[string][]byte)
-	err := fs.WalkDir(from, folder, func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(built, folder, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		bytes[strings.TrimPrefix(name, folder+"/")], err = from.ReadFile(name)
+		bytes[strings.TrimPrefix(name, folder+"/")], err = built.ReadFile(name)
 		return err
 	})
 	if err != nil {
@@ -115,7 +102,7 @@ func readFiles(from embed.FS, folder, policy string) map[string]file {
 	files := make(map[string]file)
 	for name := range bytes {
 		if !compressed(name) {
-			files[name] = newFile(name, policy, bytes)
+			files[name] = newFile(name, bytes)
 		}
 	}
 	return files
@@ -126,9 +113,9 @@ func compressed(name string) bool {
 	return ext == codings[0].ending || ext == codings[1].ending
 }
 
-func newFile(name, policy string, all map[string][]byte) file {
+func newFile(name string, all map[string][]byte) file {
 	f := file{
-		contentType: contentTypes[path.Ext(name)], cacheControl: "no-cache", policy: policy,
+		contentType: contentTypes[path.Ext(name)], cacheControl: "no-cache",
 		bodies: map[string]encoded{"": newBody(all[name])},
 	}
 	if strings.HasPrefix(name, hashed) {
@@ -161,15 +148,14 @@ var contentTypes = map[string]string{
 // ServeHTTP implements http.Handler.
 func (c console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 
 	f, ok := c.find(r.URL.EscapedPath())
-	h.Set("Content-Security-Policy", f.policy)
 	switch {
 	case !ok:
-		h.Set("Content-Security-Policy", contentSecurityPolicy)
 		http.NotFound(w, r)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		h.Set("Allow", "GET, HEAD")

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
+import { address, connected, on, shows } from "./lib/page.mjs";
 import { modelServer } from "./lib/model.mjs";
 import { ask, connect, enter, event, events, messages, newChat, serve, until } from "./lib/parlor.mjs";
 
@@ -78,18 +79,18 @@ test("the page says how an answer ended, and hides what was thought", { skip: no
   const { server, chat, say } = await world(t);
   for (const question of ["think", "filter", "lost", "overthink", "cut"]) await say(question);
   const page = await (await (await browser(t)).newContext({ viewport: { width: 900, height: 1000 } })).newPage();
-  await page.goto(`${server.url}/#c=${chat}`);
-  await page.locator('#connection[data-phase="connected"]').waitFor();
-  const item = (text) => page.locator("#messages li.assistant", { hasText: text });
+  await page.goto(address(server, chat));
+  await connected(page);
+  const item = (text) => page.locator(on.answers, { hasText: text });
   await item("Four.").locator("summary").waitFor();
   assert.equal(await page.getByText("Two and two.").isVisible(), false, "thought is collapsed");
   await item("Four.").locator("summary").click();
   assert.equal(await page.getByText("Two and two.").isVisible(), true);
   await item("Well, ").getByText("the provider's filter cut this answer").waitFor();
   await item("Half an").getByText("the answer was cut off").waitFor();
-  await page.locator("#messages li.assistant").getByText("it thought until it reached its limit of tokens").waitFor();
+  await page.locator(on.answers).getByText("it thought until it reached its limit of tokens").waitFor();
   await item("Once upon a").getByText("the answer reached its limit of tokens").waitFor();
   if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/ends.png` });
   await item("Once upon a").getByRole("button", { name: "Continue" }).click();
-  await page.locator("#messages .text", { hasText: "yes" }).waitFor();
+  await shows(page, "yes");
 });

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
+import { connected, on, say } from "./lib/page.mjs";
 import { ask, connect, enter, event, newChat, serve, until } from "./lib/parlor.mjs";
 
 /** A server that speaks OpenAI's API, lists names, and answers with the model's name, slots prompts at once. */
@@ -81,21 +82,23 @@ test("on the page a new chat takes the first model; another is picked, or typed"
   await until(() => list(server), (ids) => ids.length > 1);
   const page = await (await browser(t)).newPage();
   await page.goto(server.url);
-  await page.locator('#connection[data-phase="connected"]').waitFor();
+  await connected(page);
   const answers = async (text, model) => {
-    await page.fill("#text", text);
-    await page.press("#text", "Enter");
-    await page.locator("li.assistant .text", { hasText: model }).last().waitFor();
+    await say(page, text);
+    await page.locator(`${on.answers} .text`, { hasText: model }).last().waitFor();
   };
-  assert.equal(await page.inputValue("#model"), "openai:big");
+  assert.equal(await page.inputValue(on.model), "openai:big");
   await answers("first", "big");
-  await page.selectOption("#model", "openai:small");
+  await page.selectOption(on.model, "openai:small");
   await answers("second", "small");
-  page.once("dialog", (dialog) => dialog.accept(" openai:typed "));
-  await page.selectOption("#model", { label: "another…" });
-  assert.equal(await page.inputValue("#model"), "openai:typed");
+  const type = async (text) => {
+    await page.selectOption(on.model, { label: "Another model…" });
+    await page.keyboard.type(text);
+    await page.keyboard.press("Enter");
+  };
+  await type(" openai:typed ");
+  assert.equal(await page.inputValue(on.model), "openai:typed");
   await answers("third", "typed");
-  page.once("dialog", (dialog) => dialog.dismiss());
-  await page.selectOption("#model", { label: "another…" });
-  assert.equal(await page.inputValue("#model"), "openai:typed", "nothing was typed");
+  await type("");
+  assert.equal(await page.inputValue(on.model), "openai:typed", "nothing was typed");
 });

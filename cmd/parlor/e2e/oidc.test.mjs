@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import { test } from "node:test";
 import { Provider } from "oidc-provider";
 import { browser, noBrowser } from "./lib/browser.mjs";
+import { address, connected, on } from "./lib/page.mjs";
 import { command, connect, enter, folder, newChat, serve, until } from "./lib/parlor.mjs";
 
 const people = {
@@ -214,12 +215,12 @@ test("the page leads to the provider and back into the chat", { skip: noBrowser 
   const [page, other] = [await context.newPage(), await context.newPage()];
   const chat = newChat();
   await page.goto(`${server.url}/#c=${chat}`);
-  await page.locator("#with-provider a").click();
-  await page.locator('#connection[data-phase="connected"]').waitFor();
-  assert.equal(new URL(page.url()).hash, `#c=${chat}`);
-  assert.equal(await page.inputValue("#name"), "Ann");
+  await page.locator(on.withProvider).click();
+  await connected(page);
+  assert.equal(page.url(), address(server, chat));
+  assert.equal(await page.locator(on.name).textContent(), "Ann");
   await other.goto(server.url);
-  await other.locator('#connection[data-phase="connected"]').waitFor();
-  await other.locator("#signout").click();
-  await page.locator("#with-provider").waitFor();
+  await connected(other);
+  await other.locator(on.signOut).click();
+  await page.locator(on.withProvider).waitFor();
 });

@@ -3,84 +3,80 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
+import { address, chatOf, connected, on, say, shows } from "./lib/page.mjs";
 import { ask, command, connect, enter, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
 
 /** A tab with storage of its own, so that it is another person. */
-async function tab(t, b, url) {
-  const context = await b.newContext({ viewport: { width: 1000, height: 800 } });
+async function tab(t, b, url, { width = 1000 } = {}) {
+  const context = await b.newContext({ viewport: { width, height: 800 } });
   const page = await context.newPage();
   const errors = [];
   page.on("pageerror", (e) => errors.push(e.message));
   t.after(() => assert.deepEqual(errors, []));
   await page.goto(url);
-  await page.locator('#connection[data-phase="connected"]').waitFor();
+  await connected(page);
   return page;
 }
 
-const say = async (page, text) => {
-  await page.fill("#text", text);
-  await page.press("#text", "Enter");
-};
-const shows = (page, text) => page.locator("#messages .text", { hasText: text }).first().waitFor();
 const picture = async (page, name) => {
   if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}.png` });
 };
 
 test("two tabs talk, see the stream and stop it, and outlive the server", { skip: noBrowser }, async (t) => {
   const dir = folder();
-  const server = await serve(t, { dir, args: ["--eliza-word-delay", "60ms"] });
+  const server = await serve(t, { dir, args: ["--eliza-word-delay", "200ms"] });
   const b = await browser(t);
   const alice = await tab(t, b, server.url);
   await say(alice, "Hello, I am curious about you");
   await shows(alice, "Hello, I am curious about you");
-  await alice.locator('li.assistant[data-state="completed"]').waitFor();
+  await alice.locator(on.answer("completed")).waitFor();
 
   const bob = await tab(t, b, alice.url());
   await shows(bob, "Hello, I am curious about you");
   await say(bob, "My father never listens to me");
   await shows(alice, "My father never listens to me");
-  await alice.locator('li.assistant[data-state="running"]').waitFor();
+  await alice.locator(on.answer("running")).waitFor();
   await picture(alice, "streaming");
-  await alice.locator("#stop").click();
-  await bob.locator('li.assistant[data-state="stopped"]').waitFor();
-  await alice.locator('li.assistant[data-state="stopped"]').waitFor();
+  await alice.locator(on.stop).click();
+  await bob.locator(on.answer("stopped")).waitFor();
+  await alice.locator(on.answer("stopped")).waitFor();
   await picture(bob, "stopped");
 
   const listen = new URL(server.url).host;
   await server.kill();
-  await alice.locator('#connection:not([data-phase="connected"])').waitFor();
+  await alice.locator(on.notConnected).waitFor();
   await say(alice, "Are you still there?");
   await picture(alice, "disconnected");
   await serve(t, { dir, listen });
-  for (const page of [alice, bob]) await page.locator('#connection[data-phase="connected"]').waitFor({ timeout: 20_000 });
+  for (const page of [alice, bob]) await connected(page, { timeout: 20_000 });
   await shows(bob, "Are you still there?");
-  await bob.locator('li.assistant[data-state="completed"] >> nth=1').waitFor();
-  await alice.locator('li.assistant[data-state="completed"] >> nth=1').waitFor();
+  await bob.locator(on.answer("completed")).nth(1).waitFor();
+  await alice.locator(on.answer("completed")).nth(1).waitFor();
   await picture(alice, "back");
-  const texts = (page) => page.locator("#messages li .text").allTextContents();
+  const texts = (page) => page.locator(on.texts).allTextContents();
   assert.deepEqual(await texts(alice), await texts(bob), "both tabs show the same, once, in the same order");
   assert.equal((await texts(alice)).filter((x) => x === "Are you still there?").length, 1);
 
   await alice.reload();
-  await alice.locator('#connection[data-phase="connected"]').waitFor();
+  await connected(alice);
   await shows(alice, "Are you still there?");
   assert.deepEqual(await texts(alice), await texts(bob), "and so after a reload");
 });
 
-test("who else is here and who types is said in a line", { skip: noBrowser }, async (t) => {
+test("who else is here and who types is said", { skip: noBrowser }, async (t) => {
   const server = await serve(t);
   const b = await browser(t);
-  const alice = await tab(t, b, server.url);
+  const alice = await tab(t, b, address(server, newChat()), { width: 1300 });
   const bob = await tab(t, b, alice.url());
-  const name = await bob.inputValue("#name");
-  const line = (text) => alice.locator("#here", { hasText: text }).waitFor();
-  await line(`Here: ${name}`);
-  await bob.locator("#text").pressSequentially("he");
-  await line(`${name} is typing…`);
+  const name = await bob.inputValue(on.name);
+  const here = alice.locator(on.here, { hasText: name });
+  await here.waitFor();
+  await bob.locator(on.field).pressSequentially("he");
+  await alice.locator(on.typing, { hasText: `${name} is typing…` }).waitFor();
   await say(bob, "hello");
-  await alice.locator("#here", { hasNotText: "typing" }).waitFor();
+  await alice.locator(on.typing).waitFor({ state: "hidden" });
   await bob.close();
-  await alice.locator("#here").waitFor({ state: "hidden" });
+  await here.waitFor({ state: "hidden" });
 });
 
 test("an edit takes back what followed, and its other version is selected", { skip: noBrowser }, async (t) => {
@@ -98,19 +94,19 @@ test("an edit takes back what followed, and its other version is selected", { sk
   await send("send_message", { message: "two" });
   const page = await tab(t, await browser(t), `${server.url}/#c=${chat}`);
   await shows(page, "two");
-  const texts = () => page.locator("#messages li .text").allTextContents();
+  const texts = () => page.locator(on.texts).allTextContents();
   assert.equal((await texts()).length, 4);
 
   const edited = await send(`edit ${room}`, { message_id: first, content: "uno" });
   await shows(page, "uno");
-  await page.locator('li.assistant[data-state="completed"]').waitFor();
+  await page.locator(on.answer("completed")).waitFor();
   assert.deepEqual([(await texts()).length, (await texts())[0]], [2, "uno"]);
 
   await page.reload();
   await shows(page, "uno");
   assert.deepEqual([(await texts()).length, (await texts())[0]], [2, "uno"], "and so after a reload");
 
-  assert.equal(await page.locator("li .version").first().textContent(), "2 / 2");
+  assert.equal(await page.locator(".version").first().textContent(), "2 / 2");
   await page.locator('button[data-action="previous"]:visible').click();
   await shows(page, "two");
   assert.deepEqual([(await texts()).length, (await texts())[0]], [4, "one"], "the branch that the edit left");
@@ -122,19 +118,19 @@ test("the page works below a base path", { skip: noBrowser }, async (t) => {
   const server = await serve(t, { args: ["--base-path", "/assistant"] });
   const page = await tab(t, await browser(t), `${server.url}/assistant/`);
   await say(page, "hello");
-  await page.locator('li.assistant[data-state="completed"]').waitFor();
+  await page.locator(on.answer("completed")).waitFor();
 });
 
 test("the page shows turns in the order in which they wait", { skip: noBrowser }, async (t) => {
   const server = await serve(t, { args: ["--eliza-word-delay", "1s"] });
   const page = await tab(t, await browser(t), server.url);
   for (const text of ["one", "two", "three"]) await say(page, text);
-  await page.locator('li[data-state="queued"] >> nth=1').waitFor();
-  const order = () => page.locator('li[data-state="queued"]').evaluateAll((all) => all.map((li) => li.dataset.key));
+  await page.locator(on.waiting).nth(1).waitFor();
+  const order = () => page.locator(on.waiting).evaluateAll((all) => all.map((li) => li.dataset.turn));
   const [second, third] = await order();
-  const user = await page.locator("#name").inputValue();
+  const user = await page.inputValue(on.name);
   const mine = await connect(t, server, { user });
-  const room = await enter(mine, new URLSearchParams(new URL(page.url()).hash.slice(1)).get("c"));
+  const room = await enter(mine, chatOf(page));
   assert.equal((await ask(mine, `move ${room}`, { turn_id: third, before_turn_id: second })).ok, true);
   await until(order, (turns) => turns[0] === third && turns[1] === second);
 });
@@ -147,52 +143,49 @@ test("an invitation lets a second person in, until the owner removes them", { sk
     const context = await b.newContext({ viewport: { width: 1000, height: 800 }, permissions: ["clipboard-read", "clipboard-write"] });
     const page = await context.newPage();
     await page.goto(url);
-    await page.fill("#token", (await command(["token", "--user", user], { dir: server.dir, env })).stdout.trim());
-    await page.press("#token", "Enter");
+    await page.fill(on.token, (await command(["token", "--user", user], { dir: server.dir, env })).stdout.trim());
+    await page.press(on.token, "Enter");
     return page;
   };
-  const connected = (page) => page.locator('#connection[data-phase="connected"]').waitFor();
   const alice = await signedIn("alice", server.url);
   await connected(alice);
   await say(alice, "Who will come?");
-  await alice.locator('li.assistant[data-state="completed"]').waitFor();
-  await alice.locator("#invite").click();
-  await alice.locator("#invite", { hasText: "Copied" }).waitFor();
+  await alice.locator(on.answer("completed")).waitFor();
+  await alice.locator(on.invite).click();
+  await alice.locator(on.invite, { hasText: "Copied" }).waitFor();
   const link = await alice.evaluate(() => navigator.clipboard.readText());
 
   const bob = await signedIn("bob", link);
   await connected(bob);
   await shows(bob, "Who will come?");
-  assert.equal(new URL(bob.url()).hash, new URL(alice.url()).hash, "the address is the chat's, without the invitation");
-  assert.equal(await bob.locator("#invite").isVisible(), false, "a member invites nobody");
+  assert.equal(bob.url(), alice.url(), "the address is the chat's, without the invitation");
+  assert.equal(await bob.locator(on.invite).isVisible(), false, "a member invites nobody");
   await say(bob, "I have come");
   await shows(alice, "I have come");
   await picture(alice, "two people");
 
   const http = (page, method, path, body) => page.evaluate(async ([method, path, body]) => {
-    const chat = new URLSearchParams(location.hash.slice(1)).get("c");
+    const chat = location.pathname.split("/").at(-1);
     const headers = { Authorization: `Bearer ${sessionStorage.getItem("parlor token")}`, "Content-Type": "application/json" };
-    const response = await fetch(`api/v1/chat/${chat}/${path}`, { method, headers, body: body && JSON.stringify(body) });
+    const response = await fetch(`/api/v1/chat/${chat}/${path}`, { method, headers, body: body && JSON.stringify(body) });
     return response.status;
   }, [method, path, body]);
   for (const [from, to, user] of [[alice, bob, "bob"], [bob, alice, "alice"]]) {
     assert.equal(await http(to, "PUT", `members/${user}`, { role: "owner" }), 403, "nobody takes a chat that was not offered");
     for (const page of [from, to]) assert.equal(await http(page, "PUT", `members/${user}`, { role: "owner" }), 200);
-    await to.locator("#invite").waitFor();
-    await from.locator("#invite").waitFor({ state: "hidden" });
+    await to.locator(on.invite).waitFor();
+    await from.locator(on.invite).waitFor({ state: "hidden" });
   }
   while (await http(alice, "POST", "invites", { role: "member" }) === 200);
-  const [dialog] = await Promise.all([
-    alice.waitForEvent("dialog").then((d) => d.dismiss().then(() => d.message())), alice.locator("#invite").click(),
-  ]);
-  assert.match(dialog, /50 open invitations/, "whoever cannot invite is told why");
+  await alice.locator(on.invite).click();
+  await alice.locator(on.inviteProblem, { hasText: "50 open invitations" }).waitFor(); // whoever cannot invite is told why
 
   await http(alice, "DELETE", "members/bob");
-  await bob.locator("#problem", { hasText: "no longer a member" }).waitFor();
-  assert.equal(await bob.locator("#messages li").count(), 0, "and nothing of the chat is left on the page");
+  await bob.locator(on.problem, { hasText: "no longer a member" }).waitFor();
+  assert.equal(await bob.locator(on.items).count(), 0, "and nothing of the chat is left on the page");
   await picture(bob, "removed");
   const late = await signedIn("eve", `${server.url}/#i=${"x".repeat(40)}`);
-  await late.locator("#problem", { hasText: "no such invitation" }).waitFor();
+  await late.locator(on.problem, { hasText: "no such invitation" }).waitFor();
   await picture(late, "no such invitation");
 });
 
@@ -208,34 +201,33 @@ test("people sign in with a password, in all tabs at once, and are out when they
   const [one, two] = [await context.newPage(), await context.newPage()];
   for (const page of [one, two]) {
     await page.goto(server.url);
-    await page.locator("#with-password").waitFor();
-    assert.equal(await page.locator("#with-token").isVisible() || await page.locator("#with-provider").isVisible(), false, "only what there is");
+    await page.locator(on.withPassword).waitFor();
+    assert.equal(await page.locator(on.withToken).isVisible() || await page.locator(on.withProvider).isVisible(), false, "only what there is");
   }
-  const connected = (page) => page.locator('#connection[data-phase="connected"]').waitFor();
-  await one.fill("#user", "alice");
-  await one.fill("#password", "wrong password");
-  await one.press("#password", "Enter");
-  await one.locator("#signin-error", { hasText: "is wrong" }).waitFor();
-  await one.fill("#password", password);
-  await one.press("#password", "Enter");
+  await one.fill(on.user, "alice");
+  await one.fill(on.password, "wrong password");
+  await one.press(on.password, "Enter");
+  await one.locator(on.signInProblem, { hasText: "is wrong" }).waitFor();
+  await one.fill(on.password, password);
+  await one.press(on.password, "Enter");
   await connected(one);
   await connected(two);
-  assert.equal(await two.inputValue("#name"), "Alice");
+  assert.equal(await two.locator(on.name).textContent(), "Alice");
   await say(one, "signed in");
-  await one.locator('li.assistant[data-state="completed"]').waitFor();
+  await one.locator(on.answer("completed")).waitFor();
   await one.reload();
   await connected(one);
-  await one.locator("#signout").click();
-  for (const page of [one, two]) await page.locator("#with-password").waitFor();
+  await one.locator(on.signOut).click();
+  for (const page of [one, two]) await page.locator(on.withPassword).waitFor();
 
-  await two.fill("#user", "alice");
-  await two.fill("#password", password);
-  await two.press("#password", "Enter");
+  await two.fill(on.user, "alice");
+  await two.fill(on.password, password);
+  await two.press(on.password, "Enter");
   for (const page of [one, two]) await connected(page);
   const key = await run("key", "add", "--user", "alice", "--scope", "read");
   const asProgram = (method) => fetch(`${server.url}/api/v1/chat?limit=1`, { method, headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" }, body: method === "POST" ? '{"model_id":"eliza"}' : undefined });
   assert.deepEqual([(await asProgram("GET")).status, (await asProgram("POST")).status], [200, 403]);
   await run("user", "disable", "alice");
-  for (const page of [one, two]) await page.locator("#with-password").waitFor();
+  for (const page of [one, two]) await page.locator(on.withPassword).waitFor();
   assert.equal((await asProgram("GET")).status, 401);
 });

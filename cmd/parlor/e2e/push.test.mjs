@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import ece from "http_ece";
 import { browser, noBrowser } from "./lib/browser.mjs";
+import { on } from "./lib/page.mjs";
 import { certificate } from "./lib/certificate.mjs";
 import { ask, command, connect, enter, event, folder, newChat, serve, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
@@ -66,7 +67,7 @@ async function world(t, args = []) {
       });
       return { status: response.status, body: await response.json() };
     };
-    return { http, connect: () => connect(t, server, { auth: { token } }) };
+    return { token, http, connect: () => connect(t, server, { auth: { token } }) };
   };
   return { service, server, person };
 }
@@ -126,20 +127,19 @@ test("subscriptions end, and a push may hold what was said", longOnly, async (t)
 });
 
 test("a push through DevTools shows a notification of its chat", { skip: noBrowser || longOnly.skip }, async (t) => {
-  const { server } = await world(t);
+  const { server, person } = await world(t);
+  const { token } = await person("alice");
   const b = await browser(t);
   const context = await b.newContext();
   await context.grantPermissions(["notifications"], { origin: server.url });
   const page = await context.newPage();
   const errors = [];
   page.on("pageerror", (e) => errors.push(e.message));
-  await page.goto(`${server.url}/#c=there`);
-  await page.evaluate(async () => {
-    const push = await import("./push.js"); // the module makes the one policy that the page may have
-    await push.current();
-    await navigator.serviceWorker.register(push.trusted);
-    await navigator.serviceWorker.ready;
-  });
+  await page.goto(`${server.url}/settings/profile`);
+  await page.fill(on.token, token);
+  await page.press(on.token, "Enter");
+  await page.locator(on.notify).click(); // its worker is there, if there is no push service in this browser too
+  await page.evaluate(async () => { await navigator.serviceWorker.ready; });
   const devtools = await context.newCDPSession(page);
   const registered = new Promise((resolve) => devtools.on("ServiceWorker.workerRegistrationUpdated", (e) => e.registrations[0] && resolve(e.registrations[0])));
   await devtools.send("ServiceWorker.enable");

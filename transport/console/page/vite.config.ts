@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
 import { formulas } from "./build/formulas.mjs";
@@ -7,7 +8,10 @@ export default defineConfig({
   // All addresses are relative, so the page works below any path, and behind a proxy that strips one.
   base: "./",
   plugins: [svelte(), formulas(), packed()],
-  resolve: { conditions: ["browser"] },
+  resolve: {
+    conditions: ["browser"],
+    alias: { "@parlor/client": fileURLToPath(new URL("client/src/index.ts", import.meta.url)) },
+  },
   build: {
     target: "es2022",
     modulePreload: { polyfill: false },

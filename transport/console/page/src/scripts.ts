@@ -1,13 +1,17 @@
 // The scripts that the page starts besides itself. Under the policy of trusted
 // types an address of a script has to come from here.
+import { base } from "./lib/base.ts";
 import highlighter from "./markdown/highlight.worker?worker&url";
+
+const serviceWorker = new URL("sw.js", base).href;
+const own: readonly string[] = [highlighter, serviceWorker];
 
 type Policy = { createScriptURL(address: string): string };
 type Factory = { createPolicy(name: string, rules: Policy): Policy };
 
 const policy: Policy = policyOf({
   createScriptURL(address) {
-    if (address !== highlighter) throw new TypeError(`not a script of this page: ${address}`);
+    if (!own.includes(address)) throw new TypeError(`not a script of this page: ${address}`);
     return address;
   },
 });
@@ -20,4 +24,9 @@ function policyOf(rules: Policy): Policy {
 /** Starts the worker that colours code. */
 export function openHighlighter(): Worker {
   return new Worker(policy.createScriptURL(highlighter), { type: "module" });
+}
+
+/** Starts the service worker, which shows what the server pushes. */
+export function registerServiceWorker(): Promise<ServiceWorkerRegistration> {
+  return navigator.serviceWorker.register(policy.createScriptURL(serviceWorker));
 }

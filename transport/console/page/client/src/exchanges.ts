@@ -4,7 +4,7 @@ import type { RoomState, Turn } from "./state.ts";
 import type { Message } from "./wire.ts";
 
 export interface Exchange {
-  key: string;
+  key: string; // the same before and after the server has taken the question
   question?: Message; // missing if it is older than what is here
   outgoing?: Entry; // a message that the server has not taken yet
   answers: readonly Message[];
@@ -29,7 +29,7 @@ type Draft = Exchange & { answers: Message[]; ended: Turn[]; at: number };
  * Groups what is known of a room. A question that waits stands in line; it enters the conversation when its turn
  * starts, behind the answer before it. What asks nothing enters at once.
  */
-export function conversation(state: Pick<RoomState, "messages" | "turns" | "running">, outgoing: readonly Entry[] = []): Conversation {
+export function conversation(state: Pick<RoomState, "messages" | "turns" | "running">, outgoing: readonly Entry[] = [], me = ""): Conversation {
   const all = [...state.messages.values()].sort((a, b) => a.seq - b.seq);
   const exchanges = new Map<string, Draft>();
   const open = (key: string, at: number, question?: Message): Draft => {
@@ -55,8 +55,9 @@ export function conversation(state: Pick<RoomState, "messages" | "turns" | "runn
     exchange.running = true;
   }
   const waiting = placeTurns(state, exchanges, open);
+  for (const e of exchanges.values()) if (e.question?.client_message_id) e.key = keyOf(e.question.author?.user_id, e.question.client_message_id);
   const shown = [...exchanges.values()].sort((a, b) => a.at - b.at || (a.question?.seq ?? 0) - (b.question?.seq ?? 0));
-  return { exchanges: [...shown, ...outgoing.map(unsent)], waiting };
+  return { exchanges: [...shown, ...outgoing.map((entry) => unsent(entry, me))], waiting };
 }
 
 // placeTurns takes the questions out that only wait, and shows turns that ended before they began where they were asked.
@@ -74,4 +75,7 @@ function placeTurns({ turns, messages }: Pick<RoomState, "turns" | "messages">, 
   return waiting;
 }
 
-const unsent = (outgoing: Entry): Exchange => ({ key: outgoing.client_message_id, outgoing, answers: [], ended: [], running: false });
+// An id of a client is one of its user.
+const keyOf = (user = "", client_message_id: string) => `${user}/${client_message_id}`;
+
+const unsent = (outgoing: Entry, me: string): Exchange => ({ key: keyOf(me, outgoing.client_message_id), outgoing, answers: [], ended: [], running: false });

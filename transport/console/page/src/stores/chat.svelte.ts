@@ -1,0 +1,69 @@
+// The chat that is open, as views see it: a copy of the client's state, at most once a frame.
+import { conversation, type Chat, type Client, type Conversation, type Entering, type Entry, type FileInfo, type Message, type NewChat, type Problem, type Role, type RoomState } from "@parlor/client";
+import { everyFrame } from "./frame.ts";
+
+export class ChatStore {
+  readonly chat: Chat; // has all commands
+  readonly me: string;
+  state = $state.raw<RoomState>()!;
+  outgoing = $state.raw<readonly Entry[]>([]);
+  conversation = $state.raw<Conversation>({ exchanges: [], waiting: [] });
+  phase = $state<Entering>("entering");
+  problem = $state.raw<Problem | null>(null);
+  role = $state<Role>("");
+  model = $state<string>(); // that was picked here for what one says next
+  editing = $state<string>(); // the message of one's own that is said anew
+  quoted = $state.raw<{ text: string }>(); // to be put into the composer
+  attached = $state.raw<readonly FileInfo[]>([]); // files that go with what one says next
+  readonly running = $derived(this.state.running);
+
+  #end: () => void;
+
+  constructor(client: Client, id: string, create?: NewChat) {
+    this.me = client.user.user_id;
+    this.chat = client.open(id, { create });
+    this.#take();
+    this.#end = this.chat.subscribe(everyFrame(() => this.#take()));
+  }
+
+  get id(): string {
+    return this.chat.chat_id;
+  }
+
+  get mayWrite(): boolean {
+    return this.role !== "viewer" && !(this.state.settings.read_only && this.role !== "owner");
+  }
+
+  /** Whether a message, or what stands for it, is by the one who is here. */
+  isMine = (m: { author?: { user_id: string } }): boolean => m.author?.user_id === this.me;
+
+  /** What a message of one's own takes out if it is said anew. */
+  behind(m: Message): { messages: number; answers: number } {
+    const others = [...this.state.messages.values()].filter((o) => o !== m && (o.prompt_seq ?? o.seq) >= m.seq);
+    const answers = others.filter((o) => o.role === "assistant").length;
+    return { messages: others.length - answers, answers };
+  }
+
+  /** The model that is asked if one says something now. */
+  get nextModel(): string | undefined {
+    return this.model ?? [...this.state.messages.values()].reduce<Message | undefined>((last, m) => (m.model_id && m.seq > (last?.seq ?? -1) ? m : last), undefined)?.model_id;
+  }
+
+  close(): void {
+    this.#end();
+    this.chat.close();
+  }
+
+  #take(): void {
+    const { state, outgoing, phase, problem, role } = this.chat;
+    const before = this.state;
+    const same = before && before.messages === state.messages && before.turns === state.turns &&
+      before.running?.turn_id === state.running?.turn_id && before.running?.prompt === state.running?.prompt && outgoing.length === 0 && this.outgoing.length === 0;
+    this.state = state;
+    if (!same) {
+      this.outgoing = outgoing;
+      this.conversation = conversation(state, outgoing, this.me);
+    }
+    [this.phase, this.problem, this.role] = [phase, problem, role];
+  }
+}

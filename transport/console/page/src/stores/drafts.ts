@@ -1,0 +1,7 @@
+// What was begun to write in each chat. It outlives a reload, a sign-in, and the tab.
+import { browser } from "../lib/memory.ts";
+
+export const drafts = {
+  get: (chat: string): string => browser.get(`draft ${chat}`) ?? "",
+  set: (chat: string, text: string): void => browser.set(`draft ${chat}`, text),
+};
