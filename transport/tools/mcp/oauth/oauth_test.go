@@ -57,7 +57,6 @@ type authority struct {
 	revoked       string
 	codes         map[string]string // challenge of PKCE by code
 	refreshToken  string            // that is good
-	secret        bool              // clients get one
 
 	// What it says of itself, by path. Empty says nothing.
 	challenge, resource, issuer, authServer, authorize, token string
