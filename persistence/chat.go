@@ -134,10 +134,10 @@ func getChat(tx *bolt.Tx, room string) (Chat, error) {
 	return decodeChat(room, v)
 }
 
-// putChat writes the row, and the lists too if its place in them has changed.
-func putChat(tx *bolt.Tx, c Chat) error {
-	old, err := getChat(tx, c.Room)
-	if err == nil && old.Owner == c.Owner && old.Created.Equal(c.Created) && slices.Equal(membersOf(tx, c.Room), sortedMembers(c)) {
+// putChat writes the row, and the lists too if its place in them has changed. old
+// and unread are what [getChat] returns for the room.
+func putChat(tx *bolt.Tx, c, old Chat, unread error) error {
+	if unread == nil && old.Owner == c.Owner && old.Created.Equal(c.Created) && slices.Equal(membersOf(tx, c.Room), sortedMembers(c)) {
 		return putRow(tx, c)
 	}
 	old.Members = membersOf(tx, c.Room)
@@ -299,7 +299,8 @@ func addToCount(tx *bolt.Tx, owner string, change int) error {
 
 // A chat row is seconds (8 bytes), nanoseconds (4), length of owner, owner, info.
 func encodeChat(c Chat) []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(c.Created.Unix()))
+	b := make([]byte, 0, 12+binary.MaxVarintLen16+len(c.Owner)+len(c.Info))
+	b = binary.BigEndian.AppendUint64(b, uint64(c.Created.Unix()))
 	b = binary.BigEndian.AppendUint32(b, uint32(c.Created.Nanosecond()))
 	b = binary.AppendUvarint(b, uint64(len(c.Owner)))
 	b = append(b, c.Owner...)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	bolt "go.etcd.io/bbolt"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 7, time.UTC)
@@ -124,4 +125,34 @@ func FuzzDecodeChat(f *testing.F) {
 			t.Errorf("round trip, %v (-first +second):\n%s", err, diff)
 		}
 	})
+}
+
+// A commit looks for the room's last entry and for the row of its chat once.
+func TestCommitLooksUpOnce(t *testing.T) {
+	chat := Chat{Room: "room", Owner: "alice", Created: noon}
+	for name, want := range map[string]int64{"of an entry": 5, "of an entry and a row": 7} {
+		t.Run(name, func(t *testing.T) {
+			c := Commit{Room: "room", After: 1, Entries: [][]byte{{2}}}
+			if name == "of an entry and a row" {
+				c.Chat = &Chat{Room: "room", Owner: "alice", Created: noon, Info: []byte("renamed")}
+			}
+			err := newStore(t).disk.db.Update(func(tx *bolt.Tx) error {
+				first := Commit{Room: "room", Entries: [][]byte{{1}}, Chat: &chat}
+				if err := first.write(tx, Quota{}); err != nil {
+					return err
+				}
+				stats := tx.Stats()
+				before := stats.GetCursorCount()
+				err := c.write(tx, Quota{})
+				stats = tx.Stats()
+				if got := stats.GetCursorCount() - before; got != want {
+					t.Errorf("%d look-ups, want %d", got, want)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

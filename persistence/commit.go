@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -172,7 +173,8 @@ func (c *Commit) write(tx *bolt.Tx, q Quota) error {
 	if err := c.follows(log, dedup); err != nil {
 		return err
 	}
-	bill := c.bill(tx)
+	before, unread := getChat(tx, c.Room)
+	bill := c.bill(tx, before, unread)
 	if err := c.within(tx, q, bill); err != nil {
 		return err
 	}
@@ -199,7 +201,7 @@ func (c *Commit) write(tx *bolt.Tx, q Quota) error {
 		return err
 	}
 	if c.Chat != nil {
-		if err := putChat(tx, *c.Chat); err != nil {
+		if err := putChat(tx, *c.Chat, before, unread); err != nil {
 			return err
 		}
 	}
@@ -216,12 +218,9 @@ func putKeys(b *bolt.Bucket, room string, keys []Key) error {
 	return nil
 }
 
-// follows refuses the commit if it does not follow the room's last entry. The
-// log has no gaps, so entry After is the last one if it exists and After+1 does
-// not. A cursor that steps back would be wrong here: it stops at pages that a
-// [Store.Delete] of the same transaction has emptied.
+// follows refuses the commit if it does not follow the room's last entry.
 func (c *Commit) follows(log, dedup *bolt.Bucket) error {
-	if c.After > 0 && !has(log, logKey(c.Room, c.After)) || has(log, logKey(c.Room, c.After+1)) {
+	if !endsAt(log, c.Room, c.After) {
 		return fmt.Errorf("%w: entry %d is not the last one of room %q", ErrConflict, c.After, c.Room)
 	}
 	for _, k := range c.Keys {
@@ -230,6 +229,22 @@ func (c *Commit) follows(log, dedup *bolt.Bucket) error {
 		}
 	}
 	return nil
+}
+
+// endsAt reports whether entry seq is the room's last one. The log has no gaps, so
+// it is if it exists and seq+1 does not, which is the next key then. A cursor that
+// steps back would be wrong here: it stops at pages that a [Store.Delete] of the
+// same transaction has emptied.
+func endsAt(log *bolt.Bucket, room string, seq uint64) bool {
+	if seq == 0 {
+		return !has(log, logKey(room, 1))
+	}
+	c, key := log.Cursor(), logKey(room, seq)
+	if k, _ := c.Seek(key); !bytes.Equal(k, key) {
+		return false
+	}
+	next, _ := c.Next()
+	return !bytes.Equal(next, logKey(room, seq+1))
 }
 
 func (c *Commit) writeTurn(turns *bolt.Bucket) error {

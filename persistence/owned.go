@@ -187,13 +187,13 @@ type bill struct {
 	moved  int64 // bytes of the room before the commit, if the commit gives it to another owner
 }
 
-// bill returns the bill of a commit. If the row of the chat is damaged and not replaced,
+// bill returns the bill of a commit. before and unread are what [getChat] returns for
+// its room. If the row of the chat is damaged and not replaced,
 // nobody knows whom to bill, and [Check] reports the row.
-func (c *Commit) bill(tx *bolt.Tx) bill {
+func (c *Commit) bill(tx *bolt.Tx, before Chat, unread error) bill {
 	b := bill{added: c.rowBytes(tx)}
-	before, err := getChat(tx, c.Room)
-	known := err == nil
-	if errors.Is(err, ErrCorrupt) && c.Chat != nil {
+	known := unread == nil
+	if errors.Is(unread, ErrCorrupt) && c.Chat != nil {
 		before.Owner, known = listedOwner(tx, c.Room)
 	}
 	if known {
