@@ -3,8 +3,10 @@ package actortest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"parlor/protocol/chat"
 )
@@ -91,16 +93,16 @@ func (t *Tools) Keys() (keys []string) {
 	return keys
 }
 
-// Offered implements turn.Tools.
-func (t *Tools) Offered(chat.ModelID) (all []chat.Tool) {
+// Offered implements turn.Tools: assistants call what they like.
+func (t *Tools) Offered(_ chat.ModelID, page []chat.Tool) (all []chat.Tool) {
 	for _, name := range t.Names {
 		all = append(all, chat.Tool{Name: name})
 	}
-	return all
+	return append(all, page...)
 }
 
 // Check implements turn.Tools: arguments that are no object are wrong.
-func (t *Tools) Check(_ chat.ModelID, c chat.ToolCall) string {
+func (t *Tools) Check(_ chat.ModelID, _ []chat.Tool, c chat.ToolCall) string {
 	if !strings.HasPrefix(c.Arguments, "{") || !strings.HasSuffix(c.Arguments, "}") {
 		return "no object"
 	}
@@ -108,10 +110,10 @@ func (t *Tools) Check(_ chat.ModelID, c chat.ToolCall) string {
 }
 
 // Approval implements turn.Tools.
-func (t *Tools) Approval(_ chat.ModelID, tool string) chat.Approval {
+func (t *Tools) Approval(_ chat.ModelID, c chat.ToolCall) chat.Approval {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if a, ok := t.approvals[tool]; ok {
+	if a, ok := t.approvals[c.Name]; ok {
 		return a
 	}
 	return chat.ApprovalNever
@@ -123,6 +125,17 @@ func (t *Tools) Repeatable(tool string) bool {
 	defer t.mu.Unlock()
 	return t.repeatable[tool]
 }
+
+// Admit implements turn.Tools: nobody may offer "taken".
+func (t *Tools) Admit(page []chat.Tool) *chat.Error {
+	if slices.ContainsFunc(page, func(t chat.Tool) bool { return t.Name == "taken" }) {
+		return chat.Refuse(chat.CodeInvalid, "there is such a tool")
+	}
+	return nil
+}
+
+// PageTimeout implements turn.Tools.
+func (t *Tools) PageTimeout(string) time.Duration { return time.Minute }
 
 // Run implements turn.Tools.
 func (t *Tools) Run(ctx context.Context, r chat.ToolRun) (string, error) {

@@ -3,6 +3,7 @@ package actortest
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"sync"
 	"testing/synctest"
 
@@ -23,6 +24,7 @@ type User struct {
 	mu    sync.Mutex
 	asked []question // by Ref, from 1
 	told  []string
+	run   []string // the calls that the connection was told to run
 	views map[chat.RoomID]*View
 	seen  map[chat.RoomID]*Seen
 	bytes int // of what the user was told of who is there
@@ -214,6 +216,9 @@ func (u *User) publication(p *room.Publication) error {
 		u.told = append(u.told, fmt.Sprintf("progress of %s: %g of %g", news.Name, news.Progress, news.Total))
 		return nil
 	}
+	if run, ok := p.Notice.(chat.RunTool); ok {
+		u.run = append(u.run, run.Call.ID)
+	}
 	frames, _ := p.Encoded.([]engineio.Frame)
 	if record, ok := p.Notice.(chat.Record); ok && p.Author == u.address && record.Spoken() {
 		frames = assistant.NewEncoder(u.dialect(p.Room)).Frames(p.Room, chat.Transcribed{Record: record})
@@ -246,6 +251,13 @@ func (u *User) Told() []string {
 	told := u.told
 	u.told = nil
 	return told
+}
+
+// ToRun returns the ids of the calls of tools that the connection was told to run.
+func (u *User) ToRun() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.run)
 }
 
 // View returns what the user knows of a room, nil if it is not in it. It must

@@ -45,6 +45,8 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Decide:
 		c.ok(e, wire.CallDecided{CallID: r.CallID, Decision: wire.DecisionOf(body.(room.Decided).Approved)})
+	case wire.AnswerCall:
+		c.ok(e, wire.CallAnswered(body.(room.Answered)))
 	case wire.Regenerate:
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Stop:

@@ -225,35 +225,16 @@ func (c *client) commandOf(request wire.Request) (chat.RoomID, func(room.Caller)
 		return r.Room, func(call room.Caller) room.Message {
 			return room.DecideAs(call, r.Decide)
 		}
+	case wire.AnswerCall:
+		return r.Room, func(call room.Caller) room.Message {
+			return room.AnswerCallAs(call, r.AnswerCall)
+		}
 	case wire.Configure:
 		return r.Room, func(call room.Caller) room.Message {
 			return &room.Configure{Caller: call, Changes: r.Changes, ClientID: r.ClientID}
 		}
 	}
 	return "", nil
-}
-
-func edit(call room.Caller, r wire.Edit, origin string) room.Message {
-	return &room.Edit{
-		Caller: call, Replaces: r.MessageID, Content: r.Content, ModelID: r.ModelID, Answer: r.Answer, ClientID: r.ClientID, Origin: origin,
-	}
-}
-
-func send(call room.Caller, r wire.SendMessage, origin string) room.Message {
-	switch {
-	case r.Respond:
-		return &room.Respond{Caller: call, ClientID: r.ClientID, Origin: origin}
-	case r.Speech == wire.Append:
-		return &room.AppendAudio{Caller: call, Audio: r.Audio}
-	case r.Speech == wire.Clear:
-		return &room.ClearAudio{Caller: call}
-	case r.Speech == wire.Commit:
-		return &room.CommitAudio{Caller: call, Origin: origin}
-	}
-	return &room.Send{
-		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, Correlation: r.LocalID,
-		Origin: origin, Policy: r.Policy, Answer: r.Answer, Quiet: r.Quiet, Files: r.Files,
-	}
 }
 
 // tell sends a command to a room, and remembers the event that its reply answers.
@@ -309,7 +290,7 @@ func (c *client) joinRoom(e *session.Event, r wire.JoinRoom, id chat.RoomID) {
 	}
 	call := c.caller()
 	c.await(call.Ref, waiting{e, r, id})
-	c.Rooms.Tell(id, &room.Join{Caller: call, Encoder: r.Dialect.String()})
+	c.Rooms.Tell(id, &room.Join{Caller: call, Encoder: r.Dialect.String(), Tools: r.Tools})
 }
 
 func (c *client) enter(id chat.RoomID, m *membership) {

@@ -93,6 +93,8 @@ func roomOf(request wire.Request) (chat.RoomID, chat.ClientID) {
 		return r.Room, r.ClientID
 	case wire.Decide:
 		return r.Room, r.ClientID
+	case wire.AnswerCall:
+		return r.Room, ""
 	}
 	return "", ""
 }

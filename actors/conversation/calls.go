@@ -14,6 +14,8 @@ type Call struct {
 	Seq   uint64 // of the record of its step
 	Waits bool   // for a member to decide
 	Lost  bool   // the server ended while it ran; it waits
+
+	OnPage bool `json:",omitempty"` // see [chat.ToolCall]
 }
 
 // maxApproved is how many tools of a chat are remembered that run without anybody being
@@ -22,6 +24,11 @@ const maxApproved = 256
 
 var (
 	errNoCall = chat.Refuse(chat.CodeNotFound, "no such call waits for a decision")
+
+	// ErrNoPageCall refuses the answer of a page to a call that does not wait for it.
+	ErrNoPageCall = chat.Refuse(chat.CodeNotFound, "no such call waits for a page to answer it")
+
+	errNotAsker = chat.Refuse(chat.CodeForbidden, "only the member who asked for the answer runs this call")
 )
 
 // followCalls folds what happens to the calls of the running turn.
@@ -84,7 +91,7 @@ func (s *State) call(seq uint64, e chat.ToolsCalled) {
 	}
 	first.Progress = first.Attempt
 	for _, c := range e.Calls {
-		s.Calls = append(s.Calls, Call{ID: c.ID, Name: c.Name, Seq: seq, Waits: c.NeedsApproval})
+		s.Calls = append(s.Calls, Call{ID: c.ID, Name: c.Name, Seq: seq, Waits: c.NeedsApproval, OnPage: c.OnPage})
 	}
 }
 
@@ -129,11 +136,28 @@ func (m Moment) Decide(d chat.ToolDecided) ([]chat.Event, *chat.Error) {
 	return events, nil
 }
 
+// AnswerCall ends a call that a page has run.
+func (m Moment) AnswerCall(by chat.UserID, a chat.AnswerCall) ([]chat.Event, *chat.Error) {
+	call, open := m.Call(a.CallID)
+	switch {
+	case !open || !call.OnPage || call.Waits:
+		return nil, ErrNoPageCall
+	case by != m.Turns[0].By:
+		return nil, errNotAsker
+	}
+	end := m.Turns[0].ToolEnded(chat.ToolCall{ID: call.ID, Name: call.Name})
+	end.State, end.Result, end.By, end.ClientID = chat.ToolCompleted, a.Result, by, chat.PageAnswer(call.ID)
+	if a.Failed {
+		end.State = chat.ToolFailed
+	}
+	return []chat.Event{end}, nil
+}
+
 // lost returns the calls that ran when the server ended and that must not run again by
-// themselves.
+// themselves. A page may have gone on with its call, or takes it over.
 func (m Moment) lost() (ids []string) {
 	for _, c := range m.Calls {
-		if !c.Waits && !m.Repeatable(c.Name) {
+		if !c.Waits && !c.OnPage && !m.Repeatable(c.Name) {
 			ids = append(ids, c.ID)
 		}
 	}

@@ -86,6 +86,8 @@ func KeyOf(e chat.Event) string {
 		return Key(e.By, e.ClientID)
 	case chat.ToolDecided:
 		return Key(e.By, e.ClientID)
+	case chat.ToolEnded:
+		return Key(e.By, e.ClientID)
 	}
 	return ""
 }

@@ -64,7 +64,7 @@ func (s *Summary) ended(e chat.ToolEnded) {
 		return
 	}
 	c.State = e.State
-	if e.By != "" {
+	if e.By != "" && e.ClientID == "" {
 		c.By = e.By
 	}
 	result, cut := s.cut(e.Result)

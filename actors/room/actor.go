@@ -103,6 +103,8 @@ func (r *Room) receive(m Message) {
 		r.passivation.ask()
 	case *presenceTick:
 		r.publishPresence()
+	case *pageTick:
+		r.stage.expire(m)
 	case *tailTick:
 		r.records.forgetTail()
 	case *retryTick:
@@ -209,6 +211,7 @@ func (r *Room) noteAuthor(id chat.MessageID, c Caller) {
 	if c.Address.IsZero() {
 		return
 	}
+	r.pages.use(c.Address)
 	if r.authors == nil {
 		r.authors = make(map[chat.MessageID]Address)
 	}

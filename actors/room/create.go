@@ -81,6 +81,10 @@ type Join struct {
 	Encoder   string
 	Returning bool // leaves Users out of the reply: thousands may come back at once
 	Apart     bool // the listener is none of those who are in the room, and is not told who is
+
+	// Tools are what the caller's page runs for the caller's answers. Nil leaves those that
+	// it has offered before.
+	Tools []chat.Tool
 }
 
 func (c *Join) do(r *Room) {
@@ -92,6 +96,8 @@ func (c *Join) do(r *Room) {
 		refusal = access.ErrNoChat // not yet
 	case r.Encoders[c.Encoder] == nil:
 		refusal = errNoEncoder
+	case c.Tools != nil:
+		refusal = r.Tools.Admit(c.Tools)
 	}
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
@@ -114,6 +120,9 @@ func (c *Join) do(r *Room) {
 		r.stage.attempt.ShowProgress(joined.Calls)
 	}
 	r.reply(c.Caller, joined)
+	if c.Tools != nil {
+		r.offer(c.Caller, c.Tools)
+	}
 }
 
 // Leave ends what Join began. It does nothing if the address is no listener.

@@ -2,6 +2,7 @@ package room
 
 import (
 	"context"
+	"slices"
 
 	"parlor/actors/access"
 	"parlor/actors/conversation"
@@ -56,27 +57,32 @@ func (c *Decide) recall(record chat.Record) (any, bool) {
 	return Decided{e.CallID, e.Approved}, decided && e.CallID == c.CallID && e.Approved == c.Approved && e.Args == c.Arguments
 }
 
-// pendingCalls returns the calls that wait for a member to decide.
+// pendingCalls returns the calls that wait for a member to decide, or for a page to answer.
 func (r *Room) pendingCalls() (list []chat.Pending) {
 	shown := r.records.shown
-	if t, open := shown.Turn(); !open || !t.Waits {
+	if !slices.ContainsFunc(shown.Calls, pending) {
 		return nil
 	}
+	var steps conversation.Steps
 	for record, err := range conversation.Records(context.Background(), r.Log.Read(string(r.id), shown.Calls[0].Seq-1)) {
 		if err != nil {
 			r.log().Error("calls that wait cannot be read", "err", err)
 			return nil
 		}
-		step, _ := record.Event.(chat.ToolsCalled)
-		for _, c := range step.Calls {
-			if open, waits := shown.Call(c.ID); waits && open.Waits {
-				list = append(list, chat.Pending{Call: c, Lost: open.Lost})
-			}
+		if conversation.TurnOf(record.Event) == shown.Turns[0].ID {
+			steps.Add(record.Event)
 		}
-		break
+	}
+	last, _, _ := steps.Last()
+	for _, c := range last.Calls {
+		if open, is := shown.Call(c.ID); is && pending(open) {
+			list = append(list, chat.Pending{Call: c, Lost: open.Lost, Running: !open.Waits})
+		}
 	}
 	return list
 }
+
+func pending(c conversation.Call) bool { return c.Waits || c.OnPage }
 
 // fitting returns why the arguments that a member has changed do not fit the tool, or nil.
 func (r *Room) fitting(c *Decide) *chat.Error {
@@ -85,7 +91,7 @@ func (r *Room) fitting(c *Decide) *chat.Error {
 	if !open || c.Arguments == "" {
 		return nil
 	}
-	if wrong := r.Tools.Check(t.ModelID, chat.ToolCall{ID: call.ID, Name: call.Name, Arguments: c.Arguments}); wrong != "" {
+	if wrong := r.Tools.Check(t.ModelID, r.pages.of(t.By), chat.ToolCall{ID: call.ID, Name: call.Name, Arguments: c.Arguments}); wrong != "" {
 		return chat.Refuse(chat.CodeInvalid, wrong)
 	}
 	return nil

@@ -54,7 +54,7 @@ func (r *Room) listen(a Address, l *listener, encoder string) {
 	if l.recipient = r.Directory.find(a); l.recipient == nil {
 		return // it was closed meanwhile
 	}
-	r.unlisten(a)
+	r.dismiss(a)
 	r.audience.admit(a, l, encoder, func() Encoder { return r.Encoders[encoder](r.records.shown.Chat) })
 	if !l.apart {
 		r.presence.enter(l.user, r.MaxListed)
@@ -62,8 +62,16 @@ func (r *Room) listen(a Address, l *listener, encoder string) {
 	}
 }
 
-// unlisten removes the address, if it is a listener.
+// unlisten removes the address, if it is a listener, and what it offers.
 func (r *Room) unlisten(a Address) {
+	r.dismiss(a)
+	r.pages.leave(a)
+	if r.stage != nil {
+		r.stage.pageLeft(a)
+	}
+}
+
+func (r *Room) dismiss(a Address) {
 	if l, ok := r.audience.dismiss(a); ok && !l.apart {
 		r.presence.leave(a, l.user.ID)
 		r.keepVigil(l.user.ID)

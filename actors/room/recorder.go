@@ -174,7 +174,8 @@ func (r *recorder) propose(c Caller, key string, body any, events ...chat.Event)
 // members can be removed.
 func limited(c Caller, body any, events []chat.Event) bool {
 	_, stops := body.(Stopped)
-	return c.User.ID != "" && !stops && !slices.ContainsFunc(events, removes)
+	_, answers := body.(Answered)
+	return c.User.ID != "" && !stops && !answers && !slices.ContainsFunc(events, removes)
 }
 
 func removes(e chat.Event) bool {

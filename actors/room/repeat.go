@@ -16,7 +16,8 @@ const maxIdle = 64
 
 // A recall says whether a record is of the same command as one that comes now with the
 // same idempotency key, and returns the reply that the first one got. The zero record is
-// that of a command that had nothing to change.
+// that of a command that had nothing to change. If it is another command the body may be the
+// refusal, as a *chat.Error.
 type recall func(chat.Record) (body any, same bool)
 
 // idempotencyKey returns the key by which the log finds a repeated command, or "".
@@ -47,10 +48,10 @@ func (r *Room) repeated(c Caller, key string, recall recall) bool {
 		return false
 	}
 	if p, waits := r.records.pending[key]; waits {
-		if _, same := recall(p.records[p.at]); same {
+		if body, same := recall(p.records[p.at]); same {
 			p.callers = append(p.callers, c)
 		} else {
-			r.refuse(c, errConflict)
+			r.refuse(c, other(body))
 		}
 		return true
 	}
@@ -70,9 +71,17 @@ func (r *Room) repeated(c Caller, key string, recall recall) bool {
 	if body, same := recall(first); same {
 		r.Directory.repeat(c, body)
 	} else {
-		r.refuse(c, errConflict)
+		r.refuse(c, other(body))
 	}
 	return true
+}
+
+// other returns the refusal of a command whose key was used by another one.
+func other(body any) *chat.Error {
+	if refusal, is := body.(*chat.Error); is {
+		return refusal
+	}
+	return errConflict
 }
 
 // lookup returns the record that an idempotency key leads to.

@@ -169,6 +169,7 @@ type Options struct {
 	HearTimeout     time.Duration // until what was said must have been understood. Zero means 10 seconds
 	LineIdle        time.Duration // without use, until a line to a model ends. Zero means 2 minutes
 	IdleTimeout     time.Duration // without listeners and work, until passivation. Zero means 5 minutes
+	PageGrace       time.Duration // that a page has to come, or to come back, for a call which no page runs. Zero means 30 seconds
 
 	// The parts of the options that other packages need.
 	rules  *conversation.Rules
@@ -209,6 +210,7 @@ func (o Options) WithDefaults() Options {
 	o.TurnTimeout = cmp.Or(o.TurnTimeout, 10*time.Minute)
 	o.RetryDelay = cmp.Or(o.RetryDelay, time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 5*time.Minute)
+	o.PageGrace = cmp.Or(o.PageGrace, 30*time.Second)
 	o.CheckpointEvery = cmp.Or(o.CheckpointEvery, time.Second)
 	o.CheckpointBytes = cmp.Or(o.CheckpointBytes, 4<<10)
 	o.SnapshotEvery = cmp.Or(o.SnapshotEvery, 64)
@@ -278,6 +280,7 @@ type Room struct {
 type lasting struct {
 	id       chat.RoomID
 	audience audience
+	pages    pages
 	presence presence
 	authors  map[chat.MessageID]Address // of messages that are not published yet
 	children int                        // attempts, lines and titles that were started so far

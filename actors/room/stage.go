@@ -17,6 +17,8 @@ type stage struct {
 	attempt *turn.Attempt // at the running turn, or nil
 	voice   *voice.Voice
 	cutText []byte // of the answer that ended with an earlier instance of the room
+
+	pageCalls map[string]*pageCall // by the id of the call
 }
 
 func newStage(r *Room) *stage {
@@ -90,10 +92,11 @@ func (s *stage) begin(e chat.TurnStarted) {
 	if s.r.deleting || t.ID != e.TurnID || t.Attempt != e.Attempt {
 		return
 	}
-	number := s.Number()
+	number, pages := s.Number(), &s.r.pages
 	s.attempt = turn.New(s.r.self, s.r.turns, s, turn.Request{
 		Room: s.r.id, Turn: t, Number: number, Tail: records.kept(),
 		Path: records.shown.PathOf(t), Instructions: records.shown.Chat.SystemPrompt,
+		Page: func() []chat.Tool { return pages.of(t.By) },
 	}, func(e turn.Event) Message { return &attemptEvent{number, e} })
 	s.attempt.Start(s.lineTo(t.ModelID))
 }

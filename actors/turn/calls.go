@@ -70,19 +70,19 @@ func (a *Attempt) stepped(s *step) {
 	a.spent.step()
 	for i := range s.Calls {
 		if c := &s.Calls[i]; !s.ended(c.ID) {
-			c.NeedsApproval = a.asks(s.ModelID, c.Name)
+			c.NeedsApproval = a.asks(s.ModelID, *c)
 		}
 	}
 	a.room.Advance()
 }
 
-// asks reports whether a member has to approve a call of the tool.
-func (a *Attempt) asks(model chat.ModelID, tool string) bool {
-	switch a.o.Tools.Approval(model, tool) {
+// asks reports whether a member has to approve the call.
+func (a *Attempt) asks(model chat.ModelID, c chat.ToolCall) bool {
+	switch a.o.Tools.Approval(model, c) {
 	case chat.ApprovalNever:
 		return false
 	case chat.ApprovalAsk:
-		return !a.room.Approved(tool)
+		return !a.room.Approved(c.Name)
 	}
 	return true
 }
@@ -116,11 +116,24 @@ func (a *Attempt) take(e chat.Event) {
 		}
 		a.runOne(s.Calls[i])
 	case chat.ToolEnded:
-		if s.find(e.CallID) >= 0 && !s.ended(e.CallID) { // a member has denied it
-			s.outcomes = append(s.outcomes, e)
-		}
-		s.keep(e.CallID)
+		s.end(e)
 	}
+}
+
+// end takes the recorded outcome of a call, which a member or a page may have brought.
+func (s *step) end(e chat.ToolEnded) {
+	switch i := slices.IndexFunc(s.outcomes, func(o chat.ToolEnded) bool { return o.CallID == e.CallID }); {
+	case i >= 0:
+		s.outcomes = slices.Clone(s.outcomes)
+		s.outcomes[i] = e
+	case s.find(e.CallID) >= 0:
+		s.outcomes = append(s.outcomes, e)
+	}
+	if cancel := s.running[e.CallID]; cancel != nil {
+		delete(s.running, e.CallID)
+		cancel()
+	}
+	s.keep(e.CallID)
 }
 
 // keep notes that the outcome of a call is on disk.
@@ -142,15 +155,19 @@ func (a *Attempt) runAll() {
 	a.settle()
 }
 
-// runOne runs a call on a goroutine of its own.
+// runOne runs a call, on a goroutine of its own or on a page.
 func (a *Attempt) runOne(c chat.ToolCall) {
 	if a.step.running[c.ID] != nil || a.step.ended(c.ID) {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	if a.step.running == nil {
 		a.step.running = make(map[string]func())
 	}
+	if c.OnPage {
+		a.step.running[c.ID] = a.room.RunOnPage(c)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
 	a.step.running[c.ID] = cancel
 	news := &news{tell: func(p chat.ToolProgress) { a.tell(progressed{c.ID, p}) }}
 	run := chat.ToolRun{Call: c, Room: a.q.Room, User: a.turn.By, Key: c.ID, Progress: news.note}
@@ -162,12 +179,16 @@ func (a *Attempt) runOne(c chat.ToolCall) {
 	})
 }
 
+// FailCall ends a call that no page has answered.
+func (a *Attempt) FailCall(id string, why *chat.Error) { a.ran(ran{call: id, err: why}) }
+
 // ran takes the outcome of a call.
 func (a *Attempt) ran(r ran) {
 	s := a.step
 	if a.end != nil || s == nil || s.running[r.call] == nil {
 		return
 	}
+	s.running[r.call]()
 	delete(s.running, r.call)
 	end := a.turn.ToolEnded(s.Calls[s.find(r.call)])
 	end.State, end.Result = chat.ToolCompleted, r.result

@@ -67,6 +67,11 @@ func (r *room) Tell(n chat.Notice) {
 	}
 }
 
+func (r *room) RunOnPage(c chat.ToolCall) func() {
+	r.note("%s on a page", c.Name)
+	return func() {}
+}
+
 func (r *room) Advance() {
 	state := r.attempt.State()
 	r.ended = state.End

@@ -30,6 +30,7 @@ type reader struct {
 	left   int                // tokens, for the files of what is said meanwhile
 	only   []string           // tools that may be called; nil: all that are offered
 	tokens int                // of the prompt
+	page   []chat.Tool        // that pages of the asker offer, or have offered
 	cancel context.CancelCauseFunc
 }
 
@@ -67,10 +68,10 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 		return "", err
 	}
 	prompt.Steer = func() []chat.PromptMessage { return r.steer(ctx) }
-	prompt.Tools = slices.DeleteFunc(r.o.Tools.Offered(r.q.Turn.ModelID), func(t chat.Tool) bool { return !r.mayCall(t.Name) })
 	links := chain{steps: taken.Len()}
 	prompt.Messages = append(prompt.Messages, r.resume(ctx, taken)...)
 	for {
+		prompt.Tools = r.tools()
 		prompt.NoCalls = links.ended()
 		answer, err := r.ask(ctx, prompt)
 		if err != nil {
@@ -93,6 +94,19 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 func (r *reader) mayCall(tool string) bool {
 	server, _, _ := strings.Cut(tool, "/")
 	return r.only == nil || slices.ContainsFunc(r.only, func(name string) bool { return name == tool || strings.TrimSuffix(name, "/*") == server })
+}
+
+// tools returns what the model may call in the next step. The tools of a page stay when it
+// has gone: the steps before have called them, and another page may come.
+func (r *reader) tools() []chat.Tool {
+	if r.q.Page != nil {
+		now := r.q.Page()
+		gone := slices.DeleteFunc(r.page, func(t chat.Tool) bool {
+			return slices.ContainsFunc(now, func(other chat.Tool) bool { return other.Name == t.Name })
+		})
+		r.page = append(gone, now...)
+	}
+	return slices.DeleteFunc(r.o.Tools.Offered(r.q.Turn.ModelID, r.page), func(t chat.Tool) bool { return !r.mayCall(t.Name) })
 }
 
 // ask asks the model, and passes on what it answers.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"parlor/actors/conversation"
@@ -69,9 +70,10 @@ func (r *reader) called(s *said, c *chain) *step {
 		return nil // it was told, and does it again
 	}
 	fine := false
+	offered := r.o.Tools.Offered(s.model, r.page)
 	for i := range made.Calls {
 		call := &made.Calls[i]
-		call.ID = newCallID()
+		call.ID, call.OnPage = newCallID(), onPage(offered, call.Name)
 		wrong := r.wrong(s.model, *call, cut, c)
 		if wrong == "" {
 			fine = true
@@ -84,6 +86,11 @@ func (r *reader) called(s *said, c *chain) *step {
 	}
 	c.count(fine, len(made.Calls) == 0)
 	return made
+}
+
+// onPage reports whether the tool with the name is one that a page runs.
+func onPage(offered []chat.Tool, name string) bool {
+	return slices.ContainsFunc(offered, func(t chat.Tool) bool { return t.Name == name && t.OnPage })
 }
 
 // count notes whether a step had a call that could run, or was a mere pause.
@@ -122,7 +129,7 @@ func (r *reader) wrong(model chat.ModelID, call chat.ToolCall, cut bool, c *chai
 	if !r.mayCall(call.Name) {
 		return fmt.Sprintf("not run: the tool %q is not to be used for this answer", call.Name)
 	}
-	if wrong := r.o.Tools.Check(model, call); wrong != "" {
+	if wrong := r.o.Tools.Check(model, r.page, call); wrong != "" {
 		return "not run: " + wrong
 	}
 	key := call.Name + "\x00" + call.Arguments
@@ -170,11 +177,16 @@ func (o *Options) runTool(ctx context.Context, run chat.ToolRun) (result string,
 		}
 	}()
 	result, err = o.Tools.Run(ctx, run)
+	return Bounded(result), err
+}
+
+// Bounded returns a result as a model is told it: not all of it if it is long, which is said.
+func Bounded(result string) string {
 	result = strings.ToValidUTF8(result, "\uFFFD")
 	if len(result) > maxToolResult {
 		result = strings.ToValidUTF8(result[:maxToolResult], "") + fmt.Sprintf("\n(cut: this is the beginning of %d bytes)", len(result))
 	}
-	return result, err
+	return result
 }
 
 // callIDLen is the length of the ids of calls: nine letters and digits are taken by all

@@ -99,6 +99,10 @@ type Room interface {
 	// it, and then sends them to answer.
 	TakeIn(answer chan<- []conversation.Steering)
 
+	// RunOnPage has a page of the asker run a call. What comes of it is a record, or the
+	// room calls [Attempt.FailCall]. The returned function ends that.
+	RunOnPage(c chat.ToolCall) (cancel func())
+
 	// Approved reports whether the tool runs in this chat without anybody being asked,
 	// and Waiting whether a call waits for a member to decide.
 	Approved(tool string) bool
@@ -171,6 +175,10 @@ type Request struct {
 	Tail         conversation.Tail
 	Path         chat.Path // of which the prompt is made
 	Instructions string    // of the chat
+
+	// Page returns the tools that pages of the asker offer now. It may be called from any
+	// goroutine. Nil is none.
+	Page func() []chat.Tool
 }
 
 // New returns an attempt below the actor self, whose mailbox tell reaches with an

@@ -17,6 +17,7 @@ import (
 	"parlor/transport/provider"
 	"parlor/transport/provider/upstream"
 	"parlor/transport/push"
+	"parlor/transport/tools"
 )
 
 // checkModels returns what is wrong with the models, but not what is wrong with
@@ -288,6 +289,14 @@ func atLeast(d, least time.Duration) error {
 func notNegative[N ~int | ~int64](n N) error {
 	if n < 0 {
 		return errors.New("must not be less than 0")
+	}
+	return nil
+}
+
+// checkServerNames keeps the name by which models are offered the tools of pages.
+func (s *Settings) checkServerNames() error {
+	if _, taken := s.MCPServers[tools.PageServer]; taken {
+		return fmt.Errorf("mcp_servers[%q]: this name stands for the pages of members", tools.PageServer)
 	}
 	return nil
 }

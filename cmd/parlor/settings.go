@@ -162,6 +162,11 @@ type Values struct {
 	PushContent          Toggle        `group:"server" default:"off" choices:"on,off" help:"on or off: a push holds the title of the chat and the beginning of the answer, encrypted for the browser."`
 	MaxPushSubscriptions int           `group:"limits" default:"10" help:"Browsers of one user that are told by push; past it the oldest is forgotten."`
 
+	MaxClientTools     int           `group:"limits" default:"32" help:"Tools that one page may offer in a room (docs/tools.md)."`
+	MaxClientToolBytes Size          `group:"limits" default:"32KiB" help:"Bytes that these may take: names, descriptions and parameters."`
+	ClientToolTimeout  time.Duration `group:"limits" default:"5m" help:"Longest time in which a page has to answer a call, unless tool_settings says otherwise."`
+	ClientToolGrace    time.Duration `group:"limits" default:"30s" help:"How long a call waits for another page that offers its tool, when the one that ran it has closed."`
+
 	MaxEmitBytes   Size          `group:"limits" default:"64KiB" help:"Longest arguments of an event that another backend sends to clients (docs/backends.md); at most half of queue-bytes."`
 	MaxEmitTargets int           `group:"limits" default:"100" help:"Rooms, users or sessions that one such event may be for."`
 	MaxEmitRate    int           `group:"limits" default:"10000" help:"Such events, and calls, in a second for each API key's user; 0 for no limit."`

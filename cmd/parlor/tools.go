@@ -33,6 +33,7 @@ func (s *server) openTools() (err error) {
 	}
 	s.tools, err = tools.New(tools.Options{
 		HTTP: s.Tools, Settings: s.ToolSettings, Servers: slices.Collect(maps.Keys(s.MCPServers)), LookupEnv: os.LookupEnv, Logger: s.log,
+		MaxPageTools: s.MaxClientTools, MaxPageToolBytes: int(s.MaxClientToolBytes), PageTimeout: s.ClientToolTimeout,
 		Model: func(id chat.ModelID) tools.Model { return models[provider.OneName(id)] },
 	})
 	if err != nil {

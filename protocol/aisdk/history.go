@@ -105,7 +105,7 @@ func ShowWaiting(now chat.Entered, old bool) (UIMessage, bool) {
 	w.Metadata.Created, w.Metadata.TurnID = "", t.ID
 	for i := range w.Parts {
 		for _, c := range now.Pending {
-			if part := &w.Parts[i]; part.Call == c.Call.ID && !old {
+			if part := &w.Parts[i]; part.Call == c.Call.ID && !old && !c.Running {
 				part.State, part.Approval = stateAsked, &approval{ID: c.Call.ID}
 			}
 		}

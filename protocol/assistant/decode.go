@@ -40,6 +40,9 @@ type payload struct {
 	Decision  string          `json:"decision"`
 	Arguments json.RawMessage `json:"arguments"`
 	Always    bool            `json:"always"`
+	Tools     *[]offeredTool  `json:"tools"`
+	Result    json.RawMessage `json:"result"`
+	Error     json.RawMessage `json:"error"`
 	chat.Changes
 }
 
@@ -98,6 +101,9 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 	"move":         decodeMove,
 	"select":       decodeSelect,
 	"approve":      decodeApprove,
+
+	"function_result": func(p payload) (Request, *chat.Error) { return decodeAnswer(p, p.Result, false) },
+	"function_error":  func(p payload) (Request, *chat.Error) { return decodeAnswer(p, p.Error, true) },
 }
 
 // decodePayload reads the one argument. What can be read of a bad one is
@@ -191,6 +197,10 @@ func decodeJoin(p payload) (Request, *chat.Error) {
 		if r.Room, err = p.room(); err != nil {
 			return r, err
 		}
+	}
+	var refused *chat.Error
+	if r.Tools, refused = offeredTools(p.Tools); refused != nil {
+		return r, refused
 	}
 	switch p.Dialect {
 	case "":

@@ -68,6 +68,8 @@ func (e *Encoder) Frames(room chat.RoomID, n chat.Notice) []engineio.Frame {
 		return progress(e.dialect, room, n)
 	case chat.ToolNews:
 		return toolNews(e.dialect, room, n)
+	case chat.RunTool:
+		return runTool(e.dialect, room, n)
 	case chat.Presence:
 		return presence(e.dialect, room, n)
 	case chat.Announcement:

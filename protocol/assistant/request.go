@@ -18,8 +18,9 @@ type (
 	JoinRoom struct {
 		Room    chat.RoomID
 		Dialect Dialect
-		After   *uint64 // the last record that the client has; nil if it has none
-		Epoch   string  // in which After was counted; empty if the client does not say
+		After   *uint64     // the last record that the client has; nil if it has none
+		Epoch   string      // in which After was counted; empty if the client does not say
+		Tools   []chat.Tool // that the page offers; nil: as before
 	}
 	LeaveRoom   struct{ Room chat.RoomID }
 	SendMessage struct {
@@ -80,6 +81,11 @@ type (
 	Decide struct {
 		Room chat.RoomID
 		chat.Decide
+	}
+	// AnswerCall brings what has come of a call that the page has run.
+	AnswerCall struct {
+		Room chat.RoomID
+		chat.AnswerCall
 	}
 	// Control is a control event of the SPA that asks for nothing.
 	Control struct {
@@ -142,6 +148,7 @@ func (Watch) request()       {}
 func (History) request()     {}
 func (Withdraw) request()    {}
 func (Decide) request()      {}
+func (AnswerCall) request()  {}
 func (Move) request()        {}
 func (Select) request()      {}
 

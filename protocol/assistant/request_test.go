@@ -44,6 +44,15 @@ func TestDecode(t *testing.T) {
 		{"edit ROOM", `{"message_id":"m","content":"hi","client_message_id":"a1","model_id":"other"}`, Edit{Room: room, MessageID: "m", Content: "hi", ClientID: "a1", ModelID: "other"}},
 		{"approve ROOM", `{"call_id":"c","decision":"approve","arguments":{"a":1},"always":true,"client_message_id":"once"}`, Decide{room, chat.Decide{CallID: "c", Approved: true, Arguments: `{"a":1}`, Always: true, ClientID: "once"}}},
 		{"approve", `{"room_id":"ROOM","call_id":"c","decision":"deny","reason":"no"}`, Decide{room, chat.Decide{CallID: "c", Reason: "no"}}},
+		{"function_result ROOM", `{"call_id":"c","result":"42"}`, AnswerCall{room, chat.AnswerCall{CallID: "c", Result: "42"}}},
+		{"function_result", `{"room_id":"ROOM","call_id":"c","result":{"a":[1]}}`, AnswerCall{room, chat.AnswerCall{CallID: "c", Result: `{"a":[1]}`}}},
+		{"function_result", `{"room_id":"ROOM","call_id":"c"}`, AnswerCall{room, chat.AnswerCall{CallID: "c"}}},
+		{"function_error ROOM", `{"call_id":"c","error":"no"}`, AnswerCall{room, chat.AnswerCall{CallID: "c", Result: "no", Failed: true}}},
+		{"function_error ROOM", `{"call_id":"c"}`, AnswerCall{room, chat.AnswerCall{CallID: "c", Result: "the page could not run this", Failed: true}}},
+		{"join_room", `{"room_id":"ROOM","tools":[{"name":"a","description":"A.","parameters":{"type":"object"}},{"name":"b"}]}`, JoinRoom{Room: room, Tools: []chat.Tool{
+			{Name: "a", Description: "A.", Schema: []byte(`{"type":"object"}`), OnPage: true}, {Name: "b", Schema: []byte(`{"type":"object","properties":{}}`), OnPage: true},
+		}}},
+		{"join_room", `{"room_id":"ROOM","tools":[]}`, JoinRoom{Room: room, Tools: []chat.Tool{}}},
 		{"edit", `{"room_id":"ROOM","message_id":"m","content":"hi"}`, Edit{Room: room, MessageID: "m", Content: "hi"}},
 		{"configure", `{"room_id":"ROOM","title":"T","system_prompt":""}`, Configure{Room: room, Changes: chat.Changes{Title: new("T"), SystemPrompt: new(string)}}},
 		{"usage", `{}`, Usage{By: chat.UsageByDay}},
@@ -209,6 +218,8 @@ func names(r Request) []string {
 		return []string{string(r.Room), string(r.MessageID), string(r.ClientID)}
 	case Decide:
 		return []string{string(r.Room), r.CallID, string(r.ClientID)}
+	case AnswerCall:
+		return []string{string(r.Room), r.CallID}
 	case ListMembers:
 		return []string{string(r.Room)}
 	case SetTyping:

@@ -57,7 +57,7 @@ func (f *frames) documentedTools(room string, r chat.Record) {
 		waits := false
 		for _, c := range e.Calls {
 			waits = waits || c.NeedsApproval
-			f.emit("function_call", room, functionCall{c.ID, c.Name, argumentsOf(c.Arguments), e.MessageID, "server", c.NeedsApproval, r.Seq})
+			f.emit("function_call", room, functionCall{c.ID, c.Name, argumentsOf(c.Arguments), e.MessageID, where(c), c.NeedsApproval, r.Seq})
 		}
 		if waits {
 			f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateWaiting, Seq: r.Seq})
@@ -97,7 +97,15 @@ func toolNews(d Dialect, room chat.RoomID, n chat.ToolNews) (f frames) {
 	return f
 }
 
-// Pending is a call that waits for a member to decide.
+// where says who runs a call: the server, or a client.
+func where(c chat.ToolCall) string {
+	if c.OnPage {
+		return "client"
+	}
+	return "server"
+}
+
+// Pending is a call that waits for a member to decide, or for a page to answer it.
 type Pending struct {
 	CallID        string          `json:"call_id"`
 	Name          string          `json:"function_name"`
@@ -110,7 +118,7 @@ type Pending struct {
 func showPending(calls []chat.Pending) []Pending {
 	list := make([]Pending, 0, len(calls))
 	for _, p := range calls {
-		list = append(list, Pending{p.Call.ID, p.Call.Name, argumentsOf(p.Call.Arguments), "server", true, p.Lost})
+		list = append(list, Pending{p.Call.ID, p.Call.Name, argumentsOf(p.Call.Arguments), where(p.Call), !p.Running, p.Lost})
 	}
 	return list
 }

@@ -53,6 +53,13 @@ type (
 		Reason    string
 		ClientID  ClientID
 	}
+
+	// AnswerCall brings what has come of a call that a page of the user has run.
+	AnswerCall struct {
+		CallID string
+		Result string // or the words of the error
+		Failed bool
+	}
 )
 
 // These say what such a command has done. Repeated means that an earlier command with the same
@@ -82,6 +89,13 @@ type (
 		TurnID     TurnID
 		Unrecorded bool
 		Repeated   bool
+	}
+
+	// Answered is what has come of the call.
+	Answered struct {
+		CallID   string
+		State    ToolOutcome
+		Repeated bool
 	}
 
 	// Decided is what was decided about the call.

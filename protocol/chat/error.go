@@ -18,6 +18,7 @@ const (
 	CodeBudgetExceeded     Code = "budget_exceeded"     // no tokens are left for this period
 	CodeQuotaExceeded      Code = "quota_exceeded"      // no more chats or bytes may be kept for this user
 	CodeExpired            Code = "expired"             // the invitation or the token was good once
+	CodeGone               Code = "gone"                // it was there once, and has ended
 	CodeConflict           Code = "conflict"            // the same client id came before with other content
 	CodeProviderError      Code = "provider_error"      // the assistant's provider failed
 	CodeProviderTimeout    Code = "provider_timeout"    // the assistant's provider did not answer in time

@@ -76,6 +76,13 @@ type (
 		ToolProgress
 	}
 
+	// RunTool has the one listener that is told it run a call of a tool that it offers.
+	RunTool struct {
+		MessageID MessageID
+		Call      ToolCall
+		Until     time.Time // then the call has failed
+	}
+
 	// Removal says that the chat was deleted or, if Left, that its listener has no
 	// role in it any more. If the listener was Away it may be either.
 	Removal struct{ Left, Away bool }
@@ -98,5 +105,6 @@ func (TextSoFar) notice()   {}
 func (Speech) notice()      {}
 func (Progress) notice()    {}
 func (ToolNews) notice()    {}
+func (RunTool) notice()     {}
 func (Removal) notice()     {}
 func (Failure) notice()     {}

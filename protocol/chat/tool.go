@@ -10,6 +10,7 @@ type Tool struct {
 	Name        string // as people know it. Providers may be told another one
 	Description string
 	Schema      json.RawMessage // JSON Schema of the arguments, which are an object
+	OnPage      bool            // a page of the member who asks runs it
 }
 
 // A ToolCall is a request of the assistant to run a tool.
@@ -28,6 +29,9 @@ type ToolCall struct {
 
 	// NeedsApproval has the call wait until a member decides.
 	NeedsApproval bool `json:"needs_approval,omitempty"`
+
+	// OnPage has a page of the member who asked run the call, instead of the server.
+	OnPage bool `json:"on_page,omitempty"`
 }
 
 // Calls are what a model wants to have run before it goes on with its answer. If the
@@ -39,11 +43,13 @@ type Calls struct {
 	Back json.RawMessage
 }
 
-// A Pending call waits for a member to decide. If it is Lost, the server has ended while it
-// ran, and nobody knows whether it has had an effect.
+// A Pending call waits for a member to decide or, if it is Running, for a page to answer it.
+// If it is Lost, the server has ended while it ran, and nobody knows whether it has had an
+// effect.
 type Pending struct {
-	Call ToolCall
-	Lost bool
+	Call    ToolCall
+	Lost    bool
+	Running bool
 }
 
 // An Approval says whether people are asked before a tool runs.
@@ -141,7 +147,9 @@ type ToolEnded struct {
 	Name   string      `json:"function_name"`
 	State  ToolOutcome `json:"state"`
 	Result string      `json:"result,omitempty"` // for the model; an error, unless it is completed
-	By     UserID      `json:"by,omitempty"`     // who stopped or denied it
+	By     UserID      `json:"by,omitempty"`     // who stopped or denied it, or whose page has answered it
+
+	ClientID ClientID `json:"client_message_id,omitempty"` // [PageAnswer], if a page has answered it
 
 	// Duplex and Correlation are those of the turn, see [TurnEnded].
 	Duplex      bool   `json:"duplex,omitempty"`
@@ -152,6 +160,9 @@ type ToolEnded struct {
 func (t Turn) ToolEnded(c ToolCall) ToolEnded {
 	return ToolEnded{TurnID: t.ID, CallID: c.ID, Name: c.Name, Duplex: t.Duplex, Correlation: t.Correlation}
 }
+
+// PageAnswer is the idempotency key of the answer of a page to a call.
+func PageAnswer(call string) ClientID { return ClientID("function_result:" + call) }
 
 // A Called is a call of a tool as an answer tells it. Its texts are cut to a length.
 type Called struct {

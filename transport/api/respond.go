@@ -30,6 +30,8 @@ func statusOf(code chat.Code) int {
 		return http.StatusNotFound
 	case chat.CodeConflict:
 		return http.StatusConflict
+	case chat.CodeGone:
+		return http.StatusGone
 	case chat.CodeUnsupportedType:
 		return http.StatusUnsupportedMediaType
 	case chat.CodeTooLarge:

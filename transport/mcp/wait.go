@@ -130,6 +130,9 @@ func (w *waiting) enter(n chat.Entered) error {
 		w.turns[turn.ID] = true
 	}
 	for _, p := range n.Pending {
+		if p.Running {
+			continue
+		}
 		w.approvals[p.Call.ID] = p.Call.Name
 	}
 	return nil

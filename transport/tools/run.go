@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,7 +35,7 @@ func (r *Registry) Run(ctx context.Context, run chat.ToolRun) (string, error) {
 	result, err := t.Run(ctx, run, alive)
 	switch {
 	case err == nil:
-		return clean(result), nil
+		return chat.WithoutControls(result), nil
 	case context.Cause(ctx) == errIdle:
 		err = chat.Refuse(chat.CodeInternal, fmt.Sprintf("the tool has shown no sign of life for %s; nobody knows whether it has had an effect", idle))
 	case ctx.Err() == context.DeadlineExceeded:
@@ -58,7 +57,7 @@ func watch(ctx context.Context, idle time.Duration) (_ context.Context, alive, e
 // readable returns an error whose text a model can be told.
 func readable(err error) error {
 	told := chat.AsError(err)
-	text := clean(told.Message)
+	text := chat.WithoutControls(told.Message)
 	if len(text) > maxError {
 		text = strings.ToValidUTF8(text[:maxError], "") + " (cut)"
 	}
@@ -68,26 +67,16 @@ func readable(err error) error {
 	return chat.Refuse(told.Code, text)
 }
 
-// clean leaves out what no text needs: control characters but for tabs and line ends.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return -1
-		}
-		return r
-	}, s)
-}
-
 // startPatience limits how long requests to models wait for servers that have not told
 // their tools yet, from the start on.
 const startPatience = 10 * time.Second
 
 // expect notes servers whose tools are put later.
 func (r *Registry) expect(servers []string) {
-	r.first, r.known = make(map[string]<-chan struct{}), make(map[string]func())
+	r.first, r.put = make(map[string]<-chan struct{}), make(map[string]func())
 	for _, server := range servers {
 		known := make(chan struct{})
-		r.first[server], r.known[server] = known, sync.OnceFunc(func() { close(known) })
+		r.first[server], r.put[server] = known, sync.OnceFunc(func() { close(known) })
 	}
 	if len(servers) == 0 {
 		return
@@ -124,12 +113,4 @@ func (r *Registry) awaitTool(ctx context.Context, name string) (Tool, bool) {
 	return r.byName(name)
 }
 
-func (r *Registry) byName(name string) (Tool, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	i, found := slices.BinarySearchFunc(r.tools, name, func(t Tool, name string) int { return strings.Compare(t.Name, name) })
-	if !found {
-		return Tool{}, false
-	}
-	return r.tools[i], true
-}
+func (r *Registry) byName(name string) (Tool, bool) { return named(r.Tools(), name) }

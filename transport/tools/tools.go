@@ -101,6 +101,10 @@ type Options struct {
 	// Model returns what is configured of a model.
 	Model func(chat.ModelID) Model
 
+	MaxPageTools     int           // that one page may offer. Zero means 32
+	MaxPageToolBytes int           // that these may take. Zero means 32 KiB
+	PageTimeout      time.Duration // in which a page has to answer. Zero means 5 minutes
+
 	Logger *slog.Logger // nil discards
 }
 
@@ -130,13 +134,16 @@ type Registry struct {
 	mu    sync.RWMutex
 	tools []Tool                     // sorted by name
 	first map[string]<-chan struct{} // by the server: closed when its tools are put
-	known map[string]func()          // what closes that
+	put   map[string]func()          // what closes that
 
 	patience <-chan struct{} // closed when requests to models wait for no server any more
 }
 
 // New returns the tools that are built in and those of the configuration.
 func New(o Options) (*Registry, error) {
+	o.MaxPageTools = cmp.Or(o.MaxPageTools, 32)
+	o.MaxPageToolBytes = cmp.Or(o.MaxPageToolBytes, 32<<10)
+	o.PageTimeout = cmp.Or(o.PageTimeout, 5*time.Minute)
 	r := &Registry{opts: o, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
 	r.expect(o.Servers)
 	list := builtIn()
@@ -177,8 +184,8 @@ func (r *Registry) Put(server string, list []Tool) {
 	}
 	slices.SortFunc(all, func(a, b Tool) int { return strings.Compare(a.Name, b.Name) })
 	r.tools = all
-	if known := r.known[server]; known != nil {
-		known()
+	if put := r.put[server]; put != nil {
+		put()
 	}
 }
 
@@ -190,55 +197,64 @@ func (r *Registry) Tools() []Tool {
 }
 
 // of returns the tools that a model may call, sorted by name.
-func (r *Registry) of(m chat.ModelID) (list []Tool) {
+func (r *Registry) of(m chat.ModelID, page []chat.Tool) (list []Tool) {
 	patterns := r.opts.Model(m).Tools
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, t := range r.tools {
+	own := r.Tools()
+	for _, t := range own {
 		if offers(patterns, t) {
 			list = append(list, t)
 		}
 	}
+	for _, t := range page {
+		tool := pageTool(t)
+		_, taken := named(own, t.Name)
+		if !taken && offers(patterns, tool) {
+			list = append(list, tool)
+		}
+	}
+	slices.SortFunc(list, func(a, b Tool) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
+// named returns the tool with the name in a sorted list.
+func named(list []Tool, name string) (Tool, bool) {
+	i, found := slices.BinarySearchFunc(list, name, func(t Tool, name string) int { return strings.Compare(t.Name, name) })
+	if !found {
+		return Tool{}, false
+	}
+	return list[i], true
+}
+
 // offers reports whether a tool is among those that the patterns name: a name, NAME/* for
-// all of a server, * for all others. Without patterns that is current_time alone.
+// all of a server, * for all others and those of pages. Without patterns that is
+// current_time alone.
 func offers(patterns []string, t Tool) bool {
 	if patterns == nil {
 		return t.Name == currentTime
 	}
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		server, all := strings.CutSuffix(p, "/*")
-		return p == t.Name || p == "*" && t.server == "" || all && server == t.server && server != ""
+		return p == t.Name || p == "*" && (t.server == "" || t.OnPage) || all && server == t.server && server != ""
 	})
 }
 
-// find returns a tool that the model may call.
-func (r *Registry) find(m chat.ModelID, name string) (Tool, bool) {
-	list := r.of(m)
-	i := slices.IndexFunc(list, func(t Tool) bool { return t.Name == name })
-	if i < 0 {
-		return Tool{}, false
-	}
-	return list[i], true
-}
-
-// Offered returns the tools that a model may call, always in the same order.
-func (r *Registry) Offered(m chat.ModelID) (list []chat.Tool) {
+// Offered returns the tools that a model may call, always in the same order: those that the
+// server has, and those of page that the pages of who asks offer.
+func (r *Registry) Offered(m chat.ModelID, page []chat.Tool) (list []chat.Tool) {
 	r.awaitServers(m)
-	for _, t := range r.of(m) {
+	for _, t := range r.of(m, page) {
 		list = append(list, t.Tool)
 	}
 	return list
 }
 
 // Check returns what is wrong with a call, in words for the model, or "".
-func (r *Registry) Check(m chat.ModelID, c chat.ToolCall) string {
-	t, offered := r.find(m, c.Name)
-	if !offered {
+func (r *Registry) Check(m chat.ModelID, page []chat.Tool, c chat.ToolCall) string {
+	list := r.of(m, page)
+	t, found := named(list, c.Name)
+	if !found {
 		var offered []chat.Tool
-		for _, t := range r.of(m) {
+		for _, t := range list {
 			offered = append(offered, t.Tool)
 		}
 		return fmt.Sprintf("there is no tool %q. The tools are: %s", c.Name, strings.Join(upstream.ToolNames(offered), ", "))
@@ -247,13 +263,19 @@ func (r *Registry) Check(m chat.ModelID, c chat.ToolCall) string {
 	if err := json.Unmarshal([]byte(c.Arguments), &arguments); err != nil || arguments == nil {
 		return fmt.Sprintf("the arguments have to be one JSON object that fits the schema %s, and are not: %v", t.Schema, cmp.Or(err, errNoObject))
 	}
+	if t.OnPage {
+		t.check, _ = newChecker(t.Schema) // Admit has found nothing wrong with it
+	}
 	return t.check.fault([]byte(c.Arguments))
 }
 
-// Approval says whether people are asked before a model's call of the tool.
-func (r *Registry) Approval(m chat.ModelID, name string) chat.Approval {
-	t, _ := r.find(m, name)
-	t.Name = name
+// Approval says whether people are asked before a model's call of a tool.
+func (r *Registry) Approval(m chat.ModelID, c chat.ToolCall) chat.Approval {
+	t, _ := named(r.of(m, nil), c.Name)
+	t.Name = c.Name
+	if c.OnPage {
+		t = pageTool(chat.Tool{Name: c.Name})
+	}
 	return stricter(r.OwnApproval(t), r.opts.Model(m).Approval)
 }
 

@@ -23,6 +23,8 @@ func newRegistry(t *testing.T, h HTTP) *Registry {
 		"all":     {Tools: []string{"*", "notes/*"}},
 		"one":     {Tools: []string{"notes/read"}},
 		"none":    {Tools: []string{}},
+		"pages":   {Tools: []string{"client/*"}},
+		"draws":   {Tools: []string{"draw"}},
 		"careful": {Tools: []string{"*"}, Approval: chat.ApprovalAlways},
 	}
 	r, err := New(Options{
@@ -47,7 +49,7 @@ func TestOffered(t *testing.T) {
 		"all": "current_time notes/read notes/write pay", "one": "notes/read", "none": "", "careful": "current_time pay", "unknown": "current_time",
 	} {
 		var names []string
-		for _, tool := range r.Offered(model) {
+		for _, tool := range r.Offered(model, nil) {
 			names = append(names, tool.Name)
 		}
 		if got := strings.Join(names, " "); got != want {
@@ -55,11 +57,11 @@ func TestOffered(t *testing.T) {
 		}
 	}
 	r.Put("pay", []Tool{{Tool: chat.Tool{Name: "pay"}}, {Tool: chat.Tool{Name: "pay/twice"}}})
-	if got, _ := r.byName("pay"); got.server != "" || len(r.Offered("careful")) != 2 {
+	if got, _ := r.byName("pay"); got.server != "" || len(r.Offered("careful", nil)) != 2 {
 		t.Error("a server has taken the place of a tool")
 	}
 	r.Put("notes", nil)
-	if n := len(r.Offered("one")); n != 0 {
+	if n := len(r.Offered("one", nil)); n != 0 {
 		t.Errorf("a server that is gone still has %d tools", n)
 	}
 }
@@ -81,9 +83,78 @@ func TestCheck(t *testing.T) {
 		{"one", "pay", `{"sum":1}`, "The tools are: notes_read"},
 		{"all", "notes/read", `{"anything":1}`, ""}, // without a schema its server checks
 	} {
-		got := r.Check(test.model, chat.ToolCall{Name: test.name, Arguments: test.arguments})
+		got := r.Check(test.model, nil, chat.ToolCall{Name: test.name, Arguments: test.arguments})
 		if test.says == "" && got != "" || !strings.Contains(got, test.says) {
 			t.Errorf("%s calls %s %s: got %q, want %q in it", test.model, test.name, test.arguments, got, test.says)
+		}
+	}
+}
+
+// A page's tools are offered to models that name them, beside those of the server, whose
+// names they may not have.
+func TestPageTools(t *testing.T) {
+	r := newRegistry(t, pay)
+	page := []chat.Tool{
+		{Name: "zoom", Schema: []byte(`{"type":"object","required":["by"]}`), OnPage: true}, {Name: "pay", OnPage: true}, {Name: "draw", OnPage: true},
+	}
+	for model, want := range map[chat.ModelID]string{
+		"all": "current_time draw notes/read notes/write pay zoom", "one": "notes/read", "pages": "draw zoom", "draws": "draw", "unknown": "current_time",
+	} {
+		var names []string
+		for _, tool := range r.Offered(model, page) {
+			names = append(names, tool.Name)
+			if tool.Name == "pay" && tool.OnPage {
+				t.Error("a page has taken the place of a tool")
+			}
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: got %s, want %s", model, got, want)
+		}
+	}
+	if got := r.Check("all", page, chat.ToolCall{Name: "zoom", Arguments: `{}`}); !strings.Contains(got, "by") {
+		t.Errorf("wrong arguments: %q", got)
+	}
+	if got := r.Check("all", page, chat.ToolCall{Name: "zoom", Arguments: `{"by":2}`}); got != "" {
+		t.Errorf("right arguments: %q", got)
+	}
+	if got := r.Check("all", nil, chat.ToolCall{Name: "zoom", Arguments: `{"by":2}`}); got == "" {
+		t.Error("a page's tool is known without the page")
+	}
+	if a, b := r.Approval("all", chat.ToolCall{Name: "zoom", OnPage: true}), r.Approval("careful", chat.ToolCall{Name: "zoom", OnPage: true}); a != chat.ApprovalNever || b != chat.ApprovalAlways {
+		t.Errorf("approvals %s, %s", a, b)
+	}
+}
+
+func TestAdmit(t *testing.T) {
+	r := newRegistry(t, pay)
+	many := make([]chat.Tool, 33)
+	for i := range many {
+		many[i].Name = "t" + strings.Repeat("x", i)
+	}
+	for _, test := range []struct {
+		tools []chat.Tool
+		code  chat.Code
+		says  string
+	}{
+		{[]chat.Tool{{Name: "a"}, {Name: "b-c_1"}}, "", ""},
+		{[]chat.Tool{{Name: "a"}, {Name: "a"}}, chat.CodeInvalid, "tools[1]"},
+		{[]chat.Tool{{Name: ""}}, chat.CodeInvalid, "a name"},
+		{[]chat.Tool{{Name: "1a"}}, chat.CodeInvalid, "a name"},
+		{[]chat.Tool{{Name: "a/b"}}, chat.CodeInvalid, "a name"},
+		{[]chat.Tool{{Name: strings.Repeat("a", 65)}}, chat.CodeInvalid, "a name"},
+		{[]chat.Tool{{Name: "pay"}}, chat.CodeInvalid, "of its own"},
+		{[]chat.Tool{{Name: "notes_read"}}, chat.CodeInvalid, "of its own"}, // as models know it
+		{[]chat.Tool{{Name: "a", Schema: []byte(`{"type":"nonsense"}`)}}, chat.CodeInvalid, "no JSON Schema"},
+		{[]chat.Tool{{Name: "a", Schema: []byte(`{"$ref":"http://127.0.0.1/x"}`)}}, chat.CodeInvalid, "no JSON Schema"},
+		{many, chat.CodeTooLarge, "32 tools"},
+		{[]chat.Tool{{Name: "a", Description: strings.Repeat("x", 32<<10)}}, chat.CodeTooLarge, "bytes"},
+	} {
+		got := r.Admit(test.tools)
+		if test.code == "" && got == nil {
+			continue
+		}
+		if got == nil || got.Code != test.code || !strings.Contains(got.Message, test.says) {
+			t.Errorf("%.100v: got %v, want %s, %q", test.tools, got, test.code, test.says)
 		}
 	}
 }
@@ -94,13 +165,13 @@ func TestApproval(t *testing.T) {
 	r := newRegistry(t, pay)
 	got := map[string]chat.Approval{}
 	for _, name := range []string{"current_time", "notes/read", "notes/write", "pay", "gone"} {
-		got[name] = r.Approval("all", name)
+		got[name] = r.Approval("all", chat.ToolCall{Name: name})
 	}
 	want := map[string]chat.Approval{"current_time": chat.ApprovalNever, "notes/read": chat.ApprovalNever, "notes/write": chat.ApprovalAsk, "pay": chat.ApprovalAsk, "gone": chat.ApprovalAsk}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("approvals (-want +got):\n%s", diff)
 	}
-	if a := r.Approval("careful", "current_time"); a != chat.ApprovalAlways {
+	if a := r.Approval("careful", chat.ToolCall{Name: "current_time"}); a != chat.ApprovalAlways {
 		t.Errorf("of a careful model: %s", a)
 	}
 	if !r.Repeatable("pay") || r.Repeatable("notes/read") {

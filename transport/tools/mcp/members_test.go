@@ -103,12 +103,12 @@ func callAs(t *testing.T, registry *tools.Registry, user chat.UserID, tool strin
 func offeredUntil(t *testing.T, registry *tools.Registry, want string) {
 	t.Helper()
 	for range 500 {
-		if list := registry.Offered("m"); len(list) == 1 && list[0].Name == want {
+		if list := registry.Offered("m", nil); len(list) == 1 && list[0].Name == want {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("offered are %v, want %s", registry.Offered("m"), want)
+	t.Fatalf("offered are %v, want %s", registry.Offered("m", nil), want)
 }
 
 // A server to which members sign in offers a tool that says so, and then its own. A call is

@@ -85,7 +85,7 @@ func TestRestarts(t *testing.T) {
 		if w.started() != before+2 || w.server.status().State != Connected {
 			w.Errorf("%d starts, %+v", w.started(), w.server.status())
 		}
-		if n := len(w.registry.Offered("m")); n != 1 {
+		if n := len(w.registry.Offered("m", nil)); n != 1 {
 			w.Errorf("%d tools are offered", n)
 		}
 	})
@@ -184,7 +184,7 @@ func TestSilence(t *testing.T) {
 			}
 		}, func(w *world) {
 			begun := time.Now()
-			w.registry.Offered("m")
+			w.registry.Offered("m", nil)
 			if took := time.Since(begun); took > 10*time.Second {
 				w.Errorf("the tools were waited for %s", took)
 			}
@@ -218,7 +218,7 @@ func TestListChanges(t *testing.T) {
 		time.Sleep(10 * settle)
 		synctest.Wait()
 		names := ""
-		for _, tool := range w.registry.Offered("m") {
+		for _, tool := range w.registry.Offered("m", nil) {
 			names += tool.Name + " "
 		}
 		if want := fmt.Sprintf("s/echo s/tool%d ", lists); names != want || lists < 2 || lists > 4 {
@@ -241,13 +241,13 @@ func TestBadTools(t *testing.T) {
 		w.call(`{}`)
 		synctest.Wait()
 		names := ""
-		for _, tool := range w.registry.Offered("m") {
+		for _, tool := range w.registry.Offered("m", nil) {
 			names += tool.Name + " "
 		}
 		if want := "s/a s/bad name/é s/read "; names != want || pages != maxPages {
 			w.Errorf("got %q of %d pages, want %q", names, pages, want)
 		}
-		got := []chat.Approval{w.registry.Approval("m", "s/a"), w.registry.Approval("m", "s/read")}
+		got := []chat.Approval{w.registry.Approval("m", chat.ToolCall{Name: "s/a"}), w.registry.Approval("m", chat.ToolCall{Name: "s/read"})}
 		if got[0] != chat.ApprovalAsk || got[1] != chat.ApprovalNever || w.registry.Repeatable("s/read") {
 			w.Errorf("approvals %v, repeatable %v", got, w.registry.Repeatable("s/read"))
 		}
