@@ -1,13 +1,14 @@
 import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
+import { firstLoad } from "./build/first-load.mjs";
 import { formulas } from "./build/formulas.mjs";
 import { packed } from "./build/packed.mjs";
 
 export default defineConfig({
   // All addresses are relative, so the page works below any path, and behind a proxy that strips one.
   base: "./",
-  plugins: [svelte(), formulas(), packed()],
+  plugins: [svelte(), formulas(), firstLoad(), packed()],
   resolve: {
     conditions: ["browser"],
     alias: { "@parlor/client": fileURLToPath(new URL("client/src/index.ts", import.meta.url)) },

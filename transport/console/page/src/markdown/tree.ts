@@ -99,7 +99,7 @@ class Builder {
     const { isWhole, isLast } = token.meta as { isWhole: boolean; isLast: boolean };
     if (isWhole) return { kind: "formula", tex: token.content, isDisplay: true, isWhole, kids: [] };
     if (this.isOpen && isLast) return { kind: "formula", tex: "", isDisplay: true, isWhole, kids: [] };
-    return element("p", [text(token.markup + token.content)], { dir: "auto" });
+    return element("p", [text(token.markup + token.content)], { dir: "auto", class: "formula" });
   }
 }
 
