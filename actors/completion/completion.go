@@ -8,6 +8,7 @@ package completion
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -239,6 +240,11 @@ func (a *answer) take(d chat.Delta) error {
 			return err
 		}
 	}
+	if d.Calls != nil {
+		if err := a.call(d.Calls.List); err != nil {
+			return err
+		}
+	}
 	for _, text := range []string{d.Thought, d.Text} {
 		if err := a.count(text); err != nil {
 			return err
@@ -250,6 +256,22 @@ func (a *answer) take(d chat.Delta) error {
 	a.begun = true
 	return a.tell(strings.ToValidUTF8(d.Text, "\uFFFD"))
 }
+
+// call takes in what the model wants to have run. Its arguments count as text does.
+func (a *answer) call(list []chat.ToolCall) error {
+	for _, c := range list {
+		c.ID = rand.Text()[:callIDLen]
+		a.done.Calls = append(a.done.Calls, c)
+		if err := a.count(c.Name + c.Arguments); err != nil {
+			return err
+		}
+	}
+	a.begun = true
+	return nil
+}
+
+// callIDLen is the length of ids that all providers take.
+const callIDLen = 9
 
 func (a *answer) count(text string) error {
 	if a.bytes += len(text); a.bytes > a.MaxAnswerBytes {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
 	"parlor/actors/completion"
@@ -152,6 +153,14 @@ func TestComplete(t *testing.T) {
 			},
 			"1234", chat.CodeInternal, chat.Completed{Model: "m", Usage: chat.EstimateUsage(6, 1)}, []persistence.Charge{charge("m", 1, 6, 1)},
 		},
+		"calls alone": {
+			says(chat.Delta{Calls: &chat.Calls{List: []chat.ToolCall{{Given: "c1", Name: "pay", Arguments: "{}"}}}}, chat.Delta{Finish: chat.FinishStop, Usage: usage}),
+			"", "", chat.Completed{Model: "m", Finish: chat.FinishStop, Usage: usage, Calls: []chat.ToolCall{{Given: "c1", Name: "pay", Arguments: "{}"}}}, []persistence.Charge{charge("m", 0, 5, 7)},
+		},
+		"calls too long": {
+			says(chat.Delta{Calls: &chat.Calls{List: []chat.ToolCall{{Name: "pay", Arguments: strings.Repeat("x", 100)}}}}),
+			"", chat.CodeProviderError, chat.Completed{Model: "m", Usage: chat.EstimateUsage(6, 0), Calls: []chat.ToolCall{{Name: "pay", Arguments: strings.Repeat("x", 100)}}}, []persistence.Charge{charge("m", 1, 6, 0)},
+		},
 		"silent": {says(), "", chat.CodeProviderError, chat.Completed{Model: "m"}, nil},
 		"too long": {
 			says(chat.Delta{Text: "1234"}, chat.Delta{Text: strings.Repeat("x", 100)}),
@@ -165,7 +174,7 @@ func TestComplete(t *testing.T) {
 			if text != test.text || code(err) != test.code {
 				t.Errorf("said %q, %v, want %q, %q", text, err, test.text, test.code)
 			}
-			if diff := cmp.Diff(test.done, done); diff != "" {
+			if diff := cmp.Diff(test.done, done, cmpopts.IgnoreFields(chat.ToolCall{}, "ID")); diff != "" {
 				t.Errorf("done (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(test.charges, l.charges); diff != "" {

@@ -95,6 +95,7 @@ type Completed struct {
 	Model  ModelID // that answered, which may be a fallback
 	Finish Finish
 	Usage  *Usage
+	Calls  []ToolCall // that it wants to have run before it goes on
 }
 
 // An Input is what people put into a session: a conversation with a model that

@@ -30,9 +30,19 @@ type (
 		Finish   string        `json:"finish_reason"`
 	}
 	answerMessage struct {
-		Role    string  `json:"role"`
-		Content string  `json:"content"`
-		Refusal *string `json:"refusal"`
+		Role      string         `json:"role"`
+		Content   *string        `json:"content"` // null for calls alone
+		Refusal   *string        `json:"refusal"`
+		ToolCalls []functionCall `json:"tool_calls,omitempty"`
+	}
+	functionCall struct {
+		Index    *int   `json:"index,omitempty"` // in chunks
+		ID       string `json:"id"`
+		Type     string `json:"type"`
+		Function struct {
+			Name      string `json:"name"`
+			Arguments string `json:"arguments"`
+		} `json:"function"`
 	}
 	chunkChoice struct {
 		Index  int     `json:"index"`
@@ -46,13 +56,40 @@ type (
 	nextDelta struct {
 		Content string `json:"content"`
 	}
+	callsDelta struct {
+		ToolCalls []functionCall `json:"tool_calls"`
+	}
 )
 
 // Whole returns the body of an answer that is not streamed.
-func (c Completion) Whole(text string, why chat.Finish, u *chat.Usage) []byte {
+func (c Completion) Whole(text string, why chat.Finish, u *chat.Usage, calls ...chat.ToolCall) []byte {
+	message := answerMessage{Role: string(chat.RoleAssistant), Content: &text}
+	for _, call := range calls {
+		message.ToolCalls = append(message.ToolCalls, functionCallOf(call))
+	}
+	if text == "" && len(calls) > 0 {
+		message.Content = nil
+	}
 	return encode(wireCompletion{c.ID, "chat.completion", c.Created, c.Model, []any{
-		wholeChoice{Message: answerMessage{Role: string(chat.RoleAssistant), Content: text}, Finish: finishReason(why)},
+		wholeChoice{Message: message, Finish: finishReason(why, calls)},
 	}, completionUsageOf(u)})
+}
+
+func functionCallOf(c chat.ToolCall) (f functionCall) {
+	f.ID, f.Type = CallID(c), "function"
+	f.Function.Name, f.Function.Arguments = c.Name, c.Arguments
+	return f
+}
+
+// Calls returns the chunk with the calls of an answer.
+func (c Completion) Calls(calls []chat.ToolCall) []byte {
+	var delta callsDelta
+	for i, call := range calls {
+		f := functionCallOf(call)
+		f.Index = &i
+		delta.ToolCalls = append(delta.ToolCalls, f)
+	}
+	return c.chunk(chunkChoice{Delta: delta})
 }
 
 // First, Next and Last return the chunks of an answer that is streamed: its beginning, a piece
@@ -61,8 +98,8 @@ func (c Completion) First() []byte {
 	return c.chunk(chunkChoice{Delta: firstDelta{Role: string(chat.RoleAssistant)}})
 }
 func (c Completion) Next(text string) []byte { return c.chunk(chunkChoice{Delta: nextDelta{text}}) }
-func (c Completion) Last(why chat.Finish) []byte {
-	reason := finishReason(why)
+func (c Completion) Last(why chat.Finish, calls ...chat.ToolCall) []byte {
+	reason := finishReason(why, calls)
 	return c.chunk(chunkChoice{Delta: struct{}{}, Finish: &reason})
 }
 
@@ -84,12 +121,15 @@ func ChunkOf(e *Error) []byte { return append(append([]byte("data: "), e.Body().
 func data(v any) []byte { return append(append([]byte("data: "), encode(v)...), "\n\n"...) }
 
 // finishReason returns OpenAI's word for why an answer ended.
-func finishReason(f chat.Finish) string {
+func finishReason(f chat.Finish, calls []chat.ToolCall) string {
 	switch f {
 	case chat.FinishLength, chat.FinishContext:
 		return "length"
 	case chat.FinishFilter:
 		return "content_filter"
+	}
+	if len(calls) > 0 {
+		return "tool_calls"
 	}
 	return "stop"
 }

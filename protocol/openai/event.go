@@ -19,8 +19,8 @@ type (
 	}
 	itemEvent struct {
 		event
-		Index int  `json:"output_index"`
-		Item  Item `json:"item"`
+		Index int `json:"output_index"`
+		Item  any `json:"item"`
 	}
 
 	// within is the place of a text.

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -45,9 +46,14 @@ func TestGolden(t *testing.T) {
 	object("a response that waits", turn.Response(""))
 	turn.Take(started(2))
 	object("a response in progress", turn.Response("so far"))
-	alone := Alone("resp_x", turnID, "be kind")
+	alone := Alone("resp_x", turnID, "be kind", nil)
 	alone.Take(queued())
 	object("a response that is not stored", alone.Response(""))
+
+	calls := []chat.ToolCall{{ID: "abcdefghi", Given: "call_1", Name: "add", Arguments: `{"a":1}`}, {ID: "bcdefghij", Name: "now", Arguments: "{}"}}
+	for _, text := range []string{"I add.", ""} {
+		section("calls of the caller's tools behind the text "+text, endedWith(t, text, calls)...)
+	}
 
 	object("item of a user", ItemOf(chat.Message{ID: "m1", Role: chat.RoleUser, Content: "hi", State: chat.StateCompleted}))
 	object("item of an assistant", ItemOf(chat.Message{ID: "m2", Role: chat.RoleAssistant, Content: "hello", State: chat.StateStopped}))
@@ -61,6 +67,8 @@ func TestGolden(t *testing.T) {
 	c := Completion{"chatcmpl-1", start.Unix(), "eliza"}
 	section("completion", c.Whole("hi", chat.FinishStop, usage))
 	section("chunks", c.First(), c.Next("hi"), c.Last(chat.FinishLength), c.Usage(usage), ChunkOf(ErrorOf(chat.Refuse(chat.CodeProviderError, "no answer"))), []byte(Done))
+	section("completion with calls", c.Whole("", chat.FinishStop, usage, calls...))
+	section("chunks with calls", c.Calls(calls), c.Last(chat.FinishStop, calls...))
 	section("error event", ErrorFrame(ErrorOf(chat.Refuse(chat.CodeNotFound, "gone"))))
 	for _, code := range []chat.Code{
 		chat.CodeUnauthenticated, chat.CodeForbidden, chat.CodeNotFound, chat.CodeInvalid, chat.CodeTooLarge, chat.CodeRateLimited, chat.CodeBusy,
@@ -91,6 +99,21 @@ func streamed(t *testing.T, all []told, after int64) (frames [][]byte) {
 	t.Helper()
 	s, encoder := NewStream(NewTurn(responseID, info), after), new(Encode)
 	for _, n := range all {
+		f, err := s.Take(encoder.Encode("", n.notice))
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, f)
+	}
+	return frames
+}
+
+// endedWith returns the events of a response that belongs to no chat and ends with calls.
+func endedWith(t *testing.T, text string, calls []chat.ToolCall) (frames [][]byte) {
+	t.Helper()
+	s, encoder := NewStream(Alone("resp_x", turnID, "", json.RawMessage(`[{"type":"function","name":"add"}]`)), Begin), new(Encode)
+	s.Call(calls)
+	for _, n := range (script{[]string{text}, chat.TurnEnded{State: chat.StateCompleted, Content: text}}).tell(codePoints) {
 		f, err := s.Take(encoder.Encode("", n.notice))
 		if err != nil {
 			t.Fatal(err)

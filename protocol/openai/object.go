@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"encoding/json"
 	"time"
 
 	"parlor/protocol/chat"
@@ -16,7 +17,7 @@ type Response struct {
 	Status            string             `json:"status"`
 	Background        bool               `json:"background"`
 	Model             chat.ModelID       `json:"model"`
-	Output            []Item             `json:"output"`
+	Output            []any              `json:"output"`
 	Error             *responseError     `json:"error"`
 	IncompleteDetails *incompleteDetails `json:"incomplete_details"`
 	Instructions      *string            `json:"instructions"`
@@ -29,7 +30,7 @@ type Response struct {
 	Temperature       *float64           `json:"temperature"`
 	Text              textFormat         `json:"text"`
 	ToolChoice        string             `json:"tool_choice"`
-	Tools             []struct{}         `json:"tools"`
+	Tools             json.RawMessage    `json:"tools"`
 	TopP              *float64           `json:"top_p"`
 	Usage             *responseUsage     `json:"usage"`
 }

@@ -23,6 +23,8 @@ type CompletionRequest struct {
 	MaxTokens    int // of the answer; 0: as the model likes
 	Stream       bool
 	IncludeUsage bool
+	Tools        []chat.Tool // of the caller
+	NoCalls      bool        // none of them may be called
 }
 
 // DecodeCompletion reads a request. What only tunes how a model writes is ignored, and what
@@ -34,12 +36,12 @@ func DecodeCompletion(body []byte) (c CompletionRequest, refusal *Error) {
 		N                   *int            `json:"n"`
 		MaxTokens           *int            `json:"max_tokens"`
 		MaxCompletionTokens *int            `json:"max_completion_tokens"`
-		Tools               json.RawMessage `json:"tools"`
 		Stream              bool            `json:"stream"`
 		StreamOptions       struct {
 			IncludeUsage bool `json:"include_usage"`
 		} `json:"stream_options"`
 		ResponseFormat format `json:"response_format"`
+		toolbox
 	}
 	if refusal := decode(body, &w); refusal != nil {
 		return c, refusal
@@ -50,8 +52,6 @@ func DecodeCompletion(body []byte) (c CompletionRequest, refusal *Error) {
 	switch {
 	case w.N != nil && *w.N != 1:
 		return c, Invalid("n", "n must be 1: parlor gives one answer")
-	case some(w.Tools):
-		return c, errTools
 	case !w.ResponseFormat.text():
 		return c, Invalid("response_format", noFormat)
 	}
@@ -63,6 +63,9 @@ func DecodeCompletion(body []byte) (c CompletionRequest, refusal *Error) {
 		if c.MaxTokens, refusal = tokens(w.MaxCompletionTokens, "max_completion_tokens"); refusal != nil {
 			return c, refusal
 		}
+	}
+	if c.Tools, c.NoCalls, refusal = w.read(); refusal != nil {
+		return c, refusal
 	}
 	c.Messages, refusal = messages(w.Messages, "messages")
 	return c, refusal
@@ -78,8 +81,12 @@ func tokens(n *int, param string) (int, *Error) {
 	return *n, nil
 }
 
-// Last returns the last message of the user, which is what is said in a room.
+// Last returns the last message of the user, which is what is said in a room. There, models
+// call the tools that parlor has for them.
 func (c CompletionRequest) Last() (string, *Error) {
+	if len(c.Tools) > 0 {
+		return "", errTools
+	}
 	for i := len(c.Messages) - 1; i >= 0; i-- {
 		if m := c.Messages[i]; m.Role == chat.RoleUser {
 			return said(m.Content, fmt.Sprintf("messages[%d].content", i))
@@ -105,6 +112,9 @@ type ResponseRequest struct {
 	Stream       bool
 	Background   bool
 	Store        bool
+	Tools        []chat.Tool // of the caller
+	NoCalls      bool        // none of them may be called
+	RawTools     json.RawMessage
 
 	// Chat is the conversation that it belongs to, and Previous the response that it
 	// follows. At most one of them is there.
@@ -121,13 +131,13 @@ type wireResponse struct {
 	Store           *bool           `json:"store"`
 	Conversation    json.RawMessage `json:"conversation"`
 	Previous        string          `json:"previous_response_id"`
-	Tools           json.RawMessage `json:"tools"`
 	Prompt          json.RawMessage `json:"prompt"`
 	MaxOutputTokens *int            `json:"max_output_tokens"`
 	Metadata        json.RawMessage `json:"metadata"`
 	Text            struct {
 		Format format `json:"format"`
 	} `json:"text"`
+	toolbox
 }
 
 // A format is what an answer is to be.
@@ -139,7 +149,7 @@ func (f format) text() bool { return f.Type == "" || f.Type == "text" }
 
 const noFormat = "answers are text: parlor takes no other format here"
 
-var errTools = Invalid("tools", "parlor takes no tools here")
+var errTools = Invalid("tools", "the caller's own tools are taken where nothing is kept: in a response with store: false, and in a completion of no chat. In a chat, models call the tools that parlor has for them")
 
 // DecodeResponse reads a request.
 func DecodeResponse(body []byte) (r ResponseRequest, refusal *Error) {
@@ -161,6 +171,12 @@ func DecodeResponse(body []byte) (r ResponseRequest, refusal *Error) {
 		if json.Unmarshal(w.Instructions, &r.Instructions) != nil {
 			return r, Invalid("instructions", "instructions must be a text")
 		}
+	}
+	if r.Tools, r.NoCalls, refusal = w.read(); refusal != nil {
+		return r, refusal
+	}
+	if len(r.Tools) > 0 {
+		r.RawTools = w.Tools
 	}
 	if r.Input, refusal = input(w.Input); refusal != nil {
 		return r, refusal
@@ -201,8 +217,6 @@ func (r ResponseRequest) New() bool { return r.Chat == "" && r.Previous == (Resp
 // fits refuses what parlor cannot do for the request.
 func (r ResponseRequest) fits(w wireResponse) *Error {
 	switch {
-	case some(w.Tools):
-		return errTools
 	case given(w.Prompt):
 		return Invalid("prompt", "parlor keeps no prompts")
 	case !w.Text.Format.text():
@@ -231,6 +245,8 @@ func (r ResponseRequest) Follows(c chat.Info) *Error {
 // fitsRoom refuses what a room cannot do: it has the conversation, and one message is said in it.
 func (r ResponseRequest) fitsRoom() *Error {
 	switch {
+	case len(r.Tools) > 0:
+		return errTools
 	case r.MaxTokens > 0:
 		return Invalid("max_output_tokens", "max_output_tokens needs store: false; in a conversation the model's own limit holds")
 	case len(r.Input) > 1:

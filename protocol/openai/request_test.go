@@ -70,6 +70,41 @@ func TestDecodeResponse(t *testing.T) {
 	}
 }
 
+const (
+	adder  = `{"type":"function","function":{"name":"add","description":"Adds.","parameters":{"type":"object"}}}`
+	called = `{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"add","arguments":"{}"}}]}`
+	result = `{"role":"tool","tool_call_id":"c1","content":"3"}`
+)
+
+// Both APIs lead to the same prompt: calls with what the model said before them, and their
+// results directly behind.
+func TestDecodeCalls(t *testing.T) {
+	first := chat.ToolCall{ID: "call00001", Given: "c1", Name: "add", Arguments: `{"a":1}`}
+	second := chat.ToolCall{ID: "call00002", Given: "c2", Name: "add", Arguments: `{"a":2}`}
+	messages := []chat.PromptMessage{
+		{Role: chat.RoleUser, Content: "sums"},
+		{Role: chat.RoleAssistant, Content: "I add.", Calls: []chat.ToolCall{first, second}},
+		{Role: chat.RoleTool, Content: "4", ResultOf: &second}, {Role: chat.RoleTool, Content: "3", ResultOf: &first},
+	}
+	tools := []chat.Tool{{Name: "add", Description: "Adds.", Schema: json.RawMessage(`{"type":"object"}`)}}
+	completion, refusal := DecodeCompletion([]byte(`{"model":"m","tools":[` + adder + `],"tool_choice":"none","messages":[{"role":"user","content":"sums"},
+		{"role":"assistant","content":"I add.","tool_calls":[{"id":"c1","type":"function","function":{"name":"add","arguments":"{\"a\":1}"}},{"id":"c2","function":{"name":"add","arguments":"{\"a\":2}"}}]},
+		{"role":"tool","tool_call_id":"c2","content":"4"},{"role":"tool","tool_call_id":"c1","content":[{"type":"text","text":"3"}]}]}`))
+	if diff := cmp.Diff(CompletionRequest{Model: "m", Messages: messages, Tools: tools, NoCalls: true}, completion); refusal != nil || diff != "" {
+		t.Errorf("completion: %v (-want +got):\n%s", refusal, diff)
+	}
+	if _, refusal := completion.Last(); refusal == nil || refusal.Param != "tools" {
+		t.Errorf("in a chat the tools are taken: %v", refusal)
+	}
+	raw := `[{"type":"function","name":"add","description":"Adds.","parameters":{"type":"object"},"strict":true}]`
+	response, refusal := DecodeResponse([]byte(`{"model":"m","store":false,"tools":` + raw + `,"tool_choice":"auto","input":[{"role":"user","content":"sums"},{"type":"reasoning","id":"rs_1","summary":[]},
+		{"type":"message","role":"assistant","content":[{"type":"output_text","text":"I add."}]},{"type":"function_call","id":"fc_1","call_id":"c1","name":"add","arguments":"{\"a\":1}"},
+		{"type":"function_call","call_id":"c2","name":"add","arguments":"{\"a\":2}"},{"type":"function_call_output","call_id":"c2","output":"4"},{"type":"function_call_output","call_id":"c1","output":[{"type":"input_text","text":"3"}]}]}`))
+	if diff := cmp.Diff(ResponseRequest{Model: "m", Input: messages, Tools: tools, RawTools: json.RawMessage(raw)}, response); refusal != nil || diff != "" {
+		t.Errorf("response: %v (-want +got):\n%s", refusal, diff)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	completion := func(b []byte) *Error { _, refusal := DecodeCompletion(b); return refusal }
 	response := func(b []byte) *Error { _, refusal := DecodeResponse(b); return refusal }
@@ -91,12 +126,22 @@ func TestRefused(t *testing.T) {
 		{completion, `{"model":"m","messages":[7]}`, "messages[0]"},
 		{completion, `{"model":"m","messages":[{"role":"user"}]}`, "messages[0].content"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":7}]}`, "messages[0].content"},
-		{completion, `{"model":"m","messages":[{"role":"tool","content":"x"}]}`, "messages[0].role"},
+		{completion, `{"model":"m","messages":[{"role":"tool","content":"x"}]}`, "messages[0].tool_call_id"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"x"},{"role":"bishop","content":"x"}]}`, "messages[1].role"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x"},{"type":"image_url","image_url":{"url":"x"}}]}]}`, "messages[0].content[1].type"},
-		{completion, `{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"x"}]}]}`, "messages[0].tool_calls"},
+		{completion, `{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"x"}]}]}`, "messages[0].tool_calls[0]"},
+		{completion, `{"model":"m","messages":[{"role":"user","content":"x","tool_calls":[{"id":"x"}]}]}`, "messages[0].tool_calls"},
+		{completion, `{"model":"m","messages":[` + called + `]}`, "messages"},
+		{completion, `{"model":"m","messages":[` + called + `,{"role":"user","content":"well?"}]}`, "messages[1]"},
+		{completion, `{"model":"m","messages":[` + called + `,` + result + `,` + result + `]}`, "messages[2].tool_call_id"},
+		{completion, `{"model":"m","messages":[` + called + `,{"role":"tool","tool_call_id":"c1"}]}`, "messages[1].content"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"n":2}`, "n"},
-		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function"}]}`, "tools"},
+		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function"}]}`, "tools[0].name"},
+		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":{"add":1}}`, "tools"},
+		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[` + adder + `,` + adder + `]}`, "tools[1].name"},
+		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[` + adder + `],"tool_choice":"required"}`, "tool_choice"},
+		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","parameters":[]}}]}`, "tools[0].parameters"},
+		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[` + adder + strings.Repeat(`,`+adder, 128) + `]}`, "tools"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_object"}}`, "response_format"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":0}`, "max_tokens"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":"yes"}`, "stream"},
@@ -107,10 +152,11 @@ func TestRefused(t *testing.T) {
 		{response, `{"model":"m","input":[{"role":"user","content":" "}]}`, "input"},
 		{response, `{"model":"m","input":[{"role":"system","content":"x"}]}`, "input[0].role"},
 		{response, `{"model":"m","input":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}`, "input[0]"},
-		{response, `{"model":"m","input":[{"type":"function_call_output","call_id":"x","output":"y"}]}`, "input[0].type"},
+		{response, `{"model":"m","input":[{"type":"function_call_output","call_id":"x","output":"y"}]}`, "input[0].call_id"},
+		{response, `{"model":"m","input":"hi","tools":[{"type":"function","name":"add"}]}`, "tools"},
 		{response, `{"model":"m","input":[{"type":"mcp_approval_response","approve":true}]}`, "input[0].type"},
 		{response, `{"model":"m","input":[{"role":"user","content":[{"type":"input_image"}]}]}`, "input[0].content[0].type"},
-		{response, `{"model":"m","input":"hi","tools":[{"type":"web_search"}]}`, "tools"},
+		{response, `{"model":"m","input":"hi","tools":[{"type":"web_search"}]}`, "tools[0].type"},
 		{response, `{"model":"m","input":"hi","text":{"format":{"type":"json_object"}}}`, "text.format"},
 		{response, `{"model":"m","input":"hi","prompt":{"id":"x"}}`, "prompt"},
 		{response, `{"model":"m","input":"hi","max_output_tokens":5}`, "max_output_tokens"},

@@ -73,8 +73,20 @@ func (s *Stream) start() (frames []byte) {
 		frames = s.item(numberOf(t.attempt, atBegin), "response.output_item.done", t.attempt-2, dead[len(dead)-1])
 	}
 	frames = append(frames, s.response(numberOf(t.attempt, atProgress), "response.in_progress", now)...)
-	return append(frames, s.item(numberOf(t.attempt, atItem), "response.output_item.added", t.attempt-1, answerItem(t.itemID(), statusInProgress))...)
+	if t.alone { // it may call tools and say nothing
+		return frames
+	}
+	return append(frames, s.added()...)
 }
+
+// added tells that there is a message.
+func (s *Stream) added() []byte {
+	t := &s.turn
+	return s.item(numberOf(t.attempt, atItem), "response.output_item.added", t.attempt-1, answerItem(t.itemID(), statusInProgress))
+}
+
+// Call notes the calls with which a response ends that belongs to no chat.
+func (s *Stream) Call(calls []chat.ToolCall) { s.turn.Call(calls) }
 
 // piece tells a piece of text. One that the client has all of, or nothing, is encoded already.
 func (s *Stream) piece(p *Piece) ([]byte, error) {
@@ -118,14 +130,18 @@ func (s *Stream) begin() []byte {
 		return nil
 	}
 	s.part = true
-	return s.text(numberOf(s.turn.attempt, atText), "response.content_part.added", "")
+	var frames []byte
+	if s.turn.alone {
+		frames = s.added()
+	}
+	return append(frames, s.text(numberOf(s.turn.attempt, atText), "response.content_part.added", "")...)
 }
 
 // end tells the rest of the text, and all that ends.
 func (s *Stream) end() (frames []byte) {
 	t := &s.turn
 	text, number := t.Text(), endsAt(t)
-	if t.attempt > 0 {
+	if len(t.messageItems(text)) > 0 {
 		if len(text) > s.bytes {
 			frames = s.grow(text[s.bytes:])
 		}
@@ -133,6 +149,10 @@ func (s *Stream) end() (frames []byte) {
 		frames = append(frames, s.text(number, "response.output_text.done", text)...)
 		frames = append(frames, s.text(number+1, "response.content_part.done", text)...)
 		frames = append(frames, s.item(number+2, "response.output_item.done", t.attempt-1, t.item(text))...)
+	}
+	if len(t.calls) > 0 {
+		frames = append(frames, s.calls()...)
+		number = s.after + 2 - ends
 	}
 	name := "response." + t.status()
 	if t.status() == statusCancelled { // the client knows no such event, and goes by the status
@@ -147,7 +167,7 @@ func (s *Stream) response(number int64, name string, r Response) []byte {
 	return s.numbered(number, name, func() any { return responseEvent{event{name, number}, r} })
 }
 
-func (s *Stream) item(number int64, name string, index int, i Item) []byte {
+func (s *Stream) item(number int64, name string, index int, i any) []byte {
 	return s.numbered(number, name, func() any { return itemEvent{event{name, number}, index, i} })
 }
 

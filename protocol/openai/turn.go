@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"encoding/json"
 	"time"
 
 	"parlor/protocol/chat"
@@ -21,6 +22,11 @@ type Turn struct {
 	attempt int // 0 while it waits
 	message chat.MessageID
 	end     *chat.TurnEnded // nil until it has ended
+
+	// Of a response that belongs to no chat.
+	alone bool
+	tools json.RawMessage // of the caller
+	calls []chat.ToolCall // of these, with which it has ended
 }
 
 // NewTurn returns the turn of a chat's response.
@@ -31,10 +37,13 @@ func NewTurn(id ResponseID, info chat.Info) Turn {
 	}
 }
 
-// Alone returns the turn of a response that belongs to no chat.
-func Alone(id string, turn chat.TurnID, instructions string) Turn {
-	return Turn{ID: id, Turn: turn, Instructions: instructions}
+// Alone returns the turn of a response that belongs to no chat. Tools are the caller's.
+func Alone(id string, turn chat.TurnID, instructions string, tools json.RawMessage) Turn {
+	return Turn{ID: id, Turn: turn, Instructions: instructions, alone: true, tools: tools}
 }
+
+// Call notes the calls with which a response ends that belongs to no chat.
+func (t *Turn) Call(calls []chat.ToolCall) { t.calls = calls }
 
 // Take takes in a record, and reports whether it is one of the turn.
 func (t *Turn) Take(r chat.Record) bool {
@@ -110,8 +119,9 @@ func incomplete(f chat.Finish) string {
 func (t *Turn) Response(text string) Response {
 	r := t.shell()
 	r.Output = append(r.Output, t.deadItems()...)
-	if t.attempt > 0 {
-		r.Output = append(r.Output, t.item(text))
+	r.Output = append(r.Output, t.messageItems(text)...)
+	for _, c := range t.calls {
+		r.Output = append(r.Output, callItem(c))
 	}
 	if t.end == nil {
 		return r
@@ -126,6 +136,15 @@ func (t *Turn) Response(text string) Response {
 	return r
 }
 
+// messageItems returns the message of the last attempt, if there is one. A response that
+// belongs to no chat and has no text has none.
+func (t *Turn) messageItems(text string) []any {
+	if t.attempt == 0 || t.alone && text == "" {
+		return nil
+	}
+	return []any{t.item(text)}
+}
+
 // Text returns the text of a turn that has ended.
 func (t *Turn) Text() string {
 	if t.end == nil {
@@ -138,8 +157,11 @@ func (t *Turn) Text() string {
 func (t *Turn) shell() Response {
 	r := Response{
 		ID: t.ID, Object: "response", CreatedAt: t.created.Unix(), Status: t.status(), Model: t.model,
-		Output: []Item{}, Instructions: orNull(t.Instructions), Metadata: map[string]string{},
-		ParallelToolCalls: true, ToolChoice: "auto", Tools: []struct{}{},
+		Output: []any{}, Instructions: orNull(t.Instructions), Metadata: map[string]string{},
+		ParallelToolCalls: true, ToolChoice: "auto", Tools: json.RawMessage("[]"),
+	}
+	if t.tools != nil {
+		r.Tools = t.tools
 	}
 	r.Text.Format.Type = "text"
 	if t.Conversation != "" {
@@ -153,7 +175,7 @@ func (t *Turn) shell() Response {
 
 // deadItems are those of the attempts that a crash has ended. They hold nothing, so what a
 // client takes for the output is the last attempt's text alone.
-func (t *Turn) deadItems() (all []Item) {
+func (t *Turn) deadItems() (all []any) {
 	for a := 1; a < t.attempt; a++ {
 		all = append(all, answerItem(ItemID(t.message, a), statusIncomplete))
 	}

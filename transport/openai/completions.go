@@ -42,12 +42,17 @@ func (s *Server) complete(c *call) error {
 	if room := chat.ID(c.r.Header.Get(ChatHeader)); room != "" {
 		return s.completeIn(c, to, room, q, answer, body)
 	}
-	a := alone{call: c, to: to, prompt: chat.Prompt{Model: q.Model, Messages: q.Messages, MaxTokens: q.MaxTokens}}
+	a := alone{call: c, to: to, prompt: chat.Prompt{Model: q.Model, Messages: q.Messages, MaxTokens: q.MaxTokens, Tools: q.Tools, NoCalls: q.NoCalls}}
 	if !q.Stream {
-		return a.whole(func(text string, done chat.Completed) []byte { return answer.Whole(text, done.Finish, done.Usage) })
+		return a.whole(func(text string, done chat.Completed) []byte {
+			return answer.Whole(text, done.Finish, done.Usage, done.Calls...)
+		})
 	}
 	return a.stream(answer.First(), answer.Next, func(_ string, done chat.Completed) []byte {
-		last := answer.Last(done.Finish)
+		last := answer.Last(done.Finish, done.Calls...)
+		if len(done.Calls) > 0 {
+			last = append(answer.Calls(done.Calls), last...)
+		}
 		if q.IncludeUsage {
 			last = append(last, answer.Usage(done.Usage)...)
 		}
@@ -141,8 +146,8 @@ func (s *Server) respondAlone(c *call, q wire.ResponseRequest) error {
 		return err
 	}
 	defer to.Close()
-	r := newRehearsal(model.ID, q.Instructions)
-	a := alone{call: c, to: to, prompt: chat.Prompt{Model: model.ID, Messages: messages, MaxTokens: q.MaxTokens}}
+	r := newRehearsal(model.ID, q)
+	a := alone{call: c, to: to, prompt: chat.Prompt{Model: model.ID, Messages: messages, MaxTokens: q.MaxTokens, Tools: q.Tools, NoCalls: q.NoCalls}}
 	if !q.Stream {
 		return a.whole(r.whole)
 	}
@@ -160,9 +165,9 @@ type rehearsal struct {
 	first   []byte // the events before the first piece
 }
 
-func newRehearsal(model chat.ModelID, instructions string) *rehearsal {
+func newRehearsal(model chat.ModelID, q wire.ResponseRequest) *rehearsal {
 	turn := chat.Turn{ID: chat.TurnID(rand.Text()), MessageID: chat.MessageID(strings.ToLower(rand.Text())), ModelID: model, Attempt: 1}
-	r := &rehearsal{turn: turn, shown: wire.Alone(newID("resp_"), turn.ID, instructions)}
+	r := &rehearsal{turn: turn, shown: wire.Alone(newID("resp_"), turn.ID, q.Instructions, q.RawTools)}
 	r.started = []chat.Record{
 		{At: time.Now(), Event: chat.TurnQueued{TurnID: turn.ID, ModelID: model}},
 		{At: time.Now(), Event: chat.TurnStarted{TurnID: turn.ID, MessageID: turn.MessageID, ModelID: model, Attempt: 1}},
@@ -192,9 +197,13 @@ func (r *rehearsal) end(text string, done chat.Completed) chat.Record {
 	}}
 }
 
-func (r *rehearsal) last(text string, done chat.Completed) []byte { return r.tell(r.end(text, done)) }
+func (r *rehearsal) last(text string, done chat.Completed) []byte {
+	r.stream.Call(done.Calls)
+	return r.tell(r.end(text, done))
+}
 
 func (r *rehearsal) whole(text string, done chat.Completed) []byte {
+	r.shown.Call(done.Calls)
 	r.shown.Take(r.end(text, done))
 	return wire.Encoded(r.shown.Response(text))
 }
@@ -238,6 +247,9 @@ func (a alone) stream(first []byte, next func(string) []byte, last func(string, 
 		text.WriteString(piece)
 		return e.write(next(piece), false)
 	})
+	if err == nil {
+		err = begin() // it may have called tools, and said nothing
+	}
 	if err == nil {
 		err = e.write(last(text.String(), done), false)
 	}

@@ -200,6 +200,7 @@ type completer struct {
 	words []string
 	err   error
 	wait  time.Duration // before the first word
+	calls []chat.ToolCall
 
 	asked []chat.Prompt
 }
@@ -212,7 +213,7 @@ func (c *completer) Complete(ctx context.Context, _ chat.User, p chat.Prompt, te
 			return chat.Completed{}, err
 		}
 	}
-	return chat.Completed{Model: p.Model, Finish: chat.FinishStop, Usage: &chat.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}}, c.err
+	return chat.Completed{Model: p.Model, Finish: chat.FinishStop, Usage: &chat.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}, Calls: c.calls}, c.err
 }
 
 // signIn takes everybody with the key "good" for alice.

@@ -143,6 +143,36 @@ func TestAlone(t *testing.T) {
 	}
 }
 
+// A model that calls the caller's tools ends the answer with that, and is asked with them.
+func TestAloneCalls(t *testing.T) {
+	tools := `,"tools":[{"type":"function","name":"add","function":{"name":"add"}}]`
+	completion := `{"model":"eliza","messages":[{"role":"user","content":"hi"}]` + tools
+	response := `{"model":"eliza","store":false,"input":"hi"` + tools
+	for name, test := range map[string]struct {
+		path, body string
+		has        []string
+	}{
+		"completion":        {"/chat/completions", completion + `}`, []string{`"content":null`, `"tool_calls":[{"id":"call_1"`, `"finish_reason":"tool_calls"`}},
+		"completion stream": {"/chat/completions", completion + `,"stream":true}`, []string{`"tool_calls":[{"index":0,"id":"call_1"`, `"finish_reason":"tool_calls"`, "[DONE]"}},
+		"response":          {"/responses", response + `}`, []string{`"status":"completed"`, `"output":[{"id":"fc_abcdefghi","type":"function_call"`, `"tools":[{"type":"function"`}},
+		"response stream":   {"/responses", response + `,"stream":true}`, []string{"response.function_call_arguments.delta", `"output_index":0`, "event: response.completed\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(Options{})
+			r.ai.words, r.ai.calls = nil, []chat.ToolCall{{ID: "abcdefghi", Given: "call_1", Name: "add", Arguments: "{}"}}
+			got := r.ask(t.Context(), "POST", test.path, test.body)
+			for _, want := range test.has {
+				if !strings.Contains(got.Body.String(), want) {
+					t.Errorf("no %s in %d %s", want, got.Code, got.Body)
+				}
+			}
+			if len(r.ai.asked) != 1 || len(r.ai.asked[0].Tools) != 1 {
+				t.Errorf("asked %+v", r.ai.asked)
+			}
+		})
+	}
+}
+
 // A stream whose model thinks for long begins nevertheless, and shows signs of life.
 func TestKeepAlive(t *testing.T) {
 	for _, path := range []string{"/chat/completions", "/responses"} {
@@ -208,8 +238,8 @@ func TestResponse(t *testing.T) {
 	}
 	var branch wire.Response
 	decode(`{"input":"x","previous_response_id":"`+first.ID+`"}`, &branch)
-	if said := r.world.said; "msg_"+string(said[2].After) != first.Output[0].ID || said[1].After != "" {
-		t.Errorf("from an old response, whose answer is %s: said %+v", first.Output[0].ID, said)
+	if said := r.world.said; "msg_"+string(said[2].After) != itemID(first) || said[1].After != "" {
+		t.Errorf("from an old response, whose answer is %v: said %+v", itemID(first), said)
 	}
 	for path, want := range map[string]string{
 		"?stream=true":                   "event: response.created\n",
@@ -229,6 +259,12 @@ func TestResponse(t *testing.T) {
 	if answer := r.ask(t.Context(), "DELETE", "/responses/"+first.ID, ""); answer.Code != 400 {
 		t.Errorf("deleted out of a conversation: %d %s", answer.Code, answer.Body)
 	}
+}
+
+// itemID returns the id of the first item of a response that was decoded.
+func itemID(r wire.Response) any {
+	item, _ := r.Output[0].(map[string]any)
+	return item["id"]
 }
 
 // A stream that cannot go on is reset, unless the client can be told why.
@@ -321,7 +357,7 @@ func TestBranches(t *testing.T) {
 	}
 	// Somebody goes back to what was before the second response, and then to that.
 	r.world.add(id.Chat.Room(), chat.BranchSelected{After: id.Seq - 2, From: id.Seq - 1})
-	if got := goOn(); "msg_"+string(got) != second.Output[0].ID {
+	if got := goOn(); "msg_"+string(got) != itemID(second) {
 		t.Errorf("from a response of another branch: after %q", got)
 	}
 	r.world.records[id.Chat.Room()] = r.world.records[id.Chat.Room()][:id.Seq+3]

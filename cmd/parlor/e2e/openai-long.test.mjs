@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { chatOf, client, collect, deltas, joined, rises, versions } from "./lib/openai.mjs";
 import { longOnly, seeded } from "./lib/random.mjs";
 import { ask, command, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
-import { modelServer } from "./lib/model.mjs";
+import { calls, modelServer } from "./lib/model.mjs";
 import { proxy } from "./lib/proxy.mjs";
 
 const slow = ["--eliza-word-delay", "40ms"];
@@ -240,7 +240,7 @@ for (const [version, Client] of Object.entries(versions)) {
     await failing({ model: "none", input: "hi" });
     assert.deepEqual([failing.last.status, failing.last.code, failing.last.constructor.name], [404, "model_not_found", "NotFoundError"]);
     await failing({ model: "eliza", input: "hi", tools: [{ type: "web_search" }] });
-    assert.deepEqual([failing.last.status, failing.last.param, failing.last.constructor.name], [400, "tools", "BadRequestError"]);
+    assert.deepEqual([failing.last.status, failing.last.param, failing.last.constructor.name], [400, "tools[0].type", "BadRequestError"]);
     assert.match(failing.last.requestID, /^req_/);
     await failing({ model: "eliza", input: "x".repeat(100_000) });
     assert.equal(failing.last.status, 413);
@@ -296,3 +296,49 @@ test("budgets, models-only and the end of a key hold for OpenAI's API", longOnly
   const end = await until(() => reading.responses.retrieve(heard[0].response.id), (r) => r.status === "completed");
   assert.ok(end.output_text.startsWith(joined(heard)), "the answer goes on");
 });
+
+for (const [version, Client] of Object.entries(versions)) {
+  test(`openai ${version}: tools of the program itself`, longOnly, async (t) => {
+    const model = await modelServer(t, {
+      "what is 1 + 2?": [{ content: "I add." }, ...calls(["add", { a: 1, b: 2 }], ["my_add", { a: 3, b: 4 }])],
+      "no words": calls(["add", { a: 1, b: 2 }]),
+      7: [{ content: "3 and 7" }, "stop"],
+      3: [{ content: "3" }, "stop"],
+    });
+    const server = await serve(t, { args: ["--discover=false"], env: { OPENAI_BASE_URL: model.url, OPENAI_API_KEY: "k" } });
+    const ai = client(Client, server);
+    const sum = ({ a, b }) => String(a + b);
+    const parameters = { type: "object", properties: { a: { type: "number" }, b: { type: "number" } }, required: ["a", "b"] };
+    const list = ["add", "my.add"].map((name) => ({ name, description: "Adds.", parameters }));
+
+    const tools = list.map((f) => ({ type: "function", strict: false, ...f }));
+    const said = [{ role: "user", content: "what is 1 + 2?" }];
+    const question = { model: "openai:m", store: false, tools };
+    const first = await ai.responses.create({ ...question, input: said });
+    assert.deepEqual(first.output.map(({ type, status, name }) => [type, status, name]), [
+      ["message", "completed", undefined], ["function_call", "completed", "add"], ["function_call", "completed", "my.add"],
+    ]);
+    assert.deepEqual(model.requests.at(-1).tools.map(({ function: f }) => f.name), ["add", "my_add"], "a name that providers take");
+    const events = await collect(await ai.responses.create({ ...question, input: said, stream: true }));
+    assert.ok(rises(events));
+    assert.deepEqual(events.filter((e) => e.type === "response.function_call_arguments.done").map((e) => [e.output_index, e.arguments]), [[1, '{"a":1,"b":2}'], [2, '{"a":3,"b":4}']]);
+    const helped = await ai.responses.stream({ ...question, input: said }).finalResponse();
+    assert.deepEqual(helped.output.map((i) => i.type), ["message", "function_call", "function_call"]);
+    const outputs = first.output.filter((i) => i.type === "function_call").map((i) => ({ type: "function_call_output", call_id: i.call_id, output: sum(JSON.parse(i.arguments)) }));
+    const last = await ai.responses.create({ ...question, input: [...said, ...first.output, ...outputs] });
+    assert.equal(last.output_text, "3 and 7");
+    assert.deepEqual(model.asked.at(-1).slice(-3).map((m) => [m.role, m.content, m.tool_calls?.length]), [["assistant", "I add.", 2], ["tool", "3", undefined], ["tool", "7", undefined]]);
+    const wordless = await ai.responses.stream({ ...question, input: "no words" }).finalResponse();
+    assert.deepEqual([wordless.output.map((i) => i.type), wordless.output_text], [["function_call"], ""]);
+
+    const ran = [];
+    const run = (name) => ({ type: "function", function: { name, description: "Adds.", parameters, parse: JSON.parse, function: (args) => { ran.push([name, args]); return sum(args); } } });
+    const runner = ai.chat.completions.runTools({ model: "openai:m", stream: true, messages: [{ role: "user", content: "no words" }], tools: [run("add")] });
+    assert.equal(await runner.finalContent(), "3");
+    assert.deepEqual(ran, [["add", { a: 1, b: 2 }]]);
+    const whole = await ai.chat.completions.create({ model: "openai:m", messages: [{ role: "user", content: "no words" }], tools: [{ type: "function", function: list[0] }] });
+    const [choice] = whole.choices;
+    assert.deepEqual([choice.finish_reason, choice.message.content, choice.message.tool_calls.map((c) => c.function.name)], ["tool_calls", null, ["add"]]);
+    await assert.rejects(ai.responses.create({ model: "openai:m", tools, input: "hi" }), { status: 400, param: "tools" });
+  });
+}
