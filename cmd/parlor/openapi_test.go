@@ -201,6 +201,8 @@ func askOfUser(ask asker) {
 	ask(404, "POST", "/tools/accounts/none/login", "")
 	ask(404, "DELETE", "/tools/accounts/none", "")
 	ask(403, "GET", "/tools/callback?state=none", "")
+	ask(200, "GET", "/tools/prompts", "")
+	ask(404, "POST", "/tools/prompts", `{"server":"none","name":"none"}`)
 	ask(200, "POST", "/auth/logout", "")
 }
 

@@ -91,6 +91,14 @@ func grantRoutes(g *oauth.Grants) (map[string]api.Handler, map[string]api.OpenHa
 	return routes, open
 }
 
+func promptRoutes(servers *mcp.Servers) map[string]api.Handler {
+	routes := make(map[string]api.Handler)
+	for name, h := range servers.Routes() {
+		routes[name] = h
+	}
+	return routes
+}
+
 // A toolsResult is what the server tells about tools.
 type (
 	toolsResult struct {

@@ -107,7 +107,7 @@ test("the servers of the project itself list, answer and refuse, and a call of o
     every: { ...npm("everything"), env: { GREETING: "${GREETING}" } }, files: npm("filesystem", dir),
     memory: { ...npm("memory"), env: { MEMORY_FILE_PATH: join(dir, "memory.json") } },
   }, { env: { GREETING: "hello", SECRET: "ours" } });
-  for (const [name, n] of [["every", 13], ["files", 14], ["memory", 9]]) await logged(new RegExp(`MCP server connected.*server=${name}.*tools=${n}`));
+  for (const [name, n] of [["every", 15], ["files", 14], ["memory", 11]]) await logged(new RegExp(`MCP server connected.*server=${name}.*tools=${n}`));
 
   assert.equal((await run("every_echo", { message: "hi" })).result, "Echo: hi");
   assert.match((await run("every_get-sum", { a: 2, b: 3 })).result, /5/);
@@ -119,6 +119,16 @@ test("the servers of the project itself list, answer and refuse, and a call of o
   assert.equal(structured.match(/temperature/g).length, 1, structured);
   assert.match((await run("every_get-resource-reference", { resourceType: "Blob", resourceId: 1 })).result, /which cannot be shown here/);
   assert.match((await run("every_trigger-long-running-operation", { duration: 1, steps: 5 })).result, /completed/);
+  const resources = (await run("every_list_resources")).result;
+  assert.match(resources, /^template demo:\/\/resource\/dynamic\/text\/\{resourceId\}/m);
+  assert.match((await run("every_read_resource", { uri: "demo://resource/dynamic/text/1" })).result, /^\[demo:\/\/resource\/dynamic\/text\/1\]\n.*plaintext/);
+  assert.equal((await run("every_read_resource", { uri: "demo://none" })).state, "failed");
+  const prompts = async (body) => (await fetch(`${server.url}/api/v1/tools/prompts`, { ...(body && { method: "POST", body: JSON.stringify(body) }), headers: { "X-Parlor-User": "bob" } })).json();
+  const { prompts: listed, missing } = await prompts();
+  assert.deepEqual(missing, []);
+  assert.deepEqual(listed.find((p) => p.name === "args-prompt").arguments.map((a) => [a.name, a.required]), [["city", true], ["state", false]]);
+  assert.match((await prompts({ server: "every", name: "args-prompt", arguments: { city: "Oslo" } })).messages[0].content, /Oslo/);
+  assert.equal((await prompts({ server: "every", name: "args-prompt" })).code, "provider_error");
 
   assert.match((await run("files_read_text_file", { path: join(dir, "note.txt") })).result, /milk and bread/);
   for (const path of ["/etc/passwd", join(dir, "none.txt")]) assert.equal((await run("files_read_text_file", { path })).state, "failed");

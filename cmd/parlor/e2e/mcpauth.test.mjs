@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { Provider } from "oidc-provider";
 import { calls, modelServer } from "./lib/model.mjs";
 import { ask, command, connect, enter, newChat, serve, until } from "./lib/parlor.mjs";
+import { longOnly } from "./lib/random.mjs";
 
 /** A server of tools at /mcp and its authorization server. The tool whoami says whose token it was asked with. */
 async function guarded(t) {
@@ -134,7 +135,7 @@ test("members sign in to a server of tools, each for themselves, in one room", a
   assert.ok(!parlor.log.some((line) => /access_token|refresh_token/.test(line)));
 });
 
-test("an operator signs in to a server of tools for all", async (t) => {
+test("an operator signs in to a server of tools for all", longOnly, async (t) => {
   const server = await guarded(t);
   const { parlor, asks } = await world(t, server);
   const data = ["--data", join(parlor.dir, "parlor.db")];

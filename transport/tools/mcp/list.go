@@ -19,10 +19,13 @@ const (
 	maxToolText = 256 << 10 // of the description and the schema of one, in bytes
 )
 
-// A found tool is one that a server lists.
+// A found tool is one that a server lists, or one that reads what the server has.
 type found struct {
 	chat.Tool
 	readOnly bool // the server says so
+
+	// read is what a tool does that the server does not list. Nil has the server run it.
+	read func(ctx context.Context, s *session, arguments string) (string, error)
 }
 
 // list returns the tools of the server. It leaves out those that cannot be offered.
@@ -33,7 +36,10 @@ func (s *session) list(ctx context.Context, log *slog.Logger) ([]found, error) {
 	for range maxPages {
 		d := new(delivery)
 		page, err := s.client.ListTools(d.with(ctx), params)
-		if err != nil {
+		switch {
+		case isUnknownMethod(err): // it may have resources, or prompts
+			return list, nil
+		case err != nil:
 			return nil, d.explain(err)
 		}
 		for _, t := range page.Tools {

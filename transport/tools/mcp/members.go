@@ -96,17 +96,17 @@ func (m *members) how() string {
 // LoginPath is where a member signs in to a server, below the address of this one.
 func LoginPath(server string) string { return "/api/v1/tools/accounts/" + server + "/login" }
 
-// call is a [caller].
-func (m *members) call(ctx context.Context, user chat.UserID, tool, arguments string, alive func(), progressed func(chat.ToolProgress)) (string, error) {
+// within is a [caller], each of whose users has a session.
+func (m *members) within(ctx context.Context, user chat.UserID, do func(*session) error) error {
 	if !m.grants.Has(m.name, user) {
-		return "", m.refusal()
+		return m.refusal()
 	}
 	one, err := m.enter(user)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer m.leave(one)
-	return one.runTool(ctx, user, tool, arguments, alive, progressed)
+	return one.ofAll(ctx, user, do)
 }
 
 // enter returns the session of a member, which begins if there is none.
@@ -134,7 +134,7 @@ func (m *members) begin(user chat.UserID) *member {
 	}
 	open := func() (link, error) { return newRemote(m.config, token), nil }
 	one := &member{server: newServer(ctx, m.name, m.config, open, m.listed, m.log.With("user", user)), stop: stop}
-	one.signIn, one.server.call = m.how(), m.call
+	one.signIn, one.server.within = m.how(), m.within
 	m.all[user] = one
 	m.running.Go(one.run)
 	return one

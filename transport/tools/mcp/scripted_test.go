@@ -36,6 +36,7 @@ type request struct {
 	Params struct {
 		Name      string          `json:"name"`
 		Cursor    string          `json:"cursor"`
+		URI       string          `json:"uri"`
 		Arguments json.RawMessage `json:"arguments"`
 		Reason    string          `json:"reason"`
 		Meta      struct {

@@ -55,7 +55,7 @@ type server struct {
 	remote bool
 	open   func() (link, error)
 	signIn string // how somebody signs in
-	call   caller // runs a tool
+	within caller
 	put    func(server string, list []tools.Tool)
 	log    *slog.Logger
 	ctx    context.Context // ends with [Servers.Close]
@@ -77,7 +77,7 @@ func newServer(ctx context.Context, name string, c Config, open func() (link, er
 		now: Status{Server: name, State: Starting}, trying: make(chan struct{}),
 		signIn: fmt.Sprintf("the MCP server %s wants a sign-in. The operator of this server does that with: parlor tools login %s", name, name),
 	}
-	s.call = s.runTool
+	s.within = s.ofAll
 	return s
 }
 
@@ -137,6 +137,7 @@ func (s *server) list(of *session) error {
 	if err != nil {
 		return err
 	}
+	found = append(found, of.readers(ctx, s.log)...)
 	tokens := 0
 	var list []tools.Tool
 	for _, t := range found {
@@ -153,28 +154,6 @@ func (s *server) list(of *session) error {
 // Tokens returns how many tokens a tool takes in a prompt, about.
 func Tokens(t chat.Tool) int {
 	return chat.Tokens(t.Name) + chat.Tokens(t.Description) + chat.Tokens(string(t.Schema))
-}
-
-// tool makes what the registry knows of a tool.
-func (s *server) tool(t found) tools.Tool {
-	own := t.Name
-	t.Name = s.name + "/" + own
-	approval := s.config.Approval
-	if approval == "" && t.readOnly {
-		approval = chat.ApprovalNever
-	}
-	return tools.Tool{
-		Tool: t.Tool, Approval: approval,
-		Timeout: time.Duration(s.config.TotalTimeout), Idle: time.Duration(s.config.IdleTimeout),
-		Run: func(ctx context.Context, r chat.ToolRun, alive func()) (string, error) {
-			return s.call(ctx, r.User, own, r.Call.Arguments, alive, func(p chat.ToolProgress) {
-				alive()
-				if r.Progress != nil {
-					r.Progress(p)
-				}
-			})
-		},
-	}
 }
 
 // follow learns the tools again whenever they change, until the session ends.
@@ -323,70 +302,5 @@ func (s *server) try() {
 	s.trying = make(chan struct{})
 	if s.now.State != SignIn {
 		s.now.State = Starting
-	}
-}
-
-// current returns the session. If an attempt to connect is under way it waits for that; a
-// failed server is tried again.
-func (s *server) current(ctx context.Context) (*session, error) {
-	s.mu.Lock()
-	if s.now.State == Failed && s.session == nil {
-		s.try()
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
-	}
-	trying := s.trying
-	s.mu.Unlock()
-	if trying != nil {
-		select {
-		case <-trying:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.session != nil {
-		return s.session, nil
-	}
-	if s.now.State == SignIn {
-		return nil, chat.Refuse(chat.CodeForbidden, "not run: "+s.signIn)
-	}
-	return nil, chat.Refuse(chat.CodeInternal, fmt.Sprintf("not run: the MCP server %s is not connected (%s): %s", s.name, s.now.State, s.now.Error))
-}
-
-// A caller runs a tool for a user. It calls alive when the call begins.
-type caller func(ctx context.Context, user chat.UserID, tool, arguments string, alive func(), progressed func(chat.ToolProgress)) (string, error)
-
-// runTool is a [caller]. The server is not told the user. If it has certainly not run the
-// tool, since the session was over, it is called once more in the next session.
-func (s *server) runTool(ctx context.Context, _ chat.UserID, tool, arguments string, alive func(), progressed func(chat.ToolProgress)) (string, error) {
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	for again := false; ; again = true {
-		session, err := s.current(ctx)
-		if err != nil {
-			return "", err
-		}
-		alive()
-		result, err := session.call(ctx, tool, arguments, progressed)
-		switch err {
-		case errNotRun:
-		case errSignIn:
-			return "", chat.Refuse(chat.CodeForbidden, "not run: "+s.signIn)
-		default:
-			return result, err
-		}
-		s.lose(session)
-		session.end()
-		if again {
-			return "", chat.Refuse(chat.CodeInternal, fmt.Sprintf("not run: the session with the MCP server %s is over again and again", s.name))
-		}
 	}
 }

@@ -51,6 +51,7 @@ type Grants interface {
 type Servers struct {
 	list    []*server           // sorted by name
 	members map[string]*members // those to which members sign in
+	callers map[string]caller   // of all
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -58,7 +59,7 @@ type Servers struct {
 // Start connects servers, and does not wait for that.
 func Start(o Options) (*Servers, error) {
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Servers{members: make(map[string]*members), stop: stop}
+	s := &Servers{members: make(map[string]*members), callers: make(map[string]caller), stop: stop}
 	log := cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	mark := markOf(o.Owner)
 	if n := endLeftovers(mark); n > 0 {
@@ -74,12 +75,15 @@ func Start(o Options) (*Servers, error) {
 		open := func() (link, error) { return startProcess(c, append(environment(c, o.LookupEnv), mark), log) }
 		switch {
 		case c.Auth == AuthMember && o.Grants != nil:
-			s.members[name] = newMembers(ctx, name, c, o.Grants, o.Put, log)
+			m := newMembers(ctx, name, c, o.Grants, o.Put, log)
+			s.members[name], s.callers[name] = m, m.within
 			continue
 		case c.URL != "":
 			open = func() (link, error) { return newRemote(c, o.tokens(name, c, "")), nil }
 		}
-		s.list = append(s.list, newServer(ctx, name, c, open, o.Put, log))
+		one := newServer(ctx, name, c, open, o.Put, log)
+		s.list = append(s.list, one)
+		s.callers[name] = one.within
 	}
 	for _, m := range s.members {
 		m.start()

@@ -52,7 +52,7 @@ type session struct {
 	conn    sdk.Connection // below client, which waits for calls before it closes it
 	log     *slog.Logger
 	began   time.Time
-	changed chan struct{} // the list of tools has
+	changed chan struct{} // the list of tools or of resources has
 	ended   chan struct{}
 	end     func() // ends it, and does not wait
 
@@ -103,7 +103,8 @@ func (s *session) initialize(ctx context.Context, version string, timeout time.D
 	d := new(delivery)
 	client := sdk.NewClient(&sdk.Implementation{Name: "parlor", Version: "1"}, &sdk.ClientOptions{
 		Capabilities:                &sdk.ClientCapabilities{},
-		ToolListChangedHandler:      s.noteChange,
+		ToolListChangedHandler:      func(context.Context, *sdk.ToolListChangedRequest) { s.noteChange() },
+		ResourceListChangedHandler:  func(context.Context, *sdk.ResourceListChangedRequest) { s.noteChange() },
 		ProgressNotificationHandler: s.noteProgress,
 		Logger:                      slog.New(slog.DiscardHandler),
 	})
@@ -139,7 +140,7 @@ func (s *session) withoutPanics(next sdk.MethodHandler) sdk.MethodHandler {
 
 // noteChange and noteProgress only take notes: the session cannot be closed before they
 // have taken all.
-func (s *session) noteChange(context.Context, *sdk.ToolListChangedRequest) {
+func (s *session) noteChange() {
 	select {
 	case s.changed <- struct{}{}:
 	default:
@@ -210,7 +211,7 @@ func (s *session) call(ctx context.Context, tool, arguments string, progressed f
 	text := textOf(result)
 	switch {
 	case result.NeedsInput():
-		return "", chat.Refuse(chat.CodeInternal, "the tool asks for more input, which it cannot be given here")
+		return "", errNeedsInput
 	case result.IsError:
 		return "", chat.Refuse(chat.CodeInternal, text)
 	}

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"crypto/subtle"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"parlor/protocol/chat"
 	"parlor/transport/origin"
+	"parlor/transport/tools"
 )
 
 type (
@@ -47,7 +47,7 @@ func (g *Grants) OpenRoutes() map[string]openHandler {
 }
 
 func (g *Grants) listAccounts(w http.ResponseWriter, _ *http.Request, in chat.SignIn) error {
-	return answer(w, map[string]any{"accounts": g.Accounts(in.ID)})
+	return tools.Answer(w, map[string]any{"accounts": g.Accounts(in.ID)})
 }
 
 // leave sends the browser to where its user signs in: by a redirect of a link, or by the
@@ -70,7 +70,7 @@ func (g *Grants) leave(w http.ResponseWriter, r *http.Request, in chat.SignIn) e
 		http.Redirect(w, r, to, http.StatusSeeOther)
 		return nil
 	}
-	return answer(w, map[string]any{"url": to})
+	return tools.Answer(w, map[string]any{"url": to})
 }
 
 // cookieName begins the name of a cookie, which ends with a part of the state: several
@@ -134,17 +134,5 @@ func (g *Grants) revokeOwn(w http.ResponseWriter, r *http.Request, in chat.SignI
 	if err := g.Revoke(r.Context(), r.PathValue("server"), in.ID); err != nil {
 		return err
 	}
-	return answer(w, map[string]any{"message": "Signed out"})
-}
-
-func answer(w http.ResponseWriter, body map[string]any) error {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(text) // fails only when the client is gone
-	return nil
+	return tools.Answer(w, map[string]any{"message": "Signed out"})
 }
