@@ -49,6 +49,9 @@ type Rules struct {
 	// Afford returns why the user may not use the model in the room, or nil.
 	Afford func(room chat.RoomID, user chat.UserID, model chat.ModelID) *chat.Error
 
+	// Resting reports whether no turn begins for now. Nil is never.
+	Resting func() bool
+
 	// NewID makes a name that nothing else has.
 	NewID func() string
 

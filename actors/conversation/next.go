@@ -82,6 +82,9 @@ func (m Moment) awaitsPrompt(t chat.Turn, r Running) bool {
 
 // start begins the turn, or fails it if a budget is used up.
 func (m Moment) start(turn chat.Turn, answer chat.MessageID) []chat.Event {
+	if m.Resting != nil && m.Resting() {
+		return nil
+	}
 	if spent := m.Afford(m.Chat.Room, turn.By, turn.ModelID); spent != nil {
 		end := m.End(turn)
 		end.State, end.Error = chat.StateFailed, spent

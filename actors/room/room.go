@@ -33,6 +33,7 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -137,6 +138,13 @@ type Options struct {
 	// Turns is counted up while a turn's goroutine runs.
 	Turns *sync.WaitGroup
 
+	// Drained says that no turn begins any more, since the server is about to stop. Nil is
+	// never.
+	Drained *atomic.Bool
+
+	// Running is counted up while there is an attempt at a turn, until its end is on disk.
+	Running *atomic.Int64
+
 	// ContextWindow is the number of tokens that a model can read, for models that
 	// do not say. Zero means 32 Ki.
 	ContextWindow int
@@ -182,6 +190,8 @@ type Options struct {
 func (o Options) WithDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	o.Turns = cmp.Or(o.Turns, new(sync.WaitGroup))
+	o.Drained = cmp.Or(o.Drained, new(atomic.Bool))
+	o.Running = cmp.Or(o.Running, new(atomic.Int64))
 	if o.Activity == nil {
 		o.Activity = func(Activity) {}
 	}
@@ -229,7 +239,7 @@ func (o *Options) share() {
 	o.rules = &conversation.Rules{
 		Models: o.Models, NewID: newID, TurnPolicy: o.TurnPolicy,
 		MaxMessageBytes: o.MaxMessageBytes, MaxQueuedTurns: o.MaxQueuedTurns, MaxMembers: o.MaxMembers, MaxBranches: o.MaxBranches, MaxAttempts: o.MaxAttempts,
-		RepeatTools: repeatsTools(), Repeatable: o.Tools.Repeatable,
+		RepeatTools: repeatsTools(), Repeatable: o.Tools.Repeatable, Resting: o.Drained.Load,
 		Afford: func(room chat.RoomID, user chat.UserID, model chat.ModelID) *chat.Error {
 			return budgets.Check(ledger.Account{User: user, Room: room, Model: model})
 		},

@@ -98,6 +98,7 @@ func (s *stage) begin(e chat.TurnStarted) {
 		Path: records.shown.PathOf(t), Instructions: records.shown.Chat.SystemPrompt,
 		Page: func() []chat.Tool { return pages.of(t.By) },
 	}, func(e turn.Event) Message { return &attemptEvent{number, e} })
+	s.r.Running.Add(1)
 	s.attempt.Start(s.lineTo(t.ModelID))
 }
 
@@ -132,6 +133,7 @@ func (s *stage) letGo() {
 		s.attempt.Cancel()
 		s.attempt.Release()
 		s.attempt = nil
+		s.r.Running.Add(-1)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"iter"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"parlor/actors/access"
 	"parlor/actors/conversation"
@@ -123,6 +124,41 @@ func (r *Rooms) goOn(id chat.RoomID) {
 
 // Awake returns how many rooms are in memory.
 func (r *Rooms) Awake() int { return int(r.awake.Load()) }
+
+// Answering returns how many turns are being answered.
+func (r *Rooms) Answering() int { return int(r.options.Running.Load()) }
+
+// drainLook is the time between two looks at whether turns are still running.
+const drainLook = 20 * time.Millisecond
+
+// Drain lets no turn begin any more, and waits until those that run have ended, or until
+// ctx ends. It returns how many are left. Turns that wait begin with the next start of the
+// server. It is called before Close.
+func (r *Rooms) Drain(ctx context.Context) (left int) {
+	r.options.Drained.Store(true)
+	tick := time.NewTicker(drainLook)
+	defer tick.Stop()
+	for r.Answering() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return r.Answering()
+		}
+	}
+	return 0
+}
+
+// Alive waits until the supervisor of the rooms has answered, or until ctx ends.
+func (r *Rooms) Alive(ctx context.Context) error {
+	answered := make(chan struct{})
+	r.ref.Tell(&ping{answered})
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Close stops all rooms and their turns, and refuses queries from then on. It
 // waits until the streams of turns and the running queries have ended, or until

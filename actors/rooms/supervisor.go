@@ -28,12 +28,16 @@ type (
 	awake struct{ room chat.RoomID }
 )
 
+// ping is answered as soon as it is received.
+type ping struct{ answered chan struct{} }
+
 // watchTick makes the supervisor look for rooms that hang.
 type watchTick struct{}
 
 func (*forward) roomsMessage()   {}
 func (*idle) roomsMessage()      {}
 func (*awake) roomsMessage()     {}
+func (*ping) roomsMessage()      {}
 func (*watchTick) roomsMessage() {}
 
 // The supervisor creates, finds and passivates rooms. It does no I/O and does not
@@ -75,6 +79,8 @@ func (s *supervisor) Receive(m message) {
 		s.drain(m.room)
 	case *awake:
 		s.resume(m.room)
+	case *ping:
+		close(m.answered)
 	case *watchTick:
 		s.lookForHung()
 		s.watchSoon()

@@ -10,6 +10,7 @@ import (
 	"parlor/actors/ledger"
 	wire "parlor/protocol/assistant"
 	"parlor/transport/auth"
+	"parlor/transport/listen"
 	"parlor/transport/provider"
 	"parlor/transport/tools"
 	"parlor/transport/tools/mcp"
@@ -44,7 +45,12 @@ type checked struct {
 
 func (s *Settings) checksOfServer() []checked {
 	return []checked{
-		{"listen", checkListen(s.Listen)},
+		{"listen", listen.Check(s.Listen)},
+		{"tls-key-file", s.checkKeyFile()},
+		{"acme-hosts", s.checkACME()},
+		{"acme-url", checkURL(s.ACMEURL)},
+		{"acme-dir", wantText(s.ACMEDir)},
+		{"drain-timeout", notNegative(s.DrainTimeout)},
 		{"base-path", checkBasePath(s.BasePath)},
 		{"data", wantText(s.Data)},
 		{"retain-for", notNegative(s.RetainFor)},

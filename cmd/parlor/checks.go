@@ -3,12 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -85,32 +83,32 @@ func checkVAPID(key Secret) error {
 	return err
 }
 
-func checkListen(address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return errors.New("is not HOST:PORT, such as 127.0.0.1:8080 or :8080")
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return errors.New("has no port from 0 to 65535")
+func (s *Settings) checkKeyFile() error {
+	if (s.TLSCertFile == "") != (s.TLSKeyFile == "") {
+		return errors.New("must be given together with tls-cert-file")
 	}
 	return nil
 }
 
-// loopback reports whether only this computer can reach address, which is valid.
-func loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
+func (s *Settings) checkACME() error {
+	switch i := slices.IndexFunc(s.ACMEHosts, func(host string) bool { return !hostPattern.MatchString(host) }); {
+	case i >= 0:
+		return fmt.Errorf("has %q, which is not the name of a host, such as chat.example.com (lower case, no port, no wildcard)", withoutSecrets(s.ACMEHosts[i]))
+	case len(s.ACMEHosts) > 0 && s.TLSCertFile != "":
+		return errors.New("cannot be given together with tls-cert-file")
 	}
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+	return nil
 }
+
+// hostPattern is of the names that an authority gives certificates for.
+var hostPattern = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
 // basePathPattern allows no characters that have a meaning in URLs or in the
 // patterns of an http.ServeMux.
 var basePathPattern = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
 // ownPaths are the first segments of paths that are served at the top.
-var ownPaths = []string{"api", "healthz", "internal", "metrics", "socket.io"}
+var ownPaths = []string{"api", "healthz", "internal", "metrics", "readyz", "socket.io"}
 
 func checkBasePath(p string) error {
 	switch {

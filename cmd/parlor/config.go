@@ -72,12 +72,12 @@ func cell(value string) string {
 // file, or an error that lists all that is wrong with them.
 func loadSettings(ctx *kong.Context, r *resolver, v *Values, env environment) (*Settings, error) {
 	s, flags := &Settings{Values: *v}, settingsOf(ctx)
-	for _, list := range [][]string{s.CORSOrigins, s.JWTAudience, s.JWTAlgorithms, s.Admins, s.OIDCAllow, s.TrustedProxies, s.PrivateTargets} {
-		for i, entry := range list {
-			list[i] = strings.TrimSpace(entry) // people write "a, b"
-		}
-	}
 	for _, flag := range flags {
+		if list, ok := flag.Target.Interface().([]string); ok {
+			for i, entry := range list {
+				list[i] = strings.TrimSpace(entry) // people write "a, b"
+			}
+		}
 		s.rows = append(s.rows, row{
 			name: flag.Name, value: show(flag), source: r.source(ctx, flag), list: flag.IsSlice() || flag.IsMap(), choices: choicesOf(flag), lines: r.lines,
 		})

@@ -87,6 +87,8 @@ var owners = map[string]string{
 	"golang.org/x/oauth2":                 "transport",
 	"golang.org/x/crypto/x509roots":       "cmd",
 	"github.com/modelcontextprotocol/go":  "transport",
+	"github.com/coreos/go-systemd":        "transport/listen",
+	"golang.org/x/crypto/acme":            "transport/listen",
 }
 
 // TestImports keeps the layout of DESIGN §2. It parses the source itself: a

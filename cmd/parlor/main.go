@@ -157,9 +157,7 @@ func (*serveCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	level := new(slog.LevelVar)
 	level.Set(s.LogLevel)
 	log := newLogger(out.stderr, s, level)
-	settings := *s
-	defer reloadOnHangup(s, level, log)()
-	return serve(ctx, settings, log)
+	return serve(ctx, s, level, log)
 }
 
 func newLogger(w io.Writer, s *Settings, level slog.Leveler) *slog.Logger {

@@ -35,7 +35,11 @@ func openStore(s Settings, log *slog.Logger, committed func(int, time.Duration, 
 }
 
 func (s *server) openStore() (err error) {
-	if s.store, err = openStore(s.Settings, s.log, s.numbers.Committed); err != nil {
+	committed := func(requests int, took time.Duration, err error) {
+		s.numbers.Committed(requests, took, err)
+		s.health.committed(err)
+	}
+	if s.store, err = openStore(s.Settings, s.log, committed); err != nil {
 		return err
 	}
 	s.parts.add("event log", func(context.Context) error { return s.store.Close() })

@@ -220,7 +220,7 @@ func startServer(t *testing.T, args ...string) (url string) {
 	ended := make(chan error, 1)
 	go func() {
 		defer log.Close()
-		ended <- serve(ctx, *s, slog.New(slog.NewTextHandler(log, nil)))
+		ended <- serve(ctx, s, new(slog.LevelVar), slog.New(slog.NewTextHandler(log, nil)))
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -5,18 +5,38 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
+
+	"parlor/transport/listen"
 )
 
-// reloadOnHangup reads the settings again at each SIGHUP, until stop is called.
-func reloadOnHangup(s *Settings, level *slog.LevelVar, log *slog.Logger) (stop func()) {
+// A reloader takes over at SIGHUP what can change while the server runs.
+type reloader struct {
+	settings *Settings // that hold
+	log      *slog.Logger
+	parts    []reloadable
+}
+
+// A reloadable part takes over some settings without a restart.
+type reloadable struct {
+	settings []string // their names
+	files    bool     // it also looks at the files that these name
+	does     string   // what the log says of it
+	apply    func(fresh *Settings) (changed bool, err error)
+}
+
+// onHangup reads the settings again at each SIGHUP, until stop is called.
+func (r *reloader) onHangup() (stop func()) {
 	hangups, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
 		defer close(done)
 		for range hangups {
-			reload(s, level, log)
+			listen.Reloading()
+			r.reload()
+			listen.Ready()
 		}
 	}()
 	return func() {
@@ -26,30 +46,59 @@ func reloadOnHangup(s *Settings, level *slog.LevelVar, log *slog.Logger) (stop f
 	}
 }
 
-// reload takes over the level of the log. All other settings are what the parts of
-// the server were made with: those that have changed are named, and take effect
-// with a restart.
-func reload(s *Settings, level *slog.LevelVar, log *slog.Logger) {
-	fresh, err := s.reload()
+// reload has each part take over what has changed of its settings, and names the
+// settings of no part: they take effect with a restart.
+func (r *reloader) reload() {
+	fresh, err := r.settings.reload()
 	if err == nil {
 		err = fresh.Validate()
 	}
 	if err != nil {
 		for _, fault := range split(err) {
-			log.Error("reload: nothing was changed, since a setting is wrong", "err", fault)
+			r.log.Error("reload: nothing was changed, since a setting is wrong", "err", fault)
 		}
 		return
 	}
-	if s.LogLevel != fresh.LogLevel {
-		level.Set(fresh.LogLevel)
-		log.Info("reload: the log has another level", "level", fresh.row("log-level").value)
-		s.LogLevel = fresh.LogLevel
+	left := differing(r.settings, fresh)
+	for _, part := range r.parts {
+		left = r.apply(part, fresh, left)
 	}
-	if changed := differing(s, fresh); len(changed) > 0 {
-		log.Warn("reload: some settings have changed and need a restart", "settings", strings.Join(changed, ", "))
+	if len(left) > 0 {
+		r.log.Warn("reload: some settings have changed and need a restart", "settings", strings.Join(left, ", "))
 		return
 	}
-	log.Info("reload: nothing else has changed")
+	r.log.Info("reload: nothing else has changed")
+}
+
+// apply has one part take over its settings, if one of those that differ is among
+// them. It returns the others.
+func (r *reloader) apply(part reloadable, fresh *Settings, differ []string) (others []string) {
+	others = slices.DeleteFunc(slices.Clone(differ), func(name string) bool { return slices.Contains(part.settings, name) })
+	if len(others) == len(differ) && !part.files {
+		return differ
+	}
+	changed, err := part.apply(fresh)
+	switch {
+	case err != nil:
+		r.log.Error("reload: what was before is used on", "settings", strings.Join(part.settings, ", "), "err", err)
+		return others
+	case changed:
+		r.log.Info("reload: "+part.does, "settings", strings.Join(part.settings, ", "))
+	}
+	for _, name := range part.settings {
+		r.settings.take(fresh, name)
+	}
+	return others
+}
+
+// take takes over the value of one setting.
+func (s *Settings) take(fresh *Settings, name string) {
+	for i, row := range s.rows {
+		if row.name == name {
+			reflect.ValueOf(&s.Values).Elem().Field(i).Set(reflect.ValueOf(fresh.Values).Field(i))
+			s.rows[i] = fresh.rows[i]
+		}
+	}
 }
 
 // differing returns the names of the settings that have another value in b than
@@ -62,4 +111,18 @@ func differing(a, b *Settings) (names []string) {
 		}
 	}
 	return names
+}
+
+// reloadable returns the parts of the server that take over settings while it runs.
+func (s *server) reloadable(listener *listen.Listener) []reloadable {
+	return []reloadable{
+		{
+			settings: []string{"log-level"}, does: "the log has another level",
+			apply: func(fresh *Settings) (bool, error) { s.level.Set(fresh.LogLevel); return true, nil },
+		},
+		{
+			settings: []string{"tls-cert-file", "tls-key-file"}, files: true, does: "another certificate is used",
+			apply: func(fresh *Settings) (bool, error) { return listener.Reload(fresh.TLSCertFile, fresh.TLSKeyFile) },
+		},
+	}
 }

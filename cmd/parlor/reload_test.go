@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"parlor/transport/listen"
 )
 
 // A syncBuffer may be written and read at once.
@@ -62,19 +64,20 @@ func TestReload(t *testing.T) {
 	level.Set(s.LogLevel)
 	var text syncBuffer
 	log := slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: &level}))
+	r := &reloader{settings: s, log: log, parts: (&server{level: &level}).reloadable(new(listen.Listener))}
 	for _, step := range []struct {
 		file  string
 		level slog.Level
 		says  []string
 	}{
-		{"log-level: debug\njwt-secret: " + secret + "\n", slog.LevelDebug, []string{"another level", "level=debug", "nothing else"}},
+		{"log-level: debug\njwt-secret: " + secret + "\n", slog.LevelDebug, []string{"another level", "nothing else"}},
 		{"log-level: debug\njwt-secret: x" + secret + "\nwindow: 7\n", slog.LevelDebug, []string{"need a restart", `"jwt-secret, window"`}},
 		{"log-level: loud\n", slog.LevelDebug, []string{"nothing was changed", "log-level"}},
 		{"log-level: info\nlisten: :80\n", slog.LevelDebug, []string{"nothing was changed", "there is no secret"}},
-		{"log-level: info\njwt-secret: " + secret + "\n", slog.LevelInfo, []string{"level=info", "nothing else"}},
+		{"log-level: info\njwt-secret: " + secret + "\n", slog.LevelInfo, []string{"another level", "nothing else"}},
 	} {
 		write(step.file)
-		reload(s, &level, log)
+		r.reload()
 		got := text.take()
 		if level.Level() != step.level || strings.Contains(got, secret) {
 			t.Errorf("%q: level %v, want %v; logged %s", step.file, level.Level(), step.level, got)
@@ -91,8 +94,8 @@ func TestHangupReloads(t *testing.T) {
 	s, write := reloading(t, "log-level: warn\n")
 	var level slog.LevelVar
 	var text syncBuffer
-	stop := reloadOnHangup(s, &level, slog.New(slog.NewTextHandler(&text, nil)))
-	defer stop()
+	r := &reloader{settings: s, log: slog.New(slog.NewTextHandler(&text, nil)), parts: (&server{level: &level}).reloadable(new(listen.Listener))}
+	defer r.onHangup()()
 	write("log-level: error\n")
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)

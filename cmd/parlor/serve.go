@@ -23,6 +23,7 @@ import (
 	"parlor/transport/api"
 	"parlor/transport/auth"
 	"parlor/transport/limit"
+	"parlor/transport/listen"
 	"parlor/transport/live"
 	"parlor/transport/metrics"
 	"parlor/transport/origin"
@@ -54,6 +55,7 @@ const (
 type server struct {
 	Settings
 	log   *slog.Logger
+	level *slog.LevelVar // of the log
 	parts parts
 
 	store    *persistence.Store
@@ -72,6 +74,8 @@ type server struct {
 	actors   *system.System
 	rooms    *rooms.Rooms
 
+	health health
+
 	limits      *limit.Limiter
 	warnings    *origin.Warnings
 	devices     *door.Devices
@@ -85,8 +89,8 @@ type server struct {
 
 // serve runs the server until ctx ends: it starts the parts in the order in
 // which they need each other, and stops them in reverse.
-func serve(ctx context.Context, settings Settings, log *slog.Logger) (err error) {
-	s := &server{Settings: settings, log: log, numbers: metrics.NewServer(), guards: guard.NewMetrics(), actors: system.New(log), devices: new(door.Devices), warnings: origin.NewWarnings(log)}
+func serve(ctx context.Context, settings *Settings, level *slog.LevelVar, log *slog.Logger) (err error) {
+	s := &server{Settings: *settings, log: log, level: level, numbers: metrics.NewServer(), guards: guard.NewMetrics(), actors: system.New(log), devices: new(door.Devices), warnings: origin.NewWarnings(log)}
 	defer func() { err = errors.Join(err, s.parts.stop()) }()
 
 	outliveFileSizeLimit()
@@ -102,16 +106,16 @@ func serve(ctx context.Context, settings Settings, log *slog.Logger) (err error)
 	}
 	endStrays(ctx, s.accounts, s.rooms)
 	s.openControl()
-	return s.run(ctx)
+	return s.run(ctx, settings)
 }
 
-// run serves HTTP until ctx ends or serving fails.
-func (s *server) run(ctx context.Context) error {
-	stop, ended, err := listen(s.Settings, front(s.Settings, s.handler()), s.log)
+// run serves HTTP until ctx ends or serving fails. Settings are read again into settings.
+func (s *server) run(ctx context.Context, settings *Settings) error {
+	listener, err := listen.Open(s.listening())
 	if err != nil {
 		return err
 	}
-	s.parts.add("http", stop)
+	ended := s.serveHTTP(listener)
 	// Connections are stopped before http, which waits for their polls to end.
 	s.parts.add("connections", func(ctx context.Context) error {
 		if err := s.connections.Shutdown(ctx); err != nil {
@@ -119,47 +123,52 @@ func (s *server) run(ctx context.Context) error {
 		}
 		return nil
 	})
+	defer (&reloader{settings: settings, log: s.log, parts: s.reloadable(listener)}).onHangup()()
+	s.announce(listener)
+	watched, unwatch := context.WithCancel(context.Background())
+	defer unwatch()
+	go listen.Watch(watched, s.rooms.Alive)
 	select {
 	case <-ctx.Done():
-		s.log.Info("stopping")
+		s.drain(listener)
 		return nil
 	case err := <-ended:
 		return fmt.Errorf("serve http: %w", err)
 	}
 }
 
-// listen serves HTTP until stop is called. When serving ends, ended receives why.
-func listen(s Settings, handler http.Handler, log *slog.Logger) (stop func(context.Context) error, ended <-chan error, err error) {
-	listener, err := net.Listen("tcp", s.Listen)
-	if err != nil {
-		return nil, nil, fmt.Errorf("listen: %w", err)
-	}
+// serveHTTP serves until its part is stopped. When serving ends, ended receives why.
+func (s *server) serveHTTP(listener net.Listener) (ended <-chan error) {
 	timeout := s.PingInterval + s.PingTimeout + requestTimeout
 	server := &http.Server{
-		Handler: handler, ReadTimeout: timeout, WriteTimeout: timeout,
+		Handler: front(s.Settings, s.handler()), ReadTimeout: timeout, WriteTimeout: timeout,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: httpIdleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-
-	for _, warning := range s.Warnings() {
-		log.Warn(warning)
-	}
-	if s.Development() {
-		log.Warn("development mode: no jwt-secret or other key, so everybody is who they say they are and all chats are shared, on this computer only")
-	}
-	log.Info("listening on http://" + listener.Addr().String())
-	stop = func(ctx context.Context) error {
+	s.parts.add("http", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
-			log.Info("cut off requests that did not end")
+			s.log.Info("cut off requests that did not end")
 			return server.Close()
 		}
 		return nil
+	})
+	return served
+}
+
+// announce tells the operator and systemd that the server takes requests.
+func (s *server) announce(listener *listen.Listener) {
+	for _, warning := range s.Warnings() {
+		s.log.Warn(warning)
 	}
-	return stop, served, nil
+	if s.Development() {
+		s.log.Warn("development mode: no jwt-secret or other key, so everybody is who they say they are and all chats are shared, on this computer only")
+	}
+	s.log.Info("listening on " + listener.URL())
+	listen.Ready()
 }
 
 // parts are the parts of the server that have been started, in that order.

@@ -23,9 +23,18 @@ import (
 // if its own is not set.
 type Values struct {
 	Config   string `group:"server" default:"parlor.yaml" help:"Configuration file. May be missing unless you name it."`
-	Listen   string `group:"server" default:"127.0.0.1:8080" help:"Address and port. Port 0 picks a free one."`
+	Listen   string `group:"server" default:"127.0.0.1:8080" help:"Address and port, where port 0 picks a free one; unix:/PATH for a Unix socket; or systemd for the one that a .socket unit has opened."`
 	BasePath string `group:"server" placeholder:"/PATH" help:"Serve below this path too, for example /assistant."`
 	Data     string `group:"server" default:"./parlor.db" help:"The file that keeps everything said. Made if missing."`
+
+	TLSCertFile string   `name:"tls-cert-file" group:"server" placeholder:"FILE" help:"A PEM file with the server's certificate and those that vouch for it: with it the server speaks TLS. Read again when it changes."`
+	TLSKeyFile  string   `name:"tls-key-file" group:"server" placeholder:"FILE" help:"The key of that certificate."`
+	ACMEHosts   []string `name:"acme-hosts" group:"server" placeholder:"HOST" help:"Names of this server for which it gets certificates by itself. Port 443 of each must lead to listen, and the terms of the authority are agreed to."`
+	ACMEEmail   string   `name:"acme-email" group:"server" placeholder:"ADDRESS" help:"Where the authority can write to."`
+	ACMEURL     string   `name:"acme-url" group:"server" default:"https://acme-v02.api.letsencrypt.org/directory" help:"The directory of the authority, Let's Encrypt's if it is not given."`
+	ACMEDir     string   `name:"acme-dir" group:"server" default:"./parlor-acme" help:"Where keys and certificates that were got are kept."`
+
+	DrainTimeout time.Duration `group:"server" default:"5s" help:"How long running answers may take to end when the server is stopped; those that have not begin again with the next start."`
 
 	RetainFor   time.Duration `group:"server" default:"0s" help:"Delete chats in which nothing was said for so long; 0s keeps them for ever."`
 	RetainBytes Size          `group:"server" default:"0" help:"While more of the file than this is in use, for example 10GiB, delete chats of those users whose chats take most, idle longest first; 0 for no limit. Chats that somebody is in stay."`

@@ -44,6 +44,11 @@ var lists = []string{"models", "providers", "budgets", "webhooks", "tools", "mcp
 // variable and the file. They are written as they are shown.
 var samples = map[string][3]string{
 	"listen":                 {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
+	"acme-hosts":             {"a.example.com", "b.example.com, c.example.com", "d.example.com"},
+	"acme-email":             {"a@example.com", "b@example.com", "c@example.com"},
+	"acme-url":               {"https://a.example.com/dir", "https://b.example.com/dir", "https://127.0.0.1:14000/dir"},
+	"acme-dir":               {"a", "b", "c"},
+	"drain-timeout":          {"0s", "1s", "2s"},
 	"base-path":              {"/a", "/b/c", "/d.e"},
 	"data":                   {"a.db", "b.db", "c.db"},
 	"retain-for":             {"720h", "1m", "2m"},
@@ -189,7 +194,7 @@ var samples = map[string][3]string{
 }
 
 // notSampled are settings that are tested on their own.
-var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "link-issuers", "oidc-client-secret", "openai-api-key", "vapid-private-key"}
+var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "link-issuers", "oidc-client-secret", "openai-api-key", "vapid-private-key", "tls-cert-file", "tls-key-file"}
 
 // TestPrecedence gives every setting from every combination of sources: a flag
 // wins over the environment, that over the file, and that over the default.

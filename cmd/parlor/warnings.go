@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"parlor/transport/listen"
 )
 
 // minSecretLen is the least length of an HS256 secret, in bytes (RFC 7518 §3.2).
@@ -19,7 +21,7 @@ const minSecretLen = 32
 // other computers.
 func (s *Settings) Validate() error {
 	switch {
-	case loopback(s.Listen):
+	case listen.Local(s.Listen):
 		return nil
 	case s.Development():
 		return fmt.Errorf(`listen: %q can be reached from other computers, but there is no secret: anyone could read every chat (from %s)

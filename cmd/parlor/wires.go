@@ -136,6 +136,7 @@ func (s *server) openAPI() (err error) {
 // handler serves everything.
 func (s *server) handler() http.Handler {
 	mux := routes(s.Settings, s.connections, s.api, s.serveNumbers())
+	api.RegisterHealth(mux, s.BasePath, s.health.unready)
 	s.addOpenWebUI(mux)
 	s.addOpenAI(mux)
 	s.addMCP(mux)
@@ -174,7 +175,6 @@ func routes(s Settings, connections http.Handler, endpoints *api.API, numbers ht
 		endpoints.RegisterFiles(mux, base)
 		mux.Handle(base+"/", console.Handler(console.Options{BasePath: base}))
 	}
-	api.RegisterHealth(mux, s.BasePath)
 	if s.Metrics {
 		mux.Handle("GET /metrics", numbers)
 	}

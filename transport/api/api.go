@@ -172,14 +172,23 @@ func (a *API) register(mux *http.ServeMux, path string, handlers map[string]http
 	mux.Handle(path, a.protect(methodNotAllowed(methods)))
 }
 
-// RegisterHealth adds to mux the paths that load balancers ask: /healthz, and
-// below base the one that deployments of the assistant SPA use.
-func RegisterHealth(mux *http.ServeMux, base string) {
+// RegisterHealth adds to mux the paths that load balancers ask: /healthz, which says that
+// the server runs, /readyz, which says that it takes requests, and below base the one that
+// deployments of the assistant SPA use. ready returns why the server does not take
+// requests now, in a word, or nothing.
+func RegisterHealth(mux *http.ServeMux, base string, ready func() (why string)) {
 	answer := func(body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, []byte(body)) }
 	}
 	mux.Handle("GET /healthz", answer(`{"status":"ok"}`))
 	mux.Handle("GET "+base+"/internal/health", answer(`{"status":"healthy"}`))
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		status, code := "ready", http.StatusOK
+		if why := ready(); why != "" {
+			status, code = why, http.StatusServiceUnavailable
+		}
+		writeJSON(w, code, []byte(`{"status":"`+status+`"}`))
+	})
 }
 
 // protect wraps h in the checks that every request passes through.

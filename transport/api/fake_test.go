@@ -368,6 +368,6 @@ func newMuxFor(t *testing.T, c *chats, who api.Authenticator, o api.Options) htt
 	mux := http.NewServeMux()
 	a.Register(mux, "/api/v1")
 	a.Register(mux, "/assistant/api/v1")
-	api.RegisterHealth(mux, "/assistant")
+	api.RegisterHealth(mux, "/assistant", func() string { return "" })
 	return apitest.New(t, api.Description, "/api/v1").Handler(t, mux)
 }

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { io } from "socket.io-client";
 
 const built = (name) => new URL(`../../../../bin/${name}`, import.meta.url).pathname;
-const binary = process.env.PARLOR ?? built("parlor");
+export const binary = process.env.PARLOR ?? built("parlor");
 const echoBinary = process.env.PARLOR_ECHO ?? built("parlor-echo");
 
 const folders = [];
@@ -23,7 +23,7 @@ export function folder() {
 
 /** Starts `parlor serve` on a free port and waits until it listens. */
 export async function serve(t, { args = [], env = {}, dir = folder(), listen = "127.0.0.1:0" } = {}) {
-  const all = ["serve", "--listen", listen, "--data", join(dir, "parlor.db"), "--eliza-word-delay", "1ms", "--titles", "off", ...args];
+  const all = ["serve", "--listen", listen, "--data", join(dir, "parlor.db"), "--eliza-word-delay", "1ms", "--titles", "off", "--drain-timeout", "0s", ...args];
   return { dir, ...(await start(t, binary, all, { cwd: dir, env })) };
 }
 
@@ -40,7 +40,7 @@ async function start(t, program, args, { cwd, env = {} } = {}) {
   const url = new Promise((resolve, reject) => {
     const read = (line) => {
       log.push(line);
-      const match = /listening on (http:\/\/[\w.:[\]]+)/.exec(line);
+      const match = /listening on ((?:https?:\/\/|unix:)[\w./:[\]-]+)/.exec(line);
       if (match) resolve(match[1]);
     };
     for (const input of [child.stdout, child.stderr]) createInterface({ input }).on("line", read);

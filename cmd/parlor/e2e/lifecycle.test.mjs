@@ -1,0 +1,136 @@
+// How a server starts, stops and is replaced: answers that run may end, nobody is refused, nothing is missed.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
+import net from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+import { certificate } from "./lib/certificate.mjs";
+import { ask, binary, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+
+const say = (socket, room, content) => ask(socket, "send_message", { room_id: room, message: { content, client_message_id: crypto.randomUUID() } });
+
+/** Answers of a path on connections that stay open. */
+function kept(t, server) {
+  const agent = new http.Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
+  return async (path) => {
+    const [response] = await once(http.get(server.url + path, { agent }), "response");
+    return { status: response.statusCode, body: JSON.parse((await response.setEncoding("utf8").toArray()).join("")) };
+  };
+}
+
+test("a server that is stopped lets its answers end, and begins none", async (t) => {
+  const dir = folder();
+  const slow = ["--eliza-word-delay", "100ms", "--drain-timeout", "20s"];
+  const server = await serve(t, { dir, args: slow });
+  const [chat, other] = [newChat(), newChat()];
+  const socket = await connect(t, server, { reconnection: false });
+  const [room, second] = [await enter(socket, chat), await enter(socket, other)];
+  const ready = kept(t, server);
+  assert.deepEqual(await ready("/readyz"), { status: 200, body: { status: "ready" } });
+
+  await say(socket, room, "I feel sad today");
+  await event(socket, `stream_chunk ${room}`);
+  process.kill(server.pid, "SIGTERM");
+  await until(() => server.log.some((line) => line.includes("msg=stopping")), Boolean);
+  assert.deepEqual(await ready("/readyz"), { status: 503, body: { status: "stopping" } });
+  await assert.rejects(fetch(`${server.url}/healthz`), "a new connection is refused");
+  const queued = await say(socket, second, "answer me later");
+  assert.ok(queued.ok);
+
+  await event(socket, `turn ${room}`, (turn) => turn.state === "completed");
+  assert.equal(events(socket, `turn ${second}`).filter((turn) => turn.state === "running").length, 0);
+  const [reason] = socket.connected ? await once(socket, "disconnect") : ["transport close"];
+  assert.notEqual(reason, "io server disconnect");
+  assert.deepEqual(await server.exited, [0, null]);
+
+  const next = await serve(t, { dir });
+  const answered = await until(() => messages(next, other), (all) => all.length === 2);
+  assert.equal(answered[0].content, "answer me later");
+  assert.equal((await messages(next, chat)).length, 2);
+});
+
+test("an answer that does not end in drain-timeout begins again", async (t) => {
+  const dir = folder();
+  const server = await serve(t, { dir, args: ["--eliza-word-delay", "1m", "--drain-timeout", "300ms"] });
+  const chat = newChat();
+  const socket = await connect(t, server, { reconnection: false });
+  const room = await enter(socket, chat);
+  await say(socket, room, "Hello");
+  await event(socket, `turn ${room}`, (turn) => turn.state === "running");
+  assert.deepEqual(await server.kill("SIGTERM"), [0, null]);
+  const next = await serve(t, { dir });
+  await until(() => messages(next, chat), (all) => all.length === 2);
+});
+
+/** Runs a command again and again with a listening socket that it keeps, as systemd does, until it is killed. */
+const keeper = `while :; do
+  sh -c 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"' "$0" "$@" & echo "pid $!"; trap "kill $!; wait; exit" TERM; wait $!
+done`;
+
+test("a socket that systemd keeps refuses nobody while the server starts again", async (t) => {
+  const listener = net.createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const port = listener.address().port;
+  const args = ["serve", "--listen", "systemd", "--data", join(folder(), "parlor.db")];
+  const child = spawn("sh", ["-c", keeper, binary, ...args], {
+    env: { PATH: process.env.PATH, GORACE: "atexit_sleep_ms=0", PARLOR_JWT_SECRET: "0123456789abcdef0123456789abcdef" },
+    stdio: ["ignore", "pipe", "pipe", listener._handle.fd],
+  });
+  t.after(() => (child.kill("SIGTERM"), once(child, "exit")));
+  listener.close(); // it is the keeper's alone from here on
+  const log = [];
+  for (const input of [child.stdout, child.stderr]) createInterface({ input }).on("line", (line) => log.push(line));
+  const started = (n) => until(() => log.filter((line) => line.includes(`listening on http://127.0.0.1:${port}`)).length, (times) => times >= n);
+  await started(1);
+
+  let [stop, answers] = [false, 0];
+  const asked = (async () => {
+    for (; !stop; answers++) {
+      const [response] = await once(http.get({ port, path: "/healthz", agent: false }), "response"); // a refusal rejects
+      assert.equal(response.statusCode, 200);
+      response.resume();
+      await sleep(5);
+    }
+  })();
+  for (let n = 2; n <= 4; n++) {
+    process.kill(Number(log.findLast((line) => line.startsWith("pid ")).slice(4)), "SIGTERM");
+    await started(n);
+    const before = answers;
+    await Promise.race([until(() => answers, (now) => now > before + 3), asked]);
+  }
+  stop = true;
+  await asked;
+});
+
+test("TLS from files, with another certificate after a hangup; a Unix socket", async (t) => {
+  const dir = folder();
+  const [cert, key] = [join(dir, "cert.pem"), join(dir, "key.pem")];
+  const write = (pair) => [writeFileSync(cert, pair.cert), writeFileSync(key, pair.key)];
+  const pairs = [certificate(), certificate()];
+  write(pairs[0]);
+  const server = await serve(t, { dir, args: ["--tls-cert-file", cert, "--tls-key-file", key] });
+  assert.match(server.url, /^https:/);
+  const socket = await connect(t, server, { ca: pairs[0].cert });
+  const room = await enter(socket, newChat());
+  assert.ok((await say(socket, room, "Hello")).ok);
+
+  write(pairs[1]);
+  process.kill(server.pid, "SIGHUP");
+  await until(() => server.log.some((line) => line.includes("another certificate")), Boolean);
+  const [response] = await once(https.get(`${server.url}/healthz`, { ca: pairs[1].cert, agent: false }), "response");
+  assert.equal(response.statusCode, 200);
+  response.resume();
+
+  const path = join(dir, "s");
+  const local = await serve(t, { listen: `unix:${path}` });
+  assert.equal(local.url, `unix:${path}`);
+  const [answer] = await once(http.get({ socketPath: path, path: "/readyz", headers: { Host: "localhost" } }), "response");
+  assert.equal(answer.statusCode, 200);
+  answer.resume();
+});

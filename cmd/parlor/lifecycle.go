@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"parlor/transport/listen"
+)
+
+// listening says where to serve.
+func (s *server) listening() listen.Options {
+	return listen.Options{
+		Address: s.Listen, CertFile: s.TLSCertFile, KeyFile: s.TLSKeyFile, Logger: s.log,
+		ACME: listen.ACME{Hosts: s.ACMEHosts, Email: s.ACMEEmail, URL: s.ACMEURL, Dir: s.ACMEDir},
+	}
+}
+
+// acceptedGrace is how long requests are served at least after the last connection was
+// accepted, if drain-timeout is not shorter: once http.Server.Shutdown has been called it
+// drops the requests that it reads.
+const acceptedGrace = 200 * time.Millisecond
+
+// drain lets running answers end before the server stops. Until then clients stay
+// connected and are told of them; new clients wait for the next start.
+func (s *server) drain(listener io.Closer) {
+	s.health.stopping.Store(true)
+	listen.Stopping()
+	s.log.Info("stopping", "answers", s.rooms.Answering())
+	listener.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), s.DrainTimeout)
+	defer cancel()
+	served := time.After(min(acceptedGrace, s.DrainTimeout))
+	if left := s.rooms.Drain(ctx); left > 0 {
+		s.log.Info("some answers have not ended in drain-timeout, and begin again with the next start", "answers", left)
+	}
+	<-served
+}
+
+// storageDoubt is how long after a commit has failed the server is not ready. Then
+// somebody may try again.
+const storageDoubt = 10 * time.Second
+
+// health is what decides whether the server takes requests.
+type health struct {
+	stopping atomic.Bool
+	failed   atomic.Int64 // when a commit failed, in Unix nanoseconds; 0 if the last one did not
+}
+
+// committed notes how a commit has ended.
+func (h *health) committed(err error) {
+	switch {
+	case err != nil:
+		h.failed.Store(time.Now().UnixNano())
+	case h.failed.Load() != 0:
+		h.failed.Store(0)
+	}
+}
+
+// unready returns why the server does not take requests, or nothing.
+func (h *health) unready() (why string) {
+	failed := h.failed.Load()
+	switch {
+	case h.stopping.Load():
+		return "stopping"
+	case failed != 0 && time.Since(time.Unix(0, failed)) < storageDoubt:
+		return "storage_unavailable"
+	}
+	return ""
+}
