@@ -1,5 +1,5 @@
 // The HTTP API: docs/events.md, section HTTP.
-import type { Activity, ChatInfo, FileInfo, Found, History, Invite, Member, Model, Role, Session, Settings, User } from "./wire.ts";
+import type { Activity, ChatInfo, FileInfo, Found, Invite, Member, Model, Role, Session, Settings, User } from "./wire.ts";
 
 /** How one is known to the server: cookies, a token, or in development mode a name that it believes. */
 export interface Credentials {
@@ -85,8 +85,6 @@ export class Api {
   mark = (id: string, mark: Partial<Pick<Activity, "pinned" | "archived" | "folder">>) =>
     this.ask<Pick<Activity, "pinned" | "archived" | "folder">>("PATCH", `${chat(id)}/mark`, { body: mark });
   folders = () => this.ask<{ folders: { folder: string; chats: number }[] }>("GET", "folders");
-  messages = (id: string, query: { limit?: number; before?: number; branch?: string } = {}) =>
-    this.ask<History>("GET", `${chat(id)}/messages`, { query });
   search = (q: string, query: { limit?: number; cursor?: string; chat_id?: string } = {}) =>
     this.ask<{ results: Found[]; has_more: boolean; cursor: string }>("GET", "search", { query: { q, ...query } });
 

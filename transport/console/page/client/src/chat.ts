@@ -14,6 +14,7 @@ import { emptyRoom, noPresence, roleOf, type RoomState } from "./state.ts";
 import type { History, Member, Message, Policy, Problem, Role, RoomJoined, Settings } from "./wire.ts";
 
 const PAGE = 50; // messages of history
+const MAX_PAGES = 20; // of a branch, to find a message in
 const RETRY_DELAY = 3_000; // ms, before a room that could not be entered is tried again
 const MAX_SENDS = 3; // of one message over connections that break
 const TYPING_AGAIN = 3_000; // ms, until it is said again that somebody types
@@ -166,7 +167,19 @@ export class Chat {
 
   #reading?: Promise<void>;
 
-  #history = (before?: number): Promise<History> => this.#client.call("history", { room_id: this.room_id, before, limit: PAGE });
+  #history = (before?: number, branch?: string): Promise<History> => this.#client.call("history", { room_id: this.room_id, before, branch, limit: PAGE });
+
+  /** Reads a message of any branch, such as another version of one that is here. */
+  async find(message_id: string): Promise<Message | undefined> {
+    let before: number | undefined;
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const { messages, has_more } = await this.#history(before, message_id);
+      const found = messages.find((m) => m.message_id === message_id);
+      if (found || !has_more) return found;
+      before = messages[0]!.seq;
+    }
+    return undefined;
+  }
 
   // #reread takes the newest messages of the branch that is the current one now.
   async #reread(): Promise<void> {

@@ -75,7 +75,7 @@ function placeTurns({ turns, messages }: Pick<RoomState, "turns" | "messages">, 
   return waiting;
 }
 
-// An id of a client is one of its user.
-const keyOf = (user = "", client_message_id: string) => `${user}/${client_message_id}`;
+/** The key of the exchange that a message begins, known before the message is recorded. An id of a client is one of its user. */
+export const keyOf = (user = "", client_message_id: string) => `${user}/${client_message_id}`;
 
 const unsent = (outgoing: Entry, me: string): Exchange => ({ key: keyOf(me, outgoing.client_message_id), outgoing, answers: [], ended: [], running: false });

@@ -37,11 +37,11 @@ export class ChatStore {
   /** Whether a message, or what stands for it, is by the one who is here. */
   isMine = (m: { author?: { user_id: string } }): boolean => m.author?.user_id === this.me;
 
-  /** What a message of one's own takes out if it is said anew. */
-  behind(m: Message): { messages: number; answers: number } {
-    const others = [...this.state.messages.values()].filter((o) => o !== m && (o.prompt_seq ?? o.seq) >= m.seq);
-    const answers = others.filter((o) => o.role === "assistant").length;
-    return { messages: others.length - answers, answers };
+  /** What a message of one's own takes out if it is said anew: that which follows it, and the answers to it. */
+  behind(m: Message): { messages: readonly Message[]; answers: number } {
+    const others = [...this.state.messages.values()].filter((o) => o.message_id !== m.message_id && (o.prompt_seq ?? o.seq) >= m.seq);
+    const messages = others.filter((o) => o.role !== "assistant");
+    return { messages, answers: others.length - messages.length };
   }
 
   /** The model that is asked if one says something now. */

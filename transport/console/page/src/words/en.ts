@@ -12,6 +12,7 @@ export const en = {
   retry: "Retry",
   copied: "Copied",
   another: "Another model…",
+  otherModel: "Other model",
   tryAgain: "Try again",
   newChat: "New chat",
 
@@ -51,7 +52,9 @@ export const en = {
     title: (title?: string) => title || "New chat",
     empty: "Nothing has been said here yet.",
     earlier: "Show earlier messages",
+    beginning: "Here the chat begins.",
     latest: "Latest",
+    newSince: (time: string) => `new since ${time}`,
     newOnes: (n: number) => `${n} new`,
     asks: (who: string, model?: string) => (model ? `${who} asks, ${model} answers` : `${who} says`),
     assistant: "Assistant",
@@ -72,9 +75,18 @@ export const en = {
     versions: "Versions",
     previous: "Previous version",
     next: "Next version",
+    compare: "Compare",
+    useThis: "Use this",
+    reading: "Reading…",
+    notFound: "This version is no longer there.",
+    branches: "Branches",
+    earlierBranch: "Earlier branch",
+    laterBranch: "Later branch",
     place: (place: number, all: number) => `${place} / ${all}`,
-    takesOut: (messages: number, answers: number) =>
-      messages + answers === 0 ? "" : `Takes out ${list.format([messages && count(messages, "message"), answers && count(answers, "answer")].filter(Boolean) as string[])}; they stay in an earlier branch.`,
+    takesOut: (messages: number, names: string[], answers: number) => {
+      const parts = [messages > 0 && `${count(messages, "message")} by ${list.format(names)}`, answers > 0 && count(answers, "answer")].filter((part) => part !== false);
+      return parts.length === 0 ? "" : `Takes out ${list.format(parts)}; they stay in an earlier branch.`;
+    },
     sayAnew: "Say it anew",
     sending: "sending…",
     held: "waits for the connection",

@@ -1,0 +1,159 @@
+// The talk in a real browser: what scrolls and what stays, versions, and edits.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { join } from "node:path";
+import { browser, noBrowser } from "./lib/browser.mjs";
+import { address, connected, on, say, shows } from "./lib/page.mjs";
+import { ask, command, connect, enter, event, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { longOnly } from "./lib/random.mjs";
+
+async function open(t, b, url, { user, ...viewport } = {}) {
+  const context = await b.newContext({ viewport: { width: 1000, height: 700, ...viewport } });
+  if (user) await context.addInitScript((name) => sessionStorage.setItem("parlor name", name), user);
+  const page = await context.newPage();
+  const errors = [];
+  page.on("pageerror", (e) => errors.push(e.message));
+  t.after(() => assert.deepEqual(errors, []));
+  await page.goto(url);
+  await connected(page);
+  return page;
+}
+
+const picture = async (page, name) => {
+  if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}.png` });
+};
+
+/** A data file with the chat "abc" of so many questions and answers; its room follows from its name. */
+async function longChat(exchanges) {
+  const at = "2026-01-01T00:00:00Z";
+  const chat = { chat_id: "abc", room_id: "rxj4bnp4pahh6uqkbidpf3lrc", user_id: "alice", current_model_id: "eliza", current_model_api_source: "aisuite", epoch: "e", created_timestamp: at };
+  const records = [{ type: "created", at, data: { chat } }];
+  for (let i = 0; i < exchanges; i++) {
+    const [message_id, prompt_seq] = [`q${i}`, records.length + 1];
+    const answer = { turn_id: `t${i}`, message_id: `a${i}`, model_id: "eliza", name: "eliza" };
+    records.push({ type: "message_added", at, data: { message_id, author: { user_id: "alice" }, content: `question ${i}`, model_id: "eliza" } });
+    records.push({ type: "turn_queued", at, data: { turn_id: `t${i}`, prompt: message_id, prompt_seq, model_id: "eliza", by: "alice" } });
+    records.push({ type: "turn_started", at, data: { ...answer, attempt: 1 } });
+    records.push({ type: "turn_ended", at, data: { ...answer, prompt: message_id, prompt_seq, state: "completed", finish: "stop", content: `answer ${i}. ${"It has some **words** more. ".repeat(1 + (i % 7) * 6)}` } });
+  }
+  const lines = [{ parlor_export: 1 }, { chat, records: records.length }, ...records.map((record, i) => ({ seq: i + 1, record })), { end: { chats: 1, records: records.length } }];
+  const dir = folder();
+  const input = `${lines.map((line) => JSON.stringify(line)).join("\n")}\n`;
+  const { status, stderr } = await command(["import", "--data", join(dir, "parlor.db")], { dir, input });
+  assert.equal(status, 0, stderr);
+  return dir;
+}
+
+/** How the talk is scrolled. */
+const place = (page) => page.locator(on.talk).evaluate((e) => ({ top: e.scrollTop, left: e.scrollHeight - e.scrollTop - e.clientHeight, following: e.dataset.following }));
+/** Where a text is, below the upper edge of the talk. */
+const topOf = (page, text) => page.locator(on.texts, { hasText: text }).first().evaluate((e, talk) => e.getBoundingClientRect().top - document.querySelector(talk).getBoundingClientRect().top, on.talk);
+
+/** Where a text was, in each frame until nothing is answered; runs in the page. */
+async function watchMoves([talk, text]) {
+  const tops = new Set();
+  do {
+    const item = [...document.querySelectorAll(`${talk} [data-role] .text`)].find((e) => e.textContent.includes(text));
+    tops.add(item.getBoundingClientRect().top - document.querySelector(talk).getBoundingClientRect().top);
+    await new Promise(requestAnimationFrame);
+  } while (document.querySelector('[data-testid="stop"]'));
+  return [...tops];
+}
+
+test("a question goes to the top, its answer grows below it, and who reads above is left alone", { skip: noBrowser }, async (t) => {
+  const server = await serve(t, { dir: await longChat(40), args: ["--eliza-word-delay", "100ms"] });
+  const page = await open(t, await browser(t), address(server, "abc"), { user: "alice" });
+  await shows(page, "question 39");
+  await until(() => place(page), (p) => p.left <= 1);
+
+  await say(page, "I am curious about you");
+  await page.locator(on.answer("running")).waitFor();
+  const before = await until(() => topOf(page, "I am curious about you"), (top) => top > 0 && top < 80);
+  const moves = page.evaluate(watchMoves, [on.talk, "I am curious about you"]);
+  await page.locator(on.stop).waitFor({ state: "hidden" });
+  const tops = [before, ...(await moves)];
+  assert.ok(Math.max(...tops) - Math.min(...tops) < 1, `it has moved: ${tops}`);
+
+  await page.mouse.move(500, 300);
+  await page.mouse.wheel(0, -600);
+  await until(() => place(page), (p) => p.following === "false");
+  await page.waitForTimeout(300);
+  const { top } = await place(page);
+  const bob = await connect(t, server, { user: "bob" });
+  const room = await enter(bob, "abc", { dialect: "documented" });
+  await ask(bob, "send_message", { room_id: room, message: "And I am Bob" });
+  await event(bob, `stream_end ${room}`);
+  await page.locator('[data-testid="latest"]', { hasText: "2 new" }).waitFor();
+  assert.equal((await place(page)).top, top, "nothing moves under a reader");
+  await picture(page, "new ones");
+  await page.locator('[data-testid="latest"]').click();
+  await page.locator('[data-testid="new-since"]').waitFor();
+  await until(() => place(page), (p) => p.left <= 1 && p.following === "true");
+  await picture(page, "new since");
+});
+
+test("older messages come above without a jump, up to the first", { skip: noBrowser || longOnly.skip }, async (t) => {
+  const server = await serve(t, { dir: await longChat(120) });
+  const page = await open(t, await browser(t), address(server, "abc"), { user: "alice" });
+  await shows(page, "question 119");
+  await until(() => place(page), (p) => p.left <= 1);
+  await page.mouse.move(500, 300);
+  // Whatever is in sight moves as far as the wheel does, whether something was loaded or not.
+  const seen = () => page.evaluate((talk) => {
+    const box = document.querySelector(talk).getBoundingClientRect();
+    const all = [...document.querySelectorAll(`${talk} [data-key]`)].map((e) => [e.dataset.key, e.getBoundingClientRect().top - box.top]);
+    return Object.fromEntries(all.filter(([, top]) => top > 0 && top < box.height));
+  }, on.talk);
+  const jumps = [];
+  const step = 400;
+  for (let i = 0; i < 150 && !(await page.locator(on.texts, { hasText: /^question 0$/ }).count()); i++) {
+    const before = await seen();
+    const { top } = await place(page);
+    await page.mouse.wheel(0, -step);
+    await page.waitForTimeout(60);
+    const after = await seen();
+    const moved = Object.keys(before).filter((key) => key in after).map((key) => Math.round(after[key] - before[key]));
+    if (moved.some((px) => Math.abs(px - step) > 1) && top > step) jumps.push({ i, top, moved });
+  }
+  await page.locator(on.texts, { hasText: /^question 0$/ }).waitFor();
+  assert.deepEqual(jumps, []);
+});
+
+test("versions are compared side by side, and an edit says what it takes out", { skip: noBrowser }, async (t) => {
+  const server = await serve(t);
+  const chat = newChat();
+  const alice = await connect(t, server, { user: "alice" });
+  const bob = await connect(t, server, { user: "bob" });
+  const room = await enter(alice, chat, { dialect: "documented" });
+  await enter(bob, chat, { dialect: "documented" });
+  const send = async (socket, text) => {
+    const ends = events(alice, `stream_end ${room}`).length;
+    await ask(socket, "send_message", { room_id: room, message: text });
+    await until(() => events(alice, `stream_end ${room}`).length, (n) => n > ends);
+  };
+  await send(alice, "I am curious about you");
+  await send(bob, "My father never listens to me");
+  const page = await open(t, await browser(t), address(server, chat), { user: "alice", width: 1280 });
+  await shows(page, "My father");
+
+  const answer = page.locator(on.answers).last();
+  await answer.locator('[data-action="again"]').click();
+  await answer.locator(".version", { hasText: "2 / 2" }).waitFor();
+  assert.equal(await page.locator(on.answers).count(), 2, "it took the place of the other version");
+  await answer.locator('[data-action="compare"]').click();
+  const versions = page.locator('[data-testid="compare"] [data-version]');
+  assert.equal(await versions.count(), 2);
+  await versions.first().locator(".markdown").waitFor();
+  await picture(page, "compare");
+  await versions.first().locator('[data-action="use"]').click();
+  await answer.locator(".version", { hasText: "1 / 2" }).waitFor();
+
+  await page.locator('[data-role="user"]', { hasText: "curious" }).locator('[data-action="edit"]').click();
+  await page.locator('[data-testid="takes-out"]', { hasText: "Takes out 1 message by bob and 2 answers" }).waitFor();
+  await picture(page, "edit");
+  await page.locator(`${on.talk} textarea`).fill("I am glad to meet you");
+  await page.locator(`${on.talk} textarea`).press("Enter");
+  await shows(page, "glad to meet");
+  await page.getByText("Earlier branch").click();
+  await shows(page, "My father");
+});
