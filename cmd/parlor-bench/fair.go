@@ -1,98 +1,48 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"text/tabwriter"
 	"time"
 
-	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
-	"parlor/transport/auth"
 	"parlor/transport/client"
 )
 
 // fairCmd measures what one user costs another.
 type fairCmd struct {
-	Rounds  int           `default:"6" help:"Rounds alone, and as many beside each kind of load, in turn."`
+	Rounds  int           `default:"4" help:"Rounds alone, and as many beside each kind of load, in turn."`
 	Length  time.Duration `default:"2s" help:"Length of a round."`
 	Sockets int           `default:"8" help:"Connections of the user who makes the load."`
-	Window  int           `default:"64" help:"Commands that are under way on each of them."`
+	Window  int           `default:"4" help:"Commands that are under way on each of them. The server takes no more than 32 of one user at once."`
 	Only    []string      `help:"Kinds of load to measure; all if none is named."`
 	Parlor  string        `default:"bin/parlor" type:"existingfile" help:"The parlor to measure."`
+	Args    []string      `sep:"none" help:"Further arguments of parlor serve."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*fairCmd) Help() string {
-	return `One user says something in a chat, reads the history and waits a little, again and again. Another does as much as possible of one kind, within the limits of one user. The table compares how long the first one waits with and without the other, by the p99 of the round in the middle. The load runs on the same machine and takes processor time from the server, so a part of the ratio is the machine's.`
+	return `One user says something in a chat, reads the history and waits a little, again and again. Another does as much as possible of one kind, within the limits of one user. The table compares how long the first one waits with and without the other, by the p99 of the round in the middle, and tells how much of a processor the server took. Users have computers of their own, and a server that is busy makes none of them slower. So the server has the first processor for itself, and the users have the second one, on which the one who makes the load takes what the other leaves. With one processor all of them share it, and a part of the ratio is the machine's.`
 }
-
-// fairChats is how many chats the user who makes the load has.
-const fairChats = 50
-
-// A load is one kind of what a user can do much of. It does it once, on a connection.
-type load struct {
-	name string
-	do   func(ctx context.Context, b *fairBench, c *client.Client, n int64) error
-}
-
-var big = strings.Repeat("x", 60<<10)
-
-var loads = []load{
-	{"short messages", func(ctx context.Context, b *fairBench, c *client.Client, n int64) error {
-		return b.say(ctx, c, heavyChat(n%fairChats), "hi")
-	}},
-	{"long messages", func(ctx context.Context, b *fairBench, c *client.Client, n int64) error {
-		return b.say(ctx, c, heavyChat(n%fairChats), big)
-	}},
-	{"edits", func(ctx context.Context, b *fairBench, c *client.Client, n int64) error {
-		id := heavyChat(n % fairChats)
-		return call(ctx, c, "edit", map[string]any{"room_id": id.Room(), "message_id": b.said[n%fairChats], "content": "anew"})
-	}},
-	{"new chats", func(ctx context.Context, b *fairBench, c *client.Client, n int64) error {
-		return call(ctx, c, "create_room", map[string]any{"chat_id": "new-" + rand.Text(), "model_id": "eliza", "model_api_source": "aisuite"})
-	}},
-	{"histories", func(ctx context.Context, b *fairBench, c *client.Client, n int64) error {
-		return call(ctx, c, "history", map[string]any{"room_id": heavyChat(n % fairChats).Room(), "limit": 500})
-	}},
-	{"joins", func(ctx context.Context, b *fairBench, c *client.Client, n int64) error {
-		return call(ctx, c, "join_room", map[string]any{"room_id": heavyChat(n % fairChats).Room(), "dialect": "documented"})
-	}},
-	{"rooms of others", func(ctx context.Context, b *fairBench, c *client.Client, n int64) error {
-		return call(ctx, c, "join_room", map[string]any{"room_id": chat.ID("light").Room()})
-	}},
-	{"answers", func(ctx context.Context, b *fairBench, c *client.Client, n int64) error {
-		return call(ctx, c, "send_message", map[string]any{"room_id": heavyChat(n % fairChats).Room(), "message": "I am curious"})
-	}},
-	{"lost connections", func(ctx context.Context, b *fairBench, _ *client.Client, n int64) error {
-		c, err := b.dial(ctx, "heavy")
-		if err != nil {
-			return err
-		}
-		defer c.Abort()
-		return call(ctx, c, "join_room", map[string]any{"room_id": heavyChat(n % fairChats).Room(), "dialect": "documented"})
-	}},
-}
-
-func heavyChat(n int64) chat.ID { return chat.ID(fmt.Sprint("heavy-", n)) }
 
 type fairBench struct {
 	*fairCmd
-	url    string
-	secret string
+	fairUsers
+	server *process
 	light  *client.Client
-	said   []string // a message in each chat of the user who makes the load
-	n      atomic.Int64
+	load   *loader
 }
 
 // Run prints the table. Each kind of load has a server of its own.
@@ -102,200 +52,131 @@ func (c *fairCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "load of another\tof it per second\trefused\tp50 alone\tbeside\tratio\tp99 alone\tbeside\tratio\n")
+	if apart() {
+		if err := exec.Command("taskset", "-acp", usersProcessor, strconv.Itoa(os.Getpid())).Run(); err != nil {
+			return fmt.Errorf("taskset: %w", err)
+		}
+	}
+	fmt.Printf("%-17s %6s %8s %10s %7s %10s %8s %6s %10s %8s %6s\n",
+		"load of another", "done/s", "refused", "cpu alone", "beside", "p50 alone", "beside", "ratio", "p99 alone", "beside", "ratio")
 	for i, l := range loads {
 		if len(c.Only) > 0 && !slices.Contains(c.Only, l.name) {
 			continue
 		}
-		b := &fairBench{fairCmd: c, secret: rand.Text() + rand.Text()}
-		if err := b.measure(ctx, l, filepath.Join(dir, fmt.Sprint(i)), table); err != nil {
+		b := &fairBench{fairCmd: c, fairUsers: fairUsers{secret: rand.Text() + rand.Text()}}
+		if err := b.measure(ctx, l.name, filepath.Join(dir, fmt.Sprint(i))); err != nil {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
 	}
-	return table.Flush()
+	return nil
 }
 
-func (b *fairBench) measure(ctx context.Context, l load, data string, table *tabwriter.Writer) error {
-	cmd := exec.Command(b.Parlor, "serve", "--listen", "127.0.0.1:0", "--data", data, "--max-chats-per-user", "0", "--max-bytes-per-user", "0", "--eliza-word-delay", "5ms")
-	cmd.Env = append(os.Environ(), "PARLOR_JWT_SECRET="+b.secret)
-	p, err := start(ctx, cmd)
-	if err != nil {
+// The processors that server and users have.
+const (
+	serverProcessor = "0"
+	usersProcessor  = "1"
+)
+
+// apart reports whether there are two processors, that server and users can have apart.
+// The set of this process may have shrunk to its own one already.
+var apart = sync.OnceValue(func() bool { return runtime.NumCPU() > 1 })
+
+func (b *fairBench) measure(ctx context.Context, load, data string) (err error) {
+	args := append([]string{b.Parlor, "serve", "--listen", "127.0.0.1:0", "--data", data,
+		"--max-chats-per-user", "0", "--max-bytes-per-user", "0", "--eliza-word-delay", "5ms"}, b.Args...)
+	if apart() {
+		args = append([]string{"taskset", "-c", serverProcessor}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), secretVariable+"="+b.secret)
+	if b.server, err = start(ctx, cmd); err != nil {
 		return err
 	}
-	defer p.stop()
-	b.url = p.url
+	defer b.server.stop()
+	b.url = b.server.url
 	if err := b.enter(ctx); err != nil {
-		return fmt.Errorf("%w\n%s", err, &p.log)
+		return fmt.Errorf("%w\n%s", err, &b.server.log)
 	}
 	defer b.light.Close()
-	return b.compare(ctx, l, table)
+	if b.load, err = b.startLoader(ctx, load); err != nil {
+		return err
+	}
+	defer b.load.stop()
+	return b.compare(ctx, load)
 }
 
-// enter makes the chats of both.
+// enter makes the chat of the one who waits.
 func (b *fairBench) enter(ctx context.Context) (err error) {
 	if b.light, err = b.dial(ctx, "light"); err != nil {
 		return err
 	}
-	heavy, err := b.dial(ctx, "heavy")
-	if err != nil {
+	if err := create(ctx, b.light, "light"); err != nil {
 		return err
 	}
-	defer heavy.Close()
-	create := func(c *client.Client, id chat.ID) error {
-		return call(ctx, c, "create_room", map[string]any{"chat_id": id, "model_id": "eliza", "model_api_source": "aisuite"})
-	}
-	if err := create(b.light, "light"); err != nil {
-		return err
-	}
-	if err := call(ctx, b.light, "join_room", map[string]any{"room_id": chat.ID("light").Room(), "dialect": "documented"}); err != nil {
-		return err
-	}
-	for i := range int64(fairChats) {
-		if err := create(heavy, heavyChat(i)); err != nil {
-			return err
-		}
-		sent, err := heavy.Call(ctx, "send_message", quiet(heavyChat(i), "an old message"))
-		if err != nil {
-			return err
-		}
-		var answer struct {
-			ID string `json:"message_id"`
-		}
-		if err := json.Unmarshal(sent[0], &answer); err != nil {
-			return err
-		}
-		b.said = append(b.said, answer.ID)
-	}
-	return nil
-}
-
-func quiet(id chat.ID, text string) map[string]any {
-	return map[string]any{"room_id": id.Room(), "message": map[string]any{"type": "conversation.item.create", "data": map[string]any{
-		"item": map[string]any{"type": "message", "role": "user", "content": []any{map[string]any{"type": "input_text", "text": text}}}}}}
-}
-
-func (b *fairBench) say(ctx context.Context, c *client.Client, id chat.ID, text string) error {
-	return call(ctx, c, "send_message", quiet(id, text))
-}
-
-func (b *fairBench) dial(ctx context.Context, user chat.UserID) (*client.Client, error) {
-	token, err := auth.Sign(auth.Options{Secret: b.secret}, chat.User{ID: user}, time.Hour)
-	if err != nil {
-		return nil, err
-	}
-	return client.Dial(ctx, client.Options{URL: b.url, Namespace: assistant.Namespace, Auth: map[string]string{"token": token}})
-}
-
-// errRefused is the answer to a command that the server has refused.
-var errRefused = errors.New("refused")
-
-func call(ctx context.Context, c *client.Client, event string, body any) error {
-	ack, err := c.Call(ctx, event, body)
-	if err != nil {
-		return err
-	}
-	var answer struct{ OK bool }
-	if json.Unmarshal(ack[0], &answer) != nil || !answer.OK {
-		return fmt.Errorf("%w: %s", errRefused, ack[0])
-	}
-	return nil
+	return call(ctx, b.light, "join_room", map[string]any{"room_id": chat.ID("light").Room(), "dialect": "documented"})
 }
 
 // compare measures one kind of load, with and without in turn.
-func (b *fairBench) compare(ctx context.Context, l load, table *tabwriter.Writer) error {
+func (b *fairBench) compare(ctx context.Context, load string) error {
 	var alone, beside fairSide
-	var done, refused int64
 	for round := range 2 * b.Rounds {
-		side, stop := &alone, func() (int64, int64) { return 0, 0 }
-		if round%4 == 1 || round%4 == 2 {
-			var err error
-			if stop, err = b.flood(ctx, l); err != nil {
+		side, flooded := &alone, round%4 == 1 || round%4 == 2
+		if flooded {
+			side = &beside
+			if err := b.load.tell("begin"); err != nil {
 				return err
 			}
-			side = &beside
 		}
-		took, err := b.live(ctx)
-		d, r := stop()
-		if err != nil {
+		if err := b.live(ctx, side); err != nil {
 			return err
 		}
-		done, refused = done+d, refused+r
-		side.add(took)
+		if flooded {
+			if err := b.load.tell("end"); err != nil {
+				return err
+			}
+		}
 	}
 	a50, a99 := alone.middle()
 	b50, b99 := beside.middle()
-	_, err := fmt.Fprintf(table, "%s\t%.0f\t%d\t%v\t%v\t%.1f\t%v\t%v\t%.1f\n", l.name, float64(done)/(b.Length.Seconds()*float64(b.Rounds)), refused,
-		a50, b50, float64(b50)/float64(a50), a99, b99, float64(b99)/float64(a99))
+	seconds := b.Length.Seconds() * float64(b.Rounds)
+	_, err := fmt.Printf("%-17s %6.0f %8d %9.0f%% %6.0f%% %10v %8v %6.1f %10v %8v %6.1f\n", load,
+		float64(b.load.done)/seconds, b.load.refused, 100*alone.busy(), 100*beside.busy(),
+		short(a50), short(b50), float64(b50)/float64(a50), short(a99), short(b99), float64(b99)/float64(a99))
 	return err
 }
 
-// flood begins the load. The function that it returns ends it, and says how often it was
-// done and how often refused.
-func (b *fairBench) flood(ctx context.Context, l load) (stop func() (done, refused int64), err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	var all sync.WaitGroup
-	var done, refused atomic.Int64
-	var clients []*client.Client
-	for range b.Sockets {
-		c, err := b.dial(ctx, "heavy")
-		for err != nil && ctx.Err() == nil { // the round before has used up what the user may open
-			pauseFor(ctx, 100*time.Millisecond)
-			c, err = b.dial(ctx, "heavy")
-		}
-		if err != nil {
-			cancel()
-			return nil, err
-		}
-		clients = append(clients, c)
-		for range b.Window {
-			all.Go(func() {
-				for ctx.Err() == nil {
-					switch err := l.do(ctx, b, c, b.n.Add(1)); {
-					case err == nil:
-						done.Add(1)
-					case errors.Is(err, errRefused):
-						refused.Add(1)
-					default:
-						pauseFor(ctx, 20*time.Millisecond)
-					}
-				}
-			})
-		}
-	}
-	return func() (int64, int64) {
-		cancel()
-		all.Wait()
-		for _, c := range clients {
-			c.Close()
-		}
-		time.Sleep(300 * time.Millisecond) // what is under way ends
-		return done.Load(), refused.Load()
-	}, nil
-}
+func short(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
-// live does for a while what one user does, and says how long each answer took.
-func (b *fairBench) live(ctx context.Context) (took []time.Duration, err error) {
-	for end := time.Now().Add(b.Length); time.Now().Before(end); {
+// live does for a while what one user does, and notes how long each answer took.
+func (b *fairBench) live(ctx context.Context, side *fairSide) error {
+	var took []time.Duration
+	begin, used := time.Now(), b.server.processorTime()
+	for time.Since(begin) < b.Length {
 		for _, do := range []func() error{
-			func() error { return b.say(ctx, b.light, "light", "hello") },
+			func() error { return say(ctx, b.light, "light", "hello") },
 			func() error {
 				return call(ctx, b.light, "history", map[string]any{"room_id": chat.ID("light").Room(), "limit": 10})
 			},
 		} {
 			begin := time.Now()
 			if err := do(); err != nil {
-				return nil, err
+				return err
 			}
 			took = append(took, time.Since(begin))
 		}
-		time.Sleep(3 * time.Millisecond)
+		time.Sleep(12 * time.Millisecond) // within the limits of one user for as long as it takes
 	}
-	return took, nil
+	side.lasted += time.Since(begin)
+	side.used += b.server.processorTime() - used
+	side.add(took)
+	return nil
 }
 
 // A fairSide is the rounds of one side.
-type fairSide struct{ p50, p99 []time.Duration }
+type fairSide struct {
+	p50, p99     []time.Duration
+	lasted, used time.Duration // by the clock, and of a processor
+}
 
 func (s *fairSide) add(took []time.Duration) {
 	slices.Sort(took)
@@ -307,4 +188,63 @@ func (s *fairSide) middle() (p50, p99 time.Duration) {
 	slices.Sort(s.p50)
 	slices.Sort(s.p99)
 	return quantile(s.p50, 50), quantile(s.p99, 50)
+}
+
+func (s *fairSide) busy() float64 { return float64(s.used) / float64(s.lasted) }
+
+// A loader is the process of the user who makes the load.
+type loader struct {
+	cmd           *exec.Cmd
+	in            io.WriteCloser
+	out           *bufio.Scanner
+	done, refused int64
+}
+
+// startLoader starts it, and waits until its chats are there.
+func (b *fairBench) startLoader(ctx context.Context, load string) (*loader, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{self, "fair-load", "--url", b.url, "--kind", load, "--sockets", strconv.Itoa(b.Sockets), "--window", strconv.Itoa(b.Window)}
+	if apart() {
+		args = append([]string{"nice", "-n", "19", "taskset", "-c", usersProcessor}, args...)
+	}
+	l := &loader{cmd: exec.CommandContext(ctx, args[0], args[1:]...)}
+	l.cmd.Env = append(os.Environ(), secretVariable+"="+b.secret)
+	l.cmd.Stderr = os.Stderr
+	if l.in, err = l.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := l.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	l.out = bufio.NewScanner(out)
+	if err := l.cmd.Start(); err != nil {
+		return nil, err
+	}
+	return l, l.answer()
+}
+
+// tell has the load begin or end, and waits until it has.
+func (l *loader) tell(what string) error {
+	if _, err := fmt.Fprintln(l.in, what); err != nil {
+		return err
+	}
+	return l.answer()
+}
+
+// answer reads a line of the loader: how often it has done what it does, and been refused.
+func (l *loader) answer() error {
+	if !l.out.Scan() {
+		return errors.New("the process that makes the load has ended")
+	}
+	_, err := fmt.Sscan(strings.TrimSpace(l.out.Text()), &l.done, &l.refused)
+	return err
+}
+
+func (l *loader) stop() {
+	l.in.Close()
+	_ = l.cmd.Wait()
 }

@@ -99,6 +99,22 @@ func (p *process) resident(kind string) (int64, error) {
 	return parseResident(status, kind)
 }
 
+// processorTime returns how long processors have worked for the process, rounded to
+// hundredths of a second, or zero if the kernel does not tell (proc(5)).
+func (p *process) processorTime() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name in front may have blanks
+	var ticks int64
+	for _, field := range fields[11:13] { // in user mode, and in the kernel
+		n, _ := strconv.ParseInt(string(field), 10, 64)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
 func parseResident(status []byte, kind string) (int64, error) {
 	for line := range bytes.Lines(status) {
 		value, ok := bytes.CutPrefix(line, []byte(kind))
