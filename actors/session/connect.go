@@ -24,6 +24,7 @@ func (s *session) connect(p socketio.Packet) {
 		s.refuse(p.Namespace, refusal)
 		return
 	}
+	s.port.membership.connect()
 	socket.handler = handler
 	s.sockets = append(s.sockets, socket)
 	if !socket.deferred {

@@ -107,6 +107,8 @@ type Options struct {
 	UserWindow     int           // those of all connections of one user, of which one connection may have half. Zero means no limit
 	Logger         *slog.Logger  // nil discards
 
+	Turns Turns // of users. Nil has nothing wait
+
 	// MaxPacketBytes limits a packet with its attachments. Zero means
 	// [socketio.DefaultMaxBytes].
 	MaxPacketBytes int
@@ -118,6 +120,19 @@ type Options struct {
 	// MaxRefusals is how many CONNECTs of a connection may be refused before one is
 	// confirmed. The last of them closes it. Zero means 5.
 	MaxRefusals int
+}
+
+// Turns says whose turn it is. It may be used from any goroutine.
+type Turns interface {
+	// Begin begins an event of a user, of so many bytes, and returns how long it has to
+	// wait.
+	Begin(user string, bytes int) (wait time.Duration)
+
+	// Charge makes the user's next event wait as it would behind one of so many bytes.
+	Charge(user string, bytes int)
+
+	// End ends an event that has begun.
+	End(user string)
 }
 
 // Sessions makes a session for each connection. It may be used from any
@@ -146,7 +161,7 @@ func New(sys *system.System, o Options) *Sessions {
 func (s *Sessions) Open(c Conn) *Port {
 	p := &Port{
 		conn: c, decoder: socketio.Decoder{MaxBytes: s.options.MaxPacketBytes, MaxConnectBytes: s.options.MaxAuthBytes},
-		window: make(chan struct{}, s.options.Window), ended: make(chan struct{}), membership: membership{shares: &s.shares},
+		window: make(chan struct{}, s.options.Window), ended: make(chan struct{}), membership: membership{shares: &s.shares, turns: s.options.Turns},
 	}
 	ref, err := system.Spawn(s.sys, system.Spec[message]{
 		New:    func() system.Actor[message] { return &session{options: &s.options, port: p, conn: c} },
@@ -184,6 +199,7 @@ func (p *Port) Receive(m engineio.Message) {
 	case !complete:
 		return
 	}
+	p.await(p.membership.begin(size(packet)))
 	select {
 	case p.window <- struct{}{}:
 	case <-p.ended:
@@ -192,6 +208,24 @@ func (p *Port) Receive(m engineio.Message) {
 	if p.membership.take(p.ended) {
 		p.ref.Tell(&received{packet, tooLong})
 	}
+}
+
+func (p *Port) await(wait time.Duration) {
+	if wait <= 0 {
+		return
+	}
+	select {
+	case <-time.After(wait):
+	case <-p.ended:
+	}
+}
+
+func size(p socketio.Packet) int {
+	bytes := len(p.Data)
+	for _, attachment := range p.Attachments {
+		bytes += len(attachment)
+	}
+	return bytes
 }
 
 // Closed tells the session that its connection is gone.

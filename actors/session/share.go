@@ -3,6 +3,7 @@ package session
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A share is the window that the connections of one user have together. Without it a
@@ -48,18 +49,58 @@ func (s *shares) leave(of *share) {
 // A membership is the part of a connection in the share of its user.
 type membership struct {
 	shares *shares
+	turns  Turns                  // may be nil
 	user   atomic.Pointer[string] // nil until it is known
 
 	mu    sync.Mutex
 	share *share        // nil until the first event of a known user: many clients do nothing for long
 	own   chan struct{} // one element if the connection's own place is taken
 	held  int           // places of the share
+	begun int           // events that have begun, as turns count them
 	ended bool
 }
 
 // BelongTo says whose connection this is: the user's connections share a window. The
 // first call counts. It may be called while [Namespace.Connect] runs, and later.
 func (s *Socket) BelongTo(user string) { s.session.port.membership.user.CompareAndSwap(nil, &user) }
+
+// begin begins an event, if the user is known, and returns how long it has to wait for
+// the user's turn.
+func (m *membership) begin(bytes int) time.Duration {
+	user := m.user.Load()
+	if user == nil || m.turns == nil {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return 0
+	}
+	m.begun++
+	return m.turns.Begin(*user, bytes)
+}
+
+// connectBytes is how many bytes of events cost others as much as a new connection, which
+// a client may cut at once and open again.
+const connectBytes = 5 << 10
+
+// connect counts that the client has entered a namespace. The user's next event waits
+// for that.
+func (m *membership) connect() {
+	if user := m.user.Load(); user != nil && m.turns != nil {
+		m.turns.Charge(*user, connectBytes)
+	}
+}
+
+// finish ends an event that has begun.
+func (m *membership) finish() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.begun > 0 {
+		m.begun--
+		m.turns.End(*m.user.Load())
+	}
+}
 
 // take waits for a place in the window of the user, if the user is known. It reports
 // false if the session has ended.
@@ -107,9 +148,10 @@ func (m *membership) join(user string) *share {
 	return m.share
 }
 
-// free gives back a place, if there is one: events from before the user was known have
-// none.
+// free ends an event and gives back its place, if there is one: events from before the
+// user was known have none.
 func (m *membership) free() {
+	m.finish()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.held > 0 {
@@ -129,6 +171,9 @@ func (m *membership) end() {
 	defer m.mu.Unlock()
 	for ; m.held > 0; m.held-- {
 		<-m.share.places
+	}
+	for ; m.begun > 0; m.begun-- {
+		m.turns.End(*m.user.Load())
 	}
 	if m.ended = true; m.share != nil {
 		m.shares.leave(m.share)

@@ -37,6 +37,13 @@ func newKeeper() *keeper {
 	return k
 }
 
+// count returns how many events are kept.
+func (k *keeper) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.kept)
+}
+
 // done ends the event that is kept for longest.
 func (k *keeper) done() {
 	first := k.kept[0]

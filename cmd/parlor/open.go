@@ -130,7 +130,7 @@ func (s *server) startRooms() (err error) {
 
 func (s *server) roomOptions() room.Options {
 	return room.Options{
-		Models: s.models, Provider: s.models, Tools: s.tools, Encoders: encoders(), Logger: s.log, Access: access.Policy{Shared: s.verifier.Development()}, SystemPrompt: s.SystemPrompt,
+		Models: s.models, Provider: charging{s.models, s.limits}, Tools: s.tools, Encoders: encoders(), Logger: s.log, Access: access.Policy{Shared: s.verifier.Development()}, SystemPrompt: s.SystemPrompt,
 		Ledger: s.budgets, ContextWindow: s.ContextWindow, FileShare: s.FileShare,
 		MaxFileBytes: int64(s.MaxFileBytes), MaxImageBytes: int64(s.MaxImageBytes), MaxFiles: s.MaxFilesPerChat, MaxMessageFiles: s.MaxMessageFiles,
 		Titles: title.Policy{

@@ -91,6 +91,7 @@ type server struct {
 // which they need each other, and stops them in reverse.
 func serve(ctx context.Context, settings *Settings, level *slog.LevelVar, log *slog.Logger) (err error) {
 	s := &server{Settings: *settings, log: log, level: level, numbers: metrics.NewServer(), guards: guard.NewMetrics(), actors: system.New(log), devices: new(door.Devices), warnings: origin.NewWarnings(log)}
+	s.limits = limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate, Guest: s.MaxGuestRate}, log)
 	defer func() { err = errors.Join(err, s.parts.stop()) }()
 
 	outliveFileSizeLimit()

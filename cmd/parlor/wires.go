@@ -2,8 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"iter"
 	"net/http"
 	"os"
+	"time"
 
 	"parlor/actors/assistant"
 	"parlor/actors/follow"
@@ -22,6 +25,7 @@ import (
 	"parlor/transport/limit"
 	"parlor/transport/live"
 	"parlor/transport/metrics"
+	"parlor/transport/provider"
 	"parlor/transport/sse"
 )
 
@@ -46,12 +50,12 @@ func encoders() room.Encoders {
 // openConnections connects transport and sessions: a session gets what transport
 // reads, and transport writes what the session sends.
 func (s *server) openConnections() error {
-	s.limits = limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate, Guest: s.MaxGuestRate}, s.log)
 	s.hub = newHub(s.Settings, s.rooms, s.accounts)
 	sessions := session.New(s.actors, session.Options{
 		Namespaces:     s.namespaces(),
 		ConnectTimeout: s.ConnectTimeout, Window: s.Window, UserWindow: s.WindowPerUser, MaxPacketBytes: int(s.MaxPayload), Logger: s.log,
 		MaxAuthBytes: int(s.MaxAuthBytes), MaxRefusals: s.MaxRefusals,
+		Turns: turns{s.limits},
 	})
 	s.connections = transport.NewServer(transport.Options{
 		Accept:       func(c *transport.Conn) transport.Receiver { return sessions.Open(c) },
@@ -69,6 +73,30 @@ func (s *server) openConnections() error {
 	})
 	s.openStreams()
 	return nil
+}
+
+// turns are those of the users of sessions.
+type turns struct{ limits *limit.Limiter }
+
+func (t turns) Begin(user string, bytes int) time.Duration {
+	return t.limits.Begin(chat.UserID(user), bytes)
+}
+func (t turns) Charge(user string, bytes int) { t.limits.Charge(chat.UserID(user), bytes) }
+func (t turns) End(user string)               { t.limits.End(chat.UserID(user)) }
+
+// answerBytes is how many bytes of events cost others as much as an answer, whose many
+// pieces are told and saved.
+const answerBytes = 6 << 10
+
+// charging are models whose answers delay what else their users ask for.
+type charging struct {
+	*provider.Models
+	limits *limit.Limiter
+}
+
+func (c charging) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
+	c.limits.Charge(p.User, answerBytes)
+	return c.Models.Stream(ctx, p)
 }
 
 // namespaces are those of Socket.IO.

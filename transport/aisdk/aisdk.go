@@ -67,7 +67,12 @@ type Models interface{ List() []chat.Model }
 
 // A Limiter says how often users may ask for something.
 type Limiter interface {
+	// Take counts a request, or returns why it is too much.
 	Take(user chat.UserID, address, request string, bytes int) *chat.Error
+
+	// Wait waits until it is the turn of a user for a request of so many bytes. The
+	// request ends with ctx.
+	Wait(ctx context.Context, user chat.UserID, bytes int)
 }
 
 // Options configure a [Handler]. Rooms, Models and Streams have no default.

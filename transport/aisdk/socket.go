@@ -163,6 +163,9 @@ func (s *socket) begin(f wire.Frame, size int) {
 	s.running.Go(func() {
 		defer s.forget(e)
 		defer s.cutOnPanic()
+		if s.o.Limits != nil {
+			s.o.Limits.Wait(e.ctx, s.in.ID, size)
+		}
 		s.exchange(e, f)
 	})
 }

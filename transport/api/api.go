@@ -232,7 +232,7 @@ func (a *API) maxBody(name string) int {
 	return MaxBodyBytes
 }
 
-// limit counts a request, also of somebody who is not signed in.
+// limit counts a request, also of somebody who is not signed in, and waits for its turn.
 func (a *API) limit(u chat.User, r *http.Request, name string) *chat.Error {
 	if a.limits == nil {
 		return nil
@@ -244,7 +244,11 @@ func (a *API) limit(u chat.User, r *http.Request, name string) *chat.Error {
 	if r.ContentLength >= 0 {
 		bytes = int(min(r.ContentLength, int64(bytes)))
 	}
-	return a.limits.Take(u.ID, r.RemoteAddr, name, bytes)
+	refusal := a.limits.Take(u.ID, r.RemoteAddr, name, bytes)
+	if refusal == nil {
+		a.limits.Wait(r.Context(), u.ID, bytes)
+	}
+	return refusal
 }
 
 func (a *API) notFound(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,6 +14,8 @@ import (
 
 // exhausted refuses everything, and notes what was asked.
 type exhausted struct{ asked []string }
+
+func (*exhausted) Wait(context.Context, chat.UserID, int) {}
 
 func (e *exhausted) Take(u chat.UserID, address, request string, bytes int) *chat.Error {
 	e.asked = append(e.asked, fmt.Sprintf("%s|%s|%s|%d", u, address, request, bytes))

@@ -87,6 +87,10 @@ type Limiter interface {
 	// Take counts a request with a body of so many bytes, of a user, or of an address if
 	// the user is unknown, or returns why it is too much.
 	Take(user chat.UserID, address, request string, bytes int) *chat.Error
+
+	// Wait waits until it is the turn of a user for a request of so many bytes. The
+	// request ends with ctx.
+	Wait(ctx context.Context, user chat.UserID, bytes int)
 }
 
 // Options configure an [API]. The zero value is ready to use.

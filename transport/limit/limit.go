@@ -6,6 +6,11 @@
 // user. What is asked for takes a token from each of its buckets, or none if one of them
 // is empty. What is long takes more tokens, since the disk has one line for all users. A
 // bucket that nobody has used for long is full, and is forgotten.
+//
+//	event or request → Limiter.Begin(user, bytes) → how long to wait → … → Limiter.End(user)
+//
+// What the buckets let through at once can still be a lot, so users who are there together
+// have a pace besides.
 package limit
 
 import (
@@ -47,6 +52,7 @@ type Limiter struct {
 	warned  time.Time // when the operator was told last of an address
 	buckets map[key]*rate.Limiter
 	sweepAt int // number of buckets at which the full ones are forgotten
+	paces   paces
 }
 
 // A key names a bucket: of an address, of a user, or of an event of a user.
@@ -65,7 +71,8 @@ const warnEvery = time.Minute
 // New returns a Limiter. It logs which addresses send too much, since one of them may be
 // a proxy with many users behind it. A nil log discards.
 func New(r Rates, log *slog.Logger) *Limiter {
-	return &Limiter{rates: r, log: cmp.Or(log, slog.New(slog.DiscardHandler)), buckets: make(map[key]*rate.Limiter), sweepAt: minSweep}
+	return &Limiter{rates: r, log: cmp.Or(log, slog.New(slog.DiscardHandler)), buckets: make(map[key]*rate.Limiter), sweepAt: minSweep,
+		paces: paces{users: make(map[chat.UserID]*pace), sweepAt: minSweep}}
 }
 
 // Take takes the tokens for an event of so many bytes, of a user whose address is remote,
@@ -73,9 +80,9 @@ func New(r Rates, log *slog.Logger) *Limiter {
 // returns the refusal, which says when to try again. A full bucket pays for any event. The
 // event must be one of few names, and not chosen by the client.
 func (l *Limiter) Take(user chat.UserID, remote, event string, bytes int) *chat.Error {
-	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := time.Now() // never earlier than that of the call before: the buckets would fill twice
 	taken := make([]*rate.Reservation, 0, 3)
 	wait := time.Duration(0)
 	take := func(k key, perSecond int) {

@@ -67,7 +67,12 @@ type Models interface {
 
 // A Limiter says how often users may ask for something.
 type Limiter interface {
+	// Take counts a request, or returns why it is too much.
 	Take(user chat.UserID, address, request string, bytes int) *chat.Error
+
+	// Wait waits until it is the turn of a user for a request of so many bytes. The
+	// request ends with ctx.
+	Wait(ctx context.Context, user chat.UserID, bytes int)
 }
 
 // Options configure a [Server]. The fields without a default are those whose comment names none.
@@ -203,6 +208,8 @@ func (s *Server) serve(name string, e endpoint) http.HandlerFunc {
 			}
 			if refusal := s.Limits.Take(in.ID, r.RemoteAddr, name, bytes); refusal != nil {
 				err = refusal
+			} else {
+				s.Limits.Wait(r.Context(), in.ID, bytes)
 			}
 		}
 		c := &call{Server: s, w: w, r: r, in: in}

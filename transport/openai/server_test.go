@@ -25,6 +25,8 @@ const (
 // limiter refuses everything.
 type limiter struct{}
 
+func (limiter) Wait(context.Context, chat.UserID, int) {}
+
 func (limiter) Take(chat.UserID, string, string, int) *chat.Error {
 	e := chat.Refuse(chat.CodeRateLimited, "slow down")
 	e.RetryAfter = 2
