@@ -34,6 +34,7 @@ type Assistant struct {
 	sessions []*Session
 	news     map[string][]chat.Delta
 	models   map[chat.ModelID]chat.Model
+	runs     map[string]*Background
 }
 
 // Tell says what comes before the answer to a question.
@@ -119,8 +120,11 @@ func (a *Assistant) Refusal(id chat.ModelID) *chat.Error {
 
 // Stream implements room.Provider.
 func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
-	if p.Input != nil {
+	switch {
+	case p.Input != nil:
 		return a.hold(ctx, p)
+	case p.Run != nil:
+		return a.readOn(ctx, *p.Run)
 	}
 	question := p.Messages[len(p.Messages)-1].Content
 	a.mu.Lock()
@@ -130,9 +134,13 @@ func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.De
 	if _, words, named := strings.Cut(question, ": "); named && a.scripts[question] == nil {
 		question = words // without the name that it is said under where several speak
 	}
+	run := a.runs[question]
 	script, ok := a.scripts[question]
 	news := a.news[question]
 	a.mu.Unlock()
+	if run != nil {
+		return run.begin(ctx)
+	}
 	if !ok {
 		script = Say("You said: ", question)
 	}

@@ -89,7 +89,7 @@ func (s *State) call(seq uint64, e chat.ToolsCalled) {
 	if first.Steps++; first.Steps == 1 {
 		first.FirstStep = seq
 	}
-	first.Progress = first.Attempt
+	first.Progress, first.Run = first.Attempt, chat.Run{} // the next step has one of its own
 	for _, c := range e.Calls {
 		s.Calls = append(s.Calls, Call{ID: c.ID, Name: c.Name, Seq: seq, Waits: c.NeedsApproval, OnPage: c.OnPage})
 	}

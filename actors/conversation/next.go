@@ -16,6 +16,9 @@ type Running struct {
 	Step     *chat.ToolsCalled // the last of those, if this attempt has come to it
 	Outcomes []chat.ToolEnded  // of its calls
 
+	Run     *chat.TurnRun // that the attempt's provider has begun; nil: none, or none yet
+	RunGone bool          // the run that is recorded cannot be read on
+
 	Heard bool         // its prompt was spoken, and is being written down
 	Line  chat.ModelID // the model that a line is open to; empty: none
 }
@@ -40,22 +43,45 @@ func (m Moment) Next(shown *State, r Running) []chat.Event {
 		end := *r.End
 		end.PromptSeq = turn.PromptSeq // of a prompt that was written down meanwhile
 		return m.ending(end)
+	case runs && r.RunGone && turn.Run.ID != "":
+		return []chat.Event{chat.TurnRun{TurnID: turn.ID, MessageID: turn.MessageID, Attempt: turn.Attempt, Run: turn.Run, State: chat.RunGone}}
+	case runs && !r.RunGone && r.Run != nil && turn.Run != r.Run.Run:
+		return []chat.Event{*r.Run}
 	case runs && turn.Tools < len(r.Tools):
 		return []chat.Event{chat.ToolStarted{TurnID: turn.ID, MessageID: turn.MessageID, Tool: r.Tools[turn.Tools]}}
 	case runs && turn.Steps < r.Steps && r.Step != nil:
 		return []chat.Event{*r.Step}
 	case runs && m.outcome(r) != nil:
 		return []chat.Event{*m.outcome(r)}
-	case runs, confirmed.ID != turn.ID, confirmed.Attempt != turn.Attempt:
+	case runs, confirmed.ID != turn.ID, confirmed.Attempt != turn.Attempt, confirmed.Resumed != turn.Resumed, confirmed.Run != turn.Run:
 		return nil // it runs, or its start is on its way to the disk
 	case turn.Tools > 0 && !m.RepeatTools:
 		return m.interrupt(turn, "the server was restarted while a tool ran")
 	case len(m.lost()) > 0:
 		return []chat.Event{chat.ToolsLost{TurnID: turn.ID, Calls: m.lost()}}
+	case turn.Run.ID != "":
+		return m.readOn(turn)
 	case turn.Attempt-turn.Progress >= m.MaxAttempts:
 		return m.interrupt(turn, "the server was restarted too often")
 	}
 	return m.start(turn, turn.MessageID) // a crash has cut it
+}
+
+// readOn goes on with the run of a turn that a crash has cut. If that has brought nothing
+// more of it several times, the run may be what ends the server.
+func (m Moment) readOn(turn chat.Turn) []chat.Event {
+	if m.rests() {
+		return nil
+	}
+	e := chat.TurnRun{TurnID: turn.ID, MessageID: turn.MessageID, Attempt: turn.Attempt, Run: turn.Run, State: chat.RunResumed}
+	e.Saved = len(m.Answer(turn).Content)
+	if e.Saved <= turn.Saved {
+		e.Vain = turn.Vain + 1
+	}
+	if e.Vain >= m.MaxAttempts {
+		return m.interrupt(turn, "the server was restarted too often")
+	}
+	return []chat.Event{e}
 }
 
 // outcome returns one that is not recorded, or nil.
@@ -80,9 +106,11 @@ func (m Moment) awaitsPrompt(t chat.Turn, r Running) bool {
 	return t.Attempt == 0 && r.Line != t.ModelID
 }
 
+func (m Moment) rests() bool { return m.Resting != nil && m.Resting() }
+
 // start begins the turn, or fails it if a budget is used up.
 func (m Moment) start(turn chat.Turn, answer chat.MessageID) []chat.Event {
-	if m.Resting != nil && m.Resting() {
+	if m.rests() {
 		return nil
 	}
 	if spent := m.Afford(m.Chat.Room, turn.By, turn.ModelID); spent != nil {

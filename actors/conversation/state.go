@@ -147,6 +147,11 @@ func (s *State) follow(r chat.Record) error {
 			return fmt.Errorf("record %d starts turn %q out of order", r.Seq, e.TurnID)
 		}
 		s.begin(e)
+	case chat.TurnRun:
+		if s.Find(e.TurnID) != 0 {
+			return fmt.Errorf("record %d is about a run of turn %q, which does not run", r.Seq, e.TurnID)
+		}
+		s.Turns[0].TakeRun(e)
 	case chat.ToolStarted:
 		if s.Find(e.TurnID) != 0 {
 			return fmt.Errorf("record %d starts a tool for turn %q, which does not run", r.Seq, e.TurnID)
@@ -200,6 +205,7 @@ func (s *State) takeOut(r chat.Record) {
 func (s *State) begin(e chat.TurnStarted) {
 	first := &s.Turns[0]
 	first.MessageID, first.Attempt, first.Duplex = e.MessageID, e.Attempt, e.Duplex
+	first.Run = chat.Run{}
 	for i := range s.Turns[1:] {
 		t := &s.Turns[1+i]
 		t.Begun = t.Begun || t.Prompt == first.Prompt

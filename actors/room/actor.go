@@ -254,6 +254,8 @@ func (r *Room) happened(e chat.Event) {
 	case chat.TurnStarted:
 		r.stage.begin(e)
 		r.beginVigil(e)
+	case chat.TurnRun:
+		r.stage.ran(e)
 	case chat.ToolsCalled, chat.ToolDecided, chat.ToolEnded:
 		r.Meter.Tools(e)
 		if r.stage.attempt != nil {

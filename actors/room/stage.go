@@ -17,6 +17,7 @@ type stage struct {
 	attempt *turn.Attempt // at the running turn, or nil
 	voice   *voice.Voice
 	cutText []byte // of the answer that ended with an earlier instance of the room
+	saved   int    // bytes of that are on disk
 
 	pageCalls map[string]*pageCall // by the id of the call
 }
@@ -87,19 +88,38 @@ func (s *stage) runs(id chat.TurnID) bool { return s.attempt != nil && s.attempt
 // stopped meanwhile.
 func (s *stage) begin(e chat.TurnStarted) {
 	s.cutText = nil
-	records := &s.r.records
-	t, _ := records.head.Turn()
-	if s.r.deleting || t.ID != e.TurnID || t.Attempt != e.Attempt {
+	t, _ := s.r.records.head.Turn()
+	if t.ID == e.TurnID && t.Attempt == e.Attempt {
+		s.start(turn.Request{Turn: t})
+	}
+}
+
+// ran does what follows from the record of a run.
+func (s *stage) ran(e chat.TurnRun) {
+	t, _ := s.r.records.head.Turn()
+	switch {
+	case e.State == chat.RunGone && s.runs(e.TurnID):
+		s.letGo()
+	case e.State == chat.RunBegun && s.runs(e.TurnID):
+		s.attempt.Recorded(e)
+	case e.State == chat.RunResumed && t.ID == e.TurnID && t.Run == e.Run:
+		s.start(turn.Request{Turn: t, Text: s.cutText, Saved: s.saved})
+		s.cutText = nil
+	}
+}
+
+// start starts an attempt at a turn.
+func (s *stage) start(q turn.Request) {
+	if s.r.deleting {
 		return
 	}
-	number, pages := s.Number(), &s.r.pages
-	s.attempt = turn.New(s.r.self, s.r.turns, s, turn.Request{
-		Room: s.r.id, Turn: t, Number: number, Tail: records.kept(),
-		Path: records.shown.PathOf(t), Instructions: records.shown.Chat.SystemPrompt,
-		Page: func() []chat.Tool { return pages.of(t.By) },
-	}, func(e turn.Event) Message { return &attemptEvent{number, e} })
+	records, number, pages := &s.r.records, s.Number(), &s.r.pages
+	q.Room, q.Number, q.Tail = s.r.id, number, records.kept()
+	q.Path, q.Instructions = records.shown.PathOf(q.Turn), records.shown.Chat.SystemPrompt
+	q.Page = func() []chat.Tool { return pages.of(q.Turn.By) }
+	s.attempt = turn.New(s.r.self, s.r.turns, s, q, func(e turn.Event) Message { return &attemptEvent{number, e} })
 	s.r.Running.Add(1)
-	s.attempt.Start(s.lineTo(t.ModelID))
+	s.attempt.Start(s.lineTo(q.Turn.ModelID))
 }
 
 // lineTo returns a line to the model, or nil if the model is not asked on one.
@@ -152,19 +172,18 @@ func (s *stage) stop(events []chat.Event) {
 func (s *stage) restore() {
 	r, answering := s.r, s.r.announcedTurn
 	t, ok := r.records.shown.Turn()
-	s.cutText = nil
-	switch {
-	case !ok || t.Attempt == 0:
-		return
-	case answering.TurnID == t.ID && answering.Attempt == t.Attempt && len(r.announcedText) > 0:
-		s.cutText = r.announcedText
+	s.cutText, s.saved = nil, 0
+	if !ok || t.Attempt == 0 {
 		return
 	}
 	text, err := r.Log.Text(string(r.id))
 	if err != nil {
 		r.log().Error("the text of a turn cannot be read", "err", err)
 	}
-	s.cutText = text
+	s.cutText, s.saved = text, len(text)
+	if answering.TurnID == t.ID && answering.Attempt == t.Attempt && len(r.announcedText) > 0 {
+		s.cutText = r.announcedText
+	}
 }
 
 // close ends everything on the stage, and keeps for the next instance the text that
@@ -192,7 +211,7 @@ func (s *stage) show(t chat.Turn) *Running {
 		t.ModelID = s.attempt.Turn().ModelID
 		return &Running{Turn: t, Content: string(s.attempt.Text()), Thought: string(s.attempt.Thought())}
 	}
-	return &Running{Turn: t, Content: string(s.cutText), Cut: true}
+	return &Running{Turn: t, Content: string(s.cutText), Cut: t.Run.ID == ""}
 }
 
 // running returns what the state does not say of the first open turn.

@@ -339,9 +339,9 @@ func TestPrompt(t *testing.T) {
 			return chat.PromptMessage{Role: chat.RoleAssistant, Content: text}
 		}
 		want := []chat.Prompt{
-			{Model: actortest.Model, User: "alice", Messages: []chat.PromptMessage{system, user("first")}},
-			{Model: actortest.Model, User: "alice", Messages: []chat.PromptMessage{system, user("first"), answer("1"), user("second")}},
-			{Model: actortest.Model, User: "alice", Messages: []chat.PromptMessage{system, user("first"), answer("1"), user("second"), answer("2"), user("third")}},
+			{Model: actortest.Model, User: "alice", Resumable: true, Messages: []chat.PromptMessage{system, user("first")}},
+			{Model: actortest.Model, User: "alice", Resumable: true, Messages: []chat.PromptMessage{system, user("first"), answer("1"), user("second")}},
+			{Model: actortest.Model, User: "alice", Resumable: true, Messages: []chat.PromptMessage{system, user("first"), answer("1"), user("second"), answer("2"), user("third")}},
 		}
 		if diff := cmp.Diff(want, s.Assistant.Prompts(), cmpopts.IgnoreFields(chat.PromptMessage{}, "ID")); diff != "" {
 			t.Errorf("prompts (-want +got):\n%s", diff)

@@ -65,7 +65,7 @@ func (a *Attempt) stepped(s *step) {
 		a.runAll()
 		return
 	}
-	a.before, a.finish, a.resumes = a.used(), "", true
+	a.before, a.finish, a.resumes, a.run = a.used(), "", true, run{}
 	a.usage = nil
 	a.spent.step()
 	for i := range s.Calls {
@@ -89,6 +89,10 @@ func (a *Attempt) asks(model chat.ModelID, c chat.ToolCall) bool {
 
 // Recorded tells the attempt of a record of its turn.
 func (a *Attempt) Recorded(e chat.Event) {
+	if run, is := e.(chat.TurnRun); is {
+		a.runRecorded(run)
+		return
+	}
 	switch called, is := e.(chat.ToolsCalled); {
 	case a.end != nil:
 	case is && a.step != nil && a.step.MessageID == called.MessageID && !a.step.recorded:

@@ -36,6 +36,16 @@ type (
 	// stepped brings the calls in which a step has ended.
 	stepped struct{ *step }
 
+	// began says that the provider gives the answer whether or not it is read. The channel is
+	// closed when that is on disk.
+	began struct {
+		chat.Run
+		recorded chan<- struct{}
+	}
+
+	// runGone says that the run that was begun before cannot be read on.
+	runGone struct{}
+
 	// ran brings what has come of a call.
 	ran struct {
 		call   string
@@ -72,6 +82,8 @@ func (ended) event()      {}
 func (composed) event()   {}
 func (asking) event()     {}
 func (stepped) event()    {}
+func (began) event()      {}
+func (runGone) event()    {}
 func (ran) event()        {}
 func (progressed) event() {}
 func (pause) event()      {}

@@ -13,6 +13,7 @@ func (a *Attempt) finishOnce(err error) {
 func (a *Attempt) Finish(err error) {
 	end := a.room.End(a.turn)
 	if err == nil {
+		a.run.ended = true
 		end.State, end.Finish, end.Reason = chat.StateCompleted, a.finish, a.note
 		if a.silent() {
 			err = a.noWords()
@@ -68,6 +69,7 @@ func (a *Attempt) FinishLine(err error) {
 // Stop ends the answer as end says, and its stream without waiting for it.
 func (a *Attempt) Stop(end chat.TurnEnded) {
 	a.end = &end
+	a.cancelRun()
 	a.Cancel()
 }
 

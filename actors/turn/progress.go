@@ -88,3 +88,19 @@ func (a *Attempt) ShowProgress(calls []chat.Called) {
 		}
 	}
 }
+
+// progress tells the listeners how the provider fares. If another model answers in
+// place of the one that was asked, that is recorded with the end of the turn.
+func (a *Attempt) progress(d chat.Delta) {
+	if d.Model != "" {
+		a.turn.ModelID = d.Model
+	}
+	if d.Retrying == nil && d.Health == nil {
+		return
+	}
+	if d.Retrying != nil {
+		a.thought = thought{} // it begins anew
+		a.o.Logger.Info("provider failed, asking again", "room", a.q.Room, "turn", a.turn.ID, "model", a.turn.ModelID, "err", d.Retrying)
+	}
+	a.room.Tell(chat.Progress{MessageID: a.turn.MessageID, Retrying: d.Retrying, Model: d.Model, Health: d.Health})
+}

@@ -3,6 +3,7 @@ package turn
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"runtime/debug"
 	"slices"
@@ -70,13 +71,22 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 	prompt.Steer = func() []chat.PromptMessage { return r.steer(ctx) }
 	links := chain{steps: taken.Len()}
 	prompt.Messages = append(prompt.Messages, r.resume(ctx, taken)...)
+	prompt.Resumable = true
+	if run := r.q.Turn.Run; run.ID != "" {
+		prompt.Model, prompt.Run = run.Model, &run
+	}
 	for {
 		prompt.Tools = r.tools()
 		prompt.NoCalls = links.ended()
 		answer, err := r.ask(ctx, prompt)
+		if errors.Is(err, chat.ErrRunGone) {
+			r.tell(runGone{})
+			<-ctx.Done()
+		}
 		if err != nil {
 			return "", err
 		}
+		prompt.Model, prompt.Run = r.q.Turn.ModelID, nil
 		next := r.called(answer, &links)
 		if next == nil {
 			return links.note(), nil
@@ -120,6 +130,9 @@ func (r *reader) ask(ctx context.Context, prompt chat.Prompt) (*said, error) {
 			return nil, err
 		}
 		answer.add(d)
+		if d.Run != nil && !r.record(ctx, *d.Run) {
+			return nil, context.Cause(ctx)
+		}
 		select {
 		case r.window <- struct{}{}:
 			r.tell(piece{d})
@@ -128,6 +141,18 @@ func (r *reader) ask(ctx context.Context, prompt chat.Prompt) (*said, error) {
 		}
 	}
 	return answer, nil
+}
+
+// record has the room record a run, and waits until that is on disk.
+func (r *reader) record(ctx context.Context, run chat.Run) bool {
+	recorded := make(chan struct{})
+	r.tell(began{run, recorded})
+	select {
+	case <-recorded:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // resume returns the steps of earlier attempts as the model is told them. If calls of the

@@ -164,6 +164,7 @@ type Attempt struct {
 	note    string          // on how the answer came to its end
 	end     *chat.TurnEnded // nil while the answer goes on
 	saving  saving
+	run     run
 	spent   *spending
 }
 
@@ -176,6 +177,9 @@ type Request struct {
 	Path         chat.Path // of which the prompt is made
 	Instructions string    // of the chat
 
+	Text  []byte // of the answer so far, if its run is read on
+	Saved int    // bytes of that are on disk
+
 	// Page returns the tools that pages of the asker offer now. It may be called from any
 	// goroutine. Nil is none.
 	Page func() []chat.Tool
@@ -185,11 +189,13 @@ type Request struct {
 // event of this attempt. It does nothing before it is started.
 func New[M any](self *system.Self[M], o *Options, room Room, q Request, tell func(Event) M) *Attempt {
 	ref := self.Ref()
-	return &Attempt{
+	a := &Attempt{
 		o: o, room: room, q: q, turn: q.Turn, tell: func(e Event) { ref.Tell(tell(e)) },
 		spawn:  func(s system.Spec[message]) (system.Ref[message], error) { return system.SpawnChild(self, s) },
 		window: make(chan struct{}, window), spent: new(spending),
 	}
+	a.resume()
+	return a
 }
 
 // Start asks the assistant, on the line if there is one. The attempt may have
@@ -238,7 +244,7 @@ func (a *Attempt) OnLine() bool { return a.line != nil }
 
 // State returns what is known of the attempt besides its records.
 func (a *Attempt) State() conversation.Running {
-	now := conversation.Running{Turn: a.turn.ID, End: a.end, Tools: a.tools}
+	now := conversation.Running{Turn: a.turn.ID, End: a.end, Tools: a.tools, Run: a.run.begun, RunGone: a.run.gone}
 	a.step.state(&now)
 	return now
 }
@@ -261,6 +267,9 @@ func (a *Attempt) Handle(e Event) {
 		<-a.window
 		a.Take(e.Delta)
 	case ended:
+		if a.run.gone {
+			return
+		}
 		a.note = e.note
 		a.finishOnce(e.err)
 	case composed:
@@ -269,6 +278,10 @@ func (a *Attempt) Handle(e Event) {
 		a.askLine(e)
 	case stepped:
 		a.stepped(e.step)
+	case began:
+		a.began(e)
+	case runGone:
+		a.runGone()
 	case ran:
 		a.ran(e)
 	case progressed:
@@ -292,9 +305,8 @@ func (a *Attempt) composed(c composed) {
 		return
 	}
 	a.cut = c.Cut
-	if text := c.said; text != "" && a.end == nil { // in the steps of an earlier attempt
-		a.room.Tell(chat.Text{Turn: a.turn, Piece: text})
-		a.text, a.resumes = append(a.text, text...), true
+	if a.end == nil {
+		a.saidBefore(c.said)
 	}
 	a.room.Remember(c.Composed)
 }
@@ -309,7 +321,7 @@ func (a *Attempt) pause(p pause) {
 
 // Take takes a piece of the answer.
 func (a *Attempt) Take(d chat.Delta) {
-	if a.end != nil {
+	if a.end != nil || a.run.gone {
 		return
 	}
 	if a.wanted != nil {
@@ -342,9 +354,11 @@ func (a *Attempt) Take(d chat.Delta) {
 	}
 	if text := strings.ToValidUTF8(d.Text, "\uFFFD"); text != "" && a.end == nil {
 		if a.resumes {
-			a.resumes, text = false, chat.Between(string(a.text))+text
+			a.resumes, text = false, chat.Between(a.textBefore())+text
 		}
-		a.say(text)
+		if text = a.unread(text); text != "" {
+			a.say(text)
+		}
 	}
 }
 
@@ -356,22 +370,6 @@ func (a *Attempt) noteFirst() {
 	if a.heard() && a.o.FirstToken != nil {
 		a.o.FirstToken(a.o.Timeout - time.Until(a.deadline))
 	}
-}
-
-// progress tells the listeners how the provider fares. If another model answers in
-// place of the one that was asked, that is recorded with the end of the turn.
-func (a *Attempt) progress(d chat.Delta) {
-	if d.Model != "" {
-		a.turn.ModelID = d.Model
-	}
-	if d.Retrying == nil && d.Health == nil {
-		return
-	}
-	if d.Retrying != nil {
-		a.thought = thought{} // it begins anew
-		a.o.Logger.Info("provider failed, asking again", "room", a.q.Room, "turn", a.turn.ID, "model", a.turn.ModelID, "err", d.Retrying)
-	}
-	a.room.Tell(chat.Progress{MessageID: a.turn.MessageID, Retrying: d.Retrying, Model: d.Model, Health: d.Health})
 }
 
 // say tells the listeners a piece of the text at once. The text is recorded with the

@@ -297,6 +297,7 @@ models:
     system_prompt: Be brief.
     hidden: on
     fallbacks: [mine:small, eliza]
+    resume: true
     vision: true
     tools: [current_time]
     approval: ask

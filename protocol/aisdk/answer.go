@@ -183,6 +183,7 @@ func (a *Answer) begin(p *parts, message chat.MessageID, attempt int, meta *Meta
 		a.close(p)
 		a.attempt, a.thought = attempt, newTold(a.thought.kind)
 		p.add(metadataPart{"message-metadata", meta})
+		p.add(dataPart{Type: "data-status", Data: statusData{Recovering: true}, Transient: true})
 	}
 }
 

@@ -126,6 +126,8 @@ type (
 		Provider string             `json:"provider,omitempty"`
 		State    chat.ProviderState `json:"state,omitempty"` // of the provider
 		RetryAt  string             `json:"retry_at,omitempty"`
+
+		Recovering bool `json:"recovering,omitempty"` // the server was restarted, and the answer begins anew
 	}
 	progressData struct {
 		Call string `json:"toolCallId"`

@@ -91,6 +91,8 @@ type streamStart struct {
 	ModelID   chat.ModelID   `json:"model_id"`
 	Name      string         `json:"name,omitempty"`
 	Seq       uint64         `json:"seq"`
+
+	Recovering bool `json:"recovering,omitempty"` // the attempt before was cut by the end of the server
 }
 
 type streamEnd struct {
@@ -143,7 +145,9 @@ func (f *frames) documented(room string, r chat.Record) {
 		f.emit("withdrawn", room, withdrawn{e.MessageID, e.Seq, e.By, r.Seq})
 	case chat.TurnStarted:
 		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq})
-		f.emit("stream_start", room, streamStart{e.MessageID, e.TurnID, e.Attempt, e.ModelID, e.Name, r.Seq})
+		f.emit("stream_start", room, streamStart{e.MessageID, e.TurnID, e.Attempt, e.ModelID, e.Name, r.Seq, e.Attempt > 1})
+	case chat.TurnRun:
+		f.emit("turn", room, turnEvent{TurnID: e.TurnID, State: chat.StateRunning, Seq: r.Seq})
 	case chat.ToolStarted, chat.ToolsCalled, chat.ToolsLost, chat.ToolDecided, chat.ToolEnded:
 		f.documentedTools(room, r)
 	case chat.TurnEnded:

@@ -260,6 +260,11 @@ type Turn struct {
 	FirstStep uint64 // the record of the first of those; 0 if there is none
 	Progress  int    // the attempt that has recorded the last one
 	Waits     bool   // for a member, who decides about a call
+
+	Run     Run `json:",omitzero"`  // of the step that is being answered, if its provider has one
+	Resumed int `json:",omitempty"` // how often that was read on
+	Saved   int `json:",omitempty"` // see [TurnRun]
+	Vain    int `json:",omitempty"`
 }
 
 // State returns whether the turn is queued, running or waiting.

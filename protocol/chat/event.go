@@ -366,6 +366,8 @@ func decodeRecord(kind string, b []byte) (Record, error) {
 		return decodeAs[TurnQueued](b)
 	case TurnStarted{}.kind():
 		return decodeAs[TurnStarted](b)
+	case TurnRun{}.kind():
+		return decodeAs[TurnRun](b)
 	case ToolStarted{}.kind():
 		return decodeAs[ToolStarted](b)
 	case ToolsCalled{}.kind():

@@ -17,6 +17,12 @@ type Prompt struct {
 	// that is not nil. Who answers in several steps calls it between them.
 	Steer func() []PromptMessage
 
+	// Resumable wants an answer that goes on at the provider while nobody reads it, if the
+	// provider has such: then a [Delta] says its Run first. With Run, the prompt was asked
+	// before: its answer is read on, and [ErrRunGone] says that this cannot be done.
+	Resumable bool
+	Run       *Run
+
 	// Input makes this the beginning of a session instead, see [Input].
 	Input <-chan Input
 }
@@ -77,6 +83,9 @@ type Delta struct {
 
 	// Health is news of the model's provider. It may also come before an error.
 	Health *Health
+
+	// Run is the answer, see [Prompt].
+	Run *Run
 
 	// Answer, Ended and Heard belong to sessions, see [Input].
 	Answer MessageID

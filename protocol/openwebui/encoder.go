@@ -130,7 +130,8 @@ func (e *Encoder) started(event chat.TurnStarted) []engineio.Frame {
 	name := e.nameOf(event.MessageID)
 	if event.Attempt > 1 { // what the attempt before has said is no part of the answer
 		e.running.thought, e.running.told = "", 0
-		return e.chatEvents(name, "replace", content{})
+		anew := status{Action: "recovering", Description: "the server was restarted: the answer begins anew"}
+		return append(e.chatEvents(name, "replace", content{}), e.chatEvents(name, "status", anew)...)
 	}
 	return e.piece(name, event.ModelID, delta{Role: "assistant"}, "", nil)
 }

@@ -82,6 +82,10 @@ type Config struct {
 	// it fails before the first word. Theirs are not.
 	Fallbacks []string `yaml:"fallbacks" json:"fallbacks,omitempty"`
 
+	// Resume has the model answer by OpenAI's Responses API, in the background: a turn that
+	// the end of the server has cut then reads the answer on, which is not asked for again.
+	Resume bool `yaml:"resume" json:"resume,omitempty"`
+
 	// Tools are those that the model may call: names, NAME/* for all of an MCP server, and
 	// * for the others. Nil means current_time alone.
 	Tools []string `yaml:"tools" json:"tools,omitempty"`

@@ -30,6 +30,7 @@ import (
 	"parlor/transport/provider/guard"
 	"parlor/transport/provider/openai"
 	"parlor/transport/provider/realtime"
+	"parlor/transport/provider/responses"
 	"parlor/transport/provider/upstream"
 )
 
@@ -106,6 +107,9 @@ var apis = map[string]func(at endpoint, o Options) (client, error){
 	},
 	APIAnthropic: func(at endpoint, o Options) (client, error) {
 		return anthropic.New(at.baseURL, at.key, at.limits(o.Upstream))
+	},
+	APIResponses: func(at endpoint, o Options) (client, error) {
+		return responses.New(at.baseURL, at.key, at.limits(o.Upstream))
 	},
 	APIRealtime: func(at endpoint, o Options) (client, error) {
 		limits := o.Realtime
@@ -255,8 +259,11 @@ func (m *Models) add(c Config, doctor *eliza.Eliza) error {
 		e.fallbacks = append(e.fallbacks, chat.ModelID(id))
 	}
 	if c.Provider == ProviderEliza {
-		if c.APISource == chat.SourceRealtime {
+		switch {
+		case c.APISource == chat.SourceRealtime:
 			return errNoSessions
+		case c.Resume:
+			return errNoRuns
 		}
 		e.backend, e.upstream, e.identity = doctor, ElizaID, ElizaID
 	} else {
@@ -269,6 +276,12 @@ func (m *Models) add(c Config, doctor *eliza.Eliza) error {
 				return errNoSessions
 			}
 			h.at.api = APIRealtime
+		}
+		if c.Resume {
+			if h.at.api != APIOpenAI {
+				return errNoRuns
+			}
+			h.at.api = APIResponses
 		}
 		if e.backend, err = m.client(h.at.forModel(e.upstream, m.opts)); err != nil {
 			return fmt.Errorf("key_var: %w", err)
@@ -289,7 +302,10 @@ func (m *Models) enter(e entry) {
 	}
 }
 
-var errNoSessions = errors.New("model_api_source: the provider holds no sessions")
+var (
+	errNoSessions = errors.New("model_api_source: the provider holds no sessions")
+	errNoRuns     = errors.New("resume: only OpenAI's Responses API has answers that go on by themselves")
+)
 
 // hostFor returns the provider of a model, as that model wants it. The
 // provider's key goes only where the model does not name another server.

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"iter"
 	"net/http"
@@ -160,6 +161,9 @@ func TestNewRefuses(t *testing.T) {
 		{"fallback to nothing", []Config{{ModelID: "a", Provider: "eliza", Fallbacks: []string{"nobody:x"}}}, nil, []string{`fallbacks[0] ("nobody:x"): is not a model`}},
 		{"fallback to a session", []Config{{ModelID: "a", Provider: "eliza", Fallbacks: []string{"b"}}, {ModelID: "b", Provider: "openai", APISource: "openai_realtime"}}, nil,
 			[]string{`models[0] ("a"): fallbacks[0] ("b"): is not a model`}},
+		{"no runs", []Config{{ModelID: "a", Provider: "eliza", Resume: true}}, nil, []string{`models[0] ("a"): resume: only`}},
+		{"no runs in another protocol", []Config{{ModelID: "a", Provider: "anthropic", Resume: true}}, map[string]string{"ANTHROPIC_API_KEY": "k"}, []string{`models[0] ("a"): resume: only`}},
+		{"no runs in sessions", []Config{{ModelID: "a", Provider: "openai", APISource: "openai_realtime", Resume: true}}, map[string]string{"OPENAI_API_KEY": "k"}, []string{`models[0] ("a"): resume: only`}},
 		{"no key for a provider", []Config{{ModelID: "a", Provider: "groq"}}, nil, []string{`models[0] ("a"): provider: groq cannot be asked: GROQ_API_KEY is not set`}},
 		{"no URL for azure", []Config{{ModelID: "a", Provider: "azure"}}, map[string]string{"AZURE_OPENAI_API_KEY": "k"}, []string{`AZURE_OPENAI_ENDPOINT is not set`}},
 		{"bad AZURE_OPENAI_ENDPOINT", nil, map[string]string{"AZURE_OPENAI_ENDPOINT": "azure/" + secret}, []string{"AZURE_OPENAI_ENDPOINT: "}},
@@ -196,9 +200,9 @@ func TestNewRefuses(t *testing.T) {
 // in both formats.
 func TestConfigTags(t *testing.T) {
 	const file = `{model_id: a, model_api_source: b, provider: c, display_name: d, full_name: e, description: f,
-		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, vision: true, system_prompt: k, hidden: true, fallbacks: [l], tools: ["*"], approval: ask,
+		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, vision: true, system_prompt: k, hidden: true, fallbacks: [l], resume: true, tools: ["*"], approval: ask,
 		system: fold, usage: false, max_tokens_field: max_tokens, finish: lenient}`
-	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, new(true), "k", true, []string{"l"}, []string{"*"}, chat.ApprovalAsk, Dialect{"fold", new(false), "max_tokens", "lenient"}}
+	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, new(true), "k", true, []string{"l"}, true, []string{"*"}, chat.ApprovalAsk, Dialect{"fold", new(false), "max_tokens", "lenient"}}
 	var got Config
 	if err := yaml.Unmarshal([]byte(file), &got); err != nil {
 		t.Fatal(err)
@@ -229,6 +233,23 @@ func echo(t *testing.T, name string) string {
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// An answer that is to be read on is not asked for anew, of whomever.
+func TestRunOfAnotherBackend(t *testing.T) {
+	m := newModels(t, Options{
+		Models:    []Config{{ModelID: "a", Provider: "mine", Fallbacks: []string{"eliza"}}},
+		Providers: map[string]ProviderConfig{"mine": {BaseURL: echo(t, "mine")}},
+	})
+	prompt := chat.Prompt{Model: "a", Run: &chat.Run{ID: "resp_1", Model: "a"}, Messages: []chat.PromptMessage{{Role: chat.RoleUser, Content: "hi"}}}
+	for d, err := range m.Stream(t.Context(), prompt) {
+		if !errors.Is(err, chat.ErrRunGone) {
+			t.Errorf("got %+v, %v", d, err)
+		}
+	}
+	if err := m.CancelRun(t.Context(), *prompt.Run); err != nil {
+		t.Error(err)
+	}
 }
 
 func said(t *testing.T, answer iter.Seq2[chat.Delta, error]) string {

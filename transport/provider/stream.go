@@ -35,7 +35,40 @@ func (m *Models) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta
 		}
 		return e.backend.Stream(ctx, p)
 	}
+	if p.Run != nil {
+		return func(yield func(chat.Delta, error) bool) {
+			if err := e.readOn(ctx, p, yield); err != nil {
+				yield(chat.Delta{}, err)
+			}
+		}
+	}
 	return func(yield func(chat.Delta, error) bool) { m.stream(ctx, e, p, yield) }
+}
+
+// runs are backends whose answers go on when nobody reads them.
+type runs interface {
+	CancelRun(ctx context.Context, r chat.Run) error
+}
+
+// readOn yields the rest of a run. Nobody else is asked in its place.
+func (e entry) readOn(ctx context.Context, p chat.Prompt, yield func(chat.Delta, error) bool) error {
+	if _, ok := e.backend.(runs); !ok {
+		return chat.ErrRunGone // the model was configured otherwise when it was asked
+	}
+	_, _, err := e.pass(ctx, p, false, yield)
+	return err
+}
+
+// CancelRun ends an answer that its provider gives whether or not it is read.
+func (m *Models) CancelRun(ctx context.Context, r chat.Run) error {
+	e, refusal := m.asked(r.Model)
+	if refusal != nil {
+		return refusal
+	}
+	if backend, ok := e.backend.(runs); ok {
+		return backend.CancelRun(ctx, r)
+	}
+	return nil
 }
 
 // stream asks e and then its fallbacks.

@@ -20,6 +20,7 @@ import (
 const (
 	APIOpenAI    = "openai"    // chat completions
 	APIAnthropic = "anthropic" // messages
+	APIResponses = "responses" // beside chat completions, see [Config.Resume]
 	APIRealtime  = "realtime"  // sessions, see [chat.SourceRealtime]; what OpenAI's servers speak beside the other
 )
 

@@ -27,6 +27,24 @@ type endCase struct {
 }
 
 func (w *Wire) ends() []endCase {
+	start, one := EventStream+w.Begin, w.Text("one ")
+	const failed = chat.CodeProviderError
+	all := []endCase{
+		{name: "end of the body after a claim", handle: Answer(false, start+one+w.Claim(chat.FinishStop)), text: "one ", finish: "stop"},
+		{name: "end without a claim", handle: Answer(true, start+one+w.Last), text: "one ", code: failed, words: "finish: lenient"},
+		{name: "end without a claim, leniently", handle: Answer(true, start+one+w.Last), lenient: true, text: "one ", finish: "stop"},
+		{name: "end of the connection, leniently", handle: Answer(false, start+one), lenient: true, text: "one ", code: failed, words: "cut off"},
+		{name: "end of a framed body, leniently", handle: Answer(false, chunked(w.Begin+one), "0\r\n\r\n"), lenient: true, text: "one ", finish: "stop"},
+		{name: "cut of a framed body, leniently", handle: Answer(false, chunked(w.Begin+one)), lenient: true, text: "one ", code: failed, words: "cut off"},
+	}
+	if w.Final {
+		return all
+	}
+	return append(all, w.claims()...)
+}
+
+// claims are ends that are claimed, and then do not come, or are taken back.
+func (w *Wire) claims() []endCase {
 	start := EventStream + w.Begin
 	one, two, three := w.Text("one "), w.Text("two "), w.Text("three")
 	stop, tools := w.Claim(chat.FinishStop), w.Claim(chat.FinishToolCalls)
@@ -36,15 +54,9 @@ func (w *Wire) ends() []endCase {
 		{name: "claim of tools, then text", handle: say(start+one+tools, gap, two+stop+w.Last), text: "one two ", finish: "stop", after: gap},
 		{name: "another claim", handle: say(start + one + stop + w.Claim(chat.FinishLength) + w.Last), text: "one ", finish: "length"},
 		{name: "reset after a claim", handle: Answer(false, chunked(w.Begin+one+stop)), text: "one ", code: failed, words: "cut off"},
-		{name: "end of the body after a claim", handle: Answer(false, start+one+stop), text: "one ", finish: "stop"},
 		{name: "end of the body after a claim taken back", handle: Answer(false, start+one+stop+two), text: "one two ", code: failed, words: "cut off"},
 		{name: "end after a claim taken back", handle: Answer(true, start+one+stop+two+w.Last), text: "one two ", code: failed, words: "finish: lenient"},
-		{name: "end without a claim", handle: Answer(true, start+one+w.Last), text: "one ", code: failed, words: "finish: lenient"},
-		{name: "end without a claim, leniently", handle: Answer(true, start+one+w.Last), lenient: true, text: "one ", finish: "stop"},
 		{name: "claim of another kind, leniently", handle: Answer(true, start+one+w.Claim(chat.FinishLength)+w.Last), lenient: true, text: "one ", finish: "length"},
-		{name: "end of the connection, leniently", handle: Answer(false, start+one), lenient: true, text: "one ", code: failed, words: "cut off"},
-		{name: "end of a framed body, leniently", handle: Answer(false, chunked(w.Begin+one), "0\r\n\r\n"), lenient: true, text: "one ", finish: "stop"},
-		{name: "cut of a framed body, leniently", handle: Answer(false, chunked(w.Begin+one)), lenient: true, text: "one ", code: failed, words: "cut off"},
 		{name: "no end after a claim", handle: say(start + one + stop), text: "one ", finish: "stop", after: silence},
 		{name: "no end after claims", handle: say(start + one + stop + two + stop), text: "one two ", code: late, after: silence},
 		{name: "no end after tools", handle: say(start + one + tools), text: "one ", code: late, after: silence},

@@ -42,6 +42,9 @@ func runThought(t *testing.T, h Harness) {
 		{"tag that is cut", text("<th") + stop + w.Last, "", "<th", "stop", false},
 		{"of both kinds", w.Thought("a") + text("<think>b</think>", "Hello") + stop + w.Last, "ab", "Hello", "stop", false},
 	} {
+		if w.Final && test.name == "takes back a claim" {
+			continue
+		}
 		t.Run(test.name, func(t *testing.T) {
 			got := h.outcome(t, wireCase{sent: []string{EventStream, w.Begin, test.sent}})
 			if got.Thought != test.thought || got.Text != test.text || got.Err != nil != test.failed {

@@ -34,6 +34,7 @@ type Wire struct {
 
 	Claim func(why chat.Finish) string // says that the answer ends, and why
 	Last  string                       // ends the stream, after a claim
+	Final bool                         // a claim ends the stream
 	Usage chat.Usage                   // that one of these tells
 	Error func(words string) string    // fails the answer
 	Whole func(text string) string     // an answer in one piece, where a stream was wanted

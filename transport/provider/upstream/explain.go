@@ -92,7 +92,7 @@ func (x *Explainer) Refused(resp *http.Response, body []byte) *Failure {
 	}
 	after, words := retryAfter(resp, body)
 	f := wrong(text+words, nil)
-	f.Retryable, f.RetryAfter = retryable(resp, body), after
+	f.Status, f.Retryable, f.RetryAfter = resp.StatusCode, retryable(resp, body), after
 	f.Busy = f.Retryable && busy(resp, body, after)
 	if complains(resp.StatusCode) {
 		f.complaint = complaintOf(body)
@@ -108,7 +108,7 @@ func (x *Explainer) Reported(data []byte) *Failure {
 		text += ": " + said
 	}
 	f := wrong(text, nil)
-	f.Retryable, f.complaint = retryableReport(data), complaintOf(data)
+	f.Reported, f.Retryable, f.complaint = true, retryableReport(data), complaintOf(data)
 	f.Busy = f.Retryable && busyReport(data)
 	return f
 }

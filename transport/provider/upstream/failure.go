@@ -24,6 +24,11 @@ type Failure struct {
 	// provider if it is not Retryable: it may be our own network.
 	Unanswered bool
 
+	// Status is that of a response that is no answer; 0 if there was none. Reported means
+	// that the provider has said it in place of the rest of an answer.
+	Status   int
+	Reported bool
+
 	// RetryAfter is how long the provider wants to be left alone. Zero means
 	// that it did not say.
 	RetryAfter time.Duration

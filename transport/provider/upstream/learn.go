@@ -68,7 +68,7 @@ func (c *Client) Stream(ctx context.Context, p chat.Prompt, request Request, dec
 		body, err := encode(p, request, d)
 		for err == nil {
 			s := stream{client: c, decoder: decoder(), yield: yield, names: names, calls: calls{known: names.offers}}
-			err = s.ask(ctx, body)
+			err = s.ask(ctx, c.post(body))
 			if s.begun || err == nil {
 				c.learn(p.Model, d, dropped)
 				break
@@ -81,6 +81,18 @@ func (c *Client) Stream(ctx context.Context, p chat.Prompt, request Request, dec
 			d, dropped, body, err = less, dropped|without, lessBody, nil
 		}
 		if err != nil {
+			yield(chat.Delta{}, err)
+		}
+	}
+}
+
+// Read yields the rest of an answer that p has led to already. path leads to it, behind the
+// API's own, and decoder has read what came before.
+func (c *Client) Read(ctx context.Context, p chat.Prompt, path string, decoder Decoder) iter.Seq2[chat.Delta, error] {
+	return func(yield func(chat.Delta, error) bool) {
+		names := namesOf(p.Tools)
+		s := stream{client: c, decoder: decoder, yield: yield, names: names, calls: calls{known: names.offers}}
+		if err := s.ask(ctx, c.get(path)); err != nil {
 			yield(chat.Delta{}, err)
 		}
 	}

@@ -29,6 +29,7 @@ type Piece struct {
 	Thought []Text      // what the model thinks; no part of the answer
 	Usage   *chat.Usage // so far; the last that comes counts
 	Tool    *chat.ToolCall
+	Run     *chat.Run // the answer, if the provider gives it whether or not it is read
 
 	// Finish is why the answer ends, see [FinishOf]. It is a claim that text,
 	// thought and calls of tools in a later event take back.
@@ -42,7 +43,7 @@ type Piece struct {
 }
 
 func (p *Piece) empty() bool {
-	return !said(p.Text) && !said(p.Thought) && p.Usage == nil && p.Tool == nil && p.Finish == "" && len(p.Calls) == 0 && p.Back == nil && p.Report == nil && !p.Last
+	return !said(p.Text) && !said(p.Thought) && p.Usage == nil && p.Tool == nil && p.Run == nil && p.Finish == "" && len(p.Calls) == 0 && p.Back == nil && p.Report == nil && !p.Last
 }
 
 // A stream turns the events of one answer into deltas.
@@ -72,13 +73,13 @@ type stream struct {
 	told  chat.Finish // that was yielded last
 }
 
-// ask sends body and yields the answer to it, and at the end its usage. It
+// ask sends a request and yields the answer to it, and at the end its usage. It
 // returns why the answer is not whole.
-func (s *stream) ask(ctx context.Context, body []byte) error {
+func (s *stream) ask(ctx context.Context, request requestOf) error {
 	s.watchdog = newWatchdog(ctx, s.client.opts.FirstToken)
 	defer s.watchdog.stop()
 
-	b, form, err := s.client.ask(s.watchdog, body)
+	b, form, err := s.client.ask(s.watchdog, request)
 	if err != nil {
 		return err
 	}
@@ -242,6 +243,9 @@ func (s *stream) piece(p Piece) (more bool) {
 	s.last = p.Last
 	if p.Back != nil {
 		s.back = p.Back
+	}
+	if p.Run != nil && !s.say(chat.Delta{Run: p.Run}) {
+		return false
 	}
 	if p.Tool != nil && !s.say(chat.Delta{Tool: p.Tool}) {
 		return false
