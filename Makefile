@@ -133,7 +133,7 @@ chaos: need-go ## ten minutes of kill -9, cut networks, full disks and panics, a
 	go run ./cmd/parlor-bench chaos --parlor bin/parlor-chaos $(CHAOS)
 
 .PHONY: chaos-bugs
-chaos-bugs: need-go need-cc ## show that chaos notices each of eight bugs that are switched on (Linux)
+chaos-bugs: need-go need-cc ## show that chaos notices each of eleven bugs that are switched on (Linux)
 	CHAOS_BUGS=1 go test -count=1 -v -timeout 10m -run TestBugsAreCaught ./cmd/parlor-bench/chaos
 
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0

@@ -58,6 +58,14 @@ func (r *Room) abandons(t chat.Turn) bool {
 // repeatsTools reports whether a turn is started again though a tool has run.
 func repeatsTools() bool { return bug == "restart-turn-with-tool" }
 
+// repeatable returns which calls run again without anybody being asked.
+func repeatable(f func(string) bool) func(string) bool {
+	if bug == "run-tool-again" {
+		return func(string) bool { return true }
+	}
+	return f
+}
+
 // forgetListeners is called when the room restarts.
 func (l *lasting) forgetListeners() {
 	if bug == "lose-member-on-restart" {

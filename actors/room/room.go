@@ -239,7 +239,7 @@ func (o *Options) share() {
 	o.rules = &conversation.Rules{
 		Models: o.Models, NewID: newID, TurnPolicy: o.TurnPolicy,
 		MaxMessageBytes: o.MaxMessageBytes, MaxQueuedTurns: o.MaxQueuedTurns, MaxMembers: o.MaxMembers, MaxBranches: o.MaxBranches, MaxAttempts: o.MaxAttempts,
-		RepeatTools: repeatsTools(), Repeatable: o.Tools.Repeatable, Resting: o.Drained.Load,
+		RepeatTools: repeatsTools(), Repeatable: repeatable(o.Tools.Repeatable), Resting: o.Drained.Load,
 		Afford: func(room chat.RoomID, user chat.UserID, model chat.ModelID) *chat.Error {
 			return budgets.Check(ledger.Account{User: user, Room: room, Model: model})
 		},

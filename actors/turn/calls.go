@@ -73,6 +73,7 @@ func (a *Attempt) stepped(s *step) {
 			c.NeedsApproval = a.asks(s.ModelID, *c)
 		}
 	}
+	a.beforeRecorded()
 	a.room.Advance()
 }
 
@@ -198,6 +199,10 @@ func (a *Attempt) ran(r ran) {
 	end.State, end.Result = chat.ToolCompleted, r.result
 	if r.err != nil {
 		end.State, end.Result = chat.ToolFailed, chat.AsError(r.err).Message
+	}
+	if s.forgets(r.call) {
+		a.settle()
+		return
 	}
 	s.outcomes = append(s.outcomes, end)
 	a.room.Advance()

@@ -85,7 +85,7 @@ func TestChaos(t *testing.T) {
 	for name, n := range map[string]int64{
 		"kills": report.kills.Load(), "full disks": report.fills.Load(), "panics": report.panicked.Load(),
 		"cuts": report.cuts.Load(), "recovered": report.recovered.Load(), "resumed": report.resumed.Load(),
-		"acknowledged": report.acked.Load(),
+		"acknowledged": report.acked.Load(), "calls": report.calls.Load(), "calls that were cut": report.lost.Load(),
 	} {
 		if n == 0 {
 			t.Errorf("no %s: nothing was shown", name)
@@ -106,6 +106,9 @@ func TestBugsAreCaught(t *testing.T) {
 		"double-replay":          "was told after step",
 		"lose-turn-on-restart":   "a turn runs",
 		"restart-turn-with-tool": "is started again, after",
+		"run-tool-unrecorded":    "and is not in the log",
+		"run-tool-again":         "ran \\d+ times, and members wanted",
+		"drop-tool-outcome":      "in a turn that has completed",
 		"lose-member-on-restart": "the visitor knows records up to|was told after step",
 	} {
 		t.Run(bug, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"parlor/actors/conversation"
@@ -23,7 +24,7 @@ const maxAttempts = 3
 // check compares all that was told and wanted with the log: as the API shows
 // it, and as it lies in the file when the server has stopped.
 func (h *harness) check(ctx context.Context, a *auditor) error {
-	shown := make(map[chat.RoomID][]assistant.Message)
+	shown := make(map[chat.RoomID][]row)
 	for _, p := range h.rooms {
 		messages, err := h.messages(ctx, p)
 		if err != nil {
@@ -42,15 +43,29 @@ func (h *harness) check(ctx context.Context, a *auditor) error {
 	if open, err := store.OpenTurns(); err != nil || len(open) > 0 {
 		h.violate("log", "", 0, fmt.Errorf("rooms with an open turn: %v, %v", open, err))
 	}
+	paid := h.provider.bills.runs()
 	for _, p := range h.rooms {
 		c := &checker{harness: h, room: p.room}
 		c.run(ctx, store, shown[p.room])
+		c.compareCalls(paid)
+	}
+	for id, runs := range paid {
+		h.violate("log", "", 0, fmt.Errorf("call %s ran %d times, and is not in the log", id, runs))
 	}
 	return nil
 }
 
+// A row is one of a history. Calls of tools and what came of them have rows before that of
+// their answer.
+type row struct {
+	assistant.Message
+	Type string `json:"type"`
+}
+
+func (r row) isCall() bool { return r.Type == "function_call" || r.Type == "function_result" }
+
 // messages reads a chat over HTTP, page by page from its end.
-func (h *harness) messages(ctx context.Context, p place) (messages []assistant.Message, err error) {
+func (h *harness) messages(ctx context.Context, p place) (messages []row, err error) {
 	const limit = 1000
 	for before := ""; ; before = fmt.Sprintf("&before=%d", messages[0].Seq) {
 		page, err := h.page(ctx, fmt.Sprintf("http://%s/api/v1/chat/%s/messages?limit=%d%s", h.server.address, p.chat, limit, before))
@@ -59,12 +74,12 @@ func (h *harness) messages(ctx context.Context, p place) (messages []assistant.M
 		}
 		messages = append(page, messages...)
 		if len(page) < limit {
-			return messages, nil
+			return slices.DeleteFunc(messages, row.isCall), nil
 		}
 	}
 }
 
-func (h *harness) page(ctx context.Context, url string) (page []assistant.Message, err error) {
+func (h *harness) page(ctx context.Context, url string) (page []row, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -97,14 +112,16 @@ type checker struct {
 	clients  map[chat.ClientID]uint64
 	prompts  map[chat.MessageID]string
 	attempts map[chat.TurnID]int
-	tools    map[chat.TurnID]int // how many have run
+	tools    map[chat.TurnID]int // of the provider that have run
+	calls    map[string]*call
+	steps    map[chat.TurnID]int // the attempt that has recorded the last step
 	ended    map[chat.TurnID]chat.TurnEnded
 }
 
-func (c *checker) run(ctx context.Context, store *persistence.Store, shown []assistant.Message) {
+func (c *checker) run(ctx context.Context, store *persistence.Store, shown []row) {
 	c.contents, c.clients = make(map[string]uint64), make(map[chat.ClientID]uint64)
 	c.prompts, c.attempts = make(map[chat.MessageID]string), make(map[chat.TurnID]int)
-	c.tools = make(map[chat.TurnID]int)
+	c.tools, c.calls, c.steps = make(map[chat.TurnID]int), make(map[string]*call), make(map[chat.TurnID]int)
 	c.ended = make(map[chat.TurnID]chat.TurnEnded)
 	var state conversation.State
 	for record, err := range conversation.Records(context.WithoutCancel(ctx), store.Read(string(c.room), 0)) {
@@ -139,12 +156,14 @@ func (c *checker) record(r chat.Record) error {
 	case chat.MessageAdded:
 		return c.said(r.Seq, e)
 	case chat.TurnStarted:
-		if c.attempts[e.TurnID]++; e.Attempt != c.attempts[e.TurnID] || e.Attempt > maxAttempts {
+		if c.attempts[e.TurnID]++; e.Attempt != c.attempts[e.TurnID] || e.Attempt-c.steps[e.TurnID] > maxAttempts {
 			return fmt.Errorf("turn %s is started as attempt %d after %d", e.TurnID, e.Attempt, c.attempts[e.TurnID]-1)
 		}
 		if c.tools[e.TurnID] > 0 {
 			return fmt.Errorf("turn %s is started again, after %d of its tools have run", e.TurnID, c.tools[e.TurnID])
 		}
+	case chat.ToolsCalled, chat.ToolsLost, chat.ToolDecided, chat.ToolEnded:
+		c.toolRecord(r)
 	case chat.ToolStarted:
 		c.tools[e.TurnID]++
 	case chat.TurnEnded:
@@ -180,7 +199,7 @@ func (c *checker) end(e chat.TurnEnded) error {
 		return fmt.Errorf("completed by %s with %q, not %q", e.ModelID, e.Content, all)
 	case !strings.HasPrefix(all, e.Content):
 		return fmt.Errorf("%s with %q, which is no beginning of %q", e.State, e.Content, all)
-	case e.State == chat.StateInterrupted && c.tools[e.TurnID] == 0 && c.attempts[e.TurnID] != maxAttempts:
+	case e.State == chat.StateInterrupted && c.tools[e.TurnID] == 0 && c.attempts[e.TurnID]-c.steps[e.TurnID] != maxAttempts:
 		return fmt.Errorf("interrupted after %d attempts", c.attempts[e.TurnID])
 	case e.State == chat.StateStopped && !c.wasAsked(e):
 		return fmt.Errorf("stopped by %q, %q, which nobody has asked for", e.By, e.Reason)
@@ -191,7 +210,9 @@ func (c *checker) end(e chat.TurnEnded) error {
 }
 
 // completes reports whether the model's answers are whole.
-func completes(m chat.ModelID) bool { return m == "prompt" || m == "slow" || m == "tooling" }
+func completes(m chat.ModelID) bool {
+	return m == "prompt" || m == "slow" || m == "tooling" || m == paying
+}
 
 func (c *checker) wasAsked(e chat.TurnEnded) bool {
 	for _, s := range c.ledger.sends {
@@ -223,7 +244,7 @@ func (c *checker) compareTold() {
 }
 
 // compareShown: history is the messages of the log.
-func (c *checker) compareShown(shown []assistant.Message) {
+func (c *checker) compareShown(shown []row) {
 	i := 0
 	for _, r := range c.records {
 		m, ok := r.Message()
@@ -237,8 +258,8 @@ func (c *checker) compareShown(shown []assistant.Message) {
 		if m.Role == chat.RoleAssistant {
 			m.Content = assistant.Visible(m) // the API says in words why there is no text
 		}
-		if got := shown[i]; got.Seq != m.Seq || factOfMessage(got.Message) != factOfMessage(m) {
-			c.wrong(r.Seq, fmt.Errorf("history shows record %d, %v, instead of %v", got.Seq, factOfMessage(got.Message), factOfMessage(m)))
+		if got := shown[i]; got.Seq != m.Seq || factOfMessage(got.Message.Message) != factOfMessage(m) {
+			c.wrong(r.Seq, fmt.Errorf("history shows record %d, %v, instead of %v", got.Seq, factOfMessage(got.Message.Message), factOfMessage(m)))
 			return
 		}
 		i++

@@ -14,7 +14,11 @@ const (
 	said    = "message"
 	queued  = "turn queued"
 	started = "turn started"
-	tool    = "tool started"
+	tool    = "tool called"
+	lost    = "call lost"
+	decided = "call decided"
+	ran     = "call ended"
+	steered = "turn steered"
 	set     = "chat configured"
 	ended   = "turn ended"
 )
@@ -64,6 +68,16 @@ func factOf(r chat.Record) fact {
 		return fact{kind: started, turn: e.TurnID, message: e.MessageID, attempt: e.Attempt}
 	case chat.ToolStarted:
 		return fact{kind: tool, message: e.MessageID}
+	case chat.ToolsCalled:
+		return fact{kind: tool, message: e.MessageID}
+	case chat.ToolsLost:
+		return fact{kind: lost, turn: e.TurnID}
+	case chat.ToolDecided:
+		return fact{kind: decided, turn: e.TurnID}
+	case chat.ToolEnded:
+		return fact{kind: ran}
+	case chat.TurnSteered:
+		return fact{kind: steered, turn: e.TurnID}
 	case chat.Configured:
 		return fact{kind: set}
 	case chat.TurnEnded:

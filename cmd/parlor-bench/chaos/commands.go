@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
@@ -52,6 +53,9 @@ func (v *visitor) compose(room chat.RoomID, content string) *send {
 	s := &send{
 		visitor: v.name, user: v.user, room: room, content: content,
 		client: chat.ClientID(fmt.Sprintf("%s-%d", v.name, v.messages)), model: v.provider.anyModel(v.rng), policy: v.anyPolicy(),
+	}
+	if s.model == paying && s.policy == chat.PolicySteer { // what is said between its steps is answered in another way
+		s.policy = ""
 	}
 	v.ledger.addSend(s)
 	v.mu.Lock()
@@ -125,6 +129,31 @@ func (v *visitor) send(ctx context.Context, s *send) {
 func (v *visitor) close(s *send) {
 	s.answered = true
 	v.open = slices.DeleteFunc(v.open, func(o *send) bool { return o == s })
+}
+
+// decide decides about a call that the end of the server has cut: mostly it is not to run again.
+// Somebody else may have done so before.
+func (v *visitor) decide(ctx context.Context) bool {
+	v.mu.Lock()
+	var in *view
+	for _, w := range v.views {
+		if w.joined && len(w.lost) > 0 {
+			in = w
+		}
+	}
+	if in == nil {
+		v.mu.Unlock()
+		return false
+	}
+	id, room := in.lost[0], in.room
+	in.lost = in.lost[1:]
+	v.mu.Unlock()
+	decision := assistant.Deny
+	if v.rng.IntN(3) == 0 {
+		decision = assistant.Approve
+	}
+	v.call(ctx, "approve", map[string]any{"room_id": room, "call_id": id, "decision": decision})
+	return true
 }
 
 // stop stops what runs in a room.

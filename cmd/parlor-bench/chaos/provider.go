@@ -18,7 +18,10 @@ import (
 var models = []struct {
 	id     chat.ModelID
 	weight int
-}{{"prompt", 50}, {"slow", 15}, {"tooling", 15}, {"cutting", 8}, {"failing", 7}, {"hanging", 5}}
+}{{"prompt", 43}, {"slow", 15}, {"tooling", 10}, {paying, 12}, {"cutting", 8}, {"failing", 7}, {"hanging", 5}}
+
+// paying is the model that calls the tool of the harness.
+const paying chat.ModelID = "paying"
 
 // A provider speaks OpenAI's API, and Anthropic's for the model that runs tools
 // on its side. What it answers is a function of what it is
@@ -27,6 +30,7 @@ type provider struct {
 	url    string
 	server *http.Server
 	seed   uint64
+	bills  *bills
 }
 
 func newProvider(seed uint64) (*provider, error) {
@@ -34,10 +38,11 @@ func newProvider(seed uint64) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &provider{url: "http://" + listener.Addr().String(), seed: seed}
+	p := &provider{url: "http://" + listener.Addr().String(), seed: seed, bills: &bills{paid: make(map[string]int)}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{model}/chat/completions", p.answer)
 	mux.HandleFunc("POST /tooling/v1/messages", p.search)
+	mux.HandleFunc("POST /pay", p.bills.pay)
 	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: callTimeout}
 	go func() { _ = p.server.Serve(listener) }()
 	return p, nil
@@ -46,16 +51,17 @@ func newProvider(seed uint64) (*provider, error) {
 func (p *provider) close() { _ = p.server.Close() }
 
 // config is the list of models as parlor takes it.
-func (p *provider) config() []map[string]string {
-	var list []map[string]string
+func (p *provider) config() (list []map[string]any) {
 	for _, m := range models {
 		api := "openai"
 		if m.id == "tooling" {
 			api = "anthropic"
 		}
-		list = append(list, map[string]string{
-			"model_id": string(m.id), "provider": api, "base_url": p.url + "/" + string(m.id),
-		})
+		c := map[string]any{"model_id": m.id, "provider": api, "base_url": p.url + "/" + string(m.id)}
+		if m.id == paying {
+			c["tools"] = []string{payTool}
+		}
+		list = append(list, c)
 	}
 	return list
 }
@@ -85,18 +91,24 @@ func reply(content string) []string {
 
 func (p *provider) answer(w http.ResponseWriter, r *http.Request) {
 	var request struct {
-		Messages []struct{ Role, Content string }
+		Messages []promptMessage
 	}
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || len(request.Messages) == 0 {
 		http.Error(w, "not a prompt", http.StatusBadRequest)
 		return
 	}
-	asked := words(request.Messages[len(request.Messages)-1].Content)
+	asked := askedIn(request.Messages)
 	pieces, rng := reply(asked), rand.New(rand.NewPCG(p.seed, hash(asked)))
 	some := rng.IntN(len(pieces))
 	switch r.PathValue("model") {
 	case "prompt":
 		p.stream(w, r, pieces, time.Millisecond)
+	case string(paying):
+		if !paysIn(request.Messages, asked) {
+			p.call(w, asked)
+			return
+		}
+		p.stream(w, r, pieces, 5*time.Millisecond)
 	case "slow":
 		p.stream(w, r, pieces, 30*time.Millisecond)
 	case "cutting":
@@ -132,7 +144,7 @@ func whole(content string) string { return strings.Join(reply(content), "") }
 // search answers as Anthropic's API does, and runs a tool in the middle.
 func (p *provider) search(w http.ResponseWriter, r *http.Request) {
 	var request struct {
-		Messages []struct{ Content string }
+		Messages []struct{ Content blocks }
 	}
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || len(request.Messages) == 0 {
 		http.Error(w, "not a prompt", http.StatusBadRequest)
@@ -153,13 +165,28 @@ func (p *provider) search(w http.ResponseWriter, r *http.Request) {
 		}
 		event("content_block_stop", map[string]any{"index": n})
 	}
-	pieces, text := reply(words(request.Messages[len(request.Messages)-1].Content)), map[string]any{"type": "text", "text": ""}
+	pieces, text := reply(words(string(request.Messages[len(request.Messages)-1].Content))), map[string]any{"type": "text", "text": ""}
 	event("message_start", map[string]any{"message": map[string]any{"role": "assistant", "usage": map[string]any{"input_tokens": 1}}})
 	block(0, text, pieces[:1])
 	block(1, map[string]any{"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": map[string]any{}}, nil)
 	block(2, text, pieces[1:])
 	event("message_delta", map[string]any{"delta": map[string]any{"stop_reason": "end_turn"}, "usage": map[string]any{"output_tokens": len(pieces)}})
 	event("message_stop", map[string]any{})
+}
+
+// blocks are the text of a message, which is in blocks where tools were called.
+type blocks string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (b *blocks) UnmarshalJSON(raw []byte) error {
+	var list []struct{ Text string }
+	if json.Unmarshal(raw, &list) != nil {
+		return json.Unmarshal(raw, (*string)(b))
+	}
+	for _, block := range list {
+		*b += blocks(block.Text)
+	}
+	return nil
 }
 
 // author is what comes before a message where several people talk.

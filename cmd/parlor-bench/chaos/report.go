@@ -45,6 +45,7 @@ type Report struct {
 	connections, returns, recovered atomic.Int64
 	resumed, snapshots, newcomers   atomic.Int64
 	messages, acked, repeated, told atomic.Int64
+	calls, lost                     atomic.Int64
 
 	mu       sync.Mutex
 	more     int // violations that were not kept
@@ -110,6 +111,7 @@ func (r *Report) Print(w io.Writer) error {
 	row("messages", "%d, of which %d were acknowledged; %d repeats", r.messages.Load(), r.acked.Load(), r.repeated.Load())
 	row("refusals", "%s", counts(r.refusals))
 	row("turns", "%s; %d attempts after the first", counts(r.ends), r.attempts)
+	row("calls of tools", "%d, of which the end of the server has cut %d", r.calls.Load(), r.lost.Load())
 	row("checked", "%d records of the log, %d events told", r.records, r.told.Load())
 	row("violations", "%d", len(r.Violations)+r.more)
 	if err := table.Flush(); err != nil {

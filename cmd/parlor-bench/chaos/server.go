@@ -60,7 +60,7 @@ func newServer(h *harness) (*server, error) {
 	if err := listener.Close(); err != nil {
 		return nil, err
 	}
-	config, err := json.Marshal(map[string]any{"models": h.provider.config()}) // JSON is YAML
+	config, err := json.Marshal(map[string]any{"models": h.provider.config(), "tools": h.provider.toolConfig()}) // JSON is YAML
 	if err != nil {
 		return nil, err
 	}

@@ -134,6 +134,7 @@ func (a *auditor) unrest(ctx context.Context) (all []unrest) {
 		room, err := a.ask(ctx, "join_room", map[string]any{"room_id": p.room, "dialect": "documented"})
 		if err == nil && (room.Turn != nil || len(room.Queued) > 0) {
 			err = fmt.Errorf("a turn runs: %t, %d wait", room.Turn != nil, len(room.Queued))
+			a.deny(ctx, p, room)
 		}
 		if err != nil {
 			all = append(all, unrest{"room", p.room, 0, err})
@@ -147,6 +148,13 @@ func (a *auditor) unrest(ctx context.Context) (all []unrest) {
 		}
 	}
 	return all
+}
+
+// deny ends the calls that wait for somebody.
+func (a *auditor) deny(ctx context.Context, p place, room *answer) {
+	for _, c := range room.Pending {
+		_, _ = a.ask(ctx, "approve", map[string]any{"room_id": p.room, "call_id": c.CallID, "decision": assistant.Deny})
+	}
 }
 
 // unrest returns why the visitor is not at rest, nil if it is: it knows the

@@ -77,18 +77,26 @@ func (v *visitor) advance(w *view, e event) error {
 		m := e.message()
 		return w.message(m, v.answers(m), v.faults.Load())
 	case "turn":
-		return w.turn(b.TurnID, b.State, b.Seq)
+		return w.turn(b.TurnID, b.State, b.Seq, len(b.Steered) > 0)
 	case "stream_start":
 		return w.streamStart(b.MessageID, b.Attempt, b.Seq, v.faults.Load())
 	case "stream_chunk":
 		return w.chunk(b.MessageID, b.Offset, b.Content, b.Done)
 	case "stream_end":
 		return w.step(b.Seq, 1, 3)
-	case "function_call", "room_updated", "branch":
+	case "function_call", "function_result", "room_updated", "branch":
 		return w.step(b.Seq, 0, 1)
+	case "approval":
+		if b.Decision == undecided {
+			w.lost = append(w.lost, b.CallID)
+		}
+		return w.step(b.Seq, 0, 2)
 	}
 	return nil
 }
+
+// undecided is the decision about a call that the end of the server has cut.
+const undecided = "unknown"
 
 // chronicled tells the chronicle what an event says of a record.
 func (v *visitor) chronicled(e event) error {
@@ -101,14 +109,22 @@ func (v *visitor) chronicled(e event) error {
 		switch b.State {
 		case chat.StateQueued:
 			f = fact{kind: queued, turn: b.TurnID}
-		case chat.StateRunning:
-			f = fact{kind: started, turn: b.TurnID}
+		case chat.StateRunning, chat.StateWaiting: // the turn has started, or somebody has decided
+			f = fact{turn: b.TurnID}
 		}
 		return v.chronicle.tell(e.room, b.Seq, f)
 	case "stream_start":
 		return v.chronicle.tell(e.room, b.Seq, fact{kind: started, turn: b.TurnID, message: b.MessageID, attempt: b.Attempt})
 	case "function_call":
 		return v.chronicle.tell(e.room, b.Seq, fact{kind: tool, message: b.MessageID})
+	case "function_result":
+		return v.chronicle.tell(e.room, b.Seq, fact{kind: ran})
+	case "approval":
+		f := fact{kind: decided}
+		if b.Decision == undecided {
+			f = fact{kind: lost}
+		}
+		return v.chronicle.tell(e.room, b.Seq, f)
 	case "room_updated", "branch":
 		return v.chronicle.tell(e.room, b.Seq, fact{kind: set})
 	case "stream_end":

@@ -28,6 +28,7 @@ type view struct {
 
 	own map[uint64]*send // acknowledged, ahead of seq or passed
 
+	lost    []string // calls that the end of the server has cut, of which nobody has decided perhaps
 	running chat.TurnID
 	answer  stream
 	behind  bool // since a return nothing has shown that all is told live
@@ -52,6 +53,9 @@ func (v *view) enter(j assistant.RoomJoined, faults int64) {
 	maps.DeleteFunc(v.own, func(seq uint64, _ *send) bool { return seq <= j.Seq })
 	*v = view{room: v.room, joined: true, epoch: j.Epoch, seq: j.Seq, own: v.own}
 	v.passOwn()
+	for _, p := range j.Pending {
+		v.lost = append(v.lost, p.CallID)
+	}
 	if t := j.Turn; t != nil {
 		v.running = t.TurnID
 		v.answer = stream{id: t.MessageID, text: []byte(t.Content), length: assistant.Length(t.Content), faults: faults}
@@ -130,12 +134,20 @@ func (v *view) message(m chat.Message, answered bool, faults int64) error {
 }
 
 // turn takes a turn event.
-func (v *view) turn(id chat.TurnID, state chat.State, seq uint64) error {
+func (v *view) turn(id chat.TurnID, state chat.State, seq uint64, steered bool) error {
 	switch state {
 	case chat.StateQueued:
 		return v.step(seq, 0, 1)
+	case chat.StateWaiting:
+		return v.step(seq, 1, 2)
 	case chat.StateRunning:
 		v.running = id
+		switch {
+		case steered:
+			return v.step(seq, 0, 1)
+		case v.steps == 1: // behind a decision about a call
+			return v.step(seq, 1, 2)
+		}
 		return v.step(seq, 0, 2)
 	}
 	if id != v.running {

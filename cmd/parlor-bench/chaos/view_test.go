@@ -19,7 +19,12 @@ func say(seq uint64, answered bool) told {
 }
 
 func turn(seq uint64, state chat.State) told {
-	return func(v *view) error { return v.turn("t", state, seq) }
+	return func(v *view) error { return v.turn("t", state, seq, false) }
+}
+
+// lostCall is the first step of a record of what becomes of a call.
+func lostCall(seq uint64) told {
+	return func(v *view) error { return v.step(seq, 0, 2) }
 }
 
 func start(seq uint64) told { return begin(seq, 1) }
@@ -66,6 +71,8 @@ func TestView(t *testing.T) {
 		{"the same again", []told{say(3, false), say(3, false)}, "step 1 of record 3"},
 		{"the own message", []told{say(3, true)}, "its own message"},
 		{"an acknowledgement", []told{acked(3), turn(4, chat.StateQueued)}, ""},
+		{"a call that the end of the server cut, and a decision", []told{lostCall(3), turn(3, chat.StateWaiting), lostCall(4), turn(4, chat.StateRunning)}, ""},
+		{"a decision that a start follows", []told{lostCall(3), turn(3, chat.StateRunning), start(4)}, "step 2 of record 4"},
 		{"an acknowledgement ahead", []told{acked(4), say(3, false), turn(5, chat.StateQueued)}, ""},
 		{"an own message of another socket, and its acknowledgement", []told{say(3, false), acked(3), turn(4, chat.StateQueued)}, ""},
 		{"the same the other way round", []told{acked(3), say(3, false), turn(4, chat.StateQueued)}, ""},

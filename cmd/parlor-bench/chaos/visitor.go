@@ -84,7 +84,7 @@ func (v *visitor) run(ctx context.Context) {
 // act does one thing.
 func (v *visitor) act(ctx context.Context) {
 	switch {
-	case v.repeat(ctx), v.rejoin(ctx):
+	case v.repeat(ctx), v.rejoin(ctx), v.decide(ctx):
 		return
 	case v.quiet.Load():
 		sleep(ctx, 20*time.Millisecond)

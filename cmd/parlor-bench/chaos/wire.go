@@ -28,6 +28,9 @@ type body struct {
 	Content   string            `json:"content"`
 	Offset    int               `json:"offset"`
 	Done      bool              `json:"done"`
+	Steered   []chat.MessageID  `json:"steered"`
+	CallID    string            `json:"call_id"`
+	Decision  string            `json:"decision"`
 	Code      chat.Code         `json:"code"`
 	Message   assistant.Message `json:"message"`
 }
@@ -44,7 +47,7 @@ func parse(name string, args []json.RawMessage) (e event, err error) {
 	}
 	switch word {
 	case "message", "turn", "stream_start", "stream_chunk", "stream_end", "message_sent", "room_left",
-		"function_call", "room_updated":
+		"function_call", "function_result", "approval", "room_updated":
 		err = json.Unmarshal(e.raw, &e.body)
 	case "error":
 		var refusal assistant.Refusal
@@ -64,6 +67,9 @@ type answer struct {
 	Seq       uint64         `json:"seq"`
 	Room      chat.RoomID    `json:"room_id"`
 	Turn      *struct{}      `json:"turn"`
-	Queued    []struct{}     `json:"queued"`
-	Messages  []assistant.Message
+	Pending   []struct {
+		CallID string `json:"call_id"`
+	} `json:"pending"`
+	Queued   []struct{} `json:"queued"`
+	Messages []assistant.Message
 }

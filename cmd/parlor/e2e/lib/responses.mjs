@@ -7,7 +7,7 @@ import { sleep } from "./parlor.mjs";
  * Starts a server that answers in the background: say(input) returns the pieces, of which one comes in each pause of ms.
  * requests holds what was asked, as "POST", "GET 7" (behind event 7) or "cancel". After lose() it has no answer any more.
  */
-export async function responsesServer(t, { say, ms = 40 }) {
+export async function responsesServer(t, { say, ms = 25 }) {
   const runs = new Map();
   const requests = [];
   const begin = async (run, pieces) => {
