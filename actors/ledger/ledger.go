@@ -85,11 +85,8 @@ func (c *counter) spent() bool { return c.left() <= 0 }
 func (c *counter) left() int64 { return c.limit - c.tokens.Load() }
 
 // New returns a ledger for budgets, which must be valid. Charges are what was used
-// before. Without budgets, New returns nil and does not read the charges.
+// before. Without budgets, New does not read them.
 func New(budgets []Budget, charges iter.Seq2[persistence.Charge, error], identify Identify) (*Ledger, error) {
-	if len(budgets) == 0 {
-		return nil, nil
-	}
 	now := time.Now()
 	l := &Ledger{budgets: slices.Clone(budgets), identify: identify, counters: make(map[counterKey]*counter), lastSweep: now}
 	for i := range l.budgets {
@@ -99,6 +96,9 @@ func New(budgets []Budget, charges iter.Seq2[persistence.Charge, error], identif
 			b.Model = string(model)
 		}
 	}
+	if len(budgets) == 0 {
+		return l, nil
+	}
 	for charge, err := range charges {
 		if err != nil {
 			return nil, fmt.Errorf("read what was used of the budgets: %w", err)
@@ -106,6 +106,20 @@ func New(budgets []Budget, charges iter.Seq2[persistence.Charge, error], identif
 		l.add(charge, now)
 	}
 	return l, nil
+}
+
+// Replace takes other budgets, as New does. A turn that runs goes on under those that it
+// began with. What is recorded at the same moment may be counted twice, or not, until the
+// server starts again.
+func (l *Ledger) Replace(budgets []Budget, charges iter.Seq2[persistence.Charge, error]) error {
+	fresh, err := New(budgets, charges, l.identify)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.budgets, l.counters = fresh.budgets, fresh.counters
+	return nil
 }
 
 // add adds a charge to the counters of the periods that are not over.

@@ -282,8 +282,8 @@ func TestConcurrentTurns(t *testing.T) {
 
 func TestNoBudgets(t *testing.T) {
 	l, err := New(nil, func(func(persistence.Charge, error) bool) { t.Error("the usage is read") }, anyCase)
-	if l != nil || err != nil {
-		t.Fatal(l, err)
+	if err != nil {
+		t.Fatal(err)
 	}
 	m, why := l.Open(alice, nil)
 	if why != nil || m.Add(1) != nil || l.Check(alice) != nil {
@@ -291,6 +291,36 @@ func TestNoBudgets(t *testing.T) {
 	}
 	m.Close()
 	l.Record(nil)
+}
+
+// Other budgets hold at once, with what was used before. A turn that runs goes on.
+func TestReplace(t *testing.T) {
+	used := func(yield func(persistence.Charge, error) bool) {
+		yield(persistence.Charge{User: "alice", Room: "r", Model: "m", Hour: persistence.HourOf(time.Now()), Count: persistence.Count{Prompt: 8}}, nil)
+	}
+	l, err := New(nil, used, anyCase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, _ := l.Open(alice, nil)
+	for _, step := range []struct {
+		limit int64
+		spent bool
+	}{{10, false}, {8, true}, {9, false}} {
+		if err := l.Replace([]Budget{{User: each, Period: Total, Tokens: step.limit}}, used); err != nil {
+			t.Fatal(err)
+		}
+		if spent := l.Check(alice) != nil; spent != step.spent {
+			t.Errorf("of %d tokens all are used: %v", step.limit, spent)
+		}
+	}
+	if running.Add(100) != nil {
+		t.Error("a turn was ended by a budget that did not hold when it began")
+	}
+	running.Close()
+	if err := l.Replace(nil, used); err != nil || l.Check(alice) != nil {
+		t.Error("something is limited", err)
+	}
 }
 
 func TestValidate(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"slices"
 	"time"
 
 	"parlor/actors/access"
@@ -65,43 +66,53 @@ func (s *server) openModels() (err error) {
 	if !s.ModelsOnly && !s.Development() {
 		s.log.Warn("models-only is off: whoever signs in may ask any model of every provider that can be reached, on your keys")
 	}
-	settings := map[string]string{"OPENAI_API_KEY": string(s.OpenAIAPIKey), "OPENAI_BASE_URL": s.OpenAIBaseURL}
-	s.models, err = provider.New(provider.Options{
-		Models: s.Models, Providers: s.Providers, ModelsOnly: s.ModelsOnly, Listen: s.Listen, Logger: s.log,
-		Discover: s.Discover, DiscoverEvery: s.DiscoverEvery, DiscoverTimeout: s.DiscoverTimeout, DiscoverLimit: s.DiscoverLimit,
-		LookupEnv: func(name string) (string, bool) {
-			if v, ok := settings[name]; ok {
-				return v, v != ""
-			}
-			return os.LookupEnv(name)
-		},
-		Thinking: s.ThinkingTimeout,
-		Upstream: upstream.Options{Connect: s.ProviderTimeout, FirstToken: s.FirstTokenTimeout, KeptAlive: s.KeepAliveTimeout, Silence: s.SilenceTimeout},
-		Realtime: realtime.Options{
-			Connect: s.ProviderTimeout, FirstToken: s.FirstTokenTimeout, Silence: s.SilenceTimeout, MaxAge: s.RealtimeMaxAge, Transcription: s.RealtimeTranscription, Voice: s.RealtimeVoice,
-		},
-		Eliza: eliza.Options{Delay: cmp.Or(s.ElizaWordDelay, -1)},
-		Guard: guard.Options{
-			Streams: s.MaxStreams, Wait: s.FirstTokenTimeout,
-			Retries: cmp.Or(s.Retries, -1), RetryDelay: s.RetryDelay, RetryBudget: cmp.Or(s.RetryBudget, -1),
-			Failures: cmp.Or(s.BreakerFailures, -1), FailureSpan: s.BreakerWindow, CoolDown: s.BreakerCoolDown,
-			Metrics: s.guards,
-		},
-	})
-	if err != nil {
+	if s.models, err = provider.NewCurrent(s.modelOptions(&s.Settings)); err != nil {
 		return err
 	}
 	s.parts.add("providers", func(context.Context) error { return s.models.Close() })
 	return nil
 }
 
+// modelOptions are the settings about models and their providers.
+func (s *server) modelOptions(v *Settings) provider.Options {
+	settings := map[string]string{"OPENAI_API_KEY": string(v.OpenAIAPIKey), "OPENAI_BASE_URL": v.OpenAIBaseURL}
+	return provider.Options{
+		Models: v.Models, Providers: v.Providers, ModelsOnly: v.ModelsOnly, Listen: v.Listen, Logger: s.log,
+		Discover: v.Discover, DiscoverEvery: v.DiscoverEvery, DiscoverTimeout: v.DiscoverTimeout, DiscoverLimit: v.DiscoverLimit,
+		LookupEnv: func(name string) (string, bool) {
+			if v, ok := settings[name]; ok {
+				return v, v != ""
+			}
+			return os.LookupEnv(name)
+		},
+		Thinking: v.ThinkingTimeout,
+		Upstream: upstream.Options{Connect: v.ProviderTimeout, FirstToken: v.FirstTokenTimeout, KeptAlive: v.KeepAliveTimeout, Silence: v.SilenceTimeout},
+		Realtime: realtime.Options{
+			Connect: v.ProviderTimeout, FirstToken: v.FirstTokenTimeout, Silence: v.SilenceTimeout, MaxAge: v.RealtimeMaxAge, Transcription: v.RealtimeTranscription, Voice: v.RealtimeVoice,
+		},
+		Eliza: eliza.Options{Delay: cmp.Or(v.ElizaWordDelay, -1)},
+		Guard: guard.Options{
+			Streams: v.MaxStreams, Wait: v.FirstTokenTimeout,
+			Retries: cmp.Or(v.Retries, -1), RetryDelay: v.RetryDelay, RetryBudget: cmp.Or(v.RetryBudget, -1),
+			Failures: cmp.Or(v.BreakerFailures, -1), FailureSpan: v.BreakerWindow, CoolDown: v.BreakerCoolDown,
+			Metrics: s.guards,
+		},
+	}
+}
+
 // openLedger opens what is left of the budgets.
 func (s *server) openLedger() (err error) {
-	for i := range s.Budgets {
-		s.Budgets[i].Provider = provider.Name(s.Budgets[i].Provider)
-	}
-	s.budgets, err = ledger.New(s.Budgets, s.store.Charges(0, persistence.EndOfHours), s.models.Identity)
+	s.budgets, err = ledger.New(named(s.Budgets), s.store.Charges(0, persistence.EndOfHours), s.models.Identity)
 	return err
+}
+
+// named returns the budgets with the names of providers as models have them.
+func named(budgets []ledger.Budget) []ledger.Budget {
+	budgets = slices.Clone(budgets)
+	for i := range budgets {
+		budgets[i].Provider = provider.Name(budgets[i].Provider)
+	}
+	return budgets
 }
 
 func (s *server) openAccounts() (err error) {
@@ -116,7 +127,7 @@ func (s *server) openAccounts() (err error) {
 }
 
 func (s *server) startRooms() (err error) {
-	s.warnOfModels()
+	s.warnOfModels(&s.Settings)
 	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads, SearchBytes: int(s.MaxSearchBytes)}
 	if s.rooms, err = rooms.Start(s.actors, s.store, s.roomOptions(), reads); err != nil {
 		return err
@@ -152,11 +163,11 @@ func (s *server) roomOptions() room.Options {
 }
 
 // warnOfModels logs which settings name a model that cannot be asked.
-func (s *server) warnOfModels() {
-	if why := s.models.Refusal(s.TitleModel); s.TitleModel != "" && why != nil {
-		s.log.Warn("title-model: "+why.Message+"; chats get their first words as title", "model", s.TitleModel)
+func (s *server) warnOfModels(v *Settings) {
+	if why := s.models.Refusal(v.TitleModel); v.TitleModel != "" && why != nil {
+		s.log.Warn("title-model: "+why.Message+"; chats get their first words as title", "model", v.TitleModel)
 	}
-	for i, b := range s.Budgets {
+	for i, b := range named(v.Budgets) {
 		if b.Provider != "" && b.Provider != "*" && !s.models.Reaches(b.Provider) {
 			s.log.Warn(fmt.Sprintf("budgets[%d]: there is no such provider, or it cannot be asked; as it is the budget limits nothing", i), "provider", b.Provider)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"parlor/persistence"
 	"parlor/transport/listen"
 )
 
@@ -124,5 +125,36 @@ func (s *server) reloadable(listener *listen.Listener) []reloadable {
 			settings: []string{"tls-cert-file", "tls-key-file"}, files: true, does: "another certificate is used",
 			apply: func(fresh *Settings) (bool, error) { return listener.Reload(fresh.TLSCertFile, fresh.TLSKeyFile) },
 		},
+		{settings: []string{"jwt-secret", "jwt-secret-file", "jwt-key-file"}, files: true, does: "tokens are verified with other keys", apply: s.reloadKeys},
+		{settings: modelSettings, does: "other models can be asked", apply: s.reloadModels},
+		{settings: []string{"budgets"}, does: "other budgets hold", apply: s.reloadBudgets},
 	}
+}
+
+// modelSettings are those that [server.modelOptions] takes.
+var modelSettings = []string{
+	"models", "providers", "models-only", "discover", "discover-every", "discover-timeout", "discover-limit", "openai-api-key", "openai-base-url",
+}
+
+func (s *server) reloadModels(fresh *Settings) (bool, error) {
+	v := s.Settings // what else models depend on stays as it was
+	v.rows = slices.Clone(v.rows)
+	for _, name := range modelSettings {
+		v.take(fresh, name)
+	}
+	if err := s.models.Replace(s.modelOptions(&v)); err != nil {
+		return false, err
+	}
+	s.setModelTools(fresh.Models)
+	s.warnOfModels(fresh)
+	return true, nil
+}
+
+func (s *server) reloadBudgets(fresh *Settings) (bool, error) {
+	s.warnOfModels(fresh)
+	return true, s.budgets.Replace(named(fresh.Budgets), s.store.Charges(0, persistence.EndOfHours))
+}
+
+func (s *server) reloadKeys(fresh *Settings) (bool, error) {
+	return s.verifier.SetKeys(string(fresh.JWTSecret), fresh.keys)
 }

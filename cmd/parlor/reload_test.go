@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"parlor/transport/auth"
 	"parlor/transport/listen"
 )
 
@@ -57,6 +58,11 @@ func reloading(t *testing.T, text string) (s *Settings, write func(string)) {
 	return s, write
 }
 
+func reloadableOf(s *Settings, level *slog.LevelVar) []reloadable {
+	server := &server{level: level, verifier: auth.New(auth.Options{Secret: string(s.JWTSecret)})}
+	return server.reloadable(new(listen.Listener))
+}
+
 func TestReload(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
 	s, write := reloading(t, "log-level: warn\njwt-secret: "+secret+"\n")
@@ -64,14 +70,14 @@ func TestReload(t *testing.T) {
 	level.Set(s.LogLevel)
 	var text syncBuffer
 	log := slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: &level}))
-	r := &reloader{settings: s, log: log, parts: (&server{level: &level}).reloadable(new(listen.Listener))}
+	r := &reloader{settings: s, log: log, parts: reloadableOf(s, &level)}
 	for _, step := range []struct {
 		file  string
 		level slog.Level
 		says  []string
 	}{
 		{"log-level: debug\njwt-secret: " + secret + "\n", slog.LevelDebug, []string{"another level", "nothing else"}},
-		{"log-level: debug\njwt-secret: x" + secret + "\nwindow: 7\n", slog.LevelDebug, []string{"need a restart", `"jwt-secret, window"`}},
+		{"log-level: debug\njwt-secret: x" + secret + "\nwindow: 7\n", slog.LevelDebug, []string{"other keys", "need a restart", "settings=window"}},
 		{"log-level: loud\n", slog.LevelDebug, []string{"nothing was changed", "log-level"}},
 		{"log-level: info\nlisten: :80\n", slog.LevelDebug, []string{"nothing was changed", "there is no secret"}},
 		{"log-level: info\njwt-secret: " + secret + "\n", slog.LevelInfo, []string{"another level", "nothing else"}},
@@ -94,7 +100,7 @@ func TestHangupReloads(t *testing.T) {
 	s, write := reloading(t, "log-level: warn\n")
 	var level slog.LevelVar
 	var text syncBuffer
-	r := &reloader{settings: s, log: slog.New(slog.NewTextHandler(&text, nil)), parts: (&server{level: &level}).reloadable(new(listen.Listener))}
+	r := &reloader{settings: s, log: slog.New(slog.NewTextHandler(&text, nil)), parts: reloadableOf(s, &level)}
 	defer r.onHangup()()
 	write("log-level: error\n")
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {

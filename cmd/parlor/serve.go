@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"parlor/actors/door"
@@ -19,6 +20,7 @@ import (
 	"parlor/actors/system"
 	"parlor/actors/webhook"
 	"parlor/persistence"
+	"parlor/protocol/chat"
 	"parlor/transport"
 	"parlor/transport/api"
 	"parlor/transport/auth"
@@ -62,7 +64,7 @@ type server struct {
 	seats    *recovery.Table // nil: no connection state is recovered
 	numbers  *metrics.Server
 	guards   *guard.Metrics
-	models   *provider.Models
+	models   *provider.Current
 	budgets  *ledger.Ledger
 	verifier *auth.Verifier
 	accounts *auth.Accounts
@@ -74,7 +76,8 @@ type server struct {
 	actors   *system.System
 	rooms    *rooms.Rooms
 
-	health health
+	health     health
+	modelTools atomic.Pointer[map[chat.ModelID]tools.Model]
 
 	limits      *limit.Limiter
 	warnings    *origin.Warnings

@@ -27,14 +27,11 @@ import (
 
 // openTools makes the registry of what models may call, and starts the servers of tools.
 func (s *server) openTools() (err error) {
-	models := make(map[chat.ModelID]tools.Model)
-	for _, m := range s.Models {
-		models[provider.OneName(chat.ModelID(m.ModelID))] = tools.Model{Tools: m.Tools, Approval: m.Approval}
-	}
+	s.setModelTools(s.Models)
 	s.tools, err = tools.New(tools.Options{
 		HTTP: s.Tools, Settings: s.ToolSettings, Servers: slices.Collect(maps.Keys(s.MCPServers)), LookupEnv: os.LookupEnv, Logger: s.log,
 		MaxPageTools: s.MaxClientTools, MaxPageToolBytes: int(s.MaxClientToolBytes), PageTimeout: s.ClientToolTimeout,
-		Model: func(id chat.ModelID) tools.Model { return models[provider.OneName(id)] },
+		Model: func(id chat.ModelID) tools.Model { return (*s.modelTools.Load())[provider.OneName(id)] },
 	})
 	if err != nil {
 		return err
@@ -52,6 +49,15 @@ func (s *server) openTools() (err error) {
 	}
 	s.parts.add("MCP servers", func(context.Context) error { s.servers.Close(); return nil })
 	return nil
+}
+
+// setModelTools says which tools the configured models are offered.
+func (s *server) setModelTools(models []provider.Config) {
+	of := make(map[chat.ModelID]tools.Model)
+	for _, m := range models {
+		of[provider.OneName(chat.ModelID(m.ModelID))] = tools.Model{Tools: m.Tools, Approval: m.Approval}
+	}
+	s.modelTools.Store(&of)
 }
 
 // openGrants opens what those have who have signed in to servers of tools.

@@ -147,7 +147,7 @@ budgets:
 	defer server.models.Close()
 	var text syncBuffer
 	server.log = slog.New(slog.NewTextHandler(&text, nil))
-	server.warnOfModels()
+	server.warnOfModels(s)
 	got := strings.Split(strings.TrimSpace(text.take()), "\n")
 	want := []string{"title-model: ", `budgets[4]: there is no such model; as it is the budget limits nothing" model=bset`, "budgets[5]: "}
 	if len(got) != len(want) {

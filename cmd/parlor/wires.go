@@ -90,13 +90,13 @@ const answerBytes = 6 << 10
 
 // charging are models whose answers delay what else their users ask for.
 type charging struct {
-	*provider.Models
+	*provider.Current
 	limits *limit.Limiter
 }
 
 func (c charging) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
 	c.limits.Charge(p.User, answerBytes)
-	return c.Models.Stream(ctx, p)
+	return c.Current.Stream(ctx, p)
 }
 
 // namespaces are those of Socket.IO.

@@ -35,6 +35,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -131,8 +132,7 @@ type Options struct {
 
 // A Verifier turns credentials into users. It may be used from any goroutine.
 type Verifier struct {
-	secret     []byte // empty: there is none
-	keys       []crypto.PublicKey
+	own        atomic.Pointer[ownKeys]
 	remote     *remoteKeys // nil: there are none
 	algorithms string      // that are accepted, for people
 	claims     Claims
@@ -162,7 +162,7 @@ func New(o Options) *Verifier {
 	}
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	v := &Verifier{
-		secret: []byte(o.Secret), keys: o.Keys, algorithms: strings.Join(o.algorithms(), ", "), claims: o.Claims,
+		algorithms: strings.Join(o.algorithms(), ", "), claims: o.Claims,
 		admins: make(map[chat.UserID]bool), parser: newParser(o), failures: failures{log: o.Logger, now: o.Now},
 		now: o.Now, leeway: o.Leeway, accounts: o.Accounts, passwords: o.Passwords, tries: limit.Tries{PerMinute: cmp.Or(o.LoginRate, 10)},
 		guests: o.Guests, guestTries: limit.Tries{PerMinute: cmp.Or(o.GuestRate, 10)},
@@ -175,6 +175,7 @@ func New(o Options) *Verifier {
 			v.provider = newProvider(o.Provider, v.accounts)
 		}
 	}
+	v.own.Store(&ownKeys{[]byte(o.Secret), o.Keys})
 	for _, id := range o.Admins {
 		v.admins[id] = true
 	}
@@ -195,7 +196,7 @@ func (v *Verifier) Close() {
 // Development reports whether the server is in development mode, in which users
 // are believed without proof.
 func (v *Verifier) Development() bool {
-	return len(v.secret) == 0 && len(v.keys) == 0 && v.remote == nil && v.provider == nil && !v.passwords
+	return v.own.Load().none() && v.remote == nil && v.provider == nil && !v.passwords
 }
 
 // Socket returns the user behind a Socket.IO CONNECT: remote is the client's

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/subtle"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -141,6 +142,37 @@ func fits(key crypto.PublicKey, alg string) bool {
 	return false
 }
 
+// ownKeys are the keys that the operator has given.
+type ownKeys struct {
+	secret []byte // empty: there is none
+	public []crypto.PublicKey
+}
+
+func (k *ownKeys) none() bool { return len(k.secret) == 0 && len(k.public) == 0 }
+
+func (k *ownKeys) equal(other *ownKeys) bool {
+	same := func(a, b crypto.PublicKey) bool {
+		with, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+		return ok && with.Equal(b)
+	}
+	return subtle.ConstantTimeCompare(k.secret, other.secret) == 1 && slices.EqualFunc(k.public, other.public, same)
+}
+
+// SetKeys takes another secret and other public keys, and reports whether they differ.
+// Connections that have signed in with a token of the ones before stay until that
+// expires. Which kinds of keys there are does not change.
+func (v *Verifier) SetKeys(secret string, public []crypto.PublicKey) (changed bool, err error) {
+	before, next := v.own.Load(), &ownKeys{[]byte(secret), public}
+	switch {
+	case next.equal(before):
+		return false, nil
+	case (len(next.secret) == 0) != (len(before.secret) == 0), (len(next.public) == 0) != (len(before.public) == 0):
+		return false, errors.New("a first or a last key of its kind takes a restart")
+	}
+	v.own.Store(next)
+	return true, nil
+}
+
 // keyFor returns what may have signed a token: the secret, or the public keys that fit
 // its algorithm. It refuses tokens with critical extensions. A recipient must not
 // accept a token whose critical extensions it does not know (RFC 7515 §4.1.11), and
@@ -151,13 +183,14 @@ func (v *Verifier) keyFor(t *jwt.Token) (any, error) {
 	}
 	alg := t.Method.Alg()
 	if slices.Contains(secretAlgorithms, alg) {
-		if len(v.secret) == 0 {
+		secret := v.own.Load().secret
+		if len(secret) == 0 {
 			return nil, errUnknownKey
 		}
-		return v.secret, nil
+		return secret, nil
 	}
 	var set jwt.VerificationKeySet
-	for _, key := range v.keys {
+	for _, key := range v.own.Load().public {
 		if fits(key, alg) {
 			set.Keys = append(set.Keys, key)
 		}

@@ -9,5 +9,5 @@ type Methods struct {
 
 // Methods says how people can sign in.
 func (v *Verifier) Methods() Methods {
-	return Methods{Token: len(v.secret) > 0 || len(v.keys) > 0 || v.remote != nil, OIDC: v.provider != nil, Password: v.passwords}
+	return Methods{Token: !v.own.Load().none() || v.remote != nil, OIDC: v.provider != nil, Password: v.passwords}
 }

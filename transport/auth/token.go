@@ -141,7 +141,7 @@ func (v *Verifier) complaint(err error) string {
 		return "the token is not of the kind that is wanted here"
 	case errors.Is(err, errUnknownKey):
 		return "the token is signed with a key that this server does not know (kid)"
-	case errors.Is(err, jwt.ErrTokenSignatureInvalid) && len(v.keys) == 0 && v.remote == nil:
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid) && len(v.own.Load().public) == 0 && v.remote == nil:
 		return "the token was not signed with this server's secret (" + v.algorithms + ")"
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return "the token was not signed with one of this server's keys (" + v.algorithms + ")"

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { certificate } from "./lib/certificate.mjs";
-import { ask, binary, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { ask, binary, command, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 
 const say = (socket, room, content) => ask(socket, "send_message", { room_id: room, message: { content, client_message_id: crypto.randomUUID() } });
 
@@ -133,4 +133,33 @@ test("TLS from files, with another certificate after a hangup; a Unix socket", a
   const [answer] = await once(http.get({ socketPath: path, path: "/readyz", headers: { Host: "localhost" } }), "response");
   assert.equal(answer.statusCode, 200);
   answer.resume();
+});
+
+test("a hangup brings other models, budgets and keys", async (t) => {
+  const dir = folder();
+  const secrets = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
+  const config = (secret, models, rest = "") =>
+    writeFileSync(join(dir, "parlor.yaml"), `jwt-secret: ${secret}\ndiscover: off\nmodels: [${models.map((id) => `{model_id: ${id}, provider: eliza}`)}]\n${rest}`, { mode: 0o600 });
+  const token = async (secret) => (await command(["token", "--user", "alice", "--jwt-secret", secret], { dir })).stdout.trim();
+  config(secrets[0], ["first"]);
+  const server = await serve(t, { dir });
+  const [before, after] = [await token(secrets[0]), await token(secrets[1])];
+  const get = (path, bearer) => fetch(server.url + path, { headers: { Authorization: `Bearer ${bearer}` } });
+  const listed = async (bearer) => (await (await get("/api/v1/model", bearer)).json()).models.map((model) => model.model_id);
+  assert.equal((await get("/api/v1/model", after)).status, 401);
+  const socket = await connect(t, server, { auth: { token: before } });
+  const room = await enter(socket, newChat(), { model: "first" });
+
+  config(secrets[1], ["first", "second"], "budgets: [{user: '*', period: day, tokens: 1}]\nwindow: 9\n");
+  process.kill(server.pid, "SIGHUP");
+  await until(() => server.log.some((line) => line.includes("need a restart") && line.includes("window")), Boolean);
+  assert.deepEqual((await listed(after)).slice(0, 2), ["first", "second"]);
+  assert.equal((await get("/api/v1/model", before)).status, 401);
+  const refused = await say(socket, room, "I feel sad today, and I say so at some length"); // it stays signed in
+  assert.equal(refused.error?.code, "budget_exceeded", JSON.stringify(refused));
+
+  writeFileSync(join(dir, "parlor.yaml"), "models: 7\n");
+  process.kill(server.pid, "SIGHUP");
+  await until(() => server.log.some((line) => line.includes("nothing was changed")), Boolean);
+  assert.deepEqual((await listed(after)).slice(0, 2), ["first", "second"]);
 });

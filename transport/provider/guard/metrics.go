@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -88,8 +89,8 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// add makes g one of the guards that are counted; their names differ. Its series begin
-// at 0 before anything is asked.
+// add makes g one of the guards that are counted, in the place of one with the same name.
+// Its series begin at 0 before anything is asked.
 func (m *Metrics) add(g *Guard) {
 	for _, how := range outcomes {
 		m.requests.WithLabelValues(g.name, how)
@@ -98,7 +99,7 @@ func (m *Metrics) add(g *Guard) {
 	m.first.WithLabelValues(g.name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.guards = append(m.guards, g)
+	m.guards = append(slices.DeleteFunc(m.guards, func(before *Guard) bool { return before.name == g.name }), g)
 }
 
 func (m *Metrics) request(provider string, how outcome) {
