@@ -12,7 +12,10 @@ import (
 var errNoObject = errors.New("it is no object")
 
 // A checker checks arguments against the schema of a tool. Nil finds nothing wrong.
-type checker struct{ schema *jsonschema.Schema }
+type checker struct {
+	schema *jsonschema.Schema
+	cost   *cost
+}
 
 // newChecker compiles a schema. It fetches nothing.
 func newChecker(raw json.RawMessage) (*checker, error) {
@@ -23,8 +26,13 @@ func newChecker(raw json.RawMessage) (*checker, error) {
 	if err != nil {
 		return nil, err
 	}
+	cost, err := costOf(document)
+	if err != nil {
+		return nil, err
+	}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(nowhere{})
+	c.UseRegexpEngine(newPattern)
 	if err := c.AddResource(here, document); err != nil {
 		return nil, err
 	}
@@ -32,7 +40,7 @@ func newChecker(raw json.RawMessage) (*checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &checker{schema}, nil
+	return &checker{schema, cost}, nil
 }
 
 const here = "mem:tool.json"
@@ -45,13 +53,17 @@ func (nowhere) Load(string) (any, error) {
 	return nil, errors.New("a schema may not refer to another one")
 }
 
-// fault returns what is wrong with the arguments, in words for the model, or "".
+// fault returns what is wrong with the arguments, in words for the model, or "". It finds
+// nothing if that took too much work.
 func (c *checker) fault(arguments []byte) string {
 	if c == nil {
 		return ""
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(arguments))
 	if err == nil {
+		err = checkNumbers(value)
+	}
+	if err == nil && c.cost.allows(value) {
 		err = c.schema.Validate(value)
 	}
 	if err == nil {
