@@ -17,6 +17,7 @@ const (
 	maxPages    = 100
 	maxName     = 256       // bytes
 	maxToolText = 256 << 10 // of the description and the schema of one, in bytes
+	maxListText = 1 << 20   // of all of them
 )
 
 // A found tool is one that a server lists, or one that reads what the server has.
@@ -32,7 +33,7 @@ type found struct {
 func (s *session) list(ctx context.Context, log *slog.Logger) ([]found, error) {
 	var list []found
 	names := make(map[string]bool)
-	params := new(sdk.ListToolsParams)
+	params, size := new(sdk.ListToolsParams), 0
 	for range maxPages {
 		d := new(delivery)
 		page, err := s.client.ListTools(d.with(ctx), params)
@@ -50,8 +51,8 @@ func (s *session) list(ctx context.Context, log *slog.Logger) ([]found, error) {
 			switch {
 			case names[t.Name]:
 				wrong = "another one has its name"
-			case len(list) == maxTools:
-				log.Warn("an MCP server has too many tools; the rest is left out", "limit", maxTools)
+			case len(list) == maxTools || size+one.size() > maxListText:
+				log.Warn("an MCP server has too many tools; the rest is left out", "limit", maxTools, "max_bytes", maxListText)
 				return list, nil
 			}
 			if wrong != "" {
@@ -60,6 +61,7 @@ func (s *session) list(ctx context.Context, log *slog.Logger) ([]found, error) {
 			}
 			names[t.Name] = true
 			list = append(list, one)
+			size += one.size()
 		}
 		if page.NextCursor == "" || page.NextCursor == params.Cursor {
 			return list, nil
@@ -70,31 +72,28 @@ func (s *session) list(ctx context.Context, log *slog.Logger) ([]found, error) {
 	return list, nil
 }
 
+func (f found) size() int { return len(f.Name) + len(f.Description) + len(f.Schema) }
+
 // foundOf returns a tool as it is offered, or what is wrong with it.
 func foundOf(t *sdk.Tool) (found, string) {
 	schema, ok := object(t.InputSchema)
 	switch {
 	case t.Name == "":
 		return found{}, "it has no name"
-	case len(t.Name) > maxName || strings.ContainsFunc(t.Name, unicode.IsControl):
-		return found{}, "its name is too long, or has control characters"
+	case len(t.Name) > maxName || !readable(t.Name):
+		return found{}, "its name is too long, or has characters that cannot be seen"
 	case !ok:
 		return found{}, "its schema is not that of an object"
 	case len(schema)+len(t.Description) > maxToolText:
 		return found{}, "its description and its schema are too long"
 	}
 	return found{
-		Tool:     chat.Tool{Name: t.Name, Description: printable(t.Description), Schema: schema},
+		Tool:     chat.Tool{Name: t.Name, Description: chat.WithoutControls(t.Description), Schema: schema},
 		readOnly: t.Annotations != nil && t.Annotations.ReadOnlyHint,
 	}, ""
 }
 
-// printable leaves out control characters but for tabs and line ends.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return -1
-		}
-		return r
-	}, text)
+// readable reports whether people see all of a name: they decide by it.
+func readable(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) })
 }

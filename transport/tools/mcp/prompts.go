@@ -104,7 +104,7 @@ func reasonOf(err error) string {
 	if err == context.DeadlineExceeded {
 		return fmt.Sprintf("it has not answered within %s", promptTimeout)
 	}
-	return cut(printable(chat.AsError(err).Message), maxReason)
+	return cut(chat.WithoutControls(chat.AsError(err).Message), maxReason)
 }
 
 // prompts lists those of the server, none if it says that it has none.
@@ -123,7 +123,7 @@ func (s *session) prompts(ctx context.Context, server string) (list []Prompt, er
 			return nil, s.failure(ctx, d, err)
 		}
 		for _, p := range page.Prompts {
-			if p == nil || p.Name == "" || len(p.Name) > maxName || printable(p.Name) != p.Name || len(list) == maxPrompts {
+			if p == nil || p.Name == "" || len(p.Name) > maxName || !readable(p.Name) || len(list) == maxPrompts {
 				continue
 			}
 			list = append(list, promptOf(server, p))
@@ -137,7 +137,7 @@ func (s *session) prompts(ctx context.Context, server string) (list []Prompt, er
 }
 
 func promptOf(server string, p *sdk.Prompt) Prompt {
-	one := Prompt{Server: server, Name: p.Name, Title: oneLine(cut(p.Title, maxAbout)), Description: cut(printable(p.Description), maxReason), Arguments: []PromptArgument{}}
+	one := Prompt{Server: server, Name: p.Name, Title: oneLine(cut(p.Title, maxAbout)), Description: cut(chat.WithoutControls(p.Description), maxReason), Arguments: []PromptArgument{}}
 	for _, a := range p.Arguments[:min(len(p.Arguments), maxPlaces)] {
 		if a != nil && len(a.Name) <= maxName {
 			one.Arguments = append(one.Arguments, PromptArgument{a.Name, oneLine(cut(a.Description, maxAbout)), a.Required})
@@ -165,7 +165,7 @@ func (s *session) prompt(ctx context.Context, name string, arguments map[string]
 		if m.Role == "assistant" {
 			role = "assistant"
 		}
-		text := printable(described(m.Content))
+		text := chat.WithoutControls(described(m.Content))
 		if size += len(text); size > maxPromptText {
 			return nil, chat.Refuse(chat.CodeTooLarge, fmt.Sprintf("the prompt has more than %d bytes", maxPromptText))
 		}

@@ -13,8 +13,10 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// maxStreamRetries is how often a stream that was cut is asked for again.
-const maxStreamRetries = 2
+const (
+	maxStreamRetries = 2        // how often a stream that was cut is asked for again
+	maxHeader        = 64 << 10 // bytes of the header of an answer
+)
 
 // A remote is a server behind a URL. It implements [link].
 type remote struct {
@@ -30,7 +32,9 @@ type tokenSource func(ctx context.Context, refused string) (string, error)
 func noToken(context.Context, string) (string, error) { return "", nil }
 
 func newRemote(c Config, token tokenSource) *remote {
-	return &remote{c, token, http.DefaultTransport.(*http.Transport).Clone()}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxResponseHeaderBytes = maxHeader
+	return &remote{c, token, transport}
 }
 
 func (r *remote) Connect(ctx context.Context) (sdk.Connection, error) {
@@ -75,6 +79,9 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") { // whose events have a limit
+		resp.Body = beginning{io.LimitReader(resp.Body, maxMessage+1), resp.Body}
+	}
 	d.status.Store(nil)
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		d.status.Store(new(statusOf(resp)))
@@ -91,6 +98,12 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, checkAnswer(resp, id)
 	}
 	return resp, nil
+}
+
+// A beginning is of a body, the rest of which is not read.
+type beginning struct {
+	io.Reader
+	io.Closer
 }
 
 // send sends a request with a token, if there is one, and once more with another one if that

@@ -171,4 +171,6 @@ func cut(text string, limit int) string {
 }
 
 // oneLine returns a text on one line, without control characters.
-func oneLine(text string) string { return strings.Join(strings.Fields(printable(text)), " ") }
+func oneLine(text string) string {
+	return strings.Join(strings.Fields(chat.WithoutControls(text)), " ")
+}

@@ -65,10 +65,12 @@ func TestResources(t *testing.T) {
 	var connected *scripted
 	serve := library(&books)
 	inBubble(t, Config{}, func(start int, s *scripted, r request) {
-		connected = s
+		if connected == nil {
+			connected = s
+		}
 		serve(start, s, r)
 	}, func(w *world) {
-		if got := w.offered(); got != "" || w.server.status().State != Connected {
+		if got := w.offered(); got != "" || w.started() != 1 || w.server.status().State != Connected {
 			w.Errorf("without books there is%s, %+v", got, w.server.status())
 		}
 		books = 2

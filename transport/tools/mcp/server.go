@@ -21,6 +21,7 @@ const (
 	maxFailures = 5                      // in a row
 	failedPause = time.Minute            // between attempts after those
 	settle      = 200 * time.Millisecond // in which changes of the list are one
+	maxSettle   = 10 * time.Second       // the same for a list that changes all the time
 	maxCalls    = 64                     // of a server that run at once; others wait
 )
 
@@ -158,7 +159,8 @@ func Tokens(t chat.Tool) int {
 
 // follow learns the tools again whenever they change, until the session ends.
 func (s *server) follow(session *session) {
-	for {
+	var last time.Time
+	for pause := settle; ; {
 		select {
 		case <-s.ctx.Done():
 			return
@@ -166,10 +168,14 @@ func (s *server) follow(session *session) {
 			return
 		case <-session.changed:
 		}
+		if pause = min(2*pause, maxSettle); time.Since(last) > maxSettle {
+			pause = settle
+		}
 		select {
 		case <-s.ctx.Done():
 		case <-session.ended:
-		case <-time.After(settle):
+		case <-time.After(pause):
+			last = time.Now()
 			session.forgetChanges()
 			if err := s.list(session); err != nil {
 				s.log.Warn("an MCP server has changed its tools and does not list them", "err", session.because(err))

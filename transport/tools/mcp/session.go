@@ -56,6 +56,9 @@ type session struct {
 	ended   chan struct{}
 	end     func() // ends it, and does not wait
 
+	asked  rate        // how often the server asks for something
+	floods atomic.Bool // it asked too often
+
 	tokens   atomic.Int64
 	progress sync.Map // token → func(chat.ToolProgress)
 }
@@ -108,7 +111,7 @@ func (s *session) initialize(ctx context.Context, version string, timeout time.D
 		ProgressNotificationHandler: s.noteProgress,
 		Logger:                      slog.New(slog.DiscardHandler),
 	})
-	client.AddReceivingMiddleware(s.withoutPanics)
+	client.AddReceivingMiddleware(s.withoutPanics, s.withoutFloods)
 	s.client, err = client.Connect(d.with(ctx), keep{s}, &sdk.ClientSessionOptions{ProtocolVersion: version})
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("it did not answer within %s", timeout)
@@ -123,6 +126,44 @@ type keep struct{ s *session }
 func (k keep) Connect(ctx context.Context) (_ sdk.Connection, err error) {
 	k.s.conn, err = k.s.link.Connect(ctx)
 	return k.s.conn, err
+}
+
+// Limits of what a server asks for. Answers that it does not read fill the memory.
+const (
+	maxAsked   = 100
+	askedWhile = 10 * time.Second
+)
+
+var errFloods = fmt.Errorf("it has sent more than %d requests within %s", maxAsked, askedWhile)
+
+// withoutFloods ends the session if the server asks for too much.
+func (s *session) withoutFloods(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, r sdk.Request) (sdk.Result, error) {
+		if !strings.HasPrefix(method, "notifications/") && !s.asked.allows(maxAsked, askedWhile) {
+			s.floods.Store(true)
+			s.end()
+			return nil, errFloods
+		}
+		return next(ctx, method, r)
+	}
+}
+
+// A rate counts what happens.
+type rate struct {
+	mu    sync.Mutex
+	since time.Time
+	n     int
+}
+
+// allows reports whether it has happened at most so many times in the current while.
+func (r *rate) allows(most int, while time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.since) > while {
+		r.since, r.n = time.Now(), 0
+	}
+	r.n++
+	return r.n <= most
 }
 
 // withoutPanics has a handler that panics end nothing.
@@ -152,7 +193,7 @@ func (s *session) noteProgress(_ context.Context, r *sdk.ProgressNotificationCli
 		return
 	}
 	if progressed, waits := s.progress.Load(fmt.Sprint(r.Params.ProgressToken)); waits {
-		progressed.(func(chat.ToolProgress))(chat.ToolProgress{Progress: r.Params.Progress, Total: max(r.Params.Total, 0), Message: printable(r.Params.Message)})
+		progressed.(func(chat.ToolProgress))(chat.ToolProgress{Progress: r.Params.Progress, Total: max(r.Params.Total, 0), Message: chat.WithoutControls(r.Params.Message)})
 	}
 }
 
@@ -183,6 +224,8 @@ func (s *session) close() {
 func (s *session) because(err error) error {
 	why := s.link.why()
 	switch {
+	case s.floods.Load():
+		return errFloods
 	case why != "" && err != nil && !errors.Is(err, sdk.ErrConnectionClosed) && !strings.Contains(err.Error(), "EOF"):
 		return fmt.Errorf("%w; %s", err, why)
 	case why != "":
