@@ -33,13 +33,15 @@ export const watch = (page, selector) => page.evaluate((selector) => {
   });
   nodes.observe(element, { childList: true, subtree: true });
   let height = 0;
+  new ResizeObserver(() => { // after the layout that there is anyway
+    if (element.offsetHeight < height) noted.shrinks.push(`${height} to ${element.offsetHeight} after ${element.innerText.slice(-60)}`);
+    height = element.offsetHeight;
+  }).observe(element);
   let last = performance.now();
   const frame = () => {
     const now = performance.now();
     noted.frames.push(now - last);
     last = now;
-    if (element.offsetHeight < height) noted.shrinks.push(`${height} to ${element.offsetHeight} after ${element.innerText.slice(-60)}`);
-    height = element.offsetHeight;
     window.watching = requestAnimationFrame(frame);
   };
   window.watching = requestAnimationFrame(frame);
