@@ -205,21 +205,23 @@ func (r *Reader) Files(room string) (files []File, err error) {
 	return files, err
 }
 
-// Chunks yields the bytes of a file piece by piece, each read in a transaction of its own.
-// The pieces are the callee's to keep. If the file is deleted meanwhile it ends with
-// [ErrNotFound].
-func (r *Reader) Chunks(room string, f File) iter.Seq2[[]byte, error] {
+// Chunks yields the bytes of a file from one of them on, piece by piece, each read in a
+// transaction of its own. The pieces are the callee's to keep. If the file is deleted
+// meanwhile it ends with [ErrNotFound].
+func (r *Reader) Chunks(room string, f File, from int64) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		for n := 0; int64(n)*FileChunk < f.Size; n++ {
+		for from < f.Size {
 			var piece []byte
 			err := r.disk.view(func(tx *bolt.Tx) (err error) {
-				piece, err = getChunk(tx, room, f, n)
-				piece = bytes.Clone(piece)
+				if piece, err = getChunk(tx, room, f, int(from/FileChunk)); err == nil {
+					piece = bytes.Clone(piece[from%FileChunk:])
+				}
 				return err
 			})
 			if !yield(piece, err) || err != nil {
 				return
 			}
+			from += int64(len(piece))
 		}
 	}
 }

@@ -38,7 +38,7 @@ func contentOf(t *testing.T, r *Reader, room, id string) string {
 		t.Fatal(err)
 	}
 	var text bytes.Buffer
-	for piece, err := range r.Chunks(room, f) {
+	for piece, err := range r.Chunks(room, f, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}

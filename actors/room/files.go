@@ -1,14 +1,23 @@
 package room
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
+
+// A PDF reads PDF files.
+type PDF interface {
+	// Text returns the text of a file, at most limit bytes, with form feeds between its
+	// pages. What is wrong with the file is a *chat.Error.
+	Text(ctx context.Context, by chat.UserID, file io.Reader, limit int64) ([]byte, error)
+}
 
 var errNoFile = chat.Refuse(chat.CodeNotFound, "the chat has no such file")
 

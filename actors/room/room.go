@@ -71,9 +71,10 @@ type Log interface {
 	// Chat returns the room's row among the chats, or [persistence.ErrNotFound].
 	Chat(room string) (persistence.Chat, error)
 
-	// File returns a file of the room, or [persistence.ErrNotFound], and Chunks its bytes.
+	// File returns a file of the room, or [persistence.ErrNotFound], and Chunks its bytes from
+	// one of them on.
 	File(room, id string) (persistence.File, error)
-	Chunks(room string, f persistence.File) iter.Seq2[[]byte, error]
+	Chunks(room string, f persistence.File, from int64) iter.Seq2[[]byte, error]
 
 	// Snapshot returns the last state that a commit carried, and the number of the
 	// entry that it was made at, or zero if there is none. Text returns the text
@@ -152,6 +153,9 @@ type Options struct {
 	// FileShare is how much of that the files in a conversation may take, in percent. Zero
 	// means 50.
 	FileShare int
+
+	// PDF reads the text of PDF files. Nil reads none, and they are refused.
+	PDF PDF
 
 	MaxFileBytes    int64 // of a file. Zero means 10 MiB
 	MaxImageBytes   int64 // of an image. Zero means 4 MiB

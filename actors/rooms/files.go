@@ -31,7 +31,7 @@ func (r *Rooms) Upload(ctx context.Context, u chat.User, id chat.ID, up chat.Upl
 	if err != nil {
 		return chat.File{}, err
 	}
-	w := &upload{r: r, ctx: ctx, room: info.Room, flow: string(info.Owner), blob: strings.ToLower(rand.Text())}
+	w := &upload{r: r, ctx: ctx, room: info.Room, flow: string(info.Owner), by: u.ID, blob: strings.ToLower(rand.Text())}
 	kept, err := w.copy(up)
 	if err == nil {
 		kept.By, kept.Created = u.ID, time.Now().UTC().Truncate(time.Millisecond)
@@ -121,7 +121,20 @@ func (r *Rooms) Download(_ context.Context, u chat.User, id chat.ID, file chat.F
 	if err != nil {
 		return chat.File{}, nil, err
 	}
-	return kept.File, r.log.Chunks(string(info.Room), kept.row), nil
+	return kept.File, upTo(kept.Size, r.log.Chunks(string(info.Room), kept.row, 0)), nil
+}
+
+// upTo yields so many bytes of the pieces. Behind those of a PDF lies its text.
+func upTo(size int64, pieces iter.Seq2[[]byte, error]) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for piece, err := range pieces {
+			piece = piece[:min(int64(len(piece)), size)]
+			size -= int64(len(piece))
+			if !yield(piece, err) || size == 0 {
+				return
+			}
+		}
+	}
 }
 
 // RemoveFile removes a file, which need not be there. Members may remove their own files, and

@@ -2,9 +2,11 @@ package rooms_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -183,6 +185,77 @@ func TestUploadsAreRefused(t *testing.T) {
 			t.Errorf("removed: %v", got)
 		}
 	})
+}
+
+// pages is a reader of PDFs that takes each line for a page.
+type pages struct{ limit int64 }
+
+func (p *pages) Text(_ context.Context, by chat.UserID, file io.Reader, limit int64) ([]byte, error) {
+	p.limit = limit
+	all, err := io.ReadAll(file)
+	_, text, ok := strings.Cut(string(all), "\n")
+	if !ok || by != "alice" {
+		return nil, fmt.Errorf("%w: behind the first line", chat.Refuse(chat.CodeUnsupportedType, "it holds no text"))
+	}
+	return []byte(strings.ReplaceAll(text, "\n", "\f")), err
+}
+
+// A PDF is given to models as its text with the numbers of its pages, and to people as it came.
+func TestPDF(t *testing.T) {
+	reader := new(pages)
+	atDesk(t, room.Options{PDF: reader}, func(t *testing.T, d *desk) {
+		alice := d.User("alice")
+		alice.Create(theChat)
+		for _, page := range []int{1, persistence.FileChunk - 20, persistence.FileChunk - 9, persistence.FileChunk, 3 * persistence.FileChunk} {
+			content := "%PDF-1.7\n" + strings.Repeat("x", page) + "\nsecond\nthird page"
+			f := d.must("alice", theChat, chat.Upload{Name: "paper.pdf", Body: iotest.HalfReader(strings.NewReader(content))})
+			if f.Type != "application/pdf" || f.Size != int64(len(content)) || f.Pages != 3 || f.TextSize != int64(page+len("\fsecond\fthird page")) || f.Tokens == 0 {
+				t.Errorf("%d: %+v", page, f)
+			}
+			d.Restart()
+			_, bytes, err := d.Rooms.Download(t.Context(), chat.User{ID: "alice"}, theChat, f.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := joined(t, bytes); got != content {
+				t.Errorf("%d: downloaded %d bytes, want %d", page, len(got), len(content))
+			}
+			alice.Do(theChat, &room.Send{Content: "look", Files: []chat.FileID{f.ID}})
+			all := d.prompt().Messages
+			last := all[len(all)-1].Content
+			if page == 1 {
+				if want := "look\n\n<file name=\"paper.pdf\" type=\"application/pdf\">\n[page 1]\nx\n[page 2]\nsecond\n[page 3]\nthird page\n</file>"; last != want {
+					t.Errorf("the prompt is %q, want %q", last, want)
+				}
+			}
+			if strings.Contains(last, "%PDF") {
+				t.Errorf("%d: the bytes are in the prompt", page)
+			}
+			if err := d.Rooms.RemoveFile(t.Context(), chat.User{ID: "alice"}, theChat, f.ID); err != nil {
+				t.Error(err)
+			}
+		}
+		before, _ := d.Log.Share("alice")
+		if _, code := d.upload("alice", theChat, text("a.pdf", "%PDF-"+strings.Repeat("x", 3*persistence.FileChunk))); code != chat.CodeUnsupportedType {
+			t.Errorf("without text: %q", code)
+		}
+		synctest.Wait()
+		if after, _ := d.Log.Share("alice"); after != before || reader.limit != 10<<20 {
+			t.Errorf("share %+v, before %+v; a text may have %d bytes", after, before, reader.limit)
+		}
+	})
+}
+
+func joined(t *testing.T, pieces iter.Seq2[[]byte, error]) string {
+	t.Helper()
+	var all strings.Builder
+	for piece, err := range pieces {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(piece)
+	}
+	return all.String()
 }
 
 // A file that is uploaded again under its key is there once. Another file under the key is refused.

@@ -22,8 +22,10 @@ type upload struct {
 	ctx    context.Context
 	room   chat.RoomID
 	flow   string
+	by     chat.UserID
 	blob   string
-	pieces int // on disk that belong to no file
+	pieces int    // on disk that belong to no file
+	rest   []byte // less than a piece, which is not on disk yet
 }
 
 // copy writes the bytes to the disk, and finds out what they are.
@@ -44,21 +46,13 @@ func (w *upload) copy(up chat.Upload) (kept room.KeptFile, err error) {
 		if refusal := w.refusal(&check); refusal != nil {
 			return kept, refusal
 		}
-		if n > 0 {
-			if err := w.keep(bytes.Clone(piece[:n])); err != nil {
-				return kept, err
-			}
+		if err := w.write(piece[:n]); err != nil {
+			return kept, err
 		}
 		switch {
 		case end == io.EOF:
-			f, refusal := check.File(up.Name)
-			switch {
-			case refusal != nil:
-				return kept, refusal
-			case f.Image() && f.Size > o.MaxImageBytes:
-				return kept, chat.Refuse(chat.CodeTooLarge, fmt.Sprintf("an image may have %d bytes", o.MaxImageBytes))
-			}
-			return room.KeptFile{File: f, Digest: hex.EncodeToString(sum.Sum(nil))}, nil
+			f, err := w.file(&check, up.Name)
+			return room.KeptFile{File: f, Digest: hex.EncodeToString(sum.Sum(nil))}, err
 		case end != nil:
 			return kept, end
 		}
@@ -67,10 +61,79 @@ func (w *upload) copy(up chat.Upload) (kept room.KeptFile, err error) {
 
 // refusal says why the file cannot be kept, whatever follows.
 func (w *upload) refusal(check *chat.FileCheck) *chat.Error {
-	if limit := w.r.options.MaxFileBytes; check.Size > limit {
+	switch limit := w.r.options.MaxFileBytes; {
+	case check.Size > limit:
 		return chat.Refuse(chat.CodeTooLarge, fmt.Sprintf("a file may have %d bytes", limit))
+	case check.PDF() && w.r.options.PDF == nil:
+		return chat.ErrPDF
 	}
 	return check.Hopeless()
+}
+
+// file is what the bytes are, all of which have come. The text of a PDF is written behind them.
+func (w *upload) file(check *chat.FileCheck, name string) (chat.File, error) {
+	f, refusal := check.File(name)
+	switch limit := w.r.options.MaxImageBytes; {
+	case refusal != nil:
+		return f, refusal
+	case f.Image() && f.Size > limit:
+		return f, chat.Refuse(chat.CodeTooLarge, fmt.Sprintf("an image may have %d bytes", limit))
+	case f.PDF():
+		text, err := w.r.options.PDF.Text(w.ctx, w.by, w.written(), w.r.options.MaxFileBytes)
+		if err != nil {
+			return f, w.unread(err)
+		}
+		if f, refusal = f.Read(text); refusal != nil {
+			return f, refusal
+		}
+		if err := w.write(text); err != nil {
+			return f, err
+		}
+	}
+	return f, w.flush()
+}
+
+// unread is the error of a PDF that could not be read.
+func (w *upload) unread(err error) error {
+	if refused, ok := errors.AsType[*chat.Error](err); ok {
+		w.r.options.Logger.Info("a PDF file is refused", "room", w.room, "err", err)
+		return refused
+	}
+	return err
+}
+
+// written reads the bytes that have come.
+func (w *upload) written() io.Reader {
+	whole := persistence.File{Blob: w.blob, Size: int64(w.pieces) * persistence.FileChunk}
+	return io.MultiReader(&pieces{room: string(w.room), file: whole, log: w.r.log}, bytes.NewReader(w.rest))
+}
+
+// pieces reads the bytes of a file.
+type pieces struct {
+	log   Log
+	room  string
+	file  persistence.File
+	at    int64
+	piece []byte
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.piece) == 0 {
+		if p.at == p.file.Size {
+			return 0, io.EOF
+		}
+		for piece, err := range p.log.Chunks(p.room, p.file, p.at) {
+			if err != nil {
+				return 0, err
+			}
+			p.piece = piece
+			break
+		}
+		p.at += int64(len(p.piece))
+	}
+	n := copy(b, p.piece)
+	p.piece = p.piece[n:]
+	return n, nil
 }
 
 // fill reads until p is full. An [io.EOF] is the end of the body, also behind some bytes; any
@@ -82,6 +145,26 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 		n += more
 	}
 	return n, err
+}
+
+// write writes bytes to the disk, all but the last ones that fill no piece.
+func (w *upload) write(p []byte) error {
+	w.rest = append(w.rest, p...)
+	for len(w.rest) >= persistence.FileChunk {
+		if err := w.keep(bytes.Clone(w.rest[:persistence.FileChunk])); err != nil {
+			return err
+		}
+		w.rest = w.rest[persistence.FileChunk:]
+	}
+	return nil
+}
+
+// flush writes the last bytes.
+func (w *upload) flush() error {
+	if len(w.rest) == 0 {
+		return nil
+	}
+	return w.keep(w.rest)
 }
 
 // keep writes a piece to the disk.
@@ -102,7 +185,7 @@ func (w *upload) finish(kept room.KeptFile) (room.KeptFile, error) {
 	if err != nil {
 		return kept, err
 	}
-	row := persistence.File{ID: string(kept.ID), Blob: w.blob, Size: kept.Size, Info: text}
+	row := persistence.File{ID: string(kept.ID), Blob: w.blob, Size: kept.Size + kept.TextSize, Info: text}
 	err = w.put(row)
 	if err == nil {
 		w.pieces = 0

@@ -145,7 +145,7 @@ func (log) File(string, string) (persistence.File, error) {
 	return persistence.File{}, persistence.ErrNotFound
 }
 
-func (log) Chunks(string, persistence.File) iter.Seq2[[]byte, error] { return nil }
+func (log) Chunks(string, persistence.File, int64) iter.Seq2[[]byte, error] { return nil }
 
 func (log) ReadBack(string, uint64) iter.Seq2[persistence.Entry, error] {
 	return func(func(persistence.Entry, error) bool) {}

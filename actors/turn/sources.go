@@ -39,6 +39,7 @@ func (r *reader) loadOne(m *chat.PromptMessage) error {
 
 // source returns what the model reads of a file.
 func (r *reader) source(m *chat.PromptMessage, s chat.Source) (string, error) {
+	from, size := s.Text()
 	f, err := r.o.Log.File(string(r.q.Room), string(s.ID))
 	switch {
 	case errors.Is(err, persistence.ErrNotFound):
@@ -47,17 +48,17 @@ func (r *reader) source(m *chat.PromptMessage, s chat.Source) (string, error) {
 		return "", err
 	case s.Image() && s.Tokens == 0:
 		return fmt.Sprintf("[The image %q is not shown to you: %s.]", s.Name, chat.CutOf([]chat.Source{s}, r.sees)[0].Reason), nil
-	case s.Tokens == 0 && s.Size > 0:
+	case s.Tokens == 0 && size > 0:
 		return fmt.Sprintf("[The file %q is left out: the files of this conversation are more than you can read at once.]", s.Name), nil
 	}
 	// A token is at most 4 bytes, and at least one: see [chat.Estimate].
 	const bytesPerToken = 4
-	limit := s.Size
+	limit := size
 	if !s.Image() {
 		limit = min(limit, int64(s.Tokens)*bytesPerToken)
 	}
 	var data []byte
-	for piece, err := range r.o.Log.Chunks(string(r.q.Room), f) {
+	for piece, err := range r.o.Log.Chunks(string(r.q.Room), f, from) {
 		if err != nil {
 			return "", err
 		}
@@ -92,7 +93,7 @@ func beginning(text string, tokens int) string {
 // itself.
 func quote(s chat.Source, text string) string {
 	part, cut := "", ""
-	if int64(len(text)) < s.Size {
+	if _, size := s.Text(); int64(len(text)) < size {
 		given := partOf(s.File, text)
 		part = fmt.Sprintf(" part=%q", given)
 		cut = fmt.Sprintf("\n[Only the beginning of %q is given here, %s. The rest was left out: it is more than you can read at once.]", s.Name, given)

@@ -53,7 +53,7 @@ type Log interface {
 	Read(room string, after uint64) iter.Seq2[persistence.Entry, error]
 	ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error]
 	File(room, id string) (persistence.File, error)
-	Chunks(room string, f persistence.File) iter.Seq2[[]byte, error]
+	Chunks(room string, f persistence.File, from int64) iter.Seq2[[]byte, error]
 }
 
 // Options are shared by all attempts of a server. None has a default.

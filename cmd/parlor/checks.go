@@ -284,6 +284,22 @@ func atLeast(d, least time.Duration) error {
 	return nil
 }
 
+// checkPDFTimeout refuses more than an upload may wait.
+func checkPDFTimeout(d time.Duration) error {
+	if d < 0 || d > time.Minute {
+		return errors.New("must be between 0s and 1m")
+	}
+	return nil
+}
+
+// checkPDFMemory refuses memory in which PDFium cannot begin, or that WebAssembly cannot name.
+func checkPDFMemory(bytes Size) error {
+	if bytes < 32<<20 || bytes > 4<<30 {
+		return errors.New("must be between 32MiB and 4GiB")
+	}
+	return nil
+}
+
 func notNegative[N ~int | ~int64](n N) error {
 	if n < 0 {
 		return errors.New("must not be less than 0")

@@ -85,6 +85,8 @@ var owners = map[string]string{
 	"github.com/coreos/go-oidc":           "transport/auth",
 	"golang.org/x/crypto/argon2":          "transport/auth",
 	"golang.org/x/oauth2":                 "transport",
+	"github.com/klippa-app/go-pdfium":     "transport/pdf",
+	"github.com/tetratelabs/wazero":       "transport/pdf",
 	"golang.org/x/crypto/x509roots":       "cmd",
 	"github.com/modelcontextprotocol/go":  "transport",
 	"github.com/coreos/go-systemd":        "transport/listen",

@@ -23,6 +23,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"parlor/transport/pdf"
 	"parlor/transport/tools/mcp"
 )
 
@@ -177,6 +178,8 @@ func run(ctx context.Context, args, environ []string, out *streams) int {
 		return report(out, complete(args[1:], out))
 	case args[0] == mcp.GuardCommand:
 		return mcp.Guard(args[1:])
+	case args[0] == pdf.Command:
+		return pdf.Extract(args[1:])
 	}
 	command, s, err := load(args, environ, out)
 	switch {

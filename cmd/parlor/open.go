@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"parlor/persistence"
 	"parlor/protocol/chat"
 	"parlor/transport/auth"
+	"parlor/transport/pdf"
 	"parlor/transport/provider"
 	"parlor/transport/provider/eliza"
 	"parlor/transport/provider/guard"
@@ -143,7 +145,7 @@ func (s *server) roomOptions() room.Options {
 	return room.Options{
 		Models: s.models, Provider: charging{s.models, s.limits}, Tools: s.tools, Encoders: encoders(), Logger: s.log, Access: access.Policy{Shared: s.verifier.Development()}, SystemPrompt: s.SystemPrompt,
 		Ledger: s.budgets, ContextWindow: s.ContextWindow, FileShare: s.FileShare,
-		MaxFileBytes: int64(s.MaxFileBytes), MaxImageBytes: int64(s.MaxImageBytes), MaxFiles: s.MaxFilesPerChat, MaxMessageFiles: s.MaxMessageFiles,
+		PDF: s.pdfReader(), MaxFileBytes: int64(s.MaxFileBytes), MaxImageBytes: int64(s.MaxImageBytes), MaxFiles: s.MaxFilesPerChat, MaxMessageFiles: s.MaxMessageFiles,
 		Titles: title.Policy{
 			On: s.Titles == "on", Model: s.TitleModel,
 			Able: func(m chat.Model) bool { return m.Provider != provider.ProviderEliza },
@@ -160,6 +162,18 @@ func (s *server) roomOptions() room.Options {
 		Asked:    s.pushAsked(),
 		Departed: func(guest chat.UserID) { go s.accounts.EndGuest(guest) }, // it waits for the disk
 	}
+}
+
+// pdfReader reads PDF files, or is nil if they are refused.
+func (s *server) pdfReader() room.PDF {
+	if s.PDFTimeout == 0 {
+		return nil
+	}
+	o := pdf.Options{Timeout: s.PDFTimeout, Memory: int64(s.PDFMemory), AtOnce: s.MaxPDFReaders}
+	if caches, err := os.UserCacheDir(); err == nil {
+		o.Cache = filepath.Join(caches, "parlor")
+	}
+	return pdf.New(o)
 }
 
 // warnOfModels logs which settings name a model that cannot be asked.

@@ -129,6 +129,9 @@ type Values struct {
 	MaxAnswerBytes     Size          `group:"limits" default:"256KiB" help:"Longest answer of an assistant with its thought; past it the turn fails."`
 	MaxFileBytes       Size          `group:"limits" default:"10MiB" help:"Largest file that can be uploaded to a chat."`
 	MaxImageBytes      Size          `group:"limits" default:"4MiB" help:"Largest image among those; providers take no larger ones."`
+	PDFTimeout         time.Duration `name:"pdf-timeout" group:"limits" default:"30s" help:"Longest time to read the text of a PDF file, and to wait for its turn; 0s refuses PDF files."`
+	PDFMemory          Size          `name:"pdf-memory" group:"limits" default:"256MiB" help:"Most memory for one PDF file that is read."`
+	MaxPDFReaders      int           `name:"max-pdf-readers" group:"limits" default:"1" help:"PDF files that are read at once; others wait, and users take turns."`
 	MaxFilesPerChat    int           `group:"limits" default:"500" help:"Files that a chat may have."`
 	MaxMessageFiles    int           `group:"limits" default:"10" help:"Files that a message, or an upload, may bring."`
 	MaxPayload         Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`

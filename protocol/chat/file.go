@@ -21,7 +21,7 @@ func (id FileID) Valid() bool {
 	return id != "" && len(id) <= 64 && strings.Trim(string(id), "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// A File is a file of a chat: text or an image. Messages name the files that they bring, and
+// A File is a file of a chat: text, an image or a PDF. Messages name the files that they bring, and
 // what they say of them is how the file was then.
 type File struct {
 	ID     FileID `json:"fileid"`
@@ -32,12 +32,34 @@ type File struct {
 	Lines  int    `json:"lines,omitempty"`  // of a text
 	Pages  int    `json:"pages,omitempty"`  // of a text that has several, with form feeds between them
 
+	TextSize int64 `json:"text_size,omitempty"` // of the text of a PDF, which lies behind its own bytes
+
 	By      UserID    `json:"userid,omitempty"`
 	Created time.Time `json:"uploaded_at,omitzero"`
 }
 
 // Image reports whether the file is an image.
 func (f File) Image() bool { return strings.HasPrefix(f.Type, "image/") }
+
+// PDF reports whether the file is a PDF.
+func (f File) PDF() bool { return f.Type == typePDF }
+
+// Text returns where the text of a file begins in its bytes, and how long it is.
+func (f File) Text() (from, size int64) {
+	if f.PDF() {
+		return f.Size, f.TextSize
+	}
+	return 0, f.Size
+}
+
+// Read returns the file with what is known of its text.
+func (f File) Read(text []byte) (File, *Error) {
+	var check FileCheck
+	check.Write(text)
+	read, refusal := check.File("text")
+	f.TextSize, f.Tokens, f.Lines, f.Pages = read.Size, read.Tokens, read.Lines, max(1, read.Pages)
+	return f, refusal
+}
 
 // An Upload is a file on its way. A Key, if there is one, names it among those of its user:
 // what comes again is not kept again.
@@ -171,29 +193,35 @@ func (c *FileCheck) text(p []byte) {
 
 func notText(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\n\v\f\r\x1b", r) || r == 0x7f }
 
+const typePDF = "application/pdf"
+
+// Refusals of files for what they are.
 var (
-	errPDF  = Refuse(CodeUnsupportedType, "PDF files are not read here: send their text, or pictures of their pages")
-	errType = Refuse(CodeUnsupportedType, "only text in UTF-8 and images (PNG, JPEG, GIF, WebP) can be sent")
+	ErrPDF  = Refuse(CodeUnsupportedType, "PDF files are not read here: send their text, or pictures of their pages")
+	errType = Refuse(CodeUnsupportedType, "only text in UTF-8, images (PNG, JPEG, GIF, WebP) and PDF files can be sent")
 )
+
+// PDF reports whether the file is a PDF.
+func (c *FileCheck) PDF() bool { return c.pdf }
 
 // Hopeless returns why the file cannot be kept whatever follows, or nil.
 func (c *FileCheck) Hopeless() *Error {
-	switch {
-	case c.image != "":
-		return nil
-	case c.pdf:
-		return errPDF
-	case c.binary:
+	if c.binary && c.image == "" && !c.pdf {
 		return errType
 	}
 	return nil
 }
 
-// File returns what is known of a file with that name when all of it has passed.
+// File returns what is known of a file with that name when all of it has passed. A PDF has
+// to be read yet, see [File.Read].
 func (c *FileCheck) File(name string) (File, *Error) {
 	f := File{Name: FileName(name), Size: c.Size}
-	if c.image != "" {
+	switch {
+	case c.image != "":
 		f.Type, f.Tokens = c.image, ImageTokens
+		return f, nil
+	case c.pdf:
+		f.Type = typePDF
 		return f, nil
 	}
 	if len(c.part) > 0 {

@@ -28,7 +28,7 @@ func TestFileCheck(t *testing.T) {
 		"cat.gif":         {"GIF89a\x00", "image/gif", "", 0, 0},
 		"cat.webp":        {"RIFF\x01\x02\x03\x04WEBPVP8 ", "image/webp", "", 0, 0},
 		"sound.wav":       {"RIFF\x01\x02\x03\x04WAVEfmt \x00", "", CodeUnsupportedType, 0, 0},
-		"paper.pdf":       {"%PDF-1.7\n...", "", CodeUnsupportedType, 0, 0},
+		"paper.pdf":       {"%PDF-1.7\n\xff\x00", "application/pdf", "", 0, 0},
 		"program":         {"\x7fELF\x02", "", CodeUnsupportedType, 0, 0},
 		"program.txt":     {"MZ\x00\x00", "", CodeUnsupportedType, 0, 0},
 		"latin1.txt":      {"gr\xfc\xdfe", "", CodeUnsupportedType, 0, 0},

@@ -42,6 +42,10 @@ const (
 	pacedBytes = 64 << 10
 )
 
+// uploadTime is what the server may take for the rest of an upload: the text of a PDF may have to
+// wait until others are read.
+const uploadTime = 5 * time.Minute
+
 // uploadOverhead is what a request may have around its files, in bytes.
 const uploadOverhead = 64 << 10
 
@@ -189,7 +193,7 @@ func (p *paced) Read(b []byte) (int, error) {
 		p.left = pacedBytes
 		at := time.Now().Add(pacedTime)
 		_ = p.c.SetReadDeadline(at) // not all transports can
-		_ = p.c.SetWriteDeadline(at.Add(pacedTime))
+		_ = p.c.SetWriteDeadline(at.Add(uploadTime))
 	}
 	n, err := p.ReadCloser.Read(b)
 	p.left -= n
@@ -219,7 +223,7 @@ func (a *API) download(r *http.Request, u chat.User) (any, error) {
 // text, and in a sandbox if it is opened all the same.
 func (a *API) answerFile(w http.ResponseWriter, r *http.Request, f file) {
 	kind := f.Type
-	if !f.Image() {
+	if !f.Image() && !f.PDF() {
 		kind = "text/plain; charset=utf-8"
 	}
 	setHeader(w.Header(), kind)

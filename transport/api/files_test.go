@@ -64,7 +64,7 @@ func TestUpload(t *testing.T) {
 		"no files":          {upload(t, h, nil), chat.CodeInvalid},
 		"too many":          {upload(t, h, nil, "a", "1", "b", "2", "c", "3"), chat.CodeInvalid},
 		"a cut form":        {do(h, "POST", "/api/v1/chat/chat-1/upload", whole[:len(whole)-10], "Content-Type", kind), chat.CodeInvalid},
-		"a PDF":             {upload(t, h, nil, "a.pdf", "%PDF-1.4"), chat.CodeUnsupportedType},
+		"a program":         {upload(t, h, nil, "a.exe", "MZ\x00"), chat.CodeUnsupportedType},
 		"a large body":      {upload(t, h, nil, "a", strings.Repeat("x", 70_000)), chat.CodeTooLarge},
 		"a bad key":         {upload(t, h, []string{"Idempotency-Key", strings.Repeat("x", 500)}, "a", "1"), chat.CodeInvalid},
 	} {

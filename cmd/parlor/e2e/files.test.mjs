@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ask, command, connect, enter, event, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { longOnly } from "./lib/random.mjs";
 
 const png = Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), Buffer.alloc(300, 7)]);
 
@@ -32,6 +34,40 @@ async function upload(server, chat, files, more = {}) {
 }
 const get = (server, path, options) => fetch(`${server.url}${path}`, { headers, ...options });
 
+/** A PDF whose pages have these texts. PDFium finds its objects without their table. */
+function pdf(...pages) {
+  const objects = ["<</Type/Catalog/Pages 2 0 R>>", `<</Type/Pages/Kids[${pages.map((_, i) => `${4 + 2 * i} 0 R`).join(" ")}]/Count ${pages.length}>>`, "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"];
+  for (const [i, text] of pages.entries()) {
+    const content = `BT /F1 12 Tf 72 700 Td (${text}) Tj ET`;
+    objects.push(`<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents ${5 + 2 * i} 0 R/Resources<</Font<</F1 3 0 R>>>>>>`, `<</Length ${content.length}>>stream\n${content}\nendstream`);
+  }
+  return `%PDF-1.4\n${objects.map((o, i) => `${i + 1} 0 obj\n${o}\nendobj\n`).join("")}trailer<</Size ${objects.length + 1}/Root 1 0 R>>\nstartxref\n0\n%%EOF\n`;
+}
+
+test("the text of a PDF reaches the model page by page, and people get the file", { ...longOnly, timeout: 240_000 }, async (t) => {
+  const llm = await provider(t);
+  const dir = folder();
+  const server = await serve(t, { dir, env: { OPENAI_BASE_URL: llm.url, XDG_CACHE_HOME: tmpdir() } });
+  const chat = newChat();
+  const socket = await connect(t, server);
+  const room = await enter(socket, chat, { model: "openai:gpt-4o", dialect: "documented" });
+  const paper = pdf("The answer is 42", "", "Thanks");
+  const { status, body } = await upload(server, chat, [["paper.pdf", paper]]);
+  assert.deepEqual([status, body[0]?.content_type, body[0]?.size, body[0]?.metadata.pages], [200, "application/pdf", paper.length, 3], JSON.stringify(body));
+  for (const content of [pdf(""), "%PDF-1.7", paper.slice(0, 50)]) {
+    const refused = await upload(server, chat, [["bad.pdf", content]]);
+    assert.deepEqual([refused.status, refused.body.code], [415, "unsupported_type"]);
+  }
+  await ask(socket, "send_message", { room_id: room, message: { content: "what is it?", files: [body[0].fileid] } });
+  await until(() => llm.asked.length, Boolean);
+  assert.match(llm.asked[0].messages.at(-1).content, /<file name="paper.pdf" type="application\/pdf">\n\[page 1\]\nThe answer is 42\n\[page 2\]\n\n\[page 3\]\nThanks\n<\/file>/);
+  const file = await get(server, `/api/v1/chat/${chat}/files/${body[0].fileid}`);
+  assert.deepEqual([file.headers.get("content-type"), file.headers.get("content-disposition"), await file.text()], ["application/pdf", "attachment; filename=paper.pdf", paper]);
+  const off = await serve(t, { args: ["--pdf-timeout", "0s"] });
+  await enter(await connect(t, off), chat);
+  assert.equal((await upload(off, chat, [["paper.pdf", paper]])).body.code, "unsupported_type");
+});
+
 test("files reach the model, are the same after kill -9 and in a backup, and go with their chat", async (t) => {
   const llm = await provider(t);
   const dir = folder();
@@ -51,7 +87,7 @@ test("files reach the model, are the same after kill -9 and in a backup, and go 
   const again = await upload(server, chat, [["notes.md", "# The answer is 42\n"]], { "Idempotency-Key": "first" });
   assert.equal(again.body[0].fileid, notes.fileid, "kept once");
   assert.equal((await upload(server, chat, [["notes.md", "# other\n"]], { "Idempotency-Key": "first" })).body.code, "conflict");
-  assert.deepEqual((await upload(server, chat, [["a.pdf", "%PDF-1.7"]])).body.code, "unsupported_type");
+  assert.deepEqual((await upload(server, chat, [["a.exe", "MZ\0\0"]])).body.code, "unsupported_type");
   assert.deepEqual((await upload(server, chat, [["a.txt", "x".repeat(600_000)]])).body.code, "too_large");
 
   const files = [notes, table, cat].map((f) => f.fileid);
