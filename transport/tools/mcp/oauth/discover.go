@@ -55,6 +55,9 @@ func discover(ctx context.Context, c *http.Client, s Server) (found, error) {
 	if len(f.scopes) == 0 {
 		f.scopes = slices.Clone(resource.ScopesSupported)
 	}
+	if len(strings.Join(f.scopes, " ")) > maxScopes {
+		return found{}, told("it wants too many scopes: an operator has to name some in oauth.scopes")
+	}
 	const offline = "offline_access" // for which there is something to refresh with
 	if slices.Contains(meta.ScopesSupported, offline) && !slices.Contains(f.scopes, offline) {
 		f.scopes = append(f.scopes, offline)
@@ -145,6 +148,9 @@ func (g *Grants) clientAt(ctx context.Context, c *http.Client, s Server, f found
 		return one, told("its authorization server does not register this client: %w", err)
 	}
 	one.ID, one.Secret = answer.ClientID, answer.ClientSecret
+	if max(len(one.ID), len(one.Secret)) > maxClient {
+		return one, told("its authorization server registers this client under a name that cannot be used")
+	}
 	if m := answer.TokenEndpointAuthMethod; m != "" {
 		one.Style = styleOf([]string{m})
 	}

@@ -32,8 +32,9 @@ func (l *login) config() *oauth2.Config {
 }
 
 var (
-	errNoServer = chat.Refuse(chat.CodeNotFound, "there is no such server of tools, or nobody signs in to it")
-	errNoLogin  = chat.Refuse(chat.CodeExpired, "no such sign-in is under way here, or it has begun too long ago: begin again")
+	errNoServer     = chat.Refuse(chat.CodeNotFound, "there is no such server of tools, or nobody signs in to it")
+	errTokenTooLong = chat.Refuse(chat.CodeProviderError, "its authorization server gave a token that is too long")
+	errNoLogin      = chat.Refuse(chat.CodeExpired, "no such sign-in is under way here, or it has begun too long ago: begin again")
 )
 
 // server returns a server that such a user signs in to.
@@ -122,6 +123,9 @@ func (g *Grants) Complete(ctx context.Context, query url.Values) (server string,
 	}
 	if token.Type() != "Bearer" {
 		return "", named(l.Server, told("its authorization server gave a token of another type, %s", token.TokenType))
+	}
+	if max(len(token.AccessToken), len(token.RefreshToken)) > maxToken {
+		return "", named(l.Server, errTokenTooLong)
 	}
 	one := grant{
 		id: l.id, Resource: l.server.URL, Issuer: l.Issuer, Client: l.client, TokenURL: l.TokenEndpoint, RevokeURL: l.RevocationEndpoint, Scopes: l.scopes,

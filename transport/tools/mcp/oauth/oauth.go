@@ -75,6 +75,9 @@ const (
 	maxPerUser  = 10               // of them, of one user
 	early       = 10 * time.Second // before a token expires it is refreshed
 	maxReason   = 300              // bytes of what others say is wrong
+	maxScopes   = 2 << 10          // bytes of what is asked for
+	maxToken    = 16 << 10         // bytes of each token
+	maxClient   = 2 << 10          // bytes of the name of a client, and of its secret
 	keyOfSecret = "mcp-secret"
 	keyOfGrants = "mcp-grant/"
 )

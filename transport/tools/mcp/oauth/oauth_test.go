@@ -52,6 +52,8 @@ func (m *memory) EachAccount(yield func(string, []byte)) error {
 type authority struct {
 	*httptest.Server
 	mu            sync.Mutex
+	client        string // the name that it gives to clients
+	padding       string // of tokens
 	registrations int
 	refreshes     int
 	revoked       string
@@ -64,7 +66,7 @@ type authority struct {
 }
 
 func newAuthority(t *testing.T) *authority {
-	a := &authority{codes: make(map[string]string)}
+	a := &authority{codes: make(map[string]string), client: "client"}
 	a.Server = httptest.NewServer(a)
 	t.Cleanup(a.Close)
 	a.challenge = `Bearer resource_metadata="` + a.URL + `/meta", scope="read write"`
@@ -92,7 +94,7 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/register":
 		a.registrations++
 		w.WriteHeader(http.StatusCreated)
-		say(map[string]any{"client_id": fmt.Sprint("client", a.registrations), "token_endpoint_auth_method": "none", "redirect_uris": []string{"http://x"}})
+		say(map[string]any{"client_id": a.client, "token_endpoint_auth_method": "none", "redirect_uris": []string{"http://x"}})
 	case "/token":
 		a.giveToken(w, r, say)
 	case "/revoke":
@@ -122,7 +124,7 @@ func (a *authority) giveToken(w http.ResponseWriter, r *http.Request, say func(a
 		delete(a.codes, r.FormValue("code"))
 	}
 	a.refreshToken = fmt.Sprint("refresh", a.refreshes)
-	say(map[string]any{"access_token": fmt.Sprint("access", a.refreshes), "token_type": "Bearer", "expires_in": 3600, "refresh_token": a.refreshToken})
+	say(map[string]any{"access_token": fmt.Sprint("access", a.refreshes) + a.padding, "token_type": "Bearer", "expires_in": 3600, "refresh_token": a.refreshToken})
 }
 
 // consent is what the page of the authorization server does: it returns the query with which
@@ -238,7 +240,11 @@ func TestRefused(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "secret") || !g.Has("all", "") {
 		t.Errorf("got %v", err)
 	}
-	a.refuse = "invalid_grant"
+	a.refuse, a.padding = "", strings.Repeat("x", maxToken)
+	if _, err := g.Token(t.Context(), "all", "", "access0"); err == nil {
+		t.Error("a token that is too long is taken")
+	}
+	a.refuse, a.padding = "invalid_grant", ""
 	if got := tokenOf(t, g, "all", "", "access0"); got != "" || g.Has("all", "") || a.open(t, store).Has("all", "") {
 		t.Errorf("got %q", got)
 	}
@@ -280,6 +286,8 @@ func TestHostileServers(t *testing.T) {
 		"a page that is a script":   {func(a *authority) { a.authorize = "javascript:alert(1)" }, "disallowed scheme"},
 		"a page without encryption": {func(a *authority) { a.authorize = "http://example.com/authorize" }, "does not use HTTPS"},
 		"no page":                   {func(a *authority) { a.authorize = "" }, "does not say where"},
+		"too many scopes":           {func(a *authority) { a.challenge = `Bearer scope="` + strings.Repeat("read ", 1000) + `"` }, "too many scopes"},
+		"a client with a long name": {func(a *authority) { a.client = strings.Repeat("x", maxClient+1) }, "cannot be used"},
 		"a strange challenge":       {func(a *authority) { a.challenge = `Bearer resource_metadata="` }, "unterminated"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -289,7 +297,7 @@ func TestHostileServers(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(chat.AsError(err).Message, "nobody can sign in to own: ") || len(err.Error()) > 500 {
 				t.Errorf("got %s, %v, want %q", to, err, test.want)
 			}
-			if a.registrations > 0 {
+			if a.registrations > 0 && a.client == "client" {
 				t.Error("it was told a client")
 			}
 		})
@@ -326,6 +334,11 @@ func TestComingBack(t *testing.T) {
 			t.Fatalf("%s: alice is signed in", name)
 		}
 	}
+	a.padding = strings.Repeat("x", maxToken)
+	if _, err := g.Complete(t.Context(), begin()); err == nil || g.Has("own", "alice") {
+		t.Errorf("a long token: %v", err)
+	}
+	a.padding = ""
 	q := begin()
 	g.mu.Lock()
 	g.logins[q.Get("state")].until = time.Now().Add(-time.Second)

@@ -104,6 +104,9 @@ func (g *Grants) refresh(ctx context.Context, h *held) (string, error) {
 		g.Logger.Warn("a token cannot be refreshed", "server", h.Server, "user", h.User, "err", withoutBody(err))
 		return "", told("the authorization server of %s does not give a new token at the moment", h.Server)
 	}
+	if max(len(token.AccessToken), len(token.RefreshToken)) > maxToken {
+		return "", errTokenTooLong
+	}
 	one := h.grant
 	one.Access, one.Refresh, one.Expires = token.AccessToken, token.RefreshToken, token.Expiry
 	if err := g.keep(ctx, one); err != nil {
