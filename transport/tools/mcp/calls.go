@@ -101,5 +101,5 @@ func (s *server) current(ctx context.Context) (*session, error) {
 	if s.now.State == SignIn {
 		return nil, chat.Refuse(chat.CodeForbidden, "not run: "+s.signIn)
 	}
-	return nil, chat.Refuse(chat.CodeInternal, fmt.Sprintf("not run: the MCP server %s is not connected (%s): %s", s.name, s.now.State, s.now.Error))
+	return nil, chat.Refuse(chat.CodeInternal, fmt.Sprintf("not run: the MCP server %s is not connected (%s): %s", s.name, s.now.State, forMembers(s.now.Error)))
 }

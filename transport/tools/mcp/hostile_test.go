@@ -102,6 +102,7 @@ func TestHostileList(t *testing.T) {
 		}
 		s.answer(r, `{"tools":[`+list+`]}`)
 	}, func(w *world) {
+		w.started() // and it has written its log
 		offered := w.registry.Offered("m", nil)
 		if n := len(offered); n != 1+maxListText/maxToolText {
 			w.Errorf("%d tools are offered", n)

@@ -150,9 +150,18 @@ func (p *process) why() string {
 		return ""
 	}
 	if said := strings.TrimSpace(p.stderr.String()); said != "" {
-		return p.how + "; the end of its stderr: " + said
+		return p.how + lastWordsMark + said
 	}
 	return p.how
+}
+
+const lastWordsMark = "; the end of its stderr: "
+
+// forMembers leaves out what a process has written to stderr: that is for the operator, and
+// may hold keys.
+func forMembers(why string) string {
+	why, _, _ = strings.Cut(why, lastWordsMark)
+	return why
 }
 
 // A tail is the end of what was written to it.

@@ -59,14 +59,18 @@ func TestRestarts(t *testing.T) {
 	inBubble(t, Config{}, func(start int, s *scripted, r request) {
 		switch {
 		case start > 1 && !alive, r.Method == "tools/call" && start == 1:
-			s.die("its process has ended: exit status 7")
+			s.die("its process has ended: exit status 7" + lastWordsMark + "KEY=abc is wrong")
 		default:
 			well(s, r)
 		}
 	}, func(w *world) {
 		begun := time.Now()
-		w.says(w.call(`{}`), "nobody knows", "exit status 7")
-		w.says(w.call(`{}`), "not run", "restarting", "exit status 7")
+		first, second := w.call(`{}`), w.call(`{}`)
+		w.says(first, "nobody knows", "exit status 7")
+		w.says(second, "not run", "restarting", "exit status 7")
+		if strings.Contains(first+second, "KEY") || !strings.Contains(w.server.status().Error, "KEY=abc is wrong") {
+			w.Errorf("members are told %q, %q, the operator %+v", first, second, w.server.status())
+		}
 		if took := time.Since(begun); took > 2*maxAwait {
 			w.Errorf("the calls took %s", took)
 		}

@@ -276,12 +276,12 @@ func (s *session) failure(ctx context.Context, d *delivery, err error) error {
 	case answered && !rejected && !closed:
 		return chat.Refuse(chat.CodeInternal, "the tool failed: "+answer.Message)
 	case !d.sent.Load(), d.refused.Load():
-		return chat.Refuse(chat.CodeInternal, fmt.Sprintf("not run: %v", s.because(d.explain(err))))
+		return chat.Refuse(chat.CodeInternal, "not run: "+forMembers(s.because(d.explain(err)).Error()))
 	}
 	if !rejected {
 		s.await() // so that how the server has ended is known
 	}
-	return chat.Refuse(chat.CodeInternal, fmt.Sprintf("the tool has not answered (%v); nobody knows whether it has had an effect", s.because(d.explain(err))))
+	return chat.Refuse(chat.CodeInternal, fmt.Sprintf("the tool has not answered (%s); nobody knows whether it has had an effect", forMembers(s.because(d.explain(err)).Error())))
 }
 
 // codeRejected is that of an error with which the SDK says that a request has failed and
