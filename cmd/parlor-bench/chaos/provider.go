@@ -18,7 +18,7 @@ import (
 var models = []struct {
 	id     chat.ModelID
 	weight int
-}{{"prompt", 43}, {"slow", 15}, {"tooling", 10}, {paying, 12}, {"cutting", 8}, {"failing", 7}, {"hanging", 5}}
+}{{"prompt", 38}, {"slow", 15}, {"tooling", 15}, {paying, 12}, {"cutting", 8}, {"failing", 7}, {"hanging", 5}}
 
 // paying is the model that calls the tool of the harness.
 const paying chat.ModelID = "paying"
