@@ -168,7 +168,7 @@ func FuzzExtract(f *testing.F) {
 	}
 	defer pool.Close()
 	f.Fuzz(func(t *testing.T, pdf []byte) {
-		out := &limited{left: 10_000}
+		out := &limited{left: 100}
 		if err := extract(out, pdf, pool); err != nil {
 			return
 		}

@@ -74,6 +74,20 @@ test("each event of the contract has its effect", async (t) => {
   assert.equal((await done(alice, "second")).data.data.title, title);
 });
 
+test("a page that comes in the middle of an answer is told it from where it is", async (t) => {
+  const server = await serve(t, { args: ["--eliza-word-delay", "60ms"] });
+  const chat = newChat();
+  const first = await page(t, server);
+  await http(server)("POST", "/chat/completions", question(chat, "a", "I remember my mother"));
+  await until(() => textOf(first, "chat-events", "a"), Boolean);
+  first.disconnect();
+  const reloaded = await page(t, server);
+  const { content } = (await done(reloaded, "a")).data.data;
+  const told = events(reloaded, "chat-events").filter((e) => e.message_id === "a").map((e) => e.data);
+  const [{ type, data: { content: soFar } }] = told;
+  assert.deepEqual([type, soFar.length > 0, soFar + textOf(reloaded, "chat-events", "a")], ["replace", true, content]);
+});
+
 test("an answer is told in pieces or again and again, with its usage, its failure and its calls", async (t) => {
   const model = await modelServer(t, {
     go: [{ reasoning_content: "Hm & so" }, { content: "I look." }, ...calls(["current_time", {}])], think: [{ reasoning_content: "Hm & so" }, { content: "one " }, { content: "two" }, "length"],
