@@ -1,6 +1,11 @@
 package room
 
-import "parlor/protocol/chat"
+import (
+	"slices"
+
+	"parlor/actors/conversation"
+	"parlor/protocol/chat"
+)
 
 // An Activity is what a room tells of itself to those who need not listen: see
 // [Options.Activity].
@@ -8,6 +13,7 @@ type Activity struct {
 	Chat    chat.Info
 	Seq     uint64 // of the last record
 	Running bool   // a turn runs or waits
+	Waits   bool   // a call of a tool waits for a member
 	Deleted bool
 	Removed []chat.UserID // have just lost their role
 }
@@ -21,7 +27,7 @@ type Watcher interface {
 // tellActivity tells what has come of a record.
 func (r *Room) tellActivity(record chat.Record) {
 	shown := r.records.shown
-	a := Activity{Chat: shown.Chat, Seq: shown.Seq, Running: len(shown.Turns) > 0}
+	a := Activity{Chat: shown.Chat, Seq: shown.Seq, Running: len(shown.Turns) > 0, Waits: slices.ContainsFunc(shown.Calls, func(c conversation.Call) bool { return c.Waits })}
 	if changed, ok := record.Event.(chat.MemberChanged); ok && changed.Member.Role == "" {
 		a.Removed = []chat.UserID{changed.Member.ID}
 	}

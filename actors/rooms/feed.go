@@ -154,7 +154,7 @@ func activityOf(a room.Activity, m mine) chat.Activity {
 	}
 	return chat.Activity{
 		Chat: a.Chat.ID, Room: a.Chat.Room, Seq: max(a.Seq, m.left.LastSeq), State: state,
-		Unread: m.left.Unread, Mentions: m.left.Mentions, Mark: m.mark,
+		Unread: m.left.Unread, Mentions: m.left.Mentions, Title: a.Chat.Title, LastTimestamp: m.left.LastTimestamp, Waiting: a.Waits, Mark: m.mark,
 	}
 }
 
@@ -193,14 +193,14 @@ func (f *feed) watched(u chat.UserID) bool {
 // tellUser tells the connections of a user that the user has read or marked a chat.
 func (f *feed) tellUser(u chat.UserID, info chat.Info, m mine) {
 	f.mu.Lock()
-	_, runs := f.running[info.Room]
+	now, runs := f.running[info.Room]
 	var watchers []room.Watcher
 	for w := range f.watchers[u] {
 		watchers = append(watchers, w)
 	}
 	f.mu.Unlock()
 	for _, w := range watchers {
-		w.Tell(activityOf(room.Activity{Chat: info, Running: runs}, m))
+		w.Tell(activityOf(room.Activity{Chat: info, Running: runs, Waits: now.Waits}, m))
 	}
 }
 

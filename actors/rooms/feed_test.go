@@ -30,6 +30,9 @@ func (o *observer) Tell(a chat.Activity) {
 	if a.Mentions > 0 {
 		line += fmt.Sprintf(" @%d", a.Mentions)
 	}
+	if a.Waiting {
+		line += " waiting"
+	}
 	o.told = append(o.told, line)
 }
 
@@ -81,7 +84,7 @@ func TestActivity(t *testing.T) {
 		bob.Do("c", &room.Send{Content: "hello @alice", Quiet: true})
 		a.want(t, "c #7 idle 2 @1")
 		left, err := s.Rooms.MarkRead(t.Context(), alice.User, chat.ID("c").Room(), 6)
-		if err != nil || left != (chat.Unread{LastSeq: 7, Unread: 1, Mentions: 1}) {
+		if said := chat.Timestamp(time.Now().Add(-rooms.ActivityEvery)); err != nil || left != (chat.Unread{LastSeq: 7, Unread: 1, Mentions: 1, LastTimestamp: said}) {
 			t.Errorf("left %+v, %v", left, err)
 		}
 		a2.want(t, "c #2 idle 0", "c #5 running 0", "c #6 idle 1", "c #7 idle 2 @1", "c #7 idle 1 @1")
@@ -200,5 +203,22 @@ func TestRunningAfterRestart(t *testing.T) {
 			t.Errorf("got %+v, %v", got, err)
 		}
 		s.Log.Fault(nil)
+	})
+}
+
+// While a call waits for a member to decide, those who watch are told so.
+func TestActivityWaits(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		s.Tools.Ask("pay", chat.ApprovalAsk)
+		s.Assistant.On("go", actortest.Call("pay {}"))
+		alice.Create("c")
+		a := watch(s, alice)
+		alice.Send("c", "go")
+		a.want(t, "c #5 running 0 waiting")
+		running, err := s.Rooms.Running(t.Context(), alice.User)
+		if err != nil || len(running) != 1 || !running[0].Waiting {
+			t.Errorf("running: got %+v, %v", running, err)
+		}
 	})
 }

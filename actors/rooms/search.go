@@ -41,9 +41,17 @@ func (r *Rooms) Search(ctx context.Context, u chat.User, q chat.SearchQuery) (ch
 	if s.at, ok = decodePosition(q.Cursor); !ok {
 		return chat.SearchPage{}, chat.Refuse(chat.CodeInvalid, "cursor is not one that this server gave")
 	}
+	run := func() error { return s.run(list) }
+	if q.Chat != "" {
+		info, err := r.info(u, q.Chat.Room())
+		if err != nil {
+			return chat.SearchPage{}, err
+		}
+		run = func() error { return s.only(info) }
+	}
 	err := r.query(ctx, u, func(read *read) error {
 		s.read = read
-		return s.run(list)
+		return run()
 	})
 	return s.page, err
 }
@@ -118,6 +126,22 @@ func (s *searching) run(list string) error {
 			return err
 		}
 	}
+}
+
+// only looks through the messages of one chat.
+func (s *searching) only(info chat.Info) error {
+	if s.at.place != string(info.Room) {
+		s.at = position{string(info.Room), behindTitle}
+	}
+	done, err := s.messages(info)
+	if errors.Is(err, persistence.ErrCorrupt) {
+		s.leftOut(string(info.Room), err)
+		return nil
+	}
+	if err == nil && !done {
+		s.page.More, s.page.Cursor = true, s.at.encode()
+	}
+	return err
 }
 
 // chat looks through one chat, and goes on where the position says. It reports whether

@@ -100,6 +100,21 @@ func TestSearch(t *testing.T) {
 		if len(found) != 1 || !slices.Equal(found[0].Hits, []chat.Hit{{Start: 2, End: 7}, {Start: 8, End: 17}}) {
 			t.Errorf("a phrase and a word: %+v", found)
 		}
+		inOne := func(u chat.User, id chat.ID) (all []chat.Found, err error) {
+			for q := (chat.SearchQuery{Text: "zurich", Limit: 1, Chat: id}); ; {
+				page, err := s.Rooms.Search(t.Context(), u, q)
+				if all = append(all, page.Results...); err != nil || !page.More {
+					return all, err
+				}
+				q.Cursor = page.Cursor
+			}
+		}
+		if found, err := inOne(bob.User, "new"); err != nil || lines(found) != strings.Join(strings.Split(shared, "\n")[1:4], "\n") {
+			t.Errorf("in one chat: %v\n%s", err, lines(found))
+		}
+		if found, err := inOne(bob.User, "private"); err == nil || len(found) > 0 {
+			t.Errorf("in a chat of others: %v\n%s", err, lines(found))
+		}
 		alice.Do("old", &room.RemoveMember{Member: "bob"})
 		alice.Do("new", &room.Delete{})
 		if found, _ := searched(t, s.Rooms, bob.User, "zurich", 10); len(found) != 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sort"
+	"time"
 
 	"parlor/actors/access"
 	"parlor/persistence"
@@ -19,8 +20,9 @@ const (
 
 // A tail is the newest messages of a chat, as far as they count as unread.
 type tail struct {
-	last uint64 // record
-	said []said // newest first
+	last uint64    // record
+	at   time.Time // when that was recorded
+	said []said    // newest first
 }
 
 // said is a message: by whom, and whom it names. An answer is by nobody.
@@ -45,6 +47,13 @@ func (r *Rooms) tailOf(info chat.Info) (tail, error) {
 		}
 		if entry.Seq <= known.last || n == maxUnreadRecords || bytes >= maxUnreadBytes || len(now.said) == chat.MaxUnread {
 			break
+		}
+		if n == 0 {
+			record, err := chat.DecodeRecord(entry.Seq, entry.Data)
+			if err != nil {
+				return tail{}, err
+			}
+			now.at = record.At
 		}
 		n, bytes = n+1, bytes+len(entry.Data)
 		if !chat.HoldsMessage(entry.Data) {
@@ -77,6 +86,9 @@ func saidIn(entry persistence.Entry) (said, error) {
 // unread counts what a user who has read the records up to seq has not read.
 func (t tail) unread(u chat.UserID, seq uint64) chat.Unread {
 	counts := chat.Unread{LastSeq: t.last}
+	if !t.at.IsZero() {
+		counts.LastTimestamp = chat.Timestamp(t.at)
+	}
 	behind := sort.Search(len(t.said), func(i int) bool { return t.said[i].seq <= seq })
 	for _, s := range t.said[:behind] {
 		if s.author == u && u != "" {

@@ -5,6 +5,8 @@ type Unread struct {
 	LastSeq  uint64 `json:"last_seq"` // of the chat's last record
 	Unread   int    `json:"unread"`   // messages that others wrote, at most [MaxUnread]
 	Mentions int    `json:"mentions"` // those of them that name the user
+
+	LastTimestamp string `json:"-"` // of the chat's last record
 }
 
 // MaxUnread is how many unread messages are counted. It may be more.
@@ -19,6 +21,10 @@ type Activity struct {
 	State    ActivityState `json:"state"`
 	Unread   int           `json:"unread"`   // see [Unread]
 	Mentions int           `json:"mentions"` // see [Unread]
+
+	Title         string `json:"title"`
+	LastTimestamp string `json:"last_timestamp,omitempty"` // of the chat's last record
+	Waiting       bool   `json:"waiting,omitempty"`        // a call of a tool waits for a member to decide
 
 	Mark // the user's
 }

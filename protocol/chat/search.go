@@ -5,6 +5,7 @@ type SearchQuery struct {
 	Text   string // words, and "several words" as one
 	Limit  int    // of results
 	Cursor string // of the page before, or empty
+	Chat   ID     // in which alone is looked, for messages; empty: in all
 }
 
 // A SearchPage is what was found: in the user's newest chat first, and in each chat its

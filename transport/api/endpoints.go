@@ -49,7 +49,7 @@ func (a *API) listChats(r *http.Request, u chat.User) (any, error) {
 	}
 	answer := wireChats{Chats: []wireListed{}, Total: total, HasMore: offset+len(chats) < total}
 	for i, c := range chats {
-		answer.Chats = append(answer.Chats, wireListed{a.toWireChat(c.Info, u, c.Mark), unread[i]})
+		answer.Chats = append(answer.Chats, wireListed{a.toWireChat(c.Info, u, c.Mark), unread[i], unread[i].LastTimestamp, listedPeople(c.Info)})
 	}
 	return answer, nil
 }
@@ -86,7 +86,12 @@ func (a *API) search(r *http.Request, u chat.User) (any, error) {
 		return nil, err
 	}
 	q := r.URL.Query()
-	return a.chats.Search(r.Context(), u, chat.SearchQuery{Text: q.Get("q"), Limit: limit, Cursor: q.Get("cursor")})
+	query := chat.SearchQuery{Text: q.Get("q"), Limit: limit, Cursor: q.Get("cursor"), Chat: chat.ID(q.Get("chat_id"))}
+	if query.Chat != "" && !query.Chat.Valid() {
+		return nil, errNoChat
+	}
+	page, err := a.chats.Search(r.Context(), u, query)
+	return page, worded(err)
 }
 
 func (a *API) listFolders(r *http.Request, u chat.User) (any, error) {

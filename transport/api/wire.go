@@ -37,7 +37,14 @@ type (
 
 	wireListed struct {
 		wireChat
-		chat.Unread // ours
+		chat.Unread              // ours
+		Last        string       `json:"last_timestamp,omitempty"`
+		People      []wirePerson `json:"people"` // the owner first, at most maxListedPeople
+	}
+
+	wirePerson struct {
+		ID   chat.UserID `json:"user_id"`
+		Name string      `json:"name,omitempty"`
 	}
 
 	wireChat struct {
@@ -121,6 +128,19 @@ func (a *API) toWireChat(c chat.Info, u chat.User, m chat.Mark) wireChat {
 		ID: c.ID, Owner: c.Owner, APISource: a.modelOf(c, c.ModelID).APISource, ModelID: c.ModelID,
 		Created: chat.Timestamp(c.Created), DocID: c.ID, Title: c.Title, Role: c.RoleOf(u.ID), Mark: m,
 	}
+}
+
+// maxListedPeople is how many people a list names of each chat.
+const maxListedPeople = 5
+
+func listedPeople(c chat.Info) []wirePerson {
+	people := []wirePerson{}
+	for _, m := range c.Everybody() {
+		if len(people) < maxListedPeople {
+			people = append(people, wirePerson{m.ID, m.Name})
+		}
+	}
+	return people
 }
 
 func (a *API) toWireDetails(c chat.Info, u chat.User, m chat.Mark) wireDetails {

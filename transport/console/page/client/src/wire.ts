@@ -150,6 +150,9 @@ export interface Activity {
   state: "running" | "idle" | "deleted";
   unread: number;
   mentions: number;
+  title?: string;
+  last_timestamp?: string;
+  waiting?: boolean; // a call of a tool waits for a member to decide
   pinned?: boolean;
   archived?: boolean;
   folder?: string;
@@ -173,6 +176,8 @@ export interface ChatInfo extends Settings {
   last_seq: number;
   unread: number;
   mentions: number;
+  last_timestamp?: string; // when something was recorded last
+  people?: User[]; // the owner first, five at most
 }
 
 export interface Model {
