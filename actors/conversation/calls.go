@@ -3,6 +3,7 @@ package conversation
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"parlor/protocol/chat"
 )
@@ -16,6 +17,10 @@ type Call struct {
 	Lost  bool   // the server ended while it ran; it waits
 
 	OnPage bool `json:",omitempty"` // see [chat.ToolCall]
+
+	// Since is when it began to wait for a member. It is zero in snapshots of older
+	// versions: these calls wait on.
+	Since time.Time `json:",omitzero"`
 }
 
 // maxApproved is how many tools of a chat are remembered that run without anybody being
@@ -54,12 +59,12 @@ func (s *State) followCalls(r chat.Record) error {
 		if len(s.Calls) > 0 {
 			return fmt.Errorf("record %d calls tools, though calls are open", r.Seq)
 		}
-		s.call(r.Seq, e)
+		s.call(r, e)
 		s.Summary.step(e)
 	case chat.ToolsLost:
 		for i, c := range s.Calls {
 			if slices.Contains(e.Calls, c.ID) {
-				s.Calls[i].Waits, s.Calls[i].Lost = true, true
+				s.Calls[i].Waits, s.Calls[i].Lost, s.Calls[i].Since = true, true, r.At
 			}
 		}
 	case chat.ToolDecided:
@@ -67,7 +72,7 @@ func (s *State) followCalls(r chat.Record) error {
 		if i < 0 {
 			return fmt.Errorf("record %d decides about call %q, which is not open", r.Seq, e.CallID)
 		}
-		s.Calls[i].Waits, s.Calls[i].Lost = false, false
+		s.Calls[i].Waits, s.Calls[i].Lost, s.Calls[i].Since = false, false, time.Time{}
 		if e.Always && !slices.Contains(s.Approved, e.Name) && len(s.Approved) < maxApproved {
 			s.Approved = append(s.Approved, e.Name)
 		}
@@ -84,14 +89,18 @@ func (s *State) followCalls(r chat.Record) error {
 	return nil
 }
 
-func (s *State) call(seq uint64, e chat.ToolsCalled) {
+func (s *State) call(r chat.Record, e chat.ToolsCalled) {
 	first := &s.Turns[0]
 	if first.Steps++; first.Steps == 1 {
-		first.FirstStep = seq
+		first.FirstStep = r.Seq
 	}
 	first.Progress, first.Run = first.Attempt, chat.Run{} // the next step has one of its own
 	for _, c := range e.Calls {
-		s.Calls = append(s.Calls, Call{ID: c.ID, Name: c.Name, Seq: seq, Waits: c.NeedsApproval, OnPage: c.OnPage})
+		call := Call{ID: c.ID, Name: c.Name, Seq: r.Seq, Waits: c.NeedsApproval, OnPage: c.OnPage}
+		if call.Waits {
+			call.Since = r.At
+		}
+		s.Calls = append(s.Calls, call)
 	}
 }
 
@@ -123,17 +132,49 @@ func (m Moment) Decide(d chat.ToolDecided) ([]chat.Event, *chat.Error) {
 	}
 	events := []chat.Event{d}
 	if !d.Approved {
-		end := m.Turns[0].ToolEnded(chat.ToolCall{ID: d.CallID, Name: call.Name})
-		end.State, end.By, end.Result = chat.ToolDenied, d.By, "a person has denied this call"
-		if call.Lost {
-			end.State, end.Result = chat.ToolUnknown, "the server was restarted while this ran: nobody knows whether it has had an effect, and a person decided not to run it again"
-		}
-		if d.Reason != "" {
-			end.Result += ": " + d.Reason
-		}
-		events = append(events, end)
+		events = append(events, m.denied(call, d))
 	}
 	return events, nil
+}
+
+func (m Moment) denied(call Call, d chat.ToolDecided) chat.ToolEnded {
+	end := m.Turns[0].ToolEnded(chat.ToolCall{ID: d.CallID, Name: call.Name})
+	end.State, end.By, end.Result = chat.ToolDenied, d.By, "a person has denied this call"
+	const lost = "the server was restarted while this ran: nobody knows whether it has had an effect, and "
+	switch {
+	case call.Lost && d.Expired():
+		end.State, end.Result = chat.ToolUnknown, lost+"it was not run again"
+	case call.Lost:
+		end.State, end.Result = chat.ToolUnknown, lost+"a person decided not to run it again"
+	case d.Expired():
+		end.Result = "this call has not run"
+	}
+	if d.Reason != "" {
+		end.Result += ": " + d.Reason
+	}
+	return end
+}
+
+// Expire denies calls about which nobody has decided within the time.
+func (m Moment) Expire(now time.Time, within time.Duration) []chat.Event {
+	for _, c := range m.Calls {
+		if c.Waits && !c.Since.IsZero() && !now.Before(c.Since.Add(within)) {
+			events, _ := m.Decide(chat.ToolDecided{CallID: c.ID, Reason: fmt.Sprintf("nobody has decided about it within %s", within)})
+			return events
+		}
+	}
+	return nil
+}
+
+// WaitsSince returns when the call began to wait that has waited longest for a member, or
+// the zero time if none waits.
+func (s *State) WaitsSince() (since time.Time) {
+	for _, c := range s.Calls {
+		if c.Waits && !c.Since.IsZero() && (since.IsZero() || c.Since.Before(since)) {
+			since = c.Since
+		}
+	}
+	return since
 }
 
 // AnswerCall ends a call that a page has run.

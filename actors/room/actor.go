@@ -3,6 +3,7 @@ package room
 import (
 	"context"
 	"math"
+	"time"
 
 	"parlor/actors/conversation"
 	"parlor/actors/system"
@@ -105,6 +106,11 @@ func (r *Room) receive(m Message) {
 		r.publishPresence()
 	case *pageTick:
 		r.stage.expire(m)
+	case *approvalTick:
+		r.stage.deadline = nil
+		if r.loaded {
+			r.advance()
+		}
 	case *tailTick:
 		r.records.forgetTail()
 	case *retryTick:
@@ -340,6 +346,10 @@ func (r *Room) advance() {
 		}
 		events := r.moment().Next(r.records.shown, r.stage.running())
 		if len(events) == 0 {
+			events = r.moment().Expire(time.Now(), r.ApprovalExpiry)
+		}
+		if len(events) == 0 {
+			r.stage.watchApprovals()
 			return
 		}
 		r.records.record(events...)

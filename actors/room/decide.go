@@ -3,6 +3,7 @@ package room
 import (
 	"context"
 	"slices"
+	"time"
 
 	"parlor/actors/access"
 	"parlor/actors/conversation"
@@ -95,4 +96,33 @@ func (r *Room) fitting(c *Decide) *chat.Error {
 		return chat.Refuse(chat.CodeInvalid, wrong)
 	}
 	return nil
+}
+
+// approvalTick comes when nobody may have decided about a call in time.
+type approvalTick struct{}
+
+func (*approvalTick) roomMessage() {}
+
+// A deadline is when the call that has waited longest for a member is denied.
+type deadline struct {
+	at    time.Time
+	timer *time.Timer
+}
+
+// watchApprovals has calls denied about which nobody decides in time.
+func (s *stage) watchApprovals() {
+	var at time.Time
+	if since := s.r.records.shown.WaitsSince(); !since.IsZero() {
+		at = since.Add(s.r.ApprovalExpiry)
+	}
+	if s.deadline != nil {
+		if s.deadline.at.Equal(at) {
+			return
+		}
+		s.deadline.timer.Stop()
+		s.deadline = nil
+	}
+	if !at.IsZero() {
+		s.deadline = &deadline{at, s.r.self.After(time.Until(at), &approvalTick{})}
+	}
 }

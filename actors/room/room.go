@@ -181,6 +181,7 @@ type Options struct {
 	HearTimeout     time.Duration // until what was said must have been understood. Zero means 10 seconds
 	LineIdle        time.Duration // without use, until a line to a model ends. Zero means 2 minutes
 	IdleTimeout     time.Duration // without listeners and work, until passivation. Zero means 5 minutes
+	ApprovalExpiry  time.Duration // after which a call is denied about which no member has decided. Zero means 7 days
 	PageGrace       time.Duration // that a page has to come, or to come back, for a call which no page runs. Zero means 30 seconds
 
 	// The parts of the options that other packages need.
@@ -224,6 +225,7 @@ func (o Options) WithDefaults() Options {
 	o.TurnTimeout = cmp.Or(o.TurnTimeout, 10*time.Minute)
 	o.RetryDelay = cmp.Or(o.RetryDelay, time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 5*time.Minute)
+	o.ApprovalExpiry = cmp.Or(o.ApprovalExpiry, 7*24*time.Hour)
 	o.PageGrace = cmp.Or(o.PageGrace, 30*time.Second)
 	o.CheckpointEvery = cmp.Or(o.CheckpointEvery, time.Second)
 	o.CheckpointBytes = cmp.Or(o.CheckpointBytes, 4<<10)

@@ -20,6 +20,7 @@ type stage struct {
 	saved   int    // bytes of that are on disk
 
 	pageCalls map[string]*pageCall // by the id of the call
+	deadline  *deadline            // of calls that wait for a member; nil: none does
 }
 
 func newStage(r *Room) *stage {
@@ -191,6 +192,9 @@ func (s *stage) restore() {
 func (s *stage) close() {
 	s.letGo()
 	s.voice.Silence()
+	if s.deadline != nil {
+		s.deadline.timer.Stop()
+	}
 }
 
 // answer returns the answer of an open turn so far.

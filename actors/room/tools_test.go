@@ -227,6 +227,71 @@ func TestApproval(t *testing.T) {
 	}
 }
 
+// A call about which nobody decides in time is denied, also over the end of the server. One
+// that the server has cut is not run again then. Nothing blocks the room for good.
+func TestApprovalExpires(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	for _, test := range []struct {
+		name string
+		wait func(s *actortest.Server)
+		want string
+	}{
+		{"in one life", func(*actortest.Server) { time.Sleep(week - time.Second) }, "pay denied: this call has not run: nobody has decided about it within 168h0m0s"},
+		{"over restarts", func(s *actortest.Server) {
+			for range 3 {
+				time.Sleep(week / 4)
+				s.Restart()
+			}
+			time.Sleep(week/4 - time.Second)
+		}, "pay denied: this call has not run: nobody has decided about it within 168h0m0s"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {
+				s.Tools.Ask("pay", chat.ApprovalAsk)
+				s.Assistant.On("go", actortest.Call(`pay {}`))
+				alice.Send(theChat, "go")
+				synctest.Wait()
+				test.wait(s)
+				calls := pending(alice)
+				if len(calls) != 1 {
+					t.Fatalf("waiting %v before the time is up", calls)
+				}
+				time.Sleep(2 * time.Second)
+				if diff := cmp.Diff([]string{test.want}, outcomes(t, s)); diff != "" {
+					t.Errorf("outcomes (-want +got):\n%s", diff)
+				}
+				if got := alice.Refused(theChat, &room.Decide{CallID: calls[0], Approved: true}); got != chat.CodeNotFound {
+					t.Errorf("a late decision: %s", got)
+				}
+				if end := onlyEnd(t, s); end.State != chat.StateCompleted || end.Calls[0].By != "" || s.Tools.Runs() != nil {
+					t.Errorf("ended %+v, ran %v", end, s.Tools.Runs())
+				}
+				s.Restart()
+				alice.Join(theChat)
+			})
+		})
+	}
+}
+
+// A call that the server has cut waits for a member too, from then on.
+func TestLostCallExpires(t *testing.T) {
+	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {
+		s.Tools.On("pay", func(ctx context.Context) (string, error) { <-ctx.Done(); return "", ctx.Err() })
+		s.Assistant.On("go", actortest.Call(`pay {}`))
+		alice.Send(theChat, "go")
+		synctest.Wait()
+		s.Restart()
+		time.Sleep(7*24*time.Hour + time.Second)
+		got := outcomes(t, s)
+		if len(got) != 1 || !strings.HasPrefix(got[0], "pay unknown: ") || !strings.HasSuffix(got[0], "nobody has decided about it within 168h0m0s") {
+			t.Errorf("outcomes %q", got)
+		}
+		if runs := s.Tools.Runs(); len(runs) != 1 {
+			t.Errorf("ran %v", runs)
+		}
+	})
+}
+
 // After "always in this chat" nobody is asked again.
 func TestAlwaysApproved(t *testing.T) {
 	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {

@@ -138,6 +138,7 @@ func (s *Settings) checksOfBackends() []checked {
 		{"max-client-tool-bytes", positive(s.MaxClientToolBytes)},
 		{"client-tool-timeout", positive(s.ClientToolTimeout)},
 		{"client-tool-grace", positive(s.ClientToolGrace)},
+		{"approval-expiry", positive(s.ApprovalExpiry)},
 		{"max-emit-bytes", s.checkEmitBytes()},
 		{"max-emit-targets", positive(s.MaxEmitTargets)},
 		{"max-emit-rate", notNegative(s.MaxEmitRate)},

@@ -152,8 +152,8 @@ func (s *server) roomOptions() room.Options {
 		},
 		MaxMessageBytes: int(s.MaxMessageBytes), MaxAnswerBytes: int(s.MaxAnswerBytes), MaxQueuedTurns: s.MaxQueuedTurns, MaxMembers: s.MaxMembers, MaxBranches: s.MaxBranches, MaxListed: s.MaxListedMembers, MaxAwake: cmp.Or(s.MaxRoomsPerUser, math.MaxInt),
 		TurnPolicy: chat.Policy(s.TurnPolicy), TurnTimeout: s.TurnTimeout, IdleTimeout: s.RoomIdleTimeout,
-		PageGrace: s.ClientToolGrace,
-		LineIdle:  s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
+		ApprovalExpiry: s.ApprovalExpiry, PageGrace: s.ClientToolGrace,
+		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 
 		Meter:    s.numbers,

@@ -178,6 +178,7 @@ type Values struct {
 	MaxClientToolBytes Size          `group:"limits" default:"32KiB" help:"Bytes that these may take: names, descriptions and parameters."`
 	ClientToolTimeout  time.Duration `group:"limits" default:"5m" help:"Longest time in which a page has to answer a call, unless tool_settings says otherwise."`
 	ClientToolGrace    time.Duration `group:"limits" default:"30s" help:"How long a call waits for another page that offers its tool, when the one that ran it has closed."`
+	ApprovalExpiry     time.Duration `group:"limits" default:"168h" help:"How long a call waits for a member to approve it; then it is denied."`
 
 	MaxEmitBytes   Size          `group:"limits" default:"64KiB" help:"Longest arguments of an event that another backend sends to clients (docs/backends.md); at most half of queue-bytes."`
 	MaxEmitTargets int           `group:"limits" default:"100" help:"Rooms, users or sessions that one such event may be for."`

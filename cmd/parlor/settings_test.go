@@ -180,6 +180,7 @@ var samples = map[string][3]string{
 	"max-client-tool-bytes":       {"1KiB", "2KiB", "3000"},
 	"client-tool-timeout":         {"1m", "2m", "3m"},
 	"client-tool-grace":           {"1s", "2s", "3s"},
+	"approval-expiry":             {"1h", "2h", "3h"},
 	"max-emit-bytes":              {"1KiB", "2KiB", "3000"},
 	"max-emit-targets":            {"1", "2", "3"},
 	"max-emit-rate":               {"1", "2", "3"},

@@ -127,11 +127,14 @@ type ToolDecided struct {
 	Approved bool     `json:"approved"`
 	Args     string   `json:"arguments,omitempty"`
 	Always   bool     `json:"always,omitempty"`
-	By       UserID   `json:"by"`
+	By       UserID   `json:"by"` // empty: nobody has decided in time
 	Reason   string   `json:"reason,omitempty"`
 	Waiting  int      `json:"waiting,omitempty"`           // calls of the turn that still wait
 	ClientID ClientID `json:"client_message_id,omitempty"` // of the command
 }
+
+// Expired reports whether the call was denied because nobody has decided in time.
+func (d ToolDecided) Expired() bool { return d.By == "" }
 
 // ToolsLost records that the server has ended while these calls ran. Nobody knows whether
 // they have had an effect: members decide whether they run again.

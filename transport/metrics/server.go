@@ -50,7 +50,7 @@ func NewServer() *Server {
 		first:     histogram("parlor_first_token_seconds", "Time from the start of an answer to the first that was heard of it.", firstBuckets),
 		tokens:    counters("parlor_tokens_total", "Tokens that turns have used, as providers count them or as estimated.", "kind"),
 		calls:     counters("parlor_tool_calls_total", "Calls of tools that have ended, by how.", "outcome"),
-		decisions: counters("parlor_approvals_total", "Decisions of members about calls of tools.", "decision"),
+		decisions: counters("parlor_approvals_total", "Decisions about calls of tools: of members, or because none has decided in time.", "decision"),
 		commits:   histogram("parlor_commit_seconds", "Time that a transaction of the event log took until it was durable.", commitBuckets),
 		requests:  counter("parlor_commit_requests_total", "Changes that transactions of the event log have carried."),
 		failures:  counter("parlor_commit_failures_total", "Transactions of the event log that have failed."),
@@ -89,7 +89,7 @@ func (s *Server) begin() {
 	for _, o := range []chat.ToolOutcome{chat.ToolCompleted, chat.ToolFailed, chat.ToolDenied, chat.ToolStopped, chat.ToolUnknown} {
 		s.calls.WithLabelValues(string(o))
 	}
-	for _, label := range []string{"approved", "denied"} {
+	for _, label := range []string{"approved", "denied", "expired"} {
 		s.decisions.WithLabelValues(label)
 	}
 	for _, label := range []string{"prompt", "completion"} {
@@ -161,8 +161,11 @@ func (s *Server) Tools(e chat.Event) {
 	switch e := e.(type) {
 	case chat.ToolDecided:
 		decision := "denied"
-		if e.Approved {
+		switch {
+		case e.Approved:
 			decision = "approved"
+		case e.Expired():
+			decision = "expired"
 		}
 		s.decisions.WithLabelValues(decision).Inc()
 	case chat.ToolEnded:
