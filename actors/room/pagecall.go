@@ -139,7 +139,7 @@ func (*AnswerCall) roomMessage() {}
 
 // AnswerCallAs returns the command of the caller to answer a call.
 func AnswerCallAs(c Caller, a chat.AnswerCall) *AnswerCall {
-	a.Result = turn.Bounded(chat.WithoutControls(a.Result))
+	a.Result = turn.Bounded(chat.Harmless(a.Result))
 	return &AnswerCall{Caller: c, AnswerCall: a}
 }
 

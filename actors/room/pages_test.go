@@ -146,7 +146,7 @@ func TestPageToolTakenOver(t *testing.T) {
 		}, "paint failed: not run: no page of the member who asked was there to run this within 30s"},
 		{"a long result", func(s *actortest.Server, first, second *actortest.User, id string) {
 			first.Do(theChat, answer(id, "\x1b[31m\x00"+strings.Repeat("x", 1<<20)))
-		}, "paint completed: [31m" + strings.Repeat("x", 64<<10-4) + "\n(cut: this is the beginning of 1048580 bytes)"},
+		}, "paint completed: (control characters were left out)\n[31m" + strings.Repeat("x", 64<<10-39) + "\n(cut: this is the beginning of 1048615 bytes)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {

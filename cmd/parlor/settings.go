@@ -166,6 +166,7 @@ type Values struct {
 	WebhookRetryFor    time.Duration    `group:"server" default:"24h" help:"How long it is made again, before it becomes a dead letter (parlor webhook dead); 0s for not."`
 	WebhookConcurrency int              `group:"server" default:"8" help:"Deliveries of one webhook at once, each of another chat."`
 	MaxDeadLetters     int              `group:"server" default:"10000" help:"Deliveries that were given up and are kept; the oldest is dropped for one more."`
+	FetchHosts         []string         `group:"assistants" placeholder:"HOST" help:"Hosts whose pages the tool fetch may read: names, *.NAME for all below one, or * for all. None: there is no such tool (docs/tools.md)."`
 	PrivateTargets     []string         `group:"access" placeholder:"ADDRESS" help:"Private addresses or ranges that webhooks, pushes and sign-ins to MCP servers may go to, also in plain HTTP, for example 10.0.0.0/8; others are refused."`
 
 	PushContact          string        `group:"server" placeholder:"CONTACT" help:"Whom push services can turn to, mailto:… or https://…: with it people who left are told by Web Push when a long answer ends (docs/backends.md)."`
@@ -178,6 +179,8 @@ type Values struct {
 	MaxClientToolBytes Size          `group:"limits" default:"32KiB" help:"Bytes that these may take: names, descriptions and parameters."`
 	ClientToolTimeout  time.Duration `group:"limits" default:"5m" help:"Longest time in which a page has to answer a call, unless tool_settings says otherwise."`
 	ClientToolGrace    time.Duration `group:"limits" default:"30s" help:"How long a call waits for another page that offers its tool, when the one that ran it has closed."`
+	FetchMaxBytes      Size          `group:"limits" default:"2MiB" help:"Bytes of a page that the tool fetch reads."`
+	FetchTimeout       time.Duration `group:"limits" default:"20s" help:"Longest time in which it reads a page."`
 	ApprovalExpiry     time.Duration `group:"limits" default:"168h" help:"How long a call waits for a member to approve it; then it is denied."`
 
 	MaxEmitBytes   Size          `group:"limits" default:"64KiB" help:"Longest arguments of an event that another backend sends to clients (docs/backends.md); at most half of queue-bytes."`

@@ -30,6 +30,7 @@ func (s *server) openTools() (err error) {
 	s.setModelTools(s.Models)
 	s.tools, err = tools.New(tools.Options{
 		HTTP: s.Tools, Settings: s.ToolSettings, Servers: slices.Collect(maps.Keys(s.MCPServers)), LookupEnv: os.LookupEnv, Logger: s.log,
+		Fetch:        tools.Fetch{Hosts: s.FetchHosts, MaxBytes: int(s.FetchMaxBytes), Timeout: s.FetchTimeout},
 		MaxPageTools: s.MaxClientTools, MaxPageToolBytes: int(s.MaxClientToolBytes), PageTimeout: s.ClientToolTimeout,
 		Model: func(id chat.ModelID) tools.Model { return (*s.modelTools.Load())[provider.OneName(id)] },
 	})

@@ -15,3 +15,13 @@ func WithoutControls(text string) string {
 		return r
 	}, text)
 }
+
+// Harmless returns what a tool has answered, without control characters. If there were some
+// it says so first, since of a long result the end is cut off.
+func Harmless(result string) string {
+	clean := WithoutControls(result)
+	if clean != result {
+		return "(control characters were left out)\n" + clean
+	}
+	return clean
+}

@@ -35,7 +35,7 @@ func (r *Registry) Run(ctx context.Context, run chat.ToolRun) (string, error) {
 	result, err := t.Run(ctx, run, alive)
 	switch {
 	case err == nil:
-		return chat.WithoutControls(result), nil
+		return chat.Harmless(result), nil
 	case context.Cause(ctx) == errIdle:
 		err = chat.Refuse(chat.CodeInternal, fmt.Sprintf("the tool has shown no sign of life for %s; nobody knows whether it has had an effect", idle))
 	case ctx.Err() == context.DeadlineExceeded:

@@ -93,6 +93,7 @@ type Options struct {
 	HTTP     map[string]HTTP
 	Settings map[string]Setting // by the name of a tool
 	Servers  []string           // whose tools are put later
+	Fetch    Fetch
 
 	// LookupEnv finds environment variables, as [os.LookupEnv] does: a header may name
 	// one as ${NAME}, so that no secret is in the configuration. Nil finds none.
@@ -147,6 +148,9 @@ func New(o Options) (*Registry, error) {
 	r := &Registry{opts: o, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
 	r.expect(o.Servers)
 	list := builtIn()
+	if t, on := o.Fetch.tool(); on {
+		list = append(list, t)
+	}
 	for name, h := range o.HTTP {
 		h, err := h.with(o.LookupEnv)
 		var t Tool
