@@ -292,6 +292,19 @@ func TestLostCallExpires(t *testing.T) {
 	})
 }
 
+// The system prompt tells how to use the tools that are offered.
+func TestGuides(t *testing.T) {
+	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {
+		offer(alice, chat.Tool{Name: "paint", OnPage: true, Guide: "paint: Use little red."}, chat.Tool{Name: "sing", OnPage: true})
+		alice.Send(theChat, "go")
+		synctest.Wait()
+		prompts := s.Assistant.Prompts()
+		if system := prompts[len(prompts)-1].Messages[0].Content; !strings.Contains(system, "How to use the tools:\n\npaint: Use little red.\n\nToday is") {
+			t.Errorf("the system prompt is %q", system)
+		}
+	})
+}
+
 // After "always in this chat" nobody is asked again.
 func TestAlwaysApproved(t *testing.T) {
 	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {

@@ -188,7 +188,7 @@ func (r *reader) compose(ctx context.Context) (chat.Prompt, conversation.Steps, 
 	model, _ := r.o.Models.Model(r.q.Turn.ModelID)
 	p, err := conversation.Compose(ctx, conversation.Question{
 		Turn: r.q.Turn, Models: r.o.Models, Window: r.o.ContextWindow, Path: r.q.Path, FileShare: r.o.FileShare,
-		System: conversation.SystemPrompt(time.Now(), r.o.SystemPrompt, model.SystemPrompt, r.q.Instructions),
+		System: conversation.SystemPrompt(time.Now(), r.o.SystemPrompt, model.SystemPrompt, guides(r.tools()), r.q.Instructions),
 	}, r.q.Tail, func(before uint64) iter.Seq2[persistence.Entry, error] {
 		return r.o.Log.ReadBack(string(r.q.Room), before)
 	})

@@ -2,6 +2,7 @@ package turn
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"parlor/protocol/chat"
@@ -33,6 +34,20 @@ type Tools interface {
 
 	// PageTimeout limits the time that a page has to answer a call of the tool.
 	PageTimeout(tool string) time.Duration
+}
+
+// guides returns what the system prompt says of how to use the tools, or "".
+func guides(tools []chat.Tool) string {
+	var all []string
+	for _, t := range tools {
+		if t.Guide != "" {
+			all = append(all, t.Guide)
+		}
+	}
+	if all == nil {
+		return ""
+	}
+	return "How to use the tools:\n\n" + strings.Join(all, "\n\n")
 }
 
 // NoTools are none.

@@ -82,9 +82,9 @@ type Values struct {
 
 	Models            []provider.Config `group:"assistants" sep:"none" placeholder:"JSON" help:"Models to offer, a list of {\"model_id\", \"provider\", …}. Easier to write in the file."`
 	Providers         providers         `group:"assistants" mapsep:"none" placeholder:"JSON" help:"Providers to add or to change, by name: {\"base_url\", \"key_var\", \"key_header\", \"api\", \"discover\", …}. Easier to write in the file."`
-	Tools             httpTools         `name:"tools" group:"assistants" mapsep:"none" placeholder:"JSON" help:"Tools behind URLs, by name: {\"url\", \"description\", \"parameters\", \"headers\", \"approval\"}. Easier to write in the file."`
+	Tools             httpTools         `name:"tools" group:"assistants" mapsep:"none" placeholder:"JSON" help:"Tools behind URLs, by name: {\"url\", \"description\", \"parameters\", \"headers\", \"approval\", \"guide\"}. Easier to write in the file."`
 	MCPServers        mcpServers        `name:"mcp_servers" group:"assistants" mapsep:"none" placeholder:"JSON" help:"Servers of the Model Context Protocol, by name: {\"command\", \"args\", \"env\"} or {\"url\", \"headers\"}, and \"approval\". Easier to write in the file (docs/tools.md)."`
-	ToolSettings      toolSettings      `name:"tool_settings" group:"assistants" mapsep:"none" placeholder:"JSON" help:"How tools run, by name: {\"approval\", \"idempotent\", \"timeout\"}. Easier to write in the file."`
+	ToolSettings      toolSettings      `name:"tool_settings" group:"assistants" mapsep:"none" placeholder:"JSON" help:"How tools run, by name: {\"approval\", \"idempotent\", \"timeout\", \"guide\"}. Easier to write in the file."`
 	Discover          bool              `group:"assistants" default:"true" help:"Offer the models that providers with a key, and Ollama, vLLM, llama.cpp and LM Studio on this computer, say they have; --discover=false for not."`
 	DiscoverEvery     time.Duration     `group:"assistants" default:"10m" help:"Time between two looks at which models those with a key have."`
 	DiscoverTimeout   time.Duration     `group:"assistants" default:"10s" help:"Longest wait for a provider's list of models. The start does not wait."`

@@ -11,6 +11,7 @@ type Tool struct {
 	Description string
 	Schema      json.RawMessage // JSON Schema of the arguments, which are an object
 	OnPage      bool            // a page of the member who asks runs it
+	Guide       string          // tells the model in the system prompt when and how to use it
 }
 
 // A ToolCall is a request of the assistant to run a tool.

@@ -26,6 +26,7 @@ type HTTP struct {
 	Parameters  map[string]any    `yaml:"parameters" json:"parameters,omitempty"` // JSON Schema
 	Headers     map[string]string `yaml:"headers" json:"headers,omitempty"`
 	Approval    chat.Approval     `yaml:"approval" json:"approval,omitempty"`
+	Guide       string            `yaml:"guide" json:"guide,omitempty"` // see [Setting]
 }
 
 // with returns h with the variables in its headers replaced.
@@ -65,6 +66,9 @@ func (h HTTP) tool(name string) (Tool, error) {
 	if h.Approval != "" && !h.Approval.Valid() {
 		return Tool{}, errors.New("approval: must be always, ask or never")
 	}
+	if len(h.Guide) > MaxGuide {
+		return Tool{}, errLongGuide
+	}
 	schema, err := json.Marshal(h.Parameters)
 	if err != nil {
 		return Tool{}, fmt.Errorf("parameters: %w", err)
@@ -73,7 +77,7 @@ func (h HTTP) tool(name string) (Tool, error) {
 		schema = json.RawMessage(`{"type":"object"}`)
 	}
 	return Tool{
-		Tool:     chat.Tool{Name: name, Description: h.Description, Schema: schema},
+		Tool:     chat.Tool{Name: name, Description: h.Description, Schema: schema, Guide: h.Guide},
 		Approval: h.Approval,
 		Run:      h.run,
 	}, nil

@@ -42,7 +42,16 @@ type Setting struct {
 
 	// Timeout limits one call. Zero means [DefaultTimeout].
 	Timeout Duration `yaml:"timeout" json:"timeout,omitzero"`
+
+	// Guide tells models in the system prompt when and how to use the tool, in place of
+	// what the tool says itself.
+	Guide string `yaml:"guide" json:"guide,omitempty"`
 }
+
+// MaxGuide limits a guide, in bytes.
+const MaxGuide = 4 << 10
+
+var errLongGuide = fmt.Errorf("guide: must be at most %d bytes", MaxGuide)
 
 // A Duration is written as in "90s".
 type Duration time.Duration
@@ -77,6 +86,8 @@ func ValidateSettings(settings map[string]Setting) error {
 			wrong = append(wrong, fmt.Errorf("tool_settings[%q]: approval: must be always, ask or never", name))
 		case s.Timeout < 0:
 			wrong = append(wrong, fmt.Errorf("tool_settings[%q]: timeout: must not be less than 0", name))
+		case len(s.Guide) > MaxGuide:
+			wrong = append(wrong, fmt.Errorf("tool_settings[%q]: %w", name, errLongGuide))
 		}
 	}
 	return errors.Join(wrong...)
@@ -247,7 +258,13 @@ func offers(patterns []string, t Tool) bool {
 func (r *Registry) Offered(m chat.ModelID, page []chat.Tool) (list []chat.Tool) {
 	r.awaitServers(m)
 	for _, t := range r.of(m, page) {
+		t.Guide = cmp.Or(r.opts.Settings[t.Name].Guide, t.Guide)
 		list = append(list, t.Tool)
+	}
+	for i, name := range upstream.ToolNames(list) { // which the model knows
+		if list[i].Guide != "" {
+			list[i].Guide = name + ": " + list[i].Guide
+		}
 	}
 	return list
 }

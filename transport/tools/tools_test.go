@@ -125,6 +125,36 @@ func TestPageTools(t *testing.T) {
 	}
 }
 
+// The guide of a tool names it as models know it. What the operator says in the settings wins.
+func TestGuides(t *testing.T) {
+	h := pay
+	h.Guide = "Pay late."
+	r := newRegistry(t, h)
+	r.opts.Settings["notes/read"] = Setting{Guide: "Read first."}
+	guides := func() (all []string) {
+		for _, tool := range r.Offered("all", nil) {
+			all = append(all, tool.Guide)
+		}
+		return all
+	}
+	if diff := cmp.Diff([]string{"", "notes_read: Read first.", "", "pay: Pay late."}, guides()); diff != "" {
+		t.Errorf("guides (-want +got):\n%s", diff)
+	}
+	s := r.opts.Settings["pay"]
+	s.Guide = "Pay never."
+	r.opts.Settings["pay"] = s
+	if got := guides()[3]; got != "pay: Pay never." {
+		t.Errorf("got %q", got)
+	}
+	long := strings.Repeat("x", MaxGuide+1)
+	h.Guide = long
+	for _, err := range []error{Validate(map[string]HTTP{"pay": h}), ValidateSettings(map[string]Setting{"pay": {Guide: long}})} {
+		if err == nil || !strings.Contains(err.Error(), `["pay"]: guide: must be at most`) {
+			t.Errorf("a long guide: %v", err)
+		}
+	}
+}
+
 func TestAdmit(t *testing.T) {
 	r := newRegistry(t, pay)
 	many := make([]chat.Tool, 33)
