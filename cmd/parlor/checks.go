@@ -307,8 +307,14 @@ func notNegative[N ~int | ~int64](n N) error {
 	return nil
 }
 
-// checkServerNames keeps the name by which models are offered the tools of pages.
+// checkServerNames keeps the names by which models are offered the tools of pages, of
+// documents and of servers apart.
 func (s *Settings) checkServerNames() error {
+	for name, t := range s.Tools {
+		if _, taken := s.MCPServers[name]; t.OpenAPI != "" && (taken || name == tools.PageServer) {
+			return fmt.Errorf("mcp_servers[%q]: NAME/* would stand for other tools too: tools[%q] has this name", name, name)
+		}
+	}
 	if _, taken := s.MCPServers[tools.PageServer]; taken {
 		return fmt.Errorf("mcp_servers[%q]: this name stands for the pages of members", tools.PageServer)
 	}

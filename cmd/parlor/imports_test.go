@@ -81,6 +81,8 @@ var owners = map[string]string{
 	"github.com/prometheus/client_golang": "transport",
 	"github.com/alecthomas/kong":          "cmd",
 	"golang.org/x/time":                   "transport/limit",
+	"golang.org/x/net":                    "transport/tools",
+	"github.com/getkin/kin-openapi":       "transport/tools",
 	"github.com/go-jose/go-jose":          "transport/auth",
 	"github.com/coreos/go-oidc":           "transport/auth",
 	"golang.org/x/crypto/argon2":          "transport/auth",

@@ -82,7 +82,7 @@ type Values struct {
 
 	Models            []provider.Config `group:"assistants" sep:"none" placeholder:"JSON" help:"Models to offer, a list of {\"model_id\", \"provider\", …}. Easier to write in the file."`
 	Providers         providers         `group:"assistants" mapsep:"none" placeholder:"JSON" help:"Providers to add or to change, by name: {\"base_url\", \"key_var\", \"key_header\", \"api\", \"discover\", …}. Easier to write in the file."`
-	Tools             httpTools         `name:"tools" group:"assistants" mapsep:"none" placeholder:"JSON" help:"Tools behind URLs, by name: {\"url\", \"description\", \"parameters\", \"headers\", \"approval\", \"guide\"}. Easier to write in the file."`
+	Tools             httpTools         `name:"tools" group:"assistants" mapsep:"none" placeholder:"JSON" help:"Tools behind URLs, by name: {\"url\", \"description\", \"parameters\", \"headers\", \"approval\", \"guide\"}, or {\"openapi\", \"operations\"} for those of a document. Easier to write in the file."`
 	MCPServers        mcpServers        `name:"mcp_servers" group:"assistants" mapsep:"none" placeholder:"JSON" help:"Servers of the Model Context Protocol, by name: {\"command\", \"args\", \"env\"} or {\"url\", \"headers\"}, and \"approval\". Easier to write in the file (docs/tools.md)."`
 	ToolSettings      toolSettings      `name:"tool_settings" group:"assistants" mapsep:"none" placeholder:"JSON" help:"How tools run, by name: {\"approval\", \"idempotent\", \"timeout\", \"guide\"}. Easier to write in the file."`
 	Discover          bool              `group:"assistants" default:"true" help:"Offer the models that providers with a key, and Ollama, vLLM, llama.cpp and LM Studio on this computer, say they have; --discover=false for not."`

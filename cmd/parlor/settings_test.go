@@ -389,6 +389,7 @@ func TestWrongValues(t *testing.T) {
 		{"tools", `{"a":{"url":"http://h","approval":"maybe"}}`, "approval: must be always, ask or never"},
 		{"mcp_servers", `{"a":{"url":"h"}}`, `mcp_servers["a"]: url`},
 		{"mcp_servers", `{"client":{"command":"x"}}`, "stands for the pages"},
+		{"tools", `{"a":{"openapi":"testdata/none.yaml"}}`, `tools["a"]: openapi: testdata/none.yaml`},
 		{"client-tool-grace", "0s", "more than 0"},
 		{"fetch-hosts", "https://example.com", "the name of a host"},
 		{"fetch-hosts", "a.*.com", "the name of a host"},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"strings"
 
 	"parlor/protocol/chat"
@@ -19,9 +20,12 @@ import (
 const maxBody = 1 << 20
 
 // HTTP is a tool behind a URL: a call is a POST with the arguments as its body, and the
-// body of the answer is the result.
+// body of the answer is the result. With OpenAPI it is the operations of a document, each a
+// tool.
 type HTTP struct {
-	URL         string            `yaml:"url" json:"url"`
+	URL         string            `yaml:"url" json:"url,omitempty"`               // with OpenAPI: in place of the document's server
+	OpenAPI     string            `yaml:"openapi" json:"openapi,omitempty"`       // a file or a URL
+	Operations  []string          `yaml:"operations" json:"operations,omitempty"` // operationIds, * for any letters; nil: all
 	Description string            `yaml:"description" json:"description,omitempty"`
 	Parameters  map[string]any    `yaml:"parameters" json:"parameters,omitempty"` // JSON Schema
 	Headers     map[string]string `yaml:"headers" json:"headers,omitempty"`
@@ -58,17 +62,43 @@ func Expand(values map[string]string, lookup func(string) (string, bool)) (map[s
 	return expanded, nil
 }
 
-func (h HTTP) tool(name string) (Tool, error) {
+// check returns what is wrong with the tool, besides its document.
+func (h HTTP) check() error {
 	u, err := url.Parse(h.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return Tool{}, errors.New("url: must be absolute, http or https")
+	absolute := err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+	switch {
+	case !absolute && (h.OpenAPI == "" || h.URL != ""):
+		return errors.New("url: must be absolute, http or https")
+	case h.Approval != "" && !h.Approval.Valid():
+		return errors.New("approval: must be always, ask or never")
+	case len(h.Guide) > MaxGuide:
+		return errLongGuide
+	case h.OpenAPI == "" && h.Operations != nil:
+		return errors.New("operations: are those of a document, which openapi names")
+	case h.OpenAPI != "" && (h.Parameters != nil || h.Description != ""):
+		return errors.New("openapi: the document has the description and the parameters")
 	}
-	if h.Approval != "" && !h.Approval.Valid() {
-		return Tool{}, errors.New("approval: must be always, ask or never")
+	for _, pattern := range h.Operations {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("operations: %q is no pattern", pattern)
+		}
 	}
-	if len(h.Guide) > MaxGuide {
-		return Tool{}, errLongGuide
+	return nil
+}
+
+// tools returns the tools that this is.
+func (h HTTP) tools(name string) ([]Tool, error) {
+	if err := h.check(); err != nil {
+		return nil, err
 	}
+	if h.OpenAPI != "" {
+		return h.described(name)
+	}
+	t, err := h.tool(name)
+	return []Tool{t}, err
+}
+
+func (h HTTP) tool(name string) (Tool, error) {
 	schema, err := json.Marshal(h.Parameters)
 	if err != nil {
 		return Tool{}, fmt.Errorf("parameters: %w", err)
@@ -86,17 +116,25 @@ func (h HTTP) tool(name string) (Tool, error) {
 // client follows no redirects: they would carry the headers elsewhere.
 var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
-// run asks the tool. The key of the run is its Idempotency-Key.
 func (h HTTP) run(ctx context.Context, r chat.ToolRun, _ func()) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, strings.NewReader(r.Call.Arguments))
+	return h.ask(ctx, http.MethodPost, h.URL, http.Header{}, []byte(r.Call.Arguments), r.Key)
+}
+
+// ask sends a request with the header and those of the configuration, and a body unless it is
+// nil. The key of the run is its Idempotency-Key.
+func (h HTTP) ask(ctx context.Context, method, target string, header http.Header, sent []byte, key string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(sent))
 	if err != nil {
-		return "", err
+		return "", chat.Refuse(chat.CodeInvalid, "not run: no URL can be made of the arguments")
 	}
+	req.Header = header
 	for name, value := range h.Headers {
 		req.Header.Set(name, value)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Idempotency-Key", r.Key)
+	if sent != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Idempotency-Key", key)
 	req.Header.Set("User-Agent", "parlor")
 	resp, err := client.Do(req)
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package tools knows the tools that models may call, and runs them.
 //
 //	configuration → New → Registry ─┬─ built in
-//	                                ├─ HTTP: a URL for each
+//	                                ├─ HTTP: a URL for each, or an OpenAPI document
 //	                                └─ servers of the Model Context Protocol
 //
 //	Offered(model) → prompt;  Check(call) → what is wrong, in words for the model;  Run(call) → result
@@ -70,7 +70,12 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func Validate(list map[string]HTTP) error {
 	var wrong []error
 	for _, name := range slices.Sorted(maps.Keys(list)) {
-		if _, err := list[name].tool(name); err != nil {
+		h := list[name]
+		err := h.check()
+		if err == nil && !isURL(h.OpenAPI) { // one behind a URL is read at the start
+			_, err = h.tools(name)
+		}
+		if err != nil {
 			wrong = append(wrong, fmt.Errorf("tools[%q]: %w", name, err))
 		}
 	}
@@ -134,8 +139,9 @@ type Tool struct {
 	// Run runs a call. It calls alive whenever the tool shows that it is at work.
 	Run func(ctx context.Context, r chat.ToolRun, alive func()) (string, error)
 
-	server string // of which it is; empty: it is built in, or is asked by HTTP
-	check  *checker
+	server   string // of which it is; empty: it is built in, or is asked by HTTP
+	document string // whose operation it is; empty: it is none
+	check    *checker
 }
 
 // A Registry knows all tools. Its methods may be called from any goroutine.
@@ -164,14 +170,14 @@ func New(o Options) (*Registry, error) {
 	}
 	for name, h := range o.HTTP {
 		h, err := h.with(o.LookupEnv)
-		var t Tool
+		var all []Tool
 		if err == nil {
-			t, err = h.tool(name)
+			all, err = h.tools(name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("tools[%q]: %w", name, err)
 		}
-		list = append(list, t)
+		list = append(list, all...)
 	}
 	r.Put("", list)
 	return r, nil
@@ -241,7 +247,7 @@ func named(list []Tool, name string) (Tool, bool) {
 }
 
 // offers reports whether a tool is among those that the patterns name: a name, NAME/* for
-// all of a server, * for all others and those of pages. Without patterns that is
+// all of a server or of a document, * for all others and those of pages. Without patterns that is
 // current_time alone.
 func offers(patterns []string, t Tool) bool {
 	if patterns == nil {
@@ -249,7 +255,7 @@ func offers(patterns []string, t Tool) bool {
 	}
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		server, all := strings.CutSuffix(p, "/*")
-		return p == t.Name || p == "*" && (t.server == "" || t.OnPage) || all && server == t.server && server != ""
+		return p == t.Name || p == "*" && (t.server == "" || t.OnPage) || all && server != "" && (server == t.server || server == t.document)
 	})
 }
 

@@ -19,15 +19,15 @@ async function tool(t, wait = 0) {
   return { url: `http://127.0.0.1:${server.address().port}`, ran };
 }
 
-/** A parlor, which start starts, with the tool "pay", and a model that says what answers say. */
-export async function world(t, { answers, approval, wait, idempotent = false, args: more = [] }) {
+/** A parlor, which start starts, with the tool "pay" and those that tools makes of its URL, and a model that says what answers say. */
+export async function world(t, { answers, approval, wait, idempotent = false, tools = () => ({}), settings, args: more = [] }) {
   const pay = await tool(t, wait);
   const model = await modelServer(t, answers);
   const dir = folder();
   const args = [
     "--models", JSON.stringify([{ model_id: "m", provider: "openai", tools: ["*"] }]),
-    "--tools", JSON.stringify({ pay: { url: pay.url, description: "Pays.", approval, parameters: { type: "object", properties: { sum: { type: "integer" } }, required: ["sum"] } } }),
-    "--tool_settings", JSON.stringify({ pay: { idempotent } }), ...more,
+    "--tools", JSON.stringify({ pay: { url: pay.url, description: "Pays.", approval, parameters: { type: "object", properties: { sum: { type: "integer" } }, required: ["sum"] } }, ...tools(pay.url) }),
+    "--tool_settings", JSON.stringify({ pay: { idempotent, ...settings } }), ...more,
   ];
   const start = (how) => serve(t, { dir, args, ...how, env: { OPENAI_BASE_URL: model.url } });
   return { start, pay, model };
