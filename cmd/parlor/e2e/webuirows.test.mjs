@@ -7,7 +7,7 @@ import { completions, env, http, page, textOf, token } from "./lib/openwebui.mjs
 import { ask, event, events, messages, newChat, serve, until } from "./lib/parlor.mjs";
 import { long } from "./lib/random.mjs";
 
-const done = (socket, id) => event(socket, "chat-events", (e) => e.message_id === id && e.data.data?.done);
+const done = (socket, id) => event(socket, "chat-events", (e) => e.message_id === id && e.data.type === "chat:completion" && e.data.data.done);
 const question = (chat, id, content, more) => ({ model: "eliza", chat_id: chat, id, session_id: "x", messages: [{ role: "user", content }], ...more });
 
 test("each event of the contract has its effect", async (t) => {
