@@ -122,3 +122,21 @@ test("what is unread and what is found, by keys alone", { skip: noBrowser }, asy
   await page.getByTestId("keys").waitFor({ state: "detached" });
   assert.equal(await page.locator(on.field).count(), 1);
 });
+
+test("a new chat has the instructions that it was begun with, and is saved as Markdown", { skip: noBrowser }, async (t) => {
+  const server = await serve(t);
+  const page = await tab(t, await browser(t), server, "ann");
+  await page.getByText("ready", { exact: true }).waitFor();
+  await page.getByText("Instructions", { exact: true }).click();
+  await page.getByTestId("instructions").fill("Answer in rhymes.");
+  await page.locator(on.field).fill("Hello there");
+  await page.locator(on.field).press("Enter");
+  await page.locator(on.answer("completed")).waitFor();
+  const response = await fetch(`${server.url}/api/v1/chat/${chatOf(page)}`, { headers: { "X-Parlor-User": "ann" } });
+  assert.equal((await response.json()).system_prompt, "Answer in rhymes.");
+
+  const [file] = await Promise.all([page.waitForEvent("download"), act(page, "", "Save as Markdown")]);
+  const chunks = await (await file.createReadStream()).toArray();
+  const text = Buffer.concat(chunks).toString();
+  assert.match(text, /^# .+\n\n\*\*ann\*\* · .+\n\nHello there\n\n\*\*.+\*\* · .+\n\n.+\n$/s);
+});

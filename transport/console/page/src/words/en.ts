@@ -61,7 +61,6 @@ export const en = {
     delete: "Delete",
     leave: "Leave",
     saveMarkdown: "Save as Markdown",
-    saveJSON: "Save as JSON",
     undo: "Undo",
     dismiss: "Do not show this any longer",
     renamed: (before: string, now: string) => `“${before}” is now “${now}”.`,
@@ -225,8 +224,12 @@ export const en = {
   start: {
     title: "What is it about?",
     hint: "This is a room in which people and assistants talk together. Say something, and invite others by its link.",
-    model: "Model",
     recent: "Recent",
+    ready: "ready",
+    down: "does not answer at the moment",
+    instructions: "Instructions",
+    instructionsHint: "What the assistant is told before everything that is said here, for example how to answer.",
+    failed: (why: string) => `The chat was not made: ${why}`,
   },
 
   signin: {
