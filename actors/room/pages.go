@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"parlor/actors/access"
 	"parlor/protocol/chat"
 )
 
@@ -17,6 +18,30 @@ const maxOffers = 16
 type pages struct {
 	mu     sync.Mutex
 	offers []offer // the one that was used last is the last
+}
+
+// Offer takes the tools that an app of the caller runs which is not connected: it sends
+// requests, and answers calls in them. The offer stands for as long as an app has to answer a
+// call. The reply is empty.
+type Offer struct {
+	Caller
+	Tools []chat.Tool
+}
+
+func (*Offer) roomMessage() {}
+
+func (c *Offer) do(r *Room) {
+	if refusal := r.admit(c.Caller, access.Send); refusal != nil {
+		r.refuse(c.Caller, refusal)
+		return
+	}
+	if refusal := r.Tools.Admit(c.Tools); refusal != nil {
+		r.refuse(c.Caller, refusal)
+		return
+	}
+	r.pages.put(offer{user: c.User.ID, until: time.Now().Add(r.Tools.PageTimeout("")), tools: c.Tools})
+	r.stage.pageCame(c.User.ID)
+	r.reply(c.Caller, nil)
 }
 
 // An offer is the tools that one page has. Without an address the page is not connected: it

@@ -237,6 +237,41 @@ func TestPageToolApproved(t *testing.T) {
 	})
 }
 
+// An app that is not connected offers tools by requests. Its calls wait for it longer than for
+// a page that has closed; a page that is connected is asked first.
+func TestPageToolsByRequests(t *testing.T) {
+	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {
+		s.Assistant.On("go", actortest.Call("paint {}"))
+		if got := alice.Refused(theChat, &room.Offer{Tools: []chat.Tool{{Name: "taken"}}}); got != chat.CodeInvalid {
+			t.Errorf("the name of another tool: %s", got)
+		}
+		alice.Do(theChat, &room.Offer{Tools: paint})
+		alice.Send(theChat, "go")
+		time.Sleep(50 * time.Second)
+		calls := pending(alice)
+		if len(calls) != 1 || alice.ToRun() != nil {
+			t.Fatalf("pending %v, told to run %v", calls, alice.ToRun())
+		}
+		alice.Do(theChat, answer(calls[0], "done"))
+		if diff := cmp.Diff([]string{"paint completed: done"}, outcomes(t, s)); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		offer(alice, paint...)
+		alice.Send(theChat, "go")
+		synctest.Wait()
+		if run := alice.ToRun(); len(run) != 1 {
+			t.Errorf("told to run %v", run)
+		}
+		time.Sleep(2 * time.Minute) // the page does not answer, and the offer is over
+		alice.Do(theChat, &room.Leave{})
+		alice.Send(theChat, "hello")
+		synctest.Wait()
+		if prompts := s.Assistant.Prompts(); prompts[len(prompts)-1].Tools != nil {
+			t.Error("an offer stands that is over")
+		}
+	})
+}
+
 // A page has no more than so many connections that offer tools: the oldest offer goes.
 func TestPagesAreBounded(t *testing.T) {
 	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {

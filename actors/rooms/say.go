@@ -104,3 +104,15 @@ func (r *Rooms) Decide(ctx context.Context, u chat.User, id chat.ID, d chat.Deci
 	decided := reply.Body.(room.Decided)
 	return chat.Decided{CallID: decided.CallID, Approved: decided.Approved, Repeated: reply.Repeated}, nil
 }
+
+// Offer takes the tools that an app of the user runs.
+func (r *Rooms) Offer(ctx context.Context, u chat.User, id chat.ID, tools []chat.Tool) error {
+	_, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command { return &room.Offer{Caller: c, Tools: tools} })
+	return err
+}
+
+// AnswerCall brings what has come of a call that an app of the user has run.
+func (r *Rooms) AnswerCall(ctx context.Context, u chat.User, id chat.ID, a chat.AnswerCall) error {
+	_, err := r.ask(ctx, id.Room(), u, func(c room.Caller) room.Command { return room.AnswerCallAs(c, a) })
+	return err
+}

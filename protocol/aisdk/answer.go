@@ -33,6 +33,7 @@ type Answer struct {
 	upTo      uint64 // the last record that is not news
 	old       bool
 	goesOn    bool
+	runsTools bool
 	known     map[string]Known // calls that the client has
 }
 

@@ -70,6 +70,9 @@ type Options struct {
 	Policy  chat.Policy
 	Answer  *bool // whether an answer is wanted; nil: as the chat says
 	Old     bool  // the client is of version 5, see [Answer.Old]
+
+	// Tools are what the app runs. Nil says nothing of earlier ones.
+	Tools []chat.Tool
 }
 
 // A Frame is a frame of the WebSocket transport.
@@ -131,6 +134,8 @@ type options struct {
 	Policy  string `json:"policy"`
 	Answer  *bool  `json:"answer"`
 	Version int    `json:"sdk_version"`
+
+	Tools *[]chat.OfferedTool `json:"tools"`
 }
 
 type message struct {
@@ -146,8 +151,10 @@ type part struct {
 	Name string `json:"filename"`
 
 	// Of a tool:
-	Call     string `json:"toolCallId"`
-	State    string `json:"state"`
+	Call     string          `json:"toolCallId"`
+	State    string          `json:"state"`
+	Output   json.RawMessage `json:"output"`
+	Error    string          `json:"errorText"`
 	Approval *struct {
 		Approved bool   `json:"approved"`
 		Reason   string `json:"reason"`
@@ -272,7 +279,8 @@ func (o options) decode() (Options, *chat.Error) {
 	case policy != "" && !policy.Valid():
 		return Options{}, invalid("policy must be " + chat.Policies)
 	}
-	return Options{ModelID: chat.ModelID(o.ModelID), Policy: policy, Answer: o.Answer, Old: o.Version == OldVersion}, nil
+	tools, refusal := chat.PageTools(o.Tools)
+	return Options{ModelID: chat.ModelID(o.ModelID), Policy: policy, Answer: o.Answer, Old: o.Version == OldVersion, Tools: tools}, refusal
 }
 
 // last returns the last message, or nil if there is none.

@@ -24,7 +24,7 @@ func TestDecode(t *testing.T) {
 	yes := true
 	for body, want := range map[string]Request{
 		`{"id":"c","messages":[` + userX + `],"trigger":"submit-message"}`:                                                                         Send{Chat: "c", Message: "x", Content: "hi"},
-		`{"id":"c","messages":[` + earlyX + `,` + userX + `],"trigger":"submit-message","model_id":"m","policy":"steer","answer":true,"mine":[1]}`: Send{"c", "x", "hi", nil, Options{"m", chat.PolicySteer, &yes, false}},
+		`{"id":"c","messages":[` + earlyX + `,` + userX + `],"trigger":"submit-message","model_id":"m","policy":"steer","answer":true,"mine":[1]}`: Send{"c", "x", "hi", nil, Options{"m", chat.PolicySteer, &yes, false, nil}},
 		`{"id":"c","message":` + userX + `}`: Send{Chat: "c", Message: "x", Content: "hi"},
 		`{"id":"c","messages":[{"id":"x","role":"user","metadata":{},"parts":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]}`: Send{Chat: "c", Message: "x", Content: "a\nb"},
 		`{"id":"c","message":` + withFile + `}`:                                                               Send{Chat: "c", Message: "x", Content: "look", Files: []File{{"a.txt", []byte("hello")}}},
@@ -36,7 +36,16 @@ func TestDecode(t *testing.T) {
 		`{"id":"c","trigger":"regenerate-message"}`:                                                           Regenerate{Chat: "c"},
 		`{"id":"c","messages":[` + userX + `,` + answer + `],"trigger":"submit-message","messageId":"a"}`:     Continue{Chat: "c", Answer: "a", Calls: map[string]Known{}},
 		`{"id":"c","messages":[` + decides + `],"trigger":"submit-message","messageId":"a","sdk_version":6}`: Continue{Chat: "c", Answer: "a", Calls: map[string]Known{
-			"c1": {State: "output-available"}, "c2": {State: "approval-responded", Decision: &chat.Decide{CallID: "c2", Reason: "no"}}, "c3": {State: "approval-requested"},
+			"c1": {State: "output-available", Answer: &chat.AnswerCall{CallID: "c1", Result: "x"}}, "c2": {State: "approval-responded", Decision: &chat.Decide{CallID: "c2", Reason: "no"}}, "c3": {State: "approval-requested"},
+		}},
+		`{"id":"c","message":` + userX + `,"tools":[{"name":"look","description":"Looks."}]}`: Send{Chat: "c", Message: "x", Content: "hi", Options: Options{
+			Tools: []chat.Tool{{Name: "look", Description: "Looks.", Schema: []byte(`{"type":"object","properties":{}}`), OnPage: true}},
+		}},
+		`{"id":"c","message":{"id":"a","role":"assistant","parts":[{"type":"dynamic-tool","toolCallId":"1","state":"output-available","output":{"n":1}},` +
+			`{"type":"tool-look","toolCallId":"2","state":"output-available","output":"text"},{"type":"tool-look","toolCallId":"3","state":"output-error","errorText":"no"},` +
+			`{"type":"tool-look","toolCallId":"4","state":"input-available"}]},"messageId":"a"}`: Continue{Chat: "c", Answer: "a", Calls: map[string]Known{
+			"1": {State: "output-available", Answer: &chat.AnswerCall{CallID: "1", Result: `{"n":1}`}}, "2": {State: "output-available", Answer: &chat.AnswerCall{CallID: "2", Result: "text"}},
+			"3": {State: "output-error", Answer: &chat.AnswerCall{CallID: "3", Result: "no", Failed: true}}, "4": {State: "input-available"},
 		}},
 		`{"id":"c","message":` + userX + `,"sdk_version":5}`: Send{Chat: "c", Message: "x", Content: "hi", Options: Options{Old: true}},
 	} {

@@ -1,6 +1,7 @@
 package aisdk
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -18,7 +19,8 @@ type call struct {
 // A Known call is one of a message that the client has. State is that of its part.
 type Known struct {
 	State    string
-	Decision *chat.Decide // of the client, or nil
+	Decision *chat.Decide     // of the client, or nil
+	Answer   *chat.AnswerCall // what has come of it: if the app has run it, the app says so
 }
 
 // The states of parts of tools.
@@ -54,6 +56,9 @@ func (m *message) calls() (map[string]Known, *chat.Error) {
 				return nil, invalid("the reason is too long")
 			}
 		}
+		if known.ended() {
+			known.Answer = p.answer()
+		}
 		calls[p.Call] = known
 	}
 	if len(calls) > MaxCalls {
@@ -61,6 +66,23 @@ func (m *message) calls() (map[string]Known, *chat.Error) {
 	}
 	return calls, nil
 }
+
+// answer returns what the part says of the end of its call.
+func (p part) answer() *chat.AnswerCall {
+	a := &chat.AnswerCall{CallID: p.Call, Result: string(p.Output), Failed: p.State != stateOutput}
+	var text string
+	switch {
+	case a.Failed:
+		a.Result = cmp.Or(p.Error, "the app could not run this")
+	case len(p.Output) == 0 || json.Unmarshal(p.Output, &text) == nil:
+		a.Result = text
+	}
+	return a
+}
+
+// RunsTools has the stream be one for an app that runs tools itself: it ends when only calls
+// of those are open, since the app sends what has come of them in a request of its own.
+func (a *Answer) RunsTools() { a.runsTools = true }
 
 // GoOn has the stream go on behind what the client has of the message: the text of steps
 // whose calls it knows is not told again.
@@ -175,14 +197,17 @@ func (a *Answer) outcome(p *parts, c *call, state chat.ToolOutcome, result strin
 	}
 }
 
-// wait asks the client to decide about the calls that wait. When all the others have ended
-// the stream ends: while it is open, the client does not send what it has decided.
+// wait asks the client to decide about the calls that wait. When all but those and the app's
+// own have ended the stream ends: while it is open, the client does not send what it has
+// decided or done.
 func (a *Answer) wait(p *parts, seq uint64) {
-	waiting, running := 0, 0
+	waiting, running, apps := 0, 0, 0
 	for i := range a.callList {
 		c := &a.callList[i]
 		switch {
 		case c.ended:
+		case !c.waits && c.OnPage && a.runsTools:
+			apps++
 		case !c.waits:
 			running++
 		default:
@@ -190,7 +215,7 @@ func (a *Answer) wait(p *parts, seq uint64) {
 			a.ask(p, c)
 		}
 	}
-	if waiting == 0 || running > 0 || a.old {
+	if waiting+apps == 0 || running > 0 || waiting > 0 && a.old {
 		return
 	}
 	if a.step {

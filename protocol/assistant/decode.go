@@ -11,38 +11,38 @@ import (
 
 // payload is the union of what client events carry.
 type payload struct {
-	ChatID    *string         `json:"chat_id"`
-	RoomID    *string         `json:"room_id"`
-	ModelID   string          `json:"model_id"`
-	APISource string          `json:"model_api_source"`
-	Dialect   string          `json:"dialect"`
-	Message   json.RawMessage `json:"message"`
-	Content   string          `json:"content"`
-	Files     []chat.FileID   `json:"files"`
-	ClientID  string          `json:"client_message_id"`
-	Policy    string          `json:"policy"`
-	Answer    *bool           `json:"answer"`
-	Token     string          `json:"token"`
-	Event     json.RawMessage `json:"event"`
-	TurnID    string          `json:"turn_id"`
-	Ahead     string          `json:"before_turn_id"`
-	MessageID string          `json:"message_id"`
-	Reason    string          `json:"reason"`
-	After     *uint64         `json:"after"`
-	Epoch     string          `json:"epoch"`
-	Before    uint64          `json:"before"`
-	Branch    string          `json:"branch"`
-	Limit     int             `json:"limit"`
-	By        chat.UsageBy    `json:"by"`
-	Typing    *bool           `json:"typing"`
-	Seq       *uint64         `json:"seq"`
-	CallID    string          `json:"call_id"`
-	Decision  string          `json:"decision"`
-	Arguments json.RawMessage `json:"arguments"`
-	Always    bool            `json:"always"`
-	Tools     *[]offeredTool  `json:"tools"`
-	Result    json.RawMessage `json:"result"`
-	Error     json.RawMessage `json:"error"`
+	ChatID    *string             `json:"chat_id"`
+	RoomID    *string             `json:"room_id"`
+	ModelID   string              `json:"model_id"`
+	APISource string              `json:"model_api_source"`
+	Dialect   string              `json:"dialect"`
+	Message   json.RawMessage     `json:"message"`
+	Content   string              `json:"content"`
+	Files     []chat.FileID       `json:"files"`
+	ClientID  string              `json:"client_message_id"`
+	Policy    string              `json:"policy"`
+	Answer    *bool               `json:"answer"`
+	Token     string              `json:"token"`
+	Event     json.RawMessage     `json:"event"`
+	TurnID    string              `json:"turn_id"`
+	Ahead     string              `json:"before_turn_id"`
+	MessageID string              `json:"message_id"`
+	Reason    string              `json:"reason"`
+	After     *uint64             `json:"after"`
+	Epoch     string              `json:"epoch"`
+	Before    uint64              `json:"before"`
+	Branch    string              `json:"branch"`
+	Limit     int                 `json:"limit"`
+	By        chat.UsageBy        `json:"by"`
+	Typing    *bool               `json:"typing"`
+	Seq       *uint64             `json:"seq"`
+	CallID    string              `json:"call_id"`
+	Decision  string              `json:"decision"`
+	Arguments json.RawMessage     `json:"arguments"`
+	Always    bool                `json:"always"`
+	Tools     *[]chat.OfferedTool `json:"tools"`
+	Result    json.RawMessage     `json:"result"`
+	Error     json.RawMessage     `json:"error"`
 	chat.Changes
 }
 
@@ -199,7 +199,7 @@ func decodeJoin(p payload) (Request, *chat.Error) {
 		}
 	}
 	var refused *chat.Error
-	if r.Tools, refused = offeredTools(p.Tools); refused != nil {
+	if r.Tools, refused = chat.PageTools(p.Tools); refused != nil {
 		return r, refused
 	}
 	switch p.Dialect {

@@ -8,33 +8,6 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// An offeredTool is one that a page runs.
-type offeredTool struct {
-	Name        string          `json:"name"`
-	Description string          `json:"description"`
-	Parameters  json.RawMessage `json:"parameters"`
-}
-
-// offeredTools returns the tools that a page offers. Nil is none, and says nothing of
-// earlier ones.
-func offeredTools(list *[]offeredTool) ([]chat.Tool, *chat.Error) {
-	if list == nil {
-		return nil, nil
-	}
-	tools := make([]chat.Tool, 0, len(*list))
-	for _, t := range *list {
-		schema := t.Parameters
-		if len(schema) == 0 || string(schema) == "null" {
-			schema = json.RawMessage(`{"type":"object","properties":{}}`)
-		}
-		if !isObject(schema) {
-			return nil, invalid("parameters of a tool must be a JSON Schema, which is an object")
-		}
-		tools = append(tools, chat.Tool{Name: t.Name, Description: t.Description, Schema: schema, OnPage: true})
-	}
-	return tools, nil
-}
-
 // A functionRun has one page run a call of a tool that it offers.
 type functionRun struct {
 	CallID    string          `json:"call_id"`

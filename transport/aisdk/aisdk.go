@@ -52,6 +52,8 @@ type Rooms interface {
 	Regenerate(ctx context.Context, u chat.User, id chat.ID, a chat.Again) (chat.Queued, error)
 	Stop(ctx context.Context, u chat.User, id chat.ID, s chat.Stop) (chat.Stopped, error)
 	Decide(ctx context.Context, u chat.User, id chat.ID, d chat.Decide) (chat.Decided, error)
+	Offer(ctx context.Context, u chat.User, id chat.ID, tools []chat.Tool) error
+	AnswerCall(ctx context.Context, u chat.User, id chat.ID, a chat.AnswerCall) error
 
 	// History returns messages before a record, or the newest, oldest first, and whether
 	// there are more. Messages yields them while it reads.

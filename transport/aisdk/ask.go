@@ -20,27 +20,42 @@ type stream struct {
 	whole  *chat.Message         // an answer that has ended, in place of what the room tells; or nil
 	known  map[string]wire.Known // calls of the answer that the client has; nil: nothing is known
 	old    bool                  // the client is of version 5
+
+	runsTools bool // see [wire.Answer.RunsTools]
 }
 
 // ask carries out a request, and returns the stream that answers it.
 func (s *service) ask(ctx context.Context, u chat.User, request wire.Request) (st stream, err error) {
+	var o wire.Options
 	switch r := request.(type) {
 	case wire.Send:
+		o = r.Options
 		st, err = s.send(ctx, u, r)
-		st.old = r.Old
 	case wire.Edit:
-		st, err = s.edit(ctx, u, r)
-		st.old = r.Old
+		if o = r.Options; s.offer(ctx, u, r.Chat, o, &err) {
+			st, err = s.edit(ctx, u, r)
+		}
 	case wire.Regenerate:
-		st, err = s.regenerate(ctx, u, r)
-		st.old = r.Old
+		if o = r.Options; s.offer(ctx, u, r.Chat, o, &err) {
+			st, err = s.regenerate(ctx, u, r)
+		}
 	case wire.Continue:
-		st, err = s.goOn(ctx, u, r)
-		st.old = r.Old
+		if o = r.Options; s.offer(ctx, u, r.Chat, o, &err) {
+			st, err = s.goOn(ctx, u, r)
+		}
 	default:
 		err = errors.New("aisdk: unknown request")
 	}
+	st.old, st.runsTools = o.Old, st.runsTools || o.Tools != nil
 	return st, err
+}
+
+// offer offers the tools that the app runs, and reports whether that has gone well.
+func (s *service) offer(ctx context.Context, u chat.User, id chat.ID, o wire.Options, err *error) bool {
+	if o.Tools != nil {
+		*err = s.rooms.Offer(ctx, u, id, o.Tools)
+	}
+	return *err == nil
 }
 
 // send says something. The first message of a chat makes the chat.
@@ -56,6 +71,10 @@ func (s *service) send(ctx context.Context, u chat.User, r wire.Send) (stream, e
 
 // say uploads the files of a message, and says it. A repetition has the same files.
 func (s *service) say(ctx context.Context, u chat.User, r wire.Send) (chat.Said, error) {
+	var err error
+	if !s.offer(ctx, u, r.Chat, r.Options, &err) {
+		return chat.Said{}, err
+	}
 	say := chat.Say{Content: r.Content, ModelID: r.ModelID, ClientID: chat.ClientID(r.Message), Policy: r.Policy, Answer: r.Answer}
 	for i, f := range r.Files {
 		key := fmt.Sprintf("ui %s %d", r.Message, i)
@@ -256,6 +275,9 @@ func (s *service) goOn(ctx context.Context, u chat.User, r wire.Continue) (strea
 			return stream{}, err
 		}
 		st := turnOf(r.Chat, *t)
+		if st.runsTools, err = s.answerCalls(ctx, u, r, now.Pending); err != nil {
+			return stream{}, err
+		}
 		if len(r.Calls) > 0 {
 			st.answer.GoOn(r.Calls)
 		}
@@ -271,6 +293,22 @@ func (s *service) goOn(ctx context.Context, u chat.User, r wire.Continue) (strea
 		}
 	}
 	return stream{}, errNothingWaits
+}
+
+// answerCalls brings what has come of calls that the app has run, and reports whether there
+// were some. What another page has answered meanwhile stands.
+func (s *service) answerCalls(ctx context.Context, u chat.User, r wire.Continue, pending []chat.Pending) (some bool, err error) {
+	for _, p := range pending {
+		answer := r.Calls[p.Call.ID].Answer
+		if !p.Running || !p.Call.OnPage || answer == nil {
+			continue
+		}
+		some = true
+		if err := s.rooms.AnswerCall(ctx, u, r.Chat, *answer); err != nil && !isCode(err, chat.CodeGone) && !isCode(err, chat.CodeNotFound) {
+			return some, err
+		}
+	}
+	return some, nil
 }
 
 func (s *service) decide(ctx context.Context, u chat.User, r wire.Continue) error {

@@ -275,3 +275,14 @@ func wait(t *testing.T, holds func() bool) {
 	}
 	t.Fatal("it never came to hold")
 }
+
+func (r *room) Offer(_ context.Context, u chat.User, id chat.ID, tools []chat.Tool) error {
+	if r.missing {
+		return errNoChat
+	}
+	return r.note("offer %s", tools[0].Name)
+}
+
+func (r *room) AnswerCall(_ context.Context, u chat.User, id chat.ID, a chat.AnswerCall) error {
+	return r.note("answer %s with %q, failed %t", a.CallID, a.Result, a.Failed)
+}

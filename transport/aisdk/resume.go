@@ -21,7 +21,9 @@ func (s *service) resume(ctx context.Context, u chat.User, id chat.ID) (st strea
 		return stream{}, false, err
 	}
 	if t, running := pick(now, u.ID); running {
-		return turnOf(id, t), true, nil
+		st := turnOf(id, t)
+		st.runsTools = t.By == u.ID // if it has such calls, this app may be the one that runs them
+		return st, true, nil
 	}
 	newest, _, err := s.rooms.History(ctx, u, id.Room(), 0, 1)
 	if err != nil || len(newest) == 0 {
@@ -109,6 +111,9 @@ func (s *service) run(ctx context.Context, u chat.User, st stream, tell func(par
 	}
 	if st.old {
 		st.answer.Old()
+	}
+	if st.runsTools {
+		st.answer.RunsTools()
 	}
 	err := s.rooms.Follow(ctx, u, st.chat, st.from, encoder, func(t chat.Told) error {
 		parts := st.answer.Tell(t.Notice)
