@@ -1,10 +1,10 @@
 // The talk in a real browser: what scrolls and what stays, versions, and edits.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { join } from "node:path";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { address, connected, on, say, shows } from "./lib/page.mjs";
-import { ask, command, connect, enter, event, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { ask, connect, enter, event, events, newChat, serve, until } from "./lib/parlor.mjs";
+import { longChat } from "./lib/longchat.mjs";
 import { longOnly } from "./lib/random.mjs";
 
 async function open(t, b, url, { user, ...viewport } = {}) {
@@ -22,27 +22,6 @@ async function open(t, b, url, { user, ...viewport } = {}) {
 const picture = async (page, name) => {
   if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}.png` });
 };
-
-/** A data file with the chat "abc" of so many questions and answers; its room follows from its name. */
-async function longChat(exchanges) {
-  const at = "2026-01-01T00:00:00Z";
-  const chat = { chat_id: "abc", room_id: "rxj4bnp4pahh6uqkbidpf3lrc", user_id: "alice", current_model_id: "eliza", current_model_api_source: "aisuite", epoch: "e", created_timestamp: at };
-  const records = [{ type: "created", at, data: { chat } }];
-  for (let i = 0; i < exchanges; i++) {
-    const [message_id, prompt_seq] = [`q${i}`, records.length + 1];
-    const answer = { turn_id: `t${i}`, message_id: `a${i}`, model_id: "eliza", name: "eliza" };
-    records.push({ type: "message_added", at, data: { message_id, author: { user_id: "alice" }, content: `question ${i}`, model_id: "eliza" } });
-    records.push({ type: "turn_queued", at, data: { turn_id: `t${i}`, prompt: message_id, prompt_seq, model_id: "eliza", by: "alice" } });
-    records.push({ type: "turn_started", at, data: { ...answer, attempt: 1 } });
-    records.push({ type: "turn_ended", at, data: { ...answer, prompt: message_id, prompt_seq, state: "completed", finish: "stop", content: `answer ${i}. ${"It has some **words** more. ".repeat(1 + (i % 7) * 6)}` } });
-  }
-  const lines = [{ parlor_export: 1 }, { chat, records: records.length }, ...records.map((record, i) => ({ seq: i + 1, record })), { end: { chats: 1, records: records.length } }];
-  const dir = folder();
-  const input = `${lines.map((line) => JSON.stringify(line)).join("\n")}\n`;
-  const { status, stderr } = await command(["import", "--data", join(dir, "parlor.db")], { dir, input });
-  assert.equal(status, 0, stderr);
-  return dir;
-}
 
 /** How the talk is scrolled. */
 const place = (page) => page.locator(on.talk).evaluate((e) => ({ top: e.scrollTop, left: e.scrollHeight - e.scrollTop - e.clientHeight, following: e.dataset.following }));

@@ -1,11 +1,12 @@
 // The chat that is open, as views see it: a copy of the client's state, at most once a frame.
-import { conversation, type Chat, type Client, type Conversation, type Entering, type Entry, type FileInfo, type Message, type NewChat, type Problem, type Role, type RoomState } from "@parlor/client";
+import { conversation, type Chat, type Client, type Conversation, type Entering, type Entry, type FileInfo, type Message, type NewChat, type Problem, type Role } from "@parlor/client";
 import { everyFrame } from "./frame.ts";
+import { RoomView } from "./room.svelte.ts";
 
 export class ChatStore {
   readonly chat: Chat; // has all commands
   readonly me: string;
-  state = $state.raw<RoomState>()!;
+  readonly state = new RoomView();
   outgoing = $state.raw<readonly Entry[]>([]);
   conversation = $state.raw<Conversation>({ exchanges: [], waiting: [] });
   phase = $state<Entering>("entering");
@@ -57,9 +58,9 @@ export class ChatStore {
   #take(): void {
     const { state, outgoing, phase, problem, role } = this.chat;
     const before = this.state;
-    const same = before && before.messages === state.messages && before.turns === state.turns &&
+    const same = before.messages === state.messages && before.turns === state.turns &&
       before.running?.turn_id === state.running?.turn_id && before.running?.prompt === state.running?.prompt && outgoing.length === 0 && this.outgoing.length === 0;
-    this.state = state;
+    this.state.take(state);
     if (!same) {
       this.outgoing = outgoing;
       this.conversation = conversation(state, outgoing, this.me);

@@ -156,7 +156,7 @@ export const en = {
   },
 
   ends: {
-    stoppedBy: (who: string, why?: string) => `Stopped by ${who}${why ? `: ${why}` : ""}`,
+    stoppedBy: (who: string, why?: string, time?: string) => `Stopped by ${who}${time ? `, ${time}` : ""}${why ? `: ${why}` : ""}`,
     stopped: "Stopped",
     failed: (why: string) => `Failed: ${why}`,
     interrupted: (why?: string) => (why ? `Interrupted: ${why}` : "Interrupted"),
