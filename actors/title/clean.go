@@ -21,6 +21,9 @@ var (
 	// tags are those of HTML around a title.
 	tags = regexp.MustCompile(`(?i)^<([a-z]\w*)>([^<]*)</([a-z]\w*)>$`)
 
+	// marks are what begins a heading, a quotation, an entry of a list, or code.
+	marks = regexp.MustCompile("(?m)^[ \\t]*(?:#{1,6} |> ?|[-*+] |```.*$)")
+
 	// emphasis and links are those of Markdown within a title. What stands between the marks
 	// is the title's.
 	emphasis = regexp.MustCompile(`(?:\*+|~~)([^\s*~]|[^\s*~][^*~]*?[^\s*~])(?:\*+|~~)`)
@@ -53,6 +56,14 @@ func clean(answer string) string {
 		answer = chat.OneLine(answer)
 	}
 	return bare(firstLine(answer))
+}
+
+// plain returns the beginning of what somebody has said, without the marks of Markdown.
+func plain(said string) string {
+	const longest = 1 << 10 // more than a title, and little enough for patterns
+	said = strings.ToValidUTF8(said[:min(len(said), longest)], "")
+	said = emphasis.ReplaceAllString(links.ReplaceAllString(marks.ReplaceAllString(said, ""), "$1"), "$1")
+	return strings.ReplaceAll(said, "`", "")
 }
 
 // firstLine returns the first line with words that announces nothing.

@@ -1,6 +1,11 @@
 package title
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"parlor/protocol/chat"
+)
 
 // Models put all kinds of things around a title, and none of them is shown.
 func TestClean(t *testing.T) {
@@ -36,6 +41,19 @@ func TestClean(t *testing.T) {
 	} {
 		if got := clean(answer); got != want {
 			t.Errorf("%q: got %q, want %q", answer, got, want)
+		}
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for said, want := range map[string]string{
+		"I feel **sad** because of:\n\n- the rain\n- `code`\n\n```js\nconst a = 1;\n```": "I feel sad because of: the rain code const a = 1;",
+		"# A heading\n> quoted [link](https://h)":                                        "A heading quoted link",
+		"2 * 3 * 4 #1 a-b":        "2 * 3 * 4 #1 a-b",
+		strings.Repeat("é", 1000): chat.Title(strings.Repeat("é", 500)),
+	} {
+		if got := chat.Title(plain(said)); got != want {
+			t.Errorf("plain(%q) is %q, want %q", said, got, want)
 		}
 	}
 }

@@ -117,7 +117,7 @@ func (m maker) make(ctx context.Context) (made chat.Configured, err error) {
 		}
 	}()
 	question, answer, err := m.beginning(ctx)
-	made.Settings.Title = chat.Title(question)
+	made.Settings.Title = cmp.Or(chat.Title(plain(question)), chat.Title(question))
 	model, able := m.model()
 	if err != nil || !able {
 		return made, err
