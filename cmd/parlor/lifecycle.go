@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -68,4 +69,23 @@ func (h *health) unready() (why string) {
 		return "storage_unavailable"
 	}
 	return ""
+}
+
+// otherFiles are left for what is no connection of a client: providers, the data file,
+// servers of tools.
+const otherFiles = 500
+
+// maxConnections returns max-connections, or what the limit of open files leaves for them:
+// past that limit the system would refuse connections, without a word to their clients.
+func (s *server) maxConnections(files int) int {
+	most := max(files-otherFiles, files/2)
+	if files == 0 || s.MaxConnections <= most {
+		return s.MaxConnections
+	}
+	level := slog.LevelWarn
+	if s.row("max-connections").source == fromDefault {
+		level = slog.LevelInfo
+	}
+	s.log.Log(context.Background(), level, "the limit of open files allows fewer connections than max-connections (ulimit -n, LimitNOFILE)", "files", files, "connections", most)
+	return most
 }

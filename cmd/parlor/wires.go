@@ -57,10 +57,11 @@ func (s *server) openConnections() error {
 		MaxAuthBytes: int(s.MaxAuthBytes), MaxRefusals: s.MaxRefusals,
 		Turns: turns{s.limits},
 	})
+	most := s.maxConnections(openFiles())
 	s.connections = transport.NewServer(transport.Options{
 		Accept:       func(c *transport.Conn) transport.Receiver { return sessions.Open(c) },
 		PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
-		MaxConns: s.MaxConnections, MaxConnsPerAddress: cmp.Or(s.MaxConnectionsPerAddress, max(s.MaxConnections/4, 1)),
+		MaxConns: most, MaxConnsPerAddress: cmp.Or(s.MaxConnectionsPerAddress, max(most/4, 1)),
 		StrangerPayload: int(s.MaxStrangerPayload), StrangerBytes: int(s.MaxStrangerBytes),
 		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: coalesce, Shed: wire.Shed, CloseTimeout: closeTimeout, Logger: s.log,
 		Ended: func(reason string) {
