@@ -25,21 +25,48 @@ import (
 	"parlor/transport/webhook"
 )
 
-// configCmd shows the effective settings.
-type configCmd struct{ Values }
+// configCmd shows and checks the effective settings, and writes a file to begin with.
+type configCmd struct {
+	Action string `arg:"" optional:"" enum:"show,check,init" default:"show" help:"show the settings, which is what is done if nothing is said, check them, or init to write a file with all of them."`
+	File   string `arg:"" optional:"" default:"parlor.yaml" help:"The file that init writes."`
+
+	Values
+}
 
 // Help implements [kong.HelpProvider].
 func (*configCmd) Help() string {
-	return "Takes the settings that serve takes, checks them, and prints the value that each has and where it came from. Secrets are hidden."
+	return `Takes the settings that serve takes, checks them, and prints the value that each has and where it came from. Secrets are hidden.
+
+    parlor config          all settings
+    parlor config check    only what is wrong or unwise
+    parlor config init     writes parlor.yaml, with every setting explained
+
+check fails if serve would not start. init leaves a file that is there as it is.`
 }
 
-// Run prints the table to stdout and warnings to stderr.
-func (*configCmd) Run(s *Settings, out *streams) error {
-	if err := printRows(out.stdout, s.rows); err != nil {
-		return fmt.Errorf("print the settings: %w", err)
+// Run prints results to stdout and warnings to stderr.
+func (c *configCmd) Run(ctx *kong.Context, s *Settings, out *streams) error {
+	switch c.Action {
+	case "init":
+		if err := writeConfig(c.File, settingsOf(ctx)); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(out.stdout, "wrote %s: take away the # before a setting to change it\n", c.File)
+		return err
+	case "show":
+		if err := printRows(out.stdout, s.rows); err != nil {
+			return fmt.Errorf("print the settings: %w", err)
+		}
 	}
 	for _, w := range s.Warnings() {
 		fmt.Fprintf(out.stderr, "warning: %s\n", w)
+	}
+	if c.Action == "check" {
+		if s.Validate() != nil {
+			return errTold
+		}
+		_, err := fmt.Fprintln(out.stdout, "serve would start with these settings")
+		return err
 	}
 	return nil
 }
