@@ -97,8 +97,11 @@ func (a *API) listFiles(r *http.Request, u chat.User) (any, error) {
 		return nil, worded(err)
 	}
 	return struct {
-		Files []wireFile `json:"files"`
-	}{toWireFiles(files)}, nil
+		Files    []wireFile `json:"files"`
+		MaxBytes int64      `json:"max_file_bytes"`
+		MaxImage int64      `json:"max_image_bytes"`
+		MaxFiles int        `json:"max_files"`
+	}{toWireFiles(files), a.maxFile, a.maxImage, a.maxUploads}, nil
 }
 
 func (a *API) removeFile(r *http.Request, u chat.User) (any, error) {

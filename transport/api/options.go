@@ -121,9 +121,10 @@ type Options struct {
 	MaxSayBytes int
 
 	// MaxFileBytes and MaxUploads limit the files of a request, and how many it brings.
-	// Zero means 10 MiB and 10.
-	MaxFileBytes int64
-	MaxUploads   int
+	// Zero means 10 MiB and 10. MaxImageBytes is what clients are told of images; zero means 4 MiB.
+	MaxFileBytes  int64
+	MaxImageBytes int64
+	MaxUploads    int
 
 	// Logger receives panics and the causes of internal errors. Nil discards
 	// them.
