@@ -15,10 +15,11 @@ func (s *saving) stop() {
 	}
 }
 
-// keep has new text saved: soon, or at once if it is much.
+// keep has new text saved: soon, or at once if it is much. The first of a run that is read on
+// is saved at once too: it shows that the run does not end the server.
 func (a *Attempt) keep() {
 	switch {
-	case len(a.text)-a.saving.bytes >= a.o.CheckpointBytes:
+	case len(a.text)-a.saving.bytes >= a.o.CheckpointBytes, a.turn.Resumed > 0 && a.saving.bytes == a.q.Saved:
 		a.save()
 	case a.saving.timer == nil:
 		a.saveSoon()

@@ -13,6 +13,7 @@ import (
 	"parlor/actors/openwebui"
 	"parlor/actors/room"
 	"parlor/actors/session"
+	"parlor/actors/turn"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
@@ -94,6 +95,9 @@ type charging struct {
 	*provider.Current
 	limits *limit.Limiter
 }
+
+// Without it, a stop would not end what the provider goes on with.
+var _ turn.Runs = charging{}
 
 func (c charging) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
 	c.limits.Charge(p.User, answerBytes)

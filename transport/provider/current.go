@@ -72,3 +72,8 @@ func (c *Current) Reaches(provider string) bool { return c.now.Load().Reaches(pr
 func (c *Current) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
 	return c.now.Load().Stream(ctx, p)
 }
+
+// CancelRun is [Models.CancelRun].
+func (c *Current) CancelRun(ctx context.Context, r chat.Run) error {
+	return c.now.Load().CancelRun(ctx, r)
+}
