@@ -120,7 +120,15 @@ func (a *API) login(r *http.Request) (any, error) {
 	return reply{map[string]string{"status": "success"}, cookies, ""}, err
 }
 
-func (a *API) methods(*http.Request) (any, error) { return a.signIn.Methods(), nil }
+// wireMethods also says whether an invitation lets somebody in without an account.
+type wireMethods struct {
+	auth.Methods
+	Guests bool `json:"guests"`
+}
+
+func (a *API) methods(*http.Request) (any, error) {
+	return wireMethods{a.signIn.Methods(), a.guests != nil}, nil
+}
 
 func (a *API) leave(r *http.Request) (any, error) {
 	to, cookies, err := a.signIn.Leave(r)

@@ -97,7 +97,7 @@ async function both(t, args = [], { dir, env, linked = false } = {}) {
 test("people sign in with a provider, also after it has changed its key, and are signed out with it", async (t) => {
   const { idp, server, api } = await both(t);
   const browser = new Browser();
-  assert.deepEqual(await (await browser.fetch(`${api}/auth/methods`)).json(), { token: false, oidc: true, password: false });
+  assert.deepEqual(await (await browser.fetch(`${api}/auth/methods`)).json(), { token: false, oidc: true, password: false, guests: false });
   assert.equal((await browser.fetch(`${api}/auth/me`)).status, 401);
   const page = await browser.fetch(`${api}/auth/oidc/login`);
   assert.equal(page.status, 200);

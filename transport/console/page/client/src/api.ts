@@ -65,7 +65,7 @@ export class Api {
   // ---- who
 
   me = () => this.ask<User>("GET", "auth/me");
-  methods = () => this.ask<{ token: boolean; oidc: boolean; password: boolean }>("GET", "auth/methods");
+  methods = () => this.ask<{ token: boolean; oidc: boolean; password: boolean; guests: boolean }>("GET", "auth/methods");
   login = (user_id: string, password: string) => this.ask<unknown>("POST", "auth/login", { body: { user_id, password } });
   logout = () => this.ask<unknown>("POST", "auth/logout", { again: false });
   sessions = () => this.ask<{ sessions: Session[] }>("GET", "auth/sessions");

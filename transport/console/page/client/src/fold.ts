@@ -31,6 +31,7 @@ const handlers: Record<string, Handler> = {
   function_result: applyCall.ended,
   approval: applyCall.decided,
   members: applyPeople.member,
+  offer: (state, { user_id, by }) => ({ ...state, offer: { user_id, by } }),
   presence: applyPeople.presence,
   room_updated: (state, { seq: _seq, by: _by, ...settings }) => ({ ...state, settings }),
   error: (state, { error, code, event }) =>

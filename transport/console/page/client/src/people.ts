@@ -23,7 +23,7 @@ export const applyPeople = {
     }
     if (role) members.set(user_id, { user_id, name: name || members.get(user_id)?.name, role });
     else members.delete(user_id);
-    return { ...state, members };
+    return { ...state, members, offer: role === "owner" ? undefined : state.offer };
   },
 
   /** Takes who is there, all of it or what is different. */

@@ -58,6 +58,7 @@ export interface RoomState {
   running: Running | null;
   members: ReadonlyMap<string, Member>; // with a role, or in the room
   presence: Presence;
+  offer?: { user_id: string; by: string }; // to whom the owner offers the chat
   settings: Settings;
   provider?: { provider: string; state: string; retry_at?: string | null }; // of the running turn, if it has trouble
   snapshot: Snapshot | null; // too much was missed: the newest messages took the place of what was here

@@ -201,6 +201,7 @@ export interface Invite {
   expires_at?: string | null;
   uses?: number | null;
   by: string;
+  guests?: boolean; // people without an account may accept it
 }
 
 export interface Found {

@@ -8,6 +8,10 @@ function memory(open: () => Storage) {
     set(key: string, value: string | null | undefined): void {
       attempt((s) => (value ? s.setItem(`parlor ${key}`, value) : s.removeItem(`parlor ${key}`)));
     },
+    /** Forgets all of it. */
+    clear(): void {
+      attempt((s) => { for (const key of Object.keys(s)) if (key.startsWith("parlor ")) s.removeItem(key); });
+    },
   };
 }
 

@@ -11,6 +11,7 @@ export class RoomView implements RoomState {
   running = $state.raw<RoomState["running"]>(null);
   members = $state.raw(emptyRoom.members);
   presence = $state.raw(emptyRoom.presence);
+  offer = $state.raw<RoomState["offer"]>();
   settings = $state.raw(emptyRoom.settings);
   provider = $state.raw<RoomState["provider"]>();
   snapshot = $state.raw<RoomState["snapshot"]>(null);
@@ -20,6 +21,6 @@ export class RoomView implements RoomState {
   gone = $state.raw<RoomState["gone"]>(null);
 
   take(state: RoomState): void {
-    Object.assign(this, { epoch: undefined, provider: undefined }, state);
+    Object.assign(this, { epoch: undefined, provider: undefined, offer: undefined }, state);
   }
 }
