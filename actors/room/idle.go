@@ -10,7 +10,7 @@ func (*idleTick) roomMessage() {}
 // busy reports whether somebody or something needs this room in memory.
 func (r *Room) busy() bool {
 	return r.quarantined || len(r.audience) > 0 || len(r.records.head.Turns) > 0 || r.stage.attempt != nil ||
-		r.title.making() || r.inFlight > 0 || len(r.stage.voice.Unheard()) > 0
+		r.pages.stands() || r.title.making() || r.inFlight > 0 || len(r.stage.voice.Unheard()) > 0
 }
 
 // passivation is how a room leaves memory when nobody needs it there.

@@ -39,7 +39,9 @@ func (c *Offer) do(r *Room) {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	r.pages.put(offer{user: c.User.ID, until: time.Now().Add(r.Tools.PageTimeout("")), tools: c.Tools})
+	limit := r.Tools.PageTimeout("")
+	r.pages.put(offer{user: c.User.ID, until: time.Now().Add(limit), tools: c.Tools})
+	r.self.After(limit, &pageTick{}) // it ends no call, but the room may leave memory then
 	r.stage.pageCame(c.User.ID)
 	r.reply(c.Caller, nil)
 }
@@ -91,6 +93,13 @@ func (p *pages) leave(a Address) (left offer) {
 		return o.address == a
 	})
 	return left
+}
+
+// stands reports whether an app that is not connected offers tools.
+func (p *pages) stands() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.offers, func(o offer) bool { return o.address.IsZero() && !o.stale() })
 }
 
 // use notes that a page was used: it is the first one to be asked.

@@ -272,6 +272,21 @@ func TestPageToolsByRequests(t *testing.T) {
 	})
 }
 
+// The offer for a chat that was just made is there when the first message is said.
+func TestPageToolsOfNewChat(t *testing.T) {
+	actortest.Run(t, room.Options{IdleTimeout: time.Second}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create(theChat)
+		alice.Do(theChat, &room.Offer{Tools: paint})
+		time.Sleep(30 * time.Second) // longer than the room needs to leave memory
+		alice.Send(theChat, "hello")
+		synctest.Wait()
+		if tools := s.Assistant.Prompts()[0].Tools; len(tools) != 1 {
+			t.Errorf("offered %v", tools)
+		}
+	})
+}
+
 // A page has no more than so many connections that offer tools: the oldest offer goes.
 func TestPagesAreBounded(t *testing.T) {
 	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {
