@@ -46,6 +46,8 @@ test("an answer in Markdown grows without a jump, keeps what is selected, and ha
   const links = await page.locator(`${markdown} a[href]`).evaluateAll((all) => all.map((a) => [a.getAttribute("href"), a.rel]));
   assert.ok(links.some(([href]) => href === "https://d.example"), "a link that is defined at the end");
   for (const [, rel] of links) assert.match(rel, /noopener/);
+  const direction = (text) => page.locator(`${markdown} > p`, { hasText: text }).evaluate((p) => getComputedStyle(p).direction);
+  assert.deepEqual([await direction("Here is what"), await direction("שלום")], ["ltr", "rtl"]);
 
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   const figure = page.locator(`${markdown} figure`).last();

@@ -1,5 +1,5 @@
 // Every view of the page as people meet it who need help with one: no serious finding of axe, in both
-// themes, on a desktop and on a phone, and nothing wider than the window.
+// themes, on a desktop and on a phone, nothing wider than the window, and nothing that moves for those who asked for stillness.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -20,13 +20,15 @@ const devices = {
   phone: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
 };
 
-/** What is wrong with a view: findings of axe, as rule and place, and what is wider than the window. */
+/** What is wrong with a view: findings of axe, as rule and place, what moves where it must not, and what is wider than the window. */
 async function findings(page) {
   await page.evaluate(axe);
   return page.evaluate(async () => {
     const { violations } = await window.axe.run({ resultTypes: ["violations"] });
     const grave = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
     const all = grave.flatMap((v) => v.nodes.map((n) => `${v.id} at ${n.target.join(" ")}: ${n.any.concat(n.all, n.none).map((c) => c.message).join("; ")}`));
+    const moves = (e) => [getComputedStyle(e).transitionDuration, getComputedStyle(e).animationDuration].some((d) => parseFloat(d) > 0);
+    if (matchMedia("(prefers-reduced-motion)").matches) all.push(...[...document.querySelectorAll("*")].filter(moves).map((e) => `${e.className || e.localName} moves`));
     if (document.documentElement.scrollWidth > innerWidth) all.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${innerWidth}`);
     return all;
   });
@@ -38,7 +40,7 @@ async function look(t, server, views) {
   const wrong = [];
   for (const [name, { path, open, on: only = Object.keys(devices) }] of Object.entries(views)) {
     for (const [device, colorScheme] of only.flatMap((d) => [[d, "light"], [d, "dark"]]).filter((_, i) => long || i === 0 || i === 3)) {
-      const context = await b.newContext({ ...devices[device], colorScheme });
+      const context = await b.newContext({ ...devices[device], colorScheme, reducedMotion: colorScheme === "dark" ? "reduce" : "no-preference" });
       const page = await context.newPage();
       await page.addInitScript(() => sessionStorage.setItem("parlor name", "alice"));
       const seen = await guard(page, server);
@@ -66,11 +68,14 @@ async function fullChat(t) {
   const alice = await connect(t, server);
   const chat = newChat();
   const room = await enter(alice, chat, { model: "m", dialect: "documented" });
-  for (const message of ["cut", "lost", "write"]) {
+  const answered = async (name, body) => {
     const ends = events(alice, `stream_end ${room}`).length;
-    await ask(alice, "send_message", { room_id: room, message });
+    await ask(alice, name, { room_id: room, ...body });
     await until(() => events(alice, `stream_end ${room}`).length, (n) => n > ends);
-  }
+  };
+  for (const message of ["cut", "lost", "write"]) await answered("send_message", { message });
+  const { message_id } = events(alice, `stream_end ${room}`).at(-1);
+  await answered("regenerate", { message_id });
   await ask(alice, "send_message", { room_id: room, message: "go" });
   await event(alice, `function_call ${room}`);
   await ask(alice, "send_message", { room_id: room, message: "and then?" });
@@ -78,6 +83,15 @@ async function fullChat(t) {
 }
 
 const toTop = (page) => page.locator(on.talk).evaluate((talk) => { talk.scrollTop = 0; });
+/** Opens the view of two versions. While the list finds its heights, a row may be made anew under a click. */
+async function compare(page) {
+  const view = page.locator('[data-testid="compare"]');
+  await until(async () => {
+    if (!(await view.isVisible())) await page.locator("[data-action=compare]").click();
+    return view.isVisible();
+  }, Boolean);
+}
+
 const button = (name) => (page) => page.getByRole("button", { name, exact: true }).first().click();
 
 test("a chat has no serious finding of axe", { skip: noBrowser }, async (t) => {
@@ -93,6 +107,8 @@ test("a chat has no serious finding of axe", { skip: noBrowser }, async (t) => {
       start: { path, open: async (page) => { await chat(page); await toTop(page); await shows(page, "Once upon a"); } },
       people: { path, open: async (page) => { await chat(page); await button("People")(page); await page.locator('[data-testid="people"]').waitFor(); } },
       chats: { path, on: ["phone"], open: async (page) => { await chat(page); await button("Open the list of chats")(page); await page.locator("dialog").waitFor(); } },
+      versions: { path, open: async (page) => { await chat(page); await compare(page); } },
+      search: { path, open: async (page) => { await chat(page); await page.keyboard.press("Control+k"); await page.locator("dialog[open]").waitFor(); } },
       edit: { path, open: async (page) => { await chat(page); await toTop(page); await button("Edit")(page); } },
       new: { path: "/", open: (page) => connected(page) },
       settings: { path: "/settings/profile", open: (page) => page.getByRole("heading", { name: "Settings" }).waitFor() },
