@@ -189,7 +189,7 @@ function begin(state: RoomState, s: Body, now: number): RoomState {
   return {
     ...state,
     running: {
-      message_id, turn_id, model_id, name, attempt, content: "", thought: "", calls: [], state: "running",
+      message_id, turn_id, model_id, name, attempt, content: "", thought: "", calls: known?.calls ?? [], state: "running", // a call is not made again
       prompt: known?.prompt, by: known?.by, first: known?.first, since: known?.since || now,
       ...(again && { restarted: now, earlier: [known.earlier ?? "", known.content].sort((a, b) => b.length - a.length)[0] }),
     },

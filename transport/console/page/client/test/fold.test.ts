@@ -107,6 +107,12 @@ test("an answer given anew takes the place of the other versions if it has a tex
   expect(shape(newer({ content: "" })).talk[0]).toEqual(["q", "a"]);
 });
 
+test("a call stays when the answer begins again after the end of the server, and is asked about", () => {
+  const called: Event = ["function_call", { message_id: "a", call_id: "c", function_name: "f", arguments: {}, where: "server", needs_approval: false, seq: 4 }];
+  const state = fold(start, ...begun, called, ["stream_start", { message_id: "a", turn_id: "t", attempt: 2, model_id: "m", seq: 5, recovering: true }], ["approval", { call_id: "c", decision: "unknown", seq: 6 }]);
+  expect(state.running).toMatchObject({ attempt: 2, calls: [{ call_id: "c", needs_approval: true, unknown: true }] });
+});
+
 test("calls of tools: arguments, progress, who decided, and the result", () => {
   let state = fold(start, ...begun, chunk("Let me see", 0),
     ["function_call", { call_id: "c", function_name: "look", arguments: { at: "x" }, message_id: "a", where: "server", needs_approval: true, seq: 4 }],
