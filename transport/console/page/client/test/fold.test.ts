@@ -164,3 +164,11 @@ test("an event that changes nothing keeps the state, and a piece of text keeps t
   expect(apply(state, ...chunk("x", 0), 0).messages).toBe(state.messages);
   expect(record(state, question("own", 9)).seq).toBe(9);
 });
+
+test("a chat that is offered is so until somebody has taken it", () => {
+  const state = fold(start, ["members", { user_id: "bo", name: "Bo", role: "member", by: "ann", seq: 2 }], ["offer", { user_id: "bo", by: "ann", seq: 3 }]);
+  expect(state.offer).toEqual({ user_id: "bo", by: "ann" });
+  const taken = fold(state, ["members", { user_id: "bo", role: "owner", by: "bo", seq: 4 }]);
+  expect(taken.offer).toBeUndefined();
+  expect([...taken.members.values()].map((m) => m.role)).toEqual(["member", "owner"]);
+});
