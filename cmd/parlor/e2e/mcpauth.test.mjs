@@ -140,7 +140,7 @@ test("an operator signs in to a server of tools for all", longOnly, async (t) =>
   const { parlor, asks } = await world(t, server);
   const data = ["--data", join(parlor.dir, "parlor.db")];
   await until(async () => (await command(["tools", ...data], { dir: parlor.dir })).stdout, (text) => /all +sign_in .*parlor tools login all/.test(text));
-  const login = spawn(process.env.PARLOR, ["tools", "login", "all", ...data], { cwd: parlor.dir, stdio: ["pipe", "pipe", "inherit"] });
+  const login = spawn(process.env.PARLOR, ["tools", "login", "all", ...data], { cwd: parlor.dir, env: { PATH: process.env.PATH }, stdio: ["pipe", "pipe", "inherit"] });
   let said = "";
   login.stdout.on("data", (text) => (said += text));
   await until(() => /http:\S+\/auth\?\S+/.exec(said), Boolean);
