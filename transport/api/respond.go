@@ -145,6 +145,16 @@ func writeError(w http.ResponseWriter, status int, e *chat.Error) {
 	write(w, status, "application/problem+json", body)
 }
 
+// Answer answers a request with v as JSON, for a handler that [API.Mount] has mounted.
+func Answer(w http.ResponseWriter, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	writeJSON(w, http.StatusOK, body)
+	return nil
+}
+
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	write(w, status, "application/json", body)
 }

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -16,14 +15,8 @@ import (
 	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/durable"
 )
-
-// A Store keeps what [Accounts] know. Its methods may be called by any goroutine.
-type Store interface {
-	PutAccount(key string, value []byte, done func(error))
-	DeleteAccount(key string, done func(error))
-	EachAccount(yield func(key string, value []byte)) error
-}
 
 // The beginnings of the keys, by what is kept under them. A secret is never part of a key or a value:
 // only its digest is.
@@ -40,7 +33,7 @@ const (
 
 // AccountOptions configure [Accounts]. Store has no default.
 type AccountOptions struct {
-	Store      Store
+	Store      durable.Store
 	SessionTTL time.Duration // that a session lives without being refreshed. Zero means 30 days
 	AccessTTL  time.Duration // of the tokens of a session. Zero means 15 minutes
 	MaxSignIns int           // sessions of one user, of which the oldest end first. Zero means 50
@@ -164,8 +157,6 @@ func (a *Accounts) keepKeySet(url string, text []byte) {
 // maxKeptKeys is how long a value may be that the store keeps, in bytes.
 const maxKeptKeys = 64 << 10
 
-var errStorage = chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk at the moment")
-
 // put writes a value, and waits until it is on the disk.
 func (a *Accounts) put(ctx context.Context, key string, value any) error {
 	text, raw := value.([]byte)
@@ -175,25 +166,11 @@ func (a *Accounts) put(ctx context.Context, key string, value any) error {
 			return err
 		}
 	}
-	return a.wait(ctx, func(done func(error)) { a.Store.PutAccount(key, text, done) })
+	return durable.Wait(ctx, func(done func(error)) { a.Store.PutAccount(key, text, done) })
 }
 
 func (a *Accounts) remove(ctx context.Context, key string) error {
-	return a.wait(ctx, func(done func(error)) { a.Store.DeleteAccount(key, done) })
-}
-
-func (a *Accounts) wait(ctx context.Context, write func(done func(error))) error {
-	written := make(chan error, 1)
-	write(func(err error) { written <- err })
-	select {
-	case err := <-written:
-		if err != nil {
-			return errors.Join(errStorage, err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return durable.Wait(ctx, func(done func(error)) { a.Store.DeleteAccount(key, done) })
 }
 
 // digest returns what is kept of a secret that is long and random.

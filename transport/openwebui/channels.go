@@ -63,7 +63,7 @@ func (s *Server) listChannels(w http.ResponseWriter, r *http.Request, in chat.Si
 	for _, info := range infos {
 		list = append(list, wire.ShowChannel(info))
 	}
-	return answer(w, list)
+	return api.Answer(w, list)
 }
 
 // channelForm is what creates or changes a channel.
@@ -90,7 +90,7 @@ func (s *Server) createChannel(w http.ResponseWriter, r *http.Request, in chat.S
 // admit gives users the roles that the form names, and answers with the channel.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, in chat.SignIn, info chat.Info, form channelForm) error {
 	if form.Access == nil {
-		return answer(w, wire.ShowChannel(info))
+		return api.Answer(w, wire.ShowChannel(info))
 	}
 	roles := form.Access.Roles()
 	for _, m := range info.Members {
@@ -112,7 +112,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, in chat.SignIn, i
 	if err != nil {
 		return err
 	}
-	return answer(w, wire.ShowChannel(info))
+	return api.Answer(w, wire.ShowChannel(info))
 }
 
 func (s *Server) getChannel(w http.ResponseWriter, r *http.Request, in chat.SignIn) error {
@@ -120,7 +120,7 @@ func (s *Server) getChannel(w http.ResponseWriter, r *http.Request, in chat.Sign
 	if err != nil {
 		return err
 	}
-	return answer(w, wire.ShowChannel(info))
+	return api.Answer(w, wire.ShowChannel(info))
 }
 
 func (s *Server) channel(r *http.Request, in chat.SignIn) (chat.Info, error) {
@@ -156,7 +156,7 @@ func (s *Server) deleteChannel(w http.ResponseWriter, r *http.Request, in chat.S
 	if err != nil {
 		return err
 	}
-	return answer(w, true)
+	return api.Answer(w, true)
 }
 
 // Limits of a page of messages.
@@ -194,7 +194,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, in chat.SignIn, pa
 	if top, found := board.Find(parent); found && len(page) < limit { // a thread ends with what it is about
 		page = append(page, wire.ShowPosted(info.ID, top))
 	}
-	return answer(w, page)
+	return api.Answer(w, page)
 }
 
 func number(r *http.Request, name string, absent, highest int) (int, error) {
@@ -223,7 +223,7 @@ func (s *Server) getMessage(w http.ResponseWriter, r *http.Request, in chat.Sign
 	if err != nil {
 		return err
 	}
-	return answer(w, wire.ShowPosted(info.ID, post))
+	return api.Answer(w, wire.ShowPosted(info.ID, post))
 }
 
 var errNoMessage = chat.Refuse(chat.CodeNotFound, "there is no such message")
@@ -282,7 +282,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, in chat.SignIn) er
 	if !found {
 		return errNoMessage // it was deleted at once
 	}
-	return answer(w, wire.ShowPosted(info.ID, post))
+	return api.Answer(w, wire.ShowPosted(info.ID, post))
 }
 
 // isBlank reports whether a message says nothing. No provider takes such a message, so the
@@ -318,7 +318,7 @@ func (s *Server) revise(w http.ResponseWriter, r *http.Request, in chat.SignIn) 
 	}
 	shown := wire.ShowPosted(info.ID, post)
 	s.tell(info.ID, "message:update", shown, in.User)
-	return answer(w, shown)
+	return api.Answer(w, shown)
 }
 
 func (s *Server) retract(w http.ResponseWriter, r *http.Request, in chat.SignIn) error {
@@ -335,7 +335,7 @@ func (s *Server) retract(w http.ResponseWriter, r *http.Request, in chat.SignIn)
 			s.tell(info.ID, "message:reply", wire.ShowPosted(info.ID, parent), in.User)
 		}
 	}
-	return answer(w, true)
+	return api.Answer(w, true)
 }
 
 // react adds a reaction of the user to a message, or removes it. What is so already is told
@@ -358,7 +358,7 @@ func (s *Server) react(remove bool) api.Handler {
 			return err
 		}
 		if reacts(post, in.ID, form.Name) != remove {
-			return answer(w, true)
+			return api.Answer(w, true)
 		}
 		if err := s.Channels.React(r.Context(), in.User, info.ID, post.Current, form.Name, remove); err != nil {
 			return err
@@ -368,7 +368,7 @@ func (s *Server) react(remove bool) api.Handler {
 		}
 		shown := wire.WithReaction(wire.ShowPosted(info.ID, post), form.Name)
 		s.Sockets.TellChannel(wire.NewChannelEvent(info.ID, shown.ID, kind, shown, wire.UserOf(in.User)))
-		return answer(w, true)
+		return api.Answer(w, true)
 	}
 }
 

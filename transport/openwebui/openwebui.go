@@ -10,7 +10,6 @@ package openwebui
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -86,7 +85,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, in chat.SignIn
 	if err != nil {
 		return err
 	}
-	return answer(w, map[string]any{"status": true, "task_id": wire.TaskID(q.Chat.Room(), turn)})
+	return api.Answer(w, map[string]any{"status": true, "task_id": wire.TaskID(q.Chat.Room(), turn)})
 }
 
 // ask asks the question, in a chat that is made if there is none, and returns the turn that
@@ -145,18 +144,4 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, chat.Refuse(chat.CodeInvalid, "the request cannot be read")
 	}
 	return body, nil
-}
-
-// answer answers with v as JSON.
-func answer(w http.ResponseWriter, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode answer: %w", err)
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(body) // fails only when the client is gone
-	return nil
 }

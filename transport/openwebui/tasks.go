@@ -6,6 +6,7 @@ import (
 
 	"parlor/protocol/chat"
 	wire "parlor/protocol/openwebui"
+	"parlor/transport/api"
 )
 
 var errNoTask = chat.Refuse(chat.CodeNotFound, "there is no such task")
@@ -28,7 +29,7 @@ func (s *Server) listTasks(w http.ResponseWriter, r *http.Request, in chat.SignI
 			}
 		}
 	}
-	return answer(w, map[string][]string{"tasks": tasks})
+	return api.Answer(w, map[string][]string{"tasks": tasks})
 }
 
 // listTasksOf lists what is open in a chat, whoever has asked for it.
@@ -41,7 +42,7 @@ func (s *Server) listTasksOf(w http.ResponseWriter, r *http.Request, in chat.Sig
 	for _, t := range turns {
 		ids = append(ids, wire.TaskID(room, t.ID))
 	}
-	return answer(w, map[string][]string{"task_ids": ids})
+	return api.Answer(w, map[string][]string{"task_ids": ids})
 }
 
 func (s *Server) turnsOf(r *http.Request, in chat.SignIn) (chat.RoomID, []chat.Turn, error) {
@@ -70,7 +71,7 @@ func (s *Server) stopTask(w http.ResponseWriter, r *http.Request, in chat.SignIn
 	if err := s.stop(r.Context(), in.User, room, turn); err != nil {
 		return err
 	}
-	return answer(w, stopped{true, "Task " + id + " successfully stopped."})
+	return api.Answer(w, stopped{true, "Task " + id + " successfully stopped."})
 }
 
 // stop stops one turn. That there is no such chat is told in the words for no such task.
@@ -98,7 +99,7 @@ func (s *Server) stopTasksOf(w http.ResponseWriter, r *http.Request, in chat.Sig
 		return err
 	}
 	if len(turns) == 0 {
-		return answer(w, stopped{true, "No tasks found for this chat."})
+		return api.Answer(w, stopped{true, "No tasks found for this chat."})
 	}
-	return answer(w, stopped{true, "All tasks of this chat are stopped."})
+	return api.Answer(w, stopped{true, "All tasks of this chat are stopped."})
 }

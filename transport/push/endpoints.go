@@ -7,6 +7,7 @@ import (
 	"github.com/SherClockHolmes/webpush-go"
 
 	"parlor/protocol/chat"
+	"parlor/transport/api"
 )
 
 // maxBody limits the body of a request, in bytes.
@@ -28,7 +29,7 @@ func (s *Service) Routes() map[string]handler {
 }
 
 func (s *Service) key(w http.ResponseWriter, _ *http.Request, _ chat.SignIn) error {
-	return answer(w, map[string]string{"public_key": s.Key()})
+	return api.Answer(w, map[string]string{"public_key": s.Key()})
 }
 
 // subscribe takes what PushSubscription.toJSON returns in browsers.
@@ -40,7 +41,7 @@ func (s *Service) subscribe(w http.ResponseWriter, r *http.Request, in chat.Sign
 	if err := s.Subscribe(r.Context(), in, body); err != nil {
 		return err
 	}
-	return answer(w, map[string]string{"message": "Subscribed"})
+	return api.Answer(w, map[string]string{"message": "Subscribed"})
 }
 
 func (s *Service) unsubscribe(w http.ResponseWriter, r *http.Request, in chat.SignIn) error {
@@ -51,24 +52,12 @@ func (s *Service) unsubscribe(w http.ResponseWriter, r *http.Request, in chat.Si
 	if err := s.Unsubscribe(in, body.Endpoint); err != nil {
 		return err
 	}
-	return answer(w, map[string]string{"message": "Unsubscribed"})
+	return api.Answer(w, map[string]string{"message": "Unsubscribed"})
 }
 
 func read(w http.ResponseWriter, r *http.Request, into *webpush.Subscription) error {
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(into); err != nil {
 		return chat.Refuse(chat.CodeInvalid, "the request body must be a subscription, as browsers make it: {endpoint, keys: {p256dh, auth}}")
 	}
-	return nil
-}
-
-func answer(w http.ResponseWriter, body map[string]string) error {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(text) // fails only when the client is gone
 	return nil
 }

@@ -31,15 +31,9 @@ import (
 	"github.com/SherClockHolmes/webpush-go"
 
 	"parlor/protocol/chat"
+	"parlor/transport/durable"
 	"parlor/transport/outbound"
 )
-
-// A Store keeps subscriptions and the key. Its methods may be called by any goroutine.
-type Store interface {
-	PutAccount(key string, value []byte, done func(error))
-	DeleteAccount(key string, done func(error))
-	EachAccount(yield func(key string, value []byte)) error
-}
 
 // SignIns know which sign-ins are good.
 type SignIns interface {
@@ -53,7 +47,7 @@ type SignIns interface {
 
 // Options configure a [Service]. Store, SignIns, Client and Contact have no default.
 type Options struct {
-	Store   Store
+	Store   durable.Store
 	SignIns SignIns
 	Client  *outbound.Client
 
@@ -177,7 +171,7 @@ func (s *Service) makeKey() ([]byte, error) {
 		return nil, err
 	}
 	key := private.Bytes()
-	return key, s.wait(s.ctx, func(done func(error)) { s.Store.PutAccount(keyOfVAPID, key, done) })
+	return key, durable.Wait(s.ctx, func(done func(error)) { s.Store.PutAccount(keyOfVAPID, key, done) })
 }
 
 // ParseKey reads a private key as tools for VAPID print it: 32 bytes in base64url.
@@ -190,22 +184,6 @@ func ParseKey(text string) ([]byte, error) {
 		return nil, errors.New("must be a private key of P-256: 32 bytes in base64url, as web-push generate-vapid-keys prints it")
 	}
 	return key, nil
-}
-
-var errStorage = chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk at the moment")
-
-func (s *Service) wait(ctx context.Context, write func(done func(error))) error {
-	written := make(chan error, 1)
-	write(func(err error) { written <- err })
-	select {
-	case err := <-written:
-		if err != nil {
-			return errors.Join(errStorage, err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Key returns the public key that browsers subscribe with.
@@ -226,7 +204,7 @@ func (s *Service) Subscribe(ctx context.Context, in chat.SignIn, w webpush.Subsc
 	if err != nil {
 		return err
 	}
-	if err := s.wait(ctx, func(done func(error)) { s.Store.PutAccount(keyOfSubscriptions+sub.ID, text, done) }); err != nil {
+	if err := durable.Wait(ctx, func(done func(error)) { s.Store.PutAccount(keyOfSubscriptions+sub.ID, text, done) }); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"parlor/protocol/chat"
-	"parlor/transport/tools"
+	"parlor/transport/api"
 )
 
 // maxBody limits a request for a prompt, in bytes.
@@ -21,7 +21,7 @@ func (s *Servers) Routes() map[string]func(http.ResponseWriter, *http.Request, c
 
 func (s *Servers) listPrompts(w http.ResponseWriter, r *http.Request, in chat.SignIn) error {
 	list, missing := s.Prompts(r.Context(), in.ID)
-	return tools.Answer(w, map[string]any{"prompts": append([]Prompt{}, list...), "missing": append([]Missing{}, missing...)})
+	return api.Answer(w, map[string]any{"prompts": append([]Prompt{}, list...), "missing": append([]Missing{}, missing...)})
 }
 
 func (s *Servers) usePrompt(w http.ResponseWriter, r *http.Request, in chat.SignIn) error {
@@ -37,5 +37,5 @@ func (s *Servers) usePrompt(w http.ResponseWriter, r *http.Request, in chat.Sign
 	if err != nil {
 		return err
 	}
-	return tools.Answer(w, map[string]any{"messages": append([]PromptMessage{}, messages...)})
+	return api.Answer(w, map[string]any{"messages": append([]PromptMessage{}, messages...)})
 }

@@ -15,7 +15,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -26,15 +25,9 @@ import (
 	"golang.org/x/oauth2"
 
 	"parlor/protocol/chat"
+	"parlor/transport/durable"
 	"parlor/transport/outbound"
 )
-
-// A Store keeps grants. Its methods may be called from any goroutine.
-type Store interface {
-	PutAccount(key string, value []byte, done func(error))
-	DeleteAccount(key string, done func(error))
-	EachAccount(yield func(key string, value []byte)) error
-}
 
 // A Server is one that may ask for a sign-in.
 type Server struct {
@@ -51,7 +44,7 @@ type Server struct {
 // Options configure [Grants]. Store has no default.
 type Options struct {
 	Servers map[string]Server
-	Store   Store
+	Store   durable.Store
 
 	// Targets are the private addresses that may be asked. Besides, a server may name
 	// authorization servers on its own host.
@@ -157,7 +150,7 @@ func Open(o Options) (*Grants, error) {
 	}
 	if len(g.Secret) == 0 {
 		g.Secret = newSecret()
-		if err := g.wait(context.Background(), func(done func(error)) { o.Store.PutAccount(keyOfSecret, g.Secret, done) }); err != nil {
+		if err := durable.Wait(context.Background(), func(done func(error)) { o.Store.PutAccount(keyOfSecret, g.Secret, done) }); err != nil {
 			return nil, err
 		}
 	}
@@ -192,23 +185,7 @@ func (g *Grants) keep(ctx context.Context, one grant) error {
 		return err
 	}
 	key := one.key()
-	return g.wait(ctx, func(done func(error)) { g.Store.PutAccount(key, g.seal.close(key, text), done) })
-}
-
-var errStorage = chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk at the moment")
-
-func (g *Grants) wait(ctx context.Context, write func(done func(error))) error {
-	written := make(chan error, 1)
-	write(func(err error) { written <- err })
-	select {
-	case err := <-written:
-		if err != nil {
-			return errors.Join(errStorage, err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return durable.Wait(ctx, func(done func(error)) { g.Store.PutAccount(key, g.seal.close(key, text), done) })
 }
 
 // client asks what the server has named: nothing private but its own host.

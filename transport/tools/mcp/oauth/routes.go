@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/api"
 	"parlor/transport/origin"
-	"parlor/transport/tools"
 )
 
 type (
@@ -47,7 +47,7 @@ func (g *Grants) OpenRoutes() map[string]openHandler {
 }
 
 func (g *Grants) listAccounts(w http.ResponseWriter, _ *http.Request, in chat.SignIn) error {
-	return tools.Answer(w, map[string]any{"accounts": g.Accounts(in.ID)})
+	return api.Answer(w, map[string]any{"accounts": g.Accounts(in.ID)})
 }
 
 // leave sends the browser to where its user signs in: by a redirect of a link, or by the
@@ -70,7 +70,7 @@ func (g *Grants) leave(w http.ResponseWriter, r *http.Request, in chat.SignIn) e
 		http.Redirect(w, r, to, http.StatusSeeOther)
 		return nil
 	}
-	return tools.Answer(w, map[string]any{"url": to})
+	return api.Answer(w, map[string]any{"url": to})
 }
 
 // cookieName begins the name of a cookie, which ends with a part of the state: several
@@ -134,5 +134,5 @@ func (g *Grants) revokeOwn(w http.ResponseWriter, r *http.Request, in chat.SignI
 	if err := g.Revoke(r.Context(), r.PathValue("server"), in.ID); err != nil {
 		return err
 	}
-	return tools.Answer(w, map[string]any{"message": "Signed out"})
+	return api.Answer(w, map[string]any{"message": "Signed out"})
 }

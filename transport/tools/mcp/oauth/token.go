@@ -10,6 +10,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"parlor/protocol/chat"
+	"parlor/transport/durable"
 )
 
 // Token returns a token for requests to the server on behalf of a user, or of the operator
@@ -143,7 +144,7 @@ func (g *Grants) Revoke(ctx context.Context, server string, user chat.UserID) er
 		return chat.Refuse(chat.CodeNotFound, "nobody has signed in there")
 	}
 	defer done()
-	if err := g.wait(ctx, func(done func(error)) { g.Store.DeleteAccount(i.key(), done) }); err != nil {
+	if err := durable.Wait(ctx, func(done func(error)) { g.Store.DeleteAccount(i.key(), done) }); err != nil {
 		return err
 	}
 	g.mu.Lock()
