@@ -8,12 +8,3 @@ export async function bytesOf(chat: string, file: string, again = true): Promise
   if (!response.ok) throw new Error((await response.json().catch(() => ({}))).detail ?? response.statusText);
   return response.blob();
 }
-
-/** Gives a file to the one who sits here. */
-export function save(bytes: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(bytes);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // some browsers begin to read it later
-}

@@ -1,11 +1,11 @@
 // A chat as a file that one keeps.
 import type { Api, ChatInfo, Message } from "@parlor/client";
 import { nameOf } from "./people.ts";
+import { save } from "./save.ts";
 import { full } from "./time.ts";
 import { w } from "../words/index.ts";
 
 const MAX_MESSAGES = 10_000; // as many as the server gives at once
-const KEPT = 60_000; // ms that the browser has to save the file
 
 /** What was said, as Markdown: the current branch, the oldest first. */
 export function markdownOf(title: string, messages: readonly Message[]): string {
@@ -21,9 +21,6 @@ export async function saveMarkdown(api: Api, c: ChatInfo): Promise<void> {
   const title = c.title || w.sidebar.untitled;
   const rows = await api.ask<(Message & { created_timestamp: string })[]>("GET", `chat/${encodeURIComponent(c.chat_id)}/messages`, { query: { limit: MAX_MESSAGES } });
   const text = markdownOf(title, rows.map((m) => ({ ...m, timestamp: m.created_timestamp })));
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/markdown" }));
-  link.download = `${title.replace(/[^\p{L}\p{N} ._-]+/gu, " ").trim().slice(0, 80) || "chat"}.md`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), KEPT);
+  const name = title.replace(/[^\p{L}\p{N} ._-]+/gu, " ").trim().slice(0, 80) || "chat";
+  save(new Blob([text], { type: "text/markdown" }), `${name}.md`);
 }

@@ -1,5 +1,6 @@
 // A box of code: its language, buttons, and one text node that keeps its place.
 import { colour, forget } from "./colours";
+import { save } from "../lib/save";
 import { words } from "./words";
 
 export type Box = {
@@ -60,7 +61,7 @@ export function press(event: Event): void {
       target.setAttribute("aria-pressed", String(figure.classList.toggle("wrapped")));
       break;
     case "download":
-      download(code.textContent ?? "", "code." + extension(figure.dataset.language ?? ""));
+      save(new Blob([code.textContent ?? ""], { type: "text/plain" }), "code." + extension(figure.dataset.language ?? ""));
       break;
     case "copy":
       void copy(code, target);
@@ -76,14 +77,6 @@ async function copy(code: HTMLElement, pressed: HTMLButtonElement): Promise<void
   }
   pressed.textContent = words.copied;
   setTimeout(() => (pressed.textContent = words.copy), 2000);
-}
-
-function download(content: string, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([content], { type: "text/plain" }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 const extensions: Record<string, string> = {

@@ -46,12 +46,3 @@ export async function readAll(api: Api, read: (chats: number) => void): Promise<
   }
   return { exported_at: new Date().toISOString(), chats };
 }
-
-/** Has the browser save a JSON file. */
-export function save(name: string, value: unknown): void {
-  const url = URL.createObjectURL(new Blob([JSON.stringify(value, null, 2)], { type: "application/json" }));
-  const link = document.createElement("a");
-  [link.href, link.download] = [url, name];
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
