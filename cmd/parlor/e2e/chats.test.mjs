@@ -2,24 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
-import { chatOf, connected, on } from "./lib/page.mjs";
+import { chatOf, on, tab } from "./lib/page.mjs";
 import { ask, connect, enter, newChat, serve, until } from "./lib/parlor.mjs";
 
 const rows = "nav [data-chat]";
 const titles = (page, group) => page.locator(`nav [data-${group}] ${rows.slice(4)} b`).allTextContents();
-
-/** A tab of a person of a server in development mode. */
-async function tab(t, b, server, name, { width = 1280, height = 800 } = {}) {
-  const context = await b.newContext({ viewport: { width, height } });
-  const page = await context.newPage();
-  const errors = [];
-  page.on("pageerror", (e) => errors.push(e.message));
-  t.after(() => assert.deepEqual(errors, []));
-  await page.addInitScript((n) => sessionStorage.setItem("parlor name", n), name);
-  await page.goto(server.url);
-  await connected(page);
-  return page;
-}
 
 /** A chat of a user, with a title and something said. */
 async function chat(t, server, user, title, said = `about ${title}`) {
@@ -43,8 +30,8 @@ test("chats are renamed, pinned, filed, archived and deleted, with undo and on t
   const server = await serve(t);
   for (const title of ["Move the docs", "Import hangs", "Release 2.4"]) await chat(t, server, "ann", title);
   const b = await browser(t);
-  const desk = await tab(t, b, server, "ann");
-  const phone = await tab(t, b, server, "ann");
+  const desk = await tab(t, b, server.url, { user: "ann" });
+  const phone = await tab(t, b, server.url, { user: "ann" });
   await row(desk, "Import hangs").waitFor();
   assert.deepEqual(await titles(desk, 'group="today"'), ["Release 2.4", "Import hangs", "Move the docs"]);
 
@@ -85,7 +72,7 @@ test("what is unread and what is found, by keys alone", { skip: noBrowser }, asy
   const server = await serve(t);
   const docs = await chat(t, server, "ann", "Move the docs", "the footer of the start page");
   const other = await chat(t, server, "ann", "Import hangs");
-  const page = await tab(t, await browser(t), server, "ann");
+  const page = await tab(t, await browser(t), server.url, { user: "ann" });
   await row(page, "Move the docs").waitFor();
 
   await page.keyboard.press("Alt+ArrowDown");
@@ -125,7 +112,7 @@ test("what is unread and what is found, by keys alone", { skip: noBrowser }, asy
 
 test("a new chat has the instructions that it was begun with, and is saved as Markdown", { skip: noBrowser }, async (t) => {
   const server = await serve(t);
-  const page = await tab(t, await browser(t), server, "ann");
+  const page = await tab(t, await browser(t), server.url, { user: "ann" });
   await page.getByText("ready", { exact: true }).waitFor();
   await page.getByText("Instructions", { exact: true }).click();
   await page.getByTestId("instructions").fill("Answer in rhymes.");

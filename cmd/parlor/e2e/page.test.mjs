@@ -3,35 +3,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
-import { address, chatOf, connected, on, say, shows } from "./lib/page.mjs";
+import { address, chatOf, connected, on, picture, say, shows, tab } from "./lib/page.mjs";
 import { ask, command, connect, enter, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
 
-/** A tab with storage of its own, so that it is another person. */
-async function tab(t, b, url, { width = 1000 } = {}) {
-  const context = await b.newContext({ viewport: { width, height: 800 } });
-  const page = await context.newPage();
-  const errors = [];
-  page.on("pageerror", (e) => errors.push(e.message));
-  t.after(() => assert.deepEqual(errors, []));
-  await page.goto(url);
-  await connected(page);
-  return page;
-}
-
-const picture = async (page, name) => {
-  if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}.png` });
-};
+const narrow = { viewport: { width: 1000 } };
 
 test("two tabs talk, see the stream and stop it, and outlive the server", { skip: noBrowser }, async (t) => {
   const dir = folder();
   const server = await serve(t, { dir, args: ["--eliza-word-delay", "200ms"] });
   const b = await browser(t);
-  const alice = await tab(t, b, server.url);
+  const alice = await tab(t, b, server.url, narrow);
   await say(alice, "Hello, I am curious about you");
   await shows(alice, "Hello, I am curious about you");
   await alice.locator(on.answer("completed")).waitFor();
 
-  const bob = await tab(t, b, alice.url());
+  const bob = await tab(t, b, alice.url(), narrow);
   await shows(bob, "Hello, I am curious about you");
   await say(bob, "My father never listens to me");
   await shows(alice, "My father never listens to me");
@@ -66,8 +52,8 @@ test("two tabs talk, see the stream and stop it, and outlive the server", { skip
 test("who else is here and who types is said", { skip: noBrowser }, async (t) => {
   const server = await serve(t);
   const b = await browser(t);
-  const alice = await tab(t, b, address(server, newChat()), { width: 1300 });
-  const bob = await tab(t, b, alice.url());
+  const alice = await tab(t, b, address(server, newChat()), { viewport: { width: 1300 } });
+  const bob = await tab(t, b, alice.url(), narrow);
   const name = await bob.inputValue(on.name);
   const here = alice.locator(on.here, { hasText: name });
   await here.waitFor();
@@ -92,7 +78,7 @@ test("an edit takes back what followed, and its other version is selected", { sk
   };
   const first = await send("send_message", { message: "one" });
   await send("send_message", { message: "two" });
-  const page = await tab(t, await browser(t), `${server.url}/#c=${chat}`);
+  const page = await tab(t, await browser(t), `${server.url}/#c=${chat}`, narrow);
   await shows(page, "two");
   const texts = () => page.locator(on.texts).allTextContents();
   assert.equal((await texts()).length, 4);
@@ -116,14 +102,14 @@ test("an edit takes back what followed, and its other version is selected", { sk
 
 test("the page works below a base path", { skip: noBrowser }, async (t) => {
   const server = await serve(t, { args: ["--base-path", "/assistant"] });
-  const page = await tab(t, await browser(t), `${server.url}/assistant/`);
+  const page = await tab(t, await browser(t), `${server.url}/assistant/`, narrow);
   await say(page, "hello");
   await page.locator(on.answer("completed")).waitFor();
 });
 
 test("the page shows turns in the order in which they wait", { skip: noBrowser }, async (t) => {
   const server = await serve(t, { args: ["--eliza-word-delay", "1s"] });
-  const page = await tab(t, await browser(t), server.url);
+  const page = await tab(t, await browser(t), server.url, narrow);
   for (const text of ["one", "two", "three"]) await say(page, text);
   await page.locator(on.waiting).nth(1).waitFor();
   const order = () => page.locator(on.waiting).evaluateAll((all) => all.map((li) => li.dataset.turn));

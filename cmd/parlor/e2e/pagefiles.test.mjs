@@ -2,27 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
-import { address, connected, on } from "./lib/page.mjs";
+import { address, on, picture, tab } from "./lib/page.mjs";
 import { newChat, serve, until } from "./lib/parlor.mjs";
 
 const png = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
 const attached = (state) => `[data-testid="attached"] [data-state="${state}"]`;
-
-async function open(t, b, url, user, viewport = { width: 1280, height: 800 }) {
-  const context = await b.newContext({ viewport });
-  await context.addInitScript((name) => sessionStorage.setItem("parlor name", name), user);
-  const page = await context.newPage();
-  const errors = [];
-  page.on("pageerror", (e) => errors.push(e.message));
-  t.after(() => assert.deepEqual(errors, []));
-  await page.goto(url);
-  await connected(page);
-  return page;
-}
-
-const picture = async (page, name) => {
-  if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}.png` });
-};
 
 /** Drops or pastes files into the page as a browser would. */
 const bring = (page, target, kind, { name, text, type }) => page.locator(target).evaluate((e, [kind, name, text, type]) => {
@@ -37,7 +21,7 @@ test("files are attached by button, drop and paste, the limit comes first, and t
   const server = await serve(t, { args: ["--max-file-bytes", "64KiB", "--max-image-bytes", "64KiB"] });
   const chat = newChat();
   const b = await browser(t);
-  const page = await open(t, b, address(server, chat), "alice");
+  const page = await tab(t, b, address(server, chat), { user: "alice" });
   const attach = page.locator('[data-testid="attach"]');
   await until(() => attach.getAttribute("aria-label"), (label) => label === "Attach files (10 files at most, each up to 64 KB, images up to 64 KB)");
   const uploads = [];
@@ -81,7 +65,7 @@ test("files are attached by button, drop and paste, the limit comes first, and t
   await page.press(on.field, "Enter");
   await page.locator('[data-role="user"] [data-testid="files"] img').waitFor();
   assert.equal(await page.locator('[data-testid="attached"]').count(), 0);
-  const bob = await open(t, b, address(server, chat), "bob", { width: 390, height: 800 });
+  const bob = await tab(t, b, address(server, chat), { user: "bob", viewport: { width: 390 } });
   const files = bob.locator('[data-role="user"] [data-testid="files"]');
   await files.locator("img").waitFor();
   await files.getByText("Show text").click();

@@ -3,25 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { calls } from "./lib/model.mjs";
-import { address, connected, say, shows } from "./lib/page.mjs";
+import { address, picture, say, shows, tab } from "./lib/page.mjs";
 import { connect, enter, newChat, until } from "./lib/parlor.mjs";
 import { world } from "./lib/tools.mjs";
-
-async function open(t, b, url, user, viewport = { width: 1280, height: 800 }) {
-  const context = await b.newContext({ viewport });
-  await context.addInitScript((name) => sessionStorage.setItem("parlor name", name), user);
-  const page = await context.newPage();
-  const errors = [];
-  page.on("pageerror", (e) => errors.push(e.message));
-  t.after(() => assert.deepEqual(errors, []));
-  await page.goto(url);
-  await connected(page);
-  return page;
-}
-
-const picture = async (page, name) => {
-  if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}.png` });
-};
 
 const card = (page, state) => page.locator(`.tool[data-state="${state}"]`).last();
 
@@ -32,8 +16,8 @@ test("a call is allowed with other arguments from a phone, then always, and one 
   const chat = newChat();
   await enter(await connect(t, server), chat, { model: "m", dialect: "documented" });
   const b = await browser(t);
-  const page = await open(t, b, address(server, chat), "alice");
-  const phone = await open(t, b, address(server, chat), "bob", { width: 390, height: 800 });
+  const page = await tab(t, b, address(server, chat), { user: "alice" });
+  const phone = await tab(t, b, address(server, chat), { user: "bob", viewport: { width: 390 } });
 
   await say(page, "go");
   await card(page, "waiting").locator("dd", { hasText: "1" }).waitFor();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
-import { connected, on, say, shows } from "./lib/page.mjs";
+import { connected, on, say, shows, visit } from "./lib/page.mjs";
 import { command, serve } from "./lib/parlor.mjs";
 
 const person = (id) => `[data-testid="people"] [data-user="${id}"]`;
@@ -18,15 +18,7 @@ async function house(t) {
     assert.equal(status, 0, stderr);
     return stdout.trim();
   };
-  const open = async (url = server.url) => {
-    const context = await b.newContext({ viewport: { width: 1280, height: 800 }, permissions: ["clipboard-read", "clipboard-write"] });
-    const page = await context.newPage();
-    const errors = [];
-    page.on("pageerror", (e) => errors.push(e.message));
-    t.after(() => assert.deepEqual(errors, []));
-    await page.goto(url);
-    return page;
-  };
+  const open = (url = server.url) => visit(t, b, url, { permissions: ["clipboard-read", "clipboard-write"] });
   const signIn = async (page, user, password) => {
     await page.fill(on.user, user);
     await page.fill(on.password, password);

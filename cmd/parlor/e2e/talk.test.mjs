@@ -2,26 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
-import { address, connected, on, say, shows } from "./lib/page.mjs";
+import { address, on, picture, say, shows, tab } from "./lib/page.mjs";
 import { ask, connect, enter, event, events, newChat, serve, until } from "./lib/parlor.mjs";
 import { longChat } from "./lib/longchat.mjs";
 import { longOnly } from "./lib/random.mjs";
 
-async function open(t, b, url, { user, ...viewport } = {}) {
-  const context = await b.newContext({ viewport: { width: 1000, height: 700, ...viewport } });
-  if (user) await context.addInitScript((name) => sessionStorage.setItem("parlor name", name), user);
-  const page = await context.newPage();
-  const errors = [];
-  page.on("pageerror", (e) => errors.push(e.message));
-  t.after(() => assert.deepEqual(errors, []));
-  await page.goto(url);
-  await connected(page);
-  return page;
-}
-
-const picture = async (page, name) => {
-  if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}.png` });
-};
+const open = (t, b, url, { user, ...viewport }) => tab(t, b, url, { user, viewport: { width: 1000, height: 700, ...viewport } });
 
 /** How the talk is scrolled. */
 const place = (page) => page.locator(on.talk).evaluate((e) => ({ top: e.scrollTop, left: e.scrollHeight - e.scrollTop - e.clientHeight, following: e.dataset.following }));

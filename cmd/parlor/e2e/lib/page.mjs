@@ -1,4 +1,5 @@
 // The page as tests of it see it.
+import assert from "node:assert/strict";
 
 /** What there is on the page, as selectors. */
 export const on = {
@@ -31,6 +32,33 @@ export const on = {
   password: '[data-testid="password"]',
   notify: '[data-testid="notify"]',
   token: '[data-testid="token"]',
+};
+
+/**
+ * Opens the page in a context of its own, so as another person, in development mode under the name of user. The test
+ * fails if a script of the page throws.
+ */
+export async function visit(t, b, url, { user, viewport, ...options } = {}) {
+  const context = await b.newContext({ viewport: { width: 1280, height: 800, ...viewport }, ...options });
+  if (user) await context.addInitScript((name) => sessionStorage.setItem("parlor name", name), user);
+  const page = await context.newPage();
+  const errors = [];
+  page.on("pageerror", (e) => errors.push(e.message));
+  t.after(() => assert.deepEqual(errors, []));
+  await page.goto(url);
+  return page;
+}
+
+/** The same, and waits until the page is connected. */
+export async function tab(t, b, url, options) {
+  const page = await visit(t, b, url, options);
+  await connected(page);
+  return page;
+}
+
+/** Takes a picture, if the environment says where to. */
+export const picture = async (page, name) => {
+  if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}.png` });
 };
 
 export async function say(page, text) {
