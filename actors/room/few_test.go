@@ -39,7 +39,7 @@ func TestFewIsAMap(t *testing.T) {
 	})
 }
 
-// What few keeps when it has become empty is a list again.
+// A few that was large becomes a list again once it is empty.
 func TestFewForgetsItsMap(t *testing.T) {
 	var f few[int, int]
 	for i := range 2 * fewListed {

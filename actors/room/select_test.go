@@ -131,8 +131,8 @@ func TestAnAnswerThatComesToNothingLeavesTheBranch(t *testing.T) {
 	})
 }
 
-// What is said behind an earlier message or answer goes on from there, in a branch of its own
-// if something else has followed.
+// A message that is said behind an earlier one goes on from there. It begins a branch of its
+// own if something else has followed.
 func TestSayAfter(t *testing.T) {
 	actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
 		alice, bob := s.User("alice"), s.User("bob")

@@ -38,7 +38,7 @@ func (c *clock) End(user string) {
 }
 
 // An event reaches its handler when it is the user's turn, and those of others meanwhile.
-// What is done, or lost with its connection, is no longer under way.
+// It is no longer under way when it is done, or lost with its connection.
 func TestTurns(t *testing.T) {
 	a, turns := newKeeper(), newClock()
 	o := options(&a.app)

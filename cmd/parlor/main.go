@@ -71,7 +71,7 @@ func commands() []command {
 		{"key", "Look after the API keys of programs.", new(keyCmd)},
 		{"webhook", "See how webhooks fare, and deliver what they could not.", new(webhookCmd)},
 		{"tools", "See which tools models may call, and how their servers are.", new(toolsCmd)},
-		{"config", "Print the settings and where each came from.", new(configCmd)},
+		{"config", "Show, check or write the settings.", new(configCmd)},
 		{"check", "Verify the data file.", new(checkCmd)},
 		{"backup", "Copy the data file, also while the server runs.", new(backupCmd)},
 		{"compact", "Return unused space of the data file to the system.", new(compactCmd)},

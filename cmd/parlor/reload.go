@@ -131,7 +131,7 @@ func (s *server) reloadable(listener *listen.Listener) []reloadable {
 	}
 }
 
-// modelSettings are those that [server.modelOptions] takes.
+// modelSettings are those of [server.modelOptions] that are taken over.
 var modelSettings = []string{
 	"models", "providers", "models-only", "discover", "discover-every", "discover-timeout", "discover-limit", "openai-api-key", "openai-base-url",
 }

@@ -225,8 +225,8 @@ type (
 const resultDone = "response.sb.function_result.done"
 
 // liveCalls tells the SPA of the calls of a live answer: the page reads one of each event.
-// What was said before has a bubble, which is closed first: else the page would add what
-// follows the calls to it, above them.
+// The text before the calls has a bubble, which is closed first: otherwise the page would
+// add the text behind the calls to it, above them.
 func (f *frames) liveCalls(room, at string, e chat.ToolsCalled) {
 	if e.Content != "" {
 		f.emit("receive_message", room, closing(e.MessageID, "incomplete", at))

@@ -9,8 +9,8 @@
 //
 //	event or request → Limiter.Begin(user, bytes) → how long to wait → … → Limiter.End(user)
 //
-// What the buckets let through at once can still be a lot, so users who are there together
-// have a pace besides.
+// A full bucket lets much through at once, so users who are there together have a pace
+// besides.
 package limit
 
 import (

@@ -81,8 +81,8 @@ func TestPaceOfMany(t *testing.T) {
 	})
 }
 
-// What is long makes the next event wait, also of a user who asks for one thing after the
-// other, but for no longer than a second each, and ten in all.
+// A long event makes the next one of its user wait, even if the user asks for one thing
+// after the other: for at most a second each, and ten in all.
 func TestPaceOfLongEvents(t *testing.T) {
 	for _, test := range []struct {
 		underWay, bytes int
@@ -106,8 +106,8 @@ func TestPaceOfLongEvents(t *testing.T) {
 	}
 }
 
-// What was charged is waited for by the next event. A request of a client that has gone
-// does not wait.
+// The next event waits for what was charged. A request of a client that has gone does not
+// wait.
 func TestPaceOfCharges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Rates{User: 200}, nil)

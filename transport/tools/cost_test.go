@@ -48,7 +48,7 @@ func TestHeavySchemas(t *testing.T) {
 	}
 }
 
-// What is deep takes long to compile, and a number with a large exponent takes long to
+// A deep schema takes long to compile, and a number with a large exponent takes long to
 // compare.
 func TestDeepSchemas(t *testing.T) {
 	deep := func(levels int) string {

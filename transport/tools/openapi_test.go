@@ -87,7 +87,7 @@ func TestOpenAPIRequests(t *testing.T) {
 	}
 }
 
-// What is wrong with a document is said with its place.
+// An error in a document is told with its place.
 func TestBadOpenAPI(t *testing.T) {
 	const head = "openapi: 3.0.3\ninfo: {title: T, version: '1'}\nservers: [{url: 'https://h'}]\n"
 	const fine = "paths: {/a: {get: {operationId: a, responses: {'200': {description: D}}}}}\n"

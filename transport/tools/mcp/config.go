@@ -58,7 +58,7 @@ type Config struct {
 	TotalTimeout tools.Duration `yaml:"total_timeout" json:"total_timeout,omitzero"` // of a call
 }
 
-// Who signs in to a server.
+// The values of [Config.Auth].
 const (
 	AuthShared = "shared" // the operator, for all
 	AuthMember = "member" // each member: a call is made on behalf of the one who has asked

@@ -84,7 +84,7 @@ func TestChangeFlood(t *testing.T) {
 	})
 }
 
-// What people cannot see, and what is too much, is left out of a list.
+// A list is told without letters that people cannot see, and only as far as its text is not too long.
 func TestHostileList(t *testing.T) {
 	big := strings.Repeat("x", maxToolText-100)
 	inBubble(t, Config{}, func(_ int, s *scripted, r request) {

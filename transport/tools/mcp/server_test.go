@@ -152,8 +152,8 @@ func TestTimes(t *testing.T) {
 	})
 }
 
-// What a server says of the progress of a call is passed on, without what no text needs, and
-// ends with the call.
+// The progress that a server tells of a call is passed on, without control characters, until
+// the call ends.
 func TestProgress(t *testing.T) {
 	inBubble(t, Config{}, func(_ int, s *scripted, r request) {
 		if r.Method == "tools/call" {

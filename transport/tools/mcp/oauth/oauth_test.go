@@ -60,7 +60,7 @@ type authority struct {
 	codes         map[string]string // challenge of PKCE by code
 	refreshToken  string            // that is good
 
-	// What it says of itself, by path. Empty says nothing.
+	// Its descriptions of itself, by path. An empty one is not given.
 	challenge, resource, issuer, authServer, authorize, token string
 	refuse                                                    string // refreshes, with this error
 }
@@ -304,8 +304,8 @@ func TestHostileServers(t *testing.T) {
 	}
 }
 
-// What comes back has to come from the authorization server that was asked, once, in time,
-// and in the browser that has begun.
+// A sign-in comes back from the authorization server that was asked, once, in time, and in
+// the browser in which it has begun. Otherwise it is refused.
 func TestComingBack(t *testing.T) {
 	a := newAuthority(t)
 	g := a.open(t, new(memory))
