@@ -162,6 +162,7 @@ func (k *checker) contents(tx *bolt.Tx) {
 	k.accounts(tx)
 	k.hooks(tx)
 	k.marks(tx)
+	k.audit(tx)
 }
 
 // roomsIn returns the names of all rooms that have a row anywhere.

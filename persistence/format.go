@@ -38,6 +38,7 @@ var migrations = [...]func(*bolt.Tx) error{
 	addFiles,
 	addHooks,
 	addMarks,
+	addAudit,
 }
 
 // addShared leads from version 4 to 5. Until then a chat was its owner's alone.
@@ -177,7 +178,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 func create(tx *bolt.Tx) error {
 	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketMessages, bucketTurns,
 		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared, bucketOwned, bucketRead, bucketAccounts,
-		bucketFiles, bucketBlobs, bucketUploads, bucketHooks, bucketMarks, bucketMarkers)
+		bucketFiles, bucketBlobs, bucketUploads, bucketHooks, bucketMarks, bucketMarkers, bucketAudit)
 	if err != nil {
 		return err
 	}

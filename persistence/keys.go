@@ -35,6 +35,7 @@ var (
 	bucketHooks     = []byte("hooks")     // room 0x00 name → what webhooks know of the room, since version 10
 	bucketMarks     = []byte("marks")     // user 0x00 room → mark; since version 11
 	bucketMarkers   = []byte("markers")   // room 0x00 user → nothing, for each mark; since version 11
+	bucketAudit     = []byte("audit")     // number → what an administrator has done; since version 12
 	bucketCharged   = []byte("charged")   // room 0x00 hour user → nothing, present while usage names the room; since version 3
 )
 

@@ -243,6 +243,7 @@ var cameWith = [][][]byte{
 	{bucketFiles, bucketBlobs, bucketUploads},
 	{bucketHooks},
 	{bucketMarks, bucketMarkers},
+	{bucketAudit},
 }
 
 // cameAfter returns the buckets that later versions brought.

@@ -1,0 +1,110 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// addAudit leads from version 11 to 12. Until then nobody noted what administrators did.
+func addAudit(tx *bolt.Tx) error { return createBuckets(tx, bucketAudit) }
+
+// An Audit is an entry of the audit log.
+type Audit struct {
+	Seq   uint64 // 1, 2, 3 … of all entries that there ever were
+	Value []byte // the caller's own encoding, at most MaxSessionLen bytes
+}
+
+// AddAudit queues an entry behind all others, and the removal of the oldest ones past the
+// newest keep. done gets the number of the entry once it is on the disk, or one of the errors
+// of [Store.PutSession]. The value belongs to the store until then.
+func (s *Store) AddAudit(value []byte, keep int, done func(seq uint64, err error)) {
+	var seq uint64
+	write := func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketAudit)
+		seq = lastAudit(b) + 1
+		if err := putAudit(b, seq, value); err != nil {
+			return err
+		}
+		return dropAudit(b, seq, uint64(max(keep, 1)))
+	}
+	s.enqueue(&request{
+		write: write, size: requestOverhead + len(value), err: checkSession("audit", value),
+		done: func(err error) { done(seq, err) },
+	})
+}
+
+// SetAudit queues another value for an entry. It does nothing if the entry was removed.
+func (s *Store) SetAudit(seq uint64, value []byte, done func(error)) {
+	write := func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketAudit)
+		if !has(b, auditKey(seq)) {
+			return nil
+		}
+		return putAudit(b, seq, value)
+	}
+	s.enqueue(&request{write: write, size: requestOverhead + len(value), err: checkSession("audit", value), done: done})
+}
+
+// AuditLog returns at most limit entries that are older than before, or the newest if before
+// is 0, newest first. A damaged one has no value, and is logged.
+func (r *Reader) AuditLog(before uint64, limit int) (entries []Audit, err error) {
+	err = r.disk.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketAudit).Cursor()
+		k, v := c.Last()
+		if before > 0 {
+			if found, _ := c.Seek(auditKey(before)); found != nil {
+				k, v = c.Prev()
+			} else {
+				k, v = c.Last()
+			}
+		}
+		for ; k != nil && len(entries) < limit; k, v = c.Prev() {
+			value, err := unseal(k, v)
+			if err != nil {
+				r.disk.log.Error("an entry of the audit log cannot be read", "err", err)
+			}
+			entries = append(entries, Audit{binary.BigEndian.Uint64(k), bytes.Clone(value)})
+		}
+		return nil
+	})
+	return entries, err
+}
+
+func auditKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+
+func putAudit(b *bolt.Bucket, seq uint64, value []byte) error {
+	key := auditKey(seq)
+	return b.Put(key, seal(key, value))
+}
+
+// lastAudit returns the number of the newest entry, or 0. The newest is never removed.
+func lastAudit(b *bolt.Bucket) uint64 {
+	if k, _ := b.Cursor().Last(); k != nil {
+		return binary.BigEndian.Uint64(k)
+	}
+	return 0
+}
+
+// dropAudit removes the entries in front of the newest keep.
+func dropAudit(b *bolt.Bucket, last, keep uint64) error {
+	for {
+		k, _ := b.Cursor().First()
+		if k == nil || binary.BigEndian.Uint64(k)+keep > last {
+			return nil
+		}
+		if err := b.Delete(k); err != nil {
+			return err
+		}
+	}
+}
+
+func (k *checker) audit(tx *bolt.Tx) {
+	c := tx.Bucket(bucketAudit).Cursor()
+	for key, v := c.First(); key != nil; key, v = c.Next() {
+		if _, err := unseal(key, v); err != nil {
+			k.fault("", 0, "an entry of the audit log: %v", err)
+		}
+	}
+}
