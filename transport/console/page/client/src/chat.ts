@@ -71,9 +71,11 @@ export class Chat {
     return this.phase === "entered" && this.#client.connected;
   }
 
+  /** Leaves the room. No listener is told anything more, whatever is still on its way. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#listeners.clear();
     clearTimeout(this.#timer);
     this.#forget();
     if (this.room_id && this.#client.connected) this.#client.say("leave_room", { room_id: this.room_id });

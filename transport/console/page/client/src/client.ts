@@ -84,8 +84,10 @@ export class Client {
     this.#socket.connect();
   }
 
+  /** Closes the connection and all chats. No listener is told anything more. */
   close(): void {
     this.#closed = true;
+    this.#listeners.clear();
     clearTimeout(this.#timer);
     for (const chat of [...this.#open]) chat.close();
     this.#socket.disconnect();

@@ -7,7 +7,12 @@ export class Listeners {
     return () => this.#all.delete(listener);
   }
 
+  /** Tells all, but those whom a listener before them has taken away. */
   tell(): void {
-    for (const listener of [...this.#all]) listener();
+    for (const listener of [...this.#all]) if (this.#all.has(listener)) listener();
+  }
+
+  clear(): void {
+    this.#all.clear();
   }
 }
