@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { noBrowser } from "./lib/browser.mjs";
 import { calls } from "./lib/model.mjs";
-import { ask, connect, enter, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { ask, connect, enter, folder, messages, newChat, serve, sleep, story, until } from "./lib/parlor.mjs";
 import { proxy } from "./lib/proxy.mjs";
 import { longOnly } from "./lib/random.mjs";
 import { world } from "./lib/tools.mjs";
@@ -38,7 +38,7 @@ test("useChat survives kill -9", options, async (t) => {
   const first = await alice.until("ready", 2);
   assert.equal(first.roles, "user assistant");
 
-  await alice.send("My father never listens to me");
+  await alice.send(story(20));
   const cut = await alice.answering(5);
   await server.kill();
   await alice.until("error");
@@ -167,7 +167,7 @@ for (const version of versions) {
     await alice.reload(); // the answer is told once more, and shown once
     await showsAll(server, chat, alice, 2);
 
-    await alice.send("I am unhappy because nobody listens to what I say");
+    await alice.send(story(20));
     const begun = await alice.answering(3);
     await alice.reload();
     const other = await app.open(version, server, chat, { user: "alice" });
@@ -176,7 +176,7 @@ for (const version of versions) {
       assert.equal(shown.ids.at(-1), begun.ids.at(-1));
     }
 
-    await alice.send("My mother says that I am always late");
+    await alice.send(story(20));
     await alice.answering(5);
     await server.kill();
     await alice.until("error");
@@ -187,7 +187,7 @@ for (const version of versions) {
     await other.reload();
     await showsAll(server, chat, other, 6);
 
-    await alice.send("Nobody understands my dreams of machines");
+    await alice.send(story(20));
     await alice.answering(5);
     await server.kill("SIGTERM");
     await alice.until("error"); // no clean end of the stream
@@ -228,7 +228,7 @@ for (const version of versions) {
     const short = await showsAll(server, chat, alice, 2);
     assert.equal(short.ids[0], mine);
 
-    await alice.send("Tell me about the weather of the last hundred years");
+    await alice.send(story(54));
     await alice.answering(3);
     await alice.call("stop"); // which is a lost connection, to the server
     await alice.until("ready");
@@ -262,7 +262,7 @@ for (const version of versions) {
     const alice = await app.open(version, server, chat, { user: "alice" });
     const bob = await connect(t, server, { user: "bob" });
     const room_id = await enter(bob, chat);
-    await alice.send("Tell me about the weather of the last hundred years");
+    await alice.send(story(54));
     const { ids: [id] } = await alice.answering(3);
     await ask(bob, `stop ${room_id}`, { reason: "enough" });
     const stopped = await showsAll(server, chat, alice, 2);
@@ -317,7 +317,7 @@ test("useChat 7: a cut is mended in the page when it is looked at again", long, 
   const network = await proxy(t, server.url);
   const chat = newChat();
   const alice = await app.open("7", network, chat, { user: "alice" });
-  await alice.send("I am unhappy because nobody listens to what I say");
+  await alice.send(story(20));
   const cut = await alice.answering(5);
   await server.kill();
   await alice.until("error");
@@ -328,7 +328,7 @@ test("useChat 7: a cut is mended in the page when it is looked at again", long, 
   assert.equal(back.ids[1], cut.ids[1]);
 
   // The end of an answer that was missed is told too.
-  await alice.send("My mother says that I am always late");
+  await alice.send(story(20));
   await alice.answering(3);
   await network.cut({ refuse: true });
   await alice.until("error");
@@ -352,14 +352,14 @@ test("useChat 7 over its WebSocket: stop ends the turn, and a lost socket does n
   const alice = await app.open("7", network, chat, { ws: "yes", cookies });
   await alice.send("Hello");
   await alice.until("ready", 2);
-  await alice.send("I am unhappy because nobody listens to what I say");
+  await alice.send(story(54));
   await alice.answering(3);
   await alice.call("stop");
   const stopped = await until(recorded, (all) => all.length === 4);
   assert.equal(stopped.at(-1).state, "stopped");
   await alice.until("ready");
 
-  await alice.send("My mother says that I am always late");
+  await alice.send(story(20));
   const cut = await alice.answering(3);
   await network.cut();
   await alice.until("error");

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { DefaultChatTransport, readUIMessageStream } from "ai7";
 import { client, collect, deltas, joined, rises, versions } from "./lib/openai.mjs";
-import { ask, connect, enter, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { ask, connect, enter, folder, messages, newChat, serve, sleep, story, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 import { curl, view } from "./lib/sse.mjs";
 
@@ -84,7 +84,7 @@ test("four views of a room are equal over kill -9 in the middle of each answer",
     (text) => transport.sendMessages({ chatId: chat, trigger: "submit-message", messages: [{ id: randomUUID(), role: "user", parts: [{ type: "text", text }] }] }),
   ];
   for (const [i, say] of asks.entries()) {
-    const stream = await say(`I remember my mother, for the ${i}th time`);
+    const stream = await say(story(20 + i));
     const queued = (e) => e.event === "turn" && e.data.state === "queued";
     const { data: { turn_id, seq } } = await until(() => followed().filter(queued)[i], Boolean);
     const answer = {};

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { certificate } from "./lib/certificate.mjs";
-import { ask, binary, command, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { ask, binary, command, connect, enter, event, events, folder, messages, newChat, serve, sleep, story, until } from "./lib/parlor.mjs";
 
 const say = (socket, room, content) => ask(socket, "send_message", { room_id: room, message: { content, client_message_id: crypto.randomUUID() } });
 
@@ -34,7 +34,7 @@ test("a server that is stopped lets its answers end, and begins none", async (t)
   const ready = kept(t, server);
   assert.deepEqual(await ready("/readyz"), { status: 200, body: { status: "ready" } });
 
-  await say(socket, room, "I feel sad today");
+  await say(socket, room, story(12));
   await event(socket, `stream_chunk ${room}`);
   process.kill(server.pid, "SIGTERM");
   await until(() => server.log.some((line) => line.includes("msg=stopping")), Boolean);

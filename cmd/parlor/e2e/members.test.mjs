@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { ask, connect, enter, event, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { ask, connect, enter, event, events, folder, newChat, serve, story, until } from "./lib/parlor.mjs";
 
 const secret = "an-e2e-secret-of-thirty-two-bytes!";
 const env = { PARLOR_JWT_SECRET: secret };
@@ -55,7 +55,7 @@ test("two people with tokens share a chat by a link, until one is removed", asyn
     [{ user_id: "alice", name: "ALICE", role: "owner" }, { user_id: "bob", name: "BOB", role: "member" }]);
   assert.equal((await ask(bob.socket, "history", { room_id: room })).messages.length, 2);
 
-  await ask(alice.socket, "send_message", { room_id: room, message: "tell us a long story" });
+  await ask(alice.socket, "send_message", { room_id: room, message: story(54) });
   await event(bob.socket, `stream_chunk ${room}`);
   await ask(bob.socket, `stop ${room}`, {});
   const end = await event(alice.socket, `stream_end ${room}`, (b) => b.state === "stopped");

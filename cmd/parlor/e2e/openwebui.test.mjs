@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { env, http, page, textOf, token } from "./lib/openwebui.mjs";
-import { ask, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { ask, connect, enter, event, events, folder, messages, newChat, serve, sleep, story, until } from "./lib/parlor.mjs";
 import { longOnly, seeded } from "./lib/random.mjs";
 
 test("a page is let in, sees its people, and follows a chat", async (t) => {
@@ -101,7 +101,7 @@ test("a question by HTTP is answered by events, also after kill -9 and a reload"
     assert.equal(textOf(socket, "chat-events", "first"), content);
   }
 
-  const long = (await asAlice("POST", "/chat/completions", question("second", "tell us a long story"))).body.task_id;
+  const long = (await asAlice("POST", "/chat/completions", question("second", story(54)))).body.task_id;
   await event(alice, "chat-events", (e) => e.message_id === "second" && e.data.data.choices?.[0].delta.content);
   assert.deepEqual((await asAlice("GET", "/tasks")).body, { tasks: [long] });
   assert.deepEqual((await asAlice("GET", `/tasks/chat/${chat}`)).body, { task_ids: [long] });

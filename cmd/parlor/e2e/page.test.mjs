@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { address, chatOf, connected, on, picture, say, shows, tab } from "./lib/page.mjs";
-import { ask, command, connect, enter, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { ask, command, connect, enter, events, folder, newChat, serve, story, until } from "./lib/parlor.mjs";
 
 const narrow = { viewport: { width: 1000 } };
 
@@ -19,8 +19,8 @@ test("two tabs talk, see the stream and stop it, and outlive the server", { skip
 
   const bob = await tab(t, b, alice.url(), narrow);
   await shows(bob, "Hello, I am curious about you");
-  await say(bob, "My father never listens to me");
-  await shows(alice, "My father never listens to me");
+  await say(bob, story(54));
+  await shows(alice, story(54));
   await alice.locator(on.answer("running")).waitFor();
   await picture(alice, "streaming");
   await alice.locator(on.stop).click();
@@ -110,7 +110,7 @@ test("the page works below a base path", { skip: noBrowser }, async (t) => {
 test("the page shows turns in the order in which they wait", { skip: noBrowser }, async (t) => {
   const server = await serve(t, { args: ["--eliza-word-delay", "1s"] });
   const page = await tab(t, await browser(t), server.url, narrow);
-  for (const text of ["one", "two", "three"]) await say(page, text);
+  for (const text of [story(54), "two", "three"]) await say(page, text);
   await page.locator(on.waiting).nth(1).waitFor();
   const order = () => page.locator(on.waiting).evaluateAll((all) => all.map((li) => li.dataset.turn));
   const [second, third] = await order();

@@ -10,7 +10,7 @@ import ece from "http_ece";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { on } from "./lib/page.mjs";
 import { certificate } from "./lib/certificate.mjs";
-import { ask, command, connect, enter, event, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { ask, command, connect, enter, event, folder, newChat, serve, story, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 
 const secret = "an-e2e-secret-of-thirty-two-bytes!";
@@ -74,7 +74,7 @@ async function world(t, args = []) {
 
 /** Asks a question, and returns when the answer has begun. */
 async function question(socket, room) {
-  await ask(socket, "send_message", { room_id: room, message: "tell me a long story about my father" });
+  await ask(socket, "send_message", { room_id: room, message: story(20) });
   await event(socket, `stream_chunk ${room}`);
 }
 

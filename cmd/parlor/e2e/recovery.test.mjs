@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
-import { ask, client, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { ask, client, connect, enter, event, events, folder, messages, newChat, serve, sleep, story, until } from "./lib/parlor.mjs";
 import { proxy } from "./lib/proxy.mjs";
 import { long } from "./lib/random.mjs";
 
@@ -188,7 +188,7 @@ test("during a stream: the text so far, then the rest", async (t) => {
     text.set(e.message_id, so_far.slice(0, e.offset) + e.content);
   });
   for (let i = 0; i < 3; i++) {
-    await ask(bob, "send_message", { room_id: room, message: "I remember my father and my mother" });
+    await ask(bob, "send_message", { room_id: room, message: story(20) });
     await until(() => [...text.values()].at(-1)?.length, (n) => n > 0);
     await sleep(100);
     await network.cut();

@@ -7,7 +7,7 @@ import net from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { EventSource } from "eventsource";
-import { ask, command, connect, enter, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { ask, command, connect, enter, folder, newChat, serve, story, until } from "./lib/parlor.mjs";
 import { proxy } from "./lib/proxy.mjs";
 import { longOnly } from "./lib/random.mjs";
 import { curl, view } from "./lib/sse.mjs";
@@ -63,7 +63,7 @@ test("curl follows a room through nginx with cuts, and sees what a socket sees",
   const seen = [];
   const ended = () => witness.seen.filter((e) => e.name === `stream_end ${room}`).length;
   let stream = curl(t, `${url}?after=0`, { token });
-  for (const [i, text] of ["hello", "I am sad", "tell me more"].entries()) {
+  for (const [i, text] of [20, 21, 22].map(story).entries()) {
     await ask(alice, "send_message", { room_id: room, message: text });
     await until(() => stream.seen.some((e) => e.event === "stream_chunk"), Boolean); // in the middle of an answer
     network.limit(1200 + 100 * i); // the next connection ends in the middle of an event
@@ -100,7 +100,7 @@ test("an EventSource comes back by itself after kill -9 in mid-answer, and a str
     source.addEventListener(name, (e) => seen.push({ event: name, data: JSON.parse(e.data), id: e.lastEventId }));
   }
   await until(() => seen.length, Boolean);
-  const say = { content: "I need a long answer", client_message_id: "once" };
+  const say = { content: story(20), client_message_id: "once" };
   const first = await api(`/chat/${chat}/messages`, say);
   assert.equal(first.status, 201);
   await until(() => seen.filter((e) => e.event === "stream_chunk").length, (n) => n >= 2);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ask, command, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
+import { ask, command, connect, enter, event, events, folder, messages, newChat, serve, sleep, story, until } from "./lib/parlor.mjs";
 import { long, seeded } from "./lib/random.mjs";
 
 const models = JSON.stringify(["ada", "bert"].map((name) => ({ model_id: name, provider: "eliza", name })));
@@ -19,7 +19,7 @@ async function during(t, args = []) {
   const chat = newChat();
   const room = await enter(alice, chat, { model: "ada", dialect: "documented" });
   await enter(bob, chat, { model: "ada", dialect: "documented" });
-  const asked = await send(alice, room, "I am unhappy because my mother never listens to me");
+  const asked = await send(alice, room, story(12));
   await event(bob, `stream_chunk ${room}`);
   return { server, alice, bob, chat, room, asked, turn: turns(alice, room)[0] };
 }

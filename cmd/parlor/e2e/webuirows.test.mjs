@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { calls, modelServer } from "./lib/model.mjs";
 import { completions, env, http, page, textOf, token } from "./lib/openwebui.mjs";
-import { ask, event, events, messages, newChat, serve, until } from "./lib/parlor.mjs";
+import { ask, event, events, messages, newChat, serve, story, until } from "./lib/parlor.mjs";
 import { long } from "./lib/random.mjs";
 
 const done = (socket, id) => event(socket, "chat-events", (e) => e.message_id === id && e.data.type === "chat:completion" && e.data.data.done);
@@ -78,7 +78,7 @@ test("a page that comes in the middle of an answer is told it from where it is",
   const server = await serve(t, { args: ["--eliza-word-delay", "60ms"] });
   const chat = newChat();
   const first = await page(t, server);
-  await http(server)("POST", "/chat/completions", question(chat, "a", "I remember my mother"));
+  await http(server)("POST", "/chat/completions", question(chat, "a", story(20)));
   await until(() => textOf(first, "chat-events", "a"), Boolean);
   first.disconnect();
   const reloaded = await page(t, server);

@@ -128,6 +128,12 @@ export async function enter(socket, chat, { model = "eliza", ...join } = {}) {
   return created.room_id;
 }
 
+/**
+ * What to say to eliza so that her answer has a few more than that many words, of at most 54: an answer that a test stops
+ * or cuts must not end by itself first, and most of hers have four to eleven.
+ */
+export const story = (words) => `I remember${" hill".repeat(words)}`;
+
 /** The chat's messages over HTTP, oldest first. */
 export async function messages(server, chat, { user = "alice", headers = { "X-Parlor-User": user } } = {}) {
   const response = await fetch(`${server.url}/api/v1/chat/${chat}/messages?limit=10000`, { headers });
