@@ -1,6 +1,7 @@
 // What the page costs: its size, how soon it answers, how smoothly an answer grows in it, and a very long chat.
 //
-// The figures are printed. What is asserted compares two things that one machine did in one run.
+// The times are printed, for a person to judge: how long a frame takes says as much about what else a machine does.
+// What is asserted are counts, and with a wide margin what compares two things that one machine did in one run.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -76,12 +77,15 @@ test("an answer of 5,000 tokens is as smooth as text in the mock-up", options, a
     `${name}: ${tokens} tokens at ${1000 / PAUSE}/s, ${frames} frames, p99 ${p99} ms, worst ${worst} ms, ${longTasks.length} long tasks${longTasks.length ? ` of at most ${Math.max(...longTasks)} ms` : ""}`);
   line("mock-up, plain text", MOCK_TOKENS, bare);
   line("page, Markdown", TOKENS, drawn);
-  t.diagnostic(`nodes removed ${drawn.removed}, shrinks ${drawn.shrinks.length}`);
+  const per = (n) => (n / TOKENS).toFixed(2);
+  t.diagnostic(`for each token ${per(drawn.draws)} times drawn, ${per(drawn.touched)} nodes touched, ${per(drawn.removed)} removed; shrinks ${drawn.shrinks.length}`);
   assert.deepEqual(drawn.shrinks, []);
   assert.ok(drawn.removed < (TOKENS * LETTERS) / 20, `${drawn.removed} nodes were taken out`);
-  assert.ok(drawn.p99 <= Math.max(20, 2 * bare.p99), `p99 of a frame: ${drawn.p99} ms, in the mock-up ${bare.p99} ms`);
+  assert.ok(drawn.draws <= 1.2 * TOKENS, `a token is drawn once, with others or alone: ${drawn.draws} times for ${TOKENS}`);
+  assert.ok(drawn.touched <= 5 * TOKENS, `a token touches the end of the text only: ${drawn.touched} nodes`);
+  // An answer that is parsed or laid out as a whole for each token has a long task for each of the later ones.
   const perThousand = (n, tokens) => (n * 1000) / tokens;
-  const allowed = 1 + perThousand(bare.longTasks.length, MOCK_TOKENS);
+  const allowed = 50 + 10 * perThousand(bare.longTasks.length, MOCK_TOKENS);
   assert.ok(perThousand(drawn.longTasks.length, TOKENS) <= allowed, `${drawn.longTasks.length} long tasks: ${drawn.longTasks}`);
 });
 

