@@ -218,7 +218,7 @@ test("packets that are none", async (t) => {
   await s.unharmed(t);
 });
 
-test("bytes that are no WebSocket", async (t) => {
+test("bytes that are no WebSocket", longOnly, async (t) => {
   const s = await site(t);
   const [attack, slowAttack] = [attacks(t, s), attacks(t, s, longOnly)];
   for (const [name, [bytes, code]] of Object.entries(frames)) {
@@ -259,7 +259,7 @@ test("bytes that are no WebSocket", async (t) => {
   await s.unharmed(t);
 });
 
-test("polling that is none", async (t) => {
+test("polling that is none", longOnly, async (t) => {
   const s = await site(t, "--max-stranger-payload", "1000000");
   const [attack, slowAttack] = [attacks(t, s), attacks(t, s, longOnly)];
   /** The session is over; where nobody polled, the next poll is told so. */

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { address, chatOf, connected, on, picture, say, shows, tab } from "./lib/page.mjs";
 import { ask, command, connect, enter, events, folder, newChat, serve, story, until } from "./lib/parlor.mjs";
+import { longOnly } from "./lib/random.mjs";
 
 const narrow = { viewport: { width: 1000 } };
 
@@ -178,7 +179,7 @@ test("an invitation lets a second person in, until the owner removes them", { sk
   await picture(late, "no such invitation");
 });
 
-test("people sign in with a password, in all tabs at once, and are out when they are disabled", { skip: noBrowser }, async (t) => {
+test("people sign in with a password, in all tabs at once, and are out when they are disabled", { skip: noBrowser || longOnly.skip }, async (t) => {
   const server = await serve(t, { args: ["--passwords", "on"] });
   const run = async (...args) => {
     const { status, stdout, stderr } = await command([...args, "--data", "parlor.db"], { dir: server.dir });

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { connected, on, say, shows, visit } from "./lib/page.mjs";
 import { command, serve } from "./lib/parlor.mjs";
+import { longOnly } from "./lib/random.mjs";
 
 const person = (id) => `[data-testid="people"] [data-user="${id}"]`;
 const by = (name) => `[data-testid="${name}"]`;
@@ -38,7 +39,7 @@ async function invite(page, role) {
   return link;
 }
 
-test("an owner invites, changes what a guest may do, removes, takes it back, and hands the chat over", { skip: noBrowser }, async (t) => {
+test("an owner invites, changes what a guest may do, removes, takes it back, and hands the chat over", { skip: noBrowser || longOnly.skip }, async (t) => {
   const { add, open, signIn } = await house(t);
   const passwords = { alice: await add("alice", "Alice"), bo: await add("bo", "Bo") };
   const alice = await open();

@@ -100,7 +100,7 @@ test("a WebSocket that reads again gets the deltas joined, and one that stays aw
   assert.ok(alice.connected);
 });
 
-test("a client that polls again gets the deltas joined, and one that stays away is cut off", async (t) => {
+test("a client that polls again gets the deltas joined, and one that stays away is cut off", longOnly, async (t) => {
   const deltas = 10_000;
   const { server, alice, room, answer, cut } = await site(t);
   const [late, away] = [await polling(t, server), await polling(t, server)];
