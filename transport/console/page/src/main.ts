@@ -2,5 +2,6 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import { mount } from "svelte";
 import App from "./App.svelte";
+import { language } from "./words/words.svelte.ts";
 
-mount(App, { target: document.getElementById("app")! });
+void language.apply().then(() => mount(App, { target: document.getElementById("app")! }));

@@ -1,7 +1,7 @@
 // A box of code: its language, buttons, and one text node that keeps its place.
 import { colour, forget } from "./colours";
 import { save } from "../lib/save";
-import { words } from "./words";
+import { w } from "../words/index.ts";
 
 export type Box = {
   element: HTMLElement;
@@ -24,11 +24,11 @@ export function box(language: string, content: string): Box {
   pre.dir = "ltr";
   pre.tabIndex = 0;
   pre.setAttribute("role", "group");
-  pre.setAttribute("aria-label", words.code(language));
+  pre.setAttribute("aria-label", w.markdown.code(language));
   const name = document.createElement("span");
-  name.textContent = language || words.plainCode;
+  name.textContent = language || w.markdown.plainCode;
   const bar = document.createElement("figcaption");
-  bar.append(name, button("wrap", words.wrap), button("download", words.download), button("copy", words.copy));
+  bar.append(name, button("wrap", w.markdown.wrap), button("download", w.markdown.download), button("copy", w.markdown.copy));
   bar.querySelector("button")!.setAttribute("aria-pressed", "false");
   const element = document.createElement("figure");
   element.className = "code";
@@ -38,7 +38,7 @@ export function box(language: string, content: string): Box {
 }
 
 function finish(text: Text, name: HTMLElement, language: string): void {
-  if (reordering.test(text.data)) name.append(` · ${words.hiddenMarks}`);
+  if (reordering.test(text.data)) name.append(` · ${w.markdown.hiddenMarks}`);
   colour(text, language);
 }
 
@@ -75,8 +75,8 @@ async function copy(code: HTMLElement, pressed: HTMLButtonElement): Promise<void
     getSelection()?.selectAllChildren(code);
     document.execCommand("copy");
   }
-  pressed.textContent = words.copied;
-  setTimeout(() => (pressed.textContent = words.copy), 2000);
+  pressed.textContent = w.markdown.copied;
+  setTimeout(() => (pressed.textContent = w.markdown.copy), 2000);
 }
 
 const extensions: Record<string, string> = {

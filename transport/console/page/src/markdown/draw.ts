@@ -2,7 +2,7 @@
 import { box, type Box } from "./code";
 import { drawFormula } from "./math";
 import type { Attributes, Branch, Code, Formula, Leaf, Tree } from "./tree";
-import { words } from "./words";
+import { w } from "../words/index.ts";
 
 /** The elements that a message may consist of, and their attributes. */
 const allowed: Record<string, string[]> = {
@@ -120,7 +120,7 @@ function createElement(tree: Branch): Node {
 function label(node: HTMLElement): void {
   node.tabIndex = 0;
   node.setAttribute("role", "group");
-  node.setAttribute("aria-label", words.table);
+  node.setAttribute("aria-label", w.markdown.table);
 }
 
 function setAttributes(node: Element, before: Attributes, after: Attributes): void {

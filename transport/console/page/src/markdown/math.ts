@@ -1,6 +1,6 @@
 // Formulas, as MathML by Temml, which is loaded when the first one is seen.
 import type { Formula } from "./tree";
-import { words } from "./words";
+import { w } from "../words/index.ts";
 
 type Temml = typeof import("./temml").temml;
 
@@ -34,7 +34,7 @@ function show(element: HTMLElement, formula: Formula): void {
   } catch (err) {
     element.textContent = formula.tex;
     element.classList.add("failed");
-    element.title = words.noFormula(err instanceof Error ? err.message : String(err));
+    element.title = w.markdown.noFormula(err instanceof Error ? err.message : String(err));
   }
 }
 

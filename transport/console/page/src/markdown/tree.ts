@@ -6,7 +6,7 @@
 import type { Token } from "markdown-it";
 import { isSafe, isWeb, split, unfinishedImage, unfinishedLink } from "./links";
 import { inline, type References } from "./parse";
-import { words } from "./words";
+import { w } from "../words/index.ts";
 
 /** A text, or an element. The node is there once it is drawn. */
 export type Tree = Leaf | Branch | Code | Formula;
@@ -75,7 +75,7 @@ class Builder {
     if (!box || !isFirst) return new Inliner(inline(content, this.references)).trees;
     item.attributes.class = "task";
     const isDone = box[1] !== " ";
-    const state: Attributes = { type: "checkbox", disabled: "", "aria-label": isDone ? words.done : words.notDone };
+    const state: Attributes = { type: "checkbox", disabled: "", "aria-label": isDone ? w.markdown.done : w.markdown.notDone };
     if (isDone) state.checked = "";
     return [element("input", [], state), ...new Inliner(inline(content.slice(box[0].length), this.references)).trees];
   }

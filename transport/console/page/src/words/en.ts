@@ -1,4 +1,4 @@
-// The words of the page in English. Another language has a file with the same names.
+// The words of the page in English. Another language has a file with the same names (a test compares them).
 
 const count = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 const list = new Intl.ListFormat("en", { type: "conjunction" });
@@ -102,7 +102,7 @@ export const en = {
       { title: "Writing", keys: [["Enter", "Send"], ["Shift Enter", "New line"], ["Ctrl Enter", "Into the answer that is being given"], ["Ctrl Shift Enter", "Instead of that answer"], ["↑", "Edit what I said last, in an empty field"]] },
       { title: "In the list", keys: [["F2", "Rename"], ["Delete", "Delete or leave, with Undo"]] },
       { title: "In the conversation", keys: [["End", "Newest"]] },
-    ] satisfies { title: string; keys: [string, string][] }[],
+    ] as { title: string; keys: [string, string][] }[],
   },
 
   talk: {
@@ -355,6 +355,9 @@ export const en = {
     sections: { profile: "Profile", sessions: "Sessions", usage: "Usage", models: "Models", tools: "Tools", data: "Data" },
     theme: "Theme",
     themes: { system: "As the system", light: "Light", dark: "Dark" },
+    language: "Language",
+    asBrowser: (language: string) => `As the browser (${language})`,
+    languageHint: "Dates and numbers are as the browser writes them. Reasons that the server gives are in English.",
     name: "Name",
     id: "User id",
     address: "E-mail",
@@ -455,5 +458,19 @@ export const en = {
     answers: (model: string) => `${model} answers`,
     answered: (model: string, n: number) => `${model} answered, ${count(n, "word")}`,
     says: (who: string, text: string) => `${who}: ${text}`,
+  },
+
+  markdown: {
+    code: (language: string) => (language ? `Code, ${language}` : "Code"),
+    copied: "Copied",
+    copy: "Copy",
+    download: "Download",
+    done: "Done",
+    hiddenMarks: "has invisible marks that change the order of letters",
+    noFormula: (reason: string) => `This formula could not be drawn: ${reason}`,
+    notDone: "Not done",
+    plainCode: "text",
+    table: "Table",
+    wrap: "Wrap",
   },
 };

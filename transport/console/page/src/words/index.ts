@@ -1,4 +1,2 @@
-// All words of the page, in the language of the browser if there are such.
-import { en } from "./en.ts";
-
-export const w = en;
+// All words of the page. Each language has a file with the same names; English is in the first load, others are not.
+export { w } from "./words.svelte.ts";
