@@ -9,6 +9,7 @@ import type { Problem, User } from "./wire.ts";
 
 const NAMESPACE = "/assistant/realtime";
 const ACK_TIMEOUT = 10_000; // ms
+const PROBE_TIMEOUT = 4_000; // ms
 const RETRY_DELAY = 3_000; // ms, after a refusal that does not say how long to wait
 
 /** How the connection is. */
@@ -85,6 +86,15 @@ export class Client {
   }
 
   /** Closes the connection and all chats. No listener is told anything more. */
+  /** Asks whether the server still answers: on another network a connection may be dead long before that is noticed. */
+  probe(): void {
+    const { id } = this.#socket;
+    if (!this.#socket.connected) return;
+    this.#socket.timeout(PROBE_TIMEOUT).emit("find_chat", { chat_id: "" }, (silent: Error | null) => {
+      if (silent && id === this.#socket.id) this.#socket.io.engine.close();
+    });
+  }
+
   close(): void {
     this.#closed = true;
     this.#listeners.clear();

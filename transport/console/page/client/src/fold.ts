@@ -2,7 +2,7 @@
 import { applyCall } from "./calls.ts";
 import { applyPeople } from "./people.ts";
 import { emptyRoom, type RoomState, type Running, type Turn } from "./state.ts";
-import type { Call, History, Message, RoomJoined } from "./wire.ts";
+import type { Again, Call, History, Message, RoomJoined } from "./wire.ts";
 
 type Body = Record<string, any>;
 type Handler = (state: RoomState, body: any, now: number) => RoomState;
@@ -58,13 +58,26 @@ export function join(state: RoomState, joined: RoomJoined, now: number): RoomSta
 
 function running(state: RoomState, { turn, pending }: RoomJoined, now: number): Running {
   const { turn_id, message_id, model_id, name, attempt, content, thought = "", prompt, by, state: how } = turn!;
-  const known = state.running?.message_id === message_id ? state.running : null;
+  const known = state.running?.turn_id === turn_id ? state.running : null;
   return {
-    turn_id, message_id, model_id, name: name ?? known?.name, attempt, content, thought,
+    turn_id, message_id, model_id, name: name ?? known?.name, attempt, content, thought, thoughtUntil: known?.thoughtUntil, first: known?.first,
+    again: known ? againOf(known, attempt, content, now) : attempt > 1 ? {} : undefined,
     prompt: prompt ?? known?.prompt, by: by ?? known?.by, since: known?.since ?? now,
     state: how === "waiting" ? "waiting" : "running",
     calls: applyCall.pending((turn!.calls ?? []) as Call[], pending, content.length),
   };
+}
+
+// againOf keeps what an answer had said, if another attempt has begun since. More than that is not taken back.
+function againOf({ attempt: before, content: said, again }: Running, attempt: number, content: string, now: number): Again | undefined {
+  if (before === 0 || attempt <= before) return left(again, content);
+  const longest = said.length > (again?.text?.length ?? 0) ? said : again?.text;
+  return left({ at: now, text: longest || undefined }, content);
+}
+
+// left forgets the earlier text as soon as as much is said again.
+function left(again: Again | undefined, content: string): Again | undefined {
+  return again?.text !== undefined && content.length >= again.text.length ? { at: again.at } : again;
 }
 
 function snapshot(state: RoomState, { reason, messages, has_more }: NonNullable<RoomJoined["snapshot"]>): RoomState {
@@ -79,6 +92,13 @@ export function fromHistory(state: RoomState, { messages, has_more }: History): 
   return settle({ ...state, messages: all, hasEarlier: has_more }, messages.at(-1));
 }
 
+// seen is what only this client knows of an answer, since it saw it being given.
+function seen(m?: Message): Partial<Message> {
+  if (!m?.turn_id) return {};
+  const { turn_id, attempt, again } = m;
+  return { turn_id, attempt, again };
+}
+
 /** Says that the history is about to be read anew, whole. */
 export const startReading = (state: RoomState): RoomState => ({ ...state, reading: true, stale: false });
 
@@ -86,7 +106,9 @@ export const startReading = (state: RoomState): RoomState => ({ ...state, readin
 export function finishReading(state: RoomState, page: History | null): RoomState {
   const done = { ...state, reading: false };
   if (!page) return { ...done, stale: true };
-  return done.stale ? done : fromHistory({ ...done, messages: new Map() }, page);
+  if (done.stale) return done;
+  const all = page.messages.map((m) => ({ ...seen(state.messages.get(m.message_id)), ...m }));
+  return fromHistory({ ...done, messages: new Map() }, { ...page, messages: all });
 }
 
 /** Records what is certain to be part of the conversation, such as a message that was acknowledged. */
@@ -113,8 +135,9 @@ function hear(state: RoomState, m: Message): RoomState {
   const stale = state.stale || Boolean(m.first && m.content && (m.version ?? 0) < state.branch);
   const superseded = versions.some((old) => (old.version ?? 0) > (m.version ?? 0));
   if (elsewhere || stale || (m.first && !m.content) || superseded) return settle({ ...state, stale: stale || state.reading }, m);
-  const { turn_id, attempt } = state.running?.message_id === m.message_id ? state.running : {};
-  return record(without(state, (old) => versions.includes(old)), turn_id ? { ...m, turn_id, attempt } : m);
+  const running = state.running?.message_id === m.message_id ? state.running : undefined;
+  const known = running && { turn_id: running.turn_id, attempt: running.attempt, again: left(running.again, m.content) };
+  return record(without(state, (old) => versions.includes(old)), { ...m, ...known });
 }
 
 function without(state: RoomState, drops: (m: Message) => boolean): RoomState {
@@ -184,14 +207,13 @@ function queue(state: RoomState, turn: Turn, before?: string): RoomState {
 
 function begin(state: RoomState, s: Body, now: number): RoomState {
   const known = state.running?.turn_id === s.turn_id ? state.running : null;
-  const again = known && known.attempt > 0 && s.attempt > known.attempt;
   const { message_id, turn_id, model_id, name, attempt } = s;
   return {
     ...state,
     running: {
       message_id, turn_id, model_id, name, attempt, content: "", thought: "", calls: known?.calls ?? [], state: "running", // a call is not made again
       prompt: known?.prompt, by: known?.by, first: known?.first, since: known?.since || now,
-      ...(again && { restarted: now, earlier: [known.earlier ?? "", known.content].sort((a, b) => b.length - a.length)[0] }),
+      again: known ? againOf(known, attempt, "", now) : undefined,
     },
   };
 }
@@ -207,7 +229,7 @@ function append(state: RoomState, part: "content" | "thought", { message_id, con
   const next: Running = { ...r, [part]: text, error: undefined };
   if (part === "content") {
     if (r.thought && !r.thoughtUntil) next.thoughtUntil = now;
-    if (r.earlier !== undefined && text.length > r.earlier.length) next.earlier = undefined;
+    next.again = left(r.again, text);
   }
   return { ...state, running: next };
 }
@@ -221,9 +243,9 @@ function fail(state: RoomState, { message_id, error, code, model_id }: Body): Ro
 function end(state: RoomState, { message_id, seq, state: how, finish, usage }: Body, now: number): RoomState {
   const r = state.running;
   if (!r || r.message_id !== message_id) return state; // its message has come, as it should
-  const { turn_id, model_id, name, content, thought, calls, prompt, attempt, error } = r;
+  const { turn_id, model_id, name, content, thought, calls, prompt, attempt, error, again } = r;
   return record(state, {
-    message_id, seq, role: "assistant", state: how, finish, usage, turn_id, model_id, name, content, thought, prompt, attempt, error,
+    message_id, seq, role: "assistant", state: how, finish, usage, turn_id, model_id, name, content, thought, prompt, attempt, error, again,
     calls: [...calls], timestamp: new Date(now).toISOString(),
   });
 }

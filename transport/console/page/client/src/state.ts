@@ -1,5 +1,5 @@
 // What is known of a room. Every value is replaced and never changed, so a view can compare by ===.
-import type { AssistantState, Call, Member, Message, Present, Problem, Role, Settings, TurnState } from "./wire.ts";
+import type { Again, AssistantState, Call, Member, Message, Present, Problem, Role, Settings, TurnState } from "./wire.ts";
 
 /** A turn that waits, or one that ended before it began and so has no message. */
 export interface Turn {
@@ -31,8 +31,7 @@ export interface Running {
   since: number; // ms: when this client heard of it
   first?: string;
   error?: Problem; // the last try has failed, and the model is asked again
-  earlier?: string; // what the attempt before had said, until this one has said more
-  restarted?: number; // ms: when this attempt took the place of another
+  again?: Again;
   thoughtUntil?: number; // ms: when the thought ended
 }
 
@@ -60,6 +59,7 @@ export interface RoomState {
   presence: Presence;
   offer?: { user_id: string; by: string }; // to whom the owner offers the chat
   settings: Settings;
+  model?: string; // of the chat: what answers if a message names none
   provider?: { provider: string; state: string; retry_at?: string | null }; // of the running turn, if it has trouble
   snapshot: Snapshot | null; // too much was missed: the newest messages took the place of what was here
   stale: boolean; // the history has to be read: another branch was selected, or may have been

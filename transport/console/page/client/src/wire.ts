@@ -69,6 +69,12 @@ export interface Call {
   since?: number; // when this client heard of it
 }
 
+/** An answer that began again, since the server was restarted: the next attempt took the place of the one before. */
+export interface Again {
+  at?: number; // ms: when this client heard of it; missing if it came later
+  text?: string; // what was said before, until as much is said again
+}
+
 export interface Message {
   message_id: string;
   seq: number;
@@ -102,6 +108,7 @@ export interface Message {
   siblings?: Siblings;
   turn_id?: string; // if this client saw the answer being given
   attempt?: number; // the same
+  again?: Again; // the same
 }
 
 export interface RoomJoined {

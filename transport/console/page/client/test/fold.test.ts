@@ -53,10 +53,31 @@ test("a piece that does not fit is a gap, and one at 0 replaces the text", () =>
 
 test("a later attempt keeps what the one before had said until it has said more", () => {
   let state = fold(start, ...begun, chunk("Hello there", 0), ["stream_start", { message_id: "a", turn_id: "t", attempt: 2, model_id: "m", seq: 5 }]);
-  expect(state.running).toMatchObject({ attempt: 2, content: "", earlier: "Hello there", prompt: "q" });
-  expect(state.running?.restarted).toBeGreaterThan(0);
+  expect(state.running).toMatchObject({ attempt: 2, content: "", again: { at: 1005, text: "Hello there" }, prompt: "q" });
   state = fold(state, chunk("Hello again,", 0));
-  expect(state.running?.earlier).toBeUndefined();
+  expect(state.running?.again).toEqual({ at: 1005 });
+  state = fold(state, message(answer("a", 6, "q", 2, { content: "Hello again, you" })));
+  expect(state.messages.get("a")?.again).toEqual({ at: 1005 });
+});
+
+test("an attempt that began while one was away keeps what the one before had said, until it ends", () => {
+  const before = fold(start, ...begun, chunk("Hello there", 0));
+  const turn = { turn_id: "t", message_id: "a", attempt: 2, content: "He", by: "ann" };
+  let state = join(before, joined({ turn, seq: 3 }), 50);
+  expect(state.running).toMatchObject({ content: "He", again: { at: 50, text: "Hello there" } });
+  // What was missed follows, from the first attempt on.
+  state = fold(state, ["stream_start", { message_id: "a", turn_id: "t", attempt: 2, model_id: "m", seq: 5 }], chunk("Hey", 0));
+  expect(state.running).toMatchObject({ content: "Hey", again: { at: 50, text: "Hello there" } });
+  state = fold(state, message(answer("a", 6, "q", 2, { content: "Hey!" })));
+  expect(state.messages.get("a")?.again).toEqual({ at: 50, text: "Hello there" });
+  state = finishReading(startReading(state), { messages: [question("q", 2), answer("a", 6, "q", 2, { content: "Hey!" })], has_more: false });
+  expect(state.messages.get("a")?.again, "also if the history is read anew").toEqual({ at: 50, text: "Hello there" });
+});
+
+test("who comes while an answer is given for the second time is told that it is", () => {
+  const turn = { turn_id: "t", message_id: "a", attempt: 2, content: "He", by: "ann" };
+  expect(join(emptyRoom, joined({ turn }), 50).running?.again).toEqual({});
+  expect(join(emptyRoom, joined({ turn: { ...turn, attempt: 1 } }), 50).running?.again).toBeUndefined();
 });
 
 test("a question that waits stands in line, and comes behind the answer before it", () => {

@@ -47,7 +47,8 @@ export class ChatStore {
 
   /** The model that is asked if one says something now. */
   get nextModel(): string | undefined {
-    return this.model ?? [...this.state.messages.values()].reduce<Message | undefined>((last, m) => (m.model_id && m.seq > (last?.seq ?? -1) ? m : last), undefined)?.model_id;
+    const last = [...this.state.messages.values()].reduce<Message | undefined>((last, m) => (m.model_id && m.seq > (last?.seq ?? -1) ? m : last), undefined);
+    return this.model ?? this.running?.model_id ?? last?.model_id ?? this.state.model;
   }
 
   close(): void {

@@ -13,6 +13,7 @@ export class RoomView implements RoomState {
   presence = $state.raw(emptyRoom.presence);
   offer = $state.raw<RoomState["offer"]>();
   settings = $state.raw(emptyRoom.settings);
+  model = $state<RoomState["model"]>();
   provider = $state.raw<RoomState["provider"]>();
   snapshot = $state.raw<RoomState["snapshot"]>(null);
   stale = $state(false);
@@ -21,6 +22,6 @@ export class RoomView implements RoomState {
   gone = $state.raw<RoomState["gone"]>(null);
 
   take(state: RoomState): void {
-    Object.assign(this, { epoch: undefined, provider: undefined, offer: undefined }, state);
+    Object.assign(this, { epoch: undefined, provider: undefined, offer: undefined, model: undefined }, state);
   }
 }

@@ -2,6 +2,7 @@
 // cookies; a token is its tab's own. A server in development mode believes everybody, so there one chooses a name:
 // the server shows its mode by believing one that was made up.
 import { Api, Client, newID, type Connection, type Credentials, type Model, type Refusal, type User } from "@parlor/client";
+import { newer } from "../connection/newer.svelte.ts";
 import { base } from "../lib/base.ts";
 import { outboxStorage, tab } from "../lib/memory.ts";
 import { guestName } from "../words/names.ts";
@@ -75,7 +76,11 @@ class Session {
     this.client?.close();
     this.user = user;
     const client = new Client({ base, user, credentials: this.credentials, storage: outboxStorage() });
-    client.subscribe(() => { this.connection = client.connection; });
+    client.subscribe(() => {
+      const { phase } = this.connection;
+      this.connection = client.connection;
+      if (phase === "lost" && client.connection.phase === "live") void newer.look();
+    });
     this.connection = client.connection;
     this.client = client;
     this.phase = "in";

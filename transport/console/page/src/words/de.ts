@@ -2,6 +2,7 @@
 import type { Words } from "./words.svelte.ts";
 
 const count = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
+const waits = (n: number) => (n === 1 ? "1 Nachricht wartet" : `${n} Nachrichten warten`);
 const list = new Intl.ListFormat("de", { type: "conjunction" });
 
 export const de: Words = {
@@ -21,9 +22,10 @@ export const de: Words = {
     connecting: "Verbinde…",
     connected: "Verbunden",
     caughtUp: (n) => `Verbunden · ${count(n, "verpasstes Ereignis", "verpasste Ereignisse")} nachgeholt`,
-    reconnecting: (seconds) => `Verbinde wieder, ${seconds} s · was du schreibst, wartet hier`,
+    reconnecting: (seconds, waiting) => `Verbinde wieder, ${seconds} s · ${waiting ? waits(waiting) : "was du schreibst, wartet hier"}`,
+    lost: "Die Verbindung ist abgebrochen. Was du schreibst, wartet hier.",
     offline: "Offline",
-    waits: (n) => `Offline · ${n === 1 ? "1 Nachricht wartet" : `${n} Nachrichten warten`}`,
+    waits: (n) => `Offline · ${waits(n)}`,
     snapshot: (n) => `Zu viel verpasst; die neuesten ${n} wurden geladen`,
     over: "Nicht verbunden",
     signedOut: "Hier abgemeldet",
@@ -124,7 +126,7 @@ export const de: Words = {
     answeringYou: "antwortet dir",
     answering: (who) => `antwortet ${who}`,
     tryingAgain: (why) => `gescheitert (${why}), versucht es noch einmal`,
-    restarted: (time) => `Der Server ist um ${time} neu gestartet; diese Antwort hat von vorn begonnen.`,
+    restarted: (time) => `Der Server ist ${time ? `um ${time} ` : ""}neu gestartet; diese Antwort hat von vorn begonnen.`,
     earlierText: "Was sie vorher gesagt hatte",
     copy: "Kopieren",
     again: "Neu antworten",

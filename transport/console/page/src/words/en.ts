@@ -1,6 +1,7 @@
 // The words of the page in English. Another language has a file with the same names (a test compares them).
 
 const count = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+const waits = (n: number) => (n === 1 ? "1 message waits" : `${n} messages wait`);
 const list = new Intl.ListFormat("en", { type: "conjunction" });
 
 export const en = {
@@ -20,9 +21,10 @@ export const en = {
     connecting: "Connecting…",
     connected: "Connected",
     caughtUp: (n: number) => `Connected · caught up on ${count(n, "missed event")}`,
-    reconnecting: (seconds: number) => `Reconnecting, ${seconds} s · what you write waits here`,
+    reconnecting: (seconds: number, waiting: number) => `Reconnecting, ${seconds} s · ${waiting ? waits(waiting) : "what you write waits here"}`,
+    lost: "The connection is lost. What you write waits here.",
     offline: "Offline",
-    waits: (n: number) => `Offline · ${n === 1 ? "1 message waits" : `${n} messages wait`}`,
+    waits: (n: number) => `Offline · ${waits(n)}`,
     snapshot: (n: number) => `Too much was missed; the newest ${n} were loaded`,
     over: "Not connected",
     signedOut: "Signed out here",
@@ -123,7 +125,7 @@ export const en = {
     answeringYou: "answering you",
     answering: (who: string) => `answering ${who}`,
     tryingAgain: (why: string) => `failed (${why}), trying again`,
-    restarted: (time: string) => `The server restarted at ${time}; this answer began again.`,
+    restarted: (time?: string | 0) => `The server restarted${time ? ` at ${time}` : ""}; this answer began again.`,
     earlierText: "What it had said before",
     copy: "Copy",
     again: "Answer again",
