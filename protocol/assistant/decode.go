@@ -48,7 +48,8 @@ type payload struct {
 
 // Decode understands a client event. The request is returned beside an error
 // too, as far as it was understood, since the answer is named after its ids;
-// it is nil for an unknown event. Errors are [*chat.Error]s.
+// it is nil for an unknown event. Errors are [*chat.Error]s. The arguments are those of a
+// packet, which are valid JSON.
 func Decode(event string, args []json.RawMessage) (Request, error) {
 	word, id, _ := strings.Cut(event, " ")
 	decode, ok := decoders[word]
@@ -116,7 +117,17 @@ func decodePayload(args []json.RawMessage) (payload, error) {
 	if !isObject(args[0]) {
 		return p, invalid("the first argument must be an object")
 	}
-	if err := json.Unmarshal(args[0], &p); err != nil {
+	short := lift(args[0], func(name string, value json.RawMessage) json.RawMessage {
+		switch name {
+		case "message":
+			p.Message = value
+			return nil
+		case "content":
+			return liftText(value, &p.Content)
+		}
+		return value
+	})
+	if err := json.Unmarshal(short, &p); err != nil {
 		return p, invalid("a field has the wrong type: " + field(err))
 	}
 	return p, nil

@@ -3,6 +3,7 @@ package assistant
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -116,6 +117,55 @@ func decode(event, args string) (Request, error) {
 		return Decode(event, nil)
 	}
 	return Decode(event, []json.RawMessage{json.RawMessage(args)})
+}
+
+// A long request is understood as a short one is, and refused in the same words.
+func TestDecodeLong(t *testing.T) {
+	pad := `"pad":"` + strings.Repeat("x", longObject) + `"`
+	for _, args := range []string{
+		`{"room_id":"r","message":"hi"}`, `{"room_id":"r","message":" \n\u00e9\ud83d\ude00"}`, `{"message":"one","room_id":"r","message":"two"}`,
+		`{"room_id":"r","message":{"content":"h\ti","client_message_id":"a1","files":["f"]}}`, `{"room_id":"r","message":{"content":null}}`,
+		`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"id":"6","model_id":"n","content":"hi","files":["f"]}}}}`,
+		`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{"content":null}}}}`,
+		`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","id":"7","data":{"item":{}}}}`,
+		`{"room_id":"r","message":{"type":"sbaw.incoming.text_message.user","data":{"item":{"id":"6","content":["hi"]}}}}`,
+		`{"room_id":"r","message":{"type":"conversation.item.create","data":{"item":{"content":[{"type":"input_text","text":"a"},{"type":"input_audio","text":"b"},{"type":"input_text","text":"c"}]}}}}`,
+		`{"room_id":"r","message":{"type":"conversation.item.create","data":{"item":{"content":[{"type":"input_text","text":"a"},{"type":"input_text","text":5}]}}}}`,
+		`{"room_id":"r","message":{"type":"conversation.item.create","data":{"item":{"content":[{"type":"input_text","text":"a"},5]}}}}`,
+		`{"room_id":"r","message":{"type":"conversation.item.create","data":{"item":{"content":{"type":"input_text"}}}}}`,
+		`{"room_id":"r","message":{"type":"input_audio_buffer.append","data":{"audio":"AAAA"}}}`, `{"room_id":"r","message":{"type":"input_audio_buffer.append","data":{"audio":7}}}`,
+		`{"room_id":"r","message":{"content":5}}`, `{"room_id":"r","message":{"id":5,"content":"hi"}}`, `{"room_id":"r","message":{"id":"7","data":{"item":{"id":5,"content":"hi"}}}}`,
+		`{"room_id":"r","message":{"id":"7","data":5}}`, `{"room_id":"r","message":5}`, `{"room_id":"r","message":null}`, `{"room_id":"r"}`, `{"room_id":5,"message":"hi"}`,
+		`{"room_id":"r","message_id":"m","content":"h\ti"}`, `{"room_id":"r","message_id":"m","content":5}`, `{"room_id":"r","message_id":"m","content":null}`,
+	} {
+		long := strings.ReplaceAll(strings.ReplaceAll(args, "{", "{"+pad+","), ",}", "}")
+		for _, event := range []string{"send_message", "edit"} {
+			want, wantErr := decode(event, args)
+			got, err := decode(event, long)
+			if diff := cmp.Diff(want, got); diff != "" || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+				t.Errorf("%s %s: error %v, want %v (-want +got):\n%s", event, args, err, wantErr, diff)
+			}
+		}
+	}
+}
+
+// BenchmarkDecodeLong decodes the longest message in each form.
+func BenchmarkDecodeLong(b *testing.B) {
+	text, _ := json.Marshal(strings.Repeat("It is said that \"anyone\" can stop it, from any tab.\n", 60<<10/51))
+	for name, form := range map[string]string{
+		"text": `TEXT`, "documented": `{"content":TEXT}`, "spa": `{"type":"sbaw.incoming.text_message.user","data":{"item":{"content":TEXT}}}`,
+		"realtime": `{"type":"conversation.item.create","data":{"item":{"content":[{"type":"input_text","text":TEXT}]}}}`,
+	} {
+		args := strings.Replace(`{"room_id":"r","message":`+form+`}`, "TEXT", string(text), 1)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if r, err := decode("send_message", args); err != nil || len(r.(SendMessage).Content) < 60_000 {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 // FuzzDecode: whatever a client sends is an error, or a request whose fields

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"parlor/protocol/chat"
+	"parlor/protocol/socketio"
 )
 
 // envelope is the union of the objects that send_message carries: the
@@ -50,14 +51,15 @@ func decodeSend(p payload) (Request, *chat.Error) {
 }
 
 func (r *SendMessage) read(message json.RawMessage) *chat.Error {
-	if json.Unmarshal(message, &r.Content) == nil && !isNull(message) {
+	if isText(message) {
+		r.Content = socketio.Text(message)
 		return r.check()
 	}
 	if !isObject(message) {
 		return invalid("message must be text or an object")
 	}
 	var e envelope
-	err := json.Unmarshal(message, &e)
+	err := json.Unmarshal(e.lift(message), &e)
 	if len(e.ID) <= maxEnvelopeLen {
 		r.Envelope = e.ID
 	}
@@ -67,7 +69,37 @@ func (r *SendMessage) read(message json.RawMessage) *chat.Error {
 	return r.fill(e)
 }
 
-func isNull(b json.RawMessage) bool { return string(b) == "null" }
+func isText(b json.RawMessage) bool { return len(b) > 0 && b[0] == '"' }
+
+// lift takes what may be long out of a message.
+func (e *envelope) lift(message json.RawMessage) json.RawMessage {
+	item := func(name string, value json.RawMessage) json.RawMessage {
+		if name == "content" {
+			e.Data.Item.Content = value
+			return nil
+		}
+		return value
+	}
+	data := func(name string, value json.RawMessage) json.RawMessage {
+		switch name {
+		case "audio":
+			return liftText(value, &e.Data.Audio)
+		case "item":
+			return lift(value, item)
+		}
+		return value
+	}
+	return lift(message, func(name string, value json.RawMessage) json.RawMessage {
+		switch {
+		case name == "data":
+			return lift(value, data)
+		case name == "content" && isText(value):
+			e.Content = new(socketio.Text(value))
+			return nil
+		}
+		return value
+	})
+}
 
 func (r *SendMessage) fill(e envelope) *chat.Error {
 	item := e.Data.Item
@@ -90,7 +122,10 @@ func (r *SendMessage) fill(e envelope) *chat.Error {
 		}
 	case "sbaw.incoming.text_message.user":
 		r.LocalID, r.Files = item.ID, item.Files
-		if json.Unmarshal(item.Content, &r.Content) != nil {
+		switch {
+		case isText(item.Content):
+			r.Content = socketio.Text(item.Content)
+		case string(item.Content) != "null":
 			return invalid("message.data.item.content must be text")
 		}
 	case "conversation.item.create":
@@ -125,20 +160,29 @@ func (r *SendMessage) fill(e envelope) *chat.Error {
 
 // inputText joins the text parts of a realtime item.
 func inputText(content json.RawMessage) string {
-	var parts []struct {
-		Type string `json:"type"`
-		Text string `json:"text"`
-	}
-	var text strings.Builder
-	if json.Unmarshal(content, &parts) != nil {
+	if len(content) == 0 || content[0] != '[' {
 		return ""
 	}
-	for _, p := range parts {
-		if p.Type == "input_text" {
-			text.WriteString(p.Text)
+	var all strings.Builder
+	for element := range socketio.Elements(content) {
+		var part struct {
+			Type string `json:"type"`
+			Text string `json:"text"`
+		}
+		short := lift(element, func(name string, value json.RawMessage) json.RawMessage {
+			if name == "text" {
+				return liftText(value, &part.Text)
+			}
+			return value
+		})
+		if json.Unmarshal(short, &part) != nil {
+			return ""
+		}
+		if part.Type == "input_text" {
+			all.WriteString(part.Text)
 		}
 	}
-	return text.String()
+	return all.String()
 }
 
 func (r *SendMessage) checkIDs(e envelope) *chat.Error {

@@ -198,7 +198,7 @@ func checkPayload(p Packet, attachments int) error {
 }
 
 func checkJSON(b []byte, shape bool) error {
-	if !shape || !json.Valid(b) {
+	if !shape || !json.Valid(withoutPlainText(b)) {
 		return errPayload
 	}
 	return nil
@@ -208,7 +208,7 @@ func checkJSON(b []byte, shape bool) error {
 // it has a name.
 func checkArgs(p Packet) error {
 	n := 0
-	for arg := range elements(p.Data) {
+	for arg := range Elements(p.Data) {
 		if n++; n > MaxArgs {
 			return errManyArgs
 		}
@@ -229,7 +229,7 @@ func (t PacketType) ack() bool { return t == Ack || t == BinaryAck }
 func validName(arg json.RawMessage) bool {
 	switch c := arg[0]; {
 	case c == '"':
-		return !Reserved(unquote(arg))
+		return !Reserved(Text(arg))
 	case c == '-', '0' <= c && c <= '9':
 		return true
 	}

@@ -14,7 +14,7 @@ func (p Packet) Event() (name string, args []json.RawMessage) {
 	if all[0][0] != '"' {
 		return string(all[0]), all[1:]
 	}
-	return unquote(all[0]), all[1:]
+	return Text(all[0]), all[1:]
 }
 
 // Args splits the data of an ACK or BINARY_ACK into its arguments, which are
@@ -22,7 +22,7 @@ func (p Packet) Event() (name string, args []json.RawMessage) {
 func (p Packet) Args() []json.RawMessage {
 	var few [4]json.RawMessage // most have no more: one allocation instead of three
 	args := few[:0]
-	for arg := range elements(p.Data) {
+	for arg := range Elements(p.Data) {
 		args = append(args, arg)
 	}
 	return args

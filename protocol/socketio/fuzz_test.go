@@ -94,11 +94,54 @@ func FuzzScan(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		total := 0
-		for element := range elements(b) {
+		for element := range Elements(b) {
 			total += len(element)
 		}
 		if total > len(b) {
 			t.Errorf("%d bytes of elements in %d bytes", total, len(b))
+		}
+	})
+}
+
+// FuzzValid checks that JSON is valid without its plain text if it is with it.
+func FuzzValid(f *testing.F) {
+	for _, seed := range []string{`"a"`, `"\u00e9 and so on"`, `"\u00"`, `"\"`, "\"a\nb\"", `{"a":"b\"c","d":[1,"\\"]}`, `"\\\\\"" "`, `é"é"`, `["a""b"]`, `\"a`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, unit := range []string{text, `["` + text + strings.Repeat("plain text", longJSON/10) + `"]`, `["` + strings.Repeat("plain text", longJSON/10) + `",` + text + `]`} {
+			b := []byte(unit)
+			if got, want := json.Valid(withoutPlainText(b)), json.Valid(b); got != want {
+				t.Errorf("%q: valid %t, want %t", b, got, want)
+			}
+		}
+	})
+}
+
+// FuzzText checks that a string has the text that encoding/json finds, and that the scanner
+// passes over an object as encoding/json does.
+func FuzzText(f *testing.F) {
+	for _, seed := range []string{`a`, `\"\\\/\b\f\n\r\t`, `\u00e9\u2028`, `\ud83d\ude00`, `\ud83d`, `\ud83d\ud83d\ude00`, `\ude00\ud83dx`, `\ud83d\n`, `\\`, `{"a":1, "b" : [2,{}] }`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted := []byte(`"` + text + `"`)
+		var want string
+		if utf8.ValidString(text) && json.Unmarshal(quoted, &want) == nil && json.Valid(quoted) {
+			if got := Text(quoted); got != want {
+				t.Errorf("%s: got %q, want %q", quoted, got, want)
+			}
+		}
+		var object map[string]json.RawMessage
+		if json.Unmarshal([]byte(text), &object) != nil || object == nil || !utf8.ValidString(text) {
+			return
+		}
+		got := make(map[string]json.RawMessage)
+		for name, value := range Members(bytes.TrimSpace([]byte(text))) {
+			got[Text(name)] = value
+		}
+		if diff := cmp.Diff(object, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 	})
 }
