@@ -88,12 +88,13 @@ func (a addressees) modelsOr(model chat.ModelID) []chat.ModelID {
 // so that no address of e-mail is one. The end of a sentence is not part of them.
 func mentions(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		last := ' ' // before the @
-		for rest := text; rest != ""; {
-			c, size := utf8.DecodeRuneInString(rest)
-			rest = rest[size:]
-			if c != '@' || inAddress(last) {
-				last = c
+		for rest := text; ; {
+			at := strings.IndexByte(rest, '@')
+			if at < 0 {
+				return
+			}
+			before, _ := utf8.DecodeLastRuneInString(text[:len(text)-len(rest)+at]) // none at the beginning
+			if rest = rest[at+1:]; inAddress(before) {
 				continue
 			}
 			end := strings.IndexFunc(rest, func(c rune) bool { return !inName(c) })
@@ -104,7 +105,6 @@ func mentions(text string) iter.Seq[string] {
 			if rest = rest[end:]; word != "" && !strings.HasPrefix(rest, "@") && !yield(word) {
 				return
 			}
-			last = 'a' // whatever the word ended with
 		}
 	}
 }
