@@ -55,7 +55,7 @@ func (f *frames) emit(word, id string, payload any) {
 
 // Event encodes an event with one argument.
 func Event(word, id string, payload any) engineio.Frame {
-	return socketio.EventFrame(Namespace, name(word, id), Encode(payload))
+	return socketio.FrameOf(Namespace, name(word, id), payload)
 }
 
 // Encode encodes a body.

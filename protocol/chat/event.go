@@ -274,9 +274,9 @@ func (r Record) Message() (Message, bool) {
 
 // stored is how a record lies in the log; the sequence number is its key there.
 type stored struct {
-	Type string          `json:"type"`
-	At   time.Time       `json:"at"`
-	Data json.RawMessage `json:"data"`
+	Type string    `json:"type"`
+	At   time.Time `json:"at"`
+	Data Event     `json:"data"`
 }
 
 // ErrUnknownEvent is returned by [DecodeRecord] for an event that a newer
@@ -285,11 +285,11 @@ var ErrUnknownEvent = errors.New("chat: unknown event type")
 
 // Encode returns the bytes that the log keeps of the record.
 func (r Record) Encode() ([]byte, error) {
-	data, err := json.Marshal(r.Event)
+	b, err := json.Marshal(stored{r.Event.kind(), r.At, r.Event})
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", r.Event.kind(), err)
 	}
-	return json.Marshal(stored{r.Event.kind(), r.At, data})
+	return b, nil
 }
 
 // DecodeRecord reads what [Record.Encode] wrote.

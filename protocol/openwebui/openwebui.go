@@ -206,7 +206,7 @@ type (
 
 // Event encodes an event with one argument.
 func Event(name string, payload any) engineio.Frame {
-	return socketio.EventFrame(Namespace, name, socketio.Argument(payload))
+	return socketio.FrameOf(Namespace, name, payload)
 }
 
 // told are the events that only the server tells. chat-events and events are not among them:

@@ -55,6 +55,16 @@ func EventFrame(namespace, name string, args ...json.RawMessage) engineio.Frame 
 	return engineio.Frame{Data: appendEvent(b, name, args)}
 }
 
+// FrameOf is EventFrame with one [Argument].
+func FrameOf(namespace, name string, v any) engineio.Frame {
+	b := header(Packet{Type: Event, Namespace: namespace}, usualEvent+len(name))
+	b = append(AppendString(append(b, '['), name), ',')
+	return engineio.Frame{Data: append(appendArgument(b, v), ']')}
+}
+
+// usualEvent is how many bytes most events that are encoded here need besides their name.
+const usualEvent = 384
+
 // ForeignFrame is EventFrame for arguments that the application has not made. An official
 // client takes a last argument that is a string, even the name, for the offset that it asks
 // with for what it has missed. So null follows.
@@ -68,14 +78,16 @@ func ForeignFrame(namespace, name string, args []json.RawMessage) engineio.Frame
 // Argument encodes an argument of an event. One that cannot be encoded is a bug of ours.
 // Unlike json.Marshal it leaves < and > alone: answers are full of code, and six bytes
 // for each of its brackets help nobody here.
-func Argument(v any) json.RawMessage {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
+func Argument(v any) json.RawMessage { return appendArgument(nil, v) }
+
+func appendArgument(b []byte, v any) []byte {
+	buf := bytes.NewBuffer(b)
+	e := json.NewEncoder(buf)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		panic("socketio: encode an argument: " + err.Error())
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
 // WithArg returns the event with one more argument. The frame is that of an
