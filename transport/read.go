@@ -11,8 +11,9 @@ import (
 	"parlor/protocol/engineio"
 )
 
-// spareBuffer is the size up to which a message's buffer is used again.
-const spareBuffer = 64 << 10
+// spareBuffer is the size up to which a message's buffer is used again. A buffer of the longest
+// usual message has grown past 64 KiB.
+const spareBuffer = 128 << 10
 
 // buffers hold messages while they arrive. An idle connection has none.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

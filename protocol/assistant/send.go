@@ -163,7 +163,7 @@ func inputText(content json.RawMessage) string {
 	if len(content) == 0 || content[0] != '[' {
 		return ""
 	}
-	var all strings.Builder
+	var all []string
 	for element := range socketio.Elements(content) {
 		var part struct {
 			Type string `json:"type"`
@@ -179,10 +179,10 @@ func inputText(content json.RawMessage) string {
 			return ""
 		}
 		if part.Type == "input_text" {
-			all.WriteString(part.Text)
+			all = append(all, part.Text)
 		}
 	}
-	return all.String()
+	return strings.Join(all, "")
 }
 
 func (r *SendMessage) checkIDs(e envelope) *chat.Error {

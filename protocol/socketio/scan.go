@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -115,28 +116,35 @@ func Text(quoted []byte) string {
 	if plain(quoted) {
 		return string(quoted[1 : len(quoted)-1])
 	}
-	text := make([]byte, 0, len(quoted))
-	for rest := quoted[1 : len(quoted)-1]; ; {
-		n := bytes.IndexByte(rest, '\\')
-		if n < 0 {
-			return string(append(text, rest...))
-		}
-		text, rest = appendEscape(append(text, rest[:n]...), rest[n:])
+	var text strings.Builder
+	text.Grow(len(quoted))
+	rest := quoted[1 : len(quoted)-1]
+	for n := bytes.IndexByte(rest, '\\'); n >= 0; n = bytes.IndexByte(rest, '\\') {
+		text.Write(rest[:n])
+		rest = writeEscape(&text, rest[n:])
 	}
+	text.Write(rest)
+	if text.Len() < len(quoted)/2 { // somebody may keep it
+		return strings.Clone(text.String())
+	}
+	return text.String()
 }
 
-// appendEscape appends the character that rest begins with, and returns what follows that.
-func appendEscape(text, rest []byte) ([]byte, []byte) {
+// writeEscape writes the character that rest begins with, and returns what follows that.
+func writeEscape(text *strings.Builder, rest []byte) []byte {
 	if rest[1] != 'u' {
-		return append(text, escapes[rest[1]]), rest[2:]
+		text.WriteByte(escapes[rest[1]])
+		return rest[2:]
 	}
 	r, rest := codeUnit(rest), rest[len(`\u0000`):]
 	if utf16.IsSurrogate(r) {
 		if pair := utf16.DecodeRune(r, codeUnit(rest)); pair != utf8.RuneError {
-			return utf8.AppendRune(text, pair), rest[len(`\u0000`):]
+			text.WriteRune(pair)
+			return rest[len(`\u0000`):]
 		}
 	}
-	return utf8.AppendRune(text, r), rest // as U+FFFD, if it is half of a pair
+	text.WriteRune(r) // as U+FFFD, if it is half of a pair
+	return rest
 }
 
 // codeUnit returns the code unit that b begins with as \uXXXX, or -1.
@@ -177,7 +185,7 @@ func withoutPlainText(b []byte) []byte {
 	if len(b) < longJSON {
 		return b
 	}
-	short := make([]byte, 0, longJSON)
+	short := make([]byte, 0, len(b)/2)
 	inString := false
 	for i := 0; i < len(b); {
 		if inString && !ends[b[i]] {
