@@ -50,8 +50,7 @@ var loads = []load{
 		return say(ctx, c, heavyChat(n%fairChats), big)
 	}},
 	{"edits", func(ctx context.Context, f *flooder, c *client.Client, n int64) error {
-		id := heavyChat(n % fairChats)
-		return call(ctx, c, "edit", map[string]any{"room_id": id.Room(), "message_id": f.said[n%fairChats], "content": "anew"})
+		return f.edit(ctx, c, n%fairChats)
 	}},
 	{"new chats", func(ctx context.Context, f *flooder, c *client.Client, n int64) error {
 		return create(ctx, c, chat.ID("new-"+rand.Text()))
@@ -110,7 +109,7 @@ type flooder struct {
 	fairUsers
 	load    load
 	clients []*client.Client
-	said    []string // a message in each chat
+	said    []chan string // the newest version of a message in each chat, while nobody edits it
 	n       atomic.Int64
 
 	done, refused atomic.Int64
@@ -130,19 +129,29 @@ func (f *flooder) enter(ctx context.Context) error {
 		if err := create(ctx, c, heavyChat(i)); err != nil {
 			return err
 		}
-		sent, err := c.Call(ctx, "send_message", quiet(heavyChat(i), "an old message"))
-		if err != nil {
+		var sent saying
+		if err := ask(ctx, c, "send_message", quiet(heavyChat(i), "an old message"), &sent); err != nil {
 			return err
 		}
-		var answer struct {
-			ID string `json:"message_id"`
-		}
-		if err := json.Unmarshal(sent[0], &answer); err != nil {
-			return err
-		}
-		f.said = append(f.said, answer.ID)
+		f.said = append(f.said, make(chan string, 1))
+		f.said[i] <- sent.ID
 	}
 	return nil
+}
+
+// A saying is the answer to a command that says something.
+type saying struct {
+	ID string `json:"message_id"`
+}
+
+// edit edits the message in one of the chats. Only the newest version can be edited, so
+// one edit of a message waits for the other.
+func (f *flooder) edit(ctx context.Context, c *client.Client, i int64) error {
+	newest := <-f.said[i]
+	edited := saying{newest}
+	err := ask(ctx, c, "edit", map[string]any{"room_id": heavyChat(i).Room(), "message_id": newest, "content": "anew"}, &edited)
+	f.said[i] <- edited.ID
+	return err
 }
 
 // flood begins the load. The function that it returns ends it, and waits for the answers
@@ -209,13 +218,18 @@ func quiet(id chat.ID, text string) map[string]any {
 var errRefused = errors.New("refused")
 
 func call(ctx context.Context, c *client.Client, event string, body any) error {
+	return ask(ctx, c, event, body, new(struct{}))
+}
+
+// ask is call that reads the answer.
+func ask(ctx context.Context, c *client.Client, event string, body, answer any) error {
 	ack, err := c.Call(ctx, event, body)
 	if err != nil {
 		return err
 	}
-	var answer struct{ OK bool }
-	if json.Unmarshal(ack[0], &answer) != nil || !answer.OK {
+	var done struct{ OK bool }
+	if json.Unmarshal(ack[0], &done) != nil || !done.OK {
 		return fmt.Errorf("%w: %s", errRefused, ack[0])
 	}
-	return nil
+	return json.Unmarshal(ack[0], answer)
 }
