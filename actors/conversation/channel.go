@@ -25,7 +25,7 @@ func (m Moment) Revise(old chat.Message, by chat.User, content string) ([]chat.E
 	case old.Author.ID != by.ID:
 		return nil, ErrNotAuthor
 	case len(content) > m.MaxMessageBytes:
-		return nil, ErrTooLarge
+		return nil, TooLong(len(content), m.MaxMessageBytes)
 	}
 	return []chat.Event{
 		chat.MessageWithdrawn{MessageID: old.ID, Seq: old.Seq, By: by.ID},

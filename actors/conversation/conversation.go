@@ -13,6 +13,7 @@ package conversation
 
 import (
 	"cmp"
+	"fmt"
 
 	"parlor/protocol/chat"
 )
@@ -30,6 +31,11 @@ var (
 	ErrTooLarge   = chat.Refuse(chat.CodeTooLarge, "the message is too long")
 	ErrNothing    = chat.Refuse(chat.CodeInvalid, "nothing was said that could be answered")
 )
+
+// TooLong refuses a message that has more bytes than one may have.
+func TooLong(has, most int) *chat.Error {
+	return chat.Refuse(chat.CodeTooLarge, fmt.Sprintf("the message has %d bytes; at most %d", has, most))
+}
 
 // Models know which models there are.
 type Models interface {

@@ -154,7 +154,7 @@ func (m Moment) compose(u Utterance) (*Plan, *chat.Error) {
 	case !known:
 		return nil, m.NoModel(u.ModelID)
 	case len(u.Content) > m.MaxMessageBytes:
-		return nil, ErrTooLarge
+		return nil, TooLong(len(u.Content), m.MaxMessageBytes)
 	}
 	a := m.addresses(u.Content)
 	if u.Addressed != "" {

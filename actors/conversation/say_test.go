@@ -201,7 +201,7 @@ func TestSay(t *testing.T) {
 		want *chat.Error
 	}{
 		{"to no model", conversation.Utterance{ModelID: "x"}, chat.Refuse(chat.CodeNotFound, "there is no x")},
-		{"too long", conversation.Utterance{Content: strings.Repeat("x", 1001)}, conversation.ErrTooLarge},
+		{"too long", conversation.Utterance{Content: strings.Repeat("x", 1001)}, chat.Refuse(chat.CodeTooLarge, "the message has 1001 bytes; at most 1000")},
 		{"as long as may be", conversation.Utterance{Content: strings.Repeat("x", 1000)}, nil},
 		{"without a budget", conversation.Utterance{By: chat.User{ID: "poor"}, Content: "hello"}, errSpent},
 		{"without a budget, quietly", conversation.Utterance{By: chat.User{ID: "poor"}, Content: "hello", Answer: quietly(true)}, nil},

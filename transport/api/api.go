@@ -64,6 +64,7 @@ type API struct {
 	maxFile    int64
 	maxImage   int64
 	maxUploads int
+	maxMessage int
 
 	log  *slog.Logger
 	cors *cors.Cors
@@ -80,7 +81,7 @@ type API struct {
 func New(chats Chats, members Members, models Models, auth Authenticator, o Options) (*API, error) {
 	a := &API{
 		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, behind: o.Backends, guests: o.Guests,
-		maxFile: cmp.Or(o.MaxFileBytes, 10<<20), maxImage: cmp.Or(o.MaxImageBytes, 4<<20), maxUploads: cmp.Or(o.MaxUploads, 10),
+		maxFile: cmp.Or(o.MaxFileBytes, 10<<20), maxImage: cmp.Or(o.MaxImageBytes, 4<<20), maxUploads: cmp.Or(o.MaxUploads, 10), maxMessage: cmp.Or(o.MaxMessageBytes, 64<<10),
 		maxSay: cmp.Or(o.MaxSayBytes, MaxBodyBytes), log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused, mounted: make(map[string]map[string]http.HandlerFunc),
 	}

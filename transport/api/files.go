@@ -101,7 +101,8 @@ func (a *API) listFiles(r *http.Request, u chat.User) (any, error) {
 		MaxBytes int64      `json:"max_file_bytes"`
 		MaxImage int64      `json:"max_image_bytes"`
 		MaxFiles int        `json:"max_files"`
-	}{toWireFiles(files), a.maxFile, a.maxImage, a.maxUploads}, nil
+		MaxText  int        `json:"max_message_bytes"`
+	}{toWireFiles(files), a.maxFile, a.maxImage, a.maxUploads, a.maxMessage}, nil
 }
 
 func (a *API) removeFile(r *http.Request, u chat.User) (any, error) {

@@ -126,6 +126,9 @@ type Options struct {
 	MaxImageBytes int64
 	MaxUploads    int
 
+	// MaxMessageBytes is what clients are told of the text of a message; zero means 64 KiB.
+	MaxMessageBytes int
+
 	// Logger receives panics and the causes of internal errors. Nil discards
 	// them.
 	Logger *slog.Logger

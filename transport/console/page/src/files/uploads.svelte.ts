@@ -13,6 +13,7 @@ export interface Limits {
   max_file_bytes: number;
   max_image_bytes: number;
   max_files: number;
+  max_message_bytes: number;
 }
 
 export interface Item {

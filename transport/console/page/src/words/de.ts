@@ -192,6 +192,7 @@ export const de: Words = {
     withdraw: "Zurücknehmen",
     edit: "Bearbeiten",
     first: "Zuerst beantworten",
+    asFile: "Als Datei anhängen",
     readOnly: "Du kannst hier lesen.",
   },
 

@@ -191,6 +191,7 @@ export const en = {
     withdraw: "Withdraw",
     edit: "Edit",
     first: "Answer first",
+    asFile: "Attach it as a file",
     readOnly: "You can read here.",
   },
 
