@@ -16,6 +16,7 @@ import (
 	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/chat"
+	"parlor/protocol/exports"
 )
 
 // Limits of an import. One chat is held in memory and written in one
@@ -27,8 +28,13 @@ const (
 
 // importCmd adds chats to the data file.
 type importCmd struct {
-	SkipExisting bool   `help:"Leave chats that exist as they are, instead of importing nothing."`
-	From         string `arg:"" name:"file" optional:"" help:"What parlor export has written. Without one, or with -, it is read from the standard input."`
+	From         string            `enum:"parlor,mongo,openwebui,librechat,chatgpt" default:"parlor" help:"Who has written the files: parlor export, or another server."`
+	SkipExisting bool              `help:"Leave chats that exist as they are, instead of importing nothing."`
+	Owner        string            `placeholder:"NAME" help:"With another server's files: the user whose chats all of them become."`
+	Users        map[string]string `name:"user" placeholder:"OLD=NEW" mapsep:"none" help:"With another server's files: a user is called otherwise here. May be repeated."`
+	Models       map[string]string `name:"model" placeholder:"OLD=NEW" mapsep:"none" help:"With another server's files: a model is called otherwise here. May be repeated."`
+	DryRun       bool              `help:"With another server's files: say what would come, and write nothing."`
+	Files        []string          `arg:"" name:"file" optional:"" help:"What parlor export, or the other server, has written. Without one, or with -, it is read from the standard input."`
 
 	Values
 }
@@ -38,12 +44,29 @@ func (*importCmd) Help() string {
 	return `Adds the chats of an export to the data file, which is made if it is missing. No server may be running on it. All lines are checked before the first chat is written; a chat is written as a whole or not at all.
 
     parlor import chats.jsonl
-    parlor export | parlor import --data other.db`
+    parlor export | parlor import --data other.db
+
+With --from it reads what other servers export (docs/migrating-openwebui.md and docs/migrating-assistant.md). Chats that are there already are left alone, so the same command can be repeated, and goes on where it was cut:
+
+    parlor import --from mongo chats.json messages.json users.json
+    parlor import --from openwebui users.json chats.json
+    parlor import --from librechat --owner alice conversation.json
+    parlor import --from chatgpt --owner alice conversations.json`
 }
 
 // Run checks all of the export, and then imports it.
 func (c *importCmd) Run(ctx context.Context, s *Settings, out *streams) error {
-	in, err := c.open(s)
+	if c.From != "" && c.From != "parlor" {
+		return c.runForeign(ctx, s, out)
+	}
+	if len(c.Files) > 1 || c.Owner != "" || len(c.Users)+len(c.Models) > 0 || c.DryRun {
+		return usageError{errors.New("import: parlor's own export is one file, and has no use for --owner, --user, --model and --dry-run")}
+	}
+	file := ""
+	if len(c.Files) > 0 {
+		file = c.Files[0]
+	}
+	in, err := openTwice(file, s)
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
@@ -106,12 +129,12 @@ func openForImport(data string) (*persistence.Store, error) {
 	return store, err
 }
 
-// open returns a file that can be read twice. Input from a pipe is copied to a
+// openTwice returns a file that can be read twice. Input from a pipe is copied to a
 // temporary file beside the data file.
-func (c *importCmd) open(s *Settings) (*os.File, error) {
+func openTwice(name string, s *Settings) (*os.File, error) {
 	var in io.Reader = os.Stdin
-	if c.From != "" && c.From != "-" {
-		f, err := os.Open(c.From)
+	if name != "" && name != "-" {
+		f, err := os.Open(name)
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +142,7 @@ func (c *importCmd) open(s *Settings) (*os.File, error) {
 		case err == nil && info.Mode().IsRegular():
 			return f, nil
 		case err == nil && info.IsDir():
-			return nil, errors.Join(fmt.Errorf("%s is a directory", c.From), f.Close())
+			return nil, errors.Join(fmt.Errorf("%s is a directory", name), f.Close())
 		}
 		defer f.Close()
 		in = f
@@ -178,6 +201,20 @@ func (i *importer) write(c *importedChat) error {
 	}
 	i.imported++
 	return nil
+}
+
+// writeMarked commits a chat, and what its owner has noted of it. Both are queued at once, so
+// that they nearly always share a transaction.
+func (i *importer) writeMarked(c *importedChat, from *exports.Chat) error {
+	done := make(chan error, 2)
+	i.store.Append(c.commit(), func(err error) { done <- err })
+	if !from.Pinned && !from.Archived && from.Folder == "" {
+		return <-done
+	}
+	owner, folder := string(c.info.Owner), chat.OneLine(from.Folder)
+	i.store.Mark(string(c.info.Room), owner, owner, persistence.MarkChange{Pinned: &from.Pinned, Archived: &from.Archived, Folder: &folder},
+		func(_ persistence.Mark, err error) { done <- err })
+	return errors.Join(<-done, <-done)
 }
 
 // An importedChat is a chat, as far as it has been read.

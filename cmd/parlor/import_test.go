@@ -292,7 +292,7 @@ func TestImportStoppedInTheMiddle(t *testing.T) {
 	export, dir := writeLines(t, lines), t.TempDir()
 	for _, stop := range []int{0, len(lines) - 1, len(lines) + 6, 2*len(lines) - 1} {
 		s := &Settings{Values: Values{Data: filepath.Join(dir, "parlor.db")}}
-		err := (&importCmd{From: export}).Run(&lateContext{t.Context(), stop}, s, &streams{io.Discard, io.Discard})
+		err := (&importCmd{Files: []string{export}}).Run(&lateContext{t.Context(), stop}, s, &streams{io.Discard, io.Discard})
 		left, readErr := os.ReadDir(dir)
 		if !errors.Is(err, context.Canceled) || len(left) > 0 || readErr != nil {
 			t.Errorf("stopped before line %d of the two passes: %v, left behind %v, %v", stop+1, err, left, readErr)

@@ -76,7 +76,7 @@ func commands() []command {
 		{"backup", "Copy the data file, also while the server runs.", new(backupCmd)},
 		{"compact", "Return unused space of the data file to the system.", new(compactCmd)},
 		{"export", "Write chats as JSON Lines.", new(exportCmd)},
-		{"import", "Read chats from JSON Lines.", new(importCmd)},
+		{"import", "Read chats from JSON Lines, or from another server's export.", new(importCmd)},
 		{"release", "Let a room that was quarantined try again.", new(releaseCmd)},
 		{"help", "Show the help of a command.", new(helpCmd)},
 		{"version", "Print the version.", new(versionCmd)},
