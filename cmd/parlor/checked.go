@@ -172,6 +172,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-stranger-bytes", s.checkStrangerBytes()},
 		{"max-auth-bytes", positive(s.MaxAuthBytes)},
 		{"max-refusals", positive(s.MaxRefusals)},
+		{"max-probes", notNegative(s.MaxProbes)},
 		{"recovery-window", notNegative(s.RecoveryWindow)},
 		{"max-sessions", positive(s.MaxSessions)},
 		{"max-sessions-per-user", notNegative(s.MaxSessionsPerUser)},

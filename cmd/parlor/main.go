@@ -72,6 +72,8 @@ func commands() []command {
 		{"webhook", "See how webhooks fare, and deliver what they could not.", new(webhookCmd)},
 		{"tools", "See which tools models may call, and how their servers are.", new(toolsCmd)},
 		{"config", "Show, check or write the settings.", new(configCmd)},
+		{"doctor", "Try a deployment from outside, through its proxy.", new(doctorCmd)},
+		{"health", "Ask the server of this computer whether it takes requests.", new(healthCmd)},
 		{"check", "Verify the data file.", new(checkCmd)},
 		{"backup", "Copy the data file, also while the server runs.", new(backupCmd)},
 		{"compact", "Return unused space of the data file to the system.", new(compactCmd)},
@@ -309,7 +311,8 @@ var fileSettings = []string{"config", "data"}
 // all of them.
 var usedSettings = map[string][]string{
 	"token": tokenSettings, "release": fileSettings, "user": fileSettings, "key": fileSettings,
-	"check": fileSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": fileSettings,
+	"health": {"config", "listen", "tls-cert-file", "tls-key-file", "acme-hosts"},
+	"check":  fileSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": fileSettings,
 }
 
 // tidyHelp makes the help show defaults without quotes, and for each command only

@@ -24,7 +24,7 @@ import (
 // does not describe, or the other way round.
 func TestOpenAPIHasAllRoutes(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	server := &server{log: log, verifier: auth.New(auth.Options{Secret: "a secret"}), warnings: origin.NewWarnings(log), hub: emit.New(emit.Options{})}
+	server := &server{Settings: Settings{Values: Values{MaxProbes: 1}}, log: log, verifier: auth.New(auth.Options{Secret: "a secret"}), warnings: origin.NewWarnings(log), hub: emit.New(emit.Options{})}
 	t.Cleanup(server.verifier.Close)
 	if err := server.openAPI(); err != nil {
 		t.Fatal(err)
@@ -177,6 +177,9 @@ func askOfTasks(ask asker) {
 // askOfUser asks for what this server has not set up, too: that is an answer.
 func askOfUser(ask asker) {
 	ask(200, "GET", "/openapi.json", "")
+	ask(200, "GET", "/probe?nonce=n&cookie=c", "")
+	ask(200, "POST", "/probe", "counted")
+	ask(200, "GET", "/probe/stream", "")
 	ask(200, "GET", "/auth/me", "")
 	ask(200, "GET", "/auth/methods", "")
 	ask(200, "GET", "/auth/sessions", "")

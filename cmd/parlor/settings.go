@@ -205,6 +205,7 @@ type Values struct {
 	MaxStrangerBytes         Size `group:"limits" default:"32MiB" help:"Bytes of such packets and polls that are kept while they arrive, of all those clients together; past it the slowest are cut off."`
 	MaxAuthBytes             Size `group:"limits" default:"16KiB" help:"Longest auth that a client may sign in with."`
 	MaxRefusals              int  `group:"limits" default:"5" help:"Times that one connection may fail to sign in before it is closed."`
+	MaxProbes                int  `group:"limits" default:"8" help:"Streams and bodies that are served at once to parlor doctor, which anybody may run; 0 answers it nothing."`
 
 	LogLevel  slog.Level `group:"logging" default:"info" choices:"debug,info,warn,error" help:"debug, info, warn or error."`
 	LogFormat string     `group:"logging" default:"text" choices:"text,json" help:"text or json."`

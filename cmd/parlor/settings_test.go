@@ -198,6 +198,7 @@ var samples = map[string][3]string{
 	"max-stranger-bytes":          {"1MiB", "2MiB", "3MiB"},
 	"max-auth-bytes":              {"1KiB", "2KiB", "3KiB"},
 	"max-refusals":                {"1", "2", "3"},
+	"max-probes":                  {"0", "1", "2"},
 }
 
 // notSampled are settings that are tested on their own.
@@ -443,6 +444,7 @@ func TestWrongValues(t *testing.T) {
 		{"max-stranger-bytes", "1KiB", "max-stranger-payload"},
 		{"max-auth-bytes", "0", "more than 0"},
 		{"max-refusals", "0", "more than 0"},
+		{"max-probes", "-1", "less than 0"},
 		{"base-path", "/api/v1", "/api"},
 		{"base-path", "/socket.io", "/socket.io"},
 		{"log-level", "loud", "\"loud\" must be debug, info, warn or error"},

@@ -162,6 +162,7 @@ func (s *server) openAPI() (err error) {
 	own, open := grantRoutes(s.grants)
 	s.api.Mount(own)
 	s.api.MountOpen(open)
+	s.api.MountOpen(s.probeRoutes())
 	s.api.Mount(promptRoutes(s.servers))
 	return nil
 }

@@ -25,13 +25,14 @@ func (a *Accounts) cookies(r *http.Request, s Session, secret string) []*http.Co
 	access := ownClaims{Type: tokenType, Session: s.ID, Name: s.User.Name, Email: s.User.Email, Picture: s.User.Picture}
 	left := s.Expires.Sub(a.Now())
 	return []*http.Cookie{
-		cookie(r, Cookie, a.sign(access, s.User.ID, min(a.AccessTTL, left)), min(a.AccessTTL, left)),
-		cookie(r, RefreshCookie, a.sign(ownClaims{Type: refreshType, Session: s.ID, Refresh: s.Refresh}, s.User.ID, left), left),
-		cookie(r, SessionCookie, secret, left),
+		NewCookie(r, Cookie, a.sign(access, s.User.ID, min(a.AccessTTL, left)), min(a.AccessTTL, left)),
+		NewCookie(r, RefreshCookie, a.sign(ownClaims{Type: refreshType, Session: s.ID, Refresh: s.Refresh}, s.User.ID, left), left),
+		NewCookie(r, SessionCookie, secret, left),
 	}
 }
 
-func cookie(r *http.Request, name, value string, ttl time.Duration) *http.Cookie {
+// NewCookie returns a cookie as those of a session are.
+func NewCookie(r *http.Request, name, value string, ttl time.Duration) *http.Cookie {
 	return &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: int(ttl / time.Second), HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: origin.Secure(r),
 	}
@@ -40,7 +41,7 @@ func cookie(r *http.Request, name, value string, ttl time.Duration) *http.Cookie
 // noCookies deletes all three.
 func noCookies(r *http.Request) (all []*http.Cookie) {
 	for _, name := range []string{Cookie, RefreshCookie, SessionCookie} {
-		c := cookie(r, name, "", 0)
+		c := NewCookie(r, name, "", 0)
 		c.MaxAge = -1
 		all = append(all, c)
 	}

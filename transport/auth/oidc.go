@@ -105,7 +105,7 @@ func (p *provider) leave(r *http.Request) (to string, cookies []*http.Cookie, er
 	l := ownClaims{Type: loginType, Login: &login{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier()}}
 	config := p.config(r, known)
 	to = config.AuthCodeURL(l.Login.State, oidc.Nonce(l.Login.Nonce), oauth2.S256ChallengeOption(l.Login.Verifier))
-	return to, []*http.Cookie{cookie(r, loginCookie, p.accounts.sign(l, "", loginTTL), loginTTL)}, nil
+	return to, []*http.Cookie{NewCookie(r, loginCookie, p.accounts.sign(l, "", loginTTL), loginTTL)}, nil
 }
 
 // login is what has to be known again when a browser comes back from the provider.
@@ -249,7 +249,7 @@ func (v *Verifier) ComeBack(r *http.Request) (to string, cookies []*http.Cookie,
 	if err := v.recognise("the identity provider", v.provider.Issuer, in.ID, claims); err != nil {
 		return "", nil, err
 	}
-	done := cookie(r, loginCookie, "", 0)
+	done := NewCookie(r, loginCookie, "", 0)
 	done.MaxAge = -1
 	subject, _ := claims["sub"].(string)
 	outer, _ := claims["sid"].(string)

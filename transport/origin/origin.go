@@ -63,16 +63,18 @@ func (p Proxies) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// secureKey is the key of a context value: whether a proxy's client uses TLS.
-type secureKey struct{}
+// Keys of context values: whether a proxy's client uses TLS, and that the proxy is trusted.
+type (
+	secureKey  struct{}
+	trustedKey struct{}
+)
 
 // restore returns the request as the client has made it.
 func (p Proxies) restore(r *http.Request, peer netip.Addr) *http.Request {
+	r = r.WithContext(context.WithValue(r.Context(), trustedKey{}, true)) // a copy, which may be changed
 	if proto := first(r.Header, "X-Forwarded-Proto"); proto != "" {
 		secure := strings.EqualFold(proto, "https") || strings.EqualFold(proto, "wss")
 		r = r.WithContext(context.WithValue(r.Context(), secureKey{}, secure))
-	} else {
-		r = r.WithContext(r.Context()) // a copy, which may be changed
 	}
 	if client := p.client(peer, r.Header); client != peer {
 		r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
@@ -122,6 +124,9 @@ func Neighbourhood(remote string) netip.Prefix {
 	prefix, _ := addr.Prefix(min(addr.BitLen(), 64)) // the zero Prefix if the address is invalid
 	return prefix
 }
+
+// Trusted reports whether the request came from one of the proxies.
+func Trusted(r *http.Request) bool { return r.Context().Value(trustedKey{}) != nil }
 
 // Secure reports whether the client uses TLS, with this server or with a proxy.
 func Secure(r *http.Request) bool {
