@@ -16,11 +16,11 @@ func send(call room.Caller, r wire.SendMessage, origin string) room.Message {
 	case r.Respond:
 		return &room.Respond{Caller: call, ClientID: r.ClientID, Origin: origin}
 	case r.Speech == wire.Append:
-		return &room.AppendAudio{Caller: call, Audio: r.Audio}
+		return &room.AppendAudio{Caller: call, ModelID: r.ModelID, Audio: r.Audio}
 	case r.Speech == wire.Clear:
-		return &room.ClearAudio{Caller: call}
+		return &room.ClearAudio{Caller: call, ModelID: r.ModelID}
 	case r.Speech == wire.Commit:
-		return &room.CommitAudio{Caller: call, Origin: origin}
+		return &room.CommitAudio{Caller: call, ModelID: r.ModelID, Origin: origin}
 	}
 	return &room.Send{
 		Caller: call, Content: r.Content, ModelID: r.ModelID, ClientID: r.ClientID, Correlation: r.LocalID,

@@ -123,18 +123,18 @@ func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
 }
 
 // Respond plans the answer to a message that was said before and wanted none.
-// It cannot steer any more. What is spoken and not written down yet has no
-// content: nobody knows whom it addresses.
-func (m Moment) Respond(by chat.UserID, last Said, content string, spoken, alone bool) (*Plan, *chat.Error) {
+// It cannot steer any more. What was spoken to a model and is not written down yet has
+// no content: nobody knows whom it addresses. Without spokenTo it was written.
+func (m Moment) Respond(by chat.UserID, last Said, content string, spokenTo chat.ModelID, alone bool) (*Plan, *chat.Error) {
 	if !m.Branches.Shows(last.Seq) {
 		return nil, ErrSuperseded
 	}
-	p := &Plan{MessageAdded: chat.MessageAdded{MessageID: last.MessageID}, spoken: spoken}
+	p := &Plan{MessageAdded: chat.MessageAdded{MessageID: last.MessageID}, spoken: spokenTo != ""}
 	policy := m.policy("")
 	if policy == chat.PolicySteer || policy == chat.PolicyMerge || policy == chat.PolicyRollback || alone {
 		policy = chat.PolicyQueue
 	}
-	if p.models = []chat.ModelID{m.Chat.ModelID}; !spoken {
+	if p.models = []chat.ModelID{spokenTo}; !p.spoken {
 		a := m.addresses(content)
 		if refusal := a.refusal(); refusal != nil {
 			return nil, refusal

@@ -347,10 +347,11 @@ func TestRespond(t *testing.T) {
 			}
 			m := w.moment()
 			last := m.Last
+			spokenTo := chat.ModelID("")
 			if test.spoken {
-				last.Seq = 0
+				last.Seq, spokenTo = 0, m.Chat.ModelID
 			}
-			p, refusal := m.Respond("carol", last, test.content, test.spoken, test.alone)
+			p, refusal := m.Respond("carol", last, test.content, spokenTo, test.alone)
 			if refusal != test.refusal {
 				t.Fatalf("got %v, want %v", refusal, test.refusal)
 			}

@@ -267,7 +267,7 @@ func (w *world) respond(*rapid.T) {
 		return
 	}
 	said, _ := w.log[m.Last.Seq-1].Message()
-	if p, refusal := m.Respond("bob", m.Last, said.Content, false, false); refusal == nil {
+	if p, refusal := m.Respond("bob", m.Last, said.Content, "", false); refusal == nil {
 		w.stop(p.Ends())
 		p.ClientID = chat.ClientID(w.id())
 		w.record(m.Response(p, m.Last.Seq, "bob")...)
@@ -283,7 +283,7 @@ func (w *world) speak(*rapid.T) {
 	}
 	said := conversation.Said{MessageID: chat.MessageID(w.id())}
 	w.unheard = append(w.unheard, said.MessageID)
-	if p, refusal := m.Respond("alice", said, "", true, false); refusal == nil {
+	if p, refusal := m.Respond("alice", said, "", m.Chat.ModelID, false); refusal == nil {
 		w.stop(p.Ends())
 		w.record(m.Response(p, 0, "alice")...)
 	}

@@ -1,6 +1,8 @@
 package room
 
 import (
+	"cmp"
+
 	"parlor/actors/access"
 	"parlor/actors/conversation"
 	"parlor/protocol/chat"
@@ -136,8 +138,9 @@ func (c *Respond) do(r *Room) {
 	last := r.records.head.Last
 	speech := r.stage.voice.Last(last.Seq, r.records.generation)
 	content, refusal := "", (*chat.Error)(nil)
+	spokenTo := chat.ModelID("")
 	if speech != nil {
-		last = conversation.Said{MessageID: speech.ID}
+		last, spokenTo = conversation.Said{MessageID: speech.ID}, speech.Model
 	} else {
 		content, refusal = r.contentOf(last)
 	}
@@ -147,7 +150,7 @@ func (c *Respond) do(r *Room) {
 	}
 	alone := r.stage.voice.BargeIn(c.User.ID)
 	moment := r.moment()
-	p, refusal := moment.Respond(c.User.ID, last, content, speech != nil, alone)
+	p, refusal := moment.Respond(c.User.ID, last, content, spokenTo, alone)
 	if refusal == nil {
 		p.Content = content
 		refusal = r.short(c.User.ID, p, last.Seq)
@@ -190,30 +193,36 @@ func (r *Room) contentOf(last conversation.Said) (string, *chat.Error) {
 
 // AppendAudio is a piece of speech for a model that listens: see [chat.AudioAppend].
 // It is not recorded. ClearAudio forgets what was appended, and CommitAudio makes it a
-// message. The replies are [Taken].
+// message. The replies are [Taken]. ModelID is the model that is spoken to; empty: the
+// chat's current model.
 type (
 	AppendAudio struct {
 		Caller
-		Audio string
+		ModelID chat.ModelID
+		Audio   string
 	}
-	ClearAudio  struct{ Caller }
+	ClearAudio struct {
+		Caller
+		ModelID chat.ModelID
+	}
 	CommitAudio struct {
 		Caller
-		Origin string // see [chat.MessageAdded]
+		ModelID chat.ModelID
+		Origin  string // see [chat.MessageAdded]
 	}
 )
 
 func (c *AppendAudio) do(r *Room) {
-	r.speak(c.Caller, "", func(model chat.ModelID) *chat.Error { return r.stage.voice.Append(c.User.ID, model, c.Audio) })
+	r.speak(c.Caller, c.ModelID, "", func(model chat.ModelID) *chat.Error { return r.stage.voice.Append(c.User.ID, model, c.Audio) })
 }
 
 func (c *ClearAudio) do(r *Room) {
-	r.speak(c.Caller, "", func(model chat.ModelID) *chat.Error { return r.stage.voice.Clear(c.User.ID, model) })
+	r.speak(c.Caller, c.ModelID, "", func(model chat.ModelID) *chat.Error { return r.stage.voice.Clear(c.User.ID, model) })
 }
 
 func (c *CommitAudio) do(r *Room) {
 	id := chat.MessageID(newID())
-	r.speak(c.Caller, id, func(model chat.ModelID) *chat.Error {
+	r.speak(c.Caller, c.ModelID, id, func(model chat.ModelID) *chat.Error {
 		refusal := r.stage.voice.Commit(c.User, model, id, r.records.head.Seq)
 		if refusal == nil {
 			r.noteAuthor(id, c.Caller)
@@ -223,11 +232,14 @@ func (c *CommitAudio) do(r *Room) {
 	})
 }
 
-// speak calls do with the chat's model, and replies with a [Taken] or the refusal.
-func (r *Room) speak(c Caller, id chat.MessageID, do func(chat.ModelID) *chat.Error) {
+// speak calls do with the model that is spoken to, and replies with a [Taken] or the refusal.
+func (r *Room) speak(c Caller, model chat.ModelID, id chat.MessageID, do func(chat.ModelID) *chat.Error) {
 	refusal := r.admit(c, access.Send)
 	if refusal == nil {
-		refusal = do(r.records.head.Chat.ModelID)
+		refusal = r.guestAsks(c, model)
+	}
+	if refusal == nil {
+		refusal = do(cmp.Or(model, r.records.head.Chat.ModelID))
 	}
 	if refusal != nil {
 		r.refuse(c, refusal)

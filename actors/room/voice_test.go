@@ -360,6 +360,23 @@ func TestOneSpeaksAtATime(t *testing.T) {
 	})
 }
 
+// In a chat with a model that does not listen, one speaks to another one that does.
+func TestSpeechNamesItsModel(t *testing.T) {
+	onCall(t, room.Options{}, func(c *call) {
+		c.alice.Do(theChat, &room.Send{Content: "in writing", ModelID: actortest.Model, Quiet: true})
+		const ear = actortest.ListeningModel
+		c.alice.Do(theChat, &room.ClearAudio{ModelID: ear})
+		c.alice.Do(theChat, &room.AppendAudio{ModelID: ear, Audio: "AAAA"})
+		question := c.alice.Do(theChat, &room.CommitAudio{ModelID: ear}).Body.(room.Taken).MessageID
+		c.respond(c.alice)
+		ask := c.asked()
+		c.heard(question, "what time is it?")
+		c.answer(ask.Answer, "noon")
+		c.wantHistory(`user completed "in writing"`, `user completed "what time is it?" audio`, `assistant completed "noon"`)
+		c.alice.Do(theChat, &room.AppendAudio{Audio: "BBBB"}) // the chat's model is now the one that listens
+	})
+}
+
 func TestSpeechIsRefused(t *testing.T) {
 	onCall(t, room.Options{MaxAudioBytes: 8, MaxUnheard: 1}, func(c *call) {
 		if got := c.alice.Refused(theChat, &room.AppendAudio{Audio: "AAAAAAAAAAAA"}); got != chat.CodeTooLarge {

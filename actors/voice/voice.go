@@ -25,7 +25,7 @@ import (
 const speakerPause = 3 * time.Second
 
 var (
-	errNotListening = chat.Refuse(chat.CodeInvalid, "the model of this chat does not listen")
+	errNotListening = chat.Refuse(chat.CodeInvalid, "the model does not listen")
 	errSpeaking     = chat.Refuse(chat.CodeBusy, "somebody else is speaking")
 	errMumbled      = chat.Refuse(chat.CodeBusy, "too much speech waits to be understood")
 	errInaudible    = chat.Refuse(chat.CodeProviderTimeout, "what was said was not understood in time")
@@ -100,6 +100,7 @@ type Voice struct {
 type Speech struct {
 	ID     chat.MessageID
 	Author chat.User
+	Model  chat.ModelID        // that it was said to
 	Origin string              // see [chat.MessageAdded]
 	Intent conversation.Intent // of the message; has no events until it is understood
 
@@ -156,7 +157,7 @@ func (v *Voice) LineTo(id chat.ModelID) *Line {
 	return v.line
 }
 
-// listen returns the line on which the user may speak to the chat's model.
+// listen returns the line on which the user may speak to the model.
 func (v *Voice) listen(by chat.UserID, model chat.ModelID) (*Line, *chat.Error) {
 	if v.speaker != "" && v.speaker != by && time.Since(v.since) < speakerPause {
 		return nil, errSpeaking
@@ -218,23 +219,23 @@ func (v *Voice) Commit(by chat.User, model chat.ModelID, id chat.MessageID, afte
 	v.BargeIn(by.ID)
 	l.tell(chat.AudioCommit{MessageID: id})
 	s := &Speech{
-		ID: id, Author: chat.User{ID: by.ID, Name: by.Name}, after: after,
+		ID: id, Author: chat.User{ID: by.ID, Name: by.Name}, Model: model, after: after,
 		timer: time.AfterFunc(v.o.HearTimeout, func() { v.tell(timeout{id}) }),
 	}
-	s.Intent.Events = func(head *conversation.State) []chat.Event { return v.record(s, head) }
+	s.Intent.Events = func(*conversation.State) []chat.Event { return v.record(s) }
 	v.unheard = append(v.unheard, s)
 	return nil
 }
 
 // record returns the message that the speech becomes, once it is understood.
-func (v *Voice) record(s *Speech, head *conversation.State) []chat.Event {
+func (v *Voice) record(s *Speech) []chat.Event {
 	if !s.understood {
 		return nil
 	}
-	model, _ := v.o.Models.Model(head.Chat.ModelID)
+	model, _ := v.o.Models.Model(s.Model)
 	return []chat.Event{chat.MessageAdded{
 		MessageID: s.ID, Author: s.Author, Content: s.text, Origin: s.Origin,
-		ModelID: head.Chat.ModelID, Duplex: model.Duplex(), Modality: chat.ModalityAudio,
+		ModelID: s.Model, Duplex: model.Duplex(), Modality: chat.ModalityAudio,
 	}}
 }
 
