@@ -9,10 +9,10 @@ const browserPath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromi
 export const noBrowser = !browserPath && "no Chromium";
 
 /** A Chromium, closed after the test. */
-export async function browser(t) {
+export async function browser(t, { args = [] } = {}) {
   const b = await chromium.launch({
     executablePath: browserPath,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args],
   });
   t.after(() => b.close());
   return b;

@@ -35,6 +35,7 @@ export class Chat {
   phase: Entering = "entering";
   problem: Problem | null = null; // why it was refused
   onMessage?: (m: Message) => void; // somebody spoke just now
+  onAudio?: (piece: { message_id: string; audio: string }) => void; // a spoken piece of an answer: PCM, for now only
 
   #client: Client;
   #outbox: Outbox;
@@ -350,6 +351,7 @@ export class Chat {
   /** Called by the client with an event of this room. */
   hear(word: string, body: any): void {
     if (word === "room_joined" || word === "message_sent") return; // their acknowledgements have said it
+    if (word === "audio") return this.onAudio?.(body);
     const before = this.state;
     this.#set(apply(before, word, body, Date.now()));
     if (this.state.gone && !before.gone) return this.#refuse(this.state.gone);
