@@ -20,12 +20,13 @@ import (
 
 // userCmd looks after those who sign in with a password of this server.
 type userCmd struct {
-	Action        string `arg:"" enum:"add,passwd,disable,enable,list,link,unlink,links" help:"add, passwd, disable, enable, list, link, unlink or links."`
+	Action        string `arg:"" enum:"add,passwd,disable,enable,list,link,unlink,links,export,delete" help:"add, passwd, disable, enable, list, link, unlink, links, export or delete."`
 	ID            string `arg:"" optional:"" help:"The id that chats know the user by, and that the user signs in with."`
 	Name          string `placeholder:"NAME" help:"The name that others see."`
 	Email         string `placeholder:"ADDRESS" help:"The user's address."`
 	Admin         bool   `help:"Make the user an administrator."`
 	To            string `placeholder:"ID" help:"The user whom link makes the same person."`
+	Yes           bool   `help:"Let delete begin."`
 	PasswordStdin bool   `name:"password-stdin" help:"Read the password from the standard input; otherwise one is made up and printed, this once."`
 
 	Values
@@ -42,6 +43,11 @@ link makes two users one person: whoever signs in as the first is the second fro
 
     parlor user link google-1234 --to alice
 
+export prints what is kept of a user as JSON Lines: account, the user's own chats, what the user has said in others, usage. delete takes the user out of the data file (docs/operations.md); no server may be running on it.
+
+    parlor user export alice > alice.jsonl
+    parlor user delete alice --yes
+
 passwd signs the user out everywhere. disable does too, and shuts the user out in whatever way they sign in, also with tokens of an identity provider.`
 }
 
@@ -52,6 +58,10 @@ func (c *userCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 		return usageError{fmt.Errorf("user %s: <id> is missing: which user", c.Action)}
 	case c.To == "" && c.Action == "link":
 		return usageError{errors.New("--to: its value is missing: whom the user is the same person as")}
+	case c.Action == "export":
+		return c.export(ctx, s, out)
+	case c.Action == "delete":
+		return c.delete(ctx, s, out)
 	}
 	command := auth.Command{Action: "user " + c.Action, User: chat.UserID(c.ID), Name: c.Name, Email: c.Email, Admin: c.Admin, Person: chat.UserID(c.To)}
 	if c.PasswordStdin {

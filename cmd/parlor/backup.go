@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"parlor/persistence"
+	"parlor/protocol/chat"
 	"parlor/transport/control"
 )
 
@@ -73,6 +74,8 @@ type source struct {
 	backup func(ctx context.Context, w io.Writer) error
 	export func(ctx context.Context, w io.Writer, chat string) error
 	close  func()
+
+	exportUser func(ctx context.Context, w io.Writer, user string) error
 }
 
 func openSource(ctx context.Context, s *Settings) (source, error) {
@@ -83,7 +86,7 @@ func openSource(ctx context.Context, s *Settings) (source, error) {
 	client, err := control.Dial(ctx, control.Path(data))
 	switch {
 	case err == nil:
-		return source{client.Backup, client.Export, client.Close}, nil
+		return source{client.Backup, client.Export, client.Close, client.ExportUser}, nil
 	case !errors.Is(err, control.ErrNoServer):
 		return source{}, err
 	}
@@ -106,5 +109,8 @@ func openSource(ctx context.Context, s *Settings) (source, error) {
 		},
 		export: func(ctx context.Context, w io.Writer, chat string) error { return export(ctx, r, w, chat) },
 		close:  func() { r.Close() },
+		exportUser: func(ctx context.Context, w io.Writer, user string) error {
+			return exportUser(ctx, r, w, chat.UserID(user))
+		},
 	}, nil
 }

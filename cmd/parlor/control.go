@@ -18,6 +18,9 @@ func (s *server) openControl() {
 		Export: func(ctx context.Context, w io.Writer, chat string) error {
 			return export(ctx, &s.store.Reader, w, chat)
 		},
+		ExportUser: func(ctx context.Context, w io.Writer, user string) error {
+			return exportUser(ctx, &s.store.Reader, w, chat.UserID(user))
+		},
 		Release: func(ctx context.Context, room string) (bool, error) {
 			return s.rooms.Release(ctx, chat.RoomID(room))
 		},

@@ -55,6 +55,11 @@ func (c *Client) Export(ctx context.Context, w io.Writer, chat string) error {
 	return c.ask(ctx, http.MethodGet, "/export?"+url.Values{"chat": {chat}}.Encode(), w)
 }
 
+// ExportUser writes what is kept of a user to w.
+func (c *Client) ExportUser(ctx context.Context, w io.Writer, user string) error {
+	return c.ask(ctx, http.MethodGet, "/user?"+url.Values{"user": {user}}.Encode(), w)
+}
+
 // Release ends the quarantine of a room, and reports whether it was in one.
 func (c *Client) Release(ctx context.Context, room string) (was bool, err error) {
 	var answer bytes.Buffer

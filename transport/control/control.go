@@ -50,6 +50,9 @@ type Options struct {
 	// Export writes the chat of that id, or all chats if chat is empty.
 	Export func(ctx context.Context, w io.Writer, chat string) error
 
+	// ExportUser writes what is kept of a user.
+	ExportUser func(ctx context.Context, w io.Writer, user string) error
+
 	// Release ends the quarantine of a room, and reports whether it was in one.
 	Release func(ctx context.Context, room string) (was bool, err error)
 
@@ -94,6 +97,7 @@ func Listen(path string, o Options) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /backup", s.backup)
 	mux.HandleFunc("GET /export", s.export)
+	mux.HandleFunc("GET /user", s.exportUser)
 	mux.HandleFunc("POST /release", s.release)
 	mux.HandleFunc("POST /account", s.command("command about accounts", o.Account))
 	mux.HandleFunc("POST /webhook", s.command("command about webhooks", o.Webhook))
@@ -155,6 +159,10 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, "export", func(w io.Writer) error { return s.Export(r.Context(), w, r.FormValue("chat")) })
+}
+
+func (s *Server) exportUser(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, "export of a user", func(w io.Writer) error { return s.ExportUser(r.Context(), w, r.FormValue("user")) })
 }
 
 func (s *Server) release(w http.ResponseWriter, r *http.Request) {

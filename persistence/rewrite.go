@@ -1,0 +1,114 @@
+package persistence
+
+import (
+	"bytes"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Rewrite queues the replacement of all that the room's log holds by what the commit has, for
+// a user whose words are to be taken out of it: the user's marks, what the user has read, and
+// the files with these ids go too, in the same transaction. The charges of the room become
+// those of the commit. After has to be 0. No room may have the log in memory. done gets
+// [ErrNotFound] if there is no such chat.
+func (s *Store) Rewrite(c Commit, user string, files []string, done func(error)) {
+	err := c.check(s.limit)
+	if err == nil && c.After != 0 {
+		err = fmt.Errorf("%w: a rewritten room begins with entry 1", ErrInvalid)
+	}
+	if err == nil {
+		err = checkOwner(user)
+	}
+	for _, id := range files {
+		if err == nil {
+			err = checkFileID(c.Room, id)
+		}
+	}
+	write := func(tx *bolt.Tx) error { return c.rewrite(tx, user, files) }
+	s.enqueue(&request{room: c.Room, flow: c.Flow, write: write, size: c.size(), err: err, done: done})
+}
+
+func (c *Commit) rewrite(tx *bolt.Tx, user string, files []string) error {
+	before, err := getChat(tx, c.Room)
+	if err != nil {
+		return err
+	}
+	for _, id := range files {
+		if err := deleteFile(tx, c.Room, id); err != nil {
+			return err
+		}
+	}
+	var size int64
+	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages} {
+		size += bytesBelow(tx.Bucket(bucket), prefix(c.Room))
+		if _, err := deletePrefix(tx.Bucket(bucket), prefix(c.Room)); err != nil {
+			return err
+		}
+	}
+	if err := addToShare(tx, before.Owner, Share{0, -size}); err != nil {
+		return err
+	}
+	if err := dropCharges(tx, c.Room); err != nil {
+		return err
+	}
+	if err := deleteState(tx, c.Room); err != nil {
+		return err
+	}
+	if err := dropMark(tx, c.Room, user); err != nil {
+		return err
+	}
+	if err := tx.Bucket(bucketRead).Delete(nameKey(c.Room, user)); err != nil {
+		return err
+	}
+	return c.write(tx, Quota{})
+}
+
+// dropCharges removes what a room has cost.
+func dropCharges(tx *bolt.Tx, room string) error {
+	rows, _, err := chargesOfRoom(tx, room)
+	if err != nil {
+		return err
+	}
+	for _, c := range rows {
+		if err := tx.Bucket(bucketUsage).Delete(c.key()); err != nil {
+			return err
+		}
+	}
+	_, err = deletePrefix(tx.Bucket(bucketCharged), prefix(room))
+	return err
+}
+
+// ForgetUser queues the removal of what is kept of a user outside of rooms: what the user has
+// cost in chats that were deleted, and what the user has read in chats without being in them.
+// Rooms must have been rewritten before.
+func (s *Store) ForgetUser(user string, done func(error)) {
+	err := checkOwner(user)
+	if user == "" {
+		err = fmt.Errorf("%w: a user without a name", ErrInvalid)
+	}
+	write := func(tx *bolt.Tx) error {
+		if _, err := deletePrefix(tx.Bucket(bucketUsage), prefix(user)); err != nil {
+			return err
+		}
+		return deleteSuffix(tx.Bucket(bucketRead), append([]byte{0}, user...))
+	}
+	s.enqueue(&request{write: write, size: requestOverhead + len(user), err: err, done: done})
+}
+
+// deleteSuffix removes the rows whose keys end so. It walks over all.
+func deleteSuffix(b *bolt.Bucket, suffix []byte) error {
+	var keys [][]byte
+	c := b.Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		if bytes.HasSuffix(k, suffix) {
+			keys = append(keys, bytes.Clone(k))
+		}
+	}
+	for _, k := range keys {
+		if err := b.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
