@@ -21,7 +21,7 @@ func TestCandidates(t *testing.T) {
 		"completion|bash|":              "",
 		"backup|":                       "",
 		"token|--jwt":                   "--jwt-secret --jwt-secret-file --jwt-key-file --jwt-jwks-url --jwt-algorithms --jwt-issuer --jwt-audience --jwt-leeway --jwt-claim-user --jwt-claim-name --jwt-claim-email --jwt-claim-admin",
-		"user|":                         "add passwd disable enable list link unlink links",
+		"user|":                         "add passwd disable enable list link unlink links export delete",
 		"user|a":                        "add",
 		"key|add|--scope|":              "",
 		"token|":                        "make check",
