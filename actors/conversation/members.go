@@ -89,6 +89,15 @@ func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event,
 	return append([]chat.Event{chat.MemberChanged{Member: member, By: i.By, Invite: i.ID}}, gone...), nil
 }
 
+// Look returns what Accept would accept, or why it would refuse.
+func (m Moment) Look(u chat.User, digest []byte, now time.Time) (chat.Welcome, *chat.Error) {
+	if _, refusal := m.Accept(u, digest, now); refusal != nil {
+		return chat.Welcome{}, refusal
+	}
+	at := slices.IndexFunc(m.Invites, func(i chat.Invite) bool { return i.Opens(digest) })
+	return chat.Welcome{Chat: m.Chat, Invite: m.Invites[at], Has: m.Chat.RoleOf(u.ID)}, nil
+}
+
 // SetMember gives a user a role. There are no events if the user has it. A member keeps
 // the name that they have unless there is another one. The chat is only offered to a new
 // owner, who takes the place of the old one by giving themselves that role: what a chat

@@ -47,15 +47,25 @@ func (c *RevokeInvite) do(r *Room) {
 }
 
 // Accept makes the caller a member, if the secret is that of an invitation. The reply is
-// a [Listed].
+// a [Listed]. With Look nothing is changed, and the reply is a [Welcomed].
 type Accept struct {
 	Caller
 	Secret string
+	Look   bool
 }
 
 func (c *Accept) do(r *Room) {
 	if r.admit(c.Caller, access.Accept) != nil { // there is no chat, which nobody is told
 		r.refuse(c.Caller, conversation.ErrNoInvite)
+		return
+	}
+	if c.Look {
+		welcome, refusal := r.moment().Look(c.User, chat.DigestOf(c.Secret), now())
+		if refusal != nil {
+			r.refuse(c.Caller, refusal)
+			return
+		}
+		r.reply(c.Caller, Welcomed{welcome})
 		return
 	}
 	r.change(c.Caller, access.Accept, func(m conversation.Moment) ([]chat.Event, *chat.Error) {

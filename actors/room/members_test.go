@@ -25,12 +25,23 @@ func TestMembership(t *testing.T) {
 		if code := bob.Refused(theChat, &room.Join{}); code != chat.CodeNotFound {
 			t.Errorf("joined before the invitation was accepted: %s", code)
 		}
+		for range 2 { // looking uses nothing up
+			welcome := bob.Do(theChat, &room.Accept{Secret: "secret", Look: true}).Body.(room.Welcomed).Welcome
+			if welcome.By != "alice" || welcome.Role != chat.RoleMember || welcome.Has != "" || welcome.Chat.RoleOf("bob") != "" {
+				t.Errorf("looked at: %+v", welcome)
+			}
+		}
 		accepted := bob.Do(theChat, &room.Accept{Secret: "secret"})
 		if info := accepted.Body.(room.Listed).Chat; info.RoleOf("bob") != chat.RoleMember {
 			t.Errorf("accepted: %+v", info)
 		}
-		if code := s.User("eve").Refused(theChat, &room.Accept{Secret: "secret"}); code != chat.CodeNotFound {
-			t.Errorf("an invitation that is used up: %s", code)
+		for _, look := range []bool{true, false} {
+			if code := s.User("eve").Refused(theChat, &room.Accept{Secret: "secret", Look: look}); code != chat.CodeNotFound {
+				t.Errorf("an invitation that is used up: %s", code)
+			}
+		}
+		if has := bob.Do(theChat, &room.Accept{Secret: "secret", Look: true}).Body.(room.Welcomed).Welcome.Has; has != chat.RoleMember {
+			t.Errorf("a member looks at it, who is %q", has)
 		}
 		bob.Join(theChat)
 		tab.Join(theChat)

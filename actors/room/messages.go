@@ -164,11 +164,12 @@ type (
 	// Configured tells the chat as it now is.
 	Configured struct{ Chat chat.Info }
 
-	// Invited tells the invitation that was made, Invites those that are open, and
-	// Listed the chat with its members as they now are.
-	Invited struct{ Invite chat.Invite }
-	Invites struct{ Invites []chat.Invite }
-	Listed  struct{ Chat chat.Info }
+	// Invited tells the invitation that was made, Invites those that are open, Welcomed
+	// what one of them opens, and Listed the chat with its members as they now are.
+	Invited  struct{ Invite chat.Invite }
+	Invites  struct{ Invites []chat.Invite }
+	Welcomed struct{ Welcome chat.Welcome }
+	Listed   struct{ Chat chat.Info }
 
 	// Deleted confirms a Delete, and Kept says that a chat has not expired.
 	Deleted struct{}

@@ -109,6 +109,9 @@ type Options struct {
 	// Ledger knows what is left of budgets. Nil knows no limits.
 	Ledger *ledger.Ledger
 
+	// Currency is that of the prices of models.
+	Currency string
+
 	// Epoch names the file that the log is in. A client that kept numbers of
 	// records from another file, an older copy say, must not resume with them.
 	Epoch string

@@ -56,6 +56,19 @@ func (r *Rooms) Accept(ctx context.Context, u chat.User, token string) (chat.Inf
 	return r.changeMembers(ctx, id, u, func(c room.Caller) room.Command { return &room.Accept{Caller: c, Secret: secret} })
 }
 
+// LookAtInvite returns what the token is an invitation to, and changes nothing.
+func (r *Rooms) LookAtInvite(ctx context.Context, u chat.User, token string) (chat.Welcome, error) {
+	id, secret, ok := chat.CutInviteToken(token)
+	if !ok {
+		return chat.Welcome{}, conversation.ErrNoInvite
+	}
+	reply, err := r.ask(ctx, id, u, func(c room.Caller) room.Command { return &room.Accept{Caller: c, Secret: secret, Look: true} })
+	if err != nil {
+		return chat.Welcome{}, err
+	}
+	return reply.Body.(room.Welcomed).Welcome, nil
+}
+
 // SetMember gives a user a role in a chat. See [conversation.Moment.SetMember].
 func (r *Rooms) SetMember(ctx context.Context, u chat.User, id chat.ID, m chat.Member) (chat.Info, error) {
 	return r.changeMembers(ctx, id.Room(), u, func(c room.Caller) room.Command { return &room.SetMember{Caller: c, Member: m} })

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -32,27 +33,69 @@ func (r *Rooms) Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat
 	}
 	var report chat.UsageReport
 	err := r.query(ctx, u, func(read *read) error {
-		sums, err := sum(paced(ctx, read, charges), q)
+		sums, err := r.sum(paced(ctx, read, charges), q)
 		if err == nil {
 			report, err = r.report(q.By, sums)
 		}
 		return err
 	})
+	report.Budgets = r.options.Ledger.Left(u.ID, r.budgeted(u, q.Room))
 	return report, err
 }
 
+// budgeted returns the chat whose budgets the user is told, or a zero Info.
+func (r *Rooms) budgeted(u chat.User, room chat.RoomID) chat.Info {
+	if room == "" {
+		return chat.Info{}
+	}
+	stored, err := r.log.Chat(string(room))
+	if err != nil {
+		return chat.Info{}
+	}
+	info, err := conversation.ReadRow(stored)
+	if err != nil || r.options.Access.Check(info, u, access.Read) != nil {
+		return chat.Info{}
+	}
+	return info
+}
+
+// A usage is the sum of charges, and what they cost.
+type usage struct {
+	persistence.Count
+	cost     float64
+	unpriced uint64 // turns of models without a price
+}
+
+func (s *usage) add(o usage) {
+	s.Count.Add(o.Count)
+	s.cost += o.cost
+	s.unpriced += o.unpriced
+}
+
 // sum adds up the charges that match the query.
-func sum(charges iter.Seq2[persistence.Charge, error], q chat.UsageQuery) (map[string]persistence.Count, error) {
-	sums := make(map[string]persistence.Count)
+func (r *Rooms) sum(charges iter.Seq2[persistence.Charge, error], q chat.UsageQuery) (map[string]usage, error) {
+	sums := make(map[string]usage)
+	models := make(map[string]chat.Model)
 	for c, err := range charges {
 		if err != nil {
 			return nil, err
 		}
-		if q.Room == "" || c.Room == string(q.Room) {
-			sum := sums[part(c, q.By)]
-			sum.Add(c.Count)
-			sums[part(c, q.By)] = sum
+		if q.Room != "" && c.Room != string(q.Room) {
+			continue
 		}
+		model, known := models[c.Model]
+		if !known {
+			model, _ = r.options.Models.Model(chat.ModelID(c.Model))
+			models[c.Model] = model
+		}
+		one := usage{Count: c.Count}
+		cost, priced := model.Cost(c.Prompt, c.Completion)
+		if one.cost = cost; !priced {
+			one.unpriced = c.Turns
+		}
+		sum := sums[part(c, q.By)]
+		sum.add(one)
+		sums[part(c, q.By)] = sum
 	}
 	return sums, nil
 }
@@ -82,9 +125,9 @@ func part(c persistence.Charge, by chat.UsageBy) string {
 	return c.Hour.Time().Format(time.DateOnly)
 }
 
-func (r *Rooms) report(by chat.UsageBy, sums map[string]persistence.Count) (chat.UsageReport, error) {
+func (r *Rooms) report(by chat.UsageBy, sums map[string]usage) (chat.UsageReport, error) {
 	report := chat.UsageReport{By: by, Rows: []chat.UsageRow{}}
-	var total persistence.Count
+	var total usage
 	parts := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
 		if by == chat.UsageByDay {
 			return cmp.Compare(a, b)
@@ -92,7 +135,11 @@ func (r *Rooms) report(by chat.UsageBy, sums map[string]persistence.Count) (chat
 		return cmp.Or(cmp.Compare(sums[b].Tokens(), sums[a].Tokens()), cmp.Compare(a, b))
 	})
 	for _, part := range parts {
-		total.Add(sums[part])
+		total.add(sums[part])
+	}
+	priced := total.unpriced < total.Turns
+	if priced {
+		report.Currency = r.options.Currency
 	}
 	if over := len(parts) - chat.MaxUsageRows; over > 0 {
 		report.More = true
@@ -101,9 +148,9 @@ func (r *Rooms) report(by chat.UsageBy, sums map[string]persistence.Count) (chat
 		}
 		parts = parts[:chat.MaxUsageRows]
 	}
-	report.Total = usageRow(total)
+	report.Total = usageRow(total, priced)
 	for _, part := range parts {
-		row := usageRow(sums[part])
+		row := usageRow(sums[part], priced)
 		if err := r.name(&row, by, part); err != nil {
 			return chat.UsageReport{}, err
 		}
@@ -112,10 +159,16 @@ func (r *Rooms) report(by chat.UsageBy, sums map[string]persistence.Count) (chat
 	return report, nil
 }
 
-func usageRow(c persistence.Count) chat.UsageRow {
-	return chat.UsageRow{
-		Turns: c.Turns, EstimatedTurns: c.Estimated, PromptTokens: c.Prompt, CompletionTokens: c.Completion, TotalTokens: c.Tokens(),
+// usageRow returns a row without a name. Costs are in it if anything has a price.
+func usageRow(u usage, priced bool) chat.UsageRow {
+	const perUnit = 1e6 // steps to which costs are rounded
+	row := chat.UsageRow{
+		Turns: u.Turns, EstimatedTurns: u.Estimated, PromptTokens: u.Prompt, CompletionTokens: u.Completion, TotalTokens: u.Tokens(),
 	}
+	if priced {
+		row.Cost, row.UnpricedTurns = math.Round(u.cost*perUnit)/perUnit, u.unpriced
+	}
+	return row
 }
 
 func (r *Rooms) name(row *chat.UsageRow, by chat.UsageBy, part string) error {

@@ -7,7 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"parlor/actors/actortest"
+	"parlor/actors/ledger"
 	"parlor/actors/room"
+	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
@@ -63,6 +65,60 @@ func TestUsage(t *testing.T) {
 		}
 		if _, err := s.Rooms.Usage(t.Context(), chat.User{}, chat.UsageQuery{By: chat.UsageByDay}); err == nil {
 			t.Error("nobody in particular is told usage")
+		}
+	})
+}
+
+// What answers have cost is said by the prices that their models have now, and which
+// have none; of budgets one is told those of one's own and of chats that one may read.
+func TestUsageCosts(t *testing.T) {
+	anyCase := func(m chat.ModelID) (string, chat.ModelID) { return "", m }
+	budgets, err := ledger.New([]ledger.Budget{
+		{User: "*", Period: ledger.Total, Tokens: 1000}, {Chat: "*", Period: ledger.Total, Tokens: 500},
+	}, func(func(persistence.Charge, error) bool) {}, anyCase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	actortest.Run(t, room.Options{Ledger: budgets, Currency: "EUR"}, func(t *testing.T, s *actortest.Server) {
+		alice, bob := s.User("alice"), s.User("bob")
+		alice.Create("a")
+		bob.Create("b")
+		alice.Send("a", "hello") // 2 tokens read and 3 written, says the assistant
+		get := func(u chat.User, q chat.UsageQuery) chat.UsageReport {
+			t.Helper()
+			q.By = chat.UsageByModel
+			report, err := s.Rooms.Usage(t.Context(), u, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return report
+		}
+		if got := get(alice.User, chat.UsageQuery{}); got.Currency != "" || got.Total.Cost != 0 || got.Total.UnpricedTurns != 0 {
+			t.Errorf("without a price: %+v", got)
+		}
+		s.Assistant.Describe(chat.Model{ID: actortest.Model, PromptPrice: 100_000, CompletionPrice: 300_000})
+		alice.Do("a", &room.Send{Content: "again", ModelID: actortest.OtherModel})
+		got := get(alice.User, chat.UsageQuery{})
+		if got.Currency != "EUR" || got.Total.Cost != 1.1 || got.Total.UnpricedTurns != 1 || got.Rows[0].Cost+got.Rows[1].Cost != 1.1 {
+			t.Errorf("with one price: %+v", got)
+		}
+		mine := chat.BudgetLeft{User: "alice", Period: "total", Tokens: 1000, Left: 990}
+		for name, c := range map[string]struct {
+			id   chat.ID
+			want []chat.BudgetLeft
+		}{
+			"everywhere":         {"", []chat.BudgetLeft{mine}},
+			"in a chat":          {"a", []chat.BudgetLeft{mine, {Chat: "a", Period: "total", Tokens: 500, Left: 490}}},
+			"in another's":       {"b", []chat.BudgetLeft{mine}},
+			"in one that is not": {"c", []chat.BudgetLeft{mine}},
+		} {
+			var q chat.UsageQuery
+			if c.id != "" {
+				q.Room = c.id.Room()
+			}
+			if diff := cmp.Diff(c.want, get(alice.User, q).Budgets); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
 		}
 	})
 }

@@ -67,6 +67,7 @@ func (s *Settings) checksOfServer() []checked {
 		{"context-window", positive(s.ContextWindow)},
 		{"file-share", s.checkFileShare()},
 		{"budgets", ledger.Validate(s.Budgets)},
+		{"currency", checkCurrency(s.Currency)},
 		{"openai-base-url", checkURL(s.OpenAIBaseURL)},
 		{"eliza-word-delay", notNegative(s.ElizaWordDelay)},
 		{"turn-timeout", positive(s.TurnTimeout)},

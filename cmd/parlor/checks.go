@@ -263,6 +263,13 @@ func wantText(s string) error {
 	return nil
 }
 
+func checkCurrency(code string) error {
+	if len(code) != 3 || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return errors.New("must be three capital letters, for example EUR")
+	}
+	return nil
+}
+
 func noneEmpty(list []string) error {
 	if slices.Contains(list, "") {
 		return errors.New("has an empty entry")

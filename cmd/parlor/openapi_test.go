@@ -117,6 +117,7 @@ func askOfChat(ask asker) {
 	ask(200, "DELETE", chat+"/members/bob", "")
 	invite := ask(200, "POST", chat+"/invites", `{"role": "member", "uses": 1}`)
 	ask(200, "GET", chat+"/invites", "")
+	ask(200, "GET", fmt.Sprint("/invites/", invite["token"]), "")
 	ask(200, "POST", fmt.Sprint("/invites/", invite["token"]), "")
 	ask(404, "DELETE", chat+"/invites/none", "")
 	ask(200, "GET", "/usage", "")

@@ -95,6 +95,7 @@ type Values struct {
 	FileShare         int               `group:"assistants" default:"50" help:"How much of what a model can read the files of a conversation may take, in percent; what is more is left out, and said to be."`
 	ContextWindow     int               `group:"assistants" default:"32768" help:"Tokens that a model can read whose context_window is not set; what is older is left out of its prompts."`
 	Budgets           []ledger.Budget   `group:"assistants" sep:"none" placeholder:"JSON" help:"Limits of what may be used, a list of {\"user\", \"chat\", \"model\", \"provider\", \"period\", \"tokens\"}. Easier to write in the file."`
+	Currency          string            `group:"assistants" default:"USD" placeholder:"CODE" help:"Currency of the prices in models, by its three letters."`
 	Titles            Toggle            `group:"assistants" default:"on" choices:"on,off" help:"on or off: give a chat a title when its first answer is there, unless somebody has."`
 	TitleModel        chat.ModelID      `group:"assistants" placeholder:"ID" help:"Model that is asked for titles, instead of each chat's own. Without a model the first words are the title."`
 	SystemPrompt      string            `group:"assistants" placeholder:"TEXT" help:"What assistants are told before every conversation."`

@@ -97,6 +97,7 @@ var samples = map[string][3]string{
 	"max-message-files":      {"1", "2", "3"},
 	"context-window":         {"1000", "2000", "3000"},
 	"budgets":                {`[{"period":"day","tokens":1}]`, `[{"period":"day","tokens":2}]`, `[{"user":"*","period":"total","tokens":3}]`},
+	"currency":               {"EUR", "CHF", "JPY"},
 	"titles":                 {"off", "on", "off"},
 	"title-model":            {"a", "b", "c"},
 	"discover":               {"false", "true", "false"},
@@ -309,6 +310,8 @@ models:
     vision: true
     tools: [current_time]
     approval: ask
+    prompt_price: 0.15
+    completion_price: 0.6
     usage: false
 providers:
   mine:
@@ -378,6 +381,7 @@ func TestWrongValues(t *testing.T) {
 		{"budgets", `[{"period":"week","tokens":0}]`, "budgets[0]: period: must be hour, day, month or total"},
 		{"budgets", `[{"perod":"day"}]`, "perod"},
 		{"context-window", "0", "more than 0"},
+		{"currency", "euro", "three capital letters"},
 		{"titles", "maybe", "on or off"},
 		{"retain-for", "month", "30d"},
 		{"retain-bytes", "10X", "10G"},

@@ -110,6 +110,11 @@ type Model struct {
 	ContextWindow int `json:"context_window,omitempty"`
 	MaxTokens     int `json:"max_tokens,omitempty"`
 
+	// PromptPrice and CompletionPrice are what a million tokens cost; both zero means that
+	// no price is known.
+	PromptPrice     float64 `json:"prompt_price,omitempty"`
+	CompletionPrice float64 `json:"completion_price,omitempty"`
+
 	// Vision means that it sees images.
 	Vision bool `json:"vision,omitempty"`
 
@@ -123,6 +128,13 @@ type Model struct {
 // SourceRealtime is the APISource of models that listen and speak: they are
 // asked in sessions, see [Input].
 const SourceRealtime = "openai_realtime"
+
+// Cost returns what so many tokens cost. It is not ok if the model has no price.
+func (m Model) Cost(prompt, completion uint64) (cost float64, ok bool) {
+	const per = 1e6 // tokens
+	cost = (float64(prompt)*m.PromptPrice + float64(completion)*m.CompletionPrice) / per
+	return cost, m.PromptPrice > 0 || m.CompletionPrice > 0
+}
 
 // Duplex reports whether the model is asked in sessions.
 func (m Model) Duplex() bool { return m.APISource == SourceRealtime }

@@ -40,6 +40,13 @@ type Invitation struct {
 	Token string
 }
 
+// A Welcome is what somebody who has the token of an invitation is told of the chat.
+type Welcome struct {
+	Chat Info
+	Invite
+	Has MemberRole // that they have there already
+}
+
 // secretLen is how many random bytes a secret is made of.
 const secretLen = 20
 

@@ -153,7 +153,9 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		}
 		a.register(mux, prefix+route.path, handlers)
 	}
-	a.register(mux, prefix+"/invites/{token}", map[string]http.HandlerFunc{"POST": a.accept()})
+	a.register(mux, prefix+"/invites/{token}", map[string]http.HandlerFunc{
+		"GET": a.forGuests(lookName, a.lookAtInvite, a.lookAsGuest), "POST": a.forGuests(acceptName, a.acceptInvite, a.acceptAsGuest),
+	})
 	for path, handlers := range a.mounted {
 		a.register(mux, prefix+path, handlers)
 	}

@@ -175,7 +175,7 @@ func (c *chats) Usage(_ context.Context, u chat.User, q chat.UsageQuery) (chat.U
 	row := chat.UsageRow{Turns: 1, PromptTokens: 2, CompletionTokens: 3, TotalTokens: 5}
 	named := row
 	named.User, named.Chat, named.Day = u.ID, chat.ID(q.Room), q.From.Format(time.DateOnly)
-	return chat.UsageReport{By: q.By, Total: row, Rows: []chat.UsageRow{named}}, c.fail
+	return chat.UsageReport{By: q.By, Total: row, Rows: []chat.UsageRow{named}, Budgets: []chat.BudgetLeft{{User: u.ID, Period: "total", Tokens: 9, Left: 4}}}, c.fail
 }
 
 func (c *chats) Upload(ctx context.Context, u chat.User, id chat.ID, up chat.Upload) (chat.File, error) {
@@ -307,6 +307,13 @@ func (c *chats) Accept(_ context.Context, u chat.User, token string) (chat.Info,
 	}
 	c.infos[0] = c.infos[0].WithMember(chat.Member{ID: u.ID, Role: chat.RoleViewer})
 	return c.infos[0], nil
+}
+
+func (c *chats) LookAtInvite(_ context.Context, u chat.User, token string) (chat.Welcome, error) {
+	if token != "token" {
+		return chat.Welcome{}, chat.Refuse(chat.CodeNotFound, "no such invitation")
+	}
+	return chat.Welcome{Chat: c.infos[0], Invite: chat.Invite{Role: chat.RoleViewer, By: c.infos[0].Owner}, Has: c.infos[0].RoleOf(u.ID)}, c.fail
 }
 
 func (c *chats) SetMember(ctx context.Context, u chat.User, id chat.ID, m chat.Member) (chat.Info, error) {

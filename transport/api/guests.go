@@ -21,7 +21,7 @@ type Guests interface {
 // alone, which [Chats] and [Members] see to.
 var guestMay = map[string]bool{
 	"GET /auth/me": true, "GET /auth/sessions": true, "GET /model": true, "GET /usage": true, "GET /chat": true, "GET /chat/{chat_id}": true, "PATCH /chat/{chat_id}": true,
-	"PATCH /chat/{chat_id}/mark": true, "GET /chat/{chat_id}/members": true, "DELETE /chat/{chat_id}/members/{user_id}": true, acceptName: true,
+	"PATCH /chat/{chat_id}/mark": true, "GET /chat/{chat_id}/members": true, "DELETE /chat/{chat_id}/members/{user_id}": true, lookName: true, acceptName: true,
 	"GET /chat/{chat_id}/messages": true, sayName: true, editName: true, "POST /chat/{chat_id}/messages/{message_id}/regenerate": true, "POST /chat/{chat_id}/stop": true, "POST /chat/{chat_id}/calls/{call_id}": true,
 	uploadName: true, "GET /chat/{chat_id}/files": true, "GET /chat/{chat_id}/files/{fileid}": true, "DELETE /chat/{chat_id}/files/{fileid}": true,
 	"GET /chat/{chat_id}/events": true,
@@ -41,17 +41,20 @@ func admit(u chat.User, name string) error {
 	return nil
 }
 
-// acceptName is the request that accepts an invitation.
-const acceptName = "POST /invites/{token}"
+// The requests that look at an invitation, and that accept one.
+const (
+	lookName   = "GET /invites/{token}"
+	acceptName = "POST /invites/{token}"
+)
 
-// accept answers requests that accept an invitation: of users, and of people without an
-// account.
-func (a *API) accept() http.HandlerFunc {
-	users := a.serve(acceptName, a.acceptInvite)
+// forGuests answers a request of users, and one of people without an account, if there are
+// guests here.
+func (a *API) forGuests(name string, ofUser endpoint, ofGuest func(*http.Request) (any, error)) http.HandlerFunc {
+	users := a.serve(name, ofUser)
 	if a.guests == nil {
 		return users
 	}
-	guests := a.open(acceptName, a.acceptAsGuest)
+	guests := a.open(name, ofGuest)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if a.guests.Anonymous(r) {
 			guests(w, r)
@@ -59,6 +62,12 @@ func (a *API) accept() http.HandlerFunc {
 			users(w, r)
 		}
 	}
+}
+
+// lookAsGuest is for people who have not come yet, so they have no id.
+func (a *API) lookAsGuest(r *http.Request) (any, error) {
+	room, _, _ := chat.CutInviteToken(r.PathValue("token"))
+	return a.lookAtInvite(r, chat.User{ID: chat.GuestPrefix + "nobody", Only: room})
 }
 
 func (a *API) acceptAsGuest(r *http.Request) (any, error) {

@@ -17,6 +17,7 @@ type Members interface {
 	Invites(ctx context.Context, u chat.User, id chat.ID) ([]chat.Invite, error)
 	Revoke(ctx context.Context, u chat.User, id chat.ID, invite chat.InviteID) error
 	Accept(ctx context.Context, u chat.User, token string) (chat.Info, error)
+	LookAtInvite(ctx context.Context, u chat.User, token string) (chat.Welcome, error)
 	SetMember(ctx context.Context, u chat.User, id chat.ID, m chat.Member) (chat.Info, error)
 	RemoveMember(ctx context.Context, u chat.User, id chat.ID, member chat.UserID) error
 }
@@ -39,6 +40,18 @@ type (
 	}
 	wireInvites struct {
 		Invites []wireInvite `json:"invites"`
+	}
+
+	// A wireWelcome is what an invitation is to. ID and Has are told to a member.
+	wireWelcome struct {
+		Title   string          `json:"title"` // empty until there is one
+		By      wirePerson      `json:"by"`
+		Role    chat.MemberRole `json:"role"`
+		Expires *string         `json:"expires_at"` // null: never
+		People  int             `json:"people"`
+		Model   string          `json:"model"` // that answers, as people are told its name
+		ID      chat.ID         `json:"chat_id,omitempty"`
+		Has     chat.MemberRole `json:"has,omitempty"`
 	}
 
 	wireAccepted struct {
@@ -119,6 +132,22 @@ func (a *API) invite(r *http.Request, u chat.User) (any, error) {
 	}
 	w := toWireInvite(made.Invite)
 	w.Token, w.URL = made.Token, inviteURL(r, made.Token)
+	return w, nil
+}
+
+func (a *API) lookAtInvite(r *http.Request, u chat.User) (any, error) {
+	found, err := a.members.LookAtInvite(r.Context(), u, r.PathValue("token"))
+	if err != nil {
+		return nil, err
+	}
+	i := toWireInvite(found.Invite)
+	w := wireWelcome{
+		Title: found.Chat.Title, By: wirePerson{found.By, found.Chat.Member(found.By).Name}, Role: i.Role, Expires: i.Expires,
+		People: len(found.Chat.Everybody()), Model: a.modelOf(found.Chat, found.Chat.ModelID).DisplayName, Has: found.Has,
+	}
+	if found.Has != "" {
+		w.ID = found.Chat.ID
+	}
 	return w, nil
 }
 

@@ -28,6 +28,9 @@ const DefaultSource = "aisuite"
 // to, WIRE-ASSISTANT §4.
 var sources = []string{DefaultSource, "anthropic", chat.SourceRealtime}
 
+// maxPrice limits what a million tokens may be said to cost.
+const maxPrice = 1e6
+
 // maxModelIDLen limits the names of models, in bytes.
 const maxModelIDLen = 256
 
@@ -94,6 +97,11 @@ type Config struct {
 	// one of this and the tool's own counts.
 	Approval chat.Approval `yaml:"approval" json:"approval,omitempty"`
 
+	// PromptPrice and CompletionPrice are what a million tokens cost, in the currency of the
+	// server. Both zero means that nobody is told a cost.
+	PromptPrice     float64 `yaml:"prompt_price" json:"prompt_price,omitempty"`
+	CompletionPrice float64 `yaml:"completion_price" json:"completion_price,omitempty"`
+
 	// Dialect is the model's own; what it leaves out is the provider's, unless
 	// BaseURL names another server.
 	Dialect `yaml:",inline"`
@@ -113,6 +121,9 @@ func (c Config) model() chat.Model {
 		MaxTokens:     c.MaxTokens,
 		SystemPrompt:  c.SystemPrompt,
 		Vision:        c.vision(),
+
+		PromptPrice:     c.PromptPrice,
+		CompletionPrice: c.CompletionPrice,
 	}
 }
 
@@ -204,6 +215,11 @@ func (c Config) validate(providers map[string]ProviderConfig, refuse func(field,
 	}
 	if c.MaxTokens < 0 {
 		refuse("max_tokens", "must not be less than 0")
+	}
+	for field, price := range map[string]float64{"prompt_price": c.PromptPrice, "completion_price": c.CompletionPrice} {
+		if !(price >= 0 && price <= maxPrice) {
+			refuse(field, "must be what a million tokens cost, from 0 to 1000000")
+		}
 	}
 }
 

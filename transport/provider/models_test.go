@@ -200,9 +200,9 @@ func TestNewRefuses(t *testing.T) {
 // in both formats.
 func TestConfigTags(t *testing.T) {
 	const file = `{model_id: a, model_api_source: b, provider: c, display_name: d, full_name: e, description: f,
-		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, vision: true, system_prompt: k, hidden: true, fallbacks: [l], resume: true, tools: ["*"], approval: ask,
+		base_url: g, key_var: h, upstream_model: i, name: j, context_window: 1, max_tokens: 2, vision: true, system_prompt: k, hidden: true, fallbacks: [l], resume: true, tools: ["*"], approval: ask, prompt_price: 2.5, completion_price: 10,
 		system: fold, usage: false, max_tokens_field: max_tokens, finish: lenient}`
-	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, new(true), "k", true, []string{"l"}, true, []string{"*"}, chat.ApprovalAsk, Dialect{"fold", new(false), "max_tokens", "lenient"}}
+	want := Config{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", 1, 2, new(true), "k", true, []string{"l"}, true, []string{"*"}, chat.ApprovalAsk, 2.5, 10, Dialect{"fold", new(false), "max_tokens", "lenient"}}
 	var got Config
 	if err := yaml.Unmarshal([]byte(file), &got); err != nil {
 		t.Fatal(err)

@@ -279,10 +279,17 @@ test("guests come by a link without an account, to one chat", async (t) => {
   await enter(alice.socket, other);
   const invite = async (of, body) => (await alice.http("POST", `/chat/${of}/invites`, body)).body;
   const members = await invite(chat, { role: "member", guests: false });
+  const look = async (of, token) => {
+    const response = await fetch(`${of.url}/api/v1/invites/${token}`);
+    return response.ok ? response.json() : response.status;
+  };
+  assert.equal(await look(off, without.token), 401, "guests are off: nobody unknown is told of the chat");
+  assert.equal(await look(server, members.token), 404, "nor of one that guests may not come to");
   assert.equal((await accept(server, members.token, { name: "Gast" })).status, 404, "an invitation for members only");
   const elsewhere = await invite(other, { role: "member" });
   const link = await invite(chat, { role: "member", expires_in: 3600 });
   assert.equal(link.guests, true);
+  assert.deepEqual(await look(server, link.token), { title: "", by: { user_id: "alice", name: "ALICE" }, role: "member", expires_at: link.expires_at, people: 1, model: "ELIZA" });
   assert.equal((await accept(server, link.token)).status, 401, "no credential and no name");
   assert.equal((await accept(server, link.token, { name: "Gast" }, { Authorization: "Bearer nonsense" })).status, 401, "a bad credential is not taken for none");
   assert.equal((await accept(server, link.token, { name: " " })).body.code, "invalid");

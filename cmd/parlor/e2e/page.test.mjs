@@ -145,6 +145,8 @@ test("an invitation lets a second person in, until the owner removes them", { sk
   const link = await alice.evaluate(() => navigator.clipboard.readText());
 
   const bob = await signedIn("bob", link);
+  await bob.getByRole("heading", { name: "invites you to talk" }).waitFor(); // what it is to is said before one comes
+  await bob.locator(on.join).click();
   await connected(bob);
   await shows(bob, "Who will come?");
   assert.equal(bob.url(), alice.url(), "the address is the chat's, without the invitation");

@@ -20,13 +20,16 @@ async function house(t) {
     return stdout.trim();
   };
   const open = (url = server.url) => visit(t, b, url, { permissions: ["clipboard-read", "clipboard-write"] });
-  const signIn = async (page, user, password) => {
+  const enterPassword = async (page, user, password) => {
     await page.fill(on.user, user);
     await page.fill(on.password, password);
     await page.press(on.password, "Enter");
+  };
+  const signIn = async (page, user, password) => {
+    await enterPassword(page, user, password);
     await connected(page);
   };
-  return { server, add, open, signIn };
+  return { server, add, open, enterPassword, signIn };
 }
 
 /** Makes a link in the dialog, and returns it. */
@@ -40,7 +43,7 @@ async function invite(page, role) {
 }
 
 test("an owner invites, changes what a guest may do, removes, takes it back, and hands the chat over", { skip: noBrowser || longOnly.skip }, async (t) => {
-  const { add, open, signIn } = await house(t);
+  const { add, open, enterPassword, signIn } = await house(t);
   const passwords = { alice: await add("alice", "Alice"), bo: await add("bo", "Bo") };
   const alice = await open();
   await signIn(alice, "alice", passwords.alice);
@@ -56,7 +59,8 @@ test("an owner invites, changes what a guest may do, removes, takes it back, and
 
   const bo = await open(await invite(alice));
   await bo.locator("summary").click();
-  await signIn(bo, "bo", passwords.bo);
+  await enterPassword(bo, "bo", passwords.bo);
+  await bo.getByRole("button", { name: "Join as" }).click();
   await shows(bo, "Who will come?");
 
   if (!(await alice.locator(by("people")).isVisible())) await alice.getByRole("button", { name: "People", exact: true }).click();

@@ -32,6 +32,8 @@ export const on = {
   password: '[data-testid="password"]',
   notify: '[data-testid="notify"]',
   token: '[data-testid="token"]',
+  join: '[data-testid="join-now"]',
+  welcome: '[data-testid="welcome"]',
 };
 
 /**

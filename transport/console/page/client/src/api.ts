@@ -1,5 +1,5 @@
 // The HTTP API: docs/events.md, section HTTP.
-import type { Activity, ChatInfo, FileInfo, Found, Invite, Member, Model, Role, Session, Settings, User } from "./wire.ts";
+import type { Activity, ChatInfo, FileInfo, Found, Invite, Member, Model, Role, Session, Settings, UsageReport, User, Welcome } from "./wire.ts";
 
 /** How one is known to the server: cookies, a token, or in development mode a name that it believes. */
 export interface Credentials {
@@ -71,7 +71,7 @@ export class Api {
   sessions = () => this.ask<{ sessions: Session[] }>("GET", "auth/sessions");
   endSession = (id: string) => this.ask<unknown>("DELETE", `auth/sessions/${encodeURIComponent(id)}`);
   endOtherSessions = () => this.ask<unknown>("DELETE", "auth/sessions");
-  usage = (query: Query = {}) => this.ask<{ by: string; total: Record<string, number>; rows: Record<string, unknown>[]; has_more: boolean }>("GET", "usage", { query });
+  usage = (query: Query = {}) => this.ask<UsageReport>("GET", "usage", { query });
 
   // ---- chats
 
@@ -96,6 +96,8 @@ export class Api {
   invite = (id: string, how: { role: Role; expires_in?: number; uses?: number; guests?: boolean }) => this.ask<Invite>("POST", `${chat(id)}/invites`, { body: how });
   invites = (id: string) => this.ask<{ invites: Invite[] }>("GET", `${chat(id)}/invites`);
   revoke = (id: string, invite: string) => this.ask<unknown>("DELETE", `${chat(id)}/invites/${encodeURIComponent(invite)}`);
+  /** What an invitation is to. */
+  look = (token: string) => this.ask<Welcome>("GET", `invites/${encodeURIComponent(token)}`);
   /** Accepts an invitation; with a name, and without any credentials, as a guest. */
   accept = (token: string, name?: string) =>
     this.ask<{ chat_id: string; role: Role; user_id?: string }>("POST", `invites/${encodeURIComponent(token)}`, { body: name === undefined ? undefined : { name } });

@@ -232,3 +232,52 @@ export interface Session {
   user_agent: string;
   current: boolean;
 }
+
+/** What turns have used: of a day, a chat, a model, or in all. */
+export interface UsageRow {
+  day?: string;
+  chat_id?: string; // missing: of chats that were deleted
+  model_id?: string;
+  user_id?: string;
+  turns: number;
+  estimated_turns: number;
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  cost?: number;
+  unpriced_turns?: number; // whose models have no price
+}
+
+/** A budget that limits the user: of what it names, or of the whole server. */
+export interface BudgetLeft {
+  user_id?: string;
+  chat_id?: string;
+  model_id?: string;
+  provider?: string;
+  each?: boolean; // every model or provider has as much
+  period: "hour" | "day" | "month" | "total";
+  tokens: number;
+  left: number;
+  ends_at: string | null;
+}
+
+export interface UsageReport {
+  by: string;
+  total: UsageRow;
+  rows: UsageRow[];
+  has_more: boolean;
+  currency?: string;
+  budgets: BudgetLeft[];
+}
+
+/** What somebody is told who looks at an invitation. */
+export interface Welcome {
+  title: string;
+  by: { user_id: string; name?: string };
+  role: Role;
+  expires_at: string | null;
+  people: number;
+  model: string;
+  chat_id?: string; // for a member
+  has?: Role; // one's role already
+}

@@ -3,6 +3,8 @@ import type { Words } from "./words.svelte.ts";
 
 const count = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
 const waits = (n: number) => (n === 1 ? "1 Nachricht wartet" : `${n} Nachrichten warten`);
+/** A name within a sentence, whose direction does not follow that of the name. */
+const alone = (name: string) => `\u2068${name}\u2069`;
 const list = new Intl.ListFormat("de", { type: "conjunction" });
 
 export const de: Words = {
@@ -383,7 +385,13 @@ export const de: Words = {
 
   join: {
     title: "Du bist in einen Chat eingeladen",
-    hint: "Dort reden Leute und ein Assistent miteinander. Du siehst, was bisher gesagt wurde, und sie sehen, dass du da bist.",
+    signInFirst: "Melde dich an, um zu sehen, wozu sie einlädt. Wenn der Link auch für Leute ohne Konto gilt, ist er abgelaufen.",
+    invites: (who, role) => (role === "viewer" ? `${alone(who)} lädt dich ein, mitzulesen` : `${alone(who)} lädt dich ein, mitzureden`),
+    people: (n) => (n === 1 ? "1 Person ist darin" : `${n} Leute sind darin`),
+    model: (name) => `${alone(name)} antwortet`,
+    may: { member: "Du siehst alles, was gesagt wurde, und darfst schreiben, fragen und anhalten. Die anderen sehen, dass du da bist.", viewer: "Du siehst alles, was gesagt wurde. Die anderen sehen, dass du da bist." },
+    until: (time) => `Der Link gilt bis ${time}.`,
+    joinAs: (name) => `Als ${alone(name)} dazukommen`,
     name: "Dein Name",
     nameHint: "Die anderen sehen ihn. Du brauchst kein Konto.",
     join: "Dazukommen",
@@ -445,6 +453,8 @@ export const de: Words = {
     hint: "Was Antworten für dich verbraucht haben, in Tokens. Tage sind in UTC.",
     period: "Zeitraum",
     periods: { today: "Heute", week: "7 Tage", month: "30 Tage", all: "Alles" },
+    chat: "Chat",
+    allChats: "Alle Chats",
     by: "Nach",
     bys: { day: "Tag", chat: "Chat", model: "Modell" },
     turns: "Antworten",
@@ -456,6 +466,18 @@ export const de: Words = {
     more: "Der Rest wird nicht gezeigt.",
     estimated: (n) => `${count(n, "Antwort ist", "Antworten sind")} geschätzt, weil der Anbieter nichts sagte.`,
     caption: (by, period) => `Tokens nach ${by}: ${period}`,
+    cost: "Kosten",
+    priced: "Zu den Preisen, die die Modelle jetzt haben.",
+    unpriced: (n) => `${count(n, "Antwort", "Antworten")} von Modellen ohne Preis.`,
+    budgets: "Was übrig ist",
+    whose: { user: "Deins", chat: "Dieser Chat, alle Leute", server: "Dieser Server, alle Leute" },
+    ofModel: (whose, model) => `${whose}, ${alone(model)}`,
+    eachModel: (whose) => `${whose}, jedes Modell`,
+    left: (left, tokens) => `${left} von ${tokens} Tokens`,
+    again: { hour: "diese Stunde", day: "heute", month: "diesen Monat", total: "für immer" },
+    resets: (time) => `beginnt neu ${time}`,
+    usedUp: "aufgebraucht",
+    noBudgets: "Nichts begrenzt, was du hier verbrauchen darfst.",
   },
 
   models: {

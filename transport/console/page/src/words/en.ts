@@ -2,6 +2,8 @@
 
 const count = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 const waits = (n: number) => (n === 1 ? "1 message waits" : `${n} messages wait`);
+/** A name within a sentence, whose direction does not follow that of the name. */
+const alone = (name: string) => `\u2068${name}\u2069`;
 const list = new Intl.ListFormat("en", { type: "conjunction" });
 
 export const en = {
@@ -382,7 +384,13 @@ export const en = {
 
   join: {
     title: "You are invited to a chat",
-    hint: "People and an assistant talk there together. You will see what was said so far, and they will see that you are here.",
+    signInFirst: "Sign in here to see what it is to. If this link is for people without an account too, it has ended.",
+    invites: (who: string, role: string) => (role === "viewer" ? `${alone(who)} invites you to read along` : `${alone(who)} invites you to talk`),
+    people: (n: number) => count(n, "person is in it", "people are in it"),
+    model: (name: string) => `${alone(name)} answers`,
+    may: { member: "You will see all that was said, and may write, ask and stop. The others see that you are here.", viewer: "You will see all that was said. The others see that you are here." },
+    until: (time: string) => `The link is good until ${time}.`,
+    joinAs: (name: string) => `Join as ${alone(name)}`,
     name: "Your name",
     nameHint: "The others see it. You need no account.",
     join: "Join",
@@ -444,6 +452,8 @@ export const en = {
     hint: "What answers to you have used, in tokens. Days are in UTC.",
     period: "Period",
     periods: { today: "Today", week: "7 days", month: "30 days", all: "All" },
+    chat: "Chat",
+    allChats: "All chats",
     by: "By",
     bys: { day: "day", chat: "chat", model: "model" },
     turns: "Answers",
@@ -455,6 +465,18 @@ export const en = {
     more: "The rest is not shown.",
     estimated: (n: number) => `${count(n, "answer")} estimated, since the provider did not say.`,
     caption: (by: string, period: string) => `Tokens by ${by}: ${period}`,
+    cost: "Cost",
+    priced: "At the prices that the models have now.",
+    unpriced: (n: number) => `${count(n, "answer")} of models without a price.`,
+    budgets: "What is left",
+    whose: { user: "Yours", chat: "This chat, all people", server: "This server, all people" },
+    ofModel: (whose: string, model: string) => `${whose}, ${alone(model)}`,
+    eachModel: (whose: string) => `${whose}, each model`,
+    left: (left: string, tokens: string) => `${left} of ${tokens} tokens`,
+    again: { hour: "this hour", day: "today", month: "this month", total: "for good" },
+    resets: (time: string) => `starts again ${time}`,
+    usedUp: "used up",
+    noBudgets: "Nothing limits what you may use here.",
   },
 
   models: {
