@@ -12,8 +12,10 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/webhook"
 )
 
 // maxBody limits what is read of the answer of a tool.
@@ -31,12 +33,29 @@ type HTTP struct {
 	Headers     map[string]string `yaml:"headers" json:"headers,omitempty"`
 	Approval    chat.Approval     `yaml:"approval" json:"approval,omitempty"`
 	Guide       string            `yaml:"guide" json:"guide,omitempty"` // see [Setting]
+
+	// SecretVar names the variable with the secret, or with two of them, by which requests are
+	// signed as webhooks are. Empty: they are not.
+	SecretVar string `yaml:"secret_var" json:"secret_var,omitempty"`
+
+	secrets [][]byte
 }
 
-// with returns h with the variables in its headers replaced.
+// with returns h with what the environment has for it: the variables in its headers, and its
+// secrets.
 func (h HTTP) with(lookup func(string) (string, bool)) (_ HTTP, err error) {
 	if h.Headers, err = Expand(h.Headers, lookup); err != nil {
-		err = fmt.Errorf("headers: %w", err)
+		return h, fmt.Errorf("headers: %w", err)
+	}
+	if h.SecretVar == "" {
+		return h, nil
+	}
+	secret := ""
+	if lookup != nil {
+		secret, _ = lookup(h.SecretVar)
+	}
+	if h.secrets, err = webhook.ParseSecrets(secret); err != nil {
+		err = fmt.Errorf("secret_var: the variable %s %w", h.SecretVar, err)
 	}
 	return h, err
 }
@@ -121,7 +140,7 @@ func (h HTTP) run(ctx context.Context, r chat.ToolRun, _ func()) (string, error)
 }
 
 // ask sends a request with the header and those of the configuration, and a body unless it is
-// nil. The key of the run is its Idempotency-Key.
+// nil. The key of the run is its Idempotency-Key, and the id under which it is signed.
 func (h HTTP) ask(ctx context.Context, method, target string, header http.Header, sent []byte, key string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(sent))
 	if err != nil {
@@ -136,6 +155,9 @@ func (h HTTP) ask(ctx context.Context, method, target string, header http.Header
 	}
 	req.Header.Set("Idempotency-Key", key)
 	req.Header.Set("User-Agent", "parlor")
+	if h.secrets != nil {
+		webhook.Sign(req.Header, h.secrets, key, time.Now(), sent)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return "", chat.Refuse(chat.CodeInternal, "the tool cannot be reached")

@@ -2,9 +2,15 @@ package tools
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -266,6 +272,44 @@ func TestHeadersFromTheEnvironment(t *testing.T) {
 	delete(env, "TOKEN")
 	if _, err := h.with(lookup); err == nil || !strings.Contains(err.Error(), "TOKEN") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestSigned: a request shows with each secret that parlor has made it, for which call, and when.
+func TestSigned(t *testing.T) {
+	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" // that of the example of Standard Webhooks
+	var signed []string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		id, at := r.Header.Get("webhook-id"), r.Header.Get("webhook-timestamp")
+		key, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+		mac := hmac.New(sha256.New, key)
+		fmt.Fprintf(mac, "%s.%s.%s", id, at, body)
+		want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+		seconds, _ := strconv.ParseInt(at, 10, 64)
+		all := strings.Fields(r.Header.Get("webhook-signature"))
+		signed = append(signed, fmt.Sprintf("%s %d %t %t", id, len(all), slices.Contains(all, want), time.Since(time.Unix(seconds, 0)).Abs() < time.Hour))
+	}))
+	defer server.Close()
+	h := pay
+	h.URL, h.SecretVar = server.URL, "PAY_SECRET"
+	for value, want := range map[string]string{secret: "call_1 1 true true", secret + " whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA": "call_1 2 true true", "": "PAY_SECRET", "whsec_c2hvcnQ=": "PAY_SECRET"} {
+		signed = nil
+		r, err := New(Options{HTTP: map[string]HTTP{"pay": h}, LookupEnv: func(string) (string, bool) { return value, true }, Model: func(chat.ModelID) Model { return Model{} }})
+		if err != nil {
+			if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "c2hvcnQ") {
+				t.Errorf("%q: %v", value, err)
+			}
+			continue
+		}
+		_, err = r.Run(t.Context(), chat.ToolRun{Call: chat.ToolCall{Name: "pay", Arguments: `{"sum":1}`}, Key: "call_1"})
+		if err != nil || !slices.Equal(signed, []string{want}) {
+			t.Errorf("%q: %v, %v", value, signed, err)
+		}
+	}
+	h.SecretVar = ""
+	if _, err := newRegistry(t, h).Run(t.Context(), chat.ToolRun{Call: chat.ToolCall{Name: "pay", Arguments: `{"sum":1}`}}); err != nil || signed[len(signed)-1] != " 0 false false" {
+		t.Errorf("without a secret: %q, %v", signed, err)
 	}
 }
 

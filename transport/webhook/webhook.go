@@ -133,19 +133,23 @@ func (e *Endpoint) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return err
 	}
-	now := strconv.FormatInt(time.Now().Unix(), 10)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "parlor")
-	r.Header.Set("webhook-id", m.ID)
-	r.Header.Set("webhook-timestamp", now)
-	r.Header.Set("webhook-signature", e.sign(m.ID, now, text))
+	Sign(r.Header, e.Secrets, m.ID, time.Now(), text)
 	return e.Client.Send(ctx, r)
 }
 
-// sign returns the signatures by all secrets.
-func (e *Endpoint) sign(id, timestamp string, text []byte) string {
+// Sign sets the headers that show who has sent a body, and when: one signature for each secret.
+func Sign(h http.Header, secrets [][]byte, id string, at time.Time, body []byte) {
+	timestamp := strconv.FormatInt(at.Unix(), 10)
+	h.Set("webhook-id", id)
+	h.Set("webhook-timestamp", timestamp)
+	h.Set("webhook-signature", signatures(secrets, id, timestamp, body))
+}
+
+func signatures(secrets [][]byte, id, timestamp string, text []byte) string {
 	var all []string
-	for _, secret := range e.Secrets {
+	for _, secret := range secrets {
 		mac := hmac.New(sha256.New, secret)
 		fmt.Fprintf(mac, "%s.%s.%s", id, timestamp, text)
 		all = append(all, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))

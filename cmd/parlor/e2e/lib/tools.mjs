@@ -1,16 +1,26 @@
 // A tool that pays, for tests of what models call.
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { Webhook } from "standardwebhooks";
 import { modelServer } from "./model.mjs";
 import { folder, serve, sleep } from "./parlor.mjs";
 
-/** Starts a tool that has a visible effect: it notes the key of each run. */
+const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/** Starts a tool that has a visible effect: it notes the key of each run. It takes signed requests only. */
 async function tool(t, wait = 0) {
   const ran = [];
   const server = createServer(async (request, response) => {
     let body = "";
     for await (const chunk of request) body += chunk;
-    ran.push({ key: request.headers["idempotency-key"], args: JSON.parse(body) });
+    const key = request.headers["idempotency-key"];
+    try {
+      new Webhook(secret).verify(body, request.headers);
+    } catch (e) {
+      return response.writeHead(401).end(e.message);
+    }
+    if (request.headers["webhook-id"] !== key) return response.writeHead(400).end("the ids differ");
+    ran.push({ key, args: JSON.parse(body) });
     await sleep(wait);
     response.end("paid");
   }).listen(0, "127.0.0.1");
@@ -26,9 +36,9 @@ export async function world(t, { answers, approval, wait, idempotent = false, to
   const dir = folder();
   const args = [
     "--models", JSON.stringify([{ model_id: "m", provider: "openai", tools: ["*"] }]),
-    "--tools", JSON.stringify({ pay: { url: pay.url, description: "Pays.", approval, parameters: { type: "object", properties: { sum: { type: "integer" } }, required: ["sum"] } }, ...tools(pay.url) }),
+    "--tools", JSON.stringify({ pay: { url: pay.url, description: "Pays.", approval, secret_var: "PAY_SECRET", parameters: { type: "object", properties: { sum: { type: "integer" } }, required: ["sum"] } }, ...tools(pay.url) }),
     "--tool_settings", JSON.stringify({ pay: { idempotent, ...settings } }), ...more,
   ];
-  const start = (how) => serve(t, { dir, args, ...how, env: { OPENAI_BASE_URL: model.url } });
+  const start = (how) => serve(t, { dir, args, ...how, env: { OPENAI_BASE_URL: model.url, PAY_SECRET: secret } });
   return { start, pay, model };
 }
