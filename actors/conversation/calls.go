@@ -187,7 +187,7 @@ func (m Moment) AnswerCall(by chat.UserID, a chat.AnswerCall) ([]chat.Event, *ch
 		return nil, errNotAsker
 	}
 	end := m.Turns[0].ToolEnded(chat.ToolCall{ID: call.ID, Name: call.Name})
-	end.State, end.Result, end.By, end.ClientID = chat.ToolCompleted, a.Result, by, chat.PageAnswer(call.ID)
+	end.State, end.Result, end.By, end.ClientID, end.Choice = chat.ToolCompleted, a.Result, by, chat.PageAnswer(call.ID), a.Choice
 	if a.Failed {
 		end.State = chat.ToolFailed
 	}

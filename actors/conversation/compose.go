@@ -41,7 +41,8 @@ type Composed struct {
 	Cut    []chat.CutFile // what the model is not given whole
 	Left   int            // tokens that are left for files
 
-	OnlyTools []string // of the message to answer, see [chat.MessageAdded]
+	OnlyTools []string           // of the message to answer, see [chat.MessageAdded]
+	Brought   []chat.OfferedTool // by the program that has asked
 
 	bytes  int          // of the records that were looked at
 	before uint64       // the last record that the tail could not give
@@ -80,9 +81,12 @@ func Compose(ctx context.Context, q Question, tail Tail, older func(before uint6
 		return Composed{}, errLongPrompt
 	}
 	c.Names = d.names()
-	c.Prompt = chat.Prompt{Model: q.Turn.ModelID, User: q.Turn.By, MaxTokens: d.model.MaxTokens}
+	c.Prompt = chat.Prompt{Model: q.Turn.ModelID, User: q.Turn.By, MaxTokens: d.model.MaxTokens, Choice: d.choice}
 	c.Messages, c.Tokens = d.messages(c.Names)
 	c.Cut, c.Left, c.OnlyTools = d.cut, d.fileLeft, d.tools
+	if q.Turn.Version == 0 {
+		c.Brought = d.brought
+	}
 	return c, nil
 }
 

@@ -21,6 +21,8 @@ type dialogue struct {
 	given    map[*remembered][]chat.Source
 	cut      []chat.CutFile
 	tools    []string // see [Composed]
+	choice   chat.ToolChoice
+	brought  []chat.OfferedTool
 
 	// parts are the records of the exchanges, newest first: of each exchange the
 	// newest answer of each model, the messages that were taken in, and the message
@@ -102,7 +104,7 @@ func (d *dialogue) addMessage(m *remembered) (more bool) {
 		return true
 	}
 	if asked {
-		d.tools = m.tools
+		d.tools, d.choice, d.brought = m.tools, m.choice, m.brought
 	}
 	d.bytes += m.bytes()
 	if taken && !asked {

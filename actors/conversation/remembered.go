@@ -32,7 +32,9 @@ type remembered struct {
 	taken    []chat.MessageID // in, by the turn
 	files    []chat.File      // that a message brings
 	tools    []string         // with which alone it is to be answered; nil: with all
-	steps    int              // of an answer, that ended in calls of tools
+	choice   chat.ToolChoice  // of what is called first for it
+	brought  []chat.OfferedTool
+	steps    int // of an answer, that ended in calls of tools
 	step     *chat.ToolsCalled
 	ended    *chat.ToolEnded
 	args     *chat.ToolDecided // which has changed the arguments of a call
@@ -67,6 +69,7 @@ func remember(record chat.Record) (r remembered, ok bool) {
 		r.say(speaker{user: e.Author.ID, name: e.Author.Name, label: speakerName(e.Author)}, e.Content)
 		r.cost += chat.Tokens(e.Author.Name)
 		r.suspects, r.files, r.tools = suspects(r.content()), e.Files, e.OnlyTools
+		r.choice, r.brought = e.ToolChoice, e.Tools
 	case chat.TurnEnded:
 		r = remembered{kind: answer, id: e.MessageID, turn: e.TurnID, prompt: e.Prompt, promptSeq: e.PromptSeq, version: e.Version, steps: e.Steps}
 		r.say(speaker{model: e.ModelID, name: e.Name, label: assistantName(e.Name)}, e.Content)

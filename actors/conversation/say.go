@@ -46,6 +46,8 @@ type Utterance struct {
 	Answer    *bool // whether an answer is wanted; nil: as the chat says
 	Files     []chat.File
 	OnlyTools []string // see [chat.MessageAdded]
+	Choice    chat.ToolChoice
+	Tools     []chat.OfferedTool // of the program that asks
 
 	After *chat.Message // that it follows, see [chat.Say]; nil: the end of the current branch
 }
@@ -107,7 +109,7 @@ func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
 	if u.Files == nil {
 		u.Files = old.Files
 	}
-	u.OnlyTools = old.OnlyTools
+	u.OnlyTools, u.Choice = old.OnlyTools, old.ToolChoice
 	p, refusal := m.compose(u)
 	if refusal == nil {
 		refusal = cmp.Or(m.editable(old, u.By.ID), m.branched())
@@ -168,7 +170,7 @@ func (m Moment) compose(u Utterance) (*Plan, *chat.Error) {
 	return &Plan{models: a.modelsOr(u.ModelID), quiet: quiet, MessageAdded: chat.MessageAdded{
 		MessageID: chat.MessageID(m.NewID()), Content: u.Content, ClientID: u.ClientID, Parent: u.Parent,
 		Author:  chat.User{ID: u.By.ID, Name: u.By.Name}, // members see no more of each other
-		ModelID: u.ModelID, Duplex: asked.Duplex(), Origin: u.Origin, Mentions: a.members, Unasked: quiet, Files: u.Files, OnlyTools: u.OnlyTools,
+		ModelID: u.ModelID, Duplex: asked.Duplex(), Origin: u.Origin, Mentions: a.members, Unasked: quiet, Files: u.Files, OnlyTools: u.OnlyTools, ToolChoice: u.Choice, Tools: u.Tools,
 	}}, a.refusal()
 }
 

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -80,6 +81,20 @@ func (s *Steps) Messages() (messages []chat.PromptMessage) {
 		})...)
 	}
 	return messages
+}
+
+// Choice returns what the model is to call behind the last step, see [ChoiceOf].
+func (s *Steps) Choice() chat.ToolChoice {
+	_, outcomes, _ := s.Last()
+	return ChoiceOf(outcomes)
+}
+
+// ChoiceOf returns what a model is to call, told these outcomes.
+func ChoiceOf(outcomes []chat.ToolEnded) (c chat.ToolChoice) {
+	for _, o := range outcomes {
+		c = cmp.Or(o.Choice, c)
+	}
+	return c
 }
 
 // StepMessages returns a step as a model is told it, with the outcomes of its calls.

@@ -64,6 +64,9 @@ func (s *stage) assign(p *pageCall) {
 	page, found := s.r.pages.choose(p.by, p.call.Name)
 	p.page = page.address
 	switch {
+	case !found && p.call.Requested: // its program finds it at the end of a response
+		p.told = true
+		p.wait(nil)
 	case !found:
 		p.wait(s.r.self.After(s.r.PageGrace, &pageTick{call: p.call.ID, alone: true}))
 	case page.address.IsZero(): // it finds the call in the stream of its answer

@@ -24,7 +24,9 @@ type Send struct {
 	Parent      chat.MessageID // that it replies to, in a channel
 	Files       []chat.FileID  // of the chat, that the message brings
 	OnlyTools   []string       // see [chat.MessageAdded]
-	After       chat.MessageID // that it follows, see [chat.Say]
+	ToolChoice  chat.ToolChoice
+	Tools       []chat.OfferedTool // of the program that asks
+	After       chat.MessageID     // that it follows, see [chat.Say]
 }
 
 func (c *Send) do(r *Room) {
@@ -37,6 +39,9 @@ func (c *Send) do(r *Room) {
 		files, refusal := r.filesOf(c.Files)
 		if refusal == nil {
 			refusal = r.guestAsks(c.Caller, c.ModelID, c.Addressed)
+		}
+		if refusal == nil && c.Tools != nil {
+			refusal = r.Tools.Admit(chat.RequestedTools(c.Tools))
 		}
 		if refusal != nil {
 			return nil, refusal
@@ -52,7 +57,7 @@ func (c *Send) do(r *Room) {
 		return m.Say(conversation.Utterance{
 			By: c.User, Content: c.Content, ModelID: c.ModelID, Addressed: c.Addressed, ClientID: c.ClientID, After: after,
 			Correlation: c.Correlation, Origin: c.Origin, Policy: c.Policy, Answer: answer, Files: files,
-			Parent: c.Parent, OnlyTools: c.OnlyTools, Question: func(t chat.Turn) (chat.Message, *chat.Error) { return r.records.find(t.Prompt) },
+			Parent: c.Parent, OnlyTools: c.OnlyTools, Choice: c.ToolChoice, Tools: c.Tools, Question: func(t chat.Turn) (chat.Message, *chat.Error) { return r.records.find(t.Prompt) },
 		})
 	})
 }

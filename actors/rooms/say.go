@@ -12,7 +12,7 @@ func (r *Rooms) Say(ctx context.Context, u chat.User, id chat.ID, m chat.Say) (c
 	return r.say(ctx, u, id, func(c room.Caller) room.Command {
 		return &room.Send{
 			Caller: c, Content: m.Content, ModelID: m.ModelID, Addressed: m.Addressed, ClientID: m.ClientID, Policy: m.Policy, Answer: m.Answer, Correlation: m.Correlation, Files: m.Files,
-			Parent: m.Parent, OnlyTools: m.OnlyTools, After: m.After,
+			Parent: m.Parent, OnlyTools: m.OnlyTools, ToolChoice: m.ToolChoice, Tools: m.Tools, After: m.After,
 		}
 	})
 }

@@ -70,7 +70,11 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 	}
 	prompt.Steer = func() []chat.PromptMessage { return r.steer(ctx) }
 	links := chain{steps: taken.Len()}
-	prompt.Messages = append(prompt.Messages, r.resume(ctx, taken)...)
+	r.resume(ctx, &taken)
+	prompt.Messages = append(prompt.Messages, taken.Messages()...)
+	if taken.Len() > 0 {
+		prompt.Choice = taken.Choice()
+	}
 	prompt.Resumable = true
 	if run := r.q.Turn.Run; run.ID != "" {
 		prompt.Model, prompt.Run = run.Model, &run
@@ -78,6 +82,9 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 	for {
 		prompt.Tools = r.tools()
 		prompt.NoCalls = links.ended()
+		if refusal := prompt.Choice.Within(prompt.Tools); refusal != nil && !prompt.NoCalls {
+			return "", refusal
+		}
 		answer, err := r.ask(ctx, prompt)
 		if errors.Is(err, chat.ErrRunGone) {
 			r.tell(runGone{})
@@ -91,11 +98,12 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 		if next == nil {
 			return links.note(), nil
 		}
-		more := append(messagesOf(next.ToolsCalled, r.outcomesOf(ctx, next)), prompt.Steer()...)
+		outcomes := r.outcomesOf(ctx, next)
+		more := append(messagesOf(next.ToolsCalled, outcomes), prompt.Steer()...)
 		if err := r.pay(ctx, more); err != nil {
 			return "", err
 		}
-		prompt.Messages = append(prompt.Messages, more...)
+		prompt.Messages, prompt.Choice = append(prompt.Messages, more...), conversation.ChoiceOf(outcomes)
 	}
 }
 
@@ -155,9 +163,9 @@ func (r *reader) record(ctx context.Context, run chat.Run) bool {
 	}
 }
 
-// resume returns the steps of earlier attempts as the model is told them. If calls of the
-// last one have not ended, it waits for them first.
-func (r *reader) resume(ctx context.Context, taken conversation.Steps) []chat.PromptMessage {
+// resume goes on with the steps of earlier attempts. If calls of the last one have not ended,
+// it waits for them.
+func (r *reader) resume(ctx context.Context, taken *conversation.Steps) {
 	if last, outcomes, open := taken.Last(); open {
 		s := &step{ToolsCalled: last, number: taken.Len(), recorded: true, outcomes: outcomes}
 		for _, o := range outcomes {
@@ -168,7 +176,6 @@ func (r *reader) resume(ctx context.Context, taken conversation.Steps) []chat.Pr
 		}
 		taken.Replace(s.ToolsCalled)
 	}
-	return taken.Messages()
 }
 
 // pay counts what is added to the prompt of the next step, with all that it repeats.
@@ -193,6 +200,7 @@ func (r *reader) compose(ctx context.Context) (chat.Prompt, conversation.Steps, 
 		return r.o.Log.ReadBack(string(r.q.Room), before)
 	})
 	r.names, r.sees, r.left, r.only = p.Names, model.Vision, p.Left, p.OnlyTools
+	r.page = append(chat.RequestedTools(p.Brought), r.page...)
 	var taken conversation.Steps
 	if err == nil {
 		err = r.load(p.Messages)

@@ -73,9 +73,10 @@ func (r *reader) called(s *said, c *chain) *step {
 	offered := r.o.Tools.Offered(s.model, r.page)
 	for i := range made.Calls {
 		call := &made.Calls[i]
-		call.ID, call.OnPage = newCallID(), onPage(offered, call.Name)
+		call.ID = newCallID()
 		wrong := r.wrong(s.model, *call, cut, c)
 		if wrong == "" {
+			call.OnPage, call.Requested = whoRuns(offered, call.Name)
 			fine = true
 			continue
 		}
@@ -88,9 +89,13 @@ func (r *reader) called(s *said, c *chain) *step {
 	return made
 }
 
-// onPage reports whether the tool with the name is one that a page runs.
-func onPage(offered []chat.Tool, name string) bool {
-	return slices.ContainsFunc(offered, func(t chat.Tool) bool { return t.Name == name && t.OnPage })
+// whoRuns reports whether a page runs the tool with the name, or a program that has asked.
+func whoRuns(offered []chat.Tool, name string) (onPage, requested bool) {
+	i := slices.IndexFunc(offered, func(t chat.Tool) bool { return t.Name == name })
+	if i < 0 {
+		return false, false
+	}
+	return offered[i].OnPage, offered[i].Requested
 }
 
 // count notes whether a step had a call that could run, or was a mere pause.

@@ -40,7 +40,7 @@ type message interface{ voiceMessage() }
 
 // Ask wants an answer to the conversation as it now is.
 func (l *Line) Ask(answer chat.MessageID, p chat.Prompt) {
-	l.tell(chat.Ask{Answer: answer, Messages: p.Messages, Tools: p.Tools, NoCalls: p.NoCalls})
+	l.tell(chat.Ask{Answer: answer, Messages: p.Messages, Tools: p.Tools, NoCalls: p.NoCalls, Choice: p.Choice})
 }
 
 // Cancel stops an answer, if it has not ended.

@@ -103,6 +103,9 @@ func drawEvent[E Event]() *rapid.Generator[Event] {
 	return rapid.Map(rapid.Make[E](), func(e E) Event {
 		if added, ok := any(e).(MessageAdded); ok {
 			added.Author.Guest, added.Author.Only, added.Author.Admin = false, "", false // not recorded
+			for i := range added.Tools {
+				added.Tools[i].Parameters = json.RawMessage(`{"type":"object"}`) // wires let nothing else in
+			}
 			return added
 		}
 		return e

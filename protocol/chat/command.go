@@ -15,6 +15,8 @@ type (
 		Parent      MessageID // that it replies to, in a channel
 		Files       []FileID
 		OnlyTools   []string // see [MessageAdded]
+		ToolChoice  ToolChoice
+		Tools       []OfferedTool
 
 		// After is the message or the answer that it follows: if something else does, the
 		// conversation goes on in a branch of its own. Empty is the end of the current branch.
@@ -57,7 +59,8 @@ type (
 	// AnswerCall brings what has come of a call that a page of the user has run.
 	AnswerCall struct {
 		CallID string
-		Result string // or the words of the error
+		Result string     // or the words of the error
+		Choice ToolChoice // of what the model calls next
 		Failed bool
 	}
 )

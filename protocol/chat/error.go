@@ -7,25 +7,26 @@ type Code string
 
 // The codes that clients can rely on.
 const (
-	CodeUnauthenticated    Code = "unauthenticated"     // no credential, or not a valid one
-	CodeForbidden          Code = "forbidden"           // known, but not a member
-	CodeNotFound           Code = "not_found"           // no such chat, room, turn or model
-	CodeInvalid            Code = "invalid"             // the command cannot be understood
-	CodeTooLarge           Code = "too_large"           // over a named limit
-	CodeUnsupportedType    Code = "unsupported_type"    // a file of a kind that nobody can read here
-	CodeRateLimited        Code = "rate_limited"        // too many commands
-	CodeBusy               Code = "busy"                // a bounded queue is full
-	CodeBudgetExceeded     Code = "budget_exceeded"     // no tokens are left for this period
-	CodeQuotaExceeded      Code = "quota_exceeded"      // no more chats or bytes may be kept for this user
-	CodeExpired            Code = "expired"             // the invitation or the token was good once
-	CodeGone               Code = "gone"                // it was there once, and has ended
-	CodeConflict           Code = "conflict"            // the same client id came before with other content
-	CodeProviderError      Code = "provider_error"      // the assistant's provider failed
-	CodeProviderTimeout    Code = "provider_timeout"    // the assistant's provider did not answer in time
-	CodeTimeout            Code = "timeout"             // nobody acknowledged in time
-	CodeStorageUnavailable Code = "storage_unavailable" // the disk refused; nothing was recorded
-	CodeQuarantined        Code = "quarantined"         // the room has failed too often and waits for an operator
-	CodeInternal           Code = "internal"            // our fault
+	CodeUnauthenticated    Code = "unauthenticated"         // no credential, or not a valid one
+	CodeForbidden          Code = "forbidden"               // known, but not a member
+	CodeNotFound           Code = "not_found"               // no such chat, room, turn or model
+	CodeInvalid            Code = "invalid"                 // the command cannot be understood
+	CodeTooLarge           Code = "too_large"               // over a named limit
+	CodeUnsupportedType    Code = "unsupported_type"        // a file of a kind that nobody can read here
+	CodeRateLimited        Code = "rate_limited"            // too many commands
+	CodeBusy               Code = "busy"                    // a bounded queue is full
+	CodeBudgetExceeded     Code = "budget_exceeded"         // no tokens are left for this period
+	CodeQuotaExceeded      Code = "quota_exceeded"          // no more chats or bytes may be kept for this user
+	CodeExpired            Code = "expired"                 // the invitation or the token was good once
+	CodeGone               Code = "gone"                    // it was there once, and has ended
+	CodeToolChoice         Code = "tool_choice_unsupported" // the model cannot be made to call tools so
+	CodeConflict           Code = "conflict"                // the same client id came before with other content
+	CodeProviderError      Code = "provider_error"          // the assistant's provider failed
+	CodeProviderTimeout    Code = "provider_timeout"        // the assistant's provider did not answer in time
+	CodeTimeout            Code = "timeout"                 // nobody acknowledged in time
+	CodeStorageUnavailable Code = "storage_unavailable"     // the disk refused; nothing was recorded
+	CodeQuarantined        Code = "quarantined"             // the room has failed too often and waits for an operator
+	CodeInternal           Code = "internal"                // our fault
 )
 
 // An Error is a refusal or a failure as a client is told it. Message is for

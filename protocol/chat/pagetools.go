@@ -9,7 +9,16 @@ import (
 type OfferedTool struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description"`
-	Parameters  json.RawMessage `json:"parameters"`
+	Parameters  json.RawMessage `json:"parameters,omitempty"`
+}
+
+// RequestedTools returns the tools that a program has brought with its request.
+func RequestedTools(list []OfferedTool) []Tool {
+	tools, _ := PageTools(&list) // they were looked at when they came
+	for i := range tools {
+		tools[i].Requested = true
+	}
+	return tools
 }
 
 // PageTools returns the tools that a page offers. Nil is none, and says nothing of earlier

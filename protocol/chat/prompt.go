@@ -10,8 +10,9 @@ type Prompt struct {
 	Messages  []PromptMessage
 	MaxTokens int // of the answer; zero leaves it to the provider
 
-	Tools   []Tool // that the model may call, always in the same order
-	NoCalls bool   // it is to call none any more: what it has got must do
+	Tools   []Tool     // that the model may call, always in the same order
+	NoCalls bool       // it is to call none any more: what it has got must do
+	Choice  ToolChoice // otherwise, what the caller wants it to call
 
 	// Steer returns what people said to the running turn since it was asked, if
 	// that is not nil. Who answers in several steps calls it between them.
@@ -25,6 +26,17 @@ type Prompt struct {
 
 	// Input makes this the beginning of a session instead, see [Input].
 	Input <-chan Input
+}
+
+// Calling returns what the model is to call. Without tools it is to call none.
+func (p Prompt) Calling() ToolChoice {
+	switch {
+	case len(p.Tools) == 0:
+		return ToolChoice{}
+	case p.NoCalls:
+		return ToolChoice{Mode: ToolsNone}
+	}
+	return p.Choice
 }
 
 // A PromptMessage is one message of a Prompt.
@@ -128,13 +140,14 @@ type (
 	AudioCommit struct{ MessageID MessageID }
 
 	// Ask wants an answer, as the message Answer. Messages are the conversation
-	// as it now is: the session takes in those that it does not have. Tools and
-	// NoCalls are as in a [Prompt].
+	// as it now is: the session takes in those that it does not have. Tools,
+	// NoCalls and Choice are as in a [Prompt].
 	Ask struct {
 		Answer   MessageID
 		Messages []PromptMessage
 		Tools    []Tool
 		NoCalls  bool
+		Choice   ToolChoice
 	}
 
 	// Cancel stops the answer, if it has not ended.

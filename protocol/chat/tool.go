@@ -2,6 +2,8 @@ package chat
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +14,10 @@ type Tool struct {
 	Schema      json.RawMessage // JSON Schema of the arguments, which are an object
 	OnPage      bool            // a page of the member who asks runs it
 	Guide       string          // tells the model in the system prompt when and how to use it
+
+	// Requested means that a program brings the tool with its request, so that the model is
+	// offered it whatever tools the model has otherwise.
+	Requested bool
 }
 
 // A ToolCall is a request of the assistant to run a tool.
@@ -31,8 +37,42 @@ type ToolCall struct {
 	// NeedsApproval has the call wait until a member decides.
 	NeedsApproval bool `json:"needs_approval,omitempty"`
 
-	// OnPage has a page of the member who asked run the call, instead of the server.
-	OnPage bool `json:"on_page,omitempty"`
+	// OnPage has a page of the member who asked run the call, instead of the server. If the call
+	// is Requested, that is the program which has brought the tool with its request.
+	OnPage    bool `json:"on_page,omitempty"`
+	Requested bool `json:"requested,omitempty"`
+}
+
+// A ToolChoice says what a model is to call. The zero value leaves it to the model.
+type ToolChoice struct {
+	Mode ToolMode `json:"mode,omitempty"`
+	Name string   `json:"function_name,omitempty"` // of the tool that it has to call, if it has to call one
+}
+
+// A ToolMode says whether a model is to call tools.
+type ToolMode string
+
+// The modes, besides the empty one, which leaves it to the model.
+const (
+	ToolsNone     ToolMode = "none"
+	ToolsRequired ToolMode = "required"
+)
+
+// Forced reports whether the model has to call something.
+func (c ToolChoice) Forced() bool { return c.Mode == ToolsRequired }
+
+// Within returns why the model cannot be made to call this of the tools that it is offered, or
+// nil.
+func (c ToolChoice) Within(offered []Tool) *Error {
+	switch {
+	case !c.Forced():
+		return nil
+	case len(offered) == 0:
+		return Refuse(CodeToolChoice, "the model has to call a tool, and is offered none")
+	case c.Name != "" && !slices.ContainsFunc(offered, func(t Tool) bool { return t.Name == c.Name }):
+		return Refuse(CodeToolChoice, fmt.Sprintf("the model has to call %q, and is not offered it", c.Name))
+	}
+	return nil
 }
 
 // Calls are what a model wants to have run before it goes on with its answer. If the
@@ -154,6 +194,9 @@ type ToolEnded struct {
 	By     UserID      `json:"by,omitempty"`     // who stopped or denied it, or whose page has answered it
 
 	ClientID ClientID `json:"client_message_id,omitempty"` // [PageAnswer], if a page has answered it
+
+	// Choice is what the model is to call in the next step, as the app says that has answered.
+	Choice ToolChoice `json:"tool_choice,omitzero"`
 
 	// Duplex and Correlation are those of the turn, see [TurnEnded].
 	Duplex      bool   `json:"duplex,omitempty"`

@@ -65,10 +65,12 @@ func (c *Chunks) begin() []byte {
 }
 
 func (c *Chunks) record(r chat.Record) ([]byte, *Error) {
-	if !c.turn.Take(r) {
+	switch change := c.turn.take(r); {
+	case change == noChange:
 		return nil, nil
-	}
-	if _, started := r.Event.(chat.TurnStarted); started && c.bytes > 0 {
+	case change == isOpened:
+		c.bytes = c.turn.base
+	case change == isStarted && c.bytes > c.turn.base:
 		return nil, &Error{Status: 502, Type: typeServer, Code: "interrupted", Message: "the answer was cut by a failure and begins anew; the conversation has it"}
 	}
 	if !c.turn.Ended() {
@@ -77,8 +79,12 @@ func (c *Chunks) record(r chat.Record) ([]byte, *Error) {
 	if refusal := c.turn.Failure(); refusal != nil {
 		return nil, refusal
 	}
-	chunks := c.text(c.turn.Text(), 0)
-	chunks = append(append(chunks, c.begin()...), c.completion.Last(c.turn.end.Finish)...)
+	chunks, calls := c.text(c.turn.Text(), c.turn.base), c.turn.functions()
+	chunks = append(chunks, c.begin()...)
+	if len(calls) > 0 {
+		chunks = append(chunks, c.completion.Calls(calls)...)
+	}
+	chunks = append(chunks, c.completion.Last(c.turn.end.Finish, calls...)...)
 	if c.usage {
 		chunks = append(chunks, c.completion.Usage(c.turn.end.Usage)...)
 	}
@@ -100,4 +106,6 @@ func (t *Turn) Failure() *Error {
 }
 
 // Whole returns the body of the completion that a turn has ended with.
-func (t *Turn) Whole(c Completion) []byte { return c.Whole(t.end.Content, t.end.Finish, t.end.Usage) }
+func (t *Turn) Whole(c Completion) []byte {
+	return c.Whole(t.Text(), t.end.Finish, t.end.Usage, t.functions()...)
+}

@@ -42,6 +42,6 @@ func (e *Encode) piece(n chat.Text) *Piece {
 	e.bytes += len(n.Piece)
 	e.units += units(n.Piece)
 	p.To, p.ToBytes = e.units, e.bytes
-	p.Frame = delta(t.MessageID, t.Attempt, p.To, n.Piece)
+	p.Frame = delta(t.MessageID, t.Attempt, 0, p.To, n.Piece)
 	return p
 }

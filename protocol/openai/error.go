@@ -62,9 +62,11 @@ func ErrorOf(refusal *chat.Error) *Error {
 		e.Status, e.Type, e.Code = 404, typeInvalid, ""
 	case chat.CodeInvalid, chat.CodeExpired:
 		e.Status, e.Type, e.Code = 400, typeInvalid, ""
+	case chat.CodeToolChoice:
+		e.Status, e.Type, e.Param = 400, typeInvalid, "tool_choice"
 	case chat.CodeTooLarge:
 		e.Status, e.Type, e.Code = 413, typeInvalid, ""
-	case chat.CodeBusy, chat.CodeConflict:
+	case chat.CodeBusy, chat.CodeConflict, chat.CodeGone:
 		e.Status, e.Type, e.Final = 409, typeInvalid, true
 	case chat.CodeRateLimited:
 		e.Status, e.Type, e.Code = 429, typeRate, typeRate

@@ -80,32 +80,32 @@ func numberOf(attempt, position int) int64 {
 func endsAt(t *Turn) int64 {
 	switch t.end.State {
 	case chat.StateCompleted, chat.StateStopped:
-		return numberOf(t.attempt, atEnds+units(t.end.Content))
+		return numberOf(t.nth(), atEnds+units(t.Text()))
 	}
-	return numberOf(max(t.attempt, 1)+1, 0) - ends
+	return numberOf(max(t.nth(), 1)+1, 0) - ends
 }
 
 // Last returns the number of the last event that the turn has led to, with the text so far.
 func (t *Turn) Last(text string) int64 {
 	switch {
 	case t.end != nil:
-		return endsAt(t) + ends - 1
+		return endsAt(t) + ends - 1 + int64(t.outputCount())
 	case t.attempt == 0:
 		return numberOf(1, atBegin)
 	}
-	return numberOf(t.attempt, atText+units(text))
+	return numberOf(t.nth(), atText+units(text))
 }
 
-func textPlace(message chat.MessageID, attempt int) within {
-	return within{ItemID: ItemID(message, attempt), Index: attempt - 1}
+func textPlace(message chat.MessageID, attempt, part int) within {
+	return within{ItemID: ItemID(message, attempt, part), Index: attempt - 1}
 }
 
 const nameDelta = "response.output_text.delta"
 
 // delta returns the event of a piece of text that ends behind so many units.
-func delta(message chat.MessageID, attempt, end int, text string) []byte {
+func delta(message chat.MessageID, attempt, part, end int, text string) []byte {
 	return frame(nameDelta, deltaEvent{
-		event{nameDelta, numberOf(attempt, atText+end)}, textPlace(message, attempt), text, []struct{}{},
+		event{nameDelta, numberOf(attempt, atText+end)}, textPlace(message, attempt, part), text, []struct{}{},
 	})
 }
 

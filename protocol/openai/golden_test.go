@@ -58,7 +58,7 @@ func TestGolden(t *testing.T) {
 	object("item of a user", ItemOf(chat.Message{ID: "m1", Role: chat.RoleUser, Content: "hi", State: chat.StateCompleted}))
 	object("item of an assistant", ItemOf(chat.Message{ID: "m2", Role: chat.RoleAssistant, Content: "hello", State: chat.StateStopped}))
 	object("list", NewList([]Item{ItemOf(chat.Message{ID: "m1", Role: chat.RoleUser, Content: "hi"})}, true))
-	object("empty list", NewList(nil, false))
+	object("empty list", NewList[Item](nil, false))
 	object("conversation", ConversationOf(chat.Info{ID: "c", ModelID: "eliza", Created: start, Settings: chat.Settings{Title: "t"}}))
 	object("deleted conversation", DeletedConversation("c"))
 	object("deleted response", DeletedResponse("resp_x"))
@@ -124,12 +124,12 @@ func endedWith(t *testing.T, text string, calls []chat.ToolCall) (frames [][]byt
 }
 
 func TestIDs(t *testing.T) {
-	for _, id := range []ResponseID{responseID, {"a_b_c/ü%", turnID, 1 << 40}} {
+	for _, id := range []ResponseID{responseID, {Chat: "a_b_c/ü%", Turn: turnID, Seq: 1 << 40}, {Chat: "a.2_b", Turn: turnID, Seq: 1, Part: 2}, {Chat: "c", Turn: turnID, Seq: 1, Functions: true}, {Chat: "c", Turn: turnID, Seq: 9, Part: 11, Functions: true}} {
 		if got, ok := ParseResponseID(id.String()); !ok || got != id {
 			t.Errorf("%s: %v, %v", id, got, ok)
 		}
 	}
-	for _, s := range []string{"", "resp_", "resp_1", "resp_1_t", "resp_1_t_", "resp_0_t_c", "resp_01_t_c", "resp_-1_t_c", "resp_1__c", "resp_x_t_c", "resp_1_t_a b", "1_t_c"} {
+	for _, s := range []string{"", "resp_", "resp_1", "resp_1_t", "resp_1_t_", "resp_0_t_c", "resp_01_t_c", "resp_-1_t_c", "resp_1__c", "resp_x_t_c", "resp_1_t_a b", "1_t_c", "resp_1_t.1_c", "resp_1_t.0_c", "resp_1_t.-2_c", "resp_1_t.02_c", "resp_1_t._c", "resp_1_t.2ff_c", "resp_1_t.x_c", "resp_1_.2_c", "resp_1_t.2.2_c"} {
 		if got, ok := ParseResponseID(s); ok {
 			t.Errorf("%q is taken for %v", s, got)
 		}
@@ -138,7 +138,7 @@ func TestIDs(t *testing.T) {
 		t.Errorf("conversation %q, %v", id, ok)
 	}
 	for attempt := range 3 {
-		if id, ok := ParseItemID(ItemID(messageID, attempt)); id != messageID || !ok {
+		if id, ok := ParseItemID(ItemID(messageID, attempt, 0)); id != messageID || !ok {
 			t.Errorf("item %q, %v", id, ok)
 		}
 	}

@@ -96,6 +96,9 @@ func (w *wireMessage) addTo(all []chat.PromptMessage, calls *calling, param stri
 		return append(all, chat.PromptMessage{Role: chat.RoleAssistant, Calls: []chat.ToolCall{call}}), nil
 	case w.Type == "function_call_output":
 		return addResult(all, calls, w.CallID, w.Output, param+".output", param+".call_id")
+	case w.Type == "mcp_approval_request", w.Type == "mcp_approval_response":
+		return all, &Error{Status: 400, Type: typeInvalid, Code: "approval_not_stored", Param: param + ".type", Message: param +
+			" is about an approval: only stored responses call tools of the server, so only those ask for one"}
 	case w.Role == "tool":
 		return addResult(all, calls, w.ToolCallID, w.Content, param+".content", param+".tool_call_id")
 	}

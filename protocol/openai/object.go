@@ -29,7 +29,7 @@ type Response struct {
 	Store             bool               `json:"store"`
 	Temperature       *float64           `json:"temperature"`
 	Text              textFormat         `json:"text"`
-	ToolChoice        string             `json:"tool_choice"`
+	ToolChoice        json.RawMessage    `json:"tool_choice"`
 	Tools             json.RawMessage    `json:"tools"`
 	TopP              *float64           `json:"top_p"`
 	Usage             *responseUsage     `json:"usage"`
@@ -104,25 +104,35 @@ func ItemOf(m chat.Message) Item {
 		if m.State != chat.StateCompleted {
 			status = statusIncomplete
 		}
-		return answerItem(ItemID(m.ID, 1), status, outputText(m.Content))
+		return answerItem(ItemID(m.ID, 1, 0), status, outputText(m.Content))
 	}
-	return Item{ItemID(m.ID, 1), "message", string(m.Role), statusCompleted, []part{{Type: "input_text", Text: m.Content}}}
+	return Item{ItemID(m.ID, 1, 0), "message", string(m.Role), statusCompleted, []part{{Type: "input_text", Text: m.Content}}}
 }
 
 // A List is a page of items.
 type List struct {
 	Object  string  `json:"object"`
-	Data    []Item  `json:"data"`
+	Data    []any   `json:"data"`
 	FirstID *string `json:"first_id"`
 	LastID  *string `json:"last_id"`
 	HasMore bool    `json:"has_more"`
 }
 
+// An ItemWithID is one that a page can hold.
+type ItemWithID interface{ itemID() *string }
+
+func (i Item) itemID() *string           { return &i.ID }
+func (i approvalAnswer) itemID() *string { return &i.ID }
+func (i callOutput) itemID() *string     { return &i.ID }
+
 // NewList makes a page.
-func NewList(all []Item, more bool) List {
-	l := List{Object: "list", Data: append([]Item{}, all...), HasMore: more}
+func NewList[T ItemWithID](all []T, more bool) List {
+	l := List{Object: "list", Data: []any{}, HasMore: more}
+	for _, item := range all {
+		l.Data = append(l.Data, item)
+	}
 	if len(all) > 0 {
-		l.FirstID, l.LastID = &all[0].ID, &all[len(all)-1].ID
+		l.FirstID, l.LastID = all[0].itemID(), all[len(all)-1].itemID()
 	}
 	return l
 }

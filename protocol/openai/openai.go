@@ -43,16 +43,37 @@ const (
 	itemPrefix         = "msg_"
 )
 
-// A ResponseID names the turn that a response is.
+// A ResponseID names the turn, or the part of one, that a response is. A part ends where the
+// turn waits for its caller, and the next one begins there.
 type ResponseID struct {
 	Chat chat.ID
 	Turn chat.TurnID
 	Seq  uint64 // of the record by which the turn was queued
+	Part int    // how many parts came before
+
+	// Functions means that the caller runs functions: calls of those end a part too.
+	Functions bool
+}
+
+// Next returns the response that goes on where this one has ended.
+func (id ResponseID) Next() ResponseID {
+	id.Part++
+	return id
 }
 
 // String returns the id as clients are told it.
 func (id ResponseID) String() string {
-	return responsePrefix + strconv.FormatUint(id.Seq, 10) + "_" + string(id.Turn) + "_" + string(id.Chat)
+	return responsePrefix + strconv.FormatUint(id.Seq, 10) + "_" + string(id.Turn) + id.part() + "_" + string(id.Chat)
+}
+
+func (id ResponseID) part() string {
+	switch {
+	case id.Functions:
+		return "." + strconv.Itoa(id.Part+1) + "f"
+	case id.Part > 0:
+		return "." + strconv.Itoa(id.Part+1)
+	}
+	return ""
 }
 
 // ParseResponseID reads an id that [ResponseID.String] wrote.
@@ -64,8 +85,14 @@ func ParseResponseID(s string) (id ResponseID, ok bool) {
 		return ResponseID{}, false
 	}
 	n, err := strconv.ParseUint(seq, 10, 64)
-	id = ResponseID{chat.ID(name), chat.TurnID(turn), n}
-	return id, err == nil && n > 0 && id.Chat.Valid() && id.String() == s
+	id = ResponseID{Chat: chat.ID(name), Turn: chat.TurnID(turn), Seq: n}
+	if before, part, cut := strings.Cut(turn, "."); cut {
+		id.Turn = chat.TurnID(before)
+		part, id.Functions = strings.CutSuffix(part, "f")
+		number, _ := strconv.Atoi(part)
+		id.Part = max(number, 1) - 1
+	}
+	return id, err == nil && n > 0 && id.Turn != "" && id.Chat.Valid() && id.String() == s
 }
 
 // ConversationID returns the id of a chat as clients are told it.
@@ -77,10 +104,13 @@ func ParseConversationID(s string) (chat.ID, bool) {
 	return chat.ID(name), ok && chat.ID(name).Valid()
 }
 
-// ItemID returns the id of the item that a message is. Each attempt at an answer has an item
-// of its own, and the message is the same.
-func ItemID(id chat.MessageID, attempt int) string {
-	if attempt > 1 {
+// ItemID returns the id of the item that a message is. Each attempt at an answer, and each
+// part of it, has an item of its own, and the message is the same.
+func ItemID(id chat.MessageID, attempt, part int) string {
+	switch {
+	case part > 0:
+		return itemPrefix + string(id) + "." + strconv.Itoa(attempt) + "p" + strconv.Itoa(part+1)
+	case attempt > 1:
 		return itemPrefix + string(id) + "." + strconv.Itoa(attempt)
 	}
 	return itemPrefix + string(id)

@@ -3,6 +3,7 @@ package openai
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,7 +25,7 @@ type CompletionRequest struct {
 	Stream       bool
 	IncludeUsage bool
 	Tools        []chat.Tool // of the caller
-	NoCalls      bool        // none of them may be called
+	Choosing
 }
 
 // DecodeCompletion reads a request. What only tunes how a model writes is ignored, and what
@@ -64,7 +65,7 @@ func DecodeCompletion(body []byte) (c CompletionRequest, refusal *Error) {
 			return c, refusal
 		}
 	}
-	if c.Tools, c.NoCalls, refusal = w.read(); refusal != nil {
+	if c.Tools, c.Choosing, refusal = w.read(); refusal != nil {
 		return c, refusal
 	}
 	c.Messages, refusal = messages(w.Messages, "messages")
@@ -81,12 +82,25 @@ func tokens(n *int, param string) (int, *Error) {
 	return *n, nil
 }
 
-// Last returns the last message of the user, which is what is said in a room. There, models
-// call the tools that parlor has for them.
-func (c CompletionRequest) Last() (string, *Error) {
-	if len(c.Tools) > 0 {
-		return "", errTools
+// Alone returns the tools that the model of a completion is offered that belongs to no chat.
+func (c CompletionRequest) Alone() ([]chat.Tool, *Error) { return c.alone(c.Tools) }
+
+// Results returns the results of calls with which the request ends, if it does.
+func (c CompletionRequest) Results() (all []Answer) {
+	for i, m := range slices.Backward(c.Messages) {
+		if m.ResultOf == nil {
+			break
+		}
+		a := Answer{Param: fmt.Sprintf("messages[%d].tool_call_id", i), ID: m.ResultOf.Given, Output: m.Content}
+		a.Call, a.Seq, _ = parseCallID(callPrefix, a.ID)
+		all = append(all, a)
 	}
+	slices.Reverse(all)
+	return all
+}
+
+// Last returns the last message of the user, which is what is said in a room.
+func (c CompletionRequest) Last() (string, *Error) {
 	for i := len(c.Messages) - 1; i >= 0; i-- {
 		if m := c.Messages[i]; m.Role == chat.RoleUser {
 			return said(m.Content, fmt.Sprintf("messages[%d].content", i))
@@ -113,8 +127,12 @@ type ResponseRequest struct {
 	Background   bool
 	Store        bool
 	Tools        []chat.Tool // of the caller
-	NoCalls      bool        // none of them may be called
-	RawTools     json.RawMessage
+	Choosing
+	RawTools json.RawMessage
+
+	// Answers are what the caller brings for the calls with which a response has ended, which
+	// goes on with them. Then there is no Input.
+	Answers []Answer
 
 	// Chat is the conversation that it belongs to, and Previous the response that it
 	// follows. At most one of them is there.
@@ -149,8 +167,6 @@ func (f format) text() bool { return f.Type == "" || f.Type == "text" }
 
 const noFormat = "answers are text: parlor takes no other format here"
 
-var errTools = Invalid("tools", "the caller's own tools are taken where nothing is kept: in a response with store: false, and in a completion of no chat. In a chat, models call the tools that parlor has for them")
-
 // DecodeResponse reads a request.
 func DecodeResponse(body []byte) (r ResponseRequest, refusal *Error) {
 	var w wireResponse
@@ -172,11 +188,19 @@ func DecodeResponse(body []byte) (r ResponseRequest, refusal *Error) {
 			return r, Invalid("instructions", "instructions must be a text")
 		}
 	}
-	if r.Tools, r.NoCalls, refusal = w.read(); refusal != nil {
+	if r.Tools, r.Choosing, refusal = w.read(); refusal != nil {
 		return r, refusal
 	}
 	if len(r.Tools) > 0 {
 		r.RawTools = w.Tools
+	}
+	if r.Store && !r.New() {
+		if r.Answers, refusal = answers(w.Input); refusal != nil {
+			return r, refusal
+		}
+		if r.Answers != nil {
+			return r, r.fits(w)
+		}
 	}
 	if r.Input, refusal = input(w.Input); refusal != nil {
 		return r, refusal
@@ -210,6 +234,9 @@ func (r *ResponseRequest) place(w wireResponse) *Error {
 	}
 	return nil
 }
+
+// Alone returns the tools that the model of a response is offered that belongs to no chat.
+func (r ResponseRequest) Alone() ([]chat.Tool, *Error) { return r.alone(r.Tools) }
 
 // New reports whether the response begins a conversation of its own.
 func (r ResponseRequest) New() bool { return r.Chat == "" && r.Previous == (ResponseID{}) }
@@ -245,10 +272,10 @@ func (r ResponseRequest) Follows(c chat.Info) *Error {
 // fitsRoom refuses what a room cannot do: it has the conversation, and one message is said in it.
 func (r ResponseRequest) fitsRoom() *Error {
 	switch {
-	case len(r.Tools) > 0:
-		return errTools
 	case r.MaxTokens > 0:
 		return Invalid("max_output_tokens", "max_output_tokens needs store: false; in a conversation the model's own limit holds")
+	case r.Answers != nil:
+		return r.fitsAnswers()
 	case len(r.Input) > 1:
 		return Invalid("input[0]", "input must be one message of the user, since the conversation keeps the others; with store: false it may be all of them")
 	case r.Input[0].Role != chat.RoleUser:

@@ -90,17 +90,14 @@ func TestDecodeCalls(t *testing.T) {
 	completion, refusal := DecodeCompletion([]byte(`{"model":"m","tools":[` + adder + `],"tool_choice":"none","messages":[{"role":"user","content":"sums"},
 		{"role":"assistant","content":"I add.","tool_calls":[{"id":"c1","type":"function","function":{"name":"add","arguments":"{\"a\":1}"}},{"id":"c2","function":{"name":"add","arguments":"{\"a\":2}"}}]},
 		{"role":"tool","tool_call_id":"c2","content":"4"},{"role":"tool","tool_call_id":"c1","content":[{"type":"text","text":"3"}]}]}`))
-	if diff := cmp.Diff(CompletionRequest{Model: "m", Messages: messages, Tools: tools, NoCalls: true}, completion); refusal != nil || diff != "" {
+	if diff := cmp.Diff(CompletionRequest{Model: "m", Messages: messages, Tools: tools, Choosing: Choosing{Choice: chat.ToolChoice{Mode: chat.ToolsNone}, Raw: json.RawMessage(`"none"`)}}, completion); refusal != nil || diff != "" {
 		t.Errorf("completion: %v (-want +got):\n%s", refusal, diff)
-	}
-	if _, refusal := completion.Last(); refusal == nil || refusal.Param != "tools" {
-		t.Errorf("in a chat the tools are taken: %v", refusal)
 	}
 	raw := `[{"type":"function","name":"add","description":"Adds.","parameters":{"type":"object"},"strict":true}]`
 	response, refusal := DecodeResponse([]byte(`{"model":"m","store":false,"tools":` + raw + `,"tool_choice":"auto","input":[{"role":"user","content":"sums"},{"type":"reasoning","id":"rs_1","summary":[]},
 		{"type":"message","role":"assistant","content":[{"type":"output_text","text":"I add."}]},{"type":"function_call","id":"fc_1","call_id":"c1","name":"add","arguments":"{\"a\":1}"},
 		{"type":"function_call","call_id":"c2","name":"add","arguments":"{\"a\":2}"},{"type":"function_call_output","call_id":"c2","output":"4"},{"type":"function_call_output","call_id":"c1","output":[{"type":"input_text","text":"3"}]}]}`))
-	if diff := cmp.Diff(ResponseRequest{Model: "m", Input: messages, Tools: tools, RawTools: json.RawMessage(raw)}, response); refusal != nil || diff != "" {
+	if diff := cmp.Diff(ResponseRequest{Model: "m", Input: messages, Tools: tools, RawTools: json.RawMessage(raw), Choosing: Choosing{Raw: json.RawMessage(`"auto"`)}}, response); refusal != nil || diff != "" {
 		t.Errorf("response: %v (-want +got):\n%s", refusal, diff)
 	}
 }
@@ -139,7 +136,7 @@ func TestRefused(t *testing.T) {
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function"}]}`, "tools[0].name"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":{"add":1}}`, "tools"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[` + adder + `,` + adder + `]}`, "tools[1].name"},
-		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[` + adder + `],"tool_choice":"required"}`, "tool_choice"},
+		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[` + adder + `],"tool_choice":"any"}`, "tool_choice"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","parameters":[]}}]}`, "tools[0].parameters"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[` + adder + strings.Repeat(`,`+adder, 128) + `]}`, "tools"},
 		{completion, `{"model":"m","messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_object"}}`, "response_format"},
@@ -153,7 +150,6 @@ func TestRefused(t *testing.T) {
 		{response, `{"model":"m","input":[{"role":"system","content":"x"}]}`, "input[0].role"},
 		{response, `{"model":"m","input":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}`, "input[0]"},
 		{response, `{"model":"m","input":[{"type":"function_call_output","call_id":"x","output":"y"}]}`, "input[0].call_id"},
-		{response, `{"model":"m","input":"hi","tools":[{"type":"function","name":"add"}]}`, "tools"},
 		{response, `{"model":"m","input":[{"type":"mcp_approval_response","approve":true}]}`, "input[0].type"},
 		{response, `{"model":"m","input":[{"role":"user","content":[{"type":"input_image"}]}]}`, "input[0].content[0].type"},
 		{response, `{"model":"m","input":"hi","tools":[{"type":"web_search"}]}`, "tools[0].type"},

@@ -51,29 +51,31 @@ func (s *Stream) Take(n any) (frames []byte, err error) {
 }
 
 func (s *Stream) record(r chat.Record) (frames []byte) {
-	if !s.turn.Take(r) {
-		return nil
-	}
-	switch r.Event.(type) {
-	case chat.TurnQueued:
+	switch s.turn.take(r) {
+	case isQueued:
 		return s.response(numberOf(1, atBegin), "response.created", s.turn.shell())
-	case chat.TurnStarted:
+	case isStarted:
 		return s.start()
+	case isOpened:
+		frames = s.response(numberOf(1, atBegin), "response.created", s.turn.shell())
+		return append(frames, s.start()...)
+	case isFinished:
+		return s.end()
 	}
-	return s.end()
+	return nil
 }
 
 // start tells of an attempt, and that the one before is over.
 func (s *Stream) start() (frames []byte) {
 	t := &s.turn
-	s.units, s.bytes, s.part = 0, 0, false
+	s.units, s.bytes, s.part = 0, t.base, false
 	now := t.shell()
 	if dead := t.deadItems(); len(dead) > 0 {
 		now.Output = dead
-		frames = s.item(numberOf(t.attempt, atBegin), "response.output_item.done", t.attempt-2, dead[len(dead)-1])
+		frames = s.item(numberOf(t.nth(), atBegin), "response.output_item.done", t.nth()-2, dead[len(dead)-1])
 	}
-	frames = append(frames, s.response(numberOf(t.attempt, atProgress), "response.in_progress", now)...)
-	if t.alone { // it may call tools and say nothing
+	frames = append(frames, s.response(numberOf(t.nth(), atProgress), "response.in_progress", now)...)
+	if t.alone.is { // it may call tools and say nothing
 		return frames
 	}
 	return append(frames, s.added()...)
@@ -82,7 +84,7 @@ func (s *Stream) start() (frames []byte) {
 // added tells that there is a message.
 func (s *Stream) added() []byte {
 	t := &s.turn
-	return s.item(numberOf(t.attempt, atItem), "response.output_item.added", t.attempt-1, answerItem(t.itemID(), statusInProgress))
+	return s.item(numberOf(t.nth(), atItem), "response.output_item.added", t.nth()-1, answerItem(t.itemID(), statusInProgress))
 }
 
 // Call notes the calls with which a response ends that belongs to no chat.
@@ -97,7 +99,7 @@ func (s *Stream) piece(p *Piece) ([]byte, error) {
 		return nil, errGap
 	case p.FromBytes > s.bytes: // an attempt that goes on behind a recorded step begins with its words
 		return s.grow(string(p.Before[s.bytes:]) + p.Text), nil
-	case p.FromBytes < s.bytes || numberOf(p.Turn.Attempt, atText+p.From) < s.after:
+	case p.FromBytes < s.bytes || s.turn.id.Part > 0 || numberOf(p.Turn.Attempt, atText+p.From) < s.after:
 		return s.grow(p.Text[s.bytes-p.FromBytes:]), nil
 	}
 	frames := s.begin()
@@ -108,7 +110,7 @@ func (s *Stream) piece(p *Piece) ([]byte, error) {
 
 // grow tells more of the text, without what the client knows.
 func (s *Stream) grow(text string) []byte {
-	known := int(s.after-numberOf(s.turn.attempt, atText)) - s.units
+	known := int(s.after-numberOf(s.turn.nth(), atText)) - s.units
 	end := s.units + units(text)
 	s.bytes += len(text)
 	frames := s.begin()
@@ -116,12 +118,12 @@ func (s *Stream) grow(text string) []byte {
 		text = after(text, known)
 	}
 	s.units = end
-	number := numberOf(s.turn.attempt, atText+end)
+	number := numberOf(s.turn.nth(), atText+end)
 	if text == "" || number <= s.after {
 		return frames
 	}
 	s.after = number
-	return append(frames, delta(s.turn.message, s.turn.attempt, end, text)...)
+	return append(frames, delta(s.turn.message, s.turn.nth(), s.turn.id.Part, end, text)...)
 }
 
 // begin tells that the text begins, once.
@@ -131,10 +133,10 @@ func (s *Stream) begin() []byte {
 	}
 	s.part = true
 	var frames []byte
-	if s.turn.alone {
+	if s.turn.alone.is {
 		frames = s.added()
 	}
-	return append(frames, s.text(numberOf(s.turn.attempt, atText), "response.content_part.added", "")...)
+	return append(frames, s.text(numberOf(s.turn.nth(), atText), "response.content_part.added", "")...)
 }
 
 // end tells the rest of the text, and all that ends.
@@ -142,23 +144,21 @@ func (s *Stream) end() (frames []byte) {
 	t := &s.turn
 	text, number := t.Text(), endsAt(t)
 	if len(t.messageItems(text)) > 0 {
-		if len(text) > s.bytes {
-			frames = s.grow(text[s.bytes:])
+		if told := s.bytes - t.base; len(text) > told {
+			frames = s.grow(text[told:])
 		}
 		frames = append(frames, s.begin()...)
 		frames = append(frames, s.text(number, "response.output_text.done", text)...)
 		frames = append(frames, s.text(number+1, "response.content_part.done", text)...)
-		frames = append(frames, s.item(number+2, "response.output_item.done", t.attempt-1, t.item(text))...)
+		frames = append(frames, s.item(number+2, "response.output_item.done", t.nth()-1, t.item(text))...)
 	}
-	if len(t.calls) > 0 {
-		frames = append(frames, s.calls()...)
-		number = s.after + 2 - ends
-	}
+	calls, number := s.calls(number + ends - 1)
+	frames = append(frames, calls...)
 	name := "response." + t.status()
 	if t.status() == statusCancelled { // the client knows no such event, and goes by the status
 		name = "response.incomplete"
 	}
-	return append(frames, s.response(number+ends-1, name, t.Response(text))...)
+	return append(frames, s.response(number, name, t.Response(text))...)
 }
 
 // The methods below return an event, or nothing if the client knows it.
@@ -173,7 +173,7 @@ func (s *Stream) item(number int64, name string, index int, i any) []byte {
 
 func (s *Stream) text(number int64, name, text string) []byte {
 	return s.numbered(number, name, func() any {
-		at, e := textPlace(s.turn.message, s.turn.attempt), event{name, number}
+		at, e := textPlace(s.turn.message, s.turn.nth(), s.turn.id.Part), event{name, number}
 		if name == "response.output_text.done" {
 			return textEvent{e, at, text, []struct{}{}}
 		}

@@ -31,17 +31,24 @@ type wireFunction struct {
 	Parameters  json.RawMessage `json:"parameters"`
 }
 
-// read returns the tools, and whether none of them may be called.
-func (b toolbox) read() (tools []chat.Tool, none bool, refusal *Error) {
-	var list []wireTool
-	if !some(b.Tools) {
-		return nil, false, nil
+// read returns the tools, and what is said of which of them the model is to call.
+func (b toolbox) read() (tools []chat.Tool, c Choosing, refusal *Error) {
+	if some(b.Tools) {
+		if tools, refusal = b.tools(); refusal != nil {
+			return nil, c, refusal
+		}
 	}
+	c, refusal = choosing(b.Choice)
+	return tools, c, refusal
+}
+
+func (b toolbox) tools() (tools []chat.Tool, refusal *Error) {
+	var list []wireTool
 	if json.Unmarshal(b.Tools, &list) != nil {
-		return nil, false, Invalid("tools", "tools must be a list of tools")
+		return nil, Invalid("tools", "tools must be a list of tools")
 	}
 	if len(list) > maxCallerTools {
-		return nil, false, Invalid("tools", fmt.Sprintf("tools must be at most %d", maxCallerTools))
+		return nil, Invalid("tools", fmt.Sprintf("tools must be at most %d", maxCallerTools))
 	}
 	names := make(map[string]bool)
 	for i, t := range list {
@@ -52,21 +59,16 @@ func (b toolbox) read() (tools []chat.Tool, none bool, refusal *Error) {
 		var schema map[string]any
 		switch {
 		case t.Type != "function":
-			return nil, false, Invalid(param+".type", fmt.Sprintf("%s is a %q: parlor takes functions only here. Tools that it runs itself are configured there", param, t.Type))
+			return nil, Invalid(param+".type", fmt.Sprintf("%s is a %q: parlor takes functions only here. Tools that it runs itself are configured there", param, t.Type))
 		case f.Name == "" || names[f.Name]:
-			return nil, false, Invalid(param+".name", param+" needs a name that no other tool has")
+			return nil, Invalid(param+".name", param+" needs a name that no other tool has")
 		case given(f.Parameters) && json.Unmarshal(f.Parameters, &schema) != nil:
-			return nil, false, Invalid(param+".parameters", param+".parameters must be an object, a JSON Schema")
+			return nil, Invalid(param+".parameters", param+".parameters must be an object, a JSON Schema")
 		}
 		names[f.Name] = true
 		tools = append(tools, chat.Tool{Name: f.Name, Description: f.Description, Schema: f.Parameters})
 	}
-	var choice string
-	_ = json.Unmarshal(b.Choice, &choice) // "" is none of these
-	if given(b.Choice) && choice != "auto" && choice != "none" {
-		return nil, false, Invalid("tool_choice", "tool_choice must be auto or none: parlor leaves it to the model what it calls")
-	}
-	return tools, choice == "none", nil
+	return tools, nil
 }
 
 // A calling reads the calls and the results in a conversation.
@@ -140,24 +142,17 @@ type (
 	}
 )
 
-// calls tells the calls with which a response ends. Such a response is not kept, so its
-// numbers only have to rise.
-func (s *Stream) calls() (frames []byte) {
-	next := func(name string, data func(event) any) {
-		s.after++
-		frames = append(frames, frame(name, data(event{name, s.after}))...)
+// calls tells the calls with which a response ends, from a number on. It returns the number of
+// what follows.
+func (s *Stream) calls(number int64) (frames []byte, next int64) {
+	t := &s.turn
+	first := len(t.deadItems()) + len(t.messageItems(t.Text()))
+	for i, item := range t.outputs() {
+		names, data := outputEvents(item, first+i)
+		for j, name := range names {
+			frames = append(frames, s.numbered(number, name, func() any { return data[j](event{name, number}) })...)
+			number++
+		}
 	}
-	first := len(s.turn.messageItems(s.turn.Text()))
-	for i, c := range s.turn.calls {
-		item := callItem(c)
-		begun := item
-		begun.Status, begun.Arguments = statusInProgress, ""
-		next("response.output_item.added", func(e event) any { return itemEvent{e, first + i, begun} })
-		next("response.function_call_arguments.delta", func(e event) any { return argumentsDelta{e, item.ID, first + i, item.Arguments} })
-		next("response.function_call_arguments.done", func(e event) any {
-			return argumentsDone{e, item.ID, first + i, item.Name, item.Arguments}
-		})
-		next("response.output_item.done", func(e event) any { return itemEvent{e, first + i, item} })
-	}
-	return frames
+	return frames, number
 }

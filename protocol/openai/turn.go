@@ -15,6 +15,7 @@ type Turn struct {
 	Conversation string // empty: none
 	Instructions string // of the conversation
 
+	queued  bool
 	created time.Time // zero: it was not queued yet
 	prompt  uint64
 	ended   time.Time
@@ -23,60 +24,121 @@ type Turn struct {
 	message chat.MessageID
 	end     *chat.TurnEnded // nil until it has ended
 
-	// Of a response that belongs to no chat.
-	alone bool
-	tools json.RawMessage // of the caller
-	calls []chat.ToolCall // of these, with which it has ended
+	parts
+
+	tools  json.RawMessage // of the caller
+	choice json.RawMessage // of them, as the caller has said
+	alone  alone
+}
+
+// An alone is what is known of a response that belongs to no chat.
+type alone struct {
+	is    bool
+	calls []chat.ToolCall // of the caller's tools, with which it has ended
 }
 
 // NewTurn returns the turn of a chat's response.
 func NewTurn(id ResponseID, info chat.Info) Turn {
 	return Turn{
 		ID: id.String(), Turn: id.Turn, Conversation: ConversationID(id.Chat), Instructions: info.SystemPrompt,
-		model: info.ModelID,
+		model: info.ModelID, parts: parts{id: id, approvals: true, first: 1},
 	}
 }
+
+// OfCompletion has the turn be told as completions, which cannot ask for approvals: members
+// decide about those.
+func (t Turn) OfCompletion() Turn {
+	t.approvals = false
+	return t
+}
+
+// Asks notes what the request has said of tools, which a response repeats.
+func (t *Turn) Asks(tools json.RawMessage, c Choosing) { t.tools, t.choice = tools, c.Raw }
 
 // Alone returns the turn of a response that belongs to no chat. Tools are the caller's.
 func Alone(id string, turn chat.TurnID, instructions string, tools json.RawMessage) Turn {
-	return Turn{ID: id, Turn: turn, Instructions: instructions, alone: true, tools: tools}
+	return Turn{ID: id, Turn: turn, Instructions: instructions, alone: alone{is: true}, tools: tools, parts: parts{first: 1}}
 }
 
 // Call notes the calls with which a response ends that belongs to no chat.
-func (t *Turn) Call(calls []chat.ToolCall) { t.calls = calls }
+func (t *Turn) Call(calls []chat.ToolCall) { t.alone.calls = calls }
 
-// Take takes in a record, and reports whether it is one of the turn.
-func (t *Turn) Take(r chat.Record) bool {
-	switch e := r.Event.(type) {
+// turnOf returns the turn that an event is about, or "".
+func turnOf(e chat.Event) chat.TurnID {
+	switch e := e.(type) {
 	case chat.TurnQueued:
-		if e.TurnID != t.Turn {
-			return false
-		}
-		t.created, t.prompt, t.model = r.At, e.PromptSeq, e.ModelID
+		return e.TurnID
 	case chat.TurnStarted:
-		if e.TurnID != t.Turn {
-			return false
-		}
-		t.attempt, t.message, t.model = e.Attempt, e.MessageID, e.ModelID
+		return e.TurnID
 	case chat.TurnEnded:
-		if e.TurnID != t.Turn {
-			return false
-		}
-		t.end, t.ended, t.model = &e, r.At, e.ModelID
-	default:
-		return false
+		return e.TurnID
+	case chat.ToolsCalled:
+		return e.TurnID
+	case chat.ToolDecided:
+		return e.TurnID
+	case chat.ToolsLost:
+		return e.TurnID
+	case chat.ToolEnded:
+		return e.TurnID
 	}
-	return true
+	return ""
 }
 
-// Wanted reports whether the turn was queued, and Ended whether it has ended. In between it
-// waits, or runs.
+// Take takes in a record.
+func (t *Turn) Take(r chat.Record) { t.take(r) }
+
+func (t *Turn) take(r chat.Record) change {
+	if turnOf(r.Event) != t.Turn || t.over {
+		return noChange
+	}
+	switch e := r.Event.(type) {
+	case chat.TurnQueued:
+		t.queued, t.prompt, t.model = true, e.PromptSeq, e.ModelID
+		if t.id.Part == 0 {
+			t.created = r.At
+			return isQueued
+		}
+		return noChange
+	case chat.TurnStarted:
+		t.attempt, t.message = e.Attempt, e.MessageID
+		if t.current() {
+			t.model = e.ModelID
+			return isStarted
+		}
+		return noChange
+	case chat.TurnEnded:
+		is := t.current()
+		t.over = true
+		if is {
+			t.end, t.ended, t.model = &e, r.At, e.ModelID
+			return isFinished
+		}
+		return noChange
+	}
+	return t.follow(r)
+}
+
+// Queued reports whether there is such a turn, Wanted whether it has come to this response, and
+// Ended whether that has ended. In between it waits, or runs.
+func (t *Turn) Queued() bool { return t.queued }
 func (t *Turn) Wanted() bool { return !t.created.IsZero() }
 func (t *Turn) Ended() bool  { return t.end != nil }
 func (t *Turn) Waits() bool  { return t.end == nil && t.attempt == 0 }
 
-// Runs reports whether the turn is at the same attempt as another account of it.
-func (t *Turn) Runs(as chat.Turn) bool { return as.ID == t.Turn && as.Attempt == t.attempt }
+// Runs reports whether the turn is at this response, and at the same attempt as another account
+// of it.
+func (t *Turn) Runs(as chat.Turn) bool {
+	return as.ID == t.Turn && as.Attempt == t.attempt && t.current()
+}
+
+// SoFar returns the text of the response, of all that the turn has said so far as another account
+// of it has it. It reports false if they are not at the same step.
+func (t *Turn) SoFar(as chat.Turn, text string) (string, bool) {
+	return t.part(text), t.Runs(as) && as.Steps == t.steps
+}
+
+// nth returns which attempt at this part it is.
+func (t *Turn) nth() int { return t.attempt - t.first + 1 }
 
 // Prompt returns the number of the record that holds what the turn answers.
 func (t *Turn) Prompt() uint64 { return t.prompt }
@@ -120,9 +182,7 @@ func (t *Turn) Response(text string) Response {
 	r := t.shell()
 	r.Output = append(r.Output, t.deadItems()...)
 	r.Output = append(r.Output, t.messageItems(text)...)
-	for _, c := range t.calls {
-		r.Output = append(r.Output, callItem(c))
-	}
+	r.Output = append(r.Output, t.outputs()...)
 	if t.end == nil {
 		return r
 	}
@@ -139,7 +199,7 @@ func (t *Turn) Response(text string) Response {
 // messageItems returns the message of the last attempt, if there is one. A response that
 // belongs to no chat and has no text has none.
 func (t *Turn) messageItems(text string) []any {
-	if t.attempt == 0 || t.alone && text == "" {
+	if t.attempt == 0 || t.alone.is && text == "" {
 		return nil
 	}
 	return []any{t.item(text)}
@@ -150,7 +210,7 @@ func (t *Turn) Text() string {
 	if t.end == nil {
 		return ""
 	}
-	return t.end.Content
+	return t.part(t.end.Content)
 }
 
 // shell returns the response without its output and its end.
@@ -158,17 +218,27 @@ func (t *Turn) shell() Response {
 	r := Response{
 		ID: t.ID, Object: "response", CreatedAt: t.created.Unix(), Status: t.status(), Model: t.model,
 		Output: []any{}, Instructions: orNull(t.Instructions), Metadata: map[string]string{},
-		ParallelToolCalls: true, ToolChoice: "auto", Tools: json.RawMessage("[]"),
+		ParallelToolCalls: true, ToolChoice: autoChoice, Tools: json.RawMessage("[]"),
 	}
 	if t.tools != nil {
 		r.Tools = t.tools
+	}
+	if t.choice != nil {
+		r.ToolChoice = t.choice
+	}
+	if before := t.id; before.Part > 0 {
+		before.Part--
+		r.PreviousResponse = orNull(before.String())
+	}
+	if len(t.asked) > 0 {
+		r.Metadata["parlor_next"] = t.id.Next().String()
 	}
 	r.Text.Format.Type = "text"
 	if t.Conversation != "" {
 		r.Conversation, r.Store, r.Background = &reference{t.Conversation}, true, true
 	}
-	if t.attempt > 1 {
-		r.Metadata["parlor_attempt"] = itoa(t.attempt)
+	if t.nth() > 1 {
+		r.Metadata["parlor_attempt"] = itoa(t.nth())
 	}
 	return r
 }
@@ -176,13 +246,13 @@ func (t *Turn) shell() Response {
 // deadItems are those of the attempts that a crash has ended. They hold nothing, so what a
 // client takes for the output is the last attempt's text alone.
 func (t *Turn) deadItems() (all []any) {
-	for a := 1; a < t.attempt; a++ {
-		all = append(all, answerItem(ItemID(t.message, a), statusIncomplete))
+	for a := 1; a < t.nth(); a++ {
+		all = append(all, answerItem(ItemID(t.message, a, t.id.Part), statusIncomplete))
 	}
 	return all
 }
 
-func (t *Turn) itemID() string { return ItemID(t.message, t.attempt) }
+func (t *Turn) itemID() string { return ItemID(t.message, t.nth(), t.id.Part) }
 
 // item is that of the last attempt.
 func (t *Turn) item(text string) Item {

@@ -18,7 +18,7 @@ import (
 // statusOf returns the HTTP status for a refusal.
 func statusOf(code chat.Code) int {
 	switch code {
-	case chat.CodeInvalid:
+	case chat.CodeInvalid, chat.CodeToolChoice:
 		return http.StatusBadRequest
 	case chat.CodeUnauthenticated:
 		return http.StatusUnauthorized

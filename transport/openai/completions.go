@@ -42,7 +42,11 @@ func (s *Server) complete(c *call) error {
 	if room := chat.ID(c.r.Header.Get(ChatHeader)); room != "" {
 		return s.completeIn(c, to, room, q, answer, body)
 	}
-	a := alone{call: c, to: to, prompt: chat.Prompt{Model: q.Model, Messages: q.Messages, MaxTokens: q.MaxTokens, Tools: q.Tools, NoCalls: q.NoCalls}}
+	tools, refusal := q.Alone()
+	if refusal != nil {
+		return refusal
+	}
+	a := alone{call: c, to: to, prompt: chat.Prompt{Model: q.Model, Messages: q.Messages, MaxTokens: q.MaxTokens, Tools: tools, Choice: q.Choice}}
 	if !q.Stream {
 		return a.whole(func(text string, done chat.Completed) []byte {
 			return answer.Whole(text, done.Finish, done.Usage, done.Calls...)
@@ -62,13 +66,16 @@ func (s *Server) complete(c *call) error {
 
 // completeIn says the last message of the request in a chat.
 func (s *Server) completeIn(c *call, to *live.Stream, room chat.ID, q wire.CompletionRequest, answer wire.Completion, body []byte) error {
-	text, refusal := q.Last()
-	if refusal != nil {
-		return refusal
-	}
 	info, err := c.chat(room)
 	if err != nil {
 		return err
+	}
+	if results := q.Results(); results != nil {
+		return c.completeOn(to, info, q, results, answer)
+	}
+	text, refusal := q.Last()
+	if refusal != nil {
+		return refusal
 	}
 	post, err := s.posts.begin(c, info.ID, body)
 	if err != nil {
@@ -76,22 +83,43 @@ func (s *Server) completeIn(c *call, to *live.Stream, room chat.ID, q wire.Compl
 	}
 	answered, begun := false, false
 	defer func() { s.posts.end(post, answered, begun) }()
-	id, err := s.sayIn(c, info, chat.Say{Content: text, Addressed: q.Model, ClientID: post.client})
+	id, err := s.sayIn(c, info, q.Tools, chat.Say{Content: text, Addressed: q.Model, ClientID: post.client, OnlyTools: q.Only, ToolChoice: q.Choice})
 	if err != nil {
 		return err
 	}
-	if q.Stream {
-		begun = c.ctx().Err() == nil
-		err = c.chunks(to, id, info, answer, q.IncludeUsage)
-	} else {
-		err = c.completeAtEnd(to, id, info, answer)
-	}
+	begun = q.Stream && c.ctx().Err() == nil
+	err = c.completeWith(to, id, info, q, answer)
 	answered = err == nil && c.ctx().Err() == nil
 	return err
 }
 
-func (c *call) completeAtEnd(to *live.Stream, id wire.ResponseID, info chat.Info, answer wire.Completion) error {
-	t, err := c.await(to.Context(), id, info)
+// completeOn brings the results of calls with which a completion in a chat has ended, and
+// answers with what follows.
+func (c *call) completeOn(to *live.Stream, info chat.Info, q wire.CompletionRequest, results []wire.Answer, answer wire.Completion) error {
+	turnOf := func(id wire.ResponseID) wire.Turn { return wire.NewTurn(id, info).OfCompletion() }
+	t, id, err := c.asker(info, results[0], true, turnOf)
+	if err == nil {
+		err = c.offer(info.ID, q.Tools)
+	}
+	if err == nil {
+		id, err = c.goOn(t, id, results, q.Choice)
+	}
+	if err != nil {
+		return err
+	}
+	return c.completeWith(to, id, info, q, answer)
+}
+
+func (c *call) completeWith(to *live.Stream, id wire.ResponseID, info chat.Info, q wire.CompletionRequest, answer wire.Completion) error {
+	t := wire.NewTurn(id, info).OfCompletion()
+	if q.Stream {
+		return c.chunks(to, id, t, answer, q.IncludeUsage)
+	}
+	return c.completeAtEnd(to, id, t, answer)
+}
+
+func (c *call) completeAtEnd(to *live.Stream, id wire.ResponseID, t wire.Turn, answer wire.Completion) error {
+	t, err := c.await(to.Context(), id, t)
 	if to.Context().Err() != nil {
 		reset() // the client comes again
 	}
@@ -105,11 +133,11 @@ func (c *call) completeAtEnd(to *live.Stream, id wire.ResponseID, info chat.Info
 	return nil
 }
 
-func (c *call) chunks(to *live.Stream, id wire.ResponseID, info chat.Info, answer wire.Completion, usage bool) error {
+func (c *call) chunks(to *live.Stream, id wire.ResponseID, t wire.Turn, answer wire.Completion, usage bool) error {
 	e := c.newEvents(to)
 	defer e.end()
 	defer time.AfterFunc(c.KeepAlive, func() { _ = e.write(nil, false) }).Stop() // see [alone.stream]
-	s := wire.NewChunks(answer, wire.NewTurn(id, info), usage)
+	s := wire.NewChunks(answer, t, usage)
 	err := c.follow(to.Context(), id.Chat, chat.Place{Seq: id.Seq - 1}, func(told chat.Told) error {
 		frames, refusal := s.Take(told.Encoded)
 		if refusal != nil {
@@ -146,8 +174,12 @@ func (s *Server) respondAlone(c *call, q wire.ResponseRequest) error {
 		return err
 	}
 	defer to.Close()
+	tools, refusal := q.Alone()
+	if refusal != nil {
+		return refusal
+	}
 	r := newRehearsal(model.ID, q)
-	a := alone{call: c, to: to, prompt: chat.Prompt{Model: model.ID, Messages: messages, MaxTokens: q.MaxTokens, Tools: q.Tools, NoCalls: q.NoCalls}}
+	a := alone{call: c, to: to, prompt: chat.Prompt{Model: model.ID, Messages: messages, MaxTokens: q.MaxTokens, Tools: tools, Choice: q.Choice}}
 	if !q.Stream {
 		return a.whole(r.whole)
 	}
@@ -168,6 +200,7 @@ type rehearsal struct {
 func newRehearsal(model chat.ModelID, q wire.ResponseRequest) *rehearsal {
 	turn := chat.Turn{ID: chat.TurnID(rand.Text()), MessageID: chat.MessageID(strings.ToLower(rand.Text())), ModelID: model, Attempt: 1}
 	r := &rehearsal{turn: turn, shown: wire.Alone(newID("resp_"), turn.ID, q.Instructions, q.RawTools)}
+	r.shown.Asks(q.RawTools, q.Choosing)
 	r.started = []chat.Record{
 		{At: time.Now(), Event: chat.TurnQueued{TurnID: turn.ID, ModelID: model}},
 		{At: time.Now(), Event: chat.TurnStarted{TurnID: turn.ID, MessageID: turn.MessageID, ModelID: model, Attempt: 1}},

@@ -136,7 +136,7 @@ func (w *world) Say(ctx context.Context, u chat.User, id chat.ID, m chat.Say) (c
 		}
 	}
 	w.said = append(w.said, m)
-	n := time.Now().Format("150405.000000000")
+	n := strings.ReplaceAll(time.Now().Format("150405.000000000"), ".", "")
 	seq := w.add(id.Room(), chat.MessageAdded{MessageID: chat.MessageID("m" + n), Author: u, Content: m.Content, ClientID: m.ClientID})
 	if m.Answer != nil && !*m.Answer {
 		return w.saidAt(id.Room(), seq, false), nil
@@ -156,6 +156,12 @@ func (w *world) saidAt(id chat.RoomID, seq uint64, repeated bool) chat.Said {
 		}
 	}
 	return s
+}
+
+func (w *world) Offer(context.Context, chat.User, chat.ID, []chat.Tool) error          { return nil }
+func (w *world) AnswerCall(context.Context, chat.User, chat.ID, chat.AnswerCall) error { return nil }
+func (w *world) Decide(context.Context, chat.User, chat.ID, chat.Decide) (chat.Decided, error) {
+	return chat.Decided{}, nil
 }
 
 func (w *world) Stop(context.Context, chat.User, chat.ID, chat.Stop) (chat.Stopped, error) {

@@ -29,23 +29,36 @@ func (s *Server) respond(c *call) error {
 		}
 		defer to.Close()
 	}
+	if q.Answers != nil {
+		info, id, err := c.answerCalls(q)
+		if err != nil {
+			return err
+		}
+		return c.respondWith(to, q, id, info)
+	}
 	info, id, done, err := s.say(c, q, body)
 	if err != nil {
 		return err
 	}
 	answered, begun := false, false
 	defer func() { done(answered, begun) }()
-	switch {
-	case q.Stream:
-		begun = c.ctx().Err() == nil
-		err = c.stream(to, id, info, wire.Begin)
-	case q.Background:
-		err = c.answerWith(c.now(id))
-	default:
-		err = c.answerAtEnd(to, id, info)
-	}
+	begun = q.Stream && c.ctx().Err() == nil
+	err = c.respondWith(to, q, id, info)
 	answered = err == nil && c.ctx().Err() == nil
 	return err
+}
+
+// respondWith answers a request with its response, as the request wants it.
+func (c *call) respondWith(to *live.Stream, q wire.ResponseRequest, id wire.ResponseID, info chat.Info) error {
+	t := wire.NewTurn(id, info)
+	t.Asks(q.RawTools, q.Choosing)
+	switch {
+	case q.Stream:
+		return c.stream(to, id, t, wire.Begin)
+	case q.Background:
+		return c.answerWith(c.now(id))
+	}
+	return c.answerAtEnd(to, id, t)
 }
 
 // response returns the id in the path of the request.
@@ -73,7 +86,7 @@ func (c *call) read(id wire.ResponseID) (t wire.Turn, err error) {
 		if err != nil {
 			return t, err
 		}
-		if t.Take(r); !t.Wanted() || t.Ended() {
+		if t.Take(r); !t.Queued() || t.Ended() || t.Over() {
 			break
 		}
 	}
@@ -95,8 +108,8 @@ func (c *call) now(id wire.ResponseID) (t wire.Turn, text string, err error) {
 		}
 		same := false
 		err = c.follow(c.ctx(), id.Chat, chat.Place{Now: true}, func(told chat.Told) error {
-			if room, ok := told.Notice.(chat.Entered); ok && room.Turn != nil && t.Runs(*room.Turn) {
-				text, same = room.Text, true
+			if room, ok := told.Notice.(chat.Entered); ok && room.Turn != nil {
+				text, same = t.SoFar(*room.Turn, room.Text)
 			}
 			return errDone
 		})
@@ -116,8 +129,8 @@ func (c *call) answerWith(t wire.Turn, text string, err error) error {
 }
 
 // answerAtEnd answers with a response when it has ended.
-func (c *call) answerAtEnd(to *live.Stream, id wire.ResponseID, info chat.Info) error {
-	t, err := c.await(to.Context(), id, info)
+func (c *call) answerAtEnd(to *live.Stream, id wire.ResponseID, t wire.Turn) error {
+	t, err := c.await(to.Context(), id, t)
 	if to.Context().Err() != nil {
 		reset() // the client comes again
 	}
@@ -126,8 +139,7 @@ func (c *call) answerAtEnd(to *live.Stream, id wire.ResponseID, info chat.Info) 
 }
 
 // await returns a turn that has ended.
-func (c *call) await(ctx context.Context, id wire.ResponseID, info chat.Info) (wire.Turn, error) {
-	t := wire.NewTurn(id, info)
+func (c *call) await(ctx context.Context, id wire.ResponseID, t wire.Turn) (wire.Turn, error) {
 	err := c.follow(ctx, id.Chat, chat.Place{Seq: id.Seq - 1}, func(told chat.Told) error {
 		switch n := told.Notice.(type) {
 		case chat.Record:
@@ -144,10 +156,10 @@ func (c *call) await(ctx context.Context, id wire.ResponseID, info chat.Info) (w
 }
 
 // stream answers with the events of a response whose number is greater than after.
-func (c *call) stream(to *live.Stream, id wire.ResponseID, info chat.Info, after int64) error {
+func (c *call) stream(to *live.Stream, id wire.ResponseID, t wire.Turn, after int64) error {
 	e := c.newEvents(to)
 	defer e.end()
-	s := wire.NewStream(wire.NewTurn(id, info), after)
+	s := wire.NewStream(t, after)
 	err := c.follow(to.Context(), id.Chat, chat.Place{Seq: id.Seq - 1}, func(told chat.Told) error {
 		frames, err := s.Take(told.Encoded)
 		if err != nil {
@@ -191,7 +203,7 @@ func (s *Server) getResponse(c *call) error {
 		return err
 	}
 	defer to.Close()
-	return c.stream(to, id, info, after)
+	return c.stream(to, id, wire.NewTurn(id, info), after)
 }
 
 // A client may know more of an attempt than was saved when a crash has ended it. The next
@@ -280,6 +292,9 @@ func (s *Server) listInput(c *call) error {
 	if err != nil {
 		return err
 	}
+	if id.Part > 0 {
+		return s.listAnswers(c, id)
+	}
 	var all []wire.Item
 	for r, err := range c.Rooms.Records(c.ctx(), c.user(), id.Chat.Room(), t.Prompt()-1) {
 		if err != nil {
@@ -294,4 +309,18 @@ func (s *Server) listInput(c *call) error {
 		all = nil
 	}
 	return c.answer(wire.NewList(all, false))
+}
+
+// listAnswers answers with what was brought for the calls of the response before.
+func (s *Server) listAnswers(c *call, id wire.ResponseID) error {
+	info, err := c.chat(id.Chat)
+	if err != nil {
+		return err
+	}
+	id.Part--
+	t, _, err := c.asking(id, wire.NewTurn(id, info))
+	if err != nil {
+		return err
+	}
+	return c.answer(wire.NewList(t.AnswerItems(), false))
 }

@@ -33,7 +33,9 @@ func (s *Server) say(c *call, q wire.ResponseRequest, body []byte) (info chat.In
 		info, err = c.newRoom(post.chat, q)
 	}
 	if err == nil {
-		id, err = s.sayIn(c, info, chat.Say{Content: q.Input[0].Content, Addressed: q.Model, ClientID: post.client, After: after})
+		id, err = s.sayIn(c, info, q.Tools, chat.Say{
+			Content: q.Input[0].Content, Addressed: q.Model, ClientID: post.client, After: after, OnlyTools: q.Only, ToolChoice: q.Choice,
+		})
 	}
 	if err != nil {
 		done(false, false)
@@ -60,15 +62,29 @@ func (c *call) room(q wire.ResponseRequest) (info chat.Info, after chat.MessageI
 	case q.New():
 		return info, "", nil
 	}
-	info, err = c.Rooms.Get(c.ctx(), c.user(), q.Previous.Chat)
-	if err != nil {
-		if chat.AsError(err).Code == chat.CodeNotFound {
-			err = noPrevious(q.Previous)
-		}
+	if info, err = c.previous(q.Previous); err != nil {
 		return info, "", err
+	}
+	if q.Previous.Functions {
+		t, _, err := c.asking(q.Previous, wire.NewTurn(q.Previous, info))
+		if err != nil {
+			return info, "", err
+		}
+		if refusal := t.Busy(); refusal != nil {
+			return info, "", refusal
+		}
 	}
 	after, err = c.behind(q.Previous)
 	return info, after, err
+}
+
+// previous returns the chat of a response.
+func (c *call) previous(id wire.ResponseID) (chat.Info, error) {
+	info, err := c.Rooms.Get(c.ctx(), c.user(), id.Chat)
+	if err != nil && chat.AsError(err).Code == chat.CodeNotFound {
+		err = noPrevious(id)
+	}
+	return info, err
 }
 
 func noPrevious(id wire.ResponseID) error {
@@ -149,9 +165,10 @@ func (c *call) newRoom(id chat.ID, q wire.ResponseRequest) (chat.Info, error) {
 
 var errNoTurn = errors.New("openai: a message has led to no turn")
 
-// sayIn says something that wants an answer, and a turn of its own.
-func (s *Server) sayIn(c *call, info chat.Info, m chat.Say) (id wire.ResponseID, err error) {
-	m.Answer = new(true)
+// sayIn says something that wants an answer, and a turn of its own, which may call the tools of
+// the caller.
+func (s *Server) sayIn(c *call, info chat.Info, tools []chat.Tool, m chat.Say) (id wire.ResponseID, err error) {
+	m.Answer, m.Tools = new(true), brought(tools)
 	if cmp.Or(info.Policy, s.TurnPolicy) == chat.PolicySteer {
 		m.Policy = chat.PolicyQueue
 	}
@@ -165,7 +182,7 @@ func (s *Server) sayIn(c *call, info chat.Info, m chat.Say) (id wire.ResponseID,
 		return id, errNoTurn
 	}
 	// The turns were recorded with the message, and follow it.
-	return wire.ResponseID{Chat: info.ID, Turn: said.Turns[0], Seq: said.Seq + 1}, nil
+	return wire.ResponseID{Chat: info.ID, Turn: said.Turns[0], Seq: said.Seq + 1, Functions: len(tools) > 0}, nil
 }
 
 // chat returns a chat that the user may read.

@@ -46,6 +46,9 @@ type Rooms interface {
 
 	Say(ctx context.Context, u chat.User, id chat.ID, m chat.Say) (chat.Said, error)
 	Stop(ctx context.Context, u chat.User, id chat.ID, s chat.Stop) (chat.Stopped, error)
+	Offer(ctx context.Context, u chat.User, id chat.ID, tools []chat.Tool) error
+	AnswerCall(ctx context.Context, u chat.User, id chat.ID, a chat.AnswerCall) error
+	Decide(ctx context.Context, u chat.User, id chat.ID, d chat.Decide) (chat.Decided, error)
 }
 
 // A Follower tells a room to one who reads it.

@@ -229,7 +229,7 @@ func (r *Registry) of(m chat.ModelID, page []chat.Tool) (list []Tool) {
 	for _, t := range page {
 		tool := pageTool(t)
 		_, taken := named(own, t.Name)
-		if !taken && offers(patterns, tool) {
+		if !taken && (t.Requested || offers(patterns, tool)) {
 			list = append(list, tool)
 		}
 	}

@@ -339,6 +339,5 @@ for (const [version, Client] of Object.entries(versions)) {
     const whole = await ai.chat.completions.create({ model: "openai:m", messages: [{ role: "user", content: "no words" }], tools: [{ type: "function", function: list[0] }] });
     const [choice] = whole.choices;
     assert.deepEqual([choice.finish_reason, choice.message.content, choice.message.tool_calls.map((c) => c.function.name)], ["tool_calls", null, ["add"]]);
-    await assert.rejects(ai.responses.create({ model: "openai:m", tools, input: "hi" }), { status: 400, param: "tools" });
   });
 }

@@ -23,7 +23,7 @@ test("an operation of a document is a tool, a private page is not read, and an a
     answers: {
       go: calls(["shop_putOrder", { id: "7", body: { sum: 3 } }], ["fetch", { url: "http://127.0.0.1:80/admin" }], ["fetch", { url: "https://example.com/" }], ["pay", { sum: 1 }]),
     },
-    tools: (url) => ({ shop: { openapi: file, url, approval: "never" } }),
+    tools: (url) => ({ shop: { openapi: file, url, approval: "never", secret_var: "PAY_SECRET" } }),
     settings: { guide: "Ask for the sum first." },
     args: ["--fetch-hosts", "127.0.0.1", "--approval-expiry", "1s"],
   });

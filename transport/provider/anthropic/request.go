@@ -39,6 +39,7 @@ type tool struct {
 
 type toolChoice struct {
 	Type string `json:"type"`
+	Name string `json:"name,omitempty"`
 }
 
 // A part is a block of a message that we send.
@@ -94,8 +95,13 @@ func newRequest(p chat.Prompt, _ upstream.Dialect) any {
 	for _, t := range p.Tools {
 		r.Tools = append(r.Tools, tool{t.Name, t.Description, t.Schema})
 	}
-	if p.NoCalls && len(p.Tools) > 0 {
-		r.ToolChoice = &toolChoice{"none"}
+	switch c := p.Calling(); {
+	case c.Name != "":
+		r.ToolChoice = &toolChoice{"tool", c.Name}
+	case c.Forced():
+		r.ToolChoice = &toolChoice{Type: "any"}
+	case c.Mode != "":
+		r.ToolChoice = &toolChoice{Type: "none"}
 	}
 	return r
 }

@@ -61,6 +61,10 @@ func New(o Options) *Eliza {
 func (e *Eliza) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
 	p.Messages = p.Messages[max(0, len(p.Messages)-maxHeard):]
 	return func(yield func(chat.Delta, error) bool) {
+		if p.Choice.Forced() {
+			yield(chat.Delta{}, chat.Refuse(chat.CodeToolChoice, "eliza calls no tools"))
+			return
+		}
 		words := strings.SplitAfter(e.answer(p), " ")
 		for _, word := range words {
 			if err := e.pause(ctx); err != nil {

@@ -26,8 +26,11 @@ func completion(p chat.Prompt, d upstream.Dialect) any {
 	for _, t := range p.Tools {
 		r.Tools = append(r.Tools, api.Tool{Type: api.ToolTypeFunction, Function: &api.FunctionDefinition{Name: t.Name, Description: t.Description, Parameters: t.Schema}})
 	}
-	if p.NoCalls && len(p.Tools) > 0 {
-		r.ToolChoice = "none"
+	switch c := p.Calling(); {
+	case c.Name != "":
+		r.ToolChoice = api.ToolChoice{Type: api.ToolTypeFunction, Function: api.ToolFunction{Name: c.Name}}
+	case c.Mode != "":
+		r.ToolChoice = string(c.Mode)
 	}
 	r.Messages = messages(p.Messages, d)
 	if cmp.Or(d.MaxTokensField, maxTokensField(p.Model)) == upstream.MaxCompletionTokens {

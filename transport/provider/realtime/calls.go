@@ -33,19 +33,28 @@ type call struct {
 	arguments      string // if it is whole
 }
 
+// A toolChoice is a tool that the model has to call.
+type toolChoice struct {
+	Type string `json:"type"`
+	Name string `json:"name"`
+}
+
 // offer adds what the model may call.
 func (c *responseConfig) offer(p chat.Prompt) {
 	for _, t := range p.Tools {
 		c.Tools = append(c.Tools, tool{"function", t.Name, t.Description, t.Schema})
 	}
-	if p.NoCalls && len(p.Tools) > 0 {
-		c.ToolChoice = "none"
+	switch choice := p.Calling(); {
+	case choice.Name != "":
+		c.ToolChoice = toolChoice{"function", choice.Name}
+	case choice.Mode != "":
+		c.ToolChoice = choice.Mode
 	}
 }
 
 // told returns the question as the provider is told it.
 func (s *session) told(a *ask) (chat.Prompt, func(string) string) {
-	p := chat.Prompt{Messages: a.Messages, Tools: a.Tools, NoCalls: a.NoCalls}
+	p := chat.Prompt{Messages: a.Messages, Tools: a.Tools, NoCalls: a.NoCalls, Choice: a.Choice}
 	if s.noTools {
 		p.Tools = nil
 	}

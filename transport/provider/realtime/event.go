@@ -71,7 +71,7 @@ type (
 		Instructions string `json:"instructions,omitempty"`
 		MaxTokens    int    `json:"max_output_tokens,omitempty"`
 		Tools        []tool `json:"tools,omitempty"`
-		ToolChoice   string `json:"tool_choice,omitempty"`
+		ToolChoice   any    `json:"tool_choice,omitempty"` // a mode, or a toolChoice
 	}
 	tool struct {
 		Type        string          `json:"type"`

@@ -219,7 +219,7 @@ func (c *Client) once(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, 
 	return func(yield func(chat.Delta, error) bool) {
 		const answer = "answer"
 		input := make(chan chat.Input, 1)
-		input <- chat.Ask{Answer: answer, Messages: p.Messages, Tools: p.Tools, NoCalls: p.NoCalls}
+		input <- chat.Ask{Answer: answer, Messages: p.Messages, Tools: p.Tools, NoCalls: p.NoCalls, Choice: p.Choice}
 		p.Input = input
 		for d, err := range c.session(ctx, p, written, nil) {
 			switch {

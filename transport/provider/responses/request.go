@@ -15,7 +15,7 @@ type wireRequest struct {
 	Instructions    string       `json:"instructions,omitempty"`
 	Input           []any        `json:"input"`
 	Tools           []tool       `json:"tools,omitempty"`
-	ToolChoice      string       `json:"tool_choice,omitempty"`
+	ToolChoice      any          `json:"tool_choice,omitempty"` // a mode, or a toolChoice
 	MaxOutputTokens int          `json:"max_output_tokens,omitempty"`
 	Stream          bool         `json:"stream"`
 	Background      bool         `json:"background,omitempty"`
@@ -42,6 +42,10 @@ type (
 		Text     *string `json:"text,omitempty"`
 		ImageURL string  `json:"image_url,omitempty"`
 	}
+	toolChoice struct {
+		Type string `json:"type"`
+		Name string `json:"name"`
+	}
 	functionCall struct {
 		Type      string `json:"type"`
 		CallID    string `json:"call_id"`
@@ -66,8 +70,11 @@ func request(p chat.Prompt, d upstream.Dialect) any {
 	for _, t := range p.Tools {
 		r.Tools = append(r.Tools, tool{Type: "function", Name: t.Name, Description: t.Description, Parameters: t.Schema})
 	}
-	if p.NoCalls && len(p.Tools) > 0 {
-		r.ToolChoice = "none"
+	switch c := p.Calling(); {
+	case c.Name != "":
+		r.ToolChoice = toolChoice{"function", c.Name}
+	case c.Mode != "":
+		r.ToolChoice = c.Mode
 	}
 	ids := upstream.IDs{Legal: legalID}
 	if d.OwnIDs {

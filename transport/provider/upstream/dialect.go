@@ -155,12 +155,14 @@ const (
 	ofIDs
 	ofContent
 	ofThought
+	ofChoice
 )
 
 // complaints are the parts of a request that a server may not take.
 var complaints = map[complaint]string{
 	ofSystem: "system messages", ofUsage: "stream_options", ofMaxTokens: "the usual name of the limit of tokens",
 	ofTools: "tools", ofIDs: "its own ids of calls", ofContent: "messages of calls alone", ofThought: "calls without thought",
+	ofChoice: "that a call is wanted",
 }
 
 // String names the parts of a request that are complained of.
@@ -185,6 +187,7 @@ var (
 	aboutTools   = regexp.MustCompile(`(?i)(\bnot|n['’]t) support\w* .{0,30}\b(tool|function)s?\b|\b(tool|function)s?( use| calling)?\b.{0,20} (is|are) not supported`)
 	aboutIDs     = regexp.MustCompile(`(?i)\b(tool|function)[ _-]?(call|use)[ _-]?ids?\b.{0,120}\b(must be|length|pattern)\b`)
 	aboutContent = regexp.MustCompile(`(?i)\bcontent\b.{0,40}(<nil>|\bnull\b|\bnone\b|\brequired\b|\bmissing\b|valid string)`)
+	aboutChoice  = regexp.MustCompile(`(?i)\btool[_ ]?choice\b`)
 	aboutThought = regexp.MustCompile(`(?i)reasoning_content`)
 
 	refuses = regexp.MustCompile(`(?i)n['’]t\b|\bnot\b|\bunsupported|\bunrecogni|\bunknown|\bunexpected|\bextra\b|\bforbid|\binstead\b|\binvalid|\bmissing\b|\bmust\b|\bshould\b|\bonly\b|\bwithout\b|\bno such\b`)
@@ -216,7 +219,7 @@ func complaintOf(body []byte) (c complaint) {
 	if aboutMaxTokens.Match(body) && !limits.Match(body) {
 		c |= ofMaxTokens
 	}
-	for of, about := range map[complaint]*regexp.Regexp{ofTools: aboutTools, ofIDs: aboutIDs, ofContent: aboutContent, ofThought: aboutThought} {
+	for of, about := range map[complaint]*regexp.Regexp{ofTools: aboutTools, ofIDs: aboutIDs, ofContent: aboutContent, ofThought: aboutThought, ofChoice: aboutChoice} {
 		if about.Match(body) {
 			c |= of
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -81,9 +82,20 @@ func (c *Client) Stream(ctx context.Context, p chat.Prompt, request Request, dec
 			d, dropped, body, err = less, dropped|without, lessBody, nil
 		}
 		if err != nil {
-			yield(chat.Delta{}, err)
+			yield(chat.Delta{}, choosing(p, err))
 		}
 	}
+}
+
+// choosing says of a refusal that the model cannot be made to call a tool, if that was wanted
+// and is what the server complains of.
+func choosing(p chat.Prompt, err error) error {
+	f, ok := errors.AsType[*Failure](err)
+	if !ok || !p.Calling().Forced() || f.complaint&(ofChoice|ofTools) == 0 {
+		return err
+	}
+	f.Err = chat.Refuse(chat.CodeToolChoice, "the model cannot be made to call a tool so: "+f.Err.Message)
+	return f
 }
 
 // Read yields the rest of an answer that p has led to already. path leads to it, behind the
@@ -99,7 +111,11 @@ func (c *Client) Read(ctx context.Context, p chat.Prompt, path string, decoder D
 }
 
 func encode(p chat.Prompt, request Request, d Dialect) ([]byte, error) {
-	body, err := json.Marshal(request(d.shape(p), d))
+	shaped := d.shape(p)
+	if refusal := p.Calling().Within(shaped.Tools); refusal != nil {
+		return nil, refusal
+	}
+	body, err := json.Marshal(request(shaped, d))
 	if err != nil {
 		return nil, fmt.Errorf("encode the prompt: %w", err)
 	}

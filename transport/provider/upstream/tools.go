@@ -112,6 +112,9 @@ func (n wireNames) told(p chat.Prompt) chat.Prompt {
 	for i, t := range p.Tools {
 		p.Tools[i].Name, p.Tools[i].Schema = n.of(t.Name), plainSchema(t.Schema)
 	}
+	if p.Choice.Name != "" {
+		p.Choice.Name = n.of(p.Choice.Name)
+	}
 	p.Messages = slices.Clone(p.Messages)
 	for i, m := range p.Messages {
 		m.Calls = slices.Clone(m.Calls)

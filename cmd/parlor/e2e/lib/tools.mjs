@@ -30,7 +30,7 @@ async function tool(t, wait = 0) {
 }
 
 /** A parlor, which start starts, with the tool "pay" and those that tools makes of its URL, and a model that says what answers say. */
-export async function world(t, { answers, approval, wait, idempotent = false, tools = () => ({}), settings, args: more = [] }) {
+export async function world(t, { answers, approval, wait, idempotent = false, tools = () => ({}), settings, args: more = [], env = {} }) {
   const pay = await tool(t, wait);
   const model = await modelServer(t, answers);
   const dir = folder();
@@ -39,6 +39,6 @@ export async function world(t, { answers, approval, wait, idempotent = false, to
     "--tools", JSON.stringify({ pay: { url: pay.url, description: "Pays.", approval, secret_var: "PAY_SECRET", parameters: { type: "object", properties: { sum: { type: "integer" } }, required: ["sum"] } }, ...tools(pay.url) }),
     "--tool_settings", JSON.stringify({ pay: { idempotent, ...settings } }), ...more,
   ];
-  const start = (how) => serve(t, { dir, args, ...how, env: { OPENAI_BASE_URL: model.url, PAY_SECRET: secret } });
+  const start = (how) => serve(t, { dir, args, ...how, env: { OPENAI_BASE_URL: model.url, PAY_SECRET: secret, ...env } });
   return { start, pay, model };
 }
