@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -149,18 +150,45 @@ func TestDecodeLong(t *testing.T) {
 	}
 }
 
-// BenchmarkDecodeLong decodes the longest message in each form.
-func BenchmarkDecodeLong(b *testing.B) {
-	text, _ := json.Marshal(strings.Repeat("It is said that \"anyone\" can stop it, from any tab.\n", 60<<10/51))
+// longMessages are requests with the longest message, in each form.
+func longMessages() map[string][]json.RawMessage {
+	text, _ := json.Marshal(strings.Repeat("It is said that \"anyone\" can stop it, from any tab.\n", 60<<10/52))
+	all := make(map[string][]json.RawMessage)
 	for name, form := range map[string]string{
 		"text": `TEXT`, "documented": `{"content":TEXT}`, "spa": `{"type":"sbaw.incoming.text_message.user","data":{"item":{"content":TEXT}}}`,
 		"realtime": `{"type":"conversation.item.create","data":{"item":{"content":[{"type":"input_text","text":TEXT}]}}}`,
 	} {
-		args := strings.Replace(`{"room_id":"r","message":`+form+`}`, "TEXT", string(text), 1)
+		all[name] = []json.RawMessage{json.RawMessage(strings.Replace(`{"room_id":"r","message":`+form+`}`, "TEXT", string(text), 1))}
+	}
+	return all
+}
+
+// A long message is copied once, for its text. At each level at which encoding/json read it,
+// it was copied once more, and read twice.
+func TestLongMessageIsCopiedOnce(t *testing.T) {
+	for name, args := range longMessages() {
+		const runs = 20
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range runs {
+			if r, err := Decode("send_message", args); err != nil || len(r.(SendMessage).Content) < 50_000 {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if n := int(after.TotalAlloc-before.TotalAlloc) / runs; n > len(args[0])*3/2 {
+			t.Errorf("%s: %d bytes are allocated for %d", name, n, len(args[0]))
+		}
+	}
+}
+
+// BenchmarkDecodeLong decodes the longest message in each form.
+func BenchmarkDecodeLong(b *testing.B) {
+	for name, args := range longMessages() {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if r, err := decode("send_message", args); err != nil || len(r.(SendMessage).Content) < 60_000 {
+				if _, err := Decode("send_message", args); err != nil {
 					b.Fatal(err)
 				}
 			}
