@@ -10,13 +10,7 @@ import (
 // addAudit leads from version 11 to 12. Until then nobody noted what administrators did.
 func addAudit(tx *bolt.Tx) error { return createBuckets(tx, bucketAudit) }
 
-// An Audit is an entry of the audit log.
-type Audit struct {
-	Seq   uint64 // 1, 2, 3 … of all entries that there ever were
-	Value []byte // the caller's own encoding, at most MaxSessionLen bytes
-}
-
-// AddAudit queues an entry behind all others, and the removal of the oldest ones past the
+// AddAudit queues an entry of what an administrator does behind all others, and the removal of the oldest ones past the
 // newest keep. done gets the number of the entry once it is on the disk, or one of the errors
 // of [Store.PutSession]. The value belongs to the store until then.
 func (s *Store) AddAudit(value []byte, keep int, done func(seq uint64, err error)) {
@@ -47,10 +41,11 @@ func (s *Store) SetAudit(seq uint64, value []byte, done func(error)) {
 	s.enqueue(&request{write: write, size: requestOverhead + len(value), err: checkSession("audit", value), done: done})
 }
 
-// AuditLog returns at most limit entries that are older than before, or the newest if before
-// is 0, newest first. A damaged one has no value, and is logged.
-func (r *Reader) AuditLog(before uint64, limit int) (entries []Audit, err error) {
-	err = r.disk.view(func(tx *bolt.Tx) error {
+// EachAudit calls yield with at most limit entries that are older than before, or the newest
+// if before is 0, newest first. The numbers of entries count up from 1. The value is the
+// callee's to keep; a damaged one is nil, and logged.
+func (r *Reader) EachAudit(before uint64, limit int, yield func(seq uint64, value []byte)) error {
+	return r.disk.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketAudit).Cursor()
 		k, v := c.Last()
 		if before > 0 {
@@ -60,16 +55,16 @@ func (r *Reader) AuditLog(before uint64, limit int) (entries []Audit, err error)
 				k, v = c.Last()
 			}
 		}
-		for ; k != nil && len(entries) < limit; k, v = c.Prev() {
+		for ; k != nil && limit > 0; k, v = c.Prev() {
 			value, err := unseal(k, v)
 			if err != nil {
 				r.disk.log.Error("an entry of the audit log cannot be read", "err", err)
 			}
-			entries = append(entries, Audit{binary.BigEndian.Uint64(k), bytes.Clone(value)})
+			yield(binary.BigEndian.Uint64(k), bytes.Clone(value))
+			limit--
 		}
 		return nil
 	})
-	return entries, err
 }
 
 func auditKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }

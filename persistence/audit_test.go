@@ -30,13 +30,10 @@ func TestAudit(t *testing.T) {
 	}
 	list := func(before uint64, limit int, want ...string) {
 		t.Helper()
-		entries, err := s.AuditLog(before, limit)
+		var got []string
+		err := s.EachAudit(before, limit, func(seq uint64, value []byte) { got = append(got, fmt.Sprintf("%d %s", seq, value)) })
 		if err != nil {
 			t.Fatal(err)
-		}
-		var got []string
-		for _, e := range entries {
-			got = append(got, fmt.Sprintf("%d %s", e.Seq, e.Value))
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("before %d (-want +got):\n%s", before, diff)

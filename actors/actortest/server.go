@@ -29,6 +29,7 @@ import (
 // of the test, and stops with the test.
 type Server struct {
 	Rooms     *rooms.Rooms
+	Actors    *system.System
 	Log       *Log
 	Assistant *Assistant
 	Tools     *Tools
@@ -82,7 +83,8 @@ func (s *Server) start() {
 		s.t.Fatal(err)
 	}
 	s.Log.Store = store
-	if s.Rooms, err = rooms.Start(system.New(s.options.Logger), s.Log, s.options, rooms.Reads{}); err != nil {
+	s.Actors = system.New(s.options.Logger)
+	if s.Rooms, err = rooms.Start(s.Actors, s.Log, s.options, rooms.Reads{}); err != nil {
 		s.t.Fatal(err)
 	}
 	synctest.Wait()

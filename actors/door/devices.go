@@ -1,6 +1,7 @@
 package door
 
 import (
+	"strings"
 	"sync"
 
 	"parlor/protocol/chat"
@@ -46,7 +47,22 @@ func (d *Devices) Count() (connections, users int) {
 	return d.n, len(d.of)
 }
 
-func (d *Devices) count(u chat.UserID) int {
+// Find returns how many connections each user has whose id contains a text in lower case, of
+// at most limit users.
+func (d *Devices) Find(text string, limit int) map[chat.UserID]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	found := make(map[chat.UserID]int)
+	for u, n := range d.of {
+		if len(found) < limit && strings.Contains(strings.ToLower(string(u)), text) {
+			found[u] = n
+		}
+	}
+	return found
+}
+
+// Of returns how many connections a user has.
+func (d *Devices) Of(u chat.UserID) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.of[u]

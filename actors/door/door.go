@@ -97,7 +97,7 @@ func (v *Visit) Leave() {
 }
 
 // Devices returns how many connections the user has.
-func (v *Visit) Devices() int { return v.door.Devices.count(v.SignedIn.ID) }
+func (v *Visit) Devices() int { return v.door.Devices.Of(v.SignedIn.ID) }
 
 // Take counts an event of the client, whether it is understood or not, or returns why it
 // is too much. The wire knows the event by name.

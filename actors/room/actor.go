@@ -42,6 +42,7 @@ func (r *Room) Started(self *system.Self[Message]) {
 		r.load()
 		r.passivation.look()
 	}
+	r.pulse.show(r)
 }
 
 // load reads the room from the log, and tells the listeners of the records that no
@@ -79,6 +80,7 @@ func (r *Room) Receive(m Message) {
 	defer r.count(m)
 	r.receive(m)
 	r.passivation.look()
+	r.pulse.show(r)
 }
 
 // count counts the messages that came from the supervisor. It is deferred, so that a
@@ -138,11 +140,9 @@ func (r *Room) awake() {
 }
 
 func (r *Room) command(c Command) {
-	_, releases := c.(*Release)
-	_, announces := c.(*Announce)
 	_, leaves := c.(*Leave)
 	switch {
-	case releases, announces, leaves && (r.asleep || r.loaded || r.quarantined):
+	case atOnce(c), leaves && (r.asleep || r.loaded || r.quarantined):
 		c.do(r)
 		return
 	case r.keptOut(c):
@@ -162,6 +162,15 @@ func (r *Room) command(c Command) {
 	default:
 		c.do(r)
 	}
+}
+
+// atOnce reports whether a command is carried out in whatever state the room is.
+func atOnce(c Command) bool {
+	switch c.(type) {
+	case *Release, *Announce, *Kill:
+		return true
+	}
+	return false
 }
 
 func (r *Room) reply(c Caller, body any)       { r.Directory.reply(c, body) }
@@ -302,6 +311,9 @@ func (r *Room) publish(record chat.Record) {
 // panic is told so. If the command was handed to the log before that, the next
 // instance replies to it.
 func (r *Room) Salvage(m Message) {
+	if _, killed := m.(*Kill); killed {
+		return
+	}
 	if c, ok := m.(Command); ok && c.caller().command() != r.records.latest {
 		r.refuse(c.caller(), chat.Refuse(chat.CodeInternal, "the room failed on this command and was restarted"))
 	}

@@ -19,5 +19,22 @@ func (c *Announce) do(r *Room) {
 	r.reply(c.Caller, Announced{told})
 }
 
-// Unheard answers an Announce in place of a room that is not in memory: it has no listeners.
-func (d *Directory) Unheard(c *Announce) { d.reply(c.Caller, Announced{}) }
+// WakesNone reports whether a message means nothing to a room that is not in memory.
+// [Directory.Unheard] answers it then.
+func WakesNone(m Message) bool {
+	switch m.(type) {
+	case *Announce, *Halt, *Kill:
+		return true
+	}
+	return false
+}
+
+// Unheard answers a message in place of a room that is not in memory: it has no listeners,
+// and nothing in it can be stopped.
+func (d *Directory) Unheard(m Message) {
+	if c, announces := m.(*Announce); announces {
+		d.reply(c.Caller, Announced{})
+		return
+	}
+	d.turnAway(m, errAway)
+}

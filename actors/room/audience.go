@@ -43,6 +43,7 @@ type listener struct {
 	recipient Recipient
 	informed  bool // knows who is in the room, and is told what changes
 	apart     bool // see Join
+	observes  bool // for an operator, see Observe
 }
 
 // admit makes the address a listener, which it must not be yet.

@@ -63,18 +63,20 @@ func (r *Room) creates(c Command) bool {
 // another backend, or leaves the room.
 func needsNoPermission(c Command) bool {
 	switch c.(type) {
-	case *Leave, *Expire, *Release, *Reassign, *Announce:
+	case *Leave, *Expire, *Release, *Reassign, *Announce, *Halt, *Kill, *Observe:
 		return true
 	}
 	return false
 }
 
 // A Pulse is what a room tells its supervisor of itself: how many messages from the
-// supervisor it has handled, its chat, and whether anybody needs it in memory.
+// supervisor it has handled, its chat, and whether anybody needs it in memory. It also says
+// to anybody how the room stands: see [Pulse.Look].
 type Pulse struct {
 	atomic.Uint64
 	chat atomic.Pointer[chat.Info] // nil if there is none, or it is not known yet
 	idle atomic.Bool
+	shown
 }
 
 // Idle reports whether nobody and nothing needs the room in memory.

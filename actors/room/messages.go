@@ -85,6 +85,9 @@ func (*Select) roomMessage()       {}
 func (*Expire) roomMessage()       {}
 func (*Delete) roomMessage()       {}
 func (*Release) roomMessage()      {}
+func (*Halt) roomMessage()         {}
+func (*Kill) roomMessage()         {}
+func (*Observe) roomMessage()      {}
 func (*Drain) roomMessage()        {}
 
 // A Reply answers one command.

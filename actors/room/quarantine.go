@@ -15,6 +15,10 @@ var errQuarantined = chat.Refuse(chat.CodeQuarantined, "this room has failed too
 // restarted counts a restart, and quarantines a room that had too many.
 func (l *lasting) restarted(limit int) {
 	l.forgetListeners()
+	if l.killed {
+		l.killed = false
+		return
+	}
 	now := time.Now()
 	l.restarts = slices.DeleteFunc(l.restarts, func(t time.Time) bool { return now.Sub(t) > restartWindow })
 	l.restarts = append(l.restarts, now)
@@ -29,6 +33,7 @@ func (r *Room) isolate() {
 	r.log().Error("room is quarantined", "restarts", len(r.restarts), "within", restartWindow)
 	r.tell(chat.Failure{Error: errQuarantined, Turn: r.announcedTurn, At: now()})
 	r.tellStandstill()
+	r.pulse.quarantined.Store(true)
 }
 
 // Release ends the quarantine of the room. Only an operator sends it. The reply is a

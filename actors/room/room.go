@@ -314,6 +314,7 @@ type lasting struct {
 	announcedTurn chat.TurnStarted // of which listeners were told the start and not the end
 	announcedText []byte           // the part of its answer that they were told
 	restarts      []time.Time      // within restartWindow
+	killed        bool             // the next restart is an operator's, and does not count
 	quarantined   bool
 }
 
@@ -328,7 +329,7 @@ func Spec(id chat.RoomID, name string, o *Options, p *Pulse) system.Spec[Message
 	l := &lasting{id: id, lastPublished: unknown, pulse: p}
 	instances := 0
 	return system.Spec[Message]{
-		Name: name,
+		Name: name, Kind: Kind, About: p,
 		New: func() system.Actor[Message] {
 			if instances++; instances > 1 {
 				l.restarted(o.MaxRestarts)

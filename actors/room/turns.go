@@ -91,10 +91,12 @@ type StopTurn struct {
 // do ends the turn at once and does not wait for the provider. Pieces of the answer
 // that come later are dropped.
 func (c *StopTurn) do(r *Room) {
-	key, fresh := r.begin(c.Caller, access.Stop, c.ClientID, c.recall)
-	if !fresh {
-		return
+	if key, fresh := r.begin(c.Caller, access.Stop, c.ClientID, c.recall); fresh {
+		c.stop(r, key)
 	}
+}
+
+func (c *StopTurn) stop(r *Room, key string) {
 	events, stopped, refusal := r.moment().Stop(c.TurnID, c.User.ID, c.Reason, c.ClientID)
 	switch {
 	case refusal != nil:

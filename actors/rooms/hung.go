@@ -47,8 +47,10 @@ func (s *supervisor) lookForHung() {
 		switch {
 		case !r.look(now):
 		case r.hung:
+			r.pulse.SetHung(true)
 			s.options.Logger.Error("room hangs", "room", id, "waiting", r.messages-r.beat)
 		default:
+			r.pulse.SetHung(false)
 			s.options.Logger.Warn("room hangs no more", "room", id)
 		}
 	}

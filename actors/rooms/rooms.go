@@ -89,7 +89,7 @@ func Start(sys *system.System, log Log, options room.Options, reads Reads) (*Roo
 		return nil, fmt.Errorf("find open turns: %w", err)
 	}
 	r.ref, err = system.Spawn(sys, system.Spec[message]{
-		Name: "rooms",
+		Name: "rooms", Kind: "supervisor",
 		New: func() system.Actor[message] {
 			return &supervisor{
 				options: r.options, awake: &r.awake,

@@ -99,10 +99,9 @@ func (s *supervisor) Stopping() { s.timer.Stop() }
 
 func (s *supervisor) forward(id chat.RoomID, m room.Message) {
 	r, ok := s.rooms[id]
-	announce, announces := m.(*room.Announce)
 	switch {
-	case !ok && announces:
-		s.options.Directory.Unheard(announce)
+	case !ok && room.WakesNone(m):
+		s.options.Directory.Unheard(m)
 	case !ok:
 		s.wakeFor(id, m)
 	case r.hung && !leaves(m): // a Leave is not repeated, so it waits for the room

@@ -164,6 +164,7 @@ func (s *Sessions) Open(c Conn) *Port {
 		window: make(chan struct{}, s.options.Window), ended: make(chan struct{}), membership: membership{shares: &s.shares, turns: s.options.Turns},
 	}
 	ref, err := system.Spawn(s.sys, system.Spec[message]{
+		Kind: Kind, About: p,
 		New:    func() system.Actor[message] { return &session{options: &s.options, port: p, conn: c} },
 		Policy: system.Stop,
 	})

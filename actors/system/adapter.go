@@ -17,6 +17,7 @@ type adapter[M any] struct {
 
 // life is the state that all instances of one actor share.
 type life struct {
+	node
 	over      bool // the actor stops or has stopped
 	begun     bool // it has had an instance
 	onStopped func()
@@ -28,6 +29,7 @@ type life struct {
 func (a *adapter[M]) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Stopped:
+		a.shared.tree.remove(&a.life.node)
 		a.guard(ctx, a.life.onStopped)
 	case *actor.Stopping:
 		a.life.over = true
@@ -39,6 +41,8 @@ func (a *adapter[M]) Receive(ctx actor.Context) {
 			ctx.Stop(ctx.Self())
 			return
 		}
+		a.shared.tree.add(&a.life.node, ctx.Self().Id)
+		a.life.goesOn()
 		defer a.report(ctx)
 		a.actor.Started(&Self[M]{Ref[M]{ctx.ActorSystem(), ctx.Self()}, ctx, a.shared})
 	case *actor.Terminated:
@@ -48,6 +52,7 @@ func (a *adapter[M]) Receive(ctx actor.Context) {
 		}
 	case M:
 		if !a.ended {
+			a.life.goesOn()
 			defer a.salvage(ctx, m)
 			a.actor.Receive(m)
 		}
@@ -77,6 +82,11 @@ func (a *adapter[M]) report(ctx actor.Context) {
 
 // failed logs a panic with its stack. The framework does not log the stack.
 func (a *adapter[M]) failed(ctx actor.Context, r any) {
+	a.life.fail(r)
+	if why, ok := r.(Deliberate); ok {
+		a.shared.log.Info("actor is restarted", "actor", ctx.Self().Id, "why", string(why))
+		return
+	}
 	a.shared.log.Error("actor failed", "actor", ctx.Self().Id, "panic", r, "stack", string(debug.Stack()))
 }
 

@@ -22,6 +22,10 @@ const (
 	Stop
 )
 
+// An actor panics with a Deliberate reason to be dealt with as if it had failed, because
+// somebody wants that. It is not logged as a failure.
+type Deliberate string
+
 // The delay of [Restart] begins at restartDelay after promptRestarts failures
 // and doubles with each further one, up to maxRestartDelay. An actor that has
 // not failed for restartWindow begins anew. The window is longer than any delay,

@@ -38,6 +38,7 @@ type System struct {
 type shared struct {
 	log      *slog.Logger
 	restarts atomic.Uint64
+	tree     tree
 }
 
 // New returns an empty system that logs to log. Nil discards the records. A
@@ -127,6 +128,11 @@ type Spec[M any] struct {
 	// parent may leave it empty.
 	Name string
 
+	// Kind and About are shown to those who look at the tree of actors: which sort of actor
+	// it is, and what tells more of it. About may be read by any goroutine.
+	Kind  string
+	About any
+
 	// New makes an instance, at the start and for each restart. The first time
 	// it runs on the goroutine that spawns the actor. State that has to outlive
 	// a restart belongs in variables that New captures.
@@ -178,7 +184,7 @@ func SpawnChild[M, P any](parent *Self[P], spec Spec[M]) (Ref[M], error) {
 }
 
 func props[M any](sys *actor.ActorSystem, shared *shared, spec Spec[M], more ...actor.PropsOption) *actor.Props {
-	life := &life{onStopped: spec.Stopped}
+	life := &life{onStopped: spec.Stopped, node: node{kind: spec.Kind, about: spec.About}}
 	if life.onStopped == nil {
 		life.onStopped = func() {}
 	}
@@ -189,11 +195,16 @@ func props[M any](sys *actor.ActorSystem, shared *shared, spec Spec[M], more ...
 		}
 		if life.begun {
 			shared.restarts.Add(1)
+			life.restarts.Add(1)
 		}
 		life.begun = true
 		return &adapter[M]{shared: shared, life: life, actor: instance()}
 	}
-	return actor.PropsFromProducerWithActorSystem(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(mailbox), actor.WithDispatcher(dispatcher{}))...)
+	box := func() actor.Mailbox {
+		life.mailbox = mailbox()
+		return life.mailbox
+	}
+	return actor.PropsFromProducerWithActorSystem(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(box), actor.WithDispatcher(dispatcher{}))...)
 }
 
 // mailbox makes a queue of linked messages. The framework's default queue is a

@@ -210,7 +210,7 @@ func (a *Attempt) Start(line Line) {
 	}
 	a.line = line
 	actor, err := a.spawn(system.Spec[message]{
-		Name: "turn-" + strconv.Itoa(a.q.Number),
+		Name: "turn-" + strconv.Itoa(a.q.Number), Kind: "turn",
 		New: func() system.Actor[message] {
 			return &reader{o: a.o, q: a.q, onLine: line != nil, tell: a.tell, window: a.window, spent: a.spent}
 		},

@@ -71,8 +71,8 @@ func (v *Voice) dial(model chat.ModelID) *Line {
 		number: v.host.Number(), model: model, inputs: make(chan chat.Input, inputs), window: make(chan struct{}, window),
 	}
 	actor, err := v.spawn(system.Spec[message]{
-		Name: "line-" + strconv.Itoa(l.number),
-		New:  func() system.Actor[message] { return &reader{line: *l, tell: v.tell, o: v.o} },
+		Name: "line-" + strconv.Itoa(l.number), Kind: "line",
+		New: func() system.Actor[message] { return &reader{line: *l, tell: v.tell, o: v.o} },
 	})
 	if err != nil {
 		panic("voice: spawn a line: " + err.Error())

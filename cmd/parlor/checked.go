@@ -183,6 +183,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-search-bytes", positive(s.MaxSearchBytes)},
 		{"max-mcp-wait", atLeast(s.MaxMCPWait, time.Second)},
 		{"max-mcp-result", positive(s.MaxMCPResult)},
+		{"max-audit-entries", positive(s.MaxAuditEntries)},
 		{"max-rooms-per-user", notNegative(s.MaxRoomsPerUser)},
 		{"max-joined-rooms", checkJoinedRooms(s.MaxJoinedRooms)},
 		{"max-message-bytes", s.checkMessageBytes()},

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
+	"parlor/protocol/admin"
 	"parlor/protocol/chat"
 	"parlor/transport/control"
 )
@@ -14,32 +18,71 @@ import (
 // without.
 func (s *server) openControl() {
 	options := control.Options{
-		Backup: func() (control.Backup, error) { return s.store.Backup() },
-		Export: func(ctx context.Context, w io.Writer, chat string) error {
-			return export(ctx, &s.store.Reader, w, chat)
+		Backup: func() (b control.Backup, err error) {
+			err = s.admin.Noted(context.Background(), admin.Action{Action: "backup"}, func() error {
+				b, err = s.store.Backup()
+				return err
+			})
+			return b, err
 		},
 		ExportUser: func(ctx context.Context, w io.Writer, user string) error {
-			return exportUser(ctx, &s.store.Reader, w, chat.UserID(user))
+			return s.admin.Noted(ctx, admin.Action{Action: "user export", User: chat.UserID(user)}, func() error {
+				return exportUser(ctx, &s.store.Reader, w, chat.UserID(user))
+			})
 		},
-		Release: func(ctx context.Context, room string) (bool, error) {
-			return s.rooms.Release(ctx, chat.RoomID(room))
+		Export: func(ctx context.Context, w io.Writer, id string) error {
+			return s.admin.Noted(ctx, admin.Action{Action: "export", Note: id}, func() error { return export(ctx, &s.store.Reader, w, id) })
 		},
-		Account: func(ctx context.Context, command []byte) ([]byte, error) {
+		Release: func(ctx context.Context, room string) (was bool, err error) {
+			err = s.admin.Noted(ctx, admin.Action{Action: admin.ReleaseRoom, Room: chat.RoomID(room)}, func() error {
+				was, err = s.rooms.Release(ctx, chat.RoomID(room))
+				return err
+			})
+			return was, err
+		},
+		Account: s.noting("", func(ctx context.Context, command []byte) ([]byte, error) {
 			return answerAccount(ctx, s.accounts, command)
-		},
-		Webhook: func(ctx context.Context, command []byte) ([]byte, error) {
+		}),
+		Webhook: s.noting("webhook ", func(ctx context.Context, command []byte) ([]byte, error) {
 			return answerWebhook(ctx, s.hooks, command)
-		},
-		Tools:  s.answerTools,
-		Logger: s.log,
+		}),
+		Tools:   s.noting("tools ", s.answerTools),
+		Runtime: s.admin.Answer,
+		Logger:  s.log,
 	}
 	c, err := control.Listen(control.Path(s.Data), options)
 	if err != nil {
-		s.log.Warn("parlor backup, export, release, user, key, webhook and tools will not reach this server", "err", err)
+		s.log.Warn("parlor backup, export, release, user, key, webhook, tools and top will not reach this server", "err", err)
 		return
 	}
 	s.parts.add("control socket", func(context.Context) error { return c.Close() })
 }
+
+// noting returns what carries out a command and notes it in the audit log, unless it only
+// lists something. Of the command that is the action, and whom it is about.
+func (s *server) noting(prefix string, answer func(context.Context, []byte) ([]byte, error)) func(context.Context, []byte) ([]byte, error) {
+	return func(ctx context.Context, command []byte) (result []byte, err error) {
+		var about struct {
+			Action string      `json:"action"`
+			User   chat.UserID `json:"user_id"`
+			Key    string      `json:"key_id"`
+			Name   string      `json:"name"`
+		}
+		_ = json.Unmarshal(command, &about) // answer says what is wrong with it
+		if _, last, _ := strings.Cut(about.Action, " "); readsOnly[cmp.Or(last, about.Action)] {
+			return answer(ctx, command)
+		}
+		note := cmp.Or(about.Key, about.Name)
+		err = s.admin.Noted(ctx, admin.Action{Action: prefix + about.Action, User: about.User, Note: note[:min(len(note), admin.MaxNote)]}, func() error {
+			result, err = answer(ctx, command)
+			return err
+		})
+		return result, err
+	}
+}
+
+// readsOnly are the last words of commands that change nothing.
+var readsOnly = map[string]bool{"": true, "list": true, "links": true, "dead": true, "show": true}
 
 // dialServer reaches the server that runs with the data file.
 func dialServer(ctx context.Context, s *Settings) (*control.Client, error) {

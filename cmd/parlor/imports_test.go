@@ -52,6 +52,7 @@ var inActors = map[string][]string{
 	"actors/door":      {"protocol/chat", "actors/session"},
 	"actors/assistant": {"protocol", "actors/door", "actors/emit", "actors/recovery", "actors/resume", "actors/room", "actors/session"},
 	"actors/openwebui": {"protocol", "actors/door", "actors/emit", "actors/room", "actors/session"},
+	"actors/observe":   {"protocol/admin", "protocol/chat", "actors/room", "actors/rooms", "actors/session", "actors/system"},
 	"actors/actortest": {"protocol", "actors"},
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"parlor/actors/emit"
+	"parlor/protocol/chat"
 	"parlor/transport/api"
 	"parlor/transport/api/apitest"
 	"parlor/transport/auth"
@@ -52,6 +53,7 @@ func TestOpenAPIDescribesAnswers(t *testing.T) {
 	askOfChat(ask)
 	askOfChannel(ask)
 	askOfUser(ask)
+	askOfAdministrator(ask)
 	askOfTasks(asking(t, base, contract))
 	contract.AllAsked(t)
 }
@@ -208,6 +210,23 @@ func askOfUser(ask asker) {
 	ask(200, "GET", "/tools/prompts", "")
 	ask(404, "POST", "/tools/prompts", `{"server":"none","name":"none"}`)
 	ask(200, "POST", "/auth/logout", "")
+}
+
+// askOfAdministrator asks as one: in development mode everybody is.
+func askOfAdministrator(ask asker) {
+	ask(200, "GET", "/admin/runtime", "")
+	ask(200, "GET", "/admin/runtime/actors?kind=supervisor", "")
+	ask(200, "GET", "/admin/runtime/actors?kind=room&sort=since&limit=5", "")
+	ask(400, "GET", "/admin/runtime/actors?kind=weather", "")
+	ask(400, "GET", "/admin/runtime/actors?sort=weather", "")
+	ask(200, "GET", "/admin/runtime/find?q=alice", "")
+	ask(400, "GET", "/admin/runtime/find?q=", "")
+	ask(404, "GET", "/admin/runtime/rooms/none", "")
+	ask(404, "GET", "/admin/runtime/rooms/none/events", "")
+	ask(404, "POST", "/admin/runtime/actions", `{"action": "disconnect", "connection": "none"}`)
+	ask(409, "POST", "/admin/runtime/actions", fmt.Sprintf(`{"action": "restart_room", "room_id": %q}`, chat.ID("nobody-has-it").Room()))
+	ask(400, "POST", "/admin/runtime/actions", `{"action": "make_coffee"}`)
+	ask(200, "GET", "/admin/runtime/audit?limit=1", "")
 }
 
 // startServer runs the whole server in development mode until the test ends, and returns

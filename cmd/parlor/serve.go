@@ -14,6 +14,7 @@ import (
 	"parlor/actors/emit"
 	"parlor/actors/follow"
 	"parlor/actors/ledger"
+	"parlor/actors/observe"
 	"parlor/actors/openwebui"
 	"parlor/actors/recovery"
 	"parlor/actors/rooms"
@@ -22,6 +23,7 @@ import (
 	"parlor/persistence"
 	"parlor/protocol/chat"
 	"parlor/transport"
+	"parlor/transport/admin"
 	"parlor/transport/api"
 	"parlor/transport/auth"
 	"parlor/transport/limit"
@@ -88,6 +90,9 @@ type server struct {
 	follower    *follow.Follower
 	streams     *live.Streams
 	api         *api.API
+	observer    *observe.Observer
+	history     *metrics.History
+	admin       *admin.Service
 }
 
 // serve runs the server until ctx ends: it starts the parts in the order in
@@ -102,7 +107,7 @@ func serve(ctx context.Context, settings *Settings, level *slog.LevelVar, log *s
 	for _, start := range []func() error{
 		s.openStore, s.openRecovery, s.openModels, s.openLedger, s.openAccounts, s.startWebhooks, s.openPush, s.openTools,
 		s.startRooms,
-		s.openConnections, s.openAPI,
+		s.openConnections, s.openAdmin, s.openAPI,
 	} {
 		if err := start(); err != nil {
 			return err

@@ -208,6 +208,8 @@ type Values struct {
 	MaxRefusals              int  `group:"limits" default:"5" help:"Times that one connection may fail to sign in before it is closed."`
 	MaxProbes                int  `group:"limits" default:"8" help:"Streams and bodies that are served at once to parlor doctor, which anybody may run; 0 answers it nothing."`
 
+	MaxAuditEntries int `group:"limits" default:"10000" help:"Entries of the audit log of administrators that are kept; the oldest is dropped for one more."`
+
 	LogLevel  slog.Level `group:"logging" default:"info" choices:"debug,info,warn,error" help:"debug, info, warn or error."`
 	LogFormat string     `group:"logging" default:"text" choices:"text,json" help:"text or json."`
 }

@@ -159,6 +159,7 @@ var samples = map[string][3]string{
 	"max-waiting-reads":      {"1", "2", "3"},
 	"max-search-bytes":       {"1MiB", "2MiB", "3000"},
 	"max-mcp-wait":           {"1s", "2s", "3s"},
+	"max-audit-entries":      {"1", "20", "300"},
 	"max-mcp-result":         {"1KiB", "2KiB", "3000"},
 	"room-idle-timeout":      {"1s", "2s", "3s"},
 	"log-level":              {"debug", "warn", "error"},

@@ -308,7 +308,7 @@ func (e *erasure) note(seq uint64, user chat.UserID, outcome, detail string) (ui
 	if err != nil {
 		return 0, err
 	}
-	return seq, e.wait(func(done func(error)) {
+	err = e.wait(func(done func(error)) {
 		if seq > 0 {
 			e.store.SetAudit(seq, value, done)
 			return
@@ -318,6 +318,7 @@ func (e *erasure) note(seq uint64, user chat.UserID, outcome, detail string) (ui
 			done(err)
 		})
 	})
+	return seq, err
 }
 
 // keptAudit is how many entries of the audit log a command leaves. The server keeps to its

@@ -126,9 +126,10 @@ func TestUserDelete(t *testing.T) {
 			t.Errorf("%s has %d chats, want %d, %v", list, total, want, err)
 		}
 	}
-	audit, err := store.AuditLog(0, 10)
-	if err != nil || len(audit) != 1 || !bytes.Contains(audit[0].Value, []byte(`"outcome":"done"`)) {
-		t.Errorf("the audit log has %+v, %v", audit, err)
+	var audit [][]byte
+	err = store.EachAudit(0, 10, func(_ uint64, value []byte) { audit = append(audit, value) })
+	if err != nil || len(audit) != 1 || !bytes.Contains(audit[0], []byte(`"outcome":"done"`)) {
+		t.Errorf("the audit log has %s, %v", audit, err)
 	}
 	if err := store.Close(); err != nil {
 		t.Fatal(err)

@@ -10,10 +10,12 @@ import (
 
 	"parlor/actors/assistant"
 	"parlor/actors/follow"
+	"parlor/actors/observe"
 	"parlor/actors/openwebui"
 	"parlor/actors/room"
 	"parlor/actors/session"
 	"parlor/actors/turn"
+	"parlor/protocol/admin"
 	wire "parlor/protocol/assistant"
 	"parlor/protocol/chat"
 	"parlor/protocol/engineio"
@@ -33,9 +35,10 @@ import (
 // encoders are those of all wires, by name.
 func encoders() room.Encoders {
 	all := room.Encoders{
-		follow.Plain: follow.NewPlain,
-		sse.OneChat:  func(chat.Info) room.Encoder { return sse.NewEncoder() },
-		sse.AllChats: func(info chat.Info) room.Encoder { return sse.NewAllEncoder(info.ID) },
+		follow.Plain:  follow.NewPlain,
+		admin.Encoder: observe.NewEncoder,
+		sse.OneChat:   func(chat.Info) room.Encoder { return sse.NewEncoder() },
+		sse.AllChats:  func(info chat.Info) room.Encoder { return sse.NewAllEncoder(info.ID) },
 
 		openaiwire.Encoder: func(chat.Info) room.Encoder { return new(openaiwire.Encode) },
 	}
@@ -164,6 +167,7 @@ func (s *server) openAPI() (err error) {
 	s.api.MountOpen(open)
 	s.api.MountOpen(s.probeRoutes())
 	s.api.Mount(promptRoutes(s.servers))
+	s.api.Mount(s.admin.Routes())
 	return nil
 }
 
@@ -178,14 +182,20 @@ func (s *server) handler() http.Handler {
 }
 
 func (s *server) serveNumbers() http.Handler {
-	return s.numbers.Handler(metrics.State{
+	return s.numbers.Handler(s.state(), s.guards)
+}
+
+// state is what numbers are read from when they are asked for.
+func (s *server) state() metrics.State {
+	return metrics.State{
 		Version:     version(),
 		Connections: s.connections.Connections,
 		Devices:     s.devices.Count,
 		Rooms:       s.rooms.Awake,
+		Answering:   s.rooms.Answering,
 		Restarts:    s.actors.Restarts,
 		FileBytes:   func() int64 { return fileBytes(s.Data) },
-	}, s.guards)
+	}
 }
 
 // fileBytes returns the size of a file, and 0 if that cannot be found out.

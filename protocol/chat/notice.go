@@ -108,3 +108,6 @@ func (ToolNews) notice()    {}
 func (RunTool) notice()     {}
 func (Removal) notice()     {}
 func (Failure) notice()     {}
+
+// KindOf returns the name of an event's type, such as "turn_ended".
+func KindOf(e Event) string { return e.kind() }

@@ -46,6 +46,25 @@ func (a *Accounts) allUsers() []LocalUser {
 	return all
 }
 
+// Find returns what this server itself knows of the users whose id, name or address of mail
+// contains a text in lower case, by id, at most limit of them. Their hashes are left out.
+func (a *Accounts) Find(text string, limit int) (found []LocalUser) {
+	for _, u := range a.allUsers() {
+		if len(found) < limit && strings.Contains(strings.ToLower(string(u.ID)+"\n"+u.Name+"\n"+u.Email), text) {
+			u.Hash = ""
+			found = append(found, u)
+		}
+	}
+	return found
+}
+
+// User returns what this server itself knows of a user, without the hash.
+func (a *Accounts) User(id chat.UserID) LocalUser {
+	u := a.user(id)
+	u.Hash = ""
+	return u
+}
+
 func (a *Accounts) putUser(ctx context.Context, u LocalUser) error {
 	if err := a.put(ctx, u.key(), &u); err != nil {
 		return err

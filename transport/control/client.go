@@ -78,6 +78,11 @@ func (c *Client) Tools(ctx context.Context, command []byte) ([]byte, error) {
 	return c.command(ctx, "/tools", command)
 }
 
+// Runtime asks the server how it is.
+func (c *Client) Runtime(ctx context.Context, query []byte) ([]byte, error) {
+	return c.command(ctx, "/runtime", query)
+}
+
 // Webhook has the server carry out a command about webhooks, and returns the result.
 func (c *Client) Webhook(ctx context.Context, command []byte) ([]byte, error) {
 	return c.command(ctx, "/webhook", command)

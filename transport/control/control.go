@@ -65,6 +65,9 @@ type Options struct {
 	// Tools carries out a command about tools and their servers, in the same way.
 	Tools func(ctx context.Context, command []byte) ([]byte, error)
 
+	// Runtime answers what an operator wants to know of the server that runs, in the same way.
+	Runtime func(ctx context.Context, query []byte) ([]byte, error)
+
 	// Logger gets a record of each request. Nil discards the records.
 	Logger *slog.Logger
 
@@ -102,6 +105,7 @@ func Listen(path string, o Options) (*Server, error) {
 	mux.HandleFunc("POST /account", s.command("command about accounts", o.Account))
 	mux.HandleFunc("POST /webhook", s.command("command about webhooks", o.Webhook))
 	mux.HandleFunc("POST /tools", s.command("command about tools", o.Tools))
+	mux.HandleFunc("POST /runtime", s.command("", o.Runtime))
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: o.WriteTimeout, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelError)}
 	go func() {
 		defer close(s.done)
@@ -186,7 +190,11 @@ func (s *Server) answer(w http.ResponseWriter, name string, write func(io.Writer
 		w.Header().Set(outcome, oneLine(err))
 		return
 	}
-	s.Logger.Info(name+" for an operator", "bytes", out.n, "took", time.Since(begun))
+	level := slog.LevelInfo
+	if name == "" { // asked again and again
+		name, level = "question", slog.LevelDebug
+	}
+	s.Logger.Log(context.Background(), level, name+" for an operator", "bytes", out.n, "took", time.Since(begun))
 	w.Header().Set(outcome, succeeded)
 }
 

@@ -41,7 +41,13 @@ type Options struct {
 }
 
 // Streams are the answers of a server. Their methods may be called from any goroutine.
-type Streams struct{ o Options }
+type Streams struct {
+	o Options
+
+	mu   sync.Mutex
+	last uint64
+	open map[string]*Stream // by id
+}
 
 // New returns Streams.
 func New(o Options) *Streams {
@@ -58,13 +64,14 @@ func New(o Options) *Streams {
 		o.Watch = func(chat.SignIn, func()) func() { return func() {} }
 	}
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 20*time.Second)
-	return &Streams{o}
+	return &Streams{o: o, open: make(map[string]*Stream)}
 }
 
 // Why a stream ends, besides that its client is gone. A client that is told one of them
 // may come back, and needs another token after ErrSignedOut.
 var (
 	ErrStopping  = chat.Refuse(chat.CodeBusy, "the server is stopping; come back in a moment")
+	ErrCutOff    = chat.Refuse(chat.CodeBusy, "an administrator has closed this connection; come back in a moment")
 	ErrSignedOut = chat.Refuse(chat.CodeUnauthenticated, "your token has expired or was revoked")
 )
 
@@ -88,15 +95,19 @@ func (s *Streams) Begin(w http.ResponseWriter, r *http.Request, in chat.SignIn) 
 	// The server reads on to notice that the client is gone, which is no part of the request.
 	_ = control.SetReadDeadline(time.Time{}) // a ResponseWriter without deadlines has none
 	stop := s.o.Watch(in, func() { cancel(ErrSignedOut) })
-	return &Stream{
+	st := &Stream{
 		w: w, control: control, timeout: s.o.WriteTimeout, ctx: ctx, cancel: cancel,
-		close: func() {
-			stop()
-			cancel(nil)
-			s.o.Leave(in.ID)
-			release()
-		},
-	}, nil
+		user: in.ID, remote: r.RemoteAddr, request: r.Method + " " + r.URL.Path, since: time.Now(),
+	}
+	id := s.enter(st)
+	st.close = func() {
+		s.leave(id)
+		stop()
+		cancel(nil)
+		s.o.Leave(in.ID)
+		release()
+	}
+	return st, nil
 }
 
 func refusal(err error) error {
@@ -115,6 +126,11 @@ type Stream struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	close   func()
+
+	user    chat.UserID
+	remote  string
+	request string
+	since   time.Time
 
 	mu sync.Mutex // held while something is written
 }

@@ -17,6 +17,7 @@ type State struct {
 	Connections func() int                   // open, of all kinds
 	Devices     func() (sessions, users int) // connections that have signed in, and how many users they are
 	Rooms       func() int                   // in memory
+	Answering   func() int                   // turns that run
 	Restarts    func() uint64                // of actors that have failed
 	FileBytes   func() int64                 // of the event log
 }
@@ -25,37 +26,40 @@ type State struct {
 // as it happens, from any goroutine; they do not block. No label holds what a person
 // or a provider can choose, so the number of series is bounded.
 type Server struct {
-	turns     *prometheus.CounterVec
-	first     prometheus.Histogram
-	tokens    *prometheus.CounterVec
-	calls     *prometheus.CounterVec
-	decisions *prometheus.CounterVec
-	commits   prometheus.Histogram
-	requests  prometheus.Counter
-	failures  prometheus.Counter
-	slow      prometheus.Counter
-	resumes   *prometheus.CounterVec
+	turns      *prometheus.CounterVec
+	first      prometheus.Histogram
+	tokens     *prometheus.CounterVec
+	calls      *prometheus.CounterVec
+	decisions  *prometheus.CounterVec
+	commits    prometheus.Histogram
+	deliveries prometheus.Histogram
+	requests   prometheus.Counter
+	failures   prometheus.Counter
+	slow       prometheus.Counter
+	resumes    *prometheus.CounterVec
 }
 
 // Buckets are in seconds.
 var (
-	firstBuckets  = []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}
-	commitBuckets = []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5}
+	firstBuckets    = []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}
+	deliveryBuckets = []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 20}
+	commitBuckets   = []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5}
 )
 
 // NewServer returns numbers that are all zero.
 func NewServer() *Server {
 	s := &Server{
-		turns:     counters("parlor_turns_total", "Turns that have ended, by how and why.", "end", "reason"),
-		first:     histogram("parlor_first_token_seconds", "Time from the start of an answer to the first that was heard of it.", firstBuckets),
-		tokens:    counters("parlor_tokens_total", "Tokens that turns have used, as providers count them or as estimated.", "kind"),
-		calls:     counters("parlor_tool_calls_total", "Calls of tools that have ended, by how.", "outcome"),
-		decisions: counters("parlor_approvals_total", "Decisions about calls of tools: of members, or because none has decided in time.", "decision"),
-		commits:   histogram("parlor_commit_seconds", "Time that a transaction of the event log took until it was durable.", commitBuckets),
-		requests:  counter("parlor_commit_requests_total", "Changes that transactions of the event log have carried."),
-		failures:  counter("parlor_commit_failures_total", "Transactions of the event log that have failed."),
-		slow:      counter("parlor_slow_consumers_total", "Connections that were closed because their client did not read."),
-		resumes:   counters("parlor_resumes_total", "Clients that came back after a lost connection, and whether they were told all that they had missed.", "complete"),
+		turns:      counters("parlor_turns_total", "Turns that have ended, by how and why.", "end", "reason"),
+		first:      histogram("parlor_first_token_seconds", "Time from the start of an answer to the first that was heard of it.", firstBuckets),
+		tokens:     counters("parlor_tokens_total", "Tokens that turns have used, as providers count them or as estimated.", "kind"),
+		calls:      counters("parlor_tool_calls_total", "Calls of tools that have ended, by how.", "outcome"),
+		decisions:  counters("parlor_approvals_total", "Decisions about calls of tools: of members, or because none has decided in time.", "decision"),
+		commits:    histogram("parlor_commit_seconds", "Time that a transaction of the event log took until it was durable.", commitBuckets),
+		deliveries: histogram("parlor_delivery_seconds", "Time for which what is sent to a client waits until the system has taken it. One in 16 is measured.", deliveryBuckets),
+		requests:   counter("parlor_commit_requests_total", "Changes that transactions of the event log have carried."),
+		failures:   counter("parlor_commit_failures_total", "Transactions of the event log that have failed."),
+		slow:       counter("parlor_slow_consumers_total", "Connections that were closed because their client did not read."),
+		resumes:    counters("parlor_resumes_total", "Clients that came back after a lost connection, and whether they were told all that they had missed.", "complete"),
 	}
 	s.begin()
 	return s

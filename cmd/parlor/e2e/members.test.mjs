@@ -172,10 +172,18 @@ test("paths, roles and actions", async (t) => {
     const { status, body } = await p.http("POST", path, { to: { room }, event: "x" });
     return status === 200 ? "ok" : body.code;
   };
+  const inside = (method, path, body) => async (p) => {
+    const { status, body: answer } = await p.http(method, `/admin/runtime${path}`, body);
+    return status === 200 ? "ok" : answer.code;
+  };
   const nobody = { owner: "forbidden", member: "forbidden", viewer: "forbidden", stranger: "forbidden" };
   for (const [name, act, allowed] of [
     ["POST emit", backend("/emit"), nobody],
     ["POST call", backend("/call"), nobody],
+    ["GET admin/runtime", inside("GET", ""), nobody],
+    ["GET admin/runtime/rooms", inside("GET", `/rooms/${room}`), nobody],
+    ["GET admin/runtime/rooms/events", inside("GET", `/rooms/${room}/events`), nobody],
+    ["POST admin/runtime/actions", inside("POST", "/actions", { action: "restart_room", room_id: room }), nobody],
     ["/ join-channels", page("join-channels", { chat_id: chat }), reads],
     ["/ channel-events", page("channel-events", { channel_id: chat, data: { type: "typing" } }), typing],
     ["/ events:chat", page("events:chat", { chat_id: chat, data: { type: "last_read_at" } }), reads],
