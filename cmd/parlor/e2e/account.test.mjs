@@ -5,15 +5,15 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
+import { withBody } from "./lib/body.mjs";
 import { ask, command, connect, enter, event, events, folder, messages, newChat, serve, sleep, until } from "./lib/parlor.mjs";
 
 /** A provider that goes on saying words until it is left, or answers at once what is asked for. */
 async function provider(t) {
   const asked = [];
-  const server = createServer(async (request, response) => {
+  const server = createServer(withBody(async (request, response, body) => {
     if (request.method === "GET") return response.writeHead(404).end(); // it lists no models
-    const body = JSON.parse(Buffer.concat(await request.toArray()).toString());
-    asked.push(body);
+    asked.push(JSON.parse(body));
     const chunk = (content) => response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);
     const finish = (usage) => {
       response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}\n\n`);
@@ -21,7 +21,7 @@ async function provider(t) {
       response.end("data: [DONE]\n\n");
     };
     response.setHeader("content-type", "text/event-stream");
-    const question = body.messages.at(-1).content;
+    const question = asked.at(-1).messages.at(-1).content;
     if (question.includes("Question:")) {
       chunk('"A title\n by the model"');
       return finish();
@@ -34,7 +34,7 @@ async function provider(t) {
     if (question.includes("silently")) return; // and never ends
     const timer = setInterval(() => chunk("four words of answer "), 10);
     response.on("close", () => clearInterval(timer));
-  });
+  }));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => {

@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { once } from "node:events";
 import { test } from "node:test";
+import { withBody } from "./lib/body.mjs";
 import { ask, connect, enter, event, events, newChat, serve } from "./lib/parlor.mjs";
 
 /** A provider that answers with as many tokens as it is asked for. */
 async function tokens(t) {
-  const provider = createServer(async (request, response) => {
+  const provider = createServer(withBody(async (request, response, body) => {
     if (request.method === "GET") return response.writeHead(404).end(); // it lists no models
-    const { messages } = JSON.parse(Buffer.concat(await request.toArray()).toString());
+    const { messages } = JSON.parse(body);
     response.setHeader("content-type", "text/event-stream");
     const count = Number(messages.at(-1).content);
     for (let i = 0; i < count; i++) {
@@ -18,7 +19,7 @@ async function tokens(t) {
       if (i % 5 === 0) await new Promise(setImmediate); // not all in one piece
     }
     response.end(`data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n`);
-  });
+  }));
   provider.listen(0, "127.0.0.1");
   await once(provider, "listening");
   t.after(() => provider.close());

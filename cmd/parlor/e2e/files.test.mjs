@@ -5,6 +5,7 @@ import { createServer, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { withBody } from "./lib/body.mjs";
 import { ask, command, connect, enter, event, folder, newChat, serve, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 
@@ -13,12 +14,12 @@ const png = Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), Buffer.al
 /** An OpenAI-compatible provider that keeps what it was asked. */
 async function provider(t) {
   const asked = [];
-  const server = createServer(async (request, response) => {
+  const server = createServer(withBody(async (request, response, body) => {
     if (request.method === "GET") return response.writeHead(404).end();
-    asked.push(JSON.parse(Buffer.concat(await request.toArray()).toString()));
+    asked.push(JSON.parse(body));
     response.setHeader("content-type", "text/event-stream");
     response.end(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: "seen" }, finish_reason: "stop" }] })}\n\ndata: [DONE]\n\n`);
-  });
+  }));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => server.close());

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
+import { withBody } from "./lib/body.mjs";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { connected, on, say } from "./lib/page.mjs";
 import { ask, connect, enter, event, newChat, serve, until } from "./lib/parlor.mjs";
@@ -11,12 +12,12 @@ import { ask, connect, enter, event, newChat, serve, until } from "./lib/parlor.
 async function provider(t, { names, slots = Infinity, takes = 0 }) {
   const asked = { lists: 0, refused: 0 };
   let taken = 0;
-  const server = createServer(async (request, response) => {
+  const server = createServer(withBody(async (request, response, body) => {
     if (request.url === "/v1/models") {
       asked.lists++;
       return response.end(JSON.stringify({ object: "list", data: names.map((id) => ({ id, object: "model" })) }));
     }
-    const { model } = JSON.parse(Buffer.concat(await request.toArray()).toString());
+    const { model } = JSON.parse(body);
     if (taken >= slots) {
       asked.refused++;
       return response.writeHead(429).end(JSON.stringify({ error: { message: "all slots are taken" } }));
@@ -28,7 +29,7 @@ async function provider(t, { names, slots = Infinity, takes = 0 }) {
       response.end(`data: ${JSON.stringify({ choices: [choice] })}\n\ndata: [DONE]\n\n`);
       taken--;
     }, takes);
-  });
+  }));
   await once(server.listen(0, "127.0.0.1"), "listening");
   t.after(() => { server.closeAllConnections(); server.close(); });
   return { asked, url: `http://127.0.0.1:${server.address().port}/v1` };
@@ -87,7 +88,7 @@ test("on the page a new chat takes the first model; another is picked, or typed"
     await say(page, text);
     await page.locator(`${on.answers} .text`, { hasText: model }).last().waitFor();
   };
-  assert.equal(await page.inputValue(on.model), "openai:big");
+  await until(() => page.inputValue(on.model), (model) => model === "openai:big");
   await answers("first", "big");
   await page.selectOption(on.model, "openai:small");
   await answers("second", "small");
@@ -97,7 +98,7 @@ test("on the page a new chat takes the first model; another is picked, or typed"
     await page.keyboard.press("Enter");
   };
   await type(" openai:typed ");
-  assert.equal(await page.inputValue(on.model), "openai:typed");
+  await until(() => page.inputValue(on.model), (model) => model === "openai:typed");
   await answers("third", "typed");
   await type("");
   assert.equal(await page.inputValue(on.model), "openai:typed", "nothing was typed");

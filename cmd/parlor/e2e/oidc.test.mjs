@@ -218,7 +218,7 @@ test("the page leads to the provider and back into the chat", { skip: noBrowser 
   await page.locator(on.withProvider).click();
   await connected(page);
   assert.equal(page.url(), address(server, chat));
-  assert.equal(await page.locator(on.name).textContent(), "Ann");
+  await page.locator(on.name, { hasText: "Ann" }).waitFor();
   await other.goto(server.url);
   await connected(other);
   await other.locator(on.signOut).click();

@@ -93,7 +93,7 @@ test("an edit takes back what followed, and its other version is selected", { sk
   await shows(page, "uno");
   assert.deepEqual([(await texts()).length, (await texts())[0]], [2, "uno"], "and so after a reload");
 
-  assert.equal(await page.locator(".version").first().textContent(), "2 / 2");
+  await page.locator(".version", { hasText: "2 / 2" }).first().waitFor();
   await page.locator('button[data-action="previous"]:visible').click();
   await shows(page, "two");
   assert.deepEqual([(await texts()).length, (await texts())[0]], [4, "one"], "the branch that the edit left");
@@ -174,7 +174,7 @@ test("an invitation lets a second person in, until the owner removes them", { sk
 
   await http(alice, "DELETE", "members/bob");
   await bob.locator(on.problem, { hasText: "no longer a member" }).waitFor();
-  assert.equal(await bob.locator(on.items).count(), 0, "and nothing of the chat is left on the page");
+  await until(() => bob.locator(on.items).count(), (n) => n === 0); // nothing of the chat is left on the page
   await picture(bob, "removed");
   const late = await signedIn("eve", `${server.url}/#i=${"x".repeat(40)}`);
   await late.locator(on.problem, { hasText: "no such invitation" }).waitFor();
@@ -204,7 +204,7 @@ test("people sign in with a password, in all tabs at once, and are out when they
   await one.press(on.password, "Enter");
   await connected(one);
   await connected(two);
-  assert.equal(await two.locator(on.name).textContent(), "Alice");
+  await two.locator(on.name, { hasText: "Alice" }).waitFor();
   await say(one, "signed in");
   await one.locator(on.answer("completed")).waitFor();
   await one.reload();

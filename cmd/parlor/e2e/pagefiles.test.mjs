@@ -60,11 +60,11 @@ test("files are attached by button, drop and paste, the limit comes first, and t
   await page.getByRole("button", { name: "Do not send pasted.txt" }).click();
   release();
   await page.unroute("**/upload");
-  assert.equal(await page.locator('[data-testid="attached"] li').count(), 2);
+  await until(() => page.locator('[data-testid="attached"] li').count(), (n) => n === 2);
 
   await page.press(on.field, "Enter");
   await page.locator('[data-role="user"] [data-testid="files"] img').waitFor();
-  assert.equal(await page.locator('[data-testid="attached"]').count(), 0);
+  await page.locator('[data-testid="attached"]').waitFor({ state: "detached" });
   const bob = await tab(t, b, address(server, chat), { user: "bob", viewport: { width: 390 } });
   const files = bob.locator('[data-role="user"] [data-testid="files"]');
   await files.locator("img").waitFor();

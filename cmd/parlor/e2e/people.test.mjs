@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { connected, on, say, shows, visit } from "./lib/page.mjs";
-import { command, serve } from "./lib/parlor.mjs";
+import { command, serve, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 
 const person = (id) => `[data-testid="people"] [data-user="${id}"]`;
@@ -111,7 +111,7 @@ test("who is signed in twice ends the other session, and there nothing that was 
   await one.locator(by("end-session")).click();
   await two.getByRole("dialog", { name: "You were signed out" }).waitFor();
   await signIn(two, "alice", password);
-  assert.equal(await two.inputValue(on.field), "half a thought");
+  await until(() => two.inputValue(on.field), (text) => text === "half a thought");
   await shows(two, "hello");
 
   await one.getByRole("link", { name: "Usage", exact: true }).click();

@@ -7,6 +7,7 @@ import { createServer } from "node:https";
 import { join } from "node:path";
 import { test } from "node:test";
 import ece from "http_ece";
+import { withBody } from "./lib/body.mjs";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { on } from "./lib/page.mjs";
 import { certificate } from "./lib/certificate.mjs";
@@ -22,11 +23,10 @@ async function pushService(t) {
   writeFileSync(authorities, cert);
   const got = [];
   const status = {};
-  const server = createServer({ key, cert }, async (request, response) => {
-    const body = Buffer.concat(await request.toArray());
+  const server = createServer({ key, cert }, withBody(async (request, response, body) => {
     got.push({ path: request.url, headers: request.headers, body });
     response.writeHead(status[request.url] ?? 201).end();
-  });
+  }));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => { server.closeAllConnections(); server.close(); });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
+import { withBody } from "./lib/body.mjs";
 import { ask, connect, enter, events, newChat, serve, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 import { polling, text, websocket } from "./lib/raw.mjs";
@@ -17,10 +18,9 @@ const queueBytes = 500_000;
 
 /** A model that says as many tokens as it is asked for. */
 async function talker(t) {
-  const server = createServer(async (request, response) => {
+  const server = createServer(withBody(async (request, response, body) => {
     if (request.method === "GET") return response.writeHead(404).end(); // it lists no models
-    const body = JSON.parse((await request.toArray()).join(""));
-    const tokens = Number(body.messages.at(-1).content);
+    const tokens = Number(JSON.parse(body).messages.at(-1).content);
     response.writeHead(200, { "Content-Type": "text/event-stream" });
     const say = (choice) => `data: ${JSON.stringify({ id: "1", object: "chat.completion.chunk", model: "talker", choices: [{ index: 0, ...choice }] })}\n\n`;
     for (let i = 0; i < tokens && !response.destroyed; ) {
@@ -29,7 +29,7 @@ async function talker(t) {
       if (!response.write(piece)) await once(response, "drain").catch(() => {});
     }
     response.end(say({ delta: {}, finish_reason: "stop" }) + "data: [DONE]\n\n");
-  });
+  }));
   await once(server.listen(0, "127.0.0.1"), "listening");
   t.after(() => server.closeAllConnections() ?? server.close());
   return `http://127.0.0.1:${server.address().port}/v1`;

@@ -104,10 +104,10 @@ test("versions are compared side by side, and an edit says what it takes out", {
   const answer = page.locator(on.answers).last();
   await answer.locator('[data-action="again"]').click();
   await answer.locator(".version", { hasText: "2 / 2" }).waitFor();
-  assert.equal(await page.locator(on.answers).count(), 2, "it took the place of the other version");
+  await until(() => page.locator(on.answers).count(), (n) => n === 2); // it takes the place of the other version
   await answer.locator('[data-action="compare"]').click();
   const versions = page.locator('[data-testid="compare"] [data-version]');
-  assert.equal(await versions.count(), 2);
+  await until(() => versions.count(), (n) => n === 2);
   await versions.first().locator(".markdown").waitFor();
   await picture(page, "compare");
   await versions.first().locator('[data-action="use"]').click();

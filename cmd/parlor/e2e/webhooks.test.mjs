@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Webhook } from "standardwebhooks";
+import { withBody } from "./lib/body.mjs";
 import { ask, command, connect, enter, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 
@@ -17,8 +18,7 @@ async function endpoint(t, { secrets = [secret], answer = () => 204 } = {}) {
   const got = [];
   const tried = [];
   const faults = [];
-  const server = createServer(async (request, response) => {
-    const body = (await request.setEncoding("utf8").toArray()).join("");
+  const server = createServer(withBody(async (request, response, body) => {
     let message;
     try {
       for (const s of secrets) message = new Webhook(s).verify(body, request.headers);
@@ -29,7 +29,7 @@ async function endpoint(t, { secrets = [secret], answer = () => 204 } = {}) {
     const status = await answer(message, tried.length);
     if (status >= 200 && status < 300) got.push({ id: request.headers["webhook-id"], ...message });
     response.writeHead(status, status === 302 ? { Location: "/elsewhere" } : {}).end();
-  });
+  }));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => { server.closeAllConnections(); server.close(); });

@@ -1,6 +1,7 @@
 // A model server that says what a test writes down, and insists on what some servers insist on.
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { withBody } from "./body.mjs";
 
 /**
  * Starts a server of OpenAI's chat completions. answers maps the last words of a user, or of a tool, to
@@ -11,9 +12,7 @@ import { createServer } from "node:http";
 export async function modelServer(t, answers) {
   const asked = [];
   const requests = [];
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += chunk;
+  const server = createServer(withBody(async (request, response, body) => {
     if (!request.url.endsWith("/chat/completions")) return response.writeHead(404).end();
     requests.push(JSON.parse(body));
     const { messages } = requests.at(-1);
@@ -28,7 +27,7 @@ export async function modelServer(t, answers) {
     const { content } = messages.at(-1); // text, or parts with images among them
     const last = typeof content === "string" ? content.split("\n").at(-1) : "";
     await stream(response, answers[last] ?? [{ content: "yes" }, "stop"]);
-  }).listen(0, "127.0.0.1");
+  })).listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => { server.closeAllConnections(); server.close(); });
   return { url: `http://127.0.0.1:${server.address().port}/v1`, asked, requests };

@@ -1,6 +1,7 @@
 // A server of OpenAI's Responses API whose answers go on while nobody reads them.
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { withBody } from "./body.mjs";
 import { sleep } from "./parlor.mjs";
 
 /**
@@ -25,9 +26,7 @@ export async function responsesServer(t, pieces) {
     tell("response.completed", { response: { id: run.id, status: "completed", error: null, output: [], usage } });
     run.ended = true;
   };
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += chunk;
+  const server = createServer(withBody(async (request, response, body) => {
     const url = new URL(request.url, "http://server");
     const [, id, cancel] = /^\/v1\/responses(?:\/([^/]+))?(\/cancel)?$/.exec(url.pathname) ?? [];
     let run = runs.get(id);
@@ -52,7 +51,7 @@ export async function responsesServer(t, pieces) {
       await sleep(5);
     }
     response.end();
-  }).listen(0, "127.0.0.1");
+  })).listen(0, "127.0.0.1");
   await once(server, "listening");
   const lose = () => {
     for (const run of runs.values()) run.cancelled = true;

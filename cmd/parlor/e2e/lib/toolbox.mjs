@@ -1,6 +1,7 @@
 // Tools behind URLs that add, wait, fail and answer too much, for tests of what models call.
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { withBody } from "./body.mjs";
 import { sleep } from "./parlor.mjs";
 
 const integers = (...names) => ({ type: "object", properties: Object.fromEntries(names.map((name) => [name, { type: "integer" }])), required: names });
@@ -15,9 +16,7 @@ const tools = {
 /** Starts the tools. ran holds the name and the arguments of each run, in order; config is for the setting tools. */
 export async function toolbox(t) {
   const ran = [];
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += chunk;
+  const server = createServer(withBody(async (request, response, body) => {
     const [name, args] = [request.url.slice(1), JSON.parse(body)];
     ran.push([name, args]);
     try {
@@ -25,7 +24,7 @@ export async function toolbox(t) {
     } catch (error) {
       response.writeHead(500).end(error.message);
     }
-  }).listen(0, "127.0.0.1");
+  })).listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => { server.closeAllConnections(); server.close(); });
   const url = `http://127.0.0.1:${server.address().port}`;

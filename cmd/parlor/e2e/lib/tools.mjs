@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { Webhook } from "standardwebhooks";
+import { withBody } from "./body.mjs";
 import { modelServer } from "./model.mjs";
 import { folder, serve, sleep } from "./parlor.mjs";
 
@@ -10,9 +11,7 @@ const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /** Starts a tool that has a visible effect: it notes the key of each run. It takes signed requests only. */
 async function tool(t, wait = 0) {
   const ran = [];
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += chunk;
+  const server = createServer(withBody(async (request, response, body) => {
     const key = request.headers["idempotency-key"];
     try {
       new Webhook(secret).verify(body, request.headers);
@@ -23,7 +22,7 @@ async function tool(t, wait = 0) {
     ran.push({ key, args: JSON.parse(body) });
     await sleep(wait);
     response.end("paid");
-  }).listen(0, "127.0.0.1");
+  })).listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => { server.closeAllConnections(); server.close(); });
   return { url: `http://127.0.0.1:${server.address().port}`, ran };
