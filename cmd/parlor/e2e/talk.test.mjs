@@ -122,3 +122,66 @@ test("versions are compared side by side, and an edit says what it takes out", {
   await page.getByText("Earlier branch").click();
   await shows(page, "My father");
 });
+
+/** Which message has the focus. */
+const focused = (page) => page.evaluate(() => document.activeElement?.closest("[data-key]") === document.activeElement ? document.activeElement.querySelector(".text")?.textContent : null);
+/** Goes to the conversation by the key for that. */
+async function toTalk(page) {
+  for (let region = 0; region < 5 && (await focused(page)) === null; region++) await page.keyboard.press("F6");
+}
+
+test("keys alone reach every message, and do with it what its buttons do", { skip: noBrowser }, async (t) => {
+  const server = await serve(t, { dir: await longChat(40) });
+  const page = await open(t, await browser(t), address(server, "abc"), { user: "alice" });
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  const copied = () => page.evaluate(() => navigator.clipboard.readText());
+  await shows(page, "question 39");
+  await page.focus(on.field);
+  await toTalk(page);
+  const answer = await focused(page);
+  await page.keyboard.press("ArrowUp");
+  assert.equal(await focused(page), "question 39");
+  await page.keyboard.press("c");
+  await until(copied, (text) => text === "question 39");
+  await page.keyboard.press("l");
+  const link = await until(copied, (text) => /\/c\/abc#m\d+$/.test(text));
+  await page.keyboard.press("q");
+  await until(() => page.inputValue(on.field), (text) => text === "> question 39\n\n");
+  await page.fill(on.field, "");
+  await toTalk(page);
+  await picture(page, "focus");
+
+  if (await focused(page) === answer) await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("e");
+  await page.locator(`${on.talk} textarea`).press("Escape");
+  await until(() => focused(page), (text) => text === "question 39");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("r");
+  const version = page.locator(".version").last();
+  await version.getByText("2 / 2").waitFor();
+  await page.locator(on.stop).waitFor({ state: "hidden" });
+  await until(() => focused(page), (text) => text !== null);
+  await page.keyboard.press("[");
+  await version.getByText("1 / 2").waitFor();
+  await until(() => focused(page), (text) => text === answer);
+
+  await page.locator(on.texts, { hasText: "question 39" }).click();
+  await page.keyboard.press("r"); // whoever has only clicked there means no command
+  for (let n = 39; n >= 25; n--) {
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("ArrowUp");
+    await until(() => focused(page), (text) => text === `question ${n - 1}`);
+  }
+  assert.equal(await page.locator(on.texts, { hasText: "question 24" }).evaluate((e) => e.getBoundingClientRect().top > 0), true, "it is in sight");
+  await page.keyboard.press("End");
+  await until(() => place(page), (p) => p.left <= 1 && p.following === "true");
+  assert.equal(await version.textContent(), "1 / 2");
+
+  await page.goto(`${server.url}/settings/profile`);
+  await page.goto(link);
+  await until(() => focused(page), (text) => text === "question 39");
+  assert.equal(await page.locator("[data-linked] .text").textContent(), "question 39");
+  await picture(page, "linked");
+  await page.goto(link.replace(/\d+$/, "99999"));
+  await page.locator('[data-testid="missing"]').waitFor();
+});

@@ -106,7 +106,7 @@ export const de: Words = {
       { title: "Überall", keys: [["Strg K", "Suchen und öffnen"], ["Strg Umschalt O", "Neuer Chat"], ["Alt ↑", "Chat darüber"], ["Alt ↓", "Chat darunter"], ["F6", "Nächster Teil der Seite"], ["Esc", "Schließen; sonst Bearbeiten beenden; sonst die Antwort anhalten"], ["?", "Diese Tasten"]] },
       { title: "Beim Schreiben", keys: [["Enter", "Senden"], ["Umschalt Enter", "Neue Zeile"], ["Strg Enter", "In die laufende Antwort"], ["Strg Umschalt Enter", "Statt der laufenden Antwort"], ["↑", "Im leeren Feld: bearbeiten, was ich zuletzt gesagt habe"]] },
       { title: "In der Liste", keys: [["F2", "Umbenennen"], ["Entf", "Löschen oder verlassen, mit Rückgängig"]] },
-      { title: "Im Gespräch", keys: [["Ende", "Neuestes"]] },
+      { title: "Im Gespräch", keys: [["↑ ↓", "Nachricht davor, danach"], ["C", "Kopieren"], ["R", "Noch einmal beantworten"], ["Q", "Zitieren"], ["E", "Ändern, wenn sie meine ist"], ["L", "Einen Link darauf kopieren"], ["[ ]", "Fassung davor, danach"], ["Ende", "Neuestes"]] },
     ],
   },
 
@@ -119,6 +119,8 @@ export const de: Words = {
     latest: "Neuestes",
     newSince: (time) => `neu seit ${time}`,
     newOnes: (n) => `${n} neu`,
+    by: (who, time) => (time ? `${who}, ${time}` : who),
+    missing: "Diese Nachricht ist nicht in diesem Gespräch. Sie kann in einem anderen Zweig sein, oder wurde zurückgezogen.",
     asks: (who, model) => (model ? `${who} fragt, ${model} antwortet` : `${who} sagt`),
     assistant: "Assistent",
     model: "Modell, das antwortet",
@@ -522,7 +524,7 @@ export const de: Words = {
 
   aloud: {
     label: "Was geschieht",
-    answers: (model) => `${model} antwortet`,
+    answers: (model, you) => `${model} antwortet${you ? " dir" : ""}`,
     answered: (model, n) => `${model} hat geantwortet, ${count(n, "Wort", "Wörter")}`,
     says: (who, text) => `${who}: ${text}`,
   },

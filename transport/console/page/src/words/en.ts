@@ -105,7 +105,7 @@ export const en = {
       { title: "Anywhere", keys: [["Ctrl K", "Search and go"], ["Ctrl Shift O", "New chat"], ["Alt ↑", "Chat above"], ["Alt ↓", "Chat below"], ["F6", "Next part of the page"], ["Esc", "Close; else end an edit; else stop the answer"], ["?", "These keys"]] },
       { title: "Writing", keys: [["Enter", "Send"], ["Shift Enter", "New line"], ["Ctrl Enter", "Into the answer that is being given"], ["Ctrl Shift Enter", "Instead of that answer"], ["↑", "Edit what I said last, in an empty field"]] },
       { title: "In the list", keys: [["F2", "Rename"], ["Delete", "Delete or leave, with Undo"]] },
-      { title: "In the conversation", keys: [["End", "Newest"]] },
+      { title: "In the conversation", keys: [["↑ ↓", "Message before, or after"], ["C", "Copy it"], ["R", "Answer it again"], ["Q", "Quote it"], ["E", "Edit it, if it is mine"], ["L", "Copy a link to it"], ["[ ]", "Version before, or after"], ["End", "Newest"]] },
     ] as { title: string; keys: [string, string][] }[],
   },
 
@@ -118,6 +118,8 @@ export const en = {
     latest: "Latest",
     newSince: (time: string) => `new since ${time}`,
     newOnes: (n: number) => `${n} new`,
+    by: (who: string, time?: string) => (time ? `${who}, ${time}` : who),
+    missing: "That message is not in this conversation. It may be in another branch, or was withdrawn.",
     asks: (who: string, model?: string) => (model ? `${who} asks, ${model} answers` : `${who} says`),
     assistant: "Assistant",
     model: "Model that answers",
@@ -521,7 +523,7 @@ export const en = {
 
   aloud: {
     label: "What happens",
-    answers: (model: string) => `${model} answers`,
+    answers: (model: string, you: boolean) => `${model} answers${you ? " you" : ""}`,
     answered: (model: string, n: number) => `${model} answered, ${count(n, "word")}`,
     says: (who: string, text: string) => `${who}: ${text}`,
   },
