@@ -41,6 +41,11 @@ func (c *checkCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	if c.InProcess {
 		return check(s.Data, out.stdout)
 	}
+	return checkApart(ctx, s, s.Data, out)
+}
+
+// checkApart checks a data file in a process of its own.
+func checkApart(ctx context.Context, s *Settings, data string, out *streams) error {
 	exe, err := os.Executable()
 	if err != nil { // there is no /proc in an empty root directory
 		exe, err = exec.LookPath(os.Args[0])
@@ -48,7 +53,7 @@ func (c *checkCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	if err != nil {
 		return fmt.Errorf("check: find this program: %w", err)
 	}
-	args := []string{"check", "--in-process", "--data=" + s.Data}
+	args := []string{"check", "--in-process", "--data=" + data}
 	if source := s.row("config").source; !strings.HasPrefix(source, fromDefault) {
 		args = append(args, "--config="+s.Config)
 	}
@@ -63,7 +68,7 @@ func (c *checkCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 		return errTold
 	case errors.As(err, &exit) && ctx.Err() == nil:
 		first, _, _ := strings.Cut(words.String(), "\n")
-		return fmt.Errorf("check database %s: it is damaged: reading it ends the process with %q", s.Data, first)
+		return fmt.Errorf("check database %s: it is damaged: reading it ends the process with %q", data, first)
 	case err != nil:
 		return fmt.Errorf("check: %w", errors.Join(ctx.Err(), err))
 	}

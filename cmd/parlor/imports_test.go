@@ -94,6 +94,7 @@ var owners = map[string]string{
 	"github.com/modelcontextprotocol/go":  "transport",
 	"github.com/coreos/go-systemd":        "transport/listen",
 	"golang.org/x/crypto/acme":            "transport/listen",
+	"github.com/minio/minio-go":           "transport/backups",
 }
 
 // TestImports keeps the layout of DESIGN §2. It parses the source itself: a

@@ -76,6 +76,7 @@ func commands() []command {
 		{"health", "Ask the server of this computer whether it takes requests.", new(healthCmd)},
 		{"check", "Verify the data file.", new(checkCmd)},
 		{"backup", "Copy the data file, also while the server runs.", new(backupCmd)},
+		{"restore", "List the backups that the server has made, or fetch one.", new(restoreCmd)},
 		{"compact", "Return unused space of the data file to the system.", new(compactCmd)},
 		{"export", "Write chats as JSON Lines.", new(exportCmd)},
 		{"import", "Read chats from JSON Lines, or from another server's export.", new(importCmd)},
@@ -307,12 +308,15 @@ func parserOptions() []kong.Option {
 // fileSettings are the settings of commands that work on the data file.
 var fileSettings = []string{"config", "data"}
 
+// restoreSettings are those that say where backups are.
+var restoreSettings = []string{"config", "backup-to", "backup-s3-endpoint", "backup-s3-region", "backup-s3-key", "backup-s3-secret"}
+
 // usedSettings are the settings that a command uses, for commands that do not use
 // all of them.
 var usedSettings = map[string][]string{
 	"token": tokenSettings, "release": fileSettings, "user": fileSettings, "key": fileSettings,
 	"health": {"config", "listen", "tls-cert-file", "tls-key-file", "acme-hosts"},
-	"check":  fileSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": fileSettings,
+	"check":  fileSettings, "restore": restoreSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": fileSettings,
 }
 
 // tidyHelp makes the help show defaults without quotes, and for each command only

@@ -44,7 +44,7 @@ func servedNumbers() map[string]bool {
 	guards := guard.NewMetrics()
 	guard.New("eliza", guard.Options{Metrics: guards})
 	w := httptest.NewRecorder()
-	metrics.NewServer().Handler(state, guards).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	metrics.NewServer().Handler(state, guards, metrics.NewBackups()).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	names := make(map[string]bool)
 	for _, found := range regexp.MustCompile(`(?m)^# HELP (parlor_\w+) `).FindAllStringSubmatch(w.Body.String(), -1) {
 		names[found[1]] = true

@@ -65,6 +65,7 @@ type server struct {
 	store    *persistence.Store
 	seats    *recovery.Table // nil: no connection state is recovered
 	numbers  *metrics.Server
+	backups  *metrics.Backups
 	guards   *guard.Metrics
 	models   *provider.Current
 	budgets  *ledger.Ledger
@@ -98,7 +99,7 @@ type server struct {
 // serve runs the server until ctx ends: it starts the parts in the order in
 // which they need each other, and stops them in reverse.
 func serve(ctx context.Context, settings *Settings, level *slog.LevelVar, log *slog.Logger) (err error) {
-	s := &server{Settings: *settings, log: log, level: level, numbers: metrics.NewServer(), guards: guard.NewMetrics(), actors: system.New(log), devices: new(door.Devices), warnings: origin.NewWarnings(log)}
+	s := &server{Settings: *settings, log: log, level: level, numbers: metrics.NewServer(), guards: guard.NewMetrics(), backups: metrics.NewBackups(), actors: system.New(log), devices: new(door.Devices), warnings: origin.NewWarnings(log)}
 	s.limits = limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate, Guest: s.MaxGuestRate}, log)
 	defer func() { err = errors.Join(err, s.parts.stop()) }()
 
@@ -107,7 +108,7 @@ func serve(ctx context.Context, settings *Settings, level *slog.LevelVar, log *s
 	for _, start := range []func() error{
 		s.openStore, s.openRecovery, s.openModels, s.openLedger, s.openAccounts, s.startWebhooks, s.openPush, s.openTools,
 		s.startRooms,
-		s.openConnections, s.openAdmin, s.openAPI,
+		s.openConnections, s.openAdmin, s.openAPI, s.startBackups,
 	} {
 		if err := start(); err != nil {
 			return err

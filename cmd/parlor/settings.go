@@ -39,6 +39,16 @@ type Values struct {
 	RetainFor   time.Duration `group:"server" default:"0s" help:"Delete chats in which nothing was said for so long; 0s keeps them for ever."`
 	RetainBytes Size          `group:"server" default:"0" help:"While more of the file than this is in use, for example 10GiB, delete chats of those users whose chats take most, idle longest first; 0 for no limit. Chats that somebody is in stay."`
 
+	BackupTo         string        `group:"server" placeholder:"TARGET" help:"Where backups are kept that the server makes by itself: a directory, or s3://BUCKET/PREFIX. None are made if it is not given."`
+	BackupEvery      time.Duration `group:"server" default:"24h" help:"Time between two such backups."`
+	BackupKeep       int           `group:"server" default:"7" help:"How many of them are kept, the newest; 0 for any number."`
+	BackupKeepFor    time.Duration `group:"server" default:"0s" help:"Age at which one is removed; 0s for none. The newest one always stays."`
+	BackupTimeout    time.Duration `group:"server" default:"1h" help:"How long one may take; then it has failed."`
+	BackupS3Endpoint string        `name:"backup-s3-endpoint" group:"server" placeholder:"URL" help:"What speaks S3, if it is not Amazon's."`
+	BackupS3Region   string        `name:"backup-s3-region" group:"server" placeholder:"NAME" help:"The region of the bucket; it is asked for if it is not given."`
+	BackupS3Key      string        `name:"backup-s3-key" group:"server" alsoenv:"AWS_ACCESS_KEY_ID" placeholder:"ID" help:"Who asks there. Also taken from AWS_ACCESS_KEY_ID."`
+	BackupS3Secret   Secret        `name:"backup-s3-secret" group:"server" alsoenv:"AWS_SECRET_ACCESS_KEY" placeholder:"SECRET" help:"What proves that. Also taken from AWS_SECRET_ACCESS_KEY."`
+
 	MaxChatsPerUser int  `group:"server" default:"10000" help:"Chats that one user may have; another is refused as quota_exceeded. 0 for no limit."`
 	MaxBytesPerUser Size `group:"server" default:"1GiB" help:"Bytes of the file that the chats of one user may take; what is said past it is refused as quota_exceeded. 0 for no limit."`
 

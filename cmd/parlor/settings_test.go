@@ -53,6 +53,13 @@ var samples = map[string][3]string{
 	"data":                   {"a.db", "b.db", "c.db"},
 	"retain-for":             {"720h", "1m", "2m"},
 	"retain-bytes":           {"1GiB", "2GiB", "3000"},
+	"backup-to":              {"/a", "b", "/c/d"},
+	"backup-every":           {"1s", "2s", "3s"},
+	"backup-keep":            {"1", "2", "3"},
+	"backup-keep-for":        {"0s", "1s", "2s"},
+	"backup-timeout":         {"1s", "2s", "3s"},
+	"backup-s3-endpoint":     {"http://a", "http://b", "http://c"},
+	"backup-s3-region":       {"a", "b", "c"},
 	"max-chats-per-user":     {"1", "2", "3"},
 	"max-folders-per-user":   {"1", "2", "3"},
 	"max-pinned-per-user":    {"1", "2", "3"},
@@ -204,7 +211,7 @@ var samples = map[string][3]string{
 }
 
 // notSampled are settings that are tested on their own.
-var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "link-issuers", "oidc-client-secret", "openai-api-key", "vapid-private-key", "tls-cert-file", "tls-key-file"}
+var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "link-issuers", "oidc-client-secret", "openai-api-key", "vapid-private-key", "backup-s3-key", "backup-s3-secret", "tls-cert-file", "tls-key-file"}
 
 // TestPrecedence gives every setting from every combination of sources: a flag
 // wins over the environment, that over the file, and that over the default.

@@ -182,7 +182,7 @@ func (s *server) handler() http.Handler {
 }
 
 func (s *server) serveNumbers() http.Handler {
-	return s.numbers.Handler(s.state(), s.guards)
+	return s.numbers.Handler(s.state(), s.guards, s.backups)
 }
 
 // state is what numbers are read from when they are asked for.
