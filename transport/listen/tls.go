@@ -2,10 +2,11 @@ package listen
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,20 +45,36 @@ func (o Options) tls(log *slog.Logger) (*tls.Config, *files, error) {
 			Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(o.ACME.Dir), Email: o.ACME.Email,
 			HostPolicy: autocert.HostWhitelist(o.ACME.Hosts...), Client: &acme.Client{DirectoryURL: o.ACME.URL},
 		}
-		config.GetCertificate = logged(manager.GetCertificate, log)
+		config.GetCertificate = logged(o.ACME.Hosts, manager.GetCertificate, log)
 		config.NextProtos = append(config.NextProtos, acme.ALPNProto)
 		return config, nil, nil
 	}
 	return nil, nil, nil
 }
 
-// logged logs when no certificate can be got for one of our hosts.
-func logged(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), log *slog.Logger) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// complainEvery is the least time between two complaints about the certificate of one host:
+// anybody can ask for it.
+const complainEvery = time.Minute
+
+// logged logs when no certificate can be got for one of our hosts. That others ask for names
+// that are not ours is no fault.
+func logged(hosts []string, get func(*tls.ClientHelloInfo) (*tls.Certificate, error), log *slog.Logger) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	var mu sync.Mutex
+	last := make(map[string]time.Time)
+	due := func(host string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if at, told := last[host]; told && time.Since(at) < complainEvery {
+			return false
+		}
+		last[host] = time.Now()
+		return true
+	}
 	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c, err := get(hello)
-		var refused *acme.Error
-		if errors.As(err, &refused) || errors.Is(err, os.ErrPermission) {
-			log.Error("no certificate could be got", "host", hello.ServerName, "err", err)
+		host := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+		if err != nil && slices.ContainsFunc(hosts, func(ours string) bool { return strings.EqualFold(ours, host) }) && due(host) {
+			log.Error("no certificate could be got", "host", host, "err", err)
 		}
 		return c, err
 	}
