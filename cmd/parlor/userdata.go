@@ -63,7 +63,10 @@ func eachRoom(ctx context.Context, r *persistence.Reader, fn func(room string) e
 			return err
 		}
 		for _, room := range rooms {
-			if err := cmp.Or(ctx.Err(), fn(room)); err != nil {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := fn(room); err != nil {
 				return err
 			}
 		}
@@ -263,7 +266,6 @@ type erasure struct {
 	users []chat.UserID
 
 	rewritten, deleted, passed int
-	faults                     []error
 }
 
 // eraseUser takes all of a user out of the data file, and notes that in the audit log.
@@ -278,16 +280,11 @@ func eraseUser(ctx context.Context, store *persistence.Store, user chat.UserID) 
 		return e, err
 	}
 	for _, id := range users {
-		as := chat.UserID(conversation.ErasedPrefix + uuid.NewString()[:8])
-		err = cmp.Or(err, eachRoom(ctx, &store.Reader, func(room string) error {
-			if err := e.room(room, id, as); err != nil {
-				e.faults = append(e.faults, fmt.Errorf("room %s: %w", room, err))
-			}
-			return ctx.Err()
-		}))
-		err = cmp.Or(err, e.wait(func(done func(error)) { store.ForgetUser(string(id), done) }))
+		if err := e.rooms(id); err != nil {
+			return e, err
+		}
 	}
-	if err = cmp.Or(err, errors.Join(e.faults...), e.accounts()); err != nil {
+	if err := e.accounts(); err != nil {
 		return e, err
 	}
 	_, err = e.note(note, user, "done", e.outcome())
@@ -298,12 +295,34 @@ func (e *erasure) outcome() string {
 	return fmt.Sprintf("%d chats rewritten, %d of them passed on, %d deleted", e.rewritten, e.passed, e.deleted)
 }
 
+// rooms takes a user out of all rooms, and then forgets what the user has cost: a room that
+// still names the user has to be paid by somebody.
+func (e *erasure) rooms(user chat.UserID) error {
+	as := chat.UserID(conversation.ErasedPrefix + uuid.NewString()[:8])
+	var faults []error
+	err := eachRoom(e.ctx, &e.store.Reader, func(room string) error {
+		err := e.room(room, user, as)
+		if err == nil || e.ctx.Err() != nil {
+			return err
+		}
+		faults = append(faults, fmt.Errorf("room %s: %w", room, err))
+		if errors.Is(err, persistence.ErrUnavailable) {
+			return errors.New("the disk refuses writes")
+		}
+		return nil
+	})
+	if err = errors.Join(append(faults, err)...); err != nil {
+		return err
+	}
+	return e.wait(func(done func(error)) { e.store.ForgetUser(string(user), done) })
+}
+
 func (e *erasure) wait(change func(done func(error))) error { return durable.Wait(e.ctx, change) }
 
 // note writes an entry of the audit log, or changes that with the number.
 func (e *erasure) note(seq uint64, user chat.UserID, outcome, detail string) (uint64, error) {
 	value, err := json.Marshal(map[string]any{
-		"seq": seq, "at": time.Now().UTC(), "by": "", "what": map[string]any{"action": "erase_user", "user_id": user}, "outcome": outcome, "detail": detail,
+		"seq": seq, "at": time.Now().UTC(), "by": "", "what": map[string]any{"action": "user delete", "user_id": user}, "outcome": outcome, "detail": detail,
 	})
 	if err != nil {
 		return 0, err
@@ -418,17 +437,24 @@ func (e *erasure) accounts() error {
 			keys = append(keys, key)
 		}
 	})
-	for _, key := range keys {
-		err = cmp.Or(err, e.wait(func(done func(error)) { e.store.DeleteAccount(key, done) }))
+	if err != nil {
+		return err
 	}
-	for seat, readErr := range e.store.Sessions() {
-		if readErr != nil {
-			return readErr
+	for seat, err := range e.store.Sessions() {
+		if err != nil {
+			return err
 		}
 		seats = append(seats, seat.Key)
 	}
 	for part := range slices.Chunk(seats, 1000) {
-		err = cmp.Or(err, e.wait(func(done func(error)) { e.store.DeleteSessions(part, done) }))
+		if err := e.wait(func(done func(error)) { e.store.DeleteSessions(part, done) }); err != nil {
+			return err
+		}
 	}
-	return err
+	for _, key := range keys { // the last, since the links among them say who else the user is
+		if err := e.wait(func(done func(error)) { e.store.DeleteAccount(key, done) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"parlor/actors/conversation"
+	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
@@ -146,6 +148,46 @@ func TestUserDelete(t *testing.T) {
 	fresh := filepath.Join(t.TempDir(), "fresh.db")
 	if status, _, errs := runIn(t, nil, "import", "--data="+fresh, writeLines(t, strings.Split(strings.TrimSpace(exported), "\n"))); status != 0 {
 		t.Errorf("what is left cannot be imported: %s", errs)
+	}
+}
+
+// A chat that cannot be read is named, and what the user has cost in it stays noted; the other
+// chats are rewritten, and the command can be repeated.
+func TestUserDeleteOfDamaged(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "parlor.db")
+	storeOf(t, data, talks()...)
+	room := string(chat.ID("passed").Room())
+	store, err := openForImport(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, last, err := store.Head(room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	store.Append(persistence.Commit{Room: room, After: last, Entries: [][]byte{[]byte(`{"type":"of tomorrow","data":{}}`)}}, func(err error) { done <- err })
+	if err := errors.Join(<-done, store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	status, _, errs := runIn(t, nil, "user", "delete", "mallory", "--yes", "--data="+data)
+	if status != 1 || !strings.Contains(errs, room) || !strings.Contains(errs, "of tomorrow") && !strings.Contains(errs, "unknown event") {
+		t.Errorf("status %d, %q", status, errs)
+	}
+	_, exported, _ := runIn(t, nil, "export", "--data="+data)
+	if got := strings.Count(exported, "what mallory thinks"); got != 1 {
+		t.Errorf("what mallory thinks is in %d chats, want 1", got)
+	}
+	if store, err = openForImport(data); err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	paid := false
+	for c := range store.ChargesOf("mallory", 0, persistence.EndOfHours) {
+		paid = paid || c.Room == room
+	}
+	if !paid {
+		t.Error("nobody is noted as having paid for what mallory has cost there")
 	}
 }
 
