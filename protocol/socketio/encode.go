@@ -63,7 +63,7 @@ func FrameOf(namespace, name string, v any) engineio.Frame {
 }
 
 // usualEvent is how many bytes most events that are encoded here need besides their name.
-const usualEvent = 256
+const usualEvent = 384
 
 // ForeignFrame is EventFrame for arguments that the application has not made. An official
 // client takes a last argument that is a string, even the name, for the offset that it asks

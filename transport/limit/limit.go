@@ -62,9 +62,8 @@ type key struct {
 	event   string
 }
 
-// minSweep is how many buckets there are before any is forgotten. Those of users who ask for
-// little are full again soon, so forgetting them costs more than to keep 200 bytes for each.
-const minSweep = 4096
+// minSweep is how many buckets there are before any is forgotten.
+const minSweep = 1024
 
 // warnEvery is how often the operator is told of an address at most.
 const warnEvery = time.Minute
@@ -84,55 +83,35 @@ func (l *Limiter) Take(user chat.UserID, remote, event string, bytes int) *chat.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now() // never earlier than that of the call before: the buckets would fill twice
+	taken := make([]*rate.Reservation, 0, 3)
+	wait := time.Duration(0)
+	take := func(k key, perSecond int) {
+		if perSecond > 0 {
+			b := l.bucket(k, perSecond, now)
+			r := b.ReserveN(now, min(max(1, (bytes+Unit-1)/Unit), b.Burst()))
+			wait = max(wait, r.DelayFrom(now))
+			taken = append(taken, r)
+		}
+	}
 	home := origin.Neighbourhood(remote)
-	pays := [3]payment{l.payment(key{address: home}, l.rates.Address, bytes, now)}
-	if pays[0].wait(now) > 0 {
+	take(key{address: home}, l.rates.Address)
+	if wait > 0 {
 		l.warn(home, now)
 	}
 	switch {
 	case user.IsGuest():
-		pays[1] = l.payment(key{user: user}, l.rates.Guest, bytes, now)
+		take(key{user: user}, l.rates.Guest)
 	case user != "":
-		pays[1] = l.payment(key{user: user}, l.rates.User, bytes, now)
-		pays[2] = l.payment(key{user: user, event: event}, l.rates.Event, bytes, now)
+		take(key{user: user}, l.rates.User)
+		take(key{user: user, event: event}, l.rates.Event)
 	}
-	if wait := max(pays[0].wait(now), pays[1].wait(now), pays[2].wait(now)); wait > 0 {
-		return refusal(wait)
+	if wait == 0 {
+		return nil
 	}
-	for _, p := range pays {
-		p.take(now)
+	for _, r := range taken {
+		r.CancelAt(now)
 	}
-	return nil
-}
-
-// A payment is what an event takes from one bucket. Without a bucket it is nothing.
-// A rate.Reservation could be taken back, but is allocated for each event and bucket.
-type payment struct {
-	bucket *rate.Limiter
-	tokens int
-}
-
-func (l *Limiter) payment(k key, perSecond, bytes int, now time.Time) payment {
-	if perSecond == 0 {
-		return payment{}
-	}
-	b := l.bucket(k, perSecond, now)
-	return payment{b, min(max(1, (bytes+Unit-1)/Unit), b.Burst())}
-}
-
-// wait returns how long it takes until the bucket can pay.
-func (p payment) wait(now time.Time) time.Duration {
-	if p.bucket == nil {
-		return 0
-	}
-	missing := float64(p.tokens) - p.bucket.TokensAt(now)
-	return max(0, time.Duration(missing/float64(p.bucket.Limit())*float64(time.Second)))
-}
-
-func (p payment) take(now time.Time) {
-	if p.bucket != nil {
-		p.bucket.AllowN(now, p.tokens)
-	}
+	return refusal(wait)
 }
 
 func (l *Limiter) warn(home netip.Prefix, now time.Time) {

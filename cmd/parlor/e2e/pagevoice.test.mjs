@@ -1,16 +1,18 @@
 // Talking in the page with a model that listens: a browser whose microphone is a file, and a scripted Realtime server.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { grave } from "./lib/axe.mjs";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { address, on, picture, shows, tab } from "./lib/page.mjs";
 import { connect, enter, newChat, serve, until } from "./lib/parlor.mjs";
+import { longOnly } from "./lib/random.mjs";
 import { realtime } from "./lib/realtime.mjs";
 import { microphone, peak, sound } from "./lib/sound.mjs";
-import { long } from "./lib/random.mjs";
 
 const model = "ear";
 const models = [{ model_id: model, name: "ear", display_name: "Ear", model_api_source: "openai_realtime", provider: "openai", upstream_model: "gpt-realtime" }];
-const options = { permissions: ["microphone"] };
+const granted = { permissions: ["microphone"] };
+const longTest = { skip: noBrowser || longOnly.skip };
 const panel = '[data-testid="voice-panel"]';
 const status = '[data-testid="voice-status"]';
 const hold = '[data-testid="hold"]';
@@ -33,10 +35,17 @@ function speaks(link, words) {
   for (let i = 0; i < 60; i++) link.speak(piece, i === 0 ? words : "");
 }
 
-/** Notes what a page plays: the seconds of each piece. */
+/** Notes what a page plays, the seconds of each piece, and the microphones that it opens. */
 const played = (page) => page.addInitScript(() => {
   window.played = [];
   const { start } = AudioBufferSourceNode.prototype;
+  window.tracks = [];
+  const { getUserMedia } = MediaDevices.prototype;
+  MediaDevices.prototype.getUserMedia = async function (how) {
+    const stream = await getUserMedia.call(this, how);
+    window.tracks.push(...stream.getTracks());
+    return stream;
+  };
   AudioBufferSourceNode.prototype.start = function (...how) {
     window.played.push(this.buffer.duration);
     return start.apply(this, how);
@@ -45,7 +54,7 @@ const played = (page) => page.addInitScript(() => {
 
 /** Opens a chat, and talking in it. */
 async function talking(t, b, { server, chat }, { user = "alice", manner, ...how } = {}) {
-  const page = await tab(t, b, address(server, chat), { user, ...options, ...how });
+  const page = await tab(t, b, address(server, chat), { user, ...granted, ...how });
   await played(page);
   if (manner) await page.evaluate((m) => localStorage.setItem("parlor voice", m), manner);
   await page.reload();
@@ -88,4 +97,79 @@ test("one holds a button and talks, hears the answer, and talks into it", { skip
   await page.locator(on.answer("completed"), { hasText: "Here." }).waitFor();
   assert.equal(w.provider.links[0].cancelled, 1);
   assert.equal(await page.locator(panel).getByRole("alert").count(), 0);
+});
+
+test("hands-free: speech is told from silence, and one barges in", longTest, async (t) => {
+  const w = await world(t, [(p) => speaks(p, "First"), (p) => (p.speak(sound(0.1), "Second"), p.done())]);
+  const page = await talking(t, await browser(t, { args: microphone(-1, 1, -2.5) }), w, { manner: "live" });
+  await until(() => w.provider.links[0]?.heard.length, (n) => n === 1);
+  await page.locator(status, { hasText: "Ear speaks" }).or(page.locator(on.answer("stopped"))).first().waitFor();
+  await picture(page, "voice-live");
+  await page.locator(on.answer("stopped"), { hasText: "First" }).waitFor(); // the microphone speaks again
+  await page.locator(on.answer("completed"), { hasText: "Second" }).waitFor();
+  const seconds = w.provider.links[0].heard.map((said) => (said.length * 3) / 4 / 48_000);
+  assert.ok(seconds.every((s) => s > 0.5 && s < 3.5), `${seconds}`);
+  await page.locator('[data-testid="mute"]').click();
+  await page.locator(status, { hasText: "muted" }).waitFor();
+});
+
+test("each failure has words: no permission, none allowed any more, no microphone, a model that does not listen, a page that closes", longTest, async (t) => {
+  const w = await world(t, [(p) => (p.say("heard"), p.done())], { more: [{ model_id: "reader", name: "reader", display_name: "Reader", provider: "openai" }], chatModel: "reader" });
+  const b = await browser(t, { args: microphone(1) });
+  const page = await talking(t, b, w, { permissions: [] });
+  await page.locator(panel).getByText("Reader reads and writes; it does not listen.").waitFor();
+  await picture(page, "voice-deaf");
+  await page.locator(panel).getByRole("button", { name: "Talk to Ear" }).click();
+  await page.locator(panel).getByRole("alert").getByText("may not use the microphone").waitFor();
+  await picture(page, "voice-denied");
+  assert.deepEqual(await grave(page, "dark"), []);
+  await page.context().grantPermissions(["microphone"]);
+  await page.locator('[data-testid="voice-retry"]').click();
+  await page.locator(`${panel}[data-phase="open"]`).waitFor();
+
+  await speak(page, () => w.provider.links[0], 0.2); // pulled out, or forbidden, in the middle
+  await page.evaluate(() => window.tracks.at(-1).dispatchEvent(new Event("ended")));
+  await page.locator(panel).getByText("The microphone is gone.").waitFor();
+  await page.locator(panel).getByText("What you were saying was not sent.").waitFor();
+  await picture(page, "voice-gone");
+  await page.mouse.up();
+  await page.locator('[data-testid="voice-retry"]').click();
+  await page.locator(`${panel}[data-phase="open"]`).waitFor();
+
+  await speak(page, () => w.provider.links[0], 0.2);
+  await page.close(); // and what it said is not among what the next one says
+  const phone = await talking(t, b, w, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await phone.locator(panel).getByRole("button", { name: "Talk to Ear" }).click();
+  await phone.locator(`${panel}[data-phase="open"]`).waitFor();
+  await phone.locator(hold).focus();
+  await phone.keyboard.down(" ");
+  await until(() => w.provider.links[0].audio?.length, (n) => n > 32_000);
+  await picture(phone, "voice-phone");
+  for (const theme of ["light", "dark"]) assert.deepEqual(await grave(phone, theme), []);
+  await picture(phone, "voice-phone-dark");
+  await phone.keyboard.up(" ");
+  await shows(phone, "heard");
+  assert.equal(w.provider.links[0].heard.length, 1);
+
+  const nothing = await talking(t, await browser(t, { args: ["--use-fake-ui-for-media-stream"] }), w, { user: "bob" });
+  await nothing.locator(panel).getByRole("alert").getByText("There is no microphone.").waitFor();
+});
+
+test("kill -9 of the server in the middle of what one says: it is said that it was lost, and one says it again", longTest, async (t) => {
+  const w = await world(t, [(p) => (p.say("heard"), p.done())]);
+  const page = await talking(t, await browser(t, { args: microphone(1) }), w);
+  await page.locator(`${panel}[data-phase="open"]`).waitFor();
+  await speak(page, () => w.provider.links[0], 0.3);
+  await w.server.kill();
+  await page.locator(panel).getByRole("alert").getByText("The connection was lost while you spoke").waitFor();
+  await page.mouse.up();
+  await page.locator(status, { hasText: "Waits for the connection" }).waitFor();
+  await picture(page, "voice-lost");
+  await w.again();
+  await page.locator(on.connected).waitFor();
+  await page.locator(status, { hasText: "Ready" }).waitFor();
+  await speak(page, () => w.provider.links[1], 0.3);
+  await page.mouse.up();
+  await page.locator(on.answer("completed"), { hasText: "heard" }).waitFor();
+  assert.equal(w.provider.links[0].heard.length, 0);
 });

@@ -8,6 +8,7 @@ import { Refusal } from "./api.ts";
 import type { Client } from "./client.ts";
 import { apply, finishReading, fromHistory, join, record, startReading } from "./fold.ts";
 import { Listeners } from "./listeners.ts";
+import { Offered, type PageTool } from "./offered.ts";
 import { newID, Outbox, type Entry, type Said, type Storage } from "./outbox.ts";
 import { applyPeople } from "./people.ts";
 import { emptyRoom, noPresence, roleOf, type RoomState } from "./state.ts";
@@ -42,6 +43,7 @@ export class Chat {
   #create?: NewChat;
   #forget: () => void;
   #listeners = new Listeners();
+  #offered = new Offered();
   #joined = false; // by this connection, or the one that it takes up
   #timer?: ReturnType<typeof setTimeout>;
   #typed = 0;
@@ -78,6 +80,7 @@ export class Chat {
     this.#closed = true;
     this.#listeners.clear();
     clearTimeout(this.#timer);
+    this.#offered.close();
     this.#forget();
     if (this.room_id && this.#client.connected) this.#client.say("leave_room", { room_id: this.room_id });
   }
@@ -133,6 +136,13 @@ export class Chat {
     const ids = m.siblings?.ids ?? [];
     const id = ids[ids.indexOf(m.message_id) + step];
     return id ? this.select(id) : Promise.resolve();
+  }
+
+  /** Offers models tools of this page, for answers that this user asks for; an empty list takes them back. */
+  async offer(tools: readonly PageTool[]): Promise<void> {
+    if (tools.length === 0 && !this.#offered.any) return;
+    this.#offered.set(tools);
+    if (this.live) await this.#join();
   }
 
   // ---- presence
@@ -201,7 +211,11 @@ export class Chat {
   async enter(recovered: boolean): Promise<void> {
     clearTimeout(this.#timer);
     if (this.#closed || this.phase === "refused") return;
-    if (recovered && this.#joined) return this.#entered();
+    if (recovered && this.#joined) {
+      this.#entered();
+      if (this.#offered.any) this.#rejoin(); // they ended with the connection
+      return;
+    }
     this.#joined = false;
     try {
       this.room_id = await this.#findOrCreate();
@@ -225,7 +239,7 @@ export class Chat {
   async #join(): Promise<void> {
     const { seq, epoch } = this.state;
     const how = epoch === undefined ? {} : { after: seq, epoch };
-    const body = { room_id: this.room_id, dialect: "documented", ...how };
+    const body = { room_id: this.room_id, dialect: "documented", ...how, tools: this.#offered.list() };
     const first = epoch === undefined;
     await this.#client.call<RoomJoined>("join_room", body, (joined) => {
       this.#joined = true;
@@ -352,6 +366,8 @@ export class Chat {
   hear(word: string, body: any): void {
     if (word === "room_joined" || word === "message_sent") return; // their acknowledgements have said it
     if (word === "audio") return this.onAudio?.(body);
+    if (word === "function_run") return void this.#offered.run(body, (event, answer) => this.#ask(event, answer));
+    if (word === "function_result") this.#offered.ended(body.call_id);
     const before = this.state;
     this.#set(apply(before, word, body, Date.now()));
     if (this.state.gone && !before.gone) return this.#refuse(this.state.gone);

@@ -5,6 +5,7 @@ export { Client, type ClientOptions, type Connection } from "./client.ts";
 export { Ear, type Heard } from "./ear.ts";
 export { conversation, keyOf, type Conversation, type Exchange, type Waiting } from "./exchanges.ts";
 export { apply, finishReading, fromHistory, join, record, startReading } from "./fold.ts";
+export type { PageTool } from "./offered.ts";
 export { newID, Outbox, type Entry, type Said, type Storage } from "./outbox.ts";
 export { fromBase64, loudness, RATE, Resampler, toBase64, toPCM } from "./pcm.ts";
 export { emptyRoom, roleOf, type Presence, type RoomState, type Running, type Snapshot, type Turn } from "./state.ts";

@@ -273,6 +273,7 @@ export const de: Words = {
     runAgain: "Noch einmal ausführen",
     doNotRun: "So lassen",
     running: (seconds) => `läuft seit ${seconds} s`,
+    onPage: (seconds) => `wartet auf eine Seite, ${seconds} s`,
     states: { completed: "fertig", failed: "gescheitert", denied: "abgelehnt", stopped: "angehalten", unknown: "durch das Ende des Servers abgebrochen" },
     by: (state, who) => `${state} von ${who}`,
     allowedBy: (who) => `erlaubt von ${who}`,
@@ -292,6 +293,30 @@ export const de: Words = {
     refuse: "Ablehnen",
     result: "Ergebnis",
     arguments: "Argumente",
+  },
+
+  own: {
+    title: "Was diese Seite für Assistenten tun darf",
+    hint: "Was du einschaltest, wird Modellen angeboten, die Werkzeuge von Seiten nehmen, in Antworten, um die du bittest. Jedes Mal fragt dieser Browser dich zuerst, und was du erlaubst, geht an das Modell und in den Chat.",
+    label: "Ein Assistent bittet um etwas auf diesem Gerät",
+    tools: { file: "Eine Textdatei lesen, die ich wähle", clipboard: "Meine Zwischenablage lesen", location: "Wissen, wo ich bin" },
+    asks: { file: "möchte eine Datei lesen, die du wählst.", clipboard: "möchte deine Zwischenablage lesen.", location: "möchte wissen, wo du bist." },
+    allow: { file: "Datei wählen", clipboard: "Lesen lassen", location: "Ort sagen" },
+    runs: { file: "Wähle eine Datei…", clipboard: "Lese…", location: "Sieht nach, wo du bist…" },
+    notOffered: (why) => `Assistenten können die Werkzeuge dieser Seite nicht benutzen: ${why}`,
+  },
+
+  prompts: {
+    open: "Vorlagen",
+    title: "Vorlagen",
+    filter: "Vorlagen filtern",
+    noneSo: "Keine Vorlage hat diese Wörter.",
+    optional: "freiwillig",
+    put: "In die Nachricht setzen",
+    others: "Andere Vorlagen",
+    failed: (why) => `Sie konnte nicht ausgefüllt werden: ${why}`,
+    missing: (server, why) => `${server} zeigt keine: ${why}`,
+    accounts: "Anmeldungen bei Servern von Werkzeugen",
   },
 
   people: {
@@ -490,6 +515,8 @@ export const de: Words = {
   },
 
   accounts: {
+    title: "Server von Werkzeugen",
+    nowIn: (server) => `Du bist bei ${server} angemeldet. Lass es noch einmal beantworten.`,
     hint: "Server von Werkzeugen, die in deinem Namen handeln. Bei jedem meldest du dich an; parlor verwahrt die Anmeldung, und niemand sieht sie.",
     none: "Kein Server von Werkzeugen fragt hier nach einer Anmeldung.",
     connected: (time) => `angemeldet seit ${time}`,

@@ -272,6 +272,7 @@ export const en = {
     runAgain: "Run it again",
     doNotRun: "Leave it",
     running: (seconds: number) => `running ${seconds} s`,
+    onPage: (seconds: number) => `waits for a page, ${seconds} s`,
     states: { completed: "done", failed: "failed", denied: "refused", stopped: "stopped", unknown: "cut by the end of the server" },
     by: (state: string, who: string) => `${state} by ${who}`,
     allowedBy: (who: string) => `allowed by ${who}`,
@@ -291,6 +292,30 @@ export const en = {
     refuse: "Refuse",
     result: "Result",
     arguments: "Arguments",
+  },
+
+  own: {
+    title: "What this page may do for assistants",
+    hint: "What you switch on is offered to models that take tools of pages, in answers that you ask for. Each time this browser asks you first, and what you allow goes to the model and into the chat.",
+    label: "An assistant asks for something on this device",
+    tools: { file: "Read a text file that I pick", clipboard: "Read my clipboard", location: "Know where I am" },
+    asks: { file: "asks to read a file that you pick.", clipboard: "asks to read your clipboard.", location: "asks where you are." },
+    allow: { file: "Pick a file", clipboard: "Let it read", location: "Say where" },
+    runs: { file: "Pick a file…", clipboard: "Reading…", location: "Looking where you are…" },
+    notOffered: (why: string) => `Assistants cannot use the tools of this page: ${why}`,
+  },
+
+  prompts: {
+    open: "Prompts",
+    title: "Prompts",
+    filter: "Filter prompts",
+    noneSo: "No prompt has these words.",
+    optional: "optional",
+    put: "Put into the message",
+    others: "Other prompts",
+    failed: (why: string) => `It could not be filled in: ${why}`,
+    missing: (server: string, why: string) => `${server} shows none: ${why}`,
+    accounts: "Sign-ins to servers of tools",
   },
 
   people: {
@@ -489,6 +514,8 @@ export const en = {
   },
 
   accounts: {
+    title: "Servers of tools",
+    nowIn: (server: string) => `You are signed in to ${server}. Have it answered again.`,
     hint: "Servers of tools that act in your name. You sign in at each of them; parlor keeps that sign-in, and nobody sees it.",
     none: "No server of tools here asks for a sign-in.",
     connected: (time: string) => `signed in since ${time}`,
