@@ -1,7 +1,8 @@
 // Package retention deletes chats that have been idle for too long. When the file
 // is too large, it deletes chats of those who take most of it.
 //
-//	timer → a few chats: when was the last record? ─ older than For → Rooms.Expire
+//	timer → a few chats: when was the last record? ─ older than For, or than the chat's own
+//	        │                                        limit → Rooms.Expire
 //	        └ after the last chat: more than Bytes in use? → Rooms.Expire of those idle
 //	          longest, of the owner who takes most
 //
@@ -27,6 +28,7 @@ package retention
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"iter"
 	"log/slog"
 	"time"
@@ -77,12 +79,8 @@ type Keeper struct {
 	stuck bool   // the file is too large, and the last round could not help it
 }
 
-// Start starts a Keeper. It returns nil if the options set no limit. The caller
-// closes the Keeper before the rooms.
+// Start starts a Keeper. The caller closes it before the rooms.
 func Start(o Options) *Keeper {
-	if o.For == 0 && o.Bytes == 0 {
-		return nil
-	}
 	o.Step, o.Rest = cmp.Or(o.Step, time.Second), cmp.Or(o.Rest, time.Minute)
 	o.Looks, o.Deletes = cmp.Or(o.Looks, 200), cmp.Or(o.Deletes, 10)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
@@ -92,11 +90,8 @@ func Start(o Options) *Keeper {
 	return k
 }
 
-// Close stops the keeper and waits for it. A nil Keeper needs no closing.
+// Close stops the keeper and waits for it.
 func (k *Keeper) Close() {
-	if k == nil {
-		return
-	}
 	k.stop()
 	<-k.done
 }
@@ -131,11 +126,15 @@ func (k *Keeper) look(ctx context.Context) (step, time.Duration) {
 	for deletes := 0; len(rooms) > 0 && deletes < k.Deletes; rooms = rooms[1:] {
 		k.after = rooms[0]
 		id := chat.RoomID(rooms[0])
+		limit := k.limit(id)
+		if limit == 0 && len(k.hogs.all) == 0 {
+			continue // it stays however old it is
+		}
 		last, ok := k.last(id)
 		switch {
 		case !ok:
-		case k.For > 0 && time.Since(last) > k.For:
-			k.expire(ctx, id, time.Now().Add(-k.For), false)
+		case limit > 0 && time.Since(last) > limit:
+			k.expire(ctx, id, time.Now().Add(-limit), false)
 			deletes++
 		default:
 			k.remember(id, last)
@@ -146,6 +145,23 @@ func (k *Keeper) look(ctx context.Context) (step, time.Duration) {
 	}
 	k.after = ""
 	return k.shrink, k.Step
+}
+
+// limit returns how long a chat is kept after its last record: as long as its owner wants, and
+// no longer than For. Zero is for ever.
+func (k *Keeper) limit(id chat.RoomID) time.Duration {
+	var info struct {
+		RetainFor int64 `json:"retain_for"` // of [chat.Settings]
+	}
+	row, err := k.Log.Chat(string(id))
+	if err != nil || json.Unmarshal(row.Info, &info) != nil {
+		return k.For // what is wrong with it is told elsewhere
+	}
+	own := time.Duration(min(max(info.RetainFor, 0), chat.MaxRetainFor)) * time.Second
+	if own == 0 || k.For > 0 && k.For < own {
+		return k.For
+	}
+	return own
 }
 
 // shrink deletes a few chats of the owners who take most, if the file is too large.

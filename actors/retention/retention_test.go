@@ -80,6 +80,40 @@ func TestOldChatsAreDeleted(t *testing.T) {
 	})
 }
 
+// An owner can have a chat deleted sooner than the server would, and not later.
+func TestChatsOwnLimit(t *testing.T) {
+	for _, server := range []time.Duration{0, 3 * time.Hour} {
+		actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
+			keep(t, retention.Options{Log: s.Log, Rooms: s.Rooms, For: server})
+			alice := s.User("alice")
+			limit := func(seconds int64) *room.Configure {
+				return &room.Configure{Changes: chat.Changes{RetainFor: &seconds}}
+			}
+			for _, id := range []chat.ID{"plain", "short", "long"} {
+				alice.Create(id)
+				pass(time.Second) // so that they are listed in this order
+			}
+			alice.Do("short", limit(7200))
+			alice.Do("long", limit(10*24*3600))
+			if code := alice.Refused("plain", limit(60)); code != chat.CodeInvalid {
+				t.Errorf("a minute is refused as %q", code)
+			}
+			pass(119 * time.Minute)
+			wantChats(t, s, "plain", "short", "long")
+			pass(5 * time.Minute)
+			wantChats(t, s, "plain", "long")
+			pass(2 * time.Hour)
+			if server == 0 {
+				wantChats(t, s, "plain", "long")
+				pass(10 * 24 * time.Hour)
+				wantChats(t, s, "plain")
+			} else {
+				wantChats(t, s)
+			}
+		})
+	}
+}
+
 // The chats that were idle longest go, until the file is small enough; those
 // that somebody is in, or that have a turn, stay.
 func TestLargeFileIsShrunk(t *testing.T) {
@@ -175,13 +209,6 @@ func TestUnreadableChatsAreLeft(t *testing.T) {
 		pass(2 * time.Hour)
 		wantChats(t, s)
 	})
-}
-
-func TestNothingToKeepTo(t *testing.T) {
-	if k := retention.Start(retention.Options{}); k != nil {
-		t.Error("a keeper without limits")
-	}
-	(*retention.Keeper)(nil).Close()
 }
 
 // many is a log of many old chats, and their rooms. It counts what a step

@@ -142,7 +142,7 @@ type Configure struct {
 
 func (c *Configure) do(r *Room) {
 	action := access.Configure
-	if c.Changes.ReadOnly != nil {
+	if c.Changes.ReadOnly != nil || c.Changes.RetainFor != nil {
 		action = access.Manage
 	}
 	key, fresh := r.begin(c.Caller, action, c.ClientID, c.recall(r))

@@ -113,6 +113,10 @@ func TestReadOnly(t *testing.T) {
 		alice.Create(theChat)
 		alice.Do(theChat, &room.SetMember{Member: chat.Member{ID: "bob", Role: chat.RoleMember}})
 		yes, no := true, false
+		day := int64(24 * 60 * 60)
+		if code := bob.Refused(theChat, &room.Configure{Changes: chat.Changes{RetainFor: &day}}); code != chat.CodeForbidden {
+			t.Errorf("a member says how long the chat is kept: refused as %q", code)
+		}
 		if code := bob.Refused(theChat, &room.Configure{Changes: chat.Changes{ReadOnly: &yes}}); code != chat.CodeForbidden {
 			t.Errorf("a member made it read-only: %s", code)
 		}

@@ -157,11 +157,16 @@ type Info struct {
 // Settings are what members may change of a chat. Empty ones mean what the
 // server is configured to do.
 type Settings struct {
-	Title        string  `json:"title,omitempty"`
-	SystemPrompt string  `json:"system_prompt,omitempty"` // in addition to the model's and the server's
-	Policy       Policy  `json:"turn_policy,omitempty"`
-	ReadOnly     bool    `json:"read_only,omitempty"` // only the owner talks
-	Answers      Answers `json:"answers,omitempty"`   // empty: all
+	Title        string `json:"title,omitempty"`
+	SystemPrompt string `json:"system_prompt,omitempty"` // in addition to the model's and the server's
+	Policy       Policy `json:"turn_policy,omitempty"`
+	ReadOnly     bool   `json:"read_only,omitempty"` // only the owner talks
+
+	// RetainFor is after how many seconds without a word the chat is deleted; 0: as the server
+	// is configured, which may delete it sooner.
+	RetainFor int64 `json:"retain_for,omitempty"`
+
+	Answers Answers `json:"answers,omitempty"` // empty: all
 }
 
 // Answers says which messages an assistant answers, unless their sender says so.

@@ -12,6 +12,9 @@ import (
 const (
 	MaxTitleLen          = 80
 	MaxSystemPromptBytes = 16 << 10
+
+	MinRetainFor = 60 * 60                  // seconds
+	MaxRetainFor = 100 * 365 * 24 * 60 * 60 // seconds
 )
 
 // Changes are what somebody wants to change of a chat's [Settings]: nil is left
@@ -20,7 +23,8 @@ type Changes struct {
 	Title        *string  `json:"title"`
 	SystemPrompt *string  `json:"system_prompt"`
 	Policy       *Policy  `json:"turn_policy"`
-	ReadOnly     *bool    `json:"read_only"` // for the owner only
+	ReadOnly     *bool    `json:"read_only"`  // for the owner only
+	RetainFor    *int64   `json:"retain_for"` // for the owner only
 	Answers      *Answers `json:"answers"`
 }
 
@@ -38,18 +42,23 @@ func (c Changes) Apply(s Settings) (Settings, *Error) {
 	if c.ReadOnly != nil {
 		s.ReadOnly = *c.ReadOnly
 	}
+	if c.RetainFor != nil {
+		s.RetainFor = *c.RetainFor
+	}
 	if c.Answers != nil {
 		s.Answers = *c.Answers
 	}
 	switch {
 	case c == Changes{}:
-		return s, Refuse(CodeInvalid, "there is nothing to change: title, system_prompt, turn_policy, read_only or answers is missing")
+		return s, Refuse(CodeInvalid, "there is nothing to change: title, system_prompt, turn_policy, read_only, retain_for or answers is missing")
 	case Cut(s.Title, MaxTitleLen) != s.Title:
 		return s, Refuse(CodeTooLarge, fmt.Sprintf("title must have at most %d characters", MaxTitleLen))
 	case len(s.SystemPrompt) > MaxSystemPromptBytes:
 		return s, Refuse(CodeTooLarge, fmt.Sprintf("system_prompt must have at most %d bytes", MaxSystemPromptBytes))
 	case s.Policy != "" && !s.Policy.Valid():
 		return s, Refuse(CodeInvalid, "turn_policy must be "+Policies)
+	case s.RetainFor != 0 && (s.RetainFor < MinRetainFor || s.RetainFor > MaxRetainFor):
+		return s, Refuse(CodeInvalid, fmt.Sprintf("retain_for must be 0, or %d seconds to %d", MinRetainFor, MaxRetainFor))
 	case s.Answers != "" && !s.Answers.Valid():
 		return s, Refuse(CodeInvalid, "answers must be all, mentioned or none")
 	}

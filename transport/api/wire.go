@@ -72,7 +72,8 @@ type (
 		SystemPrompt string       `json:"system_prompt"`
 		Policy       chat.Policy  `json:"turn_policy"` // empty: as the server is configured
 		ReadOnly     bool         `json:"read_only"`
-		Answers      chat.Answers `json:"answers"` // empty: all
+		RetainFor    int64        `json:"retain_for"` // seconds; 0: as the server is configured
+		Answers      chat.Answers `json:"answers"`    // empty: all
 	}
 
 	// A wireMessage is the SPA's StoredMessage.
@@ -144,7 +145,7 @@ func listedPeople(c chat.Info) []wirePerson {
 }
 
 func (a *API) toWireDetails(c chat.Info, u chat.User, m chat.Mark) wireDetails {
-	return wireDetails{a.toWireChat(c, u, m), c.SystemPrompt, c.Policy, c.ReadOnly, c.Answers}
+	return wireDetails{a.toWireChat(c, u, m), c.SystemPrompt, c.Policy, c.ReadOnly, c.RetainFor, c.Answers}
 }
 
 // toWireRows returns a message as a history has it.
