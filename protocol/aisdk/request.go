@@ -73,6 +73,9 @@ type Options struct {
 
 	// Tools are what the app runs. Nil says nothing of earlier ones.
 	Tools []chat.Tool
+
+	// Choice is what the model is to call next.
+	Choice chat.ToolChoice
 }
 
 // A Frame is a frame of the WebSocket transport.
@@ -135,7 +138,8 @@ type options struct {
 	Answer  *bool  `json:"answer"`
 	Version int    `json:"sdk_version"`
 
-	Tools *[]chat.OfferedTool `json:"tools"`
+	Tools  *[]chat.OfferedTool `json:"tools"`
+	Choice json.RawMessage     `json:"tool_choice"`
 }
 
 type message struct {
@@ -280,7 +284,8 @@ func (o options) decode() (Options, *chat.Error) {
 		return Options{}, invalid("policy must be " + chat.Policies)
 	}
 	tools, refusal := chat.PageTools(o.Tools)
-	return Options{ModelID: chat.ModelID(o.ModelID), Policy: policy, Answer: o.Answer, Old: o.Version == OldVersion, Tools: tools}, refusal
+	choice, wrong := choiceOf(o.Choice)
+	return Options{ModelID: chat.ModelID(o.ModelID), Policy: policy, Answer: o.Answer, Old: o.Version == OldVersion, Tools: tools, Choice: choice}, cmp.Or(refusal, wrong)
 }
 
 // last returns the last message, or nil if there is none.

@@ -24,7 +24,7 @@ func TestDecode(t *testing.T) {
 	yes := true
 	for body, want := range map[string]Request{
 		`{"id":"c","messages":[` + userX + `],"trigger":"submit-message"}`:                                                                         Send{Chat: "c", Message: "x", Content: "hi"},
-		`{"id":"c","messages":[` + earlyX + `,` + userX + `],"trigger":"submit-message","model_id":"m","policy":"steer","answer":true,"mine":[1]}`: Send{"c", "x", "hi", nil, Options{"m", chat.PolicySteer, &yes, false, nil}},
+		`{"id":"c","messages":[` + earlyX + `,` + userX + `],"trigger":"submit-message","model_id":"m","policy":"steer","answer":true,"mine":[1]}`: Send{"c", "x", "hi", nil, Options{ModelID: "m", Policy: chat.PolicySteer, Answer: &yes}},
 		`{"id":"c","message":` + userX + `}`: Send{Chat: "c", Message: "x", Content: "hi"},
 		`{"id":"c","messages":[{"id":"x","role":"user","metadata":{},"parts":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]}`: Send{Chat: "c", Message: "x", Content: "a\nb"},
 		`{"id":"c","message":` + withFile + `}`:                                                               Send{Chat: "c", Message: "x", Content: "look", Files: []File{{"a.txt", []byte("hello")}}},

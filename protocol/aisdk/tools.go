@@ -300,3 +300,24 @@ func upTo(text string, units int) string {
 	}
 	return text
 }
+
+// choiceOf reads what the model is to call, in the SDK's words for it.
+func choiceOf(raw json.RawMessage) (c chat.ToolChoice, refusal *chat.Error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return c, nil
+	}
+	var mode string
+	var tool struct {
+		Type string `json:"type"`
+		Name string `json:"toolName"`
+	}
+	switch {
+	case json.Unmarshal(raw, &mode) == nil && mode == "auto":
+		return c, nil
+	case mode == string(chat.ToolsNone) || mode == string(chat.ToolsRequired):
+		return chat.ToolChoice{Mode: chat.ToolMode(mode)}, nil
+	case json.Unmarshal(raw, &tool) == nil && tool.Type == "tool" && tool.Name != "":
+		return chat.ToolChoice{Mode: chat.ToolsRequired, Name: tool.Name}, nil
+	}
+	return c, chat.Refuse(chat.CodeToolChoice, `tool_choice must be "auto", "none", "required" or {"type": "tool", "toolName"}`)
+}

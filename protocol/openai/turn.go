@@ -100,6 +100,9 @@ func (t *Turn) take(r chat.Record) change {
 		}
 		return noChange
 	case chat.TurnStarted:
+		if t.Ended() {
+			return noChange // the attempt goes on with a part behind this one
+		}
 		t.attempt, t.message = e.Attempt, e.MessageID
 		if t.current() {
 			t.model = e.ModelID

@@ -27,6 +27,9 @@ type stream struct {
 // ask carries out a request, and returns the stream that answers it.
 func (s *service) ask(ctx context.Context, u chat.User, request wire.Request) (st stream, err error) {
 	var o wire.Options
+	if refusal := noChoice(request); refusal != nil {
+		return st, refusal
+	}
 	switch r := request.(type) {
 	case wire.Send:
 		o = r.Options
@@ -48,6 +51,21 @@ func (s *service) ask(ctx context.Context, u chat.User, request wire.Request) (s
 	}
 	st.old, st.runsTools = o.Old, st.runsTools || o.Tools != nil
 	return st, err
+}
+
+// noChoice refuses a choice of tools in a request that cannot have one.
+func noChoice(request wire.Request) error {
+	var o wire.Options
+	switch r := request.(type) {
+	case wire.Edit:
+		o = r.Options
+	case wire.Regenerate:
+		o = r.Options
+	}
+	if o.Choice == (chat.ToolChoice{}) {
+		return nil
+	}
+	return chat.Refuse(chat.CodeToolChoice, "tool_choice comes with a new message, or with what has come of calls")
 }
 
 // offer offers the tools that the app runs, and reports whether that has gone well.
@@ -75,7 +93,7 @@ func (s *service) say(ctx context.Context, u chat.User, r wire.Send) (chat.Said,
 	if !s.offer(ctx, u, r.Chat, r.Options, &err) {
 		return chat.Said{}, err
 	}
-	say := chat.Say{Content: r.Content, ModelID: r.ModelID, ClientID: chat.ClientID(r.Message), Policy: r.Policy, Answer: r.Answer}
+	say := chat.Say{Content: r.Content, ModelID: r.ModelID, ClientID: chat.ClientID(r.Message), Policy: r.Policy, Answer: r.Answer, ToolChoice: r.Choice}
 	for i, f := range r.Files {
 		key := fmt.Sprintf("ui %s %d", r.Message, i)
 		file, err := s.rooms.Upload(ctx, u, r.Chat, chat.Upload{Name: f.Name, Key: key, Body: bytes.NewReader(f.Body)})
@@ -304,6 +322,7 @@ func (s *service) answerCalls(ctx context.Context, u chat.User, r wire.Continue,
 			continue
 		}
 		some = true
+		answer.Choice = r.Choice
 		if err := s.rooms.AnswerCall(ctx, u, r.Chat, *answer); err != nil && !isCode(err, chat.CodeGone) && !isCode(err, chat.CodeNotFound) {
 			return some, err
 		}

@@ -161,6 +161,29 @@ func TestGuides(t *testing.T) {
 	}
 }
 
+// TestRequestedTools: what a program brings with its request is offered by every model, and checked.
+func TestRequestedTools(t *testing.T) {
+	r := newRegistry(t, pay)
+	brought := chat.RequestedTools([]chat.OfferedTool{{Name: "look", Parameters: []byte(`{"type":"object","required":["n"]}`)}, {Name: "pay"}})
+	for _, model := range []chat.ModelID{"none", "one", "all"} {
+		var names []string
+		for _, tool := range r.Offered(model, brought) {
+			if tool.OnPage {
+				names = append(names, tool.Name)
+			}
+		}
+		if !slices.Equal(names, []string{"look"}) {
+			t.Errorf("%s is offered %q", model, names)
+		}
+		if wrong := r.Check(model, brought, chat.ToolCall{Name: "look", Arguments: `{}`}); wrong == "" {
+			t.Errorf("%s: arguments that do not fit are taken", model)
+		}
+	}
+	if refusal := r.Admit(brought); refusal == nil || refusal.Code != chat.CodeInvalid {
+		t.Errorf("a program takes the name of a tool of the server: %v", refusal)
+	}
+}
+
 func TestAdmit(t *testing.T) {
 	r := newRegistry(t, pay)
 	many := make([]chat.Tool, 33)

@@ -6,6 +6,7 @@ import * as ai6 from "ai6";
 import * as ai7 from "ai7";
 import { calls } from "./lib/model.mjs";
 import { ask, connect, messages, newChat, until } from "./lib/parlor.mjs";
+import { longOnly } from "./lib/random.mjs";
 import { world } from "./lib/tools.mjs";
 
 const tools = [{ name: "selection", description: "Returns the selected text.", parameters: { type: "object", properties: { n: { type: "integer" } } } }];
@@ -53,6 +54,25 @@ for (const [version, ai] of Object.entries({ 5: ai5, 6: ai6, 7: ai7 })) {
     assert.equal(model.requests.length, 4);
   });
 }
+
+test("useChat: an app says what the model is to call", longOnly, async (t) => {
+  const { start, model } = await world(t, { answers });
+  const server = await start();
+  const asked = async (tool_choice, text = "hm") => {
+    const failed = [];
+    const chat = chatOf(ai7, server, newChat(), (call, done) => done({ output: "chosen" }), { tool_choice });
+    chat.onError = (e) => failed.push(JSON.parse(e.message).code);
+    await chat.sendMessage({ text });
+    await until(() => chat.status, (s) => s === "ready" || s === "error");
+    return failed[0] ?? model.requests.at(-1).tool_choice;
+  };
+  assert.deepEqual(await asked("auto"), undefined);
+  assert.deepEqual(await asked("required"), "required");
+  assert.deepEqual(await asked("none"), "none");
+  assert.deepEqual(await asked({ type: "tool", toolName: "selection" }), { type: "function", function: { name: "selection" } });
+  assert.equal(await asked("sometimes"), "tool_choice_unsupported");
+  assert.equal(await asked({ type: "tool" }), "tool_choice_unsupported");
+});
 
 test("useChat: a call of an app is answered after kill -9, and nothing more afterwards", async (t) => {
   const { start } = await world(t, { answers });

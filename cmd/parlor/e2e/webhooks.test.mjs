@@ -7,8 +7,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Webhook } from "standardwebhooks";
 import { withBody } from "./lib/body.mjs";
+import { calls } from "./lib/model.mjs";
 import { ask, command, connect, enter, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
+import { world } from "./lib/tools.mjs";
 
 const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const next = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -145,4 +147,25 @@ test("filters, many chats and a restart in the middle: each event once or with t
     assert.deepEqual(first.filter((m) => m.type === "message").map((m) => m.data.message.role), ["user", "assistant"]);
   }
   assert.equal(hook.got.some((m) => m.room_id === other), false);
+});
+
+test("a hook is told that a call waits for approval while nobody is there, and what was decided", longOnly, async (t) => {
+  const hook = await endpoint(t);
+  const webhooks = [{ name: "crm", url: hook.url, secret_var: "CRM_SECRET", events: ["function_call", "approval", "turn"] }];
+  const { start, pay } = await world(t, {
+    approval: "ask", answers: { go: calls(["pay", { sum: 1 }]), paid: [{ content: "Done." }, "stop"] }, env: { CRM_SECRET: secret },
+    args: ["--private-targets", "127.0.0.0/8", "--webhooks", JSON.stringify(webhooks)],
+  });
+  const server = await start();
+  const chat = newChat();
+  const post = (path, body) => fetch(`${server.url}/api/v1${path}`, { method: "POST", headers: { "X-Parlor-User": "alice" }, body: JSON.stringify(body) });
+  await post("/ui/chat", { id: chat, message: { id: "m1", role: "user", parts: [{ type: "text", text: "go" }] } }).then((r) => r.text());
+  const { data: call } = await until(() => hook.got.find((m) => m.type === "function_call"), Boolean);
+  assert.deepEqual([call.function_name, call.needs_approval, call.arguments, pay.ran], ["pay", true, { sum: 1 }, []]);
+  await until(() => hook.got.find((m) => m.type === "turn" && m.data.state === "waiting"), Boolean);
+  assert.equal((await post(`/chat/${chat}/calls/${call.call_id}`, { decision: "approve" })).status, 200);
+  const { data: told } = await until(() => hook.got.find((m) => m.type === "approval"), Boolean);
+  assert.deepEqual([told.call_id, told.decision, told.by], [call.call_id, "approve", "alice"]);
+  await until(() => pay.ran.length, (n) => n === 1);
+  assert.deepEqual(hook.faults, []);
 });

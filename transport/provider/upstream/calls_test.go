@@ -167,11 +167,40 @@ func TestComplaintsOfCalls(t *testing.T) {
 		"Missing `reasoning_content` field in the assistant message at message index 1.":                    ofThought,
 		"Invalid 'tools[0].function.name': string does not match pattern":                                   0,
 		"messages: text content blocks must be non-empty":                                                   0,
+		"The tool_choice parameter does not support being set to required or object in thinking mode":       ofChoice,
 		"Unsupported parameter: 'parallel_tool_calls' is not supported with this model.":                    0,
 		"tool_use ids were found without tool_result blocks immediately after: toolu_1. Each must have one": 0,
 	} {
 		if got := complaintOf([]byte(words)); got != want {
 			t.Errorf("%s: got %v, want %v", words, got, want)
 		}
+	}
+}
+
+// TestChoiceRefused: a server that does not let its model be made to call is told of as such, and no other one.
+func TestChoiceRefused(t *testing.T) {
+	forced := chat.Prompt{Tools: []chat.Tool{{Name: "look"}}, Choice: chat.ToolChoice{Mode: chat.ToolsRequired}}
+	free := forced
+	free.Choice = chat.ToolChoice{}
+	for _, c := range []struct {
+		prompt    chat.Prompt
+		complaint complaint
+		want      chat.Code
+	}{
+		{forced, ofChoice, chat.CodeToolChoice}, {forced, ofTools, chat.CodeToolChoice}, {forced, ofUsage, chat.CodeProviderError}, {free, ofChoice, chat.CodeProviderError},
+	} {
+		f := wrong("no", nil)
+		f.complaint = c.complaint
+		if got := chat.AsError(choosing(c.prompt, f)).Code; got != c.want {
+			t.Errorf("%v: %s, want %s", c.complaint, got, c.want)
+		}
+	}
+	if _, err := encode(forced, func(p chat.Prompt, _ Dialect) any { return p }, Dialect{NoTools: true}); chat.AsError(err).Code != chat.CodeToolChoice {
+		t.Errorf("a model that takes no tools is asked without: %v", err)
+	}
+	named := forced
+	named.Tools, named.Choice.Name = []chat.Tool{{Name: "a b"}}, "a b"
+	if told, _ := Told(named); told.Choice.Name != told.Tools[0].Name {
+		t.Errorf("told to call %q of %q", told.Choice.Name, told.Tools[0].Name)
 	}
 }
