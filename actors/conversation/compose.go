@@ -81,11 +81,11 @@ func Compose(ctx context.Context, q Question, tail Tail, older func(before uint6
 		return Composed{}, errLongPrompt
 	}
 	c.Names = d.names()
-	c.Prompt = chat.Prompt{Model: q.Turn.ModelID, User: q.Turn.By, MaxTokens: d.model.MaxTokens, Choice: d.choice}
+	c.Prompt = chat.Prompt{Model: q.Turn.ModelID, User: q.Turn.By, MaxTokens: d.model.MaxTokens}
 	c.Messages, c.Tokens = d.messages(c.Names)
 	c.Cut, c.Left, c.OnlyTools = d.cut, d.fileLeft, d.tools
-	if q.Turn.Version == 0 {
-		c.Brought = d.brought
+	if q.Turn.First == "" { // it gives no answer anew
+		c.Brought, c.Choice = d.brought, d.choice
 	}
 	return c, nil
 }

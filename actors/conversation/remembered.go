@@ -151,6 +151,9 @@ func (r *remembered) place() uint64 {
 func (r *remembered) bytes() int {
 	const overhead, item, file = 400, 24, 256
 	n := overhead + len(r.text) + item*(len(r.suspects)+len(r.taken)+len(r.tools)) + file*len(r.files)
+	for _, t := range r.brought {
+		n += file + len(t.Description) + len(t.Parameters)
+	}
 	if r.ended != nil {
 		n += len(r.ended.Result)
 	}

@@ -109,7 +109,7 @@ func (m Moment) Edit(u Utterance, old chat.Message) (*Plan, *chat.Error) {
 	if u.Files == nil {
 		u.Files = old.Files
 	}
-	u.OnlyTools, u.Choice = old.OnlyTools, old.ToolChoice
+	u.OnlyTools = old.OnlyTools
 	p, refusal := m.compose(u)
 	if refusal == nil {
 		refusal = cmp.Or(m.editable(old, u.By.ID), m.branched())

@@ -339,36 +339,34 @@ const ModalityAudio = "audio"
 
 // A Message is one recorded utterance.
 type Message struct {
-	ID          MessageID     `json:"message_id"`
-	Seq         uint64        `json:"seq"` // of the event that recorded it
-	Role        Role          `json:"role"`
-	Content     string        `json:"content"`
-	Author      *User         `json:"author,omitempty"` // of a user's message
-	ModelID     ModelID       `json:"model_id,omitempty"`
-	Name        string        `json:"name,omitempty"`   // of the model that answered, see [Model]
-	Prompt      MessageID     `json:"prompt,omitempty"` // of an answer: the message that it answers
-	PromptSeq   uint64        `json:"prompt_seq,omitempty"`
-	State       State         `json:"state"`
-	Finish      Finish        `json:"finish,omitempty"`  // why the model ended the answer
-	Thought     string        `json:"thought,omitempty"` // what the model thought before it answered
-	Usage       *Usage        `json:"usage,omitempty"`
-	Error       *Error        `json:"error,omitempty"`  // of a failed turn's message
-	By          UserID        `json:"by,omitempty"`     // who stopped it
-	Reason      string        `json:"reason,omitempty"` // why it was stopped or interrupted
-	ClientID    ClientID      `json:"client_message_id,omitempty"`
-	Created     time.Time     `json:"timestamp"`
-	Modality    string        `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
-	Steers      TurnID        `json:"steers,omitempty"`   // see [MessageAdded]
-	Mentions    []UserID      `json:"mentions,omitempty"` // see [MessageAdded]
-	Unasked     bool          `json:"unasked,omitempty"`  // see [MessageAdded]
-	Parent      MessageID     `json:"parent,omitempty"`   // see [MessageAdded]
-	Replaces    MessageID     `json:"replaces,omitempty"` // see [MessageAdded]
-	ReplacesSeq uint64        `json:"replaces_seq,omitempty"`
-	Files       []File        `json:"files,omitempty"`     // see [MessageAdded]
-	Cut         []CutFile     `json:"cut_files,omitempty"` // of an answer, see [TurnEnded]
-	OnlyTools   []string      `json:"-"`                   // see [MessageAdded]
-	Tools       []OfferedTool `json:"-"`
-	ToolChoice  ToolChoice    `json:"-"`
+	ID          MessageID `json:"message_id"`
+	Seq         uint64    `json:"seq"` // of the event that recorded it
+	Role        Role      `json:"role"`
+	Content     string    `json:"content"`
+	Author      *User     `json:"author,omitempty"` // of a user's message
+	ModelID     ModelID   `json:"model_id,omitempty"`
+	Name        string    `json:"name,omitempty"`   // of the model that answered, see [Model]
+	Prompt      MessageID `json:"prompt,omitempty"` // of an answer: the message that it answers
+	PromptSeq   uint64    `json:"prompt_seq,omitempty"`
+	State       State     `json:"state"`
+	Finish      Finish    `json:"finish,omitempty"`  // why the model ended the answer
+	Thought     string    `json:"thought,omitempty"` // what the model thought before it answered
+	Usage       *Usage    `json:"usage,omitempty"`
+	Error       *Error    `json:"error,omitempty"`  // of a failed turn's message
+	By          UserID    `json:"by,omitempty"`     // who stopped it
+	Reason      string    `json:"reason,omitempty"` // why it was stopped or interrupted
+	ClientID    ClientID  `json:"client_message_id,omitempty"`
+	Created     time.Time `json:"timestamp"`
+	Modality    string    `json:"modality,omitempty"` // empty is text; see [ModalityAudio]
+	Steers      TurnID    `json:"steers,omitempty"`   // see [MessageAdded]
+	Mentions    []UserID  `json:"mentions,omitempty"` // see [MessageAdded]
+	Unasked     bool      `json:"unasked,omitempty"`  // see [MessageAdded]
+	Parent      MessageID `json:"parent,omitempty"`   // see [MessageAdded]
+	Replaces    MessageID `json:"replaces,omitempty"` // see [MessageAdded]
+	ReplacesSeq uint64    `json:"replaces_seq,omitempty"`
+	Files       []File    `json:"files,omitempty"`     // see [MessageAdded]
+	Cut         []CutFile `json:"cut_files,omitempty"` // of an answer, see [TurnEnded]
+	OnlyTools   []string  `json:"-"`                   // see [MessageAdded]
 
 	// Calls are the tools that an answer has called, as far as they are kept with it.
 	Calls []Called `json:"calls,omitempty"`

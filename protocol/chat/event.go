@@ -51,12 +51,10 @@ type MessageAdded struct {
 	// those that it may call anyway. Nil is all of them.
 	OnlyTools []string `json:"only_tools,omitzero"`
 
-	// ToolChoice is what the model is to call in the first step of its answer.
-	ToolChoice ToolChoice `json:"tool_choice,omitzero"`
-
-	// Tools are those that a program runs which has asked. They are offered for its answer, and
-	// not when that is given anew.
-	Tools []OfferedTool `json:"tools,omitzero"`
+	// Tools are those that a program runs which has asked, and ToolChoice what the model is to
+	// call in the first step of its answer. Neither holds when that is given anew.
+	Tools      []OfferedTool `json:"tools,omitzero"`
+	ToolChoice ToolChoice    `json:"tool_choice,omitzero"`
 
 	// Steers is the running turn that it was said to. If that ends without
 	// having taken it in, a turn that answers it follows.
@@ -266,7 +264,7 @@ func (r Record) Message() (Message, bool) {
 			ID: e.MessageID, Seq: r.Seq, Role: RoleUser, Content: e.Content, Author: &e.Author,
 			ModelID: e.ModelID, State: StateCompleted, ClientID: e.ClientID, Created: r.At,
 			Modality: e.Modality, Steers: e.Steers, Mentions: e.Mentions, Unasked: e.Unasked, Parent: e.Parent, Replaces: e.Replaces, ReplacesSeq: e.ReplacesSeq,
-			Files: e.Files, OnlyTools: e.OnlyTools, ToolChoice: e.ToolChoice, Tools: e.Tools,
+			Files: e.Files, OnlyTools: e.OnlyTools,
 		}, true
 	case TurnEnded:
 		return Message{
