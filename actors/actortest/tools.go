@@ -38,6 +38,7 @@ type Tools struct {
 	how        map[string]func(ctx context.Context, r chat.ToolRun) (string, error)
 	approvals  map[string]chat.Approval
 	repeatable map[string]bool
+	allowed    map[string][]chat.UserID
 	runs       []chat.ToolRun
 }
 
@@ -64,6 +65,24 @@ func (t *Tools) Ask(name string, a chat.Approval) {
 		t.approvals = make(map[string]chat.Approval)
 	}
 	t.approvals[name] = a
+}
+
+// Allow leaves a tool to the answers that these users ask for.
+func (t *Tools) Allow(name string, users ...chat.UserID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.allowed == nil {
+		t.allowed = make(map[string][]chat.UserID)
+	}
+	t.allowed[name] = users
+}
+
+// Allows implements the tools of package turn.
+func (t *Tools) Allows(u chat.UserID, name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	users, limited := t.allowed[name]
+	return !limited || slices.Contains(users, u)
 }
 
 // Repeat makes a tool one that may run again.

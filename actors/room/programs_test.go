@@ -66,3 +66,25 @@ func TestToolsOfPrograms(t *testing.T) {
 		}
 	})
 }
+
+// TestToolsOfSomeUsers: a tool that is left to some users is offered in their answers alone, and runs in no other one.
+func TestToolsOfSomeUsers(t *testing.T) {
+	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {
+		bob := colleague(s, alice)
+		s.Tools.Names = []string{"look", "pay"}
+		s.Tools.Allow("pay", "alice")
+		s.Assistant.On("go", actortest.Call("pay {}"))
+		for _, c := range []struct {
+			user *actortest.User
+			want int
+		}{{bob, 1}, {alice, 2}} {
+			ran := len(s.Tools.Runs())
+			c.user.Send(theChat, "go")
+			synctest.Wait()
+			prompts := s.Assistant.Prompts()
+			if offered := len(prompts[len(prompts)-1].Tools); offered != c.want || len(s.Tools.Runs())-ran != c.want-1 {
+				t.Errorf("%s: %d tools were offered, and %q ran", c.user.ID, offered, s.Tools.Runs()[ran:])
+			}
+		}
+	})
+}

@@ -107,9 +107,12 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 	}
 }
 
-// mayCall reports whether the message leaves a tool to its answer. A name may be that of a
-// tool, or of the server whose tools are meant.
+// mayCall reports whether the asker may have a tool called, and whether the message leaves it to
+// its answer. A name may be that of a tool, or of the server whose tools are meant.
 func (r *reader) mayCall(tool string) bool {
+	if !r.o.Tools.Allows(r.q.Turn.By, tool) {
+		return false
+	}
 	server, _, _ := strings.Cut(tool, "/")
 	return r.only == nil || slices.ContainsFunc(r.only, func(name string) bool { return name == tool || strings.TrimSuffix(name, "/*") == server })
 }

@@ -18,6 +18,9 @@ type Tools interface {
 	// Check returns what is wrong with a call, in words for the model, or "".
 	Check(m chat.ModelID, page []chat.Tool, c chat.ToolCall) string
 
+	// Allows reports whether models may call the tool in answers that the user asks for.
+	Allows(u chat.UserID, tool string) bool
+
 	// Approval says whether people are asked before a model's call of a tool.
 	Approval(m chat.ModelID, c chat.ToolCall) chat.Approval
 
@@ -59,6 +62,7 @@ func (NoTools) Check(chat.ModelID, []chat.Tool, chat.ToolCall) string {
 	return "there are no tools here"
 }
 func (NoTools) Approval(chat.ModelID, chat.ToolCall) chat.Approval { return chat.ApprovalAlways }
+func (NoTools) Allows(chat.UserID, string) bool                    { return true }
 func (NoTools) Repeatable(string) bool                             { return false }
 func (NoTools) Run(context.Context, chat.ToolRun) (string, error)  { return "", errNoTool }
 func (NoTools) Admit([]chat.Tool) *chat.Error                      { return errNoTool }

@@ -27,14 +27,14 @@ func pageTool(t chat.Tool) Tool {
 func (r *Registry) Admit(page []chat.Tool) *chat.Error {
 	most, bytes := r.opts.MaxPageTools, r.opts.MaxPageToolBytes
 	if len(page) > most {
-		return chat.Refuse(chat.CodeTooLarge, fmt.Sprintf("a page may offer %d tools at most", most))
+		return chat.Refuse(chat.CodeTooLarge, fmt.Sprintf("a page, or a program with its request, may offer %d tools at most", most))
 	}
 	size := 0
 	for i, t := range page {
 		size += len(t.Name) + len(t.Description) + len(t.Schema)
 		switch {
 		case size > bytes:
-			return chat.Refuse(chat.CodeTooLarge, fmt.Sprintf("the tools of a page may take %d bytes at most", bytes))
+			return chat.Refuse(chat.CodeTooLarge, fmt.Sprintf("the tools of a page, or of the request of a program, may take %d bytes at most", bytes))
 		case !legalPageName.MatchString(t.Name):
 			return chat.Refuse(chat.CodeInvalid, fmt.Sprintf("tools[%d]: a name is of 1 to 64 letters, digits, _ and -, and begins with no digit", i))
 		case slices.ContainsFunc(page[:i], func(other chat.Tool) bool { return other.Name == t.Name }):

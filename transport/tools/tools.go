@@ -46,6 +46,9 @@ type Setting struct {
 	// Guide tells models in the system prompt when and how to use the tool, in place of
 	// what the tool says itself.
 	Guide string `yaml:"guide" json:"guide,omitempty"`
+
+	// Users are those in whose answers it is offered. Nil is everybody.
+	Users []chat.UserID `yaml:"users" json:"users,omitzero"`
 }
 
 // MaxGuide limits a guide, in bytes.
@@ -320,6 +323,12 @@ func stricter(a, b chat.Approval) chat.Approval {
 		return b
 	}
 	return a
+}
+
+// Allows reports whether models may call the tool in answers that the user asks for.
+func (r *Registry) Allows(u chat.UserID, name string) bool {
+	users := r.opts.Settings[name].Users
+	return users == nil || slices.Contains(users, u)
 }
 
 // Repeatable reports whether a call of the tool may run again if nobody knows whether it

@@ -161,6 +161,17 @@ func TestGuides(t *testing.T) {
 	}
 }
 
+func TestAllows(t *testing.T) {
+	r := newRegistry(t, pay)
+	r.opts.Settings["notes/read"] = Setting{Users: []chat.UserID{"alice"}}
+	r.opts.Settings["notes/write"] = Setting{Users: []chat.UserID{}}
+	for name, want := range map[string][2]bool{"notes/read": {true, false}, "notes/write": {false, false}, "pay": {true, true}, "unknown": {true, true}} {
+		if got := [2]bool{r.Allows("alice", name), r.Allows("bob", name)}; got != want {
+			t.Errorf("%s: alice and bob %v, want %v", name, got, want)
+		}
+	}
+}
+
 // TestRequestedTools: what a program brings with its request is offered by every model, and checked.
 func TestRequestedTools(t *testing.T) {
 	r := newRegistry(t, pay)

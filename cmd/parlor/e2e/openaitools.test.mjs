@@ -212,3 +212,28 @@ test("functions of a completion in a chat, and what the model is made to call", 
   assert.equal(of(same), "none", "what is to be called next is said with the outputs");
   await until(() => model.requests.length, (n) => n > 0);
 });
+
+test("a tool that kill -9 cuts off is asked about in the response that goes on, and runs again for that decision alone", longOnly, async (t) => {
+  const { start, pay } = await world(t, { answers, approval: "ask", hold: true });
+  let server = await start();
+  const listen = new URL(server.url).host;
+  const ai = client(versions[7], server);
+  const asked = await ai.responses.create({ model: "m", input: "pay" });
+  const yes = { previous_response_id: asked.id, input: [decide(approval(asked), true)] };
+  const stream = collect(await ai.responses.create({ ...yes, stream: true }));
+  await until(() => pay.ran.length, (n) => n === 1);
+  await server.kill();
+  const heard = await stream;
+  pay.release();
+  server = await start({ listen });
+  const rest = await collect(await ai.responses.retrieve(asked.metadata.parlor_next, { stream: true, starting_after: heard.at(-1).sequence_number }));
+  assert.ok(rises([...heard, ...rest]));
+  const last = rest.at(-1).response;
+  assert.deepEqual([last.status, approval(last).name, approval(last).parlor_lost], ["completed", "pay", true]);
+  assert.equal((await ai.responses.create(yes)).id, last.id);
+  assert.equal(pay.ran.length, 1, "the decision from before does not run it again");
+  const helped = await ai.responses.stream({ response_id: last.id }).finalResponse();
+  assert.deepEqual(helped.output, last.output);
+  const end = await ai.responses.create({ previous_response_id: last.id, input: [decide(approval(last), true)] });
+  assert.deepEqual([end.output_text, new Set(pay.ran.map((r) => r.key)).size, pay.ran.length], ["Paid.", 1, 2]);
+});
