@@ -233,7 +233,7 @@ test("a tool that kill -9 cuts off is asked about in the response that goes on, 
   assert.equal((await ai.responses.create(yes)).id, last.id);
   assert.equal(pay.ran.length, 1, "the decision from before does not run it again");
   const helped = await ai.responses.stream({ response_id: last.id }).finalResponse();
-  assert.deepEqual(helped.output, last.output);
+  assert.deepEqual(helped.output.map((i) => i.id), last.output.map((i) => i.id));
   const end = await ai.responses.create({ previous_response_id: last.id, input: [decide(approval(last), true)] });
   assert.deepEqual([end.output_text, new Set(pay.ran.map((r) => r.key)).size, pay.ran.length], ["Paid.", 1, 2]);
 });
