@@ -165,6 +165,38 @@ func TestUnread(t *testing.T) {
 	})
 }
 
+// What was withdrawn or said anew is not unread: nobody sees it any more.
+func TestUnreadIsWhatOneSees(t *testing.T) {
+	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		info := alice.Create("c").WithMember(chat.Member{ID: "bob", Role: chat.RoleViewer})
+		alice.Do("c", &room.SetMember{Member: info.Members[0]})
+		want := func(n int) {
+			t.Helper()
+			all, err := s.Rooms.Unread(t.Context(), s.User("bob").User, []chat.Info{info})
+			if err != nil || all[0].Unread != n {
+				t.Errorf("got %+v, %v, want %d", all, err, n)
+			}
+		}
+		first := alice.Do("c", &room.Send{Content: "first"}).Body.(room.Sent)
+		synctest.Wait()
+		alice.Send("c", "second")
+		want(4) // with the answers
+		alice.Do("c", &room.Edit{Replaces: first.MessageID, Content: "anew"})
+		synctest.Wait()
+		want(2) // that and its answer
+		s.Restart()
+		want(2)
+		s.Assistant.On("long", actortest.Hang("so far"))
+		alice.Do("c", &room.Send{Content: "long"})
+		synctest.Wait()
+		waiting := alice.Do("c", &room.Send{Content: "waits"}).Body.(room.Sent)
+		want(4)
+		alice.Do("c", &room.Withdraw{MessageID: waiting.MessageID})
+		want(3)
+	})
+}
+
 // To count again reads only what is new, and a chat that was made anew is another one.
 func TestUnreadIsRemembered(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {

@@ -25,9 +25,11 @@ type tail struct {
 	said []said    // newest first
 }
 
-// said is a message: by whom, and whom it names. An answer is by nobody.
+// said is a message: by whom, and whom it names. An answer is by nobody, and its place is
+// that of its question.
 type said struct {
 	seq      uint64
+	place    uint64
 	author   chat.UserID
 	mentions []chat.UserID
 }
@@ -41,6 +43,7 @@ func (r *Rooms) tailOf(info chat.Info) (tail, error) {
 	}
 	now := tail{last: last}
 	n, bytes := 0, 0
+	var gone []chat.Span // that nobody sees any more
 	for entry, err := range r.log.ReadBack(string(info.Room), last+1) {
 		if err != nil {
 			return tail{}, err
@@ -56,6 +59,13 @@ func (r *Rooms) tailOf(info chat.Info) (tail, error) {
 			now.at = record.At
 		}
 		n, bytes = n+1, bytes+len(entry.Data)
+		span, takes, err := chat.TakesOut(entry.Seq, entry.Data)
+		if err != nil {
+			return tail{}, err
+		}
+		if takes {
+			gone = append(gone, span)
+		}
 		if !chat.HoldsMessage(entry.Data) {
 			continue
 		}
@@ -65,15 +75,18 @@ func (r *Rooms) tailOf(info chat.Info) (tail, error) {
 		}
 		now.said = append(now.said, s)
 	}
-	now.said = append(now.said, known.said...)
+	now.said = slices.DeleteFunc(append(now.said, known.said...), func(s said) bool {
+		return slices.ContainsFunc(gone, func(g chat.Span) bool { return g.From <= s.place && s.place < g.To })
+	})
 	now.said = now.said[:min(len(now.said), chat.MaxUnread)]
 	r.tails.keep(info, now, len(now.said))
 	return now, nil
 }
 
 func saidIn(entry persistence.Entry) (said, error) {
-	s := said{seq: entry.Seq}
+	s := said{seq: entry.Seq, place: entry.Seq}
 	if !chat.Says(entry.Data) {
+		s.place = max(chat.PromptOf(entry.Data), 1)
 		return s, nil
 	}
 	record, err := chat.DecodeRecord(entry.Seq, entry.Data)

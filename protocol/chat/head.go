@@ -43,6 +43,33 @@ func HoldsMessage(b []byte) bool {
 func Says(b []byte) bool   { return bytes.HasPrefix(b, headOfMessage) }
 func Steers(b []byte) bool { return Says(b) && bytes.Contains(b, fieldOfSteers) }
 
+// PromptOf returns the record of the message that the answer in the record answers, or 0.
+func PromptOf(b []byte) uint64 {
+	_, rest, _ := bytes.Cut(b[:min(len(b), maxIDs)], fieldOfPrompt)
+	digits := 0
+	for digits < len(rest) && '0' <= rest[digits] && rest[digits] <= '9' {
+		digits++
+	}
+	seq, _ := strconv.ParseUint(string(rest[:digits]), 10, 64)
+	return seq
+}
+
+// TakesOut returns the records whose messages, and the answers to them, the record takes out
+// of the conversation: that of a message that was withdrawn, or from one that was said anew on.
+func TakesOut(seq uint64, b []byte) (s Span, ok bool, err error) {
+	if !bytes.HasPrefix(b, headOfWithdrawal) && (!Says(b) || !bytes.Contains(b[:min(len(b), maxHead)], fieldOfEdit)) {
+		return Span{}, false, nil
+	}
+	record, err := DecodeRecord(seq, b)
+	switch e := record.Event.(type) {
+	case MessageWithdrawn:
+		return Span{e.Seq, e.Seq + 1}, true, err
+	case MessageAdded:
+		return Span{e.ReplacesSeq, seq}, e.ReplacesSeq > 0, err
+	}
+	return Span{}, false, err
+}
+
 // AddsMessage reports whether the record is the [MessageAdded] of id.
 func AddsMessage(b []byte, id MessageID) bool {
 	var space [maxHead]byte
