@@ -7,7 +7,10 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Provider } from "oidc-provider";
+import { grave } from "./lib/axe.mjs";
+import { browser, noBrowser } from "./lib/browser.mjs";
 import { calls, modelServer } from "./lib/model.mjs";
+import { address, picture, say, tab } from "./lib/page.mjs";
 import { ask, command, connect, enter, newChat, serve, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 
@@ -103,7 +106,7 @@ async function world(t, server, auth) {
     socket.disconnect();
     return body;
   };
-  return { parlor, asks, api: `${parlor.url}/api/v1/tools` };
+  return { parlor, chat, asks, api: `${parlor.url}/api/v1/tools` };
 }
 
 test("members sign in to a server of tools, each for themselves, in one room", async (t) => {
@@ -133,6 +136,37 @@ test("members sign in to a server of tools, each for themselves, in one room", a
   assert.match((await asks("alice")).result, /has to sign in/);
   assert.equal((await asks("bob")).result, "you are bob of the server");
   assert.ok(!parlor.log.some((line) => /access_token|refresh_token/.test(line)));
+});
+
+test("a call that needs a sign-in leads to it from its card, and settings end it", { skip: noBrowser || longOnly.skip }, async (t) => {
+  const server = await guarded(t);
+  server.who = "alice of the server";
+  const { parlor, chat, asks, api } = await world(t, server, "member");
+  assert.equal((await browse(`${api}/accounts/own/login`, { "X-Parlor-User": "bob" })).status, 200); // models are offered the tools once a member is there
+  await until(() => parlor.log.some((line) => /MCP server connected.*server=own/.test(line)), Boolean);
+  await asks("bob");
+  const page = await tab(t, await browser(t), address(parlor, chat), { user: "alice", extraHTTPHeaders: { "X-Parlor-User": "alice" } });
+  await say(page, "who am I");
+  const card = page.locator('[data-testid="card-signin"]').last();
+  await card.getByRole("button", { name: "Sign in to own" }).waitFor();
+  assert.deepEqual(await grave(page), []);
+  await picture(page, "card-signin");
+  const opening = page.context().waitForEvent("page");
+  await card.getByRole("button", { name: "Sign in to own" }).click();
+  const opened = await opening;
+  await opened.getByText("You are signed in to own").waitFor();
+  await opened.close();
+  await page.evaluate(() => dispatchEvent(new Event("focus")));
+  await card.getByText("You are signed in to own.").waitFor();
+  await say(page, "now, who am I");
+  await page.locator('[data-testid="result"]', { hasText: "you are alice of the server" }).waitFor();
+  await page.goto(`${parlor.url}/settings/tools`);
+  const own = page.locator('[data-testid="accounts"] [data-server="own"]');
+  await own.locator("small", { hasText: "signed in since" }).waitFor();
+  await picture(page, "accounts-in");
+  await own.getByRole("button", { name: "Sign out of own" }).click();
+  await page.locator('[data-testid="accounts"] [data-server="own"][data-signed-in="false"]').waitFor();
+  assert.deepEqual(await grave(page, "dark"), []);
 });
 
 test("an operator signs in to a server of tools for all", longOnly, async (t) => {
