@@ -148,6 +148,14 @@ vulncheck: need-go ## look for known vulnerabilities in the code that is used; V
 	echo "for example https://vuln.go.dev/vulndb.zip unpacked: make vulncheck VULNDB=file:///where/it/is"; \
 	exit $$status
 
+VERSION ?=
+TARGETS ?=
+
+# It uses the network for Go modules only. With the same Go, a second run at the same commit makes the same bytes.
+.PHONY: release
+release: need-go ## build bin/release for Linux, macOS and Windows: archives, Debian packages, SBOMs, checksums; VERSION=1.2.3
+	go run ./cmd/parlor-release $(if $(VERSION),--version $(VERSION)) $(if $(TARGETS),--targets $(TARGETS))
+
 .PHONY: clean
 clean: ## remove what was built and installed here
 	rm -rf bin $(E2E)/node_modules $(PAGE)/node_modules $(REFERENCE)/node_modules

@@ -103,7 +103,7 @@ func candidates(k *kong.Kong, words []string) []string {
 		all = flagNames(node)
 	case node == k.Model.Node:
 		all = commandNames(k)
-	case node.Name == "help" && before[len(before)-1] == "help":
+	case (node.Name == "help" || node.Name == "man") && before[len(before)-1] == node.Name:
 		all = commandNames(k)
 	case len(node.Positional) > 0 && node.Positional[0].Enum != "" && before[len(before)-1] == node.Name:
 		all = node.Positional[0].EnumSlice()

@@ -11,11 +11,12 @@ import (
 
 func TestCandidates(t *testing.T) {
 	for line, want := range map[string]string{ // words are separated by |, candidates by spaces
-		"":                              "serve token user key webhook tools config doctor health check backup restore compact export import release help version completion",
+		"":                              "serve token user key webhook tools config doctor health check backup restore compact export import release help version man completion",
 		"c":                             "config check compact completion",
 		"bogus":                         "",
 		"--v":                           "--version",
 		"help|ch":                       "check",
+		"man|ch":                        "check",
 		"help|check|":                   "",
 		"completion|":                   "bash zsh fish",
 		"completion|bash|":              "",

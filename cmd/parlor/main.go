@@ -83,6 +83,7 @@ func commands() []command {
 		{"release", "Let a room that was quarantined try again.", new(releaseCmd)},
 		{"help", "Show the help of a command.", new(helpCmd)},
 		{"version", "Print the version.", new(versionCmd)},
+		{"man", "Print the manual page of a command.", new(manCmd)},
 		{"completion", "Print what makes a shell complete commands and settings.", new(completionCmd)},
 	}
 }
@@ -335,10 +336,16 @@ func tidyHelp(k *kong.Kong) error {
 	return nil
 }
 
+// release is the version of a program that make release has built.
+var release string
+
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "parlor (unknown version)"
+	}
+	if release != "" {
+		return "parlor " + release + " " + info.GoVersion
 	}
 	v := "parlor " + info.Main.Version
 	for _, s := range info.Settings {

@@ -28,9 +28,6 @@ import (
 	"parlor/transport/doctor"
 )
 
-// repository is where all files are, also when a test has changed its directory.
-var repository, _ = filepath.Abs(filepath.Join("..", ".."))
-
 // proxySecret is one for servers that are asked through proxies.
 const proxySecret = "--jwt-secret=0123456789abcdef0123456789abcdef"
 
@@ -82,6 +79,15 @@ var programmes = []programme{
 	},
 }
 
+// composed are the proxies of the Compose files, for which only the address of parlor differs.
+func composed() []programme {
+	nginx, caddy := programmes[0], programmes[1]
+	nginx.example, caddy.example = "../compose/nginx.conf", "../compose/Caddyfile"
+	nginx.rewrite = append([]string{"parlor:8080", "127.0.0.1:8080", "listen 80;", "listen 127.0.0.1:OTHER;"}, nginx.rewrite...)
+	caddy.rewrite = []string{"parlor:8080", "127.0.0.1:8080", "{$PARLOR_HOST} {", caddy.rewrite[1]}
+	return []programme{nginx, caddy}
+}
+
 // start runs the proxy as its example says, with one thing changed, until the end of the
 // test. It returns the URL that people open, and the configuration to open it with. Where the
 // program is not installed, the test is skipped.
@@ -103,7 +109,7 @@ func (p programme) start(t *testing.T, server *url.URL, change ...string) (strin
 	port := freePort(t)
 	config := replaceAll(t, replaceAll(t, string(text), change...), append(p.rewrite, "127.0.0.1:8080", server.Host)...)
 	config = strings.Replace(p.around, "EXAMPLE", config, 1)
-	fill := strings.NewReplacer("DIR", dir, "PORT", port, "MODULES", "/usr/lib/apache2/modules")
+	fill := strings.NewReplacer("DIR", dir, "PORT", port, "OTHER", freePort(t), "MODULES", "/usr/lib/apache2/modules")
 	roots := writeCertificate(t, dir, "localhost", time.Now().AddDate(1, 0, 0))
 	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(fill.Replace(config)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -224,8 +230,8 @@ func TestExampleProxies(t *testing.T) {
 		t.Skip("to start four proxies takes its time")
 	}
 	server := startProxied(t, "--ping-interval=1s")
-	for _, p := range programmes {
-		t.Run(p.name, func(t *testing.T) {
+	for _, p := range append(composed(), programmes...) {
+		t.Run(p.example, func(t *testing.T) {
 			t.Parallel()
 			address, config := p.start(t, server)
 			if report := examine(t, address, config); report.Faults() > 0 || len(report.Findings) < 10 {
