@@ -72,3 +72,20 @@ test("a page that the server has another one of by now says so", { skip: noBrows
   await connected(page);
   await until(() => page.inputValue(on.field), (text) => text === "half a thought");
 });
+
+test("who is offline in the middle of an answer finds all of it afterwards", { skip: noBrowser || longOnly.skip }, async (t) => {
+  const rest = Array.from({ length: 60 }, (_, i) => [{ content: `word${i} ` }, 100]).flat();
+  const { page } = await world(t, () => [{ content: "It begins. " }, ...rest, "stop"]);
+  await say(page, "write");
+  await shows(page, "It begins.");
+  await page.context().setOffline(true);
+  await page.locator(`${line}[data-phase="offline"]`).waitFor();
+  await say(page, "one that waits");
+  await page.locator(line, { hasText: "Offline · 1 message waits" }).waitFor();
+  await picture(page, "offline");
+  await page.context().setOffline(false);
+  await page.locator(line, { hasText: "caught up on" }).waitFor();
+  await page.locator(on.answer("completed"), { hasText: "word59" }).first().waitFor();
+  const text = await page.locator(on.answers).first().locator(".text").textContent();
+  assert.equal(text.trim(), `It begins. ${Array.from({ length: 60 }, (_, i) => `word${i}`).join(" ")}`);
+});

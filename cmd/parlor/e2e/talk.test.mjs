@@ -185,3 +185,34 @@ test("keys alone reach every message, and do with it what its buttons do", { ski
   await page.goto(link.replace(/\d+$/, "99999"));
   await page.locator('[data-testid="missing"]').waitFor();
 });
+
+test("what one writes anew is not lost if the message is changed elsewhere, and a long message says its limit", { skip: noBrowser || longOnly.skip }, async (t) => {
+  const server = await serve(t);
+  const b = await browser(t);
+  const one = await open(t, b, address(server, newChat()), { user: "alice" });
+  await say(one, "first words");
+  await one.locator(on.answer("completed")).waitFor();
+  const two = await open(t, b, one.url(), { user: "alice" });
+  await shows(two, "first words");
+  const edit = async (page, text) => {
+    await page.locator('[data-role="user"] [data-action="edit"]').click();
+    await page.locator(`${on.talk} textarea`).fill(text);
+  };
+  await edit(one, "of the first tab");
+  await edit(two, "of the second tab");
+  await one.locator(`${on.talk} textarea`).press("Enter");
+  await shows(one, "of the first tab");
+  await shows(two, "of the first tab");
+  await two.locator('[data-testid="missing"]', { hasText: "changed elsewhere" }).waitFor();
+  assert.equal(await two.inputValue(on.field), "of the second tab");
+  assert.equal(await one.inputValue(on.field), "", "who has saved it is asked nothing");
+  assert.equal(await one.locator(`${on.talk} textarea`).count(), 0);
+
+  await two.fill(on.field, "é".repeat(35 * 1024));
+  await two.locator('[data-testid="too-long"]', { hasText: "70 KB; at most 64 KB" }).waitFor();
+  await two.press(on.field, "Enter");
+  assert.equal((await two.inputValue(on.field)).length, 35 * 1024, "it stays, to be made shorter");
+  await two.getByRole("button", { name: "Attach it as a file" }).click();
+  await two.locator('[data-testid="attached"]', { hasText: "pasted.txt" }).waitFor();
+  assert.equal(await two.inputValue(on.field), "");
+});

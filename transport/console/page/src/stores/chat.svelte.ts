@@ -14,6 +14,7 @@ export class ChatStore {
   role = $state<Role>("");
   model = $state<string>(); // that was picked here for what one says next
   editing = $state<string>(); // the message of one's own that is said anew
+  readonly edits = new Map<string, string>(); // what was begun to write anew, by message: its row may leave the document
   quoted = $state.raw<{ text: string }>(); // to be put into the composer
   attached = $state.raw<readonly FileInfo[]>([]); // files that go with what one says next
   readonly running = $derived(this.state.running);

@@ -121,6 +121,7 @@ export const de: Words = {
     newOnes: (n) => `${n} neu`,
     by: (who, time) => (time ? `${who}, ${time}` : who),
     missing: "Diese Nachricht ist nicht in diesem Gespräch. Sie kann in einem anderen Zweig sein, oder wurde zurückgezogen.",
+    changedElsewhere: "Diese Nachricht wurde inzwischen anderswo geändert. Was du geschrieben hattest, steht im Feld unten.",
     asks: (who, model) => (model ? `${who} fragt, ${model} antwortet` : `${who} sagt`),
     assistant: "Assistent",
     model: "Modell, das antwortet",

@@ -120,6 +120,7 @@ export const en = {
     newOnes: (n: number) => `${n} new`,
     by: (who: string, time?: string) => (time ? `${who}, ${time}` : who),
     missing: "That message is not in this conversation. It may be in another branch, or was withdrawn.",
+    changedElsewhere: "That message was changed elsewhere meanwhile. What you had written is in the field below.",
     asks: (who: string, model?: string) => (model ? `${who} asks, ${model} answers` : `${who} says`),
     assistant: "Assistant",
     model: "Model that answers",
