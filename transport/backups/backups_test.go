@@ -249,6 +249,19 @@ func TestDirectory(t *testing.T) {
 	if err := dir.Put(ended, "cut", file); err == nil {
 		t.Error("a backup whose time is over is kept")
 	}
+	old, young := filepath.Join(string(dir), ".parlor-20260101T000000Z.db.part"), filepath.Join(string(dir), ".parlor-20260102T000000Z.db.part")
+	for path, age := range map[string]time.Duration{old: 2 * abandoned, young: 0} {
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, time.Time{}, time.Now().Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testTarget(t, dir, file)
+	if _, err := os.Stat(old); err == nil {
+		t.Error("the part of a killed server is there")
+	}
+	if err := os.Remove(young); err != nil { // another server may be writing it
+		t.Error(err)
+	}
 	if entries, _ := os.ReadDir(string(dir)); len(entries) > 0 {
 		t.Errorf("left behind: %v", entries)
 	}

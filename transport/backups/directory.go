@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // A Directory keeps backups as files.
@@ -19,6 +20,7 @@ func (d Directory) Put(ctx context.Context, name, file string) error {
 		return err
 	}
 	defer in.Close()
+	d.sweep()
 	part := filepath.Join(string(d), "."+name+".part")
 	out, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -35,6 +37,19 @@ func (d Directory) Put(ctx context.Context, name, file string) error {
 		return errors.Join(err, os.Remove(part))
 	}
 	return d.sync()
+}
+
+// abandoned is the age of a part that nobody writes any more.
+const abandoned = 24 * time.Hour
+
+// sweep removes parts that killed servers have left.
+func (d Directory) sweep() {
+	parts, _ := filepath.Glob(filepath.Join(string(d), ".parlor-*.db.part"))
+	for _, part := range parts {
+		if info, err := os.Stat(part); err == nil && time.Since(info.ModTime()) > abandoned {
+			_ = os.Remove(part)
+		}
+	}
 }
 
 // sync makes the names durable.
