@@ -36,7 +36,7 @@ function speaks(link, words) {
 }
 
 /** Notes what a page plays, the seconds of each piece, and the microphones that it opens. */
-const played = (page) => page.addInitScript(() => {
+const played = (page) => page.evaluate(() => {
   window.played = [];
   const { start } = AudioBufferSourceNode.prototype;
   window.tracks = [];
@@ -57,8 +57,6 @@ async function talking(t, b, { server, chat }, { user = "alice", manner, ...how 
   const page = await tab(t, b, address(server, chat), { user, ...granted, ...how });
   await played(page);
   if (manner) await page.evaluate((m) => localStorage.setItem("parlor voice", m), manner);
-  await page.reload();
-  await page.locator(on.connected).waitFor();
   await page.locator('[data-testid="voice"]').click();
   return page;
 }
