@@ -115,6 +115,10 @@ bench-idle: build need-node $(REFERENCE)/node_modules ## memory of 10,000 idle c
 bench-rooms: build ## memory of 10,000 rooms, start with 100,000 chats, time to wake up (Linux)
 	./bin/parlor-bench rooms
 
+.PHONY: bench-restart
+bench-restart: build ## how long 5,000 people are away while the server starts again, and what they miss
+	./bin/parlor-bench restart
+
 .PHONY: bench-fair
 bench-fair: build ## how long one user waits beside another who does as much as possible
 	./bin/parlor-bench fair

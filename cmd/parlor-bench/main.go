@@ -20,6 +20,8 @@ type cli struct {
 	Stream streamCmd `cmd:"" help:"Measure how late answers arrive, with and without a provider that hangs."`
 	Fair   fairCmd   `cmd:"" help:"Measure how long one user waits beside another who does as much as possible."`
 
+	Restart restartCmd `cmd:"" help:"Measure how long people are away while the server starts again, and what they miss."`
+
 	FairLoad fairLoadCmd `cmd:"" hidden:"" help:"Make the load of fair."`
 
 	Chaos chaos.Command `cmd:"" help:"Break what can be broken under parlor, and check what it promises."`
