@@ -19,6 +19,10 @@ export class ChatStore {
   attached = $state.raw<readonly FileInfo[]>([]); // files that go with what one says next
   readonly running = $derived(this.state.running);
 
+  // Each piece of an answer makes a new running, and must not have all messages looked through.
+  readonly #runningModel = $derived(this.state.running?.model_id);
+  readonly #lastModel = $derived([...this.state.messages.values()].reduce<Message | undefined>((last, m) => (m.model_id && m.seq > (last?.seq ?? -1) ? m : last), undefined)?.model_id);
+
   #end: () => void;
 
   constructor(client: Client, id: string, create?: NewChat) {
@@ -48,8 +52,7 @@ export class ChatStore {
 
   /** The model that is asked if one says something now. */
   get nextModel(): string | undefined {
-    const last = [...this.state.messages.values()].reduce<Message | undefined>((last, m) => (m.model_id && m.seq > (last?.seq ?? -1) ? m : last), undefined);
-    return this.model ?? this.running?.model_id ?? last?.model_id ?? this.state.model;
+    return this.model ?? this.#runningModel ?? this.#lastModel ?? this.state.model;
   }
 
   close(): void {
