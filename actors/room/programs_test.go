@@ -88,3 +88,24 @@ func TestToolsOfSomeUsers(t *testing.T) {
 		}
 	})
 }
+
+// A chat's setting takes tools from the model there.
+func TestToolsOffInChat(t *testing.T) {
+	toolRoom(t, func(t *testing.T, s *actortest.Server, alice *actortest.User) {
+		s.Tools.Names = []string{"look", "pay"}
+		s.Assistant.On("go", actortest.Call("pay {}"))
+		for _, c := range []struct {
+			off     chat.ToolNames
+			offered int
+		}{{"", 2}, {"pay", 1}, {"*", 0}, {"pay/*", 1}, {"", 2}} {
+			alice.Do(theChat, &room.Configure{Changes: chat.Changes{ToolsOff: &c.off}})
+			ran := len(s.Tools.Runs())
+			alice.Send(theChat, "go")
+			synctest.Wait()
+			prompts := s.Assistant.Prompts()
+			if offered := len(prompts[len(prompts)-1].Tools); offered != c.offered || len(s.Tools.Runs())-ran != max(0, c.offered-1) {
+				t.Errorf("without %q: %d tools were offered, and %q ran", c.off, offered, s.Tools.Runs()[ran:])
+			}
+		}
+	})
+}

@@ -116,7 +116,8 @@ func (s *stage) start(q turn.Request) {
 	}
 	records, number, pages := &s.r.records, s.Number(), &s.r.pages
 	q.Room, q.Number, q.Tail = s.r.id, number, records.kept()
-	q.Path, q.Instructions = records.shown.PathOf(q.Turn), records.shown.Chat.SystemPrompt
+	q.Path = records.shown.PathOf(q.Turn)
+	q.Instructions, q.ToolsOff = records.shown.Chat.SystemPrompt, records.shown.Chat.ToolsOff
 	q.Page = func() []chat.Tool { return pages.of(q.Turn.By) }
 	s.attempt = turn.New(s.r.self, s.r.turns, s, q, func(e turn.Event) Message { return &attemptEvent{number, e} })
 	s.r.Running.Add(1)

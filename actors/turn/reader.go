@@ -7,7 +7,6 @@ import (
 	"iter"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"parlor/actors/conversation"
@@ -107,14 +106,13 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 	}
 }
 
-// mayCall reports whether the asker may have a tool called, and whether the message leaves it to
-// its answer. A name may be that of a tool, or of the server whose tools are meant.
+// mayCall reports whether the asker may have a tool called, and whether the chat and the message
+// leave it to the answer.
 func (r *reader) mayCall(tool string) bool {
-	if !r.o.Tools.Allows(r.q.Turn.By, tool) {
+	if !r.o.Tools.Allows(r.q.Turn.By, tool) || r.q.ToolsOff.Has(tool) {
 		return false
 	}
-	server, _, _ := strings.Cut(tool, "/")
-	return r.only == nil || slices.ContainsFunc(r.only, func(name string) bool { return name == tool || strings.TrimSuffix(name, "/*") == server })
+	return r.only == nil || slices.ContainsFunc(r.only, func(name string) bool { return chat.MeansTool(name, tool) })
 }
 
 // tools returns what the model may call in the next step. The tools of a page stay when it

@@ -174,8 +174,9 @@ type Request struct {
 	Turn         chat.Turn
 	Number       int // no other child of the room has it
 	Tail         conversation.Tail
-	Path         chat.Path // of which the prompt is made
-	Instructions string    // of the chat
+	Path         chat.Path      // of which the prompt is made
+	Instructions string         // of the chat
+	ToolsOff     chat.ToolNames // that are not offered in the chat
 
 	Text  []byte // of the answer so far, if its run is read on
 	Saved int    // bytes of that are on disk

@@ -167,6 +167,8 @@ type Settings struct {
 	RetainFor int64 `json:"retain_for,omitempty"`
 
 	Answers Answers `json:"answers,omitempty"` // empty: all
+
+	ToolsOff ToolNames `json:"tools_off,omitempty"` // of those of the model, the ones that it is not offered here
 }
 
 // Answers says which messages an assistant answers, unless their sender says so.

@@ -20,12 +20,13 @@ const (
 // Changes are what somebody wants to change of a chat's [Settings]: nil is left
 // as it is, and empty goes back to what the server is configured to do.
 type Changes struct {
-	Title        *string  `json:"title"`
-	SystemPrompt *string  `json:"system_prompt"`
-	Policy       *Policy  `json:"turn_policy"`
-	ReadOnly     *bool    `json:"read_only"`  // for the owner only
-	RetainFor    *int64   `json:"retain_for"` // for the owner only
-	Answers      *Answers `json:"answers"`
+	Title        *string    `json:"title"`
+	SystemPrompt *string    `json:"system_prompt"`
+	Policy       *Policy    `json:"turn_policy"`
+	ReadOnly     *bool      `json:"read_only"`  // for the owner only
+	RetainFor    *int64     `json:"retain_for"` // for the owner only
+	Answers      *Answers   `json:"answers"`
+	ToolsOff     *ToolNames `json:"tools_off"`
 }
 
 // Apply returns the changed settings, or why they cannot be changed so.
@@ -48,9 +49,12 @@ func (c Changes) Apply(s Settings) (Settings, *Error) {
 	if c.Answers != nil {
 		s.Answers = *c.Answers
 	}
+	if c.ToolsOff != nil {
+		s.ToolsOff = *c.ToolsOff
+	}
 	switch {
 	case c == Changes{}:
-		return s, Refuse(CodeInvalid, "there is nothing to change: title, system_prompt, turn_policy, read_only, retain_for or answers is missing")
+		return s, Refuse(CodeInvalid, "there is nothing to change: title, system_prompt, turn_policy, read_only, retain_for, answers or tools_off is missing")
 	case Cut(s.Title, MaxTitleLen) != s.Title:
 		return s, Refuse(CodeTooLarge, fmt.Sprintf("title must have at most %d characters", MaxTitleLen))
 	case len(s.SystemPrompt) > MaxSystemPromptBytes:
@@ -61,6 +65,8 @@ func (c Changes) Apply(s Settings) (Settings, *Error) {
 		return s, Refuse(CodeInvalid, fmt.Sprintf("retain_for must be 0, or %d seconds to %d", MinRetainFor, MaxRetainFor))
 	case s.Answers != "" && !s.Answers.Valid():
 		return s, Refuse(CodeInvalid, "answers must be all, mentioned or none")
+	case !s.ToolsOff.valid():
+		return s, Refuse(CodeInvalid, fmt.Sprintf("tools_off must have at most %d names of at most %d bytes, without spaces", MaxToolNames, MaxToolNameLen))
 	}
 	return s, nil
 }

@@ -9,6 +9,7 @@ import (
 
 func TestApplyChanges(t *testing.T) {
 	ptr := func(s string) *string { return &s }
+	names := func(s string) *chat.ToolNames { return new(chat.ToolNames(s)) }
 	policy := func(p chat.Policy) *chat.Policy { return &p }
 	was := chat.Settings{Title: "old", SystemPrompt: "Be brief.", Policy: chat.PolicySteer}
 	for _, c := range []struct {
@@ -19,6 +20,11 @@ func TestApplyChanges(t *testing.T) {
 		{chat.Changes{Title: ptr(" a\n new\x00 title ")}, chat.Settings{Title: "a new title", SystemPrompt: "Be brief.", Policy: chat.PolicySteer}, ""},
 		{chat.Changes{Title: ptr(""), SystemPrompt: ptr(""), Policy: policy("")}, chat.Settings{}, ""},
 		{chat.Changes{Policy: policy(chat.PolicyReject)}, chat.Settings{Title: "old", SystemPrompt: "Be brief.", Policy: chat.PolicyReject}, ""},
+		{chat.Changes{ToolsOff: names("pay\nfiles/*")}, chat.Settings{Title: "old", SystemPrompt: "Be brief.", Policy: chat.PolicySteer, ToolsOff: "pay\nfiles/*"}, ""},
+		{chat.Changes{ToolsOff: names(strings.Repeat("a\n", chat.MaxToolNames) + "a")}, was, chat.CodeInvalid},
+		{chat.Changes{ToolsOff: names(strings.Repeat("a", chat.MaxToolNameLen+1))}, was, chat.CodeInvalid},
+		{chat.Changes{ToolsOff: names("a b")}, was, chat.CodeInvalid},
+		{chat.Changes{ToolsOff: names("a\n\nb")}, was, chat.CodeInvalid},
 		{chat.Changes{}, was, chat.CodeInvalid},
 		{chat.Changes{Policy: policy("shout")}, was, chat.CodeInvalid},
 		{chat.Changes{Title: ptr(strings.Repeat("ä", chat.MaxTitleLen+1))}, was, chat.CodeTooLarge},

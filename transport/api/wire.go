@@ -69,11 +69,12 @@ type (
 	// A wireDetails is the answer for one chat. All of it is ours.
 	wireDetails struct {
 		wireChat
-		SystemPrompt string       `json:"system_prompt"`
-		Policy       chat.Policy  `json:"turn_policy"` // empty: as the server is configured
-		ReadOnly     bool         `json:"read_only"`
-		RetainFor    int64        `json:"retain_for"` // seconds; 0: as the server is configured
-		Answers      chat.Answers `json:"answers"`    // empty: all
+		SystemPrompt string         `json:"system_prompt"`
+		Policy       chat.Policy    `json:"turn_policy"` // empty: as the server is configured
+		ReadOnly     bool           `json:"read_only"`
+		RetainFor    int64          `json:"retain_for"` // seconds; 0: as the server is configured
+		Answers      chat.Answers   `json:"answers"`    // empty: all
+		ToolsOff     chat.ToolNames `json:"tools_off"`
 	}
 
 	// A wireMessage is the SPA's StoredMessage.
@@ -145,7 +146,7 @@ func listedPeople(c chat.Info) []wirePerson {
 }
 
 func (a *API) toWireDetails(c chat.Info, u chat.User, m chat.Mark) wireDetails {
-	return wireDetails{a.toWireChat(c, u, m), c.SystemPrompt, c.Policy, c.ReadOnly, c.RetainFor, c.Answers}
+	return wireDetails{a.toWireChat(c, u, m), c.SystemPrompt, c.Policy, c.ReadOnly, c.RetainFor, c.Answers, c.ToolsOff}
 }
 
 // toWireRows returns a message as a history has it.
