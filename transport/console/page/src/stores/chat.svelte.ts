@@ -18,6 +18,7 @@ export class ChatStore {
   quoted = $state.raw<{ text: string }>(); // to be put into the composer
   attached = $state.raw<readonly FileInfo[]>([]); // files that go with what one says next
   readonly running = $derived(this.state.running);
+  readonly unfolded = new Set<string>(); // what is shown of answers besides their text, see unfolded.ts
 
   // Each piece of an answer makes a new running, and must not have all messages looked through.
   readonly #runningModel = $derived(this.state.running?.model_id);
