@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -28,6 +29,7 @@ type disk struct {
 	copies  copies // backups that are open
 	options bolt.Options
 	log     *slog.Logger
+	synced  func(time.Duration) // nil: it is read only
 
 	db        *bolt.DB      // replaced under reopenLock
 	file      *os.File      // that db reads and writes
@@ -50,7 +52,7 @@ type disk struct {
 
 // openDisk opens a file that [examine] has accepted.
 func openDisk(path string, o Options, readOnly bool) (*disk, error) {
-	d := &disk{path: path, log: o.Logger}
+	d := &disk{path: path, log: o.Logger, synced: o.Synced}
 	d.options = bolt.Options{
 		Timeout:         o.LockTimeout,
 		InitialMmapSize: o.InitialMmapSize,
@@ -242,6 +244,9 @@ func (d *disk) commit(tx *bolt.Tx) error {
 	if err == nil {
 		d.durableTx.Store(id)
 		d.accepts()
+		if stats := tx.Stats(); d.synced != nil {
+			d.synced(stats.GetWriteTime())
+		}
 		return nil
 	}
 	guard(tx.Rollback) // releases bbolt's locks if the commit panicked

@@ -66,6 +66,10 @@ type Options struct {
 	// it did. It must not block. Nil is not called.
 	Committed func(requests int, took time.Duration, err error)
 
+	// Synced is called after each transaction that was made durable: it gets the part of that
+	// time in which the disk was written to and synced. Nil is not called.
+	Synced func(took time.Duration)
+
 	// Logger receives a record when the disk begins to refuse writes and when
 	// it accepts them again, when damage is found while the file is served, and
 	// when a done function panics. Nil discards the records.
@@ -85,6 +89,9 @@ func (o Options) withDefaults() Options {
 	o.TxBytes = cmp.Or(max(0, o.TxBytes), DefaultTxBytes)
 	o.QueueBytes = cmp.Or(max(0, o.QueueBytes), DefaultQueueBytes)
 	o.scanFirst = cmp.Or(max(0, o.scanFirst), defaultScanFirst)
+	if o.Synced == nil {
+		o.Synced = func(time.Duration) {}
+	}
 	if o.Committed == nil {
 		o.Committed = func(int, time.Duration, error) {}
 	}

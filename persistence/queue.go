@@ -238,3 +238,10 @@ func (q *queue) close() {
 	q.closed = true
 	q.nonEmpty.Signal()
 }
+
+// Waiting returns how many changes wait for the writer.
+func (s *Store) Waiting() int {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return s.queue.count
+}

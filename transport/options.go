@@ -137,6 +137,10 @@ type Options struct {
 	// once. It must not block. Nil is not called.
 	Ended func(reason string)
 
+	// Delivered is called for one in 16 writes to WebSockets: it gets the time from when there
+	// was something to send until the system had taken it. It must not block. Nil is not called.
+	Delivered func(time.Duration)
+
 	// CORS says what the pages of AllowedOrigins may do in polling requests.
 	CORS CORS
 
@@ -202,6 +206,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Ended == nil {
 		o.Ended = func(string) {}
+	}
+	if o.Delivered == nil {
+		o.Delivered = func(time.Duration) {}
 	}
 	if o.OriginRefused == nil {
 		o.OriginRefused = func(*http.Request) {}

@@ -38,6 +38,9 @@ type socket struct {
 	// Guarded by the Conn's mutex.
 	pong    []byte // answers the client's last WebSocket ping, nil if none is due
 	writing bool   // a goroutine runs write
+
+	wakes uint8     // of write; it overflows
+	woken time.Time // write was woken then, if that is to be measured
 }
 
 func newUpgrader(opts Options) websocket.Upgrader {

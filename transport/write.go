@@ -10,7 +10,21 @@ import (
 func (s *socket) wakeLocked() {
 	if !s.writing {
 		s.writing = true
+		if s.wakes++; s.wakes%measured == 1 {
+			s.woken = time.Now()
+		}
 		go s.write()
+	}
+}
+
+// measured says how often a delivery is measured: once in so many.
+const measured = 16
+
+// delivered measures how long it took until the system had what write was woken for.
+func (s *socket) delivered() {
+	if !s.woken.IsZero() {
+		s.conn.server.opts.Delivered(time.Since(s.woken))
+		s.woken = time.Time{}
 	}
 }
 
@@ -30,6 +44,7 @@ func (s *socket) write() {
 		if err != nil {
 			s.conn.abort(ReasonTransportError)
 		}
+		s.delivered()
 		if done, end := s.rest(); done {
 			s.farewell(end)
 			return

@@ -10,7 +10,6 @@
 package observe
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -48,8 +47,8 @@ type kept struct {
 	until time.Time
 }
 
-// A page is kept for a second, or for restsFor times the time that it has cost. At most
-// maxKept pages are.
+// A page is kept for a second, or for restsFor times the time that it has cost, and longer the
+// more pages are kept: so all of them together cost no more. At most maxKept are.
 const (
 	keepFor  = time.Second
 	restsFor = 200
@@ -80,39 +79,32 @@ func (o *Observer) Actors(q admin.Query) admin.Page {
 	took := time.Since(now)
 	o.looks.Add(1)
 	o.spent.Add(int64(took))
-	o.keep(q, kept{page, now.Add(max(keepFor, restsFor*took))})
+	o.keep(q, page, took)
 	return page
 }
 
 // keep keeps a page in the place of those that are too old, or of any if there are too many.
-func (o *Observer) keep(q admin.Query, k kept) {
+func (o *Observer) keep(q admin.Query, page admin.Page, took time.Duration) {
 	now := time.Now()
 	for at, other := range o.kept {
 		if len(o.kept) >= maxKept || now.After(other.until) {
 			delete(o.kept, at)
 		}
 	}
-	o.kept[q] = k
-}
-
-// A ranked actor is one that a query has found.
-type ranked struct {
-	system.Look
-	rank int64
+	rest := restsFor * took * time.Duration(len(o.kept)+1)
+	o.kept[q] = kept{page, now.Add(max(keepFor, rest))}
 }
 
 func (o *Observer) look(q admin.Query) admin.Page {
-	var found []ranked
+	best := top{size: q.Offset + q.Limit}
 	for l := range o.system.Each(q.Kind) {
 		if matches(l, q) {
-			found = append(found, ranked{l, rank(l, q.Sort)})
+			best.add(l, rank(l, q.Sort))
 		}
 	}
-	slices.SortStableFunc(found, func(a, b ranked) int { return cmp.Compare(b.rank, a.rank) })
-	page := admin.Page{Actors: []admin.Actor{}, Total: len(found)}
-	from := min(q.Offset, len(found))
-	for _, f := range found[from:min(from+q.Limit, len(found))] {
-		page.Actors = append(page.Actors, show(f.Look))
+	page := admin.Page{Actors: []admin.Actor{}, Total: best.seen}
+	for _, l := range best.from(q.Offset) {
+		page.Actors = append(page.Actors, show(l))
 	}
 	return page
 }

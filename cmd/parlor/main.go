@@ -71,6 +71,7 @@ func commands() []command {
 		{"key", "Look after the API keys of programs.", new(keyCmd)},
 		{"webhook", "See how webhooks fare, and deliver what they could not.", new(webhookCmd)},
 		{"tools", "See which tools models may call, and how their servers are.", new(toolsCmd)},
+		{"top", "See what happens in the running server.", new(topCmd)},
 		{"config", "Show, check or write the settings.", new(configCmd)},
 		{"doctor", "Try a deployment from outside, through its proxy.", new(doctorCmd)},
 		{"health", "Ask the server of this computer whether it takes requests.", new(healthCmd)},

@@ -40,6 +40,7 @@ func servedNumbers() map[string]bool {
 	state := metrics.State{
 		Connections: zero, Devices: func() (int, int) { return 0, 0 }, Rooms: zero,
 		Restarts: func() uint64 { return 0 }, FileBytes: func() int64 { return 0 },
+		Waiting: zero, Approvals: zero, Mailboxes: func(string) (int, int) { return 0, 0 },
 	}
 	guards := guard.NewMetrics()
 	guard.New("eliza", guard.Options{Metrics: guards})

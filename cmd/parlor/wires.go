@@ -68,6 +68,7 @@ func (s *server) openConnections() error {
 		MaxConns: most, MaxConnsPerAddress: cmp.Or(s.MaxConnectionsPerAddress, max(most/4, 1)),
 		StrangerPayload: int(s.MaxStrangerPayload), StrangerBytes: int(s.MaxStrangerBytes),
 		MaxPayload: int(s.MaxPayload), QueueBytes: int(s.QueueBytes), Coalesce: coalesce, Shed: wire.Shed, CloseTimeout: closeTimeout, Logger: s.log,
+		Delivered: s.numbers.Delivered,
 		Ended: func(reason string) {
 			if reason == transport.ReasonSlowConsumer {
 				s.numbers.SlowConsumer()
@@ -195,6 +196,9 @@ func (s *server) state() metrics.State {
 		Answering:   s.rooms.Answering,
 		Restarts:    s.actors.Restarts,
 		FileBytes:   func() int64 { return fileBytes(s.Data) },
+		Waiting:     s.store.Waiting,
+		Approvals:   func() int { return s.observer.Waiting() },
+		Mailboxes:   func(kind string) (all, longest int) { return s.observer.Queued(kind) },
 	}
 }
 

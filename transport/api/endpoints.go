@@ -8,7 +8,7 @@ import (
 )
 
 func (a *API) me(_ *http.Request, u chat.User) (any, error) {
-	return wireUser{string(u.ID), orNull(u.Email), orNull(u.Name), orNull(u.Picture)}, nil
+	return wireUser{string(u.ID), orNull(u.Email), orNull(u.Name), orNull(u.Picture), u.Admin}, nil
 }
 
 // modelOf returns a model that the chat has used. The SPA sends messages as the

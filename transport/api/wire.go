@@ -15,6 +15,7 @@ type (
 		Email   *string `json:"email"`
 		Name    *string `json:"name"`
 		Picture *string `json:"picture"`
+		Admin   bool    `json:"admin,omitempty"` // ours
 	}
 
 	// A wireError is a problem of RFC 9457. The SPA reads detail alone; code and

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"parlor/protocol/admin"
 	"parlor/protocol/chat"
 )
 
@@ -20,7 +21,16 @@ type State struct {
 	Answering   func() int                   // turns that run
 	Restarts    func() uint64                // of actors that have failed
 	FileBytes   func() int64                 // of the event log
+	Waiting     func() int                   // changes that wait for the writer of that
+	Approvals   func() int                   // calls of tools that wait for a member
+
+	// Mailboxes returns how many messages wait in those of the actors of a kind, and how many
+	// in the longest.
+	Mailboxes func(kind string) (all, longest int)
 }
+
+// kinds are those of actors whose mailboxes are counted.
+var kinds = []string{admin.KindSupervisor, admin.KindRoom, admin.KindSession}
 
 // Server counts what happens in the server. The parts of the server call its methods
 // as it happens, from any goroutine; they do not block. No label holds what a person
@@ -32,6 +42,7 @@ type Server struct {
 	calls      *prometheus.CounterVec
 	decisions  *prometheus.CounterVec
 	commits    prometheus.Histogram
+	syncs      prometheus.Histogram
 	deliveries prometheus.Histogram
 	requests   prometheus.Counter
 	failures   prometheus.Counter
@@ -55,6 +66,7 @@ func NewServer() *Server {
 		calls:      counters("parlor_tool_calls_total", "Calls of tools that have ended, by how.", "outcome"),
 		decisions:  counters("parlor_approvals_total", "Decisions about calls of tools: of members, or because none has decided in time.", "decision"),
 		commits:    histogram("parlor_commit_seconds", "Time that a transaction of the event log took until it was durable.", commitBuckets),
+		syncs:      histogram("parlor_fsync_seconds", "Time in which a transaction of the event log was written to the disk and synced.", commitBuckets),
 		deliveries: histogram("parlor_delivery_seconds", "Time for which what is sent to a client waits until the system has taken it. One in 16 is measured.", deliveryBuckets),
 		requests:   counter("parlor_commit_requests_total", "Changes that transactions of the event log have carried."),
 		failures:   counter("parlor_commit_failures_total", "Transactions of the event log that have failed."),
@@ -112,7 +124,7 @@ func (s *Server) Handler(now State, others ...prometheus.Collector) http.Handler
 
 func (s *Server) collectors(now State) []prometheus.Collector {
 	return []prometheus.Collector{
-		s.turns, s.first, s.tokens, s.calls, s.decisions, s.commits, s.requests, s.failures, s.slow, s.resumes,
+		s.turns, s.first, s.tokens, s.calls, s.decisions, s.commits, s.syncs, s.deliveries, s.requests, s.failures, s.slow, s.resumes,
 		gauge("parlor_connections", "Connections that are open, signed in or not.", func() float64 { return float64(now.Connections()) }),
 		gauge("parlor_sessions", "Connections that have signed in.", func() float64 {
 			sessions, _ := now.Devices()
@@ -124,6 +136,9 @@ func (s *Server) collectors(now State) []prometheus.Collector {
 		}),
 		gauge("parlor_rooms", "Rooms that are in memory.", func() float64 { return float64(now.Rooms()) }),
 		gauge("parlor_storage_bytes", "Size of the file with the event log.", func() float64 { return float64(now.FileBytes()) }),
+		gauge("parlor_commit_queue", "Changes that wait for the writer of the event log.", func() float64 { return float64(now.Waiting()) }),
+		gauge("parlor_approvals_waiting", "Calls of tools that wait for a member to decide.", func() float64 { return float64(now.Approvals()) }),
+		mailboxes{now.Mailboxes},
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "parlor_restarts_total", Help: "Actors that were started anew after they had failed."},
 			func() float64 { return float64(now.Restarts()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -179,6 +194,12 @@ func (s *Server) Tools(e chat.Event) {
 
 // FirstToken counts the first that is heard of an answer.
 func (s *Server) FirstToken(took time.Duration) { s.first.Observe(took.Seconds()) }
+
+// Delivered measures a delivery to a client.
+func (s *Server) Delivered(took time.Duration) { s.deliveries.Observe(took.Seconds()) }
+
+// Synced measures a write of the disk.
+func (s *Server) Synced(took time.Duration) { s.syncs.Observe(took.Seconds()) }
 
 // SlowConsumer counts a client that was cut off.
 func (s *Server) SlowConsumer() { s.slow.Inc() }

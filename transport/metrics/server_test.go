@@ -18,6 +18,10 @@ var nothing = State{
 	Rooms:       func() int { return 0 },
 	Restarts:    func() uint64 { return 0 },
 	FileBytes:   func() int64 { return 0 },
+	Answering:   func() int { return 0 },
+	Waiting:     func() int { return 0 },
+	Approvals:   func() int { return 0 },
+	Mailboxes:   func(string) (all, longest int) { return 0, 0 },
 }
 
 func scrape(s *Server, now State) string {
@@ -43,6 +47,8 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 		"parlor_first_token_seconds_count 0", "parlor_commit_seconds_count 0", "parlor_commit_failures_total 0",
 		"parlor_slow_consumers_total 0", `parlor_resumes_total{complete="true"} 0`, `parlor_resumes_total{complete="false"} 0`,
 		"parlor_restarts_total 0", `parlor_tool_calls_total{outcome="unknown"} 0`, `parlor_approvals_total{decision="denied"} 0`,
+		"parlor_delivery_seconds_count 0", "parlor_fsync_seconds_count 0", "parlor_commit_queue 0", "parlor_approvals_waiting 0",
+		`parlor_mailbox_messages{kind="room"} 0`, `parlor_mailbox_longest{kind="session"} 0`,
 		`parlor_tokens_total{kind="completion"} 0`, `parlor_build_info{version="v0"} 1`,
 	)
 }
@@ -58,6 +64,10 @@ func TestServerCounts(t *testing.T) {
 	s.Tools(chat.ToolEnded{State: chat.ToolUnknown})
 	s.Resumed(true)
 	s.SlowConsumer()
+	s.Delivered(3 * time.Millisecond)
+	s.Synced(time.Millisecond)
+	now.Waiting, now.Approvals = func() int { return 4 }, func() int { return 2 }
+	now.Mailboxes = func(kind string) (all, longest int) { return len(kind), 1 }
 	now.Devices = func() (sessions, users int) { return 3, 2 }
 	now.Restarts = func() uint64 { return 7 }
 	wantLines(t, scrape(s, now),
@@ -67,6 +77,8 @@ func TestServerCounts(t *testing.T) {
 		"parlor_commit_seconds_count 1", "parlor_commit_requests_total 5", "parlor_commit_failures_total 1",
 		`parlor_approvals_total{decision="approved"} 1`, `parlor_tool_calls_total{outcome="unknown"} 1`,
 		`parlor_resumes_total{complete="true"} 1`, "parlor_slow_consumers_total 1",
+		`parlor_delivery_seconds_bucket{le="0.0025"} 0`, `parlor_delivery_seconds_bucket{le="0.005"} 1`, "parlor_fsync_seconds_count 1",
+		"parlor_commit_queue 4", "parlor_approvals_waiting 2", `parlor_mailbox_messages{kind="supervisor"} 10`, `parlor_mailbox_longest{kind="room"} 1`,
 		"parlor_sessions 3", "parlor_users 2", "parlor_restarts_total 7",
 	)
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { ask, connect, enter, event, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { modelServer } from "./lib/model.mjs";
 import { longOnly } from "./lib/random.mjs";
 
 const binary = process.env.PARLOR ?? new URL("../../../bin/parlor", import.meta.url).pathname;
@@ -43,12 +44,13 @@ async function follow(t, server, { headers }, room) {
 
 test("an administrator sees a room, restarts it, follows it, and everything done is in the audit log", async (t) => {
   const dir = folder();
-  const server = await serve(t, { dir, env, args: ["--admins", "root", "--eliza-word-delay", "1s"] });
+  const model = await modelServer(t, { "a word that nobody else may read": [{ content: "I am" }] }); // and no end
+  const server = await serve(t, { dir, env: { ...env, OPENAI_BASE_URL: model.url, OPENAI_API_KEY: "none" }, args: ["--admins", "root"] });
   const root = asking(server, "root");
   const token = parlor("token", "--user", "alice").trim();
   const alice = await connect(t, server, { auth: { token } });
   const chat = newChat();
-  const room = await enter(alice, chat, { dialect: "documented" });
+  const room = await enter(alice, chat, { model: "openai:m", dialect: "documented" });
 
   const stranger = asking(server, "alice");
   for (const path of ["", "/actors", "/find?q=a", `/rooms/${room}`, `/rooms/${room}/events`, "/audit"]) {
@@ -89,6 +91,10 @@ test("an administrator sees a room, restarts it, follows it, and everything done
   assert.equal((await stranger.get("")).status, 401);
   assert.equal((await root.act({ action: "restore_user", user_id: "alice" })).outcome, "done");
   assert.equal(followed.text().includes("word"), false, "nobody's words");
+
+  const top = JSON.parse(parlor("top", "--once", "--json", "--kind", "room", "--find", "alice", "--data", `${dir}/parlor.db`));
+  assert.deepEqual([top.page.actors[0].room.room_id, top.page.actors[0].restarts, top.overview.totals.restarts], [room, 1, 1]);
+  assert.match(parlor("top", "--once", "--data", `${dir}/parlor.db`), /1 restarts[^]*ACTOR[^]*killed by an operator: root/);
 
   parlor("release", room, "--data", `${dir}/parlor.db`);
   const { entries } = await root.get("/audit");
