@@ -196,6 +196,7 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-payload", positive(s.MaxPayload)},
 		{"max-file-bytes", positive(s.MaxFileBytes)},
 		{"max-image-bytes", positive(s.MaxImageBytes)},
+		{"max-import-bytes", positive(s.MaxImportBytes)},
 		{"pdf-timeout", checkPDFTimeout(s.PDFTimeout)},
 		{"pdf-memory", checkPDFMemory(s.PDFMemory)},
 		{"max-pdf-readers", positive(s.MaxPDFReaders)},

@@ -143,6 +143,7 @@ type Values struct {
 	PDFTimeout         time.Duration `name:"pdf-timeout" group:"limits" default:"30s" help:"Longest time to read the text of a PDF file, and to wait for its turn; 0s refuses PDF files."`
 	PDFMemory          Size          `name:"pdf-memory" group:"limits" default:"256MiB" help:"Most memory for one PDF file that is read."`
 	MaxPDFReaders      int           `name:"max-pdf-readers" group:"limits" default:"1" help:"PDF files that are read at once; others wait, and users take turns."`
+	MaxImportBytes     Size          `group:"limits" default:"16MiB" help:"Largest file of one chat that a user can import."`
 	MaxFilesPerChat    int           `group:"limits" default:"500" help:"Files that a chat may have."`
 	MaxMessageFiles    int           `group:"limits" default:"10" help:"Files that a message, or an upload, may bring."`
 	MaxPayload         Size          `group:"limits" default:"1000000" help:"Most bytes of one packet or poll from a client."`

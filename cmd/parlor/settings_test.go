@@ -97,6 +97,7 @@ var samples = map[string][3]string{
 	"file-share":             {"1", "2", "3"},
 	"max-file-bytes":         {"1GiB", "2GiB", "3000"},
 	"max-image-bytes":        {"1GiB", "2GiB", "3000"},
+	"max-import-bytes":       {"1MiB", "2MiB", "3000"},
 	"pdf-timeout":            {"1s", "2s", "0s"},
 	"pdf-memory":             {"1GiB", "32MiB", "64MiB"},
 	"max-pdf-readers":        {"1", "2", "3"},

@@ -61,6 +61,8 @@ type API struct {
 	behind  Backends
 	maxSay  int
 
+	maxImport int
+
 	maxFile    int64
 	maxImage   int64
 	maxUploads int
@@ -82,7 +84,7 @@ func New(chats Chats, members Members, models Models, auth Authenticator, o Opti
 	a := &API{
 		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, behind: o.Backends, guests: o.Guests,
 		maxFile: cmp.Or(o.MaxFileBytes, 10<<20), maxImage: cmp.Or(o.MaxImageBytes, 4<<20), maxUploads: cmp.Or(o.MaxUploads, 10), maxMessage: cmp.Or(o.MaxMessageBytes, 64<<10),
-		maxSay: cmp.Or(o.MaxSayBytes, MaxBodyBytes), log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		maxSay: cmp.Or(o.MaxSayBytes, MaxBodyBytes), maxImport: cmp.Or(o.MaxImportBytes, 16<<20), log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused, mounted: make(map[string]map[string]http.HandlerFunc),
 	}
 	if a.originRefused == nil {
@@ -123,6 +125,8 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		{"/model", map[string]endpoint{"GET": a.listModels}},
 		{"/chat", map[string]endpoint{"GET": a.listChats, "POST": a.createChat}},
 		{"/chat/{chat_id}", map[string]endpoint{"GET": a.getChat, "DELETE": a.deleteChat, "PATCH": a.configureChat}},
+		{"/import", map[string]endpoint{"POST": a.importChat}},
+		{"/chat/{chat_id}/export", map[string]endpoint{"GET": a.exportChat}},
 		{"/chat/{chat_id}/mark", map[string]endpoint{"PATCH": a.mark}},
 		{"/search", map[string]endpoint{"GET": a.search}},
 		{"/folders", map[string]endpoint{"GET": a.listFolders}},
@@ -230,6 +234,8 @@ func (a *API) maxBody(name string) int {
 	switch name {
 	case sayName, editName:
 		return a.maxSay
+	case importName:
+		return a.maxImport
 	case uploadName:
 		return int(a.maxFile)*a.maxUploads + uploadOverhead
 	}

@@ -309,6 +309,10 @@ func (c *chats) Accept(_ context.Context, u chat.User, token string) (chat.Info,
 	return c.infos[0], nil
 }
 
+func (c *chats) Import(_ context.Context, _ chat.User, records []chat.Record) (chat.Info, error) {
+	return records[0].Event.(chat.Created).Chat, c.fail
+}
+
 func (c *chats) LookAtInvite(_ context.Context, u chat.User, token string) (chat.Welcome, error) {
 	if token != "token" {
 		return chat.Welcome{}, chat.Refuse(chat.CodeNotFound, "no such invitation")

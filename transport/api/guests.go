@@ -24,7 +24,7 @@ var guestMay = map[string]bool{
 	"PATCH /chat/{chat_id}/mark": true, "GET /chat/{chat_id}/members": true, "DELETE /chat/{chat_id}/members/{user_id}": true, lookName: true, acceptName: true,
 	"GET /chat/{chat_id}/messages": true, sayName: true, editName: true, "POST /chat/{chat_id}/messages/{message_id}/regenerate": true, "POST /chat/{chat_id}/stop": true, "POST /chat/{chat_id}/calls/{call_id}": true,
 	uploadName: true, "GET /chat/{chat_id}/files": true, "GET /chat/{chat_id}/files/{fileid}": true, "DELETE /chat/{chat_id}/files/{fileid}": true,
-	"GET /chat/{chat_id}/events": true,
+	"GET /chat/{chat_id}/events": true, "GET /chat/{chat_id}/export": true,
 }
 
 var (

@@ -49,6 +49,9 @@ type Chats interface {
 	// [chat.CodeInvalid] or [chat.CodeTooLarge].
 	Configure(ctx context.Context, u chat.User, id chat.ID, c chat.Changes) (chat.Info, error)
 
+	// Import makes a chat of u's out of records that come from an export, or returns why not.
+	Import(ctx context.Context, u chat.User, records []chat.Record) (chat.Info, error)
+
 	// Usage sums up what u's own turns have used, or [chat.CodeInvalid].
 	Usage(ctx context.Context, u chat.User, q chat.UsageQuery) (chat.UsageReport, error)
 
@@ -119,6 +122,9 @@ type Options struct {
 	// MaxSayBytes limits the body of a request that says something. Zero means
 	// [MaxBodyBytes].
 	MaxSayBytes int
+
+	// MaxImportBytes limits the file of a chat that is imported. Zero means 16 MiB.
+	MaxImportBytes int
 
 	// MaxFileBytes and MaxUploads limit the files of a request, and how many it brings.
 	// Zero means 10 MiB and 10. MaxImageBytes is what clients are told of images; zero means 4 MiB.
