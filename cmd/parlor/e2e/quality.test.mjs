@@ -1,13 +1,14 @@
 // Every view of the page as people meet it who need help with one: no serious finding of axe, in both
 // themes, on a desktop and on a phone, nothing wider than the window, and nothing that moves for those who asked for stillness.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { calls } from "./lib/model.mjs";
 import { connected, on, shows } from "./lib/page.mjs";
-import { ask, connect, enter, event, events, newChat, serve, until } from "./lib/parlor.mjs";
+import { ask, connect, enter, event, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
 import { long, longOnly } from "./lib/random.mjs";
 import { world } from "./lib/tools.mjs";
 import { guard, quiet, texts } from "./lib/watch.mjs";
@@ -116,6 +117,18 @@ test("a chat has no serious finding of axe", { skip: noBrowser }, async (t) => {
       new: { path: "/", open: (page) => connected(page) },
       settings: { path: "/settings/profile", open: (page) => page.getByRole("heading", { name: "Settings" }).waitFor() },
     });
+  }
+  await look(t, server, views);
+});
+
+test("the first run and the settings have no serious finding of axe", { skip: noBrowser || longOnly.skip }, async (t) => {
+  const config = 'budgets:\n  - { user: "*", period: day, tokens: 5000 }\n';
+  const dir = folder();
+  writeFileSync(join(dir, "parlor.yaml"), config);
+  const server = await serve(t, { dir, args: ["--discover=false"] });
+  const views = { first: { path: "/", open: (page) => page.locator('[data-testid="first-run"]').waitFor() } };
+  for (const part of ["usage", "data", "models", "sessions", "tools"]) {
+    views[part] = { path: `/settings/${part}`, open: async (page) => { await page.locator(`main[data-section="${part}"]`).waitFor(); await page.waitForLoadState("networkidle"); } };
   }
   await look(t, server, views);
 });

@@ -32,7 +32,7 @@ export function addHearing(context: AudioContext): Promise<void> {
   return context.audioWorklet.addModule(policy.createScriptURL(hearing));
 }
 
-/** Starts the service worker, which shows what the server pushes. */
+/** Starts the service worker, which keeps the page and shows what the server pushes. */
 export function registerServiceWorker(): Promise<ServiceWorkerRegistration> {
   return navigator.serviceWorker.register(policy.createScriptURL(serviceWorker));
 }

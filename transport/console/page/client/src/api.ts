@@ -1,5 +1,5 @@
 // The HTTP API: docs/events.md, section HTTP.
-import type { Activity, ChatInfo, FileInfo, Found, Invite, Member, Model, Role, Session, Settings, UsageReport, User, Welcome } from "./wire.ts";
+import type { Activity, ChatInfo, ExportedChat, FileInfo, Found, Invite, Member, Model, Role, Session, Settings, UsageReport, User, Welcome } from "./wire.ts";
 
 /** How one is known to the server: cookies, a token, or in development mode a name that it believes. */
 export interface Credentials {
@@ -81,6 +81,9 @@ export class Api {
   chat = (id: string) => this.ask<ChatInfo>("GET", chat(id));
   change = (id: string, settings: Settings) => this.ask<Settings>("PATCH", chat(id), { body: settings });
   rename = (id: string, title: string) => this.change(id, { title });
+  /** One chat as a file, and a chat of one's own out of such a file. */
+  export = (id: string) => this.ask<ExportedChat>("GET", `${chat(id)}/export`);
+  import = (file: unknown) => this.ask<{ chat_id: string; title: string }>("POST", "import", { body: file });
   remove = (id: string) => this.ask<unknown>("DELETE", chat(id));
   mark = (id: string, mark: Partial<Pick<Activity, "pinned" | "archived" | "folder">>) =>
     this.ask<Pick<Activity, "pinned" | "archived" | "folder">>("PATCH", `${chat(id)}/mark`, { body: mark });

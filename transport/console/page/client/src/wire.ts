@@ -281,3 +281,13 @@ export interface Welcome {
   chat_id?: string; // for a member
   has?: Role; // one's role already
 }
+
+/** One chat as a file: docs/export.md. */
+export interface ExportedChat {
+  parlor_chat: 1;
+  title: string;
+  system_prompt?: string;
+  model_id?: string;
+  created_timestamp: string;
+  messages: { role: "user" | "assistant"; author?: string; author_name?: string; model_id?: string; content: string; created_timestamp?: string }[];
+}

@@ -21,6 +21,13 @@ export async function saveMarkdown(api: Api, c: ChatInfo): Promise<void> {
   const title = c.title || w.sidebar.untitled;
   const rows = await api.ask<(Message & { created_timestamp: string })[]>("GET", `chat/${encodeURIComponent(c.chat_id)}/messages`, { query: { limit: MAX_MESSAGES } });
   const text = markdownOf(title, rows.map((m) => ({ ...m, timestamp: m.created_timestamp })));
-  const name = title.replace(/[^\p{L}\p{N} ._-]+/gu, " ").trim().slice(0, 80) || "chat";
-  save(new Blob([text], { type: "text/markdown" }), `${name}.md`);
+  save(new Blob([text], { type: "text/markdown" }), `${fileName(title)}.md`);
 }
+
+/** As a file that can be imported again, here or at another server. */
+export async function saveJSON(api: Api, c: ChatInfo): Promise<void> {
+  const chat = await api.export(c.chat_id);
+  save(new Blob([JSON.stringify(chat, null, 2)], { type: "application/json" }), `${fileName(c.title || w.sidebar.untitled)}.json`);
+}
+
+const fileName = (title: string) => title.replace(/[^\p{L}\p{N} ._-]+/gu, " ").trim().slice(0, 80) || "chat";

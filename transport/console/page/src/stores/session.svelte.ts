@@ -48,7 +48,7 @@ class Session {
     const current = ++this.#starts;
     try {
       const user = await this.#identify();
-      await this.#readModels(); // a chat that is made needs one
+      await this.readModels(); // a chat that is made needs one
       if (current === this.#starts) this.#enter(user);
     } catch (e) {
       if (current !== this.#starts) return;
@@ -86,7 +86,7 @@ class Session {
     this.phase = "in";
   }
 
-  async #readModels(): Promise<void> {
+  async readModels(): Promise<void> {
     try {
       this.models = (await this.api.models()).models;
     } catch { /* a chat has its own model */ }
