@@ -47,6 +47,9 @@ func (a *API) importChat(r *http.Request, u chat.User) (any, error) {
 	found, err := exports.ReadOne(body, u, chat.MakeID(u.ID, random), time.Now())
 	var records []chat.Record
 	if err == nil {
+		if list := a.models.List(); len(list) > 0 && a.models.Refusal(chat.ModelID(found.ModelID)) != nil {
+			found.ModelID, found.APISource = string(list[0].ID), list[0].APISource // one that answers here
+		}
 		records, err = found.Records(make(exports.Notes))
 	}
 	if err != nil {
