@@ -1,6 +1,6 @@
 // Package console serves the page: a chat with people and assistants, in the browser.
 //
-//	GET {base}/, /c/…, /join/…, /settings/…, /signin → index.html → assets/…
+//	GET {base}/, /c/…, /join/…, /settings/…, /runtime/…, /signin → index.html → assets/…
 //
 //	the page → {base}/api/v1       who am I, which chats and models are there
 //	         ⇄ {base}/socket.io/   the namespace /assistant/realtime
@@ -37,8 +37,8 @@ const (
 
 // Addresses of the page itself: it decides what to show.
 var (
-	places     = regexp.MustCompile(`^(signin|settings)?$`)
-	deepPlaces = regexp.MustCompile(`^(c|join|settings)/[^/]*$`)
+	places     = regexp.MustCompile(`^(signin|settings|runtime)?$`)
+	deepPlaces = regexp.MustCompile(`^(c|join|settings|runtime)/[^/]*$`)
 )
 
 // contentSecurityPolicy lets the page load from and connect to this server only

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { ask, connect, enter, event, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { noBrowser, browser } from "./lib/browser.mjs";
 import { modelServer } from "./lib/model.mjs";
+import { visit } from "./lib/page.mjs";
 import { longOnly } from "./lib/random.mjs";
 
 const binary = process.env.PARLOR ?? new URL("../../../bin/parlor", import.meta.url).pathname;
@@ -136,4 +138,31 @@ test("who follows a room that is deleted is told so, and a kill leaves no action
   const kept = new Map(entries.map((e) => [e.seq, e.outcome]));
   for (const seq of answered) if (seq) assert.ok(kept.has(seq), `entry ${seq}`);
   assert.ok([...kept.values()].every((outcome) => ["begun", "done", "failed"].includes(outcome)));
+});
+
+test("the page shows the runtime: a room is followed, killed and seen to restart", { skip: longOnly.skip || noBrowser }, async (t) => {
+  const server = await serve(t, { args: ["--eliza-word-delay", "10ms"] }); // development mode: everybody is an administrator
+  const b = await browser(t);
+  const alice = await connect(t, server, { auth: { user_id: "alice" } });
+  const room = await enter(alice, newChat(), { dialect: "documented" });
+  const page = await visit(t, b, `${server.url}/settings/profile`, { user: "root" });
+  await page.click('[data-testid="to-runtime"]');
+  await page.waitForSelector('[data-plot="commits"] path');
+  await page.fill('[data-testid="find"]', "alice");
+  await page.keyboard.press("Enter");
+  await page.click(`[data-testid="found"] a[href$="/runtime/${room}"]`);
+  await page.click('[data-testid="follow"]');
+  await page.waitForSelector('[data-testid="events"] [data-event="followed"]');
+  await ask(alice, "send_message", { room_id: room, message: "hello" });
+  await page.waitForSelector('[data-testid="events"] [data-event="turn_ended"]');
+  await page.click('[data-testid="restart"]');
+  await page.fill("#note", "to see it restart");
+  await page.click('[data-testid="confirm-go"]');
+  await page.waitForFunction(() => document.querySelector('[data-testid="actors"] tbody tr td:nth-child(4)')?.textContent === "1");
+  await ask(alice, "send_message", { room_id: room, message: "hello again" });
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="events"] [data-event="turn_ended"]').length === 2);
+  await page.goto(`${server.url}/runtime`);
+  await page.click('[data-tab="audit"]');
+  await page.waitForSelector('[data-testid="audit"] tr:nth-child(2)');
+  assert.match(await page.textContent('[data-testid="audit"]'), /restart_room[^]*to see it restart[^]*follow_room/);
 });

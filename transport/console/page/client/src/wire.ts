@@ -7,6 +7,7 @@ export interface User {
   name?: string | null;
   email?: string | null;
   picture?: string | null;
+  admin?: boolean; // absent: no administrator
 }
 
 export interface Problem {

@@ -7,6 +7,7 @@ export type Place =
   | { name: "chat"; id: string; fresh: boolean; seq?: number } // fresh: it may be that there is no such chat yet
   | { name: "join"; token: string }
   | { name: "settings"; section: string }
+  | { name: "runtime"; room?: string } // for administrators
   | { name: "signin" };
 
 // From an identity provider one comes to the start of the page, and wants to be where one was.
@@ -23,6 +24,7 @@ function read(): Place {
   if (name === "c" && id) return { name: "chat", id, fresh: Boolean(history.state?.fresh), seq: Number(/^#m(\d+)$/.exec(location.hash)?.[1]) || undefined };
   if (name === "join" && id) return { name: "join", token: id };
   if (name === "settings") return { name: "settings", section: id || "profile" };
+  if (name === "runtime") return { name: "runtime", room: id || undefined };
   if (name === "signin") return { name: "signin" };
   // Addresses of before, which are in links that people have.
   if (old.get("i")) return replaced({ name: "join", token: old.get("i")! });
@@ -38,6 +40,7 @@ export function address(place: Place): string {
       case "chat": return `c/${encodeURIComponent(place.id)}${place.seq ? `#m${place.seq}` : ""}`;
       case "join": return `join/${encodeURIComponent(place.token)}`;
       case "settings": return `settings/${place.section}`;
+      case "runtime": return place.room ? `runtime/${encodeURIComponent(place.room)}` : "runtime";
       case "signin": return "signin";
     }
   })();

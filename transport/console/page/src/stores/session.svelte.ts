@@ -62,7 +62,7 @@ class Session {
     const probe = `page-${newID()}`;
     const user = await new Api(base, () => ({ token: this.#token ?? undefined, user_id: probe })).me();
     this.development = user.user_id === probe;
-    return this.development ? { user_id: this.#name } : user;
+    return this.development ? { user_id: this.#name, admin: user.admin } : user;
   }
 
   #enter(user: User): void {

@@ -451,6 +451,7 @@ export const de: Words = {
   settings: {
     title: "Einstellungen",
     label: "Teile der Einstellungen",
+    runtime: "Laufzeit",
     sections: { profile: "Profil", sessions: "Sitzungen", usage: "Verbrauch", models: "Modelle", tools: "Werkzeuge", data: "Daten" },
     theme: "Farben",
     themes: { system: "Wie das System", light: "Hell", dark: "Dunkel" },

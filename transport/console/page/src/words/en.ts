@@ -450,6 +450,7 @@ export const en = {
   settings: {
     title: "Settings",
     label: "Parts of the settings",
+    runtime: "Runtime",
     sections: { profile: "Profile", sessions: "Sessions", usage: "Usage", models: "Models", tools: "Tools", data: "Data" },
     theme: "Theme",
     themes: { system: "As the system", light: "Light", dark: "Dark" },
