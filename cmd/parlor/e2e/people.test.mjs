@@ -97,7 +97,7 @@ test("an owner invites, changes what a guest may do, removes, takes it back, and
   await guest.getByRole("dialog", { name: "Your visit has ended" }).waitFor(); // it was the guest's link
 });
 
-test("who is signed in twice ends the other session, and there nothing that was written is lost", { skip: noBrowser }, async (t) => {
+test("who is signed in twice ends the other session, and there nothing that was written is lost", { skip: noBrowser || longOnly.skip }, async (t) => {
   const { add, open, signIn } = await house(t);
   const password = await add("alice", "Alice");
   const [one, two] = [await open(), await open()];

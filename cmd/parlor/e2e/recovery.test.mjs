@@ -188,7 +188,7 @@ test("during a stream: the text so far, then the rest", async (t) => {
     text.set(e.message_id, so_far.slice(0, e.offset) + e.content);
   });
   for (let i = 0; i < 3; i++) {
-    await ask(bob, "send_message", { room_id: room, message: story(20) });
+    await ask(bob, "send_message", { room_id: room, message: story(10) });
     await until(() => [...text.values()].at(-1)?.length, (n) => n > 0);
     await sleep(100);
     await network.cut();

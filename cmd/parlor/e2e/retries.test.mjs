@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ask, command, connect, enter, events, folder, messages, newChat, serve, until } from "./lib/parlor.mjs";
 import { proxy } from "./lib/proxy.mjs";
+import { longOnly } from "./lib/random.mjs";
 
 /** A client whose acknowledgements come 700 ms late and which waits 300 ms for them. */
 async function impatient(t, server) {
@@ -21,7 +22,7 @@ async function press(socket, event, body) {
 }
 
 for (const named of [true, false]) {
-  test(`one press of regenerate makes one answer, ${named ? "with" : "without"} an id`, async (t) => {
+  test(`one press of regenerate makes one answer, ${named ? "with" : "without"} an id`, named ? longOnly : {}, async (t) => {
     const server = await serve(t);
     const alice = await connect(t, server);
     const chat = newChat();
