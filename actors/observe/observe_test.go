@@ -145,7 +145,7 @@ func (e *events) take() (told []string) {
 	return told
 }
 
-// Whoever follows a room is told what happens in it, without a word of it, is seen by nobody,
+// A follower of a room is told what happens in it, without a word of it, is seen by nobody,
 // outlives a restart of the room, and is told that the chat is gone.
 func TestFollow(t *testing.T) {
 	run(t, func(t *testing.T, s *actortest.Server, o *observe.Observer) {

@@ -165,7 +165,7 @@ func TestUnread(t *testing.T) {
 	})
 }
 
-// What was withdrawn or said anew is not unread: nobody sees it any more.
+// A message that was withdrawn or said anew is not unread: nobody sees it any more.
 func TestUnreadIsWhatOneSees(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
 		alice := s.User("alice")

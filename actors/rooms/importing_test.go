@@ -46,7 +46,7 @@ func export(t *testing.T, s *actortest.Server, u chat.User, id chat.ID) exports.
 	return one
 }
 
-// What one member exports becomes a chat of another, in which only that one is known. It can
+// The export of one member becomes a chat of another, in which only that one is known. It can
 // be talked in, and costs nobody anything.
 func TestImport(t *testing.T) {
 	actortest.Run(t, room.Options{}, func(t *testing.T, s *actortest.Server) {
@@ -90,7 +90,7 @@ func TestImport(t *testing.T) {
 	})
 }
 
-// What a member could not have said here is refused, and so is what the quota does not allow.
+// An import is refused if a member could not have said it here, or if the quota does not allow it.
 func TestImportRefuses(t *testing.T) {
 	actortest.Run(t, room.Options{MaxMessageBytes: 10, MaxAnswerBytes: 20}, func(t *testing.T, s *actortest.Server) {
 		bob := s.User("bob")

@@ -69,7 +69,7 @@ func TestUsage(t *testing.T) {
 	})
 }
 
-// What answers have cost is said by the prices that their models have now, and which
+// The cost of answers is told by the prices that their models have now, and which
 // have none; of budgets one is told those of one's own and of chats that one may read.
 func TestUsageCosts(t *testing.T) {
 	anyCase := func(m chat.ModelID) (string, chat.ModelID) { return "", m }

@@ -88,7 +88,7 @@ func serveUntil(t *testing.T, env []string, data, says string) string {
 	return log.String()
 }
 
-// Whoever asks for a backup where none can be made is told at the start.
+// A backup that cannot be made is refused at the start.
 func TestBackupSettings(t *testing.T) {
 	for says, env := range map[string][]string{
 		"must be s3://BUCKET":     {"PARLOR_BACKUP_TO=ftp://x"},

@@ -191,7 +191,7 @@ func TestRecordsAreTheSameAgain(t *testing.T) {
 	}
 }
 
-// Whatever tree a chat is, all that was said is recorded, and the current branch shows what
+// Of any tree all that was said is recorded, and the current branch shows what
 // leads to the message that was shown last, in order.
 func TestAnyTree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -256,7 +256,7 @@ func wayTo(c *Chat, at int) (way []string) {
 	return way
 }
 
-// What is no conversation is refused, and the error names the place.
+// A file without a conversation is refused, and the error names the place.
 func TestHostileChats(t *testing.T) {
 	at := time.Unix(1e9, 0)
 	long := strings.Repeat("x", maxTextBytes+1)

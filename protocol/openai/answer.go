@@ -51,7 +51,7 @@ func parseCallID(prefix, id string) (call string, seq uint64, ok bool) {
 var saidItems = []string{"function_call", "mcp_approval_request", "reasoning"}
 
 // answers reads an input that answers calls. It returns none if the input does something else.
-// What the response itself has said may be in the input as well.
+// The input may repeat what the response itself has said.
 func answers(raw json.RawMessage) (all []Answer, refusal *Error) {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {

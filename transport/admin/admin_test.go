@@ -202,7 +202,7 @@ func TestNothingIsDoneUnaudited(t *testing.T) {
 	}
 }
 
-// What is no action is not carried out, and nobody locks themselves out.
+// An unknown action is not carried out, and nobody locks themselves out.
 func TestRefusedActions(t *testing.T) {
 	s, f := service()
 	for _, a := range []admin.Action{
@@ -231,7 +231,7 @@ func TestOnlyAdministrators(t *testing.T) {
 	want(t, f)
 }
 
-// Who follows a room is in the audit log, once.
+// A follower of a room is in the audit log, once.
 func TestFollowersAreAudited(t *testing.T) {
 	s, f := service()
 	w := httptest.NewRecorder()
@@ -250,7 +250,7 @@ func TestFollowersAreAudited(t *testing.T) {
 	}
 }
 
-// What an operator does at the control socket is noted, and done also if that is impossible.
+// An action at the control socket is noted, and done also if that is impossible.
 func TestOperatorsAreNoted(t *testing.T) {
 	s, f := service()
 	act := func() error { f.note("act"); return nil }

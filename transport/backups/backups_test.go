@@ -319,7 +319,7 @@ func TestS3(t *testing.T) {
 	}
 }
 
-// What goes wrong with a bucket is told without the keys.
+// An error of a bucket is told without the keys.
 func TestS3Errors(t *testing.T) {
 	for says, o := range map[string]S3Options{
 		"it must be s3://BUCKET":             {URL: "https://x", Key: "id", Secret: "very-secret"},

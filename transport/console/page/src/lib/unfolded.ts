@@ -1,4 +1,4 @@
-// What somebody has opened in a chat stays open when its element is made again: a long chat draws only what is in sight.
+// Details that somebody has opened stay open when their element is made again: a long chat draws only what is in sight.
 
 /** Keeps in `open` whether the details of a key are open. To be attached to their element. */
 export const unfolded = (open: Set<string>, key: string) => (details: HTMLDetailsElement) => {
