@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { ask, client, connect, enter, event, events, folder, messages, newChat, serve, sleep, story, until } from "./lib/parlor.mjs";
 import { proxy } from "./lib/proxy.mjs";
-import { long } from "./lib/random.mjs";
+import { long, longOnly } from "./lib/random.mjs";
 
 /** A client that notes how each of its connections began. */
 async function visitor(t, server, options = {}) {
@@ -172,7 +172,7 @@ test("kill -9 of the server, in two rooms", { timeout: 120_000 }, async (t) => {
   t.diagnostic(`${told(alice, rooms[0]).length + told(alice, rooms[1]).length} messages over 5 kills`);
 });
 
-test("during a stream: the text so far, then the rest", async (t) => {
+test("during a stream: the text so far, then the rest", longOnly, async (t) => {
   const server = await serve(t, { args: ["--eliza-word-delay", "60ms"] });
   const network = await proxy(t, server.url);
   const [alice, bob] = [await visitor(t, network), await connect(t, server, { user: "bob" })];

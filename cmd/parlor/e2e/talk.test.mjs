@@ -130,7 +130,7 @@ async function toTalk(page) {
   for (let region = 0; region < 5 && (await focused(page)) === null; region++) await page.keyboard.press("F6");
 }
 
-test("keys alone reach every message, and do with it what its buttons do", { skip: noBrowser }, async (t) => {
+test("keys alone reach every message, and do with it what its buttons do", { skip: noBrowser || longOnly.skip }, async (t) => {
   const server = await serve(t, { dir: await longChat(40) });
   const page = await open(t, await browser(t), address(server, "abc"), { user: "alice" });
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
