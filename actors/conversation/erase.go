@@ -36,9 +36,9 @@ func (e *Eraser) Erase(r chat.Record) chat.Record {
 		said.Content, said.Files, said.Mentions, said.OnlyTools, said.Origin, said.ClientID = Erased, nil, nil, nil, "", ""
 		r.Event = said
 	}
-	r.Event = e.silence(r.Event)
 	v := reflect.New(reflect.TypeOf(r.Event)).Elem()
 	v.Set(reflect.ValueOf(r.Event))
+	e.silence(v)
 	e.rename(v)
 	r.Event = v.Interface().(chat.Event)
 	return r
@@ -46,50 +46,16 @@ func (e *Eraser) Erase(r chat.Record) chat.Record {
 
 // silence takes out the words with which the user has done something else, and the user's
 // idempotency keys.
-func (e *Eraser) silence(event chat.Event) chat.Event {
-	switch x := event.(type) {
-	case chat.TurnEnded:
-		if x.By == e.User {
-			x.Reason, x.ClientID = "", ""
-		}
-		return x
-	case chat.ToolDecided:
-		if x.By == e.User {
-			x.Reason, x.ClientID = "", ""
-		}
-		return x
-	case chat.TurnQueued:
-		if x.By == e.User {
-			x.ClientID, x.Origin = "", ""
-		}
-		return x
-	case chat.Configured:
-		if x.By == e.User {
-			x.ClientID = ""
-		}
-		return x
-	case chat.MessageWithdrawn:
-		if x.By == e.User {
-			x.ClientID = ""
-		}
-		return x
-	case chat.TurnMoved:
-		if x.By == e.User {
-			x.ClientID = ""
-		}
-		return x
-	case chat.BranchSelected:
-		if x.By == e.User {
-			x.ClientID = ""
-		}
-		return x
-	case chat.ToolEnded:
-		if x.By == e.User && x.ClientID != "" {
-			x.ClientID = ""
-		}
-		return x
+func (e *Eraser) silence(event reflect.Value) {
+	by := event.FieldByName("By")
+	if !by.IsValid() || by.String() != string(e.User) {
+		return
 	}
-	return event
+	for _, name := range []string{"Reason", "ClientID", "Origin"} {
+		if field := event.FieldByName(name); field.IsValid() {
+			field.SetZero()
+		}
+	}
 }
 
 // rename gives the user's place to As, wherever in v the user is named.
