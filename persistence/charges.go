@@ -112,21 +112,32 @@ func addCharge(tx *bolt.Tx, c Charge) error {
 
 // forgetRoom moves what a room has cost to the rows of deleted rooms.
 func forgetRoom(tx *bolt.Tx, room string) error {
-	rows, _, err := chargesOfRoom(tx, room)
+	rows, err := dropCharges(tx, room)
 	if err != nil {
 		return err
 	}
 	for _, c := range rows {
-		if err := tx.Bucket(bucketUsage).Delete(c.key()); err != nil {
-			return err
-		}
 		c.Room = ""
 		if err := addCharge(tx, c); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// dropCharges removes what a room has cost, and returns it.
+func dropCharges(tx *bolt.Tx, room string) ([]Charge, error) {
+	rows, _, err := chargesOfRoom(tx, room)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range rows {
+		if err := tx.Bucket(bucketUsage).Delete(c.key()); err != nil {
+			return nil, err
+		}
+	}
 	_, err = deletePrefix(tx.Bucket(bucketCharged), prefix(room))
-	return err
+	return rows, err
 }
 
 // chargesOfRoom returns the room's rows, and how many of them are damaged. Those

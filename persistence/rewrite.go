@@ -49,7 +49,7 @@ func (c *Commit) rewrite(tx *bolt.Tx, user string, files []string) error {
 	if err := addToShare(tx, before.Owner, Share{0, -size}); err != nil {
 		return err
 	}
-	if err := dropCharges(tx, c.Room); err != nil {
+	if _, err := dropCharges(tx, c.Room); err != nil {
 		return err
 	}
 	if err := deleteState(tx, c.Room); err != nil {
@@ -62,21 +62,6 @@ func (c *Commit) rewrite(tx *bolt.Tx, user string, files []string) error {
 		return err
 	}
 	return c.write(tx, Quota{})
-}
-
-// dropCharges removes what a room has cost.
-func dropCharges(tx *bolt.Tx, room string) error {
-	rows, _, err := chargesOfRoom(tx, room)
-	if err != nil {
-		return err
-	}
-	for _, c := range rows {
-		if err := tx.Bucket(bucketUsage).Delete(c.key()); err != nil {
-			return err
-		}
-	}
-	_, err = deletePrefix(tx.Bucket(bucketCharged), prefix(room))
-	return err
 }
 
 // ForgetUser queues the removal of what is kept of a user outside of rooms: what the user has
