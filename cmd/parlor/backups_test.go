@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -64,8 +63,8 @@ func serveUntil(t *testing.T, env []string, data, says string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0], "serve", "--listen=127.0.0.1:0", "--drain-timeout=0s", "--discover=off", "--data="+data)
-	cmd.Env = append(append(os.Environ(), env...), "GO_TEST_RUN_PARLOR=1")
+	cmd := parlorCmd(ctx, "serve", "--listen=127.0.0.1:0", "--drain-timeout=0s", "--discover=off", "--data="+data)
+	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -23,6 +24,37 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	os.Exit(m.Run())
+}
+
+// parlorCmd is a process of its own that carries out a command.
+func parlorCmd(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "GO_TEST_RUN_PARLOR=1")
+	return cmd
+}
+
+// killedIn carries out a command with whole, and kills it four times with cut: after 2 to 5
+// parts of the time that it has taken. It returns how often it had not ended before.
+func killedIn(t *testing.T, command func(data string) *exec.Cmd, whole, cut string, parts time.Duration, after func(kill int)) (kills int) {
+	t.Helper()
+	begun := time.Now()
+	if out, err := command(whole).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	took := time.Since(begun)
+	for i := range 4 {
+		cmd := command(cut)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(took * time.Duration(i+2) / parts)
+		_ = cmd.Process.Kill()
+		if cmd.Wait() != nil {
+			kills++
+		}
+		after(i)
+	}
+	return kills
 }
 
 // exported returns an export of chats with two records each.

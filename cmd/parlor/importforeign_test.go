@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -172,26 +171,9 @@ func TestImportForeignKilled(t *testing.T) {
 	file := manyChats(t, chats)
 	whole, cut := filepath.Join(t.TempDir(), "whole.db"), filepath.Join(t.TempDir(), "cut.db")
 	importInto := func(data string) *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "import", "--from=openwebui", "--data="+data, file)
-		cmd.Env = append(os.Environ(), "GO_TEST_RUN_PARLOR=1")
-		return cmd
+		return parlorCmd(t.Context(), "import", "--from=openwebui", "--data="+data, file)
 	}
-	begun := time.Now()
-	if out, err := importInto(whole).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	took, kills := time.Since(begun), 0
-	for part := range 4 {
-		cmd := importInto(cut)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(took * time.Duration(part+2) / 8)
-		_ = cmd.Process.Kill()
-		if err := cmd.Wait(); err != nil {
-			kills++
-		}
-	}
+	kills := killedIn(t, importInto, whole, cut, 8, func(int) {})
 	status, out, errs := runIn(t, nil, "import", "--from=openwebui", "--data="+cut, file)
 	if status != 0 || kills == 0 {
 		t.Fatalf("status %d after %d kills, %q, %q", status, kills, out, errs)

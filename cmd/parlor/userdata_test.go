@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -235,29 +234,13 @@ func TestUserDeleteKilled(t *testing.T) {
 	storeOf(t, whole, many...)
 	storeOf(t, data, many...)
 	deleteIn := func(data string) *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "user", "delete", "mallory", "--yes", "--data="+data)
-		cmd.Env = append(os.Environ(), "GO_TEST_RUN_PARLOR=1")
-		return cmd
+		return parlorCmd(t.Context(), "user", "delete", "mallory", "--yes", "--data="+data)
 	}
-	begun := time.Now()
-	if out, err := deleteIn(whole).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	took, kills := time.Since(begun), 0
-	for part := range 4 {
-		cmd := deleteIn(data)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(took * time.Duration(part+2) / 10)
-		_ = cmd.Process.Kill()
-		if cmd.Wait() != nil {
-			kills++
-		}
+	kills := killedIn(t, deleteIn, whole, data, 10, func(kill int) {
 		if status, out, errs := runIn(t, nil, "check", "--data="+data); status != 0 {
-			t.Fatalf("after kill %d: %q, %q", part, out, errs)
+			t.Fatalf("after kill %d: %q, %q", kill, out, errs)
 		}
-	}
+	})
 	if out, err := deleteIn(data).CombinedOutput(); err != nil || kills == 0 {
 		t.Fatalf("%v after %d kills: %s", err, kills, out)
 	}
