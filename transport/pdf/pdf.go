@@ -110,6 +110,11 @@ func (r *Reader) enter(ctx context.Context, by chat.UserID) (leave func(), err e
 		}
 	}
 	for i, seat := range []chan struct{}{own.seat, r.seats} {
+		select { // a free seat is taken also when the time is over: nobody is busy
+		case seat <- struct{}{}:
+			continue
+		default:
+		}
 		select {
 		case seat <- struct{}{}:
 		case <-ctx.Done():

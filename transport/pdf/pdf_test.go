@@ -124,6 +124,20 @@ func TestHang(t *testing.T) {
 	}
 }
 
+// Nobody is told that many files are being read while none is, however short the time is.
+func TestFreeSeat(t *testing.T) {
+	r := New(Options{})
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		leave, err := r.enter(late, "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave()
+	}
+}
+
 // Users take turns: one with many files waits with one of them.
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
