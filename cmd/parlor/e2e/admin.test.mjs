@@ -1,4 +1,4 @@
-// What administrators see of a running server, and do about it.
+// The view of administrators into a running server, and their actions.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";

@@ -16,7 +16,7 @@ const parlor = (t, app, { args = [], ...more } = {}) => serve(t, { ...more, args
 const options = { skip: noBrowser };
 const long = { skip: noBrowser || longOnly.skip };
 
-/** What a tab shows is what was recorded, with each message once. */
+/** Asserts that a tab shows what was recorded, with each message once. */
 async function showsAll(server, chat, tab, count) {
   const shown = await tab.until("ready", count);
   const recorded = await messages(server, chat);
@@ -64,7 +64,7 @@ async function paying(t, version) {
   return { app, start, pay, server, chat, alice };
 }
 
-/** What a tab shows of an answer that has called tools is what a page shows that loads the history. */
+/** Asserts that a tab shows an answer that has called tools as a page does that loads the history. */
 async function showsHistory(tab) {
   const shape = () => window.chat.messages.map((m) => [m.id, m.parts.map(({ type, text, state, input, output, errorText }) => ({ type, text, state, input, output, errorText }))]);
   const shown = await tab.page.evaluate(shape);

@@ -1,4 +1,4 @@
-// What the page says of its connection, and of an answer that the end of the server has cut.
+// The words of the page for its connection, and for an answer that the end of the server has cut.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";

@@ -87,7 +87,7 @@ function enginePacketToSend(random) {
 
 // Socket.IO
 
-/** What is between the type and the JSON. */
+/** The part of a packet between its type and its JSON. */
 const header = /^(?:[0-4]|[56][^-]*-)(?:\/[^,]*(?:,|$))?/;
 
 const decodeDifferences = [

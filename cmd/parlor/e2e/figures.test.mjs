@@ -1,7 +1,7 @@
-// What the page costs: its size, how soon it answers, how smoothly an answer grows in it, and a very long chat.
+// Measures the page: its size, how soon it answers, how smoothly an answer grows in it, and a very long chat.
 //
 // The times are printed, for a person to judge: how long a frame takes says as much about what else a machine does.
-// What is asserted are counts, and with a wide margin what compares two things that one machine did in one run.
+// Counts are asserted, and with a wide margin comparisons of two things that one machine did in one run.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -14,7 +14,7 @@ const token = (user) => execFileSync(executable, ["token", "--user", user], { en
 const namespace = "/assistant/realtime,";
 const limits = ["--ping-interval", "1s", "--ping-timeout", "2s", "--connect-timeout", "2s", "--log-level", "debug"];
 
-/** What the process takes: megabytes, threads and open files. */
+/** Returns the use of a process: megabytes, threads and open files. */
 function usage(pid) {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const number = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)[1]);

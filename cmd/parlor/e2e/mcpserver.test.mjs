@@ -17,7 +17,7 @@ async function agent(t, server, credential, { path = "/mcp", headers = {} } = {}
   });
   await client.connect(transport);
   t.after(() => client.close());
-  /** What a tool returns. The text has to say the same as the structure. */
+  /** Returns the result of a tool. The text has to say the same as the structure. */
   const call = async (name, args, options) => {
     const result = await client.callTool({ name, arguments: args }, undefined, options);
     const [{ type, text }] = result.content;

@@ -1,4 +1,4 @@
-// What the page does for models, and prompts of servers of tools.
+// Tools of the page itself, and prompts of MCP servers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { grave } from "./lib/axe.mjs";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ask, connect, enter, event, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
 
-/** What a client makes of what it was told of who is in the room. */
+/** Returns who is in the room, as a client works it out from the events. */
 function seen(socket, room) {
   const members = new Map();
   let last = {};

@@ -40,7 +40,7 @@ async function pushService(t) {
   return { authorities, origin, got, status, subscribe };
 }
 
-/** What a browser makes of a push: its message, once the signature is verified. */
+/** Returns the message of a push once its signature is verified, as a browser does. */
 function open(push, service, b, publicKey) {
   const { t: token, k } = /^vapid t=(?<t>[^,]+), k=(?<k>.+)$/.exec(push.headers.authorization).groups;
   assert.equal(k, publicKey);

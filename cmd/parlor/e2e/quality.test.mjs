@@ -21,7 +21,7 @@ const devices = {
   phone: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
 };
 
-/** What is wrong with a view: findings of axe, as rule and place, what moves where it must not, and what is wider than the window. */
+/** Returns the faults of a view: findings of axe, as rule and place, what moves where it must not, and what is wider than the window. */
 async function findings(page) {
   await page.evaluate(axe);
   return page.evaluate(async () => {

@@ -1,4 +1,4 @@
-// What surrounds the talk: the first minute without a model, the language, files of chats, budgets, and a start without the server.
+// The page around the talk: the first minute without a model, the language, files of chats, budgets, and a start without the server.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

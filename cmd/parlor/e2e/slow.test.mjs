@@ -54,7 +54,7 @@ async function site(t) {
   return { server, alice, room, answer, cut };
 }
 
-/** What a client that joins a room says. */
+/** The frames of a client that joins a room. */
 const join = (room) => [`40${namespace}{"user_id":"bob"}`, `42${namespace}1["join_room",{"room_id":"${room}","dialect":"documented"}]`];
 
 /** The answer that the texts tell in a room, and in how many deltas. */

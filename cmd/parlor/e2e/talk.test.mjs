@@ -63,7 +63,7 @@ test("older messages come above without a jump, up to the first", { skip: noBrow
   await shows(page, "question 119");
   await until(() => place(page), (p) => p.left <= 1);
   await page.mouse.move(500, 300);
-  // Whatever is in sight moves as far as the wheel does, whether something was loaded or not.
+  // The messages in sight move as far as the wheel does, whether something was loaded or not.
   const seen = () => page.evaluate((talk) => {
     const box = document.querySelector(talk).getBoundingClientRect();
     const all = [...document.querySelectorAll(`${talk} [data-key]`)].map((e) => [e.dataset.key, e.getBoundingClientRect().top - box.top]);

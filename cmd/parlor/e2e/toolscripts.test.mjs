@@ -1,11 +1,11 @@
-// What models do with tools, in each protocol, against aimock.
+// Calls of tools by models, in each protocol, against aimock.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LLMock } from "@copilotkit/aimock";
 import { ask, connect, enter, event, newChat, serve } from "./lib/parlor.mjs";
 import { toolbox } from "./lib/toolbox.mjs";
 
-/** What a model answers that calls tools, each [name, arguments]. Arguments that are a text are sent as they are. */
+/** Returns the answer of a model that calls tools, each [name, arguments]. Arguments that are a text are sent as they are. */
 const call = (...list) => ({ toolCalls: list.map(([name, args]) => ({ name, arguments: typeof args === "string" ? args : JSON.stringify(args) })) });
 const say = (content) => ({ content });
 

@@ -115,7 +115,7 @@ test("assistants are addressed by name, and a chat's model is switched", async (
   assert.deepEqual([other.prompt, other.model_id], [answers[0].prompt, "ada"]);
 });
 
-/** What a client shows: docs/events.md, Branches. */
+/** Returns the messages that a client shows: docs/events.md, Branches. */
 class View {
   constructor(socket, room) {
     this.shown = [];

@@ -1,4 +1,4 @@
-// What clients of Open WebUI's real-time layer rely on, beside what openwebui.test.mjs plays through: each event, each kind
+// The events that clients of Open WebUI's real-time layer rely on, beside those that openwebui.test.mjs plays through: each event, each kind
 // of completion, and each part of a question.
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -38,7 +38,7 @@ test("each event of the contract has its effect", async (t) => {
   await event(alice, "channel-events", (e) => e.data.type === "typing" && e.user.id === "bob");
   assert.deepEqual(events(alice, "channel-events").filter((e) => e.user.id === "bob").map((e) => e.data.type), ["typing"]);
 
-  // Who is there, and what is in use.
+  // Presence, and the models in use.
   await event(alice, "user-list", (b) => b.user_ids.join() === "alice,bob");
   const lists = events(alice, "user-list").length;
   for (const args of [[], [{}]]) assert.equal((await ask(alice, "user-list", ...args)).ok, true);

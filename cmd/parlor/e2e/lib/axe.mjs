@@ -1,4 +1,4 @@
-// What axe finds that is serious or critical.
+// Returns the serious and critical findings of axe.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 

@@ -24,7 +24,7 @@ export const http = (server, jwt, user = "alice") => async (method, path, body) 
   return { status: response.status, body: /json/.test(response.headers.get("content-type")) ? JSON.parse(text) : text };
 };
 
-/** What chat-events tell of an answer, in order. */
+/** Returns the chat-events of an answer, in order. */
 export const completions = (socket, name, message) => events(socket, name).filter((e) => e.message_id === message && e.data.type === "chat:completion").map((e) => e.data.data);
 
 /** The text of an answer, as the deltas of chat-events make it. */

@@ -1,7 +1,7 @@
 // The page as tests of it see it.
 import assert from "node:assert/strict";
 
-/** What there is on the page, as selectors. */
+/** The parts of the page, as selectors. */
 export const on = {
   connected: '[data-testid="connection"][data-phase="connected"]',
   notConnected: '[data-testid="connection"]:not([data-phase="connected"])',

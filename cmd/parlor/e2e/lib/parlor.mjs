@@ -96,7 +96,7 @@ export function client(t, server, { namespace = "/assistant/realtime", ...option
   return socket;
 }
 
-/** What the client saw, or will see, under a name (and for which test holds). */
+/** Returns an event of that name (for which test holds) that the client has seen, or waits for one. */
 export async function event(socket, name, test = () => true, { timeout = 20_000 } = {}) {
   const deadline = Date.now() + timeout;
   for (;;) {

@@ -20,7 +20,7 @@ export function curl(t, url, { token, user, id, args = [] } = {}) {
   return stream;
 }
 
-/** What a client is left with: the events of records, in order, and the text of each answer as it was streamed. */
+/** Returns what a client is left with: the events of records, in order, and the text of each answer as it was streamed. */
 export function view(all) {
   const texts = {};
   const records = [];

@@ -19,7 +19,7 @@ const transport = query.has("ws")
     prepareReconnectToStreamRequest: old ? () => ({ api: `${api}/${chat}/stream?sdk_version=5`, headers, credentials }) : undefined,
   });
 
-/** What the server has of the chat, or nothing if it is new. */
+/** Returns the messages that the server has of the chat, none if it is new. */
 async function load() {
   const response = await fetch(`${api}/${chat}${old ? "?sdk_version=5" : ""}`, { headers, credentials });
   if (response.status === 404) return [];

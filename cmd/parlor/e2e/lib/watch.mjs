@@ -1,4 +1,4 @@
-// What a page does that nobody sees in its text: frames, jumps, requests, reports.
+// Watches a page for things that are not in its text: frames, jumps, requests, reports.
 import { buildSync } from "esbuild";
 
 const samples = new URL("../../../../transport/console/page/src/markdown/samples.ts", import.meta.url).pathname;

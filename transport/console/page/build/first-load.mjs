@@ -1,4 +1,4 @@
-// What a browser loads before the page shows anything: the build fails if that has grown too large, and the service worker
+// Adds up the files that a browser loads before the page shows anything: the build fails if they have grown too large, and the service worker
 // keeps it.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

@@ -1,4 +1,4 @@
-// What the build adds for the licences: a text with those of all packages that are in the page. They are found by the
+// Adds a text with the licences of all packages that are in the page. They are found by the
 // modules that Vite puts into chunks, and so are those of the workers.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

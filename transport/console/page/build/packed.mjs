@@ -1,4 +1,4 @@
-// What the build adds to what Vite writes: a second index.html for addresses one folder down, such
+// Adds to the files that Vite writes: a second index.html for addresses one folder down, such
 // as /c/…, and a .br and a .gz beside each file that gets shorter by it.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

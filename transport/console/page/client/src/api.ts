@@ -99,7 +99,7 @@ export class Api {
   invite = (id: string, how: { role: Role; expires_in?: number; uses?: number; guests?: boolean }) => this.ask<Invite>("POST", `${chat(id)}/invites`, { body: how });
   invites = (id: string) => this.ask<{ invites: Invite[] }>("GET", `${chat(id)}/invites`);
   revoke = (id: string, invite: string) => this.ask<unknown>("DELETE", `${chat(id)}/invites/${encodeURIComponent(invite)}`);
-  /** What an invitation is to. */
+  /** The chat and the role that an invitation is for. */
   look = (token: string) => this.ask<Welcome>("GET", `invites/${encodeURIComponent(token)}`);
   /** Accepts an invitation; with a name, and without any credentials, as a guest. */
   accept = (token: string, name?: string) =>

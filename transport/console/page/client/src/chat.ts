@@ -61,7 +61,7 @@ export class Chat {
   /** Has a listener told when something has changed. Returns how to end that. */
   subscribe = (listener: () => void) => this.#listeners.add(listener);
 
-  /** What was said here and is not recorded yet. */
+  /** The messages that were sent here and are not recorded yet. */
   get outgoing(): readonly Entry[] {
     return this.#outbox.entries;
   }

@@ -1,4 +1,4 @@
-// What was said here and is not recorded yet. It waits under an id that makes repeating it harmless, and outlives a
+// Keeps what was said here until it is recorded. It waits under an id that makes repeating it harmless, and outlives a
 // lost connection and a reload.
 import type { Policy, Problem } from "./wire.ts";
 

@@ -1,4 +1,4 @@
-// What is known of a room. Every value is replaced and never changed, so a view can compare by ===.
+// The state of a room as the client knows it. Every value is replaced and never changed, so a view can compare by ===.
 import type { Again, AssistantState, Call, Member, Message, Present, Problem, Role, Settings, TurnState } from "./wire.ts";
 
 /** A turn that waits, or one that ended before it began and so has no message. */

@@ -1,4 +1,4 @@
-// What the server tells and takes: docs/events.md, "documented" dialect.
+// The events of the server and their answers: docs/events.md, "documented" dialect.
 
 export type Role = "owner" | "member" | "viewer" | "";
 
@@ -234,7 +234,7 @@ export interface Session {
   current: boolean;
 }
 
-/** What turns have used: of a day, a chat, a model, or in all. */
+/** The usage of turns: of a day, a chat, a model, or in all. */
 export interface UsageRow {
   day?: string;
   chat_id?: string; // missing: of chats that were deleted
@@ -271,7 +271,7 @@ export interface UsageReport {
   budgets: BudgetLeft[];
 }
 
-/** What somebody is told who looks at an invitation. */
+/** A preview of an invitation. */
 export interface Welcome {
   title: string;
   by: { user_id: string; name?: string };

@@ -65,7 +65,7 @@ test("an attempt that began while one was away keeps what the one before had sai
   const turn = { turn_id: "t", message_id: "a", attempt: 2, content: "He", by: "ann" };
   let state = join(before, joined({ turn, seq: 3 }), 50);
   expect(state.running).toMatchObject({ content: "He", again: { at: 50, text: "Hello there" } });
-  // What was missed follows, from the first attempt on.
+  // The missed events follow, from the first attempt on.
   state = fold(state, ["stream_start", { message_id: "a", turn_id: "t", attempt: 2, model_id: "m", seq: 5 }], chunk("Hey", 0));
   expect(state.running).toMatchObject({ content: "Hey", again: { at: 50, text: "Hello there" } });
   state = fold(state, message(answer("a", 6, "q", 2, { content: "Hey!" })));

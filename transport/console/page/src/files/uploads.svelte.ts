@@ -1,4 +1,4 @@
-// What is to go with the message that is being written: files on their way, those that were refused, and in
+// The files for the message that is being written: those on their way, those that were refused, and in
 // chat.attached those that have arrived.
 import { newID, type FileInfo, type Refusal } from "@parlor/client";
 import type { ChatStore } from "../stores/chat.svelte.ts";

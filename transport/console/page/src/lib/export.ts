@@ -7,7 +7,7 @@ import { w } from "../words/index.ts";
 
 const MAX_MESSAGES = 10_000; // as many as the server gives at once
 
-/** What was said, as Markdown: the current branch, the oldest first. */
+/** Returns the current branch as Markdown, oldest message first. */
 export function markdownOf(title: string, messages: readonly Message[]): string {
   const one = (m: Message) => {
     const who = m.role === "assistant" ? m.name || m.model_id || w.talk.assistant : nameOf(m.author);

@@ -1,4 +1,4 @@
-// What the browser remembers. It may forbid that, and then things are forgotten.
+// Keeps values in the browser's storage. If the browser forbids that, they last as long as the page.
 function memory(open: () => Storage) {
   const attempt = <T>(act: (storage: Storage) => T): T | null => {
     try { return act(open()); } catch { return null; }

@@ -116,7 +116,7 @@ function createElement(tree: Branch): Node {
   return node;
 }
 
-/** What scrolls has to take the focus, so that keys can scroll it, and so needs a name. */
+/** A part that scrolls has to take the focus, so that keys can scroll it, and so needs a name. */
 function label(node: HTMLElement): void {
   node.tabIndex = 0;
   node.setAttribute("role", "group");

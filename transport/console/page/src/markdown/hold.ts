@@ -1,4 +1,4 @@
-// What of a growing text is shown: nothing that the next letters may turn into something else.
+// Finds how much of a growing text is shown: nothing that the next letters may turn into something else.
 import remend from "remend";
 
 /** Closes what is still open at the end of text, so that no mark is shown as a letter. */
@@ -38,7 +38,7 @@ export function settled(text: string): number {
   return text.length - tail.exec(line.slice(-longest))![0].length;
 }
 
-/** What is in brackets may be followed by an address or a label, a picture begins with !, and \ says how to read the next letter. */
+/** Text in brackets may be followed by an address or a label, a picture begins with !, and \ says how to read the next letter. */
 const tail = /(?:\\*\](?:\[[^\]]*)?|(?<=^|\s)!|\\)?$/;
 
 /** A row that starts with | is the head of a table or text: the line below it says which. */

@@ -1,4 +1,4 @@
-// What /api/v1/admin/runtime says: docs/operations.md, and openapi.json for each field.
+// The answers of /api/v1/admin/runtime: see docs/operations.md, and openapi.json for each field.
 import { Refusal } from "@parlor/client";
 import { session } from "../stores/session.svelte.ts";
 

@@ -1,4 +1,4 @@
-// What the search shows, apart from how.
+// Finds what the search shows; Search.svelte draws it.
 import type { ChatInfo, Found } from "@parlor/client";
 
 const MAX_GO_TO = 6;

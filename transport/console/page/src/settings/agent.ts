@@ -1,4 +1,4 @@
-// What a browser calls itself, in words for people.
+// Puts a browser's User-Agent into words for people.
 const browsers: [RegExp, string][] = [
   [/\bEdgA?\//, "Edge"], [/\bOPR\//, "Opera"], [/\bSamsungBrowser\//, "Samsung Internet"], [/\b(Firefox|FxiOS)\//, "Firefox"],
   [/\b(Chrome|CriOS|Chromium|HeadlessChrome)\//, "Chrome"], [/\bSafari\//, "Safari"],

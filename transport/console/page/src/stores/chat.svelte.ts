@@ -44,7 +44,7 @@ export class ChatStore {
   /** Whether a message, or what stands for it, is by the one who is here. */
   isMine = (m: { author?: { user_id: string } }): boolean => m.author?.user_id === this.me;
 
-  /** What a message of one's own takes out if it is said anew: that which follows it, and the answers to it. */
+  /** The messages that an edit of one's own message takes out: all that follow it, and the answers to it. */
   behind(m: Message): { messages: readonly Message[]; answers: number } {
     const others = [...this.state.messages.values()].filter((o) => o.message_id !== m.message_id && (o.prompt_seq ?? o.seq) >= m.seq);
     const messages = others.filter((o) => o.role !== "assistant");

@@ -1,4 +1,4 @@
-// What was begun to write in each chat. It outlives a reload, a sign-in, and the tab.
+// The unsent text of each chat. It outlives a reload, a sign-in, and the tab.
 import { browser } from "../lib/memory.ts";
 
 export const drafts = {

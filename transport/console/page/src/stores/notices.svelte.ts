@@ -1,4 +1,4 @@
-// What one has just done to a chat, and can undo for a while. What cannot be brought back is done only when that is over.
+// The changes to chats that one has just made, and can undo for a while. A change that the server could not take back is made only when that time is over.
 import type { Refusal } from "@parlor/client";
 
 const LASTS = 10_000; // ms
@@ -22,7 +22,7 @@ class Notices {
     this.resume();
   }
 
-  /** Whoever looks at it or has the focus in it has time. */
+  /** The time stands still while the pointer or the focus is in the notice. */
   pause = (): void => clearTimeout(this.#timer);
 
   resume = (): void => {

@@ -1,4 +1,4 @@
-// What opens over the page: the search, and the sheet of keys.
+// The search and the sheet of keys, which open over the page.
 class Palette {
   open = $state(false);
   keys = $state(false);

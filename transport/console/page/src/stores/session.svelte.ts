@@ -1,4 +1,4 @@
-// Who one is, and the client that goes with that. A sign-in with a provider or a password holds for all tabs, by
+// The user that this page is signed in as, and the client that goes with that. A sign-in with a provider or a password holds for all tabs, by
 // cookies; a token is its tab's own. A server in development mode believes everybody, so there one chooses a name:
 // the server shows its mode by believing one that was made up.
 import { Api, Client, newID, type Connection, type Credentials, type Model, type Refusal, type User } from "@parlor/client";

@@ -1,7 +1,7 @@
-// What one has seen of a talk, and what is new.
+// Tells what is new in a talk from what one has seen of it.
 import type { Exchange, Message } from "@parlor/client";
 
-/** What was seen last, and when. */
+/** The message that was seen last, and when. */
 export interface Mark {
   seq: number;
   at: number; // ms
@@ -10,7 +10,7 @@ export interface Mark {
 /** The record with which an exchange begins; one that is not recorded yet is behind all. */
 export const seqOf = (e: Exchange): number => e.question?.seq ?? e.answers[0]?.seq ?? Infinity;
 
-/** What was seen last, if so many of the messages of others were not. */
+/** Returns the message that was seen last, if so many messages of others were not. */
 export function unreadSince(others: readonly Message[], unread: number): Mark | undefined {
   if (unread <= 0 || others.length === 0) return undefined;
   const sorted = [...others].sort((a, b) => a.seq - b.seq);

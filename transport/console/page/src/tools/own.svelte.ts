@@ -1,4 +1,4 @@
-// What the page itself can do for models, as an example of tools of a page: each has to be switched on, and asks before it runs.
+// The tools that the page itself offers to models, as an example: each has to be switched on, and asks before it runs.
 import type { Chat, PageTool } from "@parlor/client";
 import { browser } from "../lib/memory.ts";
 import { size } from "../files/sizes.ts";
@@ -18,7 +18,7 @@ export interface Request {
 const MOST_OF_A_FILE = 48 << 10; // bytes that are read of a file
 const LOCATION_TIMEOUT = 30_000; // ms
 
-// What models are told of them is not shown to people, so it is no part of the words.
+// Their descriptions are for models and not shown to people, so they are no part of the words.
 const told: Record<OwnTool, string> = {
   file: "Asks the user to pick a text file on their device, and returns its name and text.",
   clipboard: "Returns the text on the user's clipboard.",

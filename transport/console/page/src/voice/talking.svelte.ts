@@ -1,4 +1,4 @@
-// What one says in the open chat, and hears: the microphone, the loudspeaker, and what is on its way between them and
+// Speech in the open chat: the microphone, the loudspeaker, and what is on its way between them and
 // the model.
 import { Ear, loudness, Voice, type Refusal } from "@parlor/client";
 import { browser } from "../lib/memory.ts";
@@ -110,7 +110,7 @@ export class Talking {
     if (this.sent.some(has)) this.sent = this.sent.filter((id) => !has(id));
   }
 
-  /** What is being said when the connection ends is lost, and so may be what the server had not in words. */
+  /** Speech is lost when the connection ends in the middle of it, and so may be speech that the server had not put into words. */
   disconnected(): void {
     if (this.speaking) {
       this.#drop();

@@ -15,7 +15,7 @@ const read: Record<Language, () => Promise<Words>> = {
 
 const known = (name: string | null): name is Language => name !== null && name in languages;
 
-/** What the browser asks for. */
+/** The language that the browser asks for. */
 export const ofBrowser = (): Language => (globalThis.navigator?.languages ?? []).map((l) => l.split("-")[0]!).find(known) ?? "en";
 
 class LanguageStore {
