@@ -19,6 +19,12 @@
 // Keeper rests, however many chats there are. A round over 100,000 chats takes
 // some minutes.
 //
+// # Nothing to do
+//
+// Without a limit of age, and while the file is small enough, a round reads no chat, unless one
+// has a limit of its own. [Limits] are told of those while the server runs. The first round looks
+// for them.
+//
 // # Who decides
 //
 // The room of a chat decides whether it is deleted, since somebody may say
@@ -31,6 +37,7 @@ import (
 	"encoding/json"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"parlor/persistence"
@@ -58,6 +65,8 @@ type Options struct {
 	Rooms  Rooms
 	Logger *slog.Logger // nil discards
 
+	Limits *Limits // of chats, noted while the keeper runs. Nil means that nobody notes any
+
 	For   time.Duration // that a chat is kept after its last record. Zero means for ever
 	Bytes int64         // of the file in use. Zero means no limit
 
@@ -65,6 +74,17 @@ type Options struct {
 	Rest    time.Duration // between rounds. Zero means 1 minute
 	Looks   int           // chats that a step looks at. Zero means 200
 	Deletes int           // chats that a step deletes. Zero means 10
+}
+
+// Limits know whether chats have got limits of their own. The zero value knows of none.
+type Limits struct{ noted atomic.Bool }
+
+// Note is called with a chat when something happens in it, from any goroutine. It does not
+// block.
+func (l *Limits) Note(info chat.Info) {
+	if info.RetainFor > 0 && !l.noted.Load() {
+		l.noted.Store(true)
+	}
 }
 
 // A Keeper deletes chats until it is closed.
@@ -75,6 +95,8 @@ type Keeper struct {
 
 	after string // the room that this round looked at last
 	hogs  hogs   // of this round
+	own   bool   // there may be a chat with a limit of its own
+	found bool   // this round has found one
 	freed bool   // this round has deleted a chat
 	stuck bool   // the file is too large, and the last round could not help it
 }
@@ -84,8 +106,9 @@ func Start(o Options) *Keeper {
 	o.Step, o.Rest = cmp.Or(o.Step, time.Second), cmp.Or(o.Rest, time.Minute)
 	o.Looks, o.Deletes = cmp.Or(o.Looks, 200), cmp.Or(o.Deletes, 10)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Limits = cmp.Or(o.Limits, new(Limits))
 	ctx, stop := context.WithCancel(context.Background())
-	k := &Keeper{Options: o, stop: stop, done: make(chan struct{})}
+	k := &Keeper{Options: o, stop: stop, done: make(chan struct{}), own: true}
 	go k.run(ctx)
 	return k
 }
@@ -116,7 +139,12 @@ type step func(context.Context) (next step, pause time.Duration)
 // look looks at the next few chats and deletes those that are too old.
 func (k *Keeper) look(ctx context.Context) (step, time.Duration) {
 	if k.after == "" {
-		k.hogs, k.freed = k.findHogs(), false
+		k.hogs, k.freed, k.found = k.findHogs(), false, false
+		k.own = k.Limits.noted.Swap(false) || k.own
+		if k.For == 0 && len(k.hogs.all) == 0 && !k.own {
+			k.note()
+			return k.look, k.Rest
+		}
 	}
 	rooms, err := k.Log.ChatsAfter(k.after, k.Looks)
 	if err != nil {
@@ -143,7 +171,7 @@ func (k *Keeper) look(ctx context.Context) (step, time.Duration) {
 	if rest, err := k.Log.ChatsAfter(k.after, 1); err != nil || len(rest) > 0 {
 		return k.look, k.Step
 	}
-	k.after = ""
+	k.after, k.own = "", k.found
 	return k.shrink, k.Step
 }
 
@@ -155,9 +183,11 @@ func (k *Keeper) limit(id chat.RoomID) time.Duration {
 	}
 	row, err := k.Log.Chat(string(id))
 	if err != nil || json.Unmarshal(row.Info, &info) != nil {
-		return k.For // what is wrong with it is told elsewhere
+		k.found = true // perhaps
+		return k.For   // what is wrong with it is told elsewhere
 	}
 	own := time.Duration(min(max(info.RetainFor, 0), chat.MaxRetainFor)) * time.Second
+	k.found = k.found || own > 0
 	if own == 0 || k.For > 0 && k.For < own {
 		return k.For
 	}

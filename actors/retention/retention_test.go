@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,8 +84,10 @@ func TestOldChatsAreDeleted(t *testing.T) {
 // An owner can have a chat deleted sooner than the server would, and not later.
 func TestChatsOwnLimit(t *testing.T) {
 	for _, server := range []time.Duration{0, 3 * time.Hour} {
-		actortest.Run(t, room.Options{Access: access.Policy{Shared: true}}, func(t *testing.T, s *actortest.Server) {
-			keep(t, retention.Options{Log: s.Log, Rooms: s.Rooms, For: server})
+		var limits retention.Limits
+		o := room.Options{Access: access.Policy{Shared: true}, Activity: func(a room.Activity) { limits.Note(a.Chat) }}
+		actortest.Run(t, o, func(t *testing.T, s *actortest.Server) {
+			keep(t, retention.Options{Log: s.Log, Rooms: s.Rooms, Limits: &limits, For: server})
 			alice := s.User("alice")
 			limit := func(seconds int64) *room.Configure {
 				return &room.Configure{Changes: chat.Changes{RetainFor: &seconds}}
@@ -112,6 +115,60 @@ func TestChatsOwnLimit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// No chat is read where none can be deleted, until one gets a limit of its own, and then again
+// when it has none.
+func TestNothingToDoCostsNothing(t *testing.T) {
+	var limits retention.Limits
+	o := room.Options{Access: access.Policy{Shared: true}, Activity: func(a room.Activity) { limits.Note(a.Chat) }}
+	actortest.Run(t, o, func(t *testing.T, s *actortest.Server) {
+		alice := s.User("alice")
+		alice.Create("chat")
+		log := &counted{Log: s.Log}
+		keep(t, retention.Options{Log: log, Rooms: s.Rooms, Limits: &limits, Bytes: 1 << 40})
+		pass(5 * time.Minute)
+		reads := func() int64 {
+			before := log.reads.Load()
+			pass(time.Hour)
+			return log.reads.Load() - before
+		}
+		if n := reads(); n != 0 {
+			t.Errorf("%d reads in an hour where no chat has a limit", n)
+		}
+		day := int64(24 * 3600)
+		alice.Do("chat", &room.Configure{Changes: chat.Changes{RetainFor: &day}})
+		if n := reads(); n < 50 {
+			t.Errorf("%d reads in an hour where a chat has a limit, want one a minute", n)
+		}
+		day = 0
+		alice.Do("chat", &room.Configure{Changes: chat.Changes{RetainFor: &day}})
+		pass(5 * time.Minute)
+		if n := reads(); n != 0 {
+			t.Errorf("%d reads in an hour after the limit was taken away", n)
+		}
+	})
+}
+
+// counted counts what is read of chats.
+type counted struct {
+	retention.Log
+	reads atomic.Int64
+}
+
+func (c *counted) ChatsAfter(after string, limit int) ([]string, error) {
+	c.reads.Add(1)
+	return c.Log.ChatsAfter(after, limit)
+}
+
+func (c *counted) Chat(room string) (persistence.Chat, error) {
+	c.reads.Add(1)
+	return c.Log.Chat(room)
+}
+
+func (c *counted) ReadBack(room string, before uint64) iter.Seq2[persistence.Entry, error] {
+	c.reads.Add(1)
+	return c.Log.ReadBack(room, before)
 }
 
 // The chats that were idle longest go, until the file is small enough; those

@@ -136,7 +136,7 @@ func (s *server) startRooms() (err error) {
 	}
 	s.parts.add("rooms", s.rooms.Close)
 	s.parts.add("links", handOverChats(s.accounts, s.rooms, s.log))
-	keeper := retention.Start(retention.Options{Log: s.store, Rooms: s.rooms, Logger: s.log, For: s.RetainFor, Bytes: int64(s.RetainBytes)})
+	keeper := retention.Start(retention.Options{Log: s.store, Rooms: s.rooms, Logger: s.log, Limits: &s.retained, For: s.RetainFor, Bytes: int64(s.RetainBytes)})
 	s.parts.add("retention", func(context.Context) error { keeper.Close(); return nil })
 	return nil
 }
@@ -156,8 +156,11 @@ func (s *server) roomOptions() room.Options {
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 
-		Meter:    s.numbers,
-		Activity: func(a room.Activity) { s.hooks.Note(a.Chat.Room) },
+		Meter: s.numbers,
+		Activity: func(a room.Activity) {
+			s.hooks.Note(a.Chat.Room)
+			s.retained.Note(a.Chat)
+		},
 		Ended:    s.pushEnds(),
 		Asked:    s.pushAsked(),
 		Departed: func(guest chat.UserID) { go s.accounts.EndGuest(guest) }, // it waits for the disk

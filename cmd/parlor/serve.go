@@ -17,6 +17,7 @@ import (
 	"parlor/actors/observe"
 	"parlor/actors/openwebui"
 	"parlor/actors/recovery"
+	"parlor/actors/retention"
 	"parlor/actors/rooms"
 	"parlor/actors/system"
 	"parlor/actors/webhook"
@@ -78,6 +79,7 @@ type server struct {
 	grants   *oauth.Grants // of those who have signed in to these
 	actors   *system.System
 	rooms    *rooms.Rooms
+	retained retention.Limits // of chats, as rooms tell them
 
 	health     health
 	modelTools atomic.Pointer[map[chat.ModelID]tools.Model]
