@@ -28,7 +28,7 @@ build: need-go ## build bin/parlor, bin/parlor-echo and bin/parlor-bench, static
 test: lint page-test race e2e ## lint, tests of the page, unit tests with the race detector, end-to-end tests, always from the same SEED
 
 .PHONY: test-long
-test-long: need-go need-cc need-node $(E2E)/node_modules $(PAGE)/node_modules race-build ## what is slow and random, from a new SEED that is printed: chaos, kill -9, attacks, crowds
+test-long: need-go need-cc need-node promtool $(E2E)/node_modules $(PAGE)/node_modules race-build ## what is slow and random, from a new SEED that is printed: chaos, kill -9, attacks, crowds
 	@echo "SEED=$(SEED)"
 	$(GO_TEST) -timeout 30m $(LONG_PACKAGES)
 	cd $(PAGE) && npm run --silent test
@@ -49,6 +49,18 @@ LONG_E2E = $(notdir $(shell grep -l lib/random.mjs $(E2E)/*.test.mjs))
 # Without the setting of GORACE each program would wait for a second at its end.
 GO_TEST = GORACE=atexit_sleep_ms=0 SEED=$(SEED) RAPID_SEED=$(SEED) RAPID_NOFAILFILE=true go test -race -count=1
 E2E_TEST = cd $(E2E) && SEED=$(SEED) PARLOR=$(CURDIR)/bin/parlor-race PARLOR_ECHO=$(CURDIR)/bin/parlor-echo-race node --test --test-concurrency=2
+
+# Prometheus' own program tests the alert rules. It is taken out of Debian's package: nothing is
+# installed, and no Prometheus starts. As a Go tool it would be 1,369 packages to compile.
+.PHONY: promtool
+promtool: BIN_DIR := $(abspath $(BIN))
+promtool:
+	@command -v promtool >/dev/null || [ -x $(BIN_DIR)/promtool ] || ( \
+	  dir=$$(mktemp -d) && trap "rm -rf $$dir" EXIT && cd $$dir && \
+	  { [ "$$(id -u)" != 0 ] || timeout 120 apt-get update -qq || true; } && timeout 120 apt-get download -qq prometheus && \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && \
+	  mkdir -p $(BIN_DIR) && mv usr/bin/promtool $(BIN_DIR)/ \
+	) 2>/dev/null || echo "There is no promtool (Debian: apt-get install prometheus), so the alert rules are not run."
 
 .PHONY: lint
 lint: need-go ## gofmt, go vet, staticcheck
