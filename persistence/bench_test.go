@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -118,4 +119,30 @@ func BenchmarkSessions(b *testing.B) {
 			}
 		}
 	}
+}
+
+// BenchmarkAppendLarge is [BenchmarkAppend] with messages of 60 KiB, of 50 rooms. It also
+// says how many bytes of pages are written, and what the processor does, for each.
+func BenchmarkAppendLarge(b *testing.B) {
+	for _, callers := range []int{1, 8} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			s := newStore(b)
+			data := [][]byte{make([]byte, 60<<10)}
+			before, cpu := written(s), processorTime()
+			benchmarkWrites(b, s, callers, func(caller int, n uint64) error {
+				return appendWait(s, Commit{Room: fmt.Sprintf("room-%d-%d", caller, n%50), After: n / 50, Entries: data})
+			})
+			b.ReportMetric(float64(written(s)-before)/float64(b.N), "written/op")
+			b.ReportMetric(float64(processorTime()-cpu)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// processorTime returns what the process has used, in nanoseconds.
+func processorTime() int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"iter"
 	"os"
 	"slices"
 
@@ -31,10 +32,10 @@ type Checking struct {
 // RoomRows are all rows of a room. They are valid during the call.
 type RoomRows struct {
 	Room    string
-	Entries []Entry // up to the first that is missing or damaged
-	Whole   bool    // no entry is missing or damaged
-	Chat    *Chat   // nil if there is no row, or it is damaged
-	Turn    bool    // the room is noted as one with an open turn
+	Entries iter.Seq[Entry] // up to the first that is missing or damaged; Data is valid until the next one
+	Whole   bool            // no entry is missing or damaged
+	Chat    *Chat           // nil if there is no row, or it is damaged
+	Turn    bool            // the room is noted as one with an open turn
 
 	Keys, Messages []Key // without the damaged ones
 
@@ -163,6 +164,7 @@ func (k *checker) contents(tx *bolt.Tx) {
 	k.hooks(tx)
 	k.marks(tx)
 	k.audit(tx)
+	k.parts(tx)
 }
 
 // roomsIn returns the names of all rooms that have a row anywhere.
@@ -226,10 +228,10 @@ func (k *checker) room(tx *bolt.Tx, room string, lists map[listPlace]bool) RoomR
 
 func (k *checker) entries(tx *bolt.Tx, rows *RoomRows) {
 	p, next := prefix(rows.Room), uint64(1)
-	rows.Whole = true
+	rows.bytes += bytesBelow(tx, bucketLog, p)
+	rows.Whole, rows.Entries = true, soundEntries(tx, p)
 	c := tx.Bucket(bucketLog).Cursor()
 	for key, v := c.Seek(p); bytes.HasPrefix(key, p); key, v = c.Next() {
-		rows.bytes += int64(len(key) + len(v))
 		if len(key) != len(p)+8 {
 			k.fault(rows.Room, 0, "the log has a key of %d bytes", len(key))
 			continue
@@ -241,13 +243,25 @@ func (k *checker) entries(tx *bolt.Tx, rows *RoomRows) {
 			rows.Whole = false
 		}
 		next = seq + 1
-		data, err := unseal(key, v)
-		if err != nil {
+		if _, err := valueIn(tx, bucketLog, key, v); err != nil {
 			k.fault(rows.Room, seq, "%v", err)
 			rows.Whole = false
 		}
-		if rows.Whole {
-			rows.Entries = append(rows.Entries, Entry{seq, data})
+	}
+}
+
+// soundEntries yields the entries whose keys begin with p, up to the first that is missing
+// or damaged. They are read one by one, since a room may be larger than the memory.
+func soundEntries(tx *bolt.Tx, p []byte) iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		c := tx.Bucket(bucketLog).Cursor()
+		key, v := c.Seek(p)
+		for seq := uint64(1); bytes.Equal(key, binary.BigEndian.AppendUint64(p[:len(p):len(p)], seq)); seq++ {
+			data, err := valueIn(tx, bucketLog, key, v)
+			if err != nil || !yield(Entry{seq, data}) {
+				return
+			}
+			key, v = c.Next()
 		}
 	}
 }

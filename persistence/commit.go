@@ -181,7 +181,7 @@ func (c *Commit) write(tx *bolt.Tx, q Quota) error {
 	log.FillPercent = logFill
 	for i, e := range c.Entries {
 		key := logKey(c.Room, c.After+1+uint64(i))
-		if err := log.Put(key, seal(key, e)); err != nil {
+		if err := putValue(tx, bucketLog, key, e); err != nil {
 			return err
 		}
 	}
@@ -262,7 +262,7 @@ func (c *Commit) writeTurn(turns *bolt.Bucket) error {
 func deleteRoom(tx *bolt.Tx, room string) error {
 	owner, owned := ownerOf(tx, room)
 	size := bytesIn(tx, room)
-	removed, err := deletePrefix(tx.Bucket(bucketLog), prefix(room))
+	removed, err := deleteValues(tx, bucketLog, prefix(room))
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,12 @@ func copyBucket(db *bolt.DB, name []byte, from *bolt.Bucket) error {
 				return err
 			}
 			to.FillPercent = logFill
+			if string(name) == string(bucketLarge) {
+				to.FillPercent = largeFill
+			}
+			if err := to.SetSequence(from.Sequence()); err != nil {
+				return err
+			}
 			for size := 0; k != nil && size < compactTxBytes; k, v = c.Next() {
 				if err := to.Put(k, v); err != nil {
 					return err

@@ -66,9 +66,9 @@ func crashCommit(room string, seq uint64) Commit {
 	}
 }
 
-// crashEntry is long enough for overflow pages now and then.
+// crashEntry is long enough to lie apart from its row now and then.
 func crashEntry(room string, seq uint64) []byte {
-	return fmt.Append(nil, room, " ", seq, " ", strings.Repeat("x", int(seq*seq%5000)))
+	return fmt.Append(nil, room, " ", seq, " ", strings.Repeat("x", int(seq*seq%20_000)))
 }
 
 func TestKill(t *testing.T) {

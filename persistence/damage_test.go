@@ -73,8 +73,12 @@ func checkAll(path string) (faults []string, err error) {
 	_, err = Check(path, Checking{
 		Report: func(f Fault) { faults = append(faults, fmt.Sprint(f.Room, " ", f.Seq, " ", f.What)) },
 		Room: func(rows RoomRows) (found []Fault) {
+			last := uint64(0)
+			for e := range rows.Entries {
+				last = e.Seq
+			}
 			for _, key := range slices.Concat(rows.Keys, rows.Messages) {
-				if rows.Whole && key.Seq > uint64(len(rows.Entries)) {
+				if rows.Whole && key.Seq > last {
 					found = append(found, Fault{rows.Room, key.Seq, "the name of no entry"})
 				}
 			}

@@ -39,6 +39,12 @@
 // Values carry checksums (seal.go): whoever reads a damaged value gets
 // [ErrCorrupt], and nobody else is affected. [Check] finds all damage.
 //
+// # Large values
+//
+// bbolt writes a row together with others of its leaf, again and again. A large record,
+// a large snapshot and the pieces of files lie apart from their rows, where each is
+// written about once (large.go).
+//
 // # Long reads
 //
 // Loops over reads hold no transaction open. A [Backup] does, but commits do

@@ -67,7 +67,7 @@ func (s *Store) putChunk(tx *bolt.Tx, room, blob string, n int, data []byte) err
 			return err
 		}
 	}
-	if err := blobs.Put(key, seal(key, data)); err != nil {
+	if err := replaceValue(tx, bucketBlobs, key, data); err != nil {
 		return err
 	}
 	return addToShare(tx, chat.Owner, Share{0, size})
@@ -131,8 +131,8 @@ func dropBlob(tx *bolt.Tx, room, blob string) error {
 // removeBlob removes pieces, and takes them and so many bytes more from the owner's share.
 func removeBlob(tx *bolt.Tx, room, blob string, more int64) error {
 	p := prefix(room + "\x00" + blob)
-	size := more + bytesBelow(tx.Bucket(bucketBlobs), p)
-	if _, err := deletePrefix(tx.Bucket(bucketBlobs), p); err != nil {
+	size := more + bytesBelow(tx, bucketBlobs, p)
+	if _, err := deleteValues(tx, bucketBlobs, p); err != nil {
 		return err
 	}
 	if err := tx.Bucket(bucketUploads).Delete(nameKey(room, blob)); err != nil {
@@ -232,7 +232,7 @@ func getChunk(tx *bolt.Tx, room string, f File, n int) ([]byte, error) {
 	if v == nil {
 		return nil, fmt.Errorf("%w: piece %d of file %q of room %q", ErrNotFound, n, f.ID, room)
 	}
-	piece, err := unseal(key, v)
+	piece, err := valueIn(tx, bucketBlobs, key, v)
 	if want := min(FileChunk, f.Size-int64(n)*FileChunk); err == nil && int64(len(piece)) != want {
 		err = fmt.Errorf("%w: piece %d of file %q of room %q has %d bytes, want %d", ErrCorrupt, n, f.ID, room, len(piece), want)
 	}
@@ -277,7 +277,7 @@ func (s *Store) dropUploads() error {
 // more.
 func deleteFiles(tx *bolt.Tx, room string) error {
 	for _, bucket := range [][]byte{bucketFiles, bucketBlobs, bucketUploads} {
-		if _, err := deletePrefix(tx.Bucket(bucket), prefix(room)); err != nil {
+		if _, err := deleteValues(tx, bucket, prefix(room)); err != nil {
 			return err
 		}
 	}
@@ -308,5 +308,5 @@ func (k *checker) files(tx *bolt.Tx, room string) int64 {
 		}
 		known[string(blob)] = true
 	}
-	return bytesBelow(files, p) + bytesBelow(blobs, p)
+	return bytesBelow(tx, bucketFiles, p) + bytesBelow(tx, bucketBlobs, p)
 }

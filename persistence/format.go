@@ -39,6 +39,7 @@ var migrations = [...]func(*bolt.Tx) error{
 	addHooks,
 	addMarks,
 	addAudit,
+	addLarge,
 }
 
 // addShared leads from version 4 to 5. Until then a chat was its owner's alone.
@@ -178,7 +179,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 func create(tx *bolt.Tx) error {
 	err := createBuckets(tx, bucketMeta, bucketChats, bucketMembers, bucketLog, bucketDedup, bucketMessages, bucketTurns,
 		bucketSessions, bucketSnapshots, bucketTexts, bucketUsage, bucketCharged, bucketShared, bucketOwned, bucketRead, bucketAccounts,
-		bucketFiles, bucketBlobs, bucketUploads, bucketHooks, bucketMarks, bucketMarkers, bucketAudit)
+		bucketFiles, bucketBlobs, bucketUploads, bucketHooks, bucketMarks, bucketMarkers, bucketAudit, bucketLarge)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ var (
 	bucketMarks     = []byte("marks")     // user 0x00 room → mark; since version 11
 	bucketMarkers   = []byte("markers")   // room 0x00 user → nothing, for each mark; since version 11
 	bucketAudit     = []byte("audit")     // number → what an administrator has done; since version 12
+	bucketLarge     = []byte("large")     // number bucket 0x00 key → part of that row's value; since version 13, see large.go
 	bucketCharged   = []byte("charged")   // room 0x00 hour user → nothing, present while usage names the room; since version 3
 )
 

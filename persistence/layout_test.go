@@ -22,6 +22,7 @@ const whatToCompare = `This package reads bbolt's pages itself, and relies on wh
 Compare these files of the new bbolt with ours, run all tests of this package, and put the version into checkedBbolt:
   internal/common/page.go, inode.go, bucket.go: headers, elements, flags, inline buckets   scan.go
   internal/common/meta.go: fields and checksum of the root pages                           check.go (validRoot), freelist.go (listOf)
+  node.go, splitTwo and splitIndex: which rows share a leaf                                large.go
   internal/freelist/shared.go, Read and Write: the list of free pages                      freelist.go
   tx.go, Commit: pages, sync, root page, sync; when NoFreelistSync is read                 disk.go, freelist.go (keepFreeList)
   tx.go, WriteTo: the two root pages come first                                            backup.go (metaPages)
@@ -208,6 +209,7 @@ func TestLayoutOfPages(t *testing.T) {
 	defer failedLayout(t)
 	path := writeClosed(t)
 	s := openStore(t, path, prompt)
+	mustPutSession(t, s, "large", strings.Repeat("x", 50_000)) // in its row, with overflow
 	mustAppend(t, s, Commit{Room: "large", Entries: entries(strings.Repeat("x", 50_000))})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -179,12 +179,12 @@ func (r *Reader) chunk(room string, from uint64, d direction, n int) (entries []
 			if !bytes.Equal(k, logKey(room, seq)) {
 				return fmt.Errorf("%w: entry %d of room %q is missing", ErrCorrupt, seq, room)
 			}
-			data, err := unseal(k, v)
+			data, err := ownValueIn(tx, bucketLog, k, v)
 			if err != nil {
 				return fmt.Errorf("entry %d of room %q: %w", seq, room, err)
 			}
-			entries = append(entries, Entry{Seq: seq, Data: bytes.Clone(data)})
-			size += len(v)
+			entries = append(entries, Entry{Seq: seq, Data: data})
+			size += len(data)
 			seq += uint64(d)
 			more = 1 <= seq && seq <= last
 			k, v = d.step(c)

@@ -244,6 +244,7 @@ var cameWith = [][][]byte{
 	{bucketHooks},
 	{bucketMarks, bucketMarkers},
 	{bucketAudit},
+	{bucketLarge},
 }
 
 // cameAfter returns the buckets that later versions brought.

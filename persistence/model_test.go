@@ -197,7 +197,7 @@ func (m model) drawCommit(t *rapid.T, inFlight map[string]int) Commit {
 		c.After = uint64(rapid.IntRange(0, 5).Draw(t, "after"))
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "entries") {
-		size := rapid.SampledFrom([]int{0, 1, 300, 9000}).Draw(t, "size")
+		size := rapid.SampledFrom([]int{0, 1, 300, 4100, 9000}).Draw(t, "size")
 		c.Entries = append(c.Entries, rapid.SliceOfN(rapid.Byte(), 1, 1).Draw(t, "byte"))
 		c.Entries[len(c.Entries)-1] = slices.Repeat(c.Entries[len(c.Entries)-1], size)
 	}
@@ -338,6 +338,9 @@ func (m *machine) Reopen(t *rapid.T) {
 	}
 	if err := checkFile(m.path); err != nil {
 		t.Fatal(err)
+	}
+	if faults, err := checkAll(m.path); len(faults) > 0 || err != nil {
+		t.Fatalf("Check: %q, %v", faults, err)
 	}
 	m.open(t)
 	if got := m.store.Epoch(); got != epoch {

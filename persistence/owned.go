@@ -148,16 +148,7 @@ var growing = [][]byte{bucketLog, bucketDedup, bucketMessages, bucketFiles, buck
 // bytesIn adds up the rows of a room.
 func bytesIn(tx *bolt.Tx, room string) (n int64) {
 	for _, bucket := range growing {
-		n += bytesBelow(tx.Bucket(bucket), prefix(room))
-	}
-	return n
-}
-
-// bytesBelow adds up the rows whose keys begin with p.
-func bytesBelow(b *bolt.Bucket, p []byte) (n int64) {
-	c := b.Cursor()
-	for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
-		n += int64(len(k) + len(v))
+		n += bytesBelow(tx, bucket, prefix(room))
 	}
 	return n
 }

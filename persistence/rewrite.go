@@ -41,8 +41,8 @@ func (c *Commit) rewrite(tx *bolt.Tx, user string, files []string) error {
 	}
 	var size int64
 	for _, bucket := range [][]byte{bucketLog, bucketDedup, bucketMessages} {
-		size += bytesBelow(tx.Bucket(bucket), prefix(c.Room))
-		if _, err := deletePrefix(tx.Bucket(bucket), prefix(c.Room)); err != nil {
+		size += bytesBelow(tx, bucket, prefix(c.Room))
+		if _, err := deleteValues(tx, bucket, prefix(c.Room)); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ func (c *Commit) writeState(tx *bolt.Tx) error {
 	if c.Snapshot != nil {
 		seq := binary.BigEndian.AppendUint64(nil, c.After+uint64(len(c.Entries)))
 		key := []byte(c.Room)
-		if err := tx.Bucket(bucketSnapshots).Put(key, seal(key, append(seq, c.Snapshot...))); err != nil {
+		if err := replaceValue(tx, bucketSnapshots, key, append(seq, c.Snapshot...)); err != nil {
 			return err
 		}
 	}
@@ -32,7 +32,7 @@ func (c *Commit) writeState(tx *bolt.Tx) error {
 }
 
 func deleteState(tx *bolt.Tx, room string) error {
-	if err := tx.Bucket(bucketSnapshots).Delete([]byte(room)); err != nil {
+	if err := deleteValue(tx, bucketSnapshots, []byte(room)); err != nil {
 		return err
 	}
 	_, err := deletePrefix(tx.Bucket(bucketTexts), prefix(room))
@@ -63,7 +63,7 @@ func getSnapshot(tx *bolt.Tx, room string) (seq uint64, state []byte, err error)
 	if v == nil {
 		return 0, nil, nil
 	}
-	if v, err = unseal([]byte(room), v); err != nil {
+	if v, err = valueIn(tx, bucketSnapshots, []byte(room), v); err != nil {
 		return 0, nil, err
 	}
 	if len(v) < 8 {

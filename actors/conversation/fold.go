@@ -175,7 +175,7 @@ func Audit(rows persistence.RoomRows) (faults []persistence.Fault) {
 		faults = append(faults, persistence.Fault{Room: rows.Room, Seq: seq, What: fmt.Sprintf(format, args...)})
 	}
 	var f Fold
-	for _, e := range rows.Entries {
+	for e := range rows.Entries {
 		if err := f.Add(e); err != nil {
 			fault(e.Seq, "%v", err)
 			return faults
