@@ -34,7 +34,7 @@ type importCmd struct {
 	Users        map[string]string `name:"user" placeholder:"OLD=NEW" mapsep:"none" help:"With another server's files: a user is called otherwise here. May be repeated."`
 	Models       map[string]string `name:"model" placeholder:"OLD=NEW" mapsep:"none" help:"With another server's files: a model is called otherwise here. May be repeated."`
 	DryRun       bool              `help:"With another server's files: say what would come, and write nothing."`
-	Files        []string          `arg:"" name:"file" optional:"" help:"What parlor export, or the other server, has written. Without one, or with -, it is read from the standard input."`
+	Files        []string          `arg:"" name:"file" optional:"" help:"What parlor export, or the other server, has written; of another server also a directory or a zip with the bytes of attachments. Without one, or with -, it is read from the standard input."`
 
 	Values
 }
@@ -49,9 +49,11 @@ func (*importCmd) Help() string {
 With --from it reads what other servers export (docs/migrating-openwebui.md and docs/migrating-assistant.md). Chats that are there already are left alone, so the same command can be repeated, and goes on where it was cut:
 
     parlor import --from mongo chats.json messages.json users.json
-    parlor import --from openwebui users.json chats.json
-    parlor import --from librechat --owner alice conversation.json
-    parlor import --from chatgpt --owner alice conversations.json`
+    parlor import --from openwebui users.json chats.json uploads/
+    parlor import --from librechat --owner alice conversation.json images/
+    parlor import --from chatgpt --owner alice export.zip
+
+A directory or a zip among the files has the bytes of attachments, and with ChatGPT the conversations too. They have the limits of uploads, and those that do not come are named.`
 }
 
 // Run checks all of the export, and then imports it.
@@ -90,7 +92,7 @@ func (i *importer) makeFile(data string, in *os.File) error {
 	if err := i.read(in, func(*importedChat) error { return nil }); err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
-	store, err := openForImport(data)
+	store, err := openForImport(data, persistence.Quota{})
 	if errors.Is(err, persistence.ErrLocked) {
 		return err // somebody else has made it meanwhile
 	}
@@ -110,7 +112,7 @@ func (i *importer) makeFile(data string, in *os.File) error {
 
 // addTo imports into a data file that exists.
 func (i *importer) addTo(data string, in *os.File) error {
-	store, err := openForImport(data)
+	store, err := openForImport(data, persistence.Quota{})
 	if err != nil {
 		return err
 	}
@@ -121,8 +123,8 @@ func (i *importer) addTo(data string, in *os.File) error {
 	return nil
 }
 
-func openForImport(data string) (*persistence.Store, error) {
-	store, err := persistence.Open(data, persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
+func openForImport(data string, quota persistence.Quota) (*persistence.Store, error) {
+	store, err := persistence.Open(data, persistence.Options{Quota: quota, Charges: conversation.Charges, MessageID: conversation.MessageID, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
 	if errors.Is(err, persistence.ErrLocked) {
 		return nil, fmt.Errorf("%w; stop the server first", err)
 	}

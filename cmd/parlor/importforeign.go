@@ -23,27 +23,29 @@ func (c *importCmd) runForeign(ctx context.Context, s *Settings, out *streams) (
 		return usageError{fmt.Errorf("import: an export of %s does not say whose it is: --owner NAME is missing", c.From)}
 	}
 	f := &foreign{importCmd: c, ctx: ctx, out: out, notes: make(exports.Notes)}
+	f.attachments = attachments{ctx: ctx, s: s, pdf: s.pdfReader(), told: f.withoutBytes}
+	defer f.close()
 	names := c.Files
 	if len(names) == 0 {
 		names = []string{"-"}
 	}
 	for _, name := range names {
-		in, err := openTwice(name, s)
-		if err != nil {
+		if err := f.open(name, s); err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
-		defer in.Close()
-		f.files = append(f.files, foreignFile{in, name})
+	}
+	if len(f.files) == 0 {
+		return usageError{errors.New("import: there is an archive of attachments, and no export beside or in it")}
 	}
 	if err := f.learn(); err != nil {
 		return fmt.Errorf("import: nothing was imported: %w", err)
 	}
 	if !c.DryRun {
-		store, err := openForImport(s.Data)
+		store, err := openForImport(s.Data, persistence.Quota{Bytes: int64(s.MaxBytesPerUser)})
 		if err != nil {
 			return err
 		}
-		f.writer = &importer{ctx: ctx, store: store, skip: true}
+		f.writer, f.attachments.store = &importer{ctx: ctx, store: store, skip: true}, store
 		defer func() { err = errors.Join(err, store.Close()) }()
 	}
 	err = f.run()
@@ -57,19 +59,76 @@ func (c *importCmd) runForeign(ctx context.Context, s *Settings, out *streams) (
 	return nil
 }
 
+// open takes in a file of the export, or an archive beside it. That of ChatGPT has its
+// conversations in it.
+func (f *foreign) open(name string, s *Settings) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		a, err := openFolder(name)
+		if err != nil {
+			return err
+		}
+		f.addArchive(a)
+		return nil
+	}
+	in, err := openTwice(name, s)
+	if err != nil {
+		return err
+	}
+	f.opened = append(f.opened, in)
+	switch a, err := openZip(in, name); {
+	case err != nil:
+		return err
+	case a != nil:
+		f.addArchive(a)
+		return nil
+	}
+	again := func() (io.ReadCloser, error) {
+		_, err := in.Seek(0, io.SeekStart)
+		return io.NopCloser(in), err
+	}
+	f.files = append(f.files, foreignFile{name, again, in})
+	return nil
+}
+
+func (f *foreign) addArchive(a *archive) {
+	f.attachments.archives = append(f.attachments.archives, a)
+	if a.strange > 0 {
+		f.notes["files of an archive that are links, or have no proper path: they are left out"] += a.strange
+	}
+	if f.From != "chatgpt" {
+		return
+	}
+	for _, in := range a.conversations() {
+		f.files = append(f.files, foreignFile{name: a.name + ": " + in.path, open: in.open})
+	}
+}
+
+// close closes what was read.
+func (f *foreign) close() {
+	for _, a := range f.attachments.archives {
+		_ = a.close()
+	}
+	for _, file := range f.opened {
+		_ = file.Close()
+	}
+}
+
 type foreignFile struct {
-	*os.File
 	name string
+	open func() (io.ReadCloser, error) // from the beginning, at one place at a time
+	at   io.ReaderAt                   // nil in an archive
 }
 
 // values yields the values of the file from its beginning. Errors name the file.
 func (f foreignFile) values(ctx context.Context) iter.Seq2[exports.Value, error] {
 	return func(yield func(exports.Value, error) bool) {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			yield(exports.Value{}, err)
+		in, err := f.open()
+		if err != nil {
+			yield(exports.Value{}, fmt.Errorf("%s: %w", f.name, err))
 			return
 		}
-		for v, err := range exports.Values(f.File) {
+		defer in.Close()
+		for v, err := range exports.Values(in) {
 			if err == nil {
 				err = ctx.Err()
 			}
@@ -89,8 +148,11 @@ type foreign struct {
 	ctx    context.Context
 	out    *streams
 	files  []foreignFile
+	opened []io.Closer
 	writer *importer // nil: nothing is written
 	notes  exports.Notes
+
+	attachments attachments
 
 	webui exports.OpenWebUI
 	mongo exports.Mongo
@@ -190,7 +252,7 @@ func (f *foreign) read(refs []ref) (messages [][]byte, err error) {
 			return nil, fmt.Errorf("its messages have more than %d MiB", maxChatBytes/2>>20)
 		}
 		b := make([]byte, r.size)
-		if _, err := f.files[r.file].ReadAt(b, r.offset); err != nil {
+		if _, err := f.files[r.file].at.ReadAt(b, r.offset); err != nil {
 			return nil, err
 		}
 		messages = append(messages, b)
@@ -200,13 +262,27 @@ func (f *foreign) read(refs []ref) (messages [][]byte, err error) {
 
 // take imports a chat, or says why it cannot be.
 func (f *foreign) take(where string, c *exports.Chat, fault error) error {
+	if fault == nil {
+		fault = f.rename(c)
+	}
+	there := false
+	if fault == nil {
+		there, fault = f.exists(c)
+	}
+	var files map[chat.FileID]opened
+	if fault == nil {
+		files, fault = f.attachments.find(where, c)
+	}
 	var records []chat.Record
 	if fault == nil {
-		records, fault = f.records(c)
+		records, fault = c.Records(f.notes)
 	}
 	var ready *importedChat
 	if fault == nil {
 		ready, fault = fold(records)
+	}
+	if end, is := errors.AsType[endOfImport](fault); is {
+		return end.error
 	}
 	if fault != nil {
 		title := ""
@@ -216,13 +292,26 @@ func (f *foreign) take(where string, c *exports.Chat, fault error) error {
 		f.leaveOut(where, title, fault)
 		return nil
 	}
-	if f.writer != nil {
-		if there, err := f.exists(where, c, ready); there || err != nil {
-			return err
-		}
+	if f.writer != nil && !there {
 		if err := f.writer.writeMarked(ready, c); err != nil {
 			return err
 		}
+	}
+	f.count(there, records)
+	if f.writer == nil {
+		f.attachments.kept += len(files)
+		return nil
+	}
+	return f.attachments.keep(where, c, records, files)
+}
+
+// endOfImport is an error that concerns all that would follow.
+type endOfImport struct{ error }
+
+func (f *foreign) count(there bool, records []chat.Record) {
+	if there {
+		f.there++
+		return
 	}
 	f.imported++
 	for _, r := range records {
@@ -234,11 +323,10 @@ func (f *foreign) take(where string, c *exports.Chat, fault error) error {
 			f.answers++
 		}
 	}
-	return nil
 }
 
-// records returns the records of a chat with the names of users and models as they are here.
-func (f *foreign) records(c *exports.Chat) ([]chat.Record, error) {
+// rename gives users and models in a chat the names that they have here.
+func (f *foreign) rename(c *exports.Chat) error {
 	user := func(name *string) {
 		*name = cmp.Or(f.Users[*name], *name)
 		if f.Owner != "" {
@@ -247,7 +335,7 @@ func (f *foreign) records(c *exports.Chat) ([]chat.Record, error) {
 	}
 	user(&c.Owner)
 	if c.Owner == "" {
-		return nil, errors.New("the export does not say whose it is: --owner NAME is missing")
+		return errors.New("the export does not say whose it is: --owner NAME is missing")
 	}
 	c.ModelID = cmp.Or(f.Models[c.ModelID], c.ModelID)
 	for i := range c.Messages {
@@ -257,7 +345,7 @@ func (f *foreign) records(c *exports.Chat) ([]chat.Record, error) {
 			user(&m.Author)
 		}
 	}
-	return c.Records(f.notes)
+	return nil
 }
 
 // fold returns a chat that is ready to be written, or why a server would refuse it.
@@ -283,18 +371,19 @@ func fold(records []chat.Record) (*importedChat, error) {
 }
 
 // exists reports whether the chat is there already.
-func (f *foreign) exists(where string, c *exports.Chat, ready *importedChat) (bool, error) {
-	row, err := f.writer.store.Chat(string(ready.info.Room))
+func (f *foreign) exists(c *exports.Chat) (bool, error) {
+	if f.writer == nil {
+		return false, nil
+	}
+	row, err := f.writer.store.Chat(string(c.ChatID().Room()))
 	switch {
 	case errors.Is(err, persistence.ErrNotFound):
 		return false, nil
 	case err != nil:
-		return false, err
-	case row.Owner != string(ready.info.Owner):
-		f.leaveOut(where, cmp.Or(c.Title, c.ID), fmt.Errorf("there is a chat with the id %q already, which is of %q", ready.info.ID, row.Owner))
-		return true, nil
+		return false, endOfImport{err}
+	case row.Owner != c.Owner:
+		return false, fmt.Errorf("there is a chat with the id %q already, which is of %q", c.ChatID(), row.Owner)
 	}
-	f.there++
 	return true, nil
 }
 
@@ -306,6 +395,11 @@ func (f *foreign) leaveOut(where, title string, why error) {
 	fmt.Fprintf(f.out.stderr, "left out: %s: %v\n", where, why)
 }
 
+// withoutBytes says why the bytes of an attachment do not come.
+func (f *foreign) withoutBytes(where, title, file string, why error) {
+	fmt.Fprintf(f.out.stderr, "without its bytes: %s (%.80q): attachment %.80q: %v\n", where, title, file, why)
+}
+
 // report says what has come, and what has not.
 func (f *foreign) report() {
 	verb := "imported"
@@ -314,6 +408,9 @@ func (f *foreign) report() {
 	}
 	fmt.Fprintf(f.out.stdout, "%d chats %s, %d were there already, %d left out\n", f.imported, verb, f.there, f.leftOut)
 	fmt.Fprintf(f.out.stdout, "%d messages, %d answers, %d attachments\n", f.messages, f.answers, f.attached)
+	if f.attachments.kept+f.attachments.missing > 0 {
+		fmt.Fprintf(f.out.stdout, "the bytes of %d attachments %s, those of %d not\n", f.attachments.kept, verb, f.attachments.missing)
+	}
 	for _, note := range slices.Sorted(maps.Keys(f.notes)) {
 		fmt.Fprintf(f.out.stdout, "note: %d %s\n", f.notes[note], note)
 	}

@@ -313,12 +313,15 @@ var fileSettings = []string{"config", "data"}
 // restoreSettings are those that say where backups are.
 var restoreSettings = []string{"config", "backup-to", "backup-s3-endpoint", "backup-s3-region", "backup-s3-key", "backup-s3-secret"}
 
+// importSettings are those of an import: attachments have the limits of uploads.
+var importSettings = []string{"config", "data", "max-file-bytes", "max-image-bytes", "max-files-per-chat", "max-bytes-per-user", "pdf-timeout", "pdf-memory"}
+
 // usedSettings are the settings that a command uses, for commands that do not use
 // all of them.
 var usedSettings = map[string][]string{
 	"token": tokenSettings, "release": fileSettings, "user": fileSettings, "key": fileSettings,
 	"health": {"config", "listen", "tls-cert-file", "tls-key-file", "acme-hosts"},
-	"check":  fileSettings, "restore": restoreSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": fileSettings,
+	"check":  fileSettings, "restore": restoreSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": importSettings,
 }
 
 // tidyHelp makes the help show defaults without quotes, and for each command only

@@ -168,7 +168,7 @@ func (s *server) roomOptions() room.Options {
 }
 
 // pdfReader reads PDF files, or is nil if they are refused.
-func (s *server) pdfReader() room.PDF {
+func (s *Settings) pdfReader() room.PDF {
 	if s.PDFTimeout == 0 {
 		return nil
 	}

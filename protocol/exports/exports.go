@@ -8,6 +8,7 @@
 package exports
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -75,11 +76,18 @@ type Call struct {
 	Ended bool // Result is what it returned
 }
 
-// A File is an attachment. Its bytes are no part of the exports.
+// A File is an attachment. Most exports have no bytes of it: these are in a folder or an
+// archive beside them.
 type File struct {
 	ID, Name, Type string
 	Size           int64
 	At             time.Time
+
+	Path string // where the other server keeps the bytes; empty if the export does not say
+	Data string // a data URL of the bytes; empty in most exports
+
+	// Kept is what was found out about the bytes by those who have them. Nil: there are none.
+	Kept *chat.File
 }
 
 // Notes count what did not come over as it was, by what that is.
@@ -131,6 +139,16 @@ func (c *Chat) messageID(id string) chat.MessageID {
 		return chat.MessageID(id)
 	}
 	return chat.MessageID(derived("message", c.ID, id))
+}
+
+// FileID returns the id that the n-th file of a message gets, counted from 0: its own if that is
+// possible.
+func (c *Chat) FileID(m Message, n int) chat.FileID {
+	own := m.Files[n].ID
+	if id := chat.FileID(own); id.Valid() {
+		return id
+	}
+	return chat.FileID(derived("file", c.ID, cmp.Or(own, m.ID+"\x00"+fmt.Sprint(n))))
 }
 
 func (c *Chat) turnID(id string) chat.TurnID { return chat.TurnID(derived("turn", c.ID, id)) }

@@ -58,6 +58,7 @@ type librePart struct {
 type libreFile struct {
 	ID      text   `json:"file_id"`
 	Name    text   `json:"filename"`
+	Path    text   `json:"filepath"`
 	Type    text   `json:"type"`
 	Bytes   number `json:"bytes"`
 	Created moment `json:"createdAt"`
@@ -127,7 +128,7 @@ func (l *libreMessage) steps(n int) []Message {
 		}
 	}
 	for _, f := range append(l.Files, l.Attached...) {
-		m.Files = append(m.Files, File{ID: string(f.ID), Name: string(f.Name), Type: string(f.Type), Size: int64(f.Bytes), At: f.Created.Time})
+		m.Files = append(m.Files, File{ID: string(f.ID), Name: string(f.Name), Type: string(f.Type), Size: int64(f.Bytes), At: f.Created.Time, Path: string(f.Path)})
 	}
 	if len(l.Content) == 0 || l.ByUser && l.Text != "" {
 		m.Content = string(l.Text)

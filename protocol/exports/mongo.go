@@ -48,6 +48,7 @@ type mongoDoc struct {
 	FileID   text   `json:"fileid"`
 	FileName text   `json:"filename"`
 	FileType text   `json:"content_type"`
+	FileKey  text   `json:"object_key"`
 	Size     number `json:"size"`
 	Uploaded moment `json:"uploaded_at"`
 }
@@ -102,7 +103,7 @@ func (m *Mongo) chat(id string) *Chat {
 
 func (m *Mongo) file(d mongoDoc) {
 	m.files[string(d.FileID)] = File{
-		ID: string(d.FileID), Name: string(d.FileName), Type: string(d.FileType), Size: int64(d.Size), At: d.Uploaded.Time,
+		ID: string(d.FileID), Name: string(d.FileName), Type: string(d.FileType), Size: int64(d.Size), At: d.Uploaded.Time, Path: string(d.FileKey),
 	}
 }
 

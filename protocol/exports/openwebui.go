@@ -223,7 +223,9 @@ func (w *webuiMessage) files(notes Notes) (files []File) {
 			Size: int64(cmp.Or(f.Size, f.File.Meta.Size)), At: f.File.Created.Time,
 		}
 		if head, data, ok := strings.Cut(string(f.URL), ";base64,"); ok && strings.HasPrefix(head, "data:") {
-			file.Type, file.Size = strings.TrimPrefix(head, "data:"), int64(len(data)/4*3)
+			file.Type, file.Size, file.Data = strings.TrimPrefix(head, "data:"), int64(len(data)/4*3), string(f.URL)
+		} else if file.ID == "" {
+			file.ID = fileIn(string(f.URL))
 		}
 		if file.Type == "" && f.Type == "image" {
 			file.Type = "image/*"
@@ -232,6 +234,15 @@ func (w *webuiMessage) files(notes Notes) (files []File) {
 		files = append(files, file)
 	}
 	return files
+}
+
+// fileIn returns the id of the file that a URL of Open WebUI leads to. Images have it as it is, or
+// a path of its API: /api/v1/files/ID/content.
+func fileIn(url string) string {
+	if _, behind, ok := strings.Cut(url, "/files/"); ok {
+		url, _, _ = strings.Cut(behind, "/")
+	}
+	return url
 }
 
 // details are the blocks in which Open WebUI writes thoughts and calls into an answer.

@@ -274,22 +274,21 @@ func (w *writer) callTools(s *steps, part Message, queued chat.TurnQueued, id ch
 	s.next()
 }
 
-// files returns the attachments of a message, without their bytes.
+// files returns the attachments of a message.
 func (w *writer) files(m Message) (files []chat.File) {
 	for n, f := range m.Files {
-		id := chat.FileID(f.ID)
-		if !id.Valid() {
-			id = chat.FileID(derived("file", w.chat.ID, cmp.Or(f.ID, m.ID+"\x00"+fmt.Sprint(n))))
+		kept := chat.File{Type: cmp.Or(f.Type, "application/octet-stream"), Size: max(0, f.Size)}
+		if f.Kept != nil {
+			kept = *f.Kept
+		} else {
+			w.notes.Add("attachments: their names, types and times came, their bytes did not")
 		}
 		at := cmp.Or(f.At, m.At)
 		if checkTime(at) != nil {
 			at = m.At
 		}
-		files = append(files, chat.File{
-			ID: id, Name: chat.FileName(f.Name), Type: cmp.Or(f.Type, "application/octet-stream"), Size: max(0, f.Size),
-			By: chat.UserID(cmp.Or(m.Author, w.chat.Owner)), Created: at.UTC(),
-		})
-		w.notes.Add("attachments: their names, types and times came, their bytes are not in the export")
+		kept.ID, kept.Name, kept.By, kept.Created = w.chat.FileID(m, n), chat.FileName(f.Name), chat.UserID(cmp.Or(m.Author, w.chat.Owner)), at.UTC()
+		files = append(files, kept)
 	}
 	return files
 }
