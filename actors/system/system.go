@@ -72,22 +72,21 @@ func (h aboveInfo) Enabled(ctx context.Context, l slog.Level) bool {
 type Ref[M any] struct {
 	sys *actor.ActorSystem
 	pid *actor.PID
+	box *mailbox[M]
 }
 
 // IsZero reports whether r addresses no actor.
 func (r Ref[M]) IsZero() bool { return r.pid == nil }
 
 // Tell puts m into the actor's mailbox and returns at once. It may be called
-// from any goroutine. It panics if m is nil: a nil message would make the
-// framework's mailbox spin for ever.
+// from any goroutine. It panics if m is nil.
 func (r Ref[M]) Tell(m M) {
 	if any(m) == nil {
 		panic("system: nil message")
 	}
-	if r.pid == nil {
-		return
+	if r.box != nil {
+		r.box.post(m)
 	}
-	r.sys.Root.Send(r.pid, m)
 }
 
 // Stop stops the actor after the message that it is handling. The messages that
@@ -167,47 +166,47 @@ func (s *Self[M]) After(d time.Duration, m M) *time.Timer {
 
 // Spawn starts an actor without a parent.
 func Spawn[M any](s *System, spec Spec[M]) (Ref[M], error) {
-	props := props(s.sys, s.shared, spec, actor.WithGuardian(spec.Policy))
+	box := new(mailbox[M])
 	name := spec.Name
 	if name == "" {
 		name = s.sys.ProcessRegistry.NextId()
 	}
-	pid, err := s.sys.Root.SpawnNamed(props, name)
-	return Ref[M]{s.sys, pid}, err
+	pid, err := s.sys.Root.SpawnNamed(props(box, s.sys, s.shared, spec, actor.WithGuardian(spec.Policy)), name)
+	if err != nil {
+		return Ref[M]{}, err
+	}
+	return Ref[M]{s.sys, pid, box}, nil
 }
 
 // SpawnChild starts an actor that stops when its parent stops or restarts.
 func SpawnChild[M, P any](parent *Self[P], spec Spec[M]) (Ref[M], error) {
-	sys := parent.ctx.ActorSystem()
-	pid, err := parent.ctx.SpawnNamed(props(sys, parent.shared, spec), spec.Name)
-	return Ref[M]{sys, pid}, err
+	box, sys := new(mailbox[M]), parent.ctx.ActorSystem()
+	pid, err := parent.ctx.SpawnNamed(props(box, sys, parent.shared, spec), spec.Name)
+	if err != nil {
+		return Ref[M]{}, err
+	}
+	return Ref[M]{sys, pid, box}, nil
 }
 
-func props[M any](sys *actor.ActorSystem, shared *shared, spec Spec[M], more ...actor.PropsOption) *actor.Props {
-	life := &life{onStopped: spec.Stopped, node: node{kind: spec.Kind, about: spec.About}}
+func props[M any](box *mailbox[M], sys *actor.ActorSystem, shared *shared, spec Spec[M], more ...actor.PropsOption) *actor.Props {
+	life := &life{onStopped: spec.Stopped, node: node{kind: spec.Kind, about: spec.About, mailbox: box}}
 	if life.onStopped == nil {
 		life.onStopped = func() {}
 	}
 	instance := spec.New // the closure would keep all of spec for the actor's lifetime
 	produce := func(*actor.ActorSystem) actor.Actor {
+		a := &adapter[M]{shared: shared, life: life, box: box, ended: life.over}
+		box.adapter = a
 		if life.over {
-			return &adapter[M]{shared: shared, life: life, ended: true}
+			return a
 		}
 		if life.begun {
 			shared.restarts.Add(1)
 			life.restarts.Add(1)
 		}
 		life.begun = true
-		return &adapter[M]{shared: shared, life: life, actor: instance()}
+		a.actor = instance()
+		return a
 	}
-	box := func() actor.Mailbox {
-		life.mailbox = mailbox()
-		return life.mailbox
-	}
-	return actor.PropsFromProducerWithActorSystem(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(box), actor.WithDispatcher(dispatcher{}))...)
+	return actor.PropsFromProducerWithActorSystem(produce, append(more, actor.WithSupervisor(spec.Children), actor.WithMailbox(func() actor.Mailbox { return box }))...)
 }
-
-// mailbox makes a queue of linked messages. The framework's default queue is a
-// ring that never shrinks: an idle actor would keep the largest that it ever
-// needed, and at least 200 bytes.
-var mailbox = actor.UnboundedLockfree()

@@ -75,6 +75,35 @@ func TestBlockedRunsHoldUpNobody(t *testing.T) {
 	})
 }
 
+// A run takes one allocation, and a message none: the start of a goroutine.
+func TestRunAllocatesOnce(t *testing.T) {
+	ref, done := spawn(t, newHooks().spec("a", Stop)), make(chan struct{})
+	pass := do(func(*worker) { done <- struct{}{} })
+	if got := testing.AllocsPerRun(1000, func() {
+		ref.Tell(pass)
+		<-done
+	}); got > 1 {
+		t.Errorf("got %v allocations, want 1", got)
+	}
+}
+
+// Messages keep their order, and the queue keeps its size, while it is never empty.
+func TestQueueThatIsNeverEmpty(t *testing.T) {
+	box := new(mailbox[int])
+	box.running = true // by this test
+	for sent, got := 0, 0; got < 10_000; got++ {
+		for ; sent-got < 10; sent++ {
+			box.post(sent)
+		}
+		if _, m, ok := box.take(); !ok || m != got {
+			t.Fatalf("got %d, %t; want %d", m, ok, got)
+		}
+	}
+	if n := cap(box.messages); n > 64 {
+		t.Errorf("the queue of ten messages has %d places", n)
+	}
+}
+
 // BenchmarkRun reports the cost of a run that handles one message, by how much
 // stack that takes. Each wakes another actor, so each is a run of its own.
 func BenchmarkRun(b *testing.B) {
