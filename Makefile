@@ -111,7 +111,7 @@ fuzz: need-go ## run every fuzz target for FUZZTIME (30s), and MODELCHECKS (500)
 	    echo "$$out" | grep -q '^    context deadline exceeded' || exit 1; \
 	  done; \
 	done
-	go test -count=1 -timeout 1h -run 'TestModel$$' ./actors/rooms -rapid.seed=0 -rapid.checks=$(MODELCHECKS)
+	go test -count=1 -timeout 1h -run 'TestModel$$' ./actors/chats -rapid.seed=0 -rapid.checks=$(MODELCHECKS)
 
 .PHONY: bench
 bench: need-go ## run every benchmark for BENCHTIME (1s)

@@ -16,9 +16,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parlor/actors/chats"
 	"parlor/actors/conversation"
+	"parlor/actors/queries"
 	"parlor/actors/room"
-	"parlor/actors/rooms"
 	"parlor/actors/system"
 	"parlor/persistence"
 	"parlor/protocol/assistant"
@@ -28,7 +29,7 @@ import (
 // A Server is all that rooms need, and the rooms. It belongs to the goroutine
 // of the test, and stops with the test.
 type Server struct {
-	Rooms     *rooms.Rooms
+	Rooms     *chats.Chats
 	Actors    *system.System
 	Log       *Log
 	Assistant *Assistant
@@ -84,7 +85,7 @@ func (s *Server) start() {
 	}
 	s.Log.Store = store
 	s.Actors = system.New(s.options.Logger)
-	if s.Rooms, err = rooms.Start(s.Actors, s.Log, s.options, rooms.Reads{}); err != nil {
+	if s.Rooms, err = chats.Start(s.Actors, s.Log, s.options, queries.Reads{}); err != nil {
 		s.t.Fatal(err)
 	}
 	synctest.Wait()

@@ -15,10 +15,11 @@ import (
 	"parlor/actors/access"
 	"parlor/actors/actortest"
 	"parlor/actors/assistant"
+	"parlor/actors/chats"
 	"parlor/actors/conversation"
+	"parlor/actors/queries"
 	"parlor/actors/recovery"
 	"parlor/actors/room"
-	"parlor/actors/rooms"
 	"parlor/actors/session"
 	"parlor/actors/system"
 	"parlor/persistence"
@@ -79,7 +80,7 @@ func used() time.Duration {
 // returnServer is a server with nothing before its sessions.
 type returnServer struct {
 	store    *persistence.Store
-	rooms    *rooms.Rooms
+	rooms    *chats.Chats
 	table    *recovery.Table
 	sessions *session.Sessions
 }
@@ -95,7 +96,7 @@ func startReturn(b *testing.B, path string) *returnServer {
 		b.Fatal(err)
 	}
 	actors, models := system.New(nil), new(actortest.Assistant)
-	s.rooms, err = rooms.Start(actors, s.store, room.Options{Models: models, Provider: models, Access: access.Policy{Shared: true}, Encoders: actortest.Encoders()}, rooms.Reads{})
+	s.rooms, err = chats.Start(actors, s.store, room.Options{Models: models, Provider: models, Access: access.Policy{Shared: true}, Encoders: actortest.Encoders()}, queries.Reads{})
 	if err != nil {
 		b.Fatal(err)
 	}

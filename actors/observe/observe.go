@@ -18,17 +18,21 @@ import (
 	"time"
 
 	"parlor/actors/room"
-	"parlor/actors/rooms"
 	"parlor/actors/session"
 	"parlor/actors/system"
 	"parlor/protocol/admin"
 	"parlor/protocol/chat"
 )
 
+// Rooms tell an operator what a room says.
+type Rooms interface {
+	Observe(ctx context.Context, by chat.User, id chat.RoomID, encoder string, begin func(seq uint64) error, tell func(p *room.Publication, missed int) error) error
+}
+
 // An Observer looks at the actors of a server. Its methods may be called from any goroutine.
 type Observer struct {
 	system *system.System
-	rooms  *rooms.Rooms
+	rooms  Rooms
 
 	mu    sync.Mutex // held while somebody looks: one look at a time
 	kept  map[admin.Query]kept
@@ -37,7 +41,7 @@ type Observer struct {
 }
 
 // New returns an Observer.
-func New(sys *system.System, r *rooms.Rooms) *Observer {
+func New(sys *system.System, r Rooms) *Observer {
 	return &Observer{system: sys, rooms: r, kept: make(map[admin.Query]kept)}
 }
 

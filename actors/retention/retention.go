@@ -54,7 +54,7 @@ type Log interface {
 	Share(owner string) (persistence.Share, error)
 }
 
-// Rooms deletes chats. See [rooms.Rooms].
+// Rooms deletes chats. See [commands.Commands].
 type Rooms interface {
 	Expire(ctx context.Context, id chat.RoomID, before time.Time, unused bool) (deleted bool, err error)
 }

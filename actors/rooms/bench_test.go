@@ -11,26 +11,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/uuid"
-
 	"parlor/actors/actortest"
-	"parlor/actors/conversation"
+	"parlor/actors/chats"
+	"parlor/actors/queries"
 	"parlor/actors/room"
-	"parlor/actors/rooms"
 	"parlor/actors/system"
 	"parlor/persistence"
 	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
-
-// replies is a recipient that keeps the replies.
-type replies chan room.Reply
-
-func (r replies) Deliver(d room.Delivery) {
-	if reply, ok := d.(room.Reply); ok {
-		r <- reply
-	}
-}
 
 // BenchmarkRoom reports the heap that a room keeps: with one member, and when
 // it has left memory. Run it with -benchtime 10000x.
@@ -59,12 +48,12 @@ func roomBytes(t testing.TB, n int, begin, end func()) (resident, passivated flo
 	}
 	defer store.Close()
 	models := new(actortest.Assistant)
-	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, Encoders: actortest.Encoders(), IdleTimeout: 100 * time.Millisecond, MaxAwake: 1 << 30}, rooms.Reads{})
+	r, err := chats.Start(system.New(nil), store, room.Options{Models: models, Provider: models, Encoders: actortest.Encoders(), IdleTimeout: 100 * time.Millisecond, MaxAwake: 1 << 30}, queries.Reads{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close(context.Background())
-	inbox := make(replies, n)
+	inbox := make(actortest.Replies, n)
 	caller := room.Caller{User: chat.User{ID: "owner"}, Address: r.Open(inbox)}
 	all := func(command func(i int, id chat.ID) room.Message) {
 		for i := range n {
@@ -111,13 +100,13 @@ func BenchmarkHistory(b *testing.B) {
 	}
 	defer store.Close()
 	models := new(actortest.Assistant)
-	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models, Encoders: actortest.Encoders()}, rooms.Reads{})
+	r, err := chats.Start(system.New(nil), store, room.Options{Models: models, Provider: models, Encoders: actortest.Encoders()}, queries.Reads{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer r.Close(context.Background())
 	text := prose(2 << 10)
-	fill(b, store, theChat, 9_900, text)
+	actortest.Fill(b, store, theChat, 9_900, text)
 	talk(b, r, theChat, 25, text) // so that the room makes a snapshot
 	for _, limit := range []int{50, 500} {
 		b.Run(fmt.Sprintf("limit=%d", limit), func(b *testing.B) {
@@ -133,9 +122,9 @@ func BenchmarkHistory(b *testing.B) {
 }
 
 // talk says text n times, and waits for each answer.
-func talk(b *testing.B, r *rooms.Rooms, id chat.ID, n int, text string) {
+func talk(b *testing.B, r *chats.Chats, id chat.ID, n int, text string) {
 	b.Helper()
-	inbox := make(replies, 1)
+	inbox := make(actortest.Replies, 1)
 	owner := room.Caller{User: chat.User{ID: "owner"}, Address: r.Open(inbox)}
 	for range n {
 		r.Tell(id.Room(), &room.Send{Caller: owner, Content: text})
@@ -154,48 +143,6 @@ func talk(b *testing.B, r *rooms.Rooms, id chat.ID, n int, text string) {
 	}
 	r.Tell(id.Room(), &room.Leave{Caller: owner})
 	<-inbox
-}
-
-// fill writes a chat of "owner" with n records: turns, whose messages are text.
-func fill(t testing.TB, store *persistence.Store, id chat.ID, n int, text string) {
-	t.Helper()
-	info := chat.Info{ID: id, Room: id.Room(), Owner: "owner", ModelID: actortest.Model, Created: time.Now().UTC()}
-	row := conversation.Row(info)
-	c := persistence.Commit{Room: string(id.Room()), Chat: &row}
-	events := []chat.Event{chat.Created{Chat: info}}
-	for i := 1; len(events) < n; i++ {
-		prompt, answer, turn := chat.MessageID(uuid.NewString()), chat.MessageID(uuid.NewString()), chat.TurnID(uuid.NewString())
-		seq := uint64(len(events) + 1)
-		events = append(events,
-			chat.MessageAdded{MessageID: prompt, Author: chat.User{ID: "owner"}, Content: text, ModelID: actortest.Model},
-			chat.TurnQueued{TurnID: turn, Prompt: prompt, PromptSeq: seq, ModelID: actortest.Model, By: "owner"},
-			chat.TurnStarted{TurnID: turn, MessageID: answer, ModelID: actortest.Model, Attempt: 1},
-			chat.TurnEnded{TurnID: turn, MessageID: answer, Prompt: prompt, PromptSeq: seq, ModelID: actortest.Model, State: chat.StateCompleted, Content: text})
-	}
-	var fold conversation.Fold
-	for i, e := range events[:n] {
-		entry, err := chat.Record{Seq: uint64(i + 1), At: time.Now().UTC(), Event: e}.Encode()
-		if err == nil {
-			err = fold.Add(persistence.Entry{Seq: uint64(i + 1), Data: entry})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Entries = append(c.Entries, entry)
-		if len(c.Entries) == 20 || i == n-1 {
-			write(t, store, c)
-			c = persistence.Commit{Room: c.Room, After: uint64(i + 1)}
-		}
-	}
-}
-
-func write(t testing.TB, store *persistence.Store, c persistence.Commit) {
-	t.Helper()
-	done := make(chan error, 1)
-	store.Append(c, func(err error) { done <- err })
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
 }
 
 // prose returns n bytes that read like an answer: words, and now and then a
@@ -219,9 +166,9 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 	defer store.Close()
 	models := new(actortest.Assistant)
-	r, err := rooms.Start(system.New(nil), store, room.Options{
+	r, err := chats.Start(system.New(nil), store, room.Options{
 		Models: models, Provider: models, Encoders: actortest.Encoders(), MaxAnswerBytes: 1 << 30,
-	}, rooms.Reads{})
+	}, queries.Reads{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -236,7 +183,7 @@ func BenchmarkDelivery(b *testing.B) {
 		return nil
 	})
 	const id chat.ID = "chat"
-	inbox := make(replies, members+2)
+	inbox := make(actortest.Replies, members+2)
 	caller := func(to room.Recipient) room.Caller {
 		return room.Caller{User: chat.User{ID: "owner"}, Address: r.Open(to)}
 	}

@@ -12,8 +12,9 @@ import (
 
 	"parlor/actors/access"
 	"parlor/actors/actortest"
+	"parlor/actors/chats"
+	"parlor/actors/queries"
 	"parlor/actors/room"
-	"parlor/actors/rooms"
 	"parlor/actors/system"
 	"parlor/persistence"
 	"parlor/protocol/assistant"
@@ -22,18 +23,18 @@ import (
 
 // A costLog counts what commands read of the log, besides its entries.
 type costLog struct {
-	*readLog
+	*actortest.ReadLog
 	lookups atomic.Int64
 }
 
 func (l *costLog) Lookup(room, key string) (uint64, bool, error) {
 	l.lookups.Add(1)
-	return l.readLog.Lookup(room, key)
+	return l.ReadLog.Lookup(room, key)
 }
 
 func (l *costLog) Message(room, id string) (uint64, bool, error) {
 	l.lookups.Add(1)
-	return l.readLog.Message(room, id)
+	return l.ReadLog.Message(room, id)
 }
 
 // costModels counts how often models are looked for.
@@ -55,11 +56,11 @@ func (m *costModels) Model(id chat.ModelID) (chat.Model, bool) {
 // A site is a room with a long history, whose work is counted.
 type site struct {
 	t      testing.TB
-	r      *rooms.Rooms
+	r      *chats.Chats
 	log    *costLog
 	models *costModels
 	owner  chat.User
-	inbox  replies
+	inbox  actortest.Replies
 	at     room.Address
 	answer chat.MessageID // in the log
 	said   chat.MessageID // likewise, by the owner
@@ -67,18 +68,18 @@ type site struct {
 
 // newSite fills a room with n records, has it woken, and a turn run so that the
 // room remembers what prompts need.
-func newSite(t testing.TB, n int, text string, limits rooms.Reads) (s *site, stop func()) {
+func newSite(t testing.TB, n int, text string, limits queries.Reads) (s *site, stop func()) {
 	t.Helper()
 	store, err := persistence.Open(filepath.Join(t.TempDir(), "parlor.db"), persistence.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	fill(t, store, theChat, n, text)
+	actortest.Fill(t, store, theChat, n, text)
 	s = &site{
-		t: t, log: &costLog{readLog: &readLog{Store: store}}, models: &costModels{Assistant: new(actortest.Assistant)},
-		owner: chat.User{ID: "owner"}, inbox: make(replies, 4096),
+		t: t, log: &costLog{ReadLog: &actortest.ReadLog{Store: store}}, models: &costModels{Assistant: new(actortest.Assistant)},
+		owner: chat.User{ID: "owner"}, inbox: make(actortest.Replies, 4096),
 	}
-	s.r, err = rooms.Start(system.New(nil), s.log, room.Options{
+	s.r, err = chats.Start(system.New(nil), s.log, room.Options{
 		Models: s.models, Provider: s.models, Encoders: actortest.Encoders(), Access: access.Policy{Shared: true}, MaxQueuedTurns: 1 << 20,
 	}, limits)
 	if err != nil {
@@ -160,18 +161,18 @@ func (s *site) commands() map[string]func(room.Caller) room.Message {
 func TestCommandsHaveANamedCost(t *testing.T) {
 	const lookups, records, models = 2, 2, 8
 	synctest.Test(t, func(t *testing.T) {
-		s, stop := newSite(t, 2000, strings.Repeat("x", 1<<10), rooms.Reads{})
+		s, stop := newSite(t, 2000, strings.Repeat("x", 1<<10), queries.Reads{})
 		defer stop()
 		s.do(func(c room.Caller) room.Message { return &room.Send{Caller: c, Content: "wake up", Quiet: true} })
 		for name, command := range s.commands() {
 			synctest.Wait()
-			entries, keys, asked := s.log.entries.Load(), s.log.lookups.Load(), s.models.asked.Load()
+			entries, keys, asked := s.log.Entries.Load(), s.log.lookups.Load(), s.models.asked.Load()
 			s.do(command)
 			// A turn may follow: it reads its prompt, see TestTurnsReadNothingBack.
 			if n := s.log.lookups.Load() - keys; n > lookups {
 				t.Errorf("%s: %d look-ups, want at most %d", name, n, lookups)
 			}
-			if n := s.log.entries.Load() - entries; n > records && name != "respond" && name != "regenerate" {
+			if n := s.log.Entries.Load() - entries; n > records && name != "respond" && name != "regenerate" {
 				t.Errorf("%s: %d records read, want at most %d", name, n, records)
 			}
 			limit := int64(models)
@@ -190,13 +191,13 @@ func TestCommandsHaveANamedCost(t *testing.T) {
 // made of is in memory, however long the chat is.
 func TestTurnsReadNothingBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, stop := newSite(t, 2000, strings.Repeat("x", 1<<10), rooms.Reads{})
+		s, stop := newSite(t, 2000, strings.Repeat("x", 1<<10), queries.Reads{})
 		defer stop()
 		turn := func() (read int64) {
-			before := s.log.entries.Load()
+			before := s.log.Entries.Load()
 			s.do(func(c room.Caller) room.Message { return &room.Send{Caller: c, Content: "hello"} })
 			synctest.Wait()
-			return s.log.entries.Load() - before
+			return s.log.Entries.Load() - before
 		}
 		turn() // wakes the room, which reads its log
 		for range 5 {
@@ -211,14 +212,14 @@ func TestTurnsReadNothingBack(t *testing.T) {
 // also while somebody listens.
 func TestPromptsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, stop := newSite(t, 400, strings.Repeat("x", 1<<10), rooms.Reads{})
+		s, stop := newSite(t, 400, strings.Repeat("x", 1<<10), queries.Reads{})
 		defer stop()
 		s.do(func(c room.Caller) room.Message { return &room.Join{Caller: c, Encoder: assistant.Documented.String()} })
 		turn := func() (read int64) {
-			before := s.log.entries.Load()
+			before := s.log.Entries.Load()
 			s.do(func(c room.Caller) room.Message { return &room.Send{Caller: c, Content: "hello"} })
 			synctest.Wait()
-			return s.log.entries.Load() - before
+			return s.log.Entries.Load() - before
 		}
 		turn()
 		if n := turn(); n > 0 {
@@ -234,7 +235,7 @@ func TestPromptsAreForgotten(t *testing.T) {
 // BenchmarkCommand measures each command at the limits of its input, in a room
 // with 2,000 records of 8 KiB.
 func BenchmarkCommand(b *testing.B) {
-	s, stop := newSite(b, 2000, strings.Repeat("x", 8<<10), rooms.Reads{})
+	s, stop := newSite(b, 2000, strings.Repeat("x", 8<<10), queries.Reads{})
 	defer stop()
 	for name, command := range s.commands() {
 		b.Run(strings.ReplaceAll(name, " ", "_"), func(b *testing.B) {

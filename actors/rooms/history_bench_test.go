@@ -12,8 +12,9 @@ import (
 
 	"parlor/actors/access"
 	"parlor/actors/actortest"
+	"parlor/actors/chats"
+	"parlor/actors/queries"
 	"parlor/actors/room"
-	"parlor/actors/rooms"
 	"parlor/actors/system"
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -74,10 +75,10 @@ func benchmarkTurn(b *testing.B, speakers int, history [][]byte) {
 	a.Describe(chat.Model{ID: actortest.Model, ContextWindow: 2 << 20})
 	log := turnEnds{store, make(chan struct{}, 1)}
 	id := chat.ID("the-chat")
-	start := func() *rooms.Rooms {
-		r, err := rooms.Start(system.New(nil), log, room.Options{
+	start := func() *chats.Chats {
+		r, err := chats.Start(system.New(nil), log, room.Options{
 			Models: a, Provider: a, Access: access.Policy{Shared: true}, Encoders: actortest.Encoders(), IdleTimeout: time.Hour,
-		}, rooms.Reads{})
+		}, queries.Reads{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"parlor/actors/rooms"
+	"parlor/actors/chats"
 	"parlor/protocol/chat"
 	"parlor/transport/api"
 	"parlor/transport/auth"
@@ -18,7 +18,7 @@ func letIn(s Settings, v *auth.Verifier) api.Guests {
 }
 
 // endStrays ends the sessions of guests who have left just before the server ended.
-func endStrays(ctx context.Context, accounts *auth.Accounts, rooms *rooms.Rooms) {
+func endStrays(ctx context.Context, accounts *auth.Accounts, rooms *chats.Chats) {
 	for _, guest := range accounts.Guests() {
 		if _, err := rooms.Members(ctx, guest, guest.Only); err != nil && chat.AsError(err).Code == chat.CodeNotFound {
 			accounts.EndGuest(guest.ID)

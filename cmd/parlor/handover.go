@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"parlor/actors/rooms"
+	"parlor/actors/chats"
 	"parlor/protocol/chat"
 	"parlor/transport/auth"
 )
@@ -15,7 +15,7 @@ const handoverPause = time.Minute
 
 // handOverChats hands the chats of each identity that is linked over to its person, until
 // stop is called.
-func handOverChats(accounts *auth.Accounts, rooms *rooms.Rooms, log *slog.Logger) (stop func(context.Context) error) {
+func handOverChats(accounts *auth.Accounts, rooms *chats.Chats, log *slog.Logger) (stop func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	changed, done := make(chan struct{}, 1), make(chan struct{})
 	accounts.OnLink(func() {
@@ -47,7 +47,7 @@ func handOverChats(accounts *auth.Accounts, rooms *rooms.Rooms, log *slog.Logger
 }
 
 // handOverAll reports whether nothing is left to hand over.
-func handOverAll(ctx context.Context, accounts *auth.Accounts, rooms *rooms.Rooms, log *slog.Logger) bool {
+func handOverAll(ctx context.Context, accounts *auth.Accounts, rooms *chats.Chats, log *slog.Logger) bool {
 	whole := true
 	for _, l := range accounts.Links() {
 		if !l.Moving {
@@ -67,21 +67,21 @@ func handOverAll(ctx context.Context, accounts *auth.Accounts, rooms *rooms.Room
 
 // people are the members of chats. A user who is linked becomes one as the person.
 type people struct {
-	*rooms.Rooms
+	*chats.Chats
 	accounts *auth.Accounts
 }
 
 // SetMember gives a role to the person whose identity was named.
 func (p people) SetMember(ctx context.Context, u chat.User, id chat.ID, m chat.Member) (chat.Info, error) {
 	m.ID = p.accounts.Person(m.ID)
-	return p.Rooms.SetMember(ctx, u, id, m)
+	return p.Chats.SetMember(ctx, u, id, m)
 }
 
 // RemoveMember takes the role of a user away, or of the person whose identity was named.
 func (p people) RemoveMember(ctx context.Context, u chat.User, id chat.ID, member chat.UserID) error {
-	err := p.Rooms.RemoveMember(ctx, u, id, member)
+	err := p.Chats.RemoveMember(ctx, u, id, member)
 	if person := p.accounts.Person(member); person != member && err != nil && chat.AsError(err).Code == chat.CodeNotFound {
-		return p.Rooms.RemoveMember(ctx, u, id, person)
+		return p.Chats.RemoveMember(ctx, u, id, person)
 	}
 	return err
 }

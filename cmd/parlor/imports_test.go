@@ -43,8 +43,16 @@ var inActors = map[string][]string{
 		"protocol/chat", "actors/system", "actors/access", "actors/conversation", "actors/ledger",
 		"actors/title", "actors/turn", "actors/voice",
 	},
-	"actors/search":    {"protocol/chat"},
-	"actors/rooms":     {"protocol/chat", "actors/system", "actors/access", "actors/conversation", "actors/room", "actors/search"},
+	"actors/rooms":    {"protocol/chat", "actors/system", "actors/room"},
+	"actors/commands": {"protocol/chat", "actors/conversation", "actors/room"},
+	"actors/search":   {"protocol/chat"},
+	"actors/queries":  {"protocol/chat", "actors/access", "actors/conversation", "actors/ledger", "actors/search"},
+	"actors/feed":     {"protocol/chat", "actors/access", "actors/conversation", "actors/queries", "actors/room"},
+	"actors/files":    {"protocol/chat", "actors/access", "actors/queries", "actors/room"},
+	"actors/chats": {
+		"protocol/chat", "actors/system", "actors/access", "actors/conversation", "actors/room", "actors/rooms", "actors/commands",
+		"actors/queries", "actors/feed", "actors/files",
+	},
 	"actors/follow":    {"protocol/chat", "actors/resume", "actors/room"},
 	"actors/webhook":   {"protocol/chat", "actors/conversation"},
 	"actors/emit":      {"protocol/chat", "protocol/engineio", "protocol/socketio", "actors/session"},
@@ -52,14 +60,14 @@ var inActors = map[string][]string{
 	"actors/door":      {"protocol/chat", "actors/session"},
 	"actors/assistant": {"protocol", "actors/door", "actors/emit", "actors/recovery", "actors/resume", "actors/room", "actors/session"},
 	"actors/openwebui": {"protocol", "actors/door", "actors/emit", "actors/room", "actors/session"},
-	"actors/observe":   {"protocol/admin", "protocol/chat", "actors/room", "actors/rooms", "actors/session", "actors/system"},
+	"actors/observe":   {"protocol/admin", "protocol/chat", "actors/room", "actors/session", "actors/system"},
 	"actors/actortest": {"protocol", "actors"},
 }
 
 // withPersistence are the packages of actors that may import persistence.
 var withPersistence = []string{
 	"actors/conversation", "actors/ledger", "actors/recovery", "actors/retention", "actors/turn", "actors/title", "actors/completion",
-	"actors/room", "actors/rooms", "actors/webhook", "actors/actortest",
+	"actors/room", "actors/queries", "actors/feed", "actors/files", "actors/chats", "actors/webhook", "actors/actortest",
 }
 
 // never are imports that nobody in a tree may have: what is pure has no I/O, no

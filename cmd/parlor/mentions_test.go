@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"parlor/actors/chats"
+	"parlor/actors/queries"
 	"parlor/actors/room"
-	"parlor/actors/rooms"
 	"parlor/actors/system"
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -34,7 +35,7 @@ func BenchmarkMentions(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer store.Close()
-	r, err := rooms.Start(system.New(nil), store, room.Options{Models: models, Provider: models}, rooms.Reads{})
+	r, err := chats.Start(system.New(nil), store, room.Options{Models: models, Provider: models}, queries.Reads{})
 	if err != nil {
 		b.Fatal(err)
 	}

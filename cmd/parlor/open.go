@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"parlor/actors/access"
+	"parlor/actors/chats"
 	"parlor/actors/conversation"
 	"parlor/actors/ledger"
+	"parlor/actors/queries"
 	"parlor/actors/recovery"
 	"parlor/actors/retention"
 	"parlor/actors/room"
-	"parlor/actors/rooms"
 	"parlor/actors/title"
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -130,8 +131,8 @@ func (s *server) openAccounts() (err error) {
 
 func (s *server) startRooms() (err error) {
 	s.warnOfModels(&s.Settings)
-	reads := rooms.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads, SearchBytes: int(s.MaxSearchBytes)}
-	if s.rooms, err = rooms.Start(s.actors, s.store, s.roomOptions(), reads); err != nil {
+	reads := queries.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads, SearchBytes: int(s.MaxSearchBytes)}
+	if s.rooms, err = chats.Start(s.actors, s.store, s.roomOptions(), reads); err != nil {
 		return err
 	}
 	s.parts.add("rooms", s.rooms.Close)

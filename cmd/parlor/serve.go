@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parlor/actors/chats"
 	"parlor/actors/door"
 	"parlor/actors/emit"
 	"parlor/actors/follow"
@@ -18,7 +19,6 @@ import (
 	"parlor/actors/openwebui"
 	"parlor/actors/recovery"
 	"parlor/actors/retention"
-	"parlor/actors/rooms"
 	"parlor/actors/system"
 	"parlor/actors/webhook"
 	"parlor/persistence"
@@ -78,7 +78,7 @@ type server struct {
 	servers  *mcp.Servers  // of tools
 	grants   *oauth.Grants // of those who have signed in to these
 	actors   *system.System
-	rooms    *rooms.Rooms
+	rooms    *chats.Chats
 	retained retention.Limits // of chats, as rooms tell them
 
 	health     health

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"parlor/actors/chats"
 	"parlor/actors/follow"
-	"parlor/actors/rooms"
 	"parlor/transport/aisdk"
 	"parlor/transport/api"
 )
@@ -19,6 +19,6 @@ func (s *server) uiRoutes() map[string]api.Handler {
 
 // followed are the rooms with those who follow them.
 type followed struct {
-	*rooms.Rooms
+	*chats.Chats
 	*follow.Follower
 }
