@@ -89,6 +89,37 @@ test("an answer of 5,000 tokens is as smooth as text in the mock-up", options, a
   assert.ok(perThousand(drawn.longTasks.length, TOKENS) <= allowed, `${drawn.longTasks.length} long tasks: ${drawn.longTasks}`);
 });
 
+test("a token has the end of a long answer styled anew, and not all of it", options, async (t) => {
+  const text = say5(TOKENS);
+  const model = await modelServer(t, { write: [{ content: text }, 300, ...pieces(text).slice(0, 200).flatMap((content) => [{ content }, PAUSE]), "stop"] });
+  const server = await serve(t, { env: { OPENAI_BASE_URL: model.url } });
+  const chat = newChat();
+  await enter(await connect(t, server), chat, { model: "openai:m" });
+  const page = await tab(await browser(t));
+  await page.goto(address(server, chat));
+  await connected(page);
+  await say(page, "write");
+  await page.waitForFunction(([answers, length]) => document.querySelector(answers)?.textContent.length > length, [on.answers, TOKENS]);
+  const passes = await styled(page, () => page.waitForTimeout(2000));
+  const all = await page.locator(`${on.talk} *`).count();
+  const mean = passes.reduce((sum, n) => sum + n, 0) / passes.length;
+  t.diagnostic(`${passes.length} times something was styled: ${mean.toFixed(1)} elements of ${all} on average`);
+  assert.ok(mean < all / 20, `${mean} of ${all}`);
+});
+
+/** How many elements were styled anew, each time, while something was done. */
+async function styled(page, act) {
+  const session = await page.context().newCDPSession(page);
+  const events = [];
+  session.on("Tracing.dataCollected", ({ value }) => events.push(...value));
+  await session.send("Tracing.start", { transferMode: "ReportEvents", traceConfig: { includedCategories: ["devtools.timeline"] } });
+  await act();
+  const complete = new Promise((done) => session.once("Tracing.tracingComplete", done));
+  await session.send("Tracing.end");
+  await complete;
+  return events.filter((e) => e.name === "UpdateLayoutTree" && e.args.elementCount > 0).map((e) => e.args.elementCount);
+}
+
 /** A data folder with a chat of so many messages for each of sizes, made from one that was really had. */
 async function chats(t, sizes) {
   const server = await serve(t);

@@ -5,7 +5,8 @@ import { browser, noBrowser } from "./lib/browser.mjs";
 import { address, on, picture, say, shows, tab } from "./lib/page.mjs";
 import { ask, connect, enter, event, events, newChat, serve, until } from "./lib/parlor.mjs";
 import { longChat } from "./lib/longchat.mjs";
-import { longOnly } from "./lib/random.mjs";
+import { modelServer } from "./lib/model.mjs";
+import { long, longOnly } from "./lib/random.mjs";
 
 const open = (t, b, url, { user, ...viewport }) => tab(t, b, url, { user, viewport: { width: 1000, height: 700, ...viewport } });
 
@@ -55,6 +56,31 @@ test("a question goes to the top, its answer grows below it, and who reads above
   await page.locator('[data-testid="new-since"]').waitFor();
   await until(() => place(page), (p) => p.left <= 1 && p.following === "true");
   await picture(page, "new since");
+});
+
+test("an answer that comes in large pieces stays in sight, and one can press what is in it while it grows", { skip: noBrowser }, async (t) => {
+  const paragraphs = (n) => Array.from({ length: n }, (_, i) => `paragraph ${i}`).join("\n\n");
+  const grows = Array.from({ length: 200 }, () => [{ content: "\n\nand more" }, 20]).flat();
+  const model = await modelServer(t, { "all at once": [{ content: `${paragraphs(300)}\n\nthe last of it` }, 300, ...grows] }); // without an end
+  const server = await serve(t, { env: { OPENAI_BASE_URL: model.url } });
+  const b = await browser(t);
+  for (const chat of long ? ["one", "two", "three"] : ["one"]) {
+    await enter(await connect(t, server), chat, { model: "openai:m" });
+    const page = await open(t, b, address(server, chat), { user: "bob" });
+    await say(page, "all at once");
+    await page.locator(on.answer("running"), { hasText: "the last of it" }).waitFor();
+    await until(() => place(page), ({ top, left }) => top > 5000 && left <= 1);
+    const pointer = await page.evaluate(async (answers) => {
+      const seen = new Set();
+      for (let frame = 0; frame < 30; frame++) {
+        seen.add(getComputedStyle(document.querySelector(`${answers} .markdown > :last-child`) ?? document.body).pointerEvents);
+        await new Promise(requestAnimationFrame);
+      }
+      return [...seen];
+    }, on.answers);
+    assert.deepEqual(pointer, ["auto"]);
+    await page.context().close();
+  }
 });
 
 test("older messages come above without a jump, up to the first", { skip: noBrowser || longOnly.skip }, async (t) => {
