@@ -67,7 +67,7 @@ lint: need-go ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l cmd actors protocol transport persistence); \
 	if [ -n "$$files" ]; then echo "not gofmt-ed: $$files"; exit 1; fi
 	go vet ./...
-	go vet -tags chaos ./actors/...
+	go vet -tags chaos ./actors/... ./cmd/parlor
 	$(STATICCHECK) ./...
 
 .PHONY: race
@@ -144,12 +144,12 @@ $(REFERENCE)/node_modules: $(REFERENCE)/package-lock.json
 	@touch $@
 
 .PHONY: chaos
-chaos: need-go ## ten minutes of kill -9, cut networks, full disks and panics, and a table of what survived (Linux)
+chaos: need-go ## ten minutes of kill -9, cut networks, full disks, unknown outcomes and panics, and a table of what survived (Linux)
 	go build -trimpath -tags chaos -o bin/parlor-chaos ./cmd/parlor
 	go run ./cmd/parlor-bench chaos --parlor bin/parlor-chaos $(CHAOS)
 
 .PHONY: chaos-bugs
-chaos-bugs: need-go need-cc ## show that chaos notices each of eleven bugs that are switched on (Linux)
+chaos-bugs: need-go need-cc ## show that chaos notices each of twelve bugs that are switched on (Linux)
 	CHAOS_BUGS=1 go test -count=1 -v -timeout 10m -run TestBugsAreCaught ./cmd/parlor-bench/chaos
 
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0

@@ -30,6 +30,26 @@
 // [ErrUnavailable], and readers see nothing of it. Reads go on, and the next
 // commit tries again.
 //
+// # Unknown outcomes
+//
+// A log that is kept on several machines may lose the one that writes while a commit is on its
+// way. For a moment nobody knows whether the commit is in the log. Such a log calls done of
+// Append and Delete twice: with [ErrUnknown] at once, and with the outcome when it knows that.
+// These are the rules:
+//
+//   - ErrUnknown is no refusal. A caller that says "nothing was recorded" may be wrong, and one
+//     that repeats the write conflicts with itself. So callers wait.
+//   - ErrUnknown comes at most once for a write, and ahead of its outcome. If the log is closed
+//     before it knows, the outcome never comes.
+//   - Outcomes of the writes of one room come in the order of the calls. A write behind an
+//     unknown one has no outcome before that has one. It may be told ErrUnknown too.
+//   - The log finds out by the identity of the commit, never by its content: two commits may
+//     say the same.
+//   - Only Append and Delete are told ErrUnknown. Nothing builds on other writes, so their done
+//     is called once, when the outcome is known.
+//
+// A [Store] is one file of one process. It always knows, and never answers ErrUnknown.
+//
 // # When the file is damaged
 //
 // bbolt trusts its pages, so the store examines them before bbolt reads them

@@ -43,6 +43,10 @@ var (
 	// the transaction was recorded.
 	ErrUnavailable = errors.New("persistence: storage unavailable")
 
+	// ErrUnknown means that a log does not know yet whether a write was recorded. It is no
+	// refusal: see the package comment.
+	ErrUnknown = errors.New("persistence: it is not known yet whether this was recorded")
+
 	// ErrCorrupt wraps damage that is found while the file is read.
 	ErrCorrupt = errors.New("persistence: the file is damaged")
 )

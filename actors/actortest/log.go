@@ -1,10 +1,12 @@
 package actortest
 
 import (
+	"cmp"
 	"iter"
 	"sync"
 
 	"parlor/persistence"
+	"parlor/persistence/doubt"
 )
 
 // A Log is a real event log that a test can hold up or make fail. Its methods
@@ -14,6 +16,8 @@ type Log struct {
 
 	mu     sync.Mutex
 	fault  func(persistence.Commit) error
+	doubts *doubt.Log
+	doubt  func(persistence.Commit) doubt.Fate
 	unread error
 	loads  map[string]int
 }
@@ -26,6 +30,14 @@ func (l *Log) Fault(f func(persistence.Commit) error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.fault = f
+}
+
+// Doubt calls f for each commit and each deletion, as Fault does, and makes its outcome unknown
+// for a while if f says so. Nil ends it.
+func (l *Log) Doubt(f func(persistence.Commit) doubt.Fate) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.doubt = f
 }
 
 // FailReads makes reads of rooms' logs fail with err, or with nil no more.
@@ -52,34 +64,28 @@ func (l *Log) Hold() (release func()) {
 }
 
 // Append implements room.Log.
-func (l *Log) Append(c persistence.Commit, done func(error)) {
-	if err := l.check(c); err != nil {
-		c, done = persistence.Commit{}, refused(done, err)
-	}
-	l.Store.Append(c, done)
-}
+func (l *Log) Append(c persistence.Commit, done func(error)) { l.doubts.Append(c, done) }
 
 // Delete implements room.Log.
-func (l *Log) Delete(room string, done func(error)) {
-	if err := l.check(persistence.Commit{Room: room}); err != nil {
-		l.Store.Append(persistence.Commit{}, refused(done, err))
-		return
-	}
-	l.Store.Delete(room, done)
+func (l *Log) Delete(room string, done func(error)) { l.doubts.Delete(room, done) }
+
+// open has the log write to a store, in place of the one before.
+func (l *Log) open(s *persistence.Store) {
+	l.Store, l.doubts = s, &doubt.Log{Store: s, Fate: l.fate}
 }
 
-// refused calls done with err when the store refuses what it was given instead.
-func refused(done func(error), err error) func(error) { return func(error) { done(err) } }
-
-// check calls the fault without the lock: it may panic.
-func (l *Log) check(c persistence.Commit) error {
+// fate calls the functions of the test without the lock: they may panic.
+func (l *Log) fate(c persistence.Commit) (f doubt.Fate) {
 	l.mu.Lock()
-	fault := l.fault
+	fault, doubts := l.fault, l.doubt
 	l.mu.Unlock()
-	if fault == nil {
-		return nil
+	if doubts != nil {
+		f = doubts(c)
 	}
-	return fault(c)
+	if fault != nil {
+		f.Err = cmp.Or(fault(c), f.Err)
+	}
+	return f
 }
 
 // Read implements room.Log.

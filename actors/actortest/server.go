@@ -83,7 +83,7 @@ func (s *Server) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.Log.Store = store
+	s.Log.open(store)
 	s.Actors = system.New(s.options.Logger)
 	if s.Rooms, err = chats.Start(s.Actors, s.Log, s.options, queries.Reads{}); err != nil {
 		s.t.Fatal(err)

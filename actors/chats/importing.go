@@ -30,7 +30,7 @@ func (c *Chats) Import(ctx context.Context, u chat.User, records []chat.Record) 
 		return chat.Info{}, errors.Join(err, chat.Refuse(chat.CodeConflict, "there is such a chat already"))
 	}
 	done := make(chan error, 1)
-	c.log.Append(commit, func(err error) { done <- err })
+	c.log.Append(commit, persistence.Settled(func(err error) { done <- err }))
 	select {
 	case err = <-done:
 	case <-ctx.Done():

@@ -21,12 +21,13 @@ import (
 	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/persistence"
+	"parlor/persistence/doubt"
 	"parlor/protocol/assistant"
 	"parlor/protocol/chat"
 )
 
 // TestModel lets some users do anything in some rooms, while the server is
-// restarted, a room panics and the disk refuses, and then checks what was
+// restarted, a room panics, the disk refuses and the log does not know for a while what it has recorded, and then checks what was
 // promised: see the methods check… of model. The Views check on the way what
 // the members are told.
 func TestModel(t *testing.T) {
@@ -100,6 +101,7 @@ func drawStep(rt *rapid.T) step {
 			"settle", "settle", "send", "send", "send", "send", "send", "send", "send", "send", "respond", "stop", "stop",
 			"mention", "edit", "edit", "regenerate", "regenerate", "select", "select", "select", "member", "unmember", "invite", "withdraw", "withdraw", "move",
 			"create", "join", "join", "join", "leave", "poison", "delete", "wait", "idle", "restart", "disk full", "disk back", "disk back",
+			"doubt", "doubt", "doubt and lose",
 		}).Draw(rt, "do"),
 		user:   rapid.IntRange(0, modelUsers-1).Draw(rt, "user"),
 		chat:   rapid.IntRange(0, modelChats-1).Draw(rt, "chat"),
@@ -125,10 +127,12 @@ var modelScripts = []actortest.Script{
 
 // model is what the steps have led to.
 type model struct {
-	t     *collector
-	s     *actortest.Server
-	users [modelUsers]*actortest.User
-	full  atomic.Bool // the disk is
+	t       *collector
+	s       *actortest.Server
+	users   [modelUsers]*actortest.User
+	full    atomic.Bool                // the disk is
+	doubt   atomic.Pointer[doubt.Fate] // of the next write
+	settled atomic.Int64               // when all outcomes are known
 
 	private bool // whoever has no role in a chat may do nothing there
 	said    []said
@@ -163,6 +167,13 @@ func newModel(t *collector, private bool) *model {
 		}
 	}
 	m.s.Log.Fault(m.fault)
+	m.s.Log.Doubt(func(persistence.Commit) (f doubt.Fate) {
+		if next := m.doubt.Swap(nil); next != nil {
+			f = *next
+			m.settled.Store(max(m.settled.Load(), time.Now().Add(f.Unknown).UnixNano()))
+		}
+		return f
+	})
 	return m
 }
 
@@ -238,6 +249,12 @@ func (m *model) play(s step) {
 	case "restart":
 		m.restart()
 		u.Tell(id, &room.Join{Encoder: assistant.Documented.String()})
+	case "doubt", "doubt and lose":
+		fate := doubt.Fate{Unknown: time.Duration(1+s.which) * time.Second}
+		if s.do == "doubt and lose" {
+			fate.Err = persistence.ErrUnavailable
+		}
+		m.doubt.Store(&fate)
 	case "disk full", "disk back":
 		m.full.Store(s.do == "disk full")
 	}
@@ -296,7 +313,10 @@ func (m *model) regenerate(u *actortest.User, id chat.ID, s step) {
 func (m *model) delete(u *actortest.User, id chat.ID) {
 	time.Sleep(10 * time.Second)
 	synctest.Wait()
-	if reply := u.Do(id, &room.Delete{}); reply.Err != nil {
+	ref := u.Tell(id, &room.Delete{})
+	time.Sleep(10 * time.Second) // the log may not know at once
+	synctest.Wait()
+	if reply, ok := u.Reply(ref); !ok || reply.Err != nil {
 		return
 	}
 	var left []said
@@ -318,6 +338,7 @@ func (m *model) restart() {
 // rest waits until nothing can happen any more.
 func (m *model) rest() {
 	m.full.Store(false)
+	m.doubt.Store(nil)
 	time.Sleep(time.Hour)
 	synctest.Wait()
 	m.read()
@@ -326,6 +347,9 @@ func (m *model) rest() {
 // read has those read the history who were told that another branch was selected, while
 // nothing is on its way.
 func (m *model) read() {
+	if time.Now().UnixNano() <= m.settled.Load() {
+		return // the history has what they have yet to be told
+	}
 	for n := range modelChats {
 		for _, u := range m.users {
 			if v := u.View(chatOf(n)); v != nil && v.Stale {

@@ -190,6 +190,9 @@ func (r *Room) tryAgain() {
 // committed takes the log's answer to a proposal. It replies to the senders, and
 // then tells the listeners, in the order of the log.
 func (r *Room) committed(m *committed) {
+	if r.records.unknown(m) {
+		return
+	}
 	r.inFlight--
 	if m.err != nil {
 		r.records.failed(m, r.loaded)

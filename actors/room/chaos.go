@@ -3,9 +3,12 @@
 package room
 
 import (
+	"errors"
 	"os"
 	"strings"
+	"sync"
 
+	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
@@ -28,6 +31,24 @@ func (r *Room) beforeSend(c *Send) {
 	if strings.HasPrefix(c.Content, panicBefore) {
 		panic(panicBefore)
 	}
+}
+
+// refusedUnknown are the proposals that were refused since their outcome was unknown.
+var refusedUnknown sync.Map
+
+// undecided reports whether the log does not know the outcome yet. With the bug that is taken
+// for a refusal, and nobody looks at the outcome.
+func undecided(m *committed) bool {
+	unknown := errors.Is(m.err, persistence.ErrUnknown)
+	if bug != "unknown-is-refused" {
+		return unknown
+	}
+	if !unknown {
+		_, refused := refusedUnknown.LoadAndDelete(m.proposal)
+		return refused
+	}
+	refusedUnknown.Store(m.proposal, true)
+	return false
 }
 
 // skipsDedup reports whether a client message id counts for nothing.

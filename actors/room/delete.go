@@ -1,9 +1,11 @@
 package room
 
 import (
+	"errors"
 	"time"
 
 	"parlor/actors/access"
+	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
@@ -64,7 +66,7 @@ func (r *Room) remove(c Caller) {
 	r.inFlight++
 }
 
-// deleted is the log's answer to a deletion.
+// deleted is an answer of the log to a deletion: the outcome, or that it is not known yet.
 type deleted struct {
 	by  Caller
 	err error
@@ -72,9 +74,14 @@ type deleted struct {
 
 func (*deleted) roomMessage() {}
 
-// deleted takes the log's answer. The room is now as if it had never existed. If the
-// log has refused the deletion, the room goes on as before.
+// deleted takes the log's answer. While the outcome is not known, the room still admits no
+// command. After the deletion it is as if it had never existed. If the log has refused
+// the deletion, the room goes on as before.
 func (r *Room) deleted(m *deleted) {
+	if errors.Is(m.err, persistence.ErrUnknown) {
+		r.log().Warn("the log does not know yet whether the chat was deleted")
+		return
+	}
 	r.inFlight--
 	r.deleting = false
 	if m.err != nil {

@@ -31,7 +31,7 @@ type proposal struct {
 // seq is the number of the record that the reply is about.
 func (p *proposal) seq() uint64 { return p.records[p.at].Seq }
 
-// committed is the log's answer to a proposal.
+// committed is an answer of the log to a proposal: the outcome, or that it is not known yet.
 type committed struct {
 	*proposal
 	err error
@@ -300,6 +300,17 @@ func (r *recorder) reply(p *proposal) {
 	}
 }
 
+// unknown reports whether the log does not know yet what became of a proposal. Until it tells,
+// the proposal stays in flight: its callers wait, a repeated command joins them, and no
+// instance of the room reads the log.
+func (r *recorder) unknown(m *committed) bool {
+	if !undecided(m) {
+		return false
+	}
+	r.room.log().Warn("the log does not know yet whether a commit was recorded", "seq", m.seq())
+	return true
+}
+
 // failed refuses the callers of a proposal that the log has refused. The commits
 // behind it fail too, since they build on it. Head falls back once, for all of them.
 func (r *recorder) failed(m *committed, loaded bool) {
@@ -347,6 +358,8 @@ func overQuota(err error) bool {
 // RefusalOf turns an error of the log into one for clients.
 func RefusalOf(err error) *chat.Error {
 	switch {
+	case errors.Is(err, persistence.ErrUnknown): // it was closed before it knew
+		return chat.Refuse(chat.CodeStorageUnavailable, "the server does not know whether this was recorded; look, or send it again under the same id")
 	case errors.Is(err, persistence.ErrBusy):
 		return chat.Refuse(chat.CodeBusy, "too much waits for the server's disk; try again")
 	case errors.Is(err, persistence.ErrTooLarge):

@@ -11,7 +11,9 @@
 // A room never waits for its commits. It keeps its state twice. Head holds what was
 // handed to the log; commands are decided on it. Shown holds what the log has
 // confirmed; clients are told of nothing else. When a commit fails, its senders are
-// refused and head falls back to shown. See recorder.
+// refused and head falls back to shown. While the log does not know what became of a
+// commit, its senders wait: they are refused nothing that may have been recorded, and
+// nothing is proposed again. See recorder.
 //
 // # Turns
 //
@@ -54,6 +56,7 @@ type Log interface {
 	// Append and Delete queue a change and return. Changes are made in the
 	// order of the calls, and done is called once for each, in that order: with
 	// nil when the change is durable, else with why nothing of it was recorded.
+	// While the outcome is not known, done gets [persistence.ErrUnknown] ahead of that.
 	Append(c persistence.Commit, done func(error))
 	Delete(room string, done func(error))
 

@@ -52,7 +52,7 @@ func (s *stage) Save(text []byte, behind int, done func(error) turn.Event) {
 	ref, number := s.r.self.Ref(), s.attempt.Number()
 	head := s.r.records.head
 	c := persistence.Commit{Room: string(s.r.id), Flow: string(head.Chat.Owner), After: head.Seq, Text: text, TextAt: behind}
-	s.r.Log.Append(c, func(err error) { ref.Tell(&attemptEvent{number, done(err)}) })
+	s.r.Log.Append(c, persistence.Settled(func(err error) { ref.Tell(&attemptEvent{number, done(err)}) }))
 }
 
 // TakeIn implements turn.Room. It records that the turn takes in the messages that

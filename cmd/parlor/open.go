@@ -132,7 +132,7 @@ func (s *server) openAccounts() (err error) {
 func (s *server) startRooms() (err error) {
 	s.warnOfModels(&s.Settings)
 	reads := queries.Reads{AtOnce: s.MaxReads, PerUser: s.MaxReadsPerUser, Waiting: s.MaxWaitingReads, SearchBytes: int(s.MaxSearchBytes)}
-	if s.rooms, err = chats.Start(s.actors, s.store, s.roomOptions(), reads); err != nil {
+	if s.rooms, err = chats.Start(s.actors, logOfRooms(s.store), s.roomOptions(), reads); err != nil {
 		return err
 	}
 	s.parts.add("rooms", s.rooms.Close)

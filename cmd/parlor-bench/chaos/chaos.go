@@ -1,7 +1,7 @@
 // Package chaos runs parlor, breaks what can be broken under it, and checks
 // that nothing it has promised is broken too.
 //
-//	visitors → [proxy] → parlor serve → provider        faults: kill, cut, stall, disk, panic
+//	visitors → [proxy] → parlor serve → provider        faults: kill, cut, stall, disk, panic, unknown outcomes
 //	    │                    │
 //	  views ─→ chronicle ←─ log, read by the API and from the file: check
 //	    └────→ ledger (sends, stops) ──────────────────────┘
@@ -49,6 +49,7 @@ type Options struct {
 	Kills    int           // of the server; one in six is a SIGTERM. Zero means one in 4 seconds
 	Cuts     int           // of connections, one in eight of all at once. Zero means three a second
 	Panics   int           // of rooms. Zero means one in 4 seconds, negative none
+	Unknown  int           // one in so many writes has an outcome that the server does not know at once. Zero means one in 50
 	Bug      string        // that the program is told to have: CHAOS_BUG
 	FailFast bool          // end at the first violation
 	Keep     bool          // the server's data, if a promise was broken
@@ -62,6 +63,7 @@ func (o Options) withDefaults() Options {
 	o.Rooms = cmp.Or(o.Rooms, 5)
 	o.Kills = cmp.Or(o.Kills, int(o.Duration/(4*time.Second)))
 	o.Cuts = cmp.Or(o.Cuts, int(3*o.Duration/time.Second))
+	o.Unknown = cmp.Or(o.Unknown, 50)
 	o.Panics = max(0, cmp.Or(o.Panics, int(o.Duration/(4*time.Second))))
 	return o
 }

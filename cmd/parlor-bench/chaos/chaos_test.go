@@ -85,7 +85,7 @@ func TestChaos(t *testing.T) {
 	for name, n := range map[string]int64{
 		"kills": report.kills.Load(), "full disks": report.fills.Load(), "panics": report.panicked.Load(),
 		"cuts": report.cuts.Load(), "recovered": report.recovered.Load(), "resumed": report.resumed.Load(),
-		"acknowledged": report.acked.Load(), "calls": report.calls.Load(), "calls that were cut": report.lost.Load(),
+		"acknowledged": report.acked.Load(), "unknown outcomes": report.unknown.Load(), "calls": report.calls.Load(), "calls that were cut": report.lost.Load(),
 	} {
 		if n == 0 {
 			t.Errorf("no %s: nothing was shown", name)
@@ -101,6 +101,7 @@ func TestBugsAreCaught(t *testing.T) {
 	for bug, want := range map[string]string{
 		"ack-before-commit":      "was told as|was acknowledged|not in the log|were told|was not recovered from|the visitor is not in",
 		"publish-before-commit":  "was told after step|was told as|not in the log|were told",
+		"unknown-is-refused":     "was refused, and recorded|somebody else writes to this room's log",
 		"skip-dedup":             "and before as|is also record|was told after step|was not told of records",
 		"drop-seam-event":        "was told after step|is being streamed",
 		"double-replay":          "was told after step",
@@ -112,8 +113,12 @@ func TestBugsAreCaught(t *testing.T) {
 		"lose-member-on-restart": "the visitor knows records up to|was told after step",
 	} {
 		t.Run(bug, func(t *testing.T) {
+			unknown := 0 // as always
+			if bug == "unknown-is-refused" {
+				unknown = 8
+			}
 			for range 3 { // the fault may have missed the bug
-				report := run(t, Options{Duration: 8 * time.Second, Settle: 15 * time.Second, Kills: 6, Bug: bug, FailFast: true})
+				report := run(t, Options{Duration: 8 * time.Second, Settle: 15 * time.Second, Kills: 6, Unknown: unknown, Bug: bug, FailFast: true})
 				for _, v := range report.Violations {
 					if regexp.MustCompile(want).MatchString(v.What) {
 						return

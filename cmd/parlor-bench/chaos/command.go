@@ -20,12 +20,13 @@ type Command struct {
 	Kills    int           `default:"75" help:"Ends of the server, most of them kill -9."`
 	Cuts     int           `default:"1500" help:"Times that the network fails."`
 	Panics   int           `default:"75" help:"Panics of rooms; --panics=-1 for none."`
+	Unknown  int           `default:"50" help:"One in so many writes of a parlor built with -tags chaos has an outcome that it does not know at once."`
 	Bug      string        `help:"A bug to switch on in a parlor built with -tags chaos: see actors/room/chaos.go."`
 }
 
 // Help implements kong.HelpProvider.
 func (*Command) Help() string {
-	return "Starts parlor, lets clients talk through a network that fails, kills the server, fills its disk and makes its rooms panic, and compares what every client was told with the log. Prints a table; ends with status 1 if a promise was broken."
+	return "Starts parlor, lets clients talk through a network that fails, kills the server, fills its disk, hides the outcomes of its writes and makes its rooms panic, and compares what every client was told with the log. Prints a table; ends with status 1 if a promise was broken."
 }
 
 // Run prints the report.
@@ -34,7 +35,7 @@ func (c *Command) Run(ctx context.Context) error {
 	fmt.Fprintf(os.Stderr, "seed %d\n", c.Seed)
 	report, err := Run(ctx, Options{
 		Parlor: c.Parlor, Duration: c.Duration, Settle: c.Settle, Seed: c.Seed, Clients: c.Clients, Rooms: c.Rooms,
-		Kills: c.Kills, Cuts: c.Cuts, Panics: c.Panics, Bug: c.Bug, Keep: true,
+		Kills: c.Kills, Cuts: c.Cuts, Panics: c.Panics, Unknown: c.Unknown, Bug: c.Bug, Keep: true,
 	})
 	if err := report.Print(os.Stdout); err != nil {
 		return err

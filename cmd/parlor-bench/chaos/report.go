@@ -45,7 +45,7 @@ type Report struct {
 	connections, returns, recovered atomic.Int64
 	resumed, snapshots, newcomers   atomic.Int64
 	messages, acked, repeated, told atomic.Int64
-	calls, lost                     atomic.Int64
+	calls, lost, unknown            atomic.Int64
 
 	mu       sync.Mutex
 	more     int // violations that were not kept
@@ -105,6 +105,7 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	row("seed", "%d, %s, %d clients, %d rooms", r.Seed, r.took.Round(time.Second), r.clients, r.rooms)
 	row("server", "%d kill -9, %d SIGTERM, %d times a full disk, %d panics of rooms", r.kills.Load(), r.terms.Load(), r.fills.Load(), r.panicked.Load())
+	row("log", "%d outcomes of writes were unknown for a while", r.unknown.Load())
 	row("network", "%d cuts of one connection, %d of all: %d connections cut; %d stalls", r.cuts.Load(), r.cutsOfAll.Load(), r.cut.Load(), r.stalls.Load())
 	row("connections", "%d, of which %d asked to be recovered, and %d were", r.connections.Load(), r.returns.Load(), r.recovered.Load())
 	row("joins", "%d resumed, %d got a snapshot, %d were new", r.resumed.Load(), r.snapshots.Load(), r.newcomers.Load())

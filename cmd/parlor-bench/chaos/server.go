@@ -74,7 +74,7 @@ func (s *server) start(ctx context.Context) error {
 	args := append([]string{"serve", "--listen", s.address, "--data", s.h.data(), "--config", s.config()}, settings...)
 	s.cmd = exec.Command(s.h.Parlor, args...)
 	s.cmd.Dir = s.h.dir
-	s.cmd.Env = []string{"GORACE=atexit_sleep_ms=0", "CHAOS_BUG=" + s.h.Bug}
+	s.cmd.Env = []string{"GORACE=atexit_sleep_ms=0", "CHAOS_BUG=" + s.h.Bug, fmt.Sprint("CHAOS_UNKNOWN=", s.h.Unknown)}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -125,6 +125,8 @@ func (s *server) line(text string) bool {
 	switch {
 	case strings.Contains(text, "listening on "):
 		return true
+	case strings.Contains(text, "the log does not know yet"):
+		s.h.report.unknown.Add(1)
 	case strings.Contains(text, "actor failed"):
 		s.h.report.panicked.Add(1)
 		if !strings.Contains(text, "chaos: panic") {
