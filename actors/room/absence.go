@@ -25,63 +25,63 @@ type Asked struct {
 
 // A vigil is who wants to know of the end of the running turn. It is kept in memory only.
 type vigil struct {
-	turn  chat.TurnID
+	room  *Room
+	turn  chat.TurnID // empty: none runs
 	begun time.Time
 	users []chat.UserID
 }
 
-// beginVigil notes who has asked for the turn that begins.
-func (r *Room) beginVigil(e chat.TurnStarted) {
-	if r.Ended == nil && r.Asked == nil || r.vigil != nil && r.vigil.turn == e.TurnID {
+// begin notes who has asked for the turn that begins.
+func (v *vigil) begin(e chat.TurnStarted) {
+	if v.room.Ended == nil && v.room.Asked == nil || v.turn == e.TurnID {
 		return
 	}
-	t, _ := r.records.shown.Turn()
-	r.vigil = &vigil{turn: e.TurnID, begun: time.Now(), users: []chat.UserID{t.By}}
+	t, _ := v.room.records.shown.Turn()
+	v.turn, v.begun, v.users = e.TurnID, time.Now(), []chat.UserID{t.By}
 }
 
-// keepVigil notes that a user has left the room.
-func (r *Room) keepVigil(u chat.UserID) {
-	if r.vigil != nil && !slices.Contains(r.vigil.users, u) {
-		r.vigil.users = append(r.vigil.users, u)
+// keep notes that a user has left the room.
+func (v *vigil) keep(u chat.UserID) {
+	if v.turn != "" && !slices.Contains(v.users, u) {
+		v.users = append(v.users, u)
 	}
 }
 
-// endVigil tells who of those is away.
-func (r *Room) endVigil(e chat.TurnEnded) {
-	v := r.vigil
-	if v == nil || v.turn != e.TurnID {
+// end tells who of those is away.
+func (v *vigil) end(e chat.TurnEnded) {
+	if v.turn != e.TurnID {
 		return
 	}
-	r.vigil = nil
-	if away := r.away(v, access.Read); len(away) > 0 && r.Ended != nil {
-		r.Ended(Ended{Chat: r.records.shown.Chat, Answer: e, Took: time.Since(v.begun), Away: away})
+	if away := v.away(access.Read); len(away) > 0 && v.room.Ended != nil {
+		v.room.Ended(Ended{Chat: v.room.records.shown.Chat, Answer: e, Took: time.Since(v.begun), Away: away})
 	}
+	v.turn, v.users = "", nil
 }
 
-// askAway tells who of those is away and may decide, when calls begin to wait and nobody is
+// ask tells who of those is away and may decide, when calls begin to wait and nobody is
 // there who may.
-func (r *Room) askAway(e chat.ToolsCalled) {
-	info := r.records.shown.Chat
+func (v *vigil) ask(e chat.ToolsCalled) {
+	info := v.room.records.shown.Chat
 	i := slices.IndexFunc(e.Calls, func(c chat.ToolCall) bool { return c.NeedsApproval })
-	if i < 0 || r.vigil == nil || r.vigil.turn != e.TurnID || r.Asked == nil {
+	if i < 0 || v.turn != e.TurnID || v.room.Asked == nil {
 		return
 	}
-	may := func(u chat.UserID) bool { return r.Access.Check(info, chat.User{ID: u}, access.Approve) == nil }
-	for u := range r.presence.users.all() {
+	may := func(u chat.UserID) bool { return v.room.Access.Check(info, chat.User{ID: u}, access.Approve) == nil }
+	for u := range v.room.presence.users.all() {
 		if may(u) {
 			return
 		}
 	}
-	if away := r.away(r.vigil, access.Approve); len(away) > 0 {
-		r.Asked(Asked{Chat: info, Tool: e.Calls[i].Name, Away: away})
+	if away := v.away(access.Approve); len(away) > 0 {
+		v.room.Asked(Asked{Chat: info, Tool: e.Calls[i].Name, Away: away})
 	}
 }
 
 // away returns who of those that want to know does not listen, and may do the action.
-func (r *Room) away(v *vigil, a access.Action) []chat.UserID {
-	info := r.records.shown.Chat
+func (v *vigil) away(a access.Action) []chat.UserID {
+	info := v.room.records.shown.Chat
 	return slices.DeleteFunc(slices.Clone(v.users), func(u chat.UserID) bool {
-		_, there := r.presence.users.get(u)
-		return there || r.Access.Check(info, chat.User{ID: u}, a) != nil
+		_, there := v.room.presence.users.get(u)
+		return there || v.room.Access.Check(info, chat.User{ID: u}, a) != nil
 	})
 }

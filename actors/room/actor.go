@@ -31,9 +31,11 @@ func (*voiceEvent) roomMessage()   {}
 func (r *Room) Started(self *system.Self[Message]) {
 	r.self = self
 	r.records = newRecorder(r)
-	r.title.r, r.passivation.r = r, r
+	r.title.r, r.passivation.r, r.vigil.room = r, r, r
+	r.attendance = attendance{r.Options, r.lasting, r}
+	r.budget = budget{r.Options, r.lasting, &r.records}
 	r.stage = newStage(r)
-	r.tellPresence(PresenceEvery)
+	r.attendance.tellPresence(PresenceEvery)
 	switch {
 	case r.quarantined:
 		r.records.replyUpTo(math.MaxUint64)
@@ -105,7 +107,7 @@ func (r *Room) receive(m Message) {
 	case *idleTick:
 		r.passivation.ask()
 	case *presenceTick:
-		r.publishPresence()
+		r.attendance.publishPresence()
 	case *pageTick:
 		r.stage.expire(m)
 	case *approvalTick:
@@ -197,9 +199,9 @@ func (r *Room) committed(m *committed) {
 	if m.err != nil {
 		r.records.failed(m, r.loaded)
 		r.forgetAuthors(m.records)
-		r.dismissStrangers() // somebody may have joined by a role that was not recorded
+		r.attendance.dismissStrangers() // somebody may have joined by a role that was not recorded
 	} else {
-		r.book(m.proposal)
+		r.stage.book(m.proposal)
 		r.unreplied = append(r.unreplied, m.proposal)
 	}
 	switch {
@@ -225,15 +227,15 @@ func (r *Room) committed(m *committed) {
 
 // noteAuthor remembers who says a message until it is published, if the caller can
 // be told. Most rooms have nobody to remember most of the time.
-func (r *Room) noteAuthor(id chat.MessageID, c Caller) {
+func (l *lasting) noteAuthor(id chat.MessageID, c Caller) {
 	if c.Address.IsZero() {
 		return
 	}
-	r.pages.use(c.Address)
-	if r.authors == nil {
-		r.authors = make(map[chat.MessageID]Address)
+	l.pages.use(c.Address)
+	if l.authors == nil {
+		l.authors = make(map[chat.MessageID]Address)
 	}
-	r.authors[id] = c.Address
+	l.authors[id] = c.Address
 }
 
 // forgetAuthors forgets the authors of messages whose commit has failed. A spoken
@@ -244,17 +246,6 @@ func (r *Room) forgetAuthors(records []chat.Record) {
 			delete(r.authors, m.MessageID)
 		}
 	}
-}
-
-// book tells the ledger what the turns that have ended did use, in place of what it
-// has estimated of them.
-func (r *Room) book(p *proposal) {
-	for _, record := range p.records {
-		if e, ok := record.Event.(chat.TurnEnded); ok && r.stage.runs(e.TurnID) {
-			r.stage.attempt.Release()
-		}
-	}
-	r.Ledger.Record(p.charges)
 }
 
 // happened does what a record leads to, besides the change of the state.
@@ -271,7 +262,7 @@ func (r *Room) happened(e chat.Event) {
 		r.stage.voice.Recorded(e.MessageID)
 	case chat.TurnStarted:
 		r.stage.begin(e)
-		r.beginVigil(e)
+		r.vigil.begin(e)
 	case chat.TurnRun:
 		r.stage.ran(e)
 	case chat.ToolsCalled, chat.ToolDecided, chat.ToolEnded:
@@ -280,12 +271,12 @@ func (r *Room) happened(e chat.Event) {
 			r.stage.attempt.Recorded(e)
 		}
 		if called, is := e.(chat.ToolsCalled); is {
-			r.askAway(called)
+			r.vigil.ask(called)
 		}
 	case chat.TurnEnded:
 		r.Meter.TurnEnded(e)
 		r.stage.finish(e)
-		r.endVigil(e)
+		r.vigil.end(e)
 	case chat.Configured:
 		if e.By == "" {
 			r.title.stop()
@@ -300,13 +291,13 @@ func (r *Room) publish(record chat.Record) {
 		p.Author = r.authors[m.MessageID]
 		delete(r.authors, m.MessageID)
 	}
-	r.observe(record)
+	r.attendance.observe(record)
 	r.follow(record.Event)
 	r.audience.publish(p)
 	r.lastPublished = record.Seq
 	r.tellActivity(record)
 	if _, changed := record.Event.(chat.MemberChanged); changed {
-		r.dismissStrangers()
+		r.attendance.dismissStrangers()
 	}
 }
 

@@ -116,9 +116,3 @@ func (a audience) publish(p Publication) (told int) {
 	}
 	return told
 }
-
-// tell tells the listeners something that is not recorded.
-func (r *Room) tell(n chat.Notice) {
-	r.observe(n)
-	r.audience.publish(Publication{Room: r.id, Notice: n})
-}

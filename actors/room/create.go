@@ -103,7 +103,7 @@ func (c *Join) do(r *Room) {
 		r.refuse(c.Caller, refusal)
 		return
 	}
-	r.listen(c.Address, &listener{user: c.User, apart: c.Apart}, c.Encoder)
+	r.attendance.listen(c.Address, &listener{user: c.User, apart: c.Apart}, c.Encoder)
 	joined := Joined{Chat: shown.Chat, Epoch: shown.Chat.Epoch + "." + r.Epoch, Seq: shown.Seq, Branched: shown.Branches.Last()}
 	if !c.Returning {
 		joined.Users = r.presence.listFor(c.User, r.MaxListed)
@@ -115,13 +115,13 @@ func (c *Join) do(r *Room) {
 			joined.Turn = r.stage.show(t)
 		}
 	}
-	joined.Pending, joined.Calls = r.pendingCalls(), slices.Clone(shown.Summary.Calls)
+	joined.Pending, joined.Calls = r.records.pendingCalls(), slices.Clone(shown.Summary.Calls)
 	if r.stage.attempt != nil {
 		r.stage.attempt.ShowProgress(joined.Calls)
 	}
 	r.reply(c.Caller, joined)
 	if c.Tools != nil {
-		r.offer(c.Caller, c.Tools)
+		r.stage.take(c.Caller, c.Tools)
 	}
 }
 
@@ -129,7 +129,7 @@ func (c *Join) do(r *Room) {
 type Leave struct{ Caller }
 
 func (c *Leave) do(r *Room) {
-	r.unlisten(c.Address)
+	r.attendance.unlisten(c.Address)
 	r.reply(c.Caller, Left{})
 }
 

@@ -43,7 +43,7 @@ func (c *Decide) do(r *Room) {
 		CallID: c.CallID, Approved: c.Approved, Args: c.Arguments, Always: c.Always, By: c.User.ID, Reason: c.Reason, ClientID: c.ClientID,
 	})
 	if refusal == nil {
-		refusal = r.fitting(c)
+		refusal = r.stage.fitting(c)
 	}
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
@@ -59,15 +59,15 @@ func (c *Decide) recall(record chat.Record) (any, bool) {
 }
 
 // pendingCalls returns the calls that wait for a member to decide, or for a page to answer.
-func (r *Room) pendingCalls() (list []chat.Pending) {
-	shown := r.records.shown
+func (r *recorder) pendingCalls() (list []chat.Pending) {
+	shown := r.shown
 	if !slices.ContainsFunc(shown.Calls, pending) {
 		return nil
 	}
 	var steps conversation.Steps
 	for record, err := range conversation.Records(context.Background(), r.Log.Read(string(r.id), shown.Calls[0].Seq-1)) {
 		if err != nil {
-			r.log().Error("calls that wait cannot be read", "err", err)
+			r.room.log().Error("calls that wait cannot be read", "err", err)
 			return nil
 		}
 		if conversation.TurnOf(record.Event) == shown.Turns[0].ID {
@@ -86,13 +86,13 @@ func (r *Room) pendingCalls() (list []chat.Pending) {
 func pending(c conversation.Call) bool { return c.Waits || c.OnPage }
 
 // fitting returns why the arguments that a member has changed do not fit the tool, or nil.
-func (r *Room) fitting(c *Decide) *chat.Error {
-	t, _ := r.records.head.Turn()
-	call, open := r.records.head.Call(c.CallID)
+func (s *stage) fitting(c *Decide) *chat.Error {
+	t, _ := s.r.records.head.Turn()
+	call, open := s.r.records.head.Call(c.CallID)
 	if !open || c.Arguments == "" {
 		return nil
 	}
-	if wrong := r.Tools.Check(t.ModelID, r.pages.of(t.By), chat.ToolCall{ID: call.ID, Name: call.Name, Arguments: c.Arguments}); wrong != "" {
+	if wrong := s.r.Tools.Check(t.ModelID, s.r.pages.of(t.By), chat.ToolCall{ID: call.ID, Name: call.Name, Arguments: c.Arguments}); wrong != "" {
 		return chat.Refuse(chat.CodeInvalid, wrong)
 	}
 	return nil

@@ -89,7 +89,7 @@ func (r *Room) deleted(m *deleted) {
 		r.refuse(m.by, chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was deleted"))
 	} else {
 		r.reply(m.by, Deleted{})
-		r.tell(chat.Removal{})
+		r.attendance.tell(chat.Removal{})
 		r.guestsDepart()
 		r.Activity(Activity{Chat: r.records.shown.Chat, Seq: r.records.shown.Seq, Deleted: true})
 		r.audience, r.lastPublished = nil, unknown

@@ -38,11 +38,11 @@ func (r *Room) keptOut(c Command) bool {
 
 // noChat is what a user who may not read the chat is told: the same as if there were
 // none. A chat is not created without a model, so an unknown one is named in both cases.
-func (r *Room) noChat(c Command) *chat.Error {
+func (o *Options) noChat(c Command) *chat.Error {
 	switch c := c.(type) {
 	case *Create:
-		if !r.creates(c) {
-			return r.rules.NoModel(c.ModelID)
+		if !o.creates(c) {
+			return o.rules.NoModel(c.ModelID)
 		}
 	case *Accept:
 		return conversation.ErrNoInvite
@@ -51,10 +51,10 @@ func (r *Room) noChat(c Command) *chat.Error {
 }
 
 // creates reports whether the command makes the chat if there is none.
-func (r *Room) creates(c Command) bool {
+func (o *Options) creates(c Command) bool {
 	create, ok := c.(*Create)
 	if ok {
-		_, ok = r.Models.Model(create.ModelID)
+		_, ok = o.Models.Model(create.ModelID)
 	}
 	return ok
 }

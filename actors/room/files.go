@@ -21,8 +21,8 @@ type PDF interface {
 
 var errNoFile = chat.Refuse(chat.CodeNotFound, "the chat has no such file")
 
-// filesOf returns the files that a message brings.
-func (r *Room) filesOf(ids []chat.FileID) (files []chat.File, refusal *chat.Error) {
+// files returns the files that a message brings.
+func (r *recorder) files(ids []chat.FileID) (files []chat.File, refusal *chat.Error) {
 	if len(ids) > r.MaxMessageFiles {
 		return nil, chat.Refuse(chat.CodeInvalid, fmt.Sprintf("a message brings at most %d files", r.MaxMessageFiles))
 	}
@@ -36,7 +36,7 @@ func (r *Room) filesOf(ids []chat.FileID) (files []chat.File, refusal *chat.Erro
 		case errors.Is(err, persistence.ErrNotFound):
 			return nil, errNoFile
 		case err != nil || readErr != nil:
-			r.log().Error("look up a file", "file", id, "err", errors.Join(err, readErr))
+			r.room.log().Error("look up a file", "file", id, "err", errors.Join(err, readErr))
 			return nil, errUnreadable
 		}
 		files = append(files, f.File)

@@ -134,15 +134,3 @@ func (r *Room) change(c Caller, a access.Action, decide func(conversation.Moment
 		r.records.await(membership, p)
 	}
 }
-
-// dismissStrangers ends the listening of users who may not read the chat any more, and
-// tells them.
-func (r *Room) dismissStrangers() {
-	strangers := r.audience.tellIf(func(l *listener) bool {
-		return !l.observes && r.Access.Check(r.records.shown.Chat, l.user, access.Read) != nil
-	},
-		Publication{Room: r.id, Notice: chat.Removal{Left: true}})
-	for _, a := range strangers {
-		r.unlisten(a)
-	}
-}

@@ -61,7 +61,7 @@ func (c *Observe) do(r *Room) {
 	case r.Encoders[c.Encoder] == nil:
 		r.refuse(c.Caller, errNoEncoder)
 	default:
-		r.listen(c.Address, &listener{user: c.User, apart: true, observes: true}, c.Encoder)
+		r.attendance.listen(c.Address, &listener{user: c.User, apart: true, observes: true}, c.Encoder)
 		r.reply(c.Caller, Observed{r.records.shown.Seq})
 	}
 }

@@ -125,10 +125,10 @@ func (a audience) tellOne(address Address, p Publication) {
 	}
 }
 
-// offer takes the tools that the page of a listener offers.
-func (r *Room) offer(c Caller, tools []chat.Tool) {
-	r.pages.put(offer{user: c.User.ID, address: c.Address, tools: tools})
-	r.stage.pageCame(c.User.ID)
+// take takes the tools that the page of a listener offers.
+func (s *stage) take(c Caller, tools []chat.Tool) {
+	s.r.pages.put(offer{user: c.User.ID, address: c.Address, tools: tools})
+	s.pageCame(c.User.ID)
 }
 
 // AnswerCall brings what has come of a call that a page of the caller has run. A call takes
@@ -160,7 +160,7 @@ func (c *AnswerCall) do(r *Room) {
 		return
 	}
 	events, refusal := r.moment().AnswerCall(c.User.ID, c.AnswerCall)
-	if refusal == conversation.ErrNoPageCall && r.hasEnded(c.CallID) {
+	if refusal == conversation.ErrNoPageCall && r.records.hasEnded(c.CallID) {
 		refusal = errLate
 	}
 	if refusal != nil {
@@ -190,11 +190,11 @@ func (c *AnswerCall) recall(record chat.Record) (any, bool) {
 const maxLookBack = 128
 
 // hasEnded reports whether a call has ended, not long ago.
-func (r *Room) hasEnded(call string) bool {
+func (r *recorder) hasEnded(call string) bool {
 	has := func(list []chat.Called) bool {
 		return slices.ContainsFunc(list, func(c chat.Called) bool { return c.ID == call && c.State != "" })
 	}
-	if has(r.records.head.Summary.Calls) {
+	if has(r.head.Summary.Calls) {
 		return true
 	}
 	n := 0

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"parlor/actors/access"
-	"parlor/actors/conversation"
 	"parlor/protocol/chat"
 )
 
@@ -48,36 +47,6 @@ type present struct {
 type presenceTick struct{}
 
 func (*presenceTick) roomMessage() {}
-
-// listen makes the address a listener, or changes its encoder.
-func (r *Room) listen(a Address, l *listener, encoder string) {
-	if l.recipient = r.Directory.find(a); l.recipient == nil {
-		return // it was closed meanwhile
-	}
-	r.dismiss(a)
-	r.audience.admit(a, l, encoder, func() Encoder { return r.Encoders[encoder](r.records.shown.Chat) })
-	if !l.apart {
-		r.presence.enter(l.user, r.MaxListed)
-		r.tellPresence(PresenceEvery)
-	}
-}
-
-// unlisten removes the address, if it is a listener, and what it offers.
-func (r *Room) unlisten(a Address) {
-	r.dismiss(a)
-	r.pages.leave(a)
-	if r.stage != nil {
-		r.stage.pageLeft(a)
-	}
-}
-
-func (r *Room) dismiss(a Address) {
-	if l, ok := r.audience.dismiss(a); ok && !l.apart {
-		r.presence.leave(a, l.user.ID)
-		r.keepVigil(l.user.ID)
-		r.tellPresence(PresenceEvery)
-	}
-}
 
 func (p *presence) enter(u chat.User, maxListed int) {
 	now, ok := p.users.get(u.ID)
@@ -149,7 +118,7 @@ func (c *SetTyping) do(r *Room) {
 	} else {
 		p.stopTyping(c.Address, c.User.ID)
 	}
-	r.tellPresence(PresenceEvery)
+	r.attendance.tellPresence(PresenceEvery)
 	r.reply(c.Caller, Noted{})
 }
 
@@ -169,14 +138,6 @@ func (p *presence) stopTyping(a Address, id chat.UserID) {
 		delete(p.typing, a)
 		u, _ := p.users.get(id)
 		u.typing--
-	}
-}
-
-// hasTyped ends the typing of somebody who has said it.
-func (r *Room) hasTyped(c Caller) {
-	if _, types := r.presence.typing[c.Address]; types {
-		r.presence.stopTyping(c.Address, c.User.ID)
-		r.tellPresence(PresenceEvery)
 	}
 }
 
@@ -236,134 +197,9 @@ func since(before, now chat.Presence) (diff chat.Presence, changed bool) {
 	return diff, !same || len(diff.Members)+len(diff.Left) > 0
 }
 
-// tellPresence tells the listeners, at the latest when d has passed, who is in the room.
-func (r *Room) tellPresence(d time.Duration) {
-	p := &r.presence
-	due := time.Now().Add(d)
-	if len(r.audience) == 0 || p.timer != nil && !due.Before(p.due) {
-		return
-	}
-	p.stop()
-	p.timer, p.due = r.self.After(d, &presenceTick{}), due
-}
-
 func (p *presence) stop() {
 	if p.timer != nil {
 		p.timer.Stop()
 		p.timer = nil
 	}
-}
-
-// publishPresence tells the listeners what has changed, and those who have joined since
-// the last time all of it.
-func (r *Room) publishPresence() {
-	p := &r.presence
-	p.stop()
-	r.endTyping()
-	now := p.whole(r.MaxListed)
-	diff, changed := since(p.told, now)
-	r.audience.publishPresence(r.id, diff, changed, now)
-	p.told = now
-}
-
-// endTyping ends the typing of those who have not said again that they type.
-func (r *Room) endTyping() {
-	if len(r.presence.typing) == 0 {
-		return
-	}
-	now, next := time.Now(), TypingFor
-	for _, c := range r.audience {
-		for a, l := range c.listeners.all() {
-			until, types := r.presence.typing[a]
-			switch left := until.Sub(now); {
-			case !types:
-			case left <= 0:
-				r.presence.stopTyping(a, l.user.ID)
-			default:
-				next = min(next, left)
-			}
-		}
-	}
-	if len(r.presence.typing) > 0 {
-		r.tellPresence(next)
-	}
-}
-
-// publishPresence tells the listeners who know who was there what is new, if anything is,
-// and the others all of it.
-func (a audience) publishPresence(id chat.RoomID, diff chat.Presence, changed bool, whole chat.Presence) {
-	for _, c := range a {
-		news, all := &Publication{Room: id, Notice: diff}, &Publication{Room: id, Notice: whole}
-		for _, l := range c.listeners.all() {
-			p := news
-			if l.apart {
-				continue
-			}
-			if !l.informed {
-				l.informed = true
-				p = all
-			} else if !changed {
-				continue
-			}
-			if p.Encoded == nil {
-				p.Encoded = c.encoder.Encode(id, p.Notice)
-			}
-			if p.Encoded == nil {
-				break // the wire has no form for it
-			}
-			l.recipient.Deliver(p)
-		}
-	}
-}
-
-// assistantIs notes what the assistant is doing.
-func (r *Room) assistantIs(now chat.AssistantState) {
-	if r.presence.assistant != now {
-		r.presence.assistant = now
-		r.tellPresence(PresenceEvery)
-	}
-}
-
-// observe notes what a notice says of the assistant.
-func (r *Room) observe(n chat.Notice) {
-	switch n := n.(type) {
-	case chat.Text, chat.Speech:
-		r.assistantIs(chat.AssistantState{Doing: chat.DoingAnswering})
-	case chat.Thought:
-		r.assistantIs(chat.AssistantState{Doing: chat.DoingThinking})
-	case chat.Progress:
-		if n.Retrying != nil {
-			r.assistantIs(chat.AssistantState{Doing: chat.DoingWaiting, For: "provider"})
-		}
-	case chat.Failure, chat.Removal:
-		r.assistantIs(chat.AssistantState{})
-	case chat.Record:
-		r.observeRecord(n.Event)
-	}
-}
-
-func (r *Room) observeRecord(e chat.Event) {
-	switch e := e.(type) {
-	case chat.TurnStarted, chat.ToolsCalled, chat.ToolsLost, chat.ToolDecided, chat.ToolEnded:
-		r.assistantIs(whatItDoes(r.records.shown.Calls))
-	case chat.ToolStarted:
-		r.assistantIs(chat.AssistantState{Doing: chat.DoingTool, Tool: e.Tool.Name})
-	case chat.TurnEnded:
-		if e.TurnID == r.announcedTurn.TurnID {
-			r.assistantIs(chat.AssistantState{})
-		}
-	}
-}
-
-// whatItDoes returns what an assistant does that has called tools. If some of the calls run
-// and others wait for a member, that they wait is what people need to know.
-func whatItDoes(calls []conversation.Call) chat.AssistantState {
-	doing := chat.AssistantState{Doing: chat.DoingThinking}
-	for _, c := range slices.Backward(calls) {
-		if c.Waits {
-			return chat.AssistantState{Doing: chat.DoingWaiting, For: "approval"}
-		}
-		doing = chat.AssistantState{Doing: chat.DoingTool, Tool: c.Name}
-	}
-	return doing
 }

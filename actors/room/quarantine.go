@@ -31,7 +31,7 @@ func (l *lasting) restarted(limit int) {
 // Queries do not need it: they read the log themselves.
 func (r *Room) isolate() {
 	r.log().Error("room is quarantined", "restarts", len(r.restarts), "within", restartWindow)
-	r.tell(chat.Failure{Error: errQuarantined, Turn: r.announcedTurn, At: now()})
+	r.attendance.tell(chat.Failure{Error: errQuarantined, Turn: r.announcedTurn, At: now()})
 	r.tellStandstill()
 	r.pulse.quarantined.Store(true)
 }

@@ -36,22 +36,22 @@ func (r *Room) begin(c Caller, a access.Action, id chat.ClientID, recall recall)
 		return "", false
 	}
 	key = idempotencyKey(c, id)
-	return key, !r.repeated(c, key, recall)
+	return key, !r.records.repeated(c, key, recall)
 }
 
 // repeated replies to a command whose idempotency key was used before: with the reply to
 // the first one, or with a refusal if that was another command. If the first one still
 // waits for the disk, both get their replies together. It reports whether the key was
 // used, or could not be looked up.
-func (r *Room) repeated(c Caller, key string, recall recall) bool {
+func (r *recorder) repeated(c Caller, key string, recall recall) bool {
 	if key == "" {
 		return false
 	}
-	if p, waits := r.records.pending[key]; waits {
+	if p, waits := r.pending[key]; waits {
 		if body, same := recall(p.records[p.at]); same {
 			p.callers = append(p.callers, c)
 		} else {
-			r.refuse(c, other(body))
+			r.Directory.refuse(c, other(body))
 		}
 		return true
 	}
@@ -59,9 +59,9 @@ func (r *Room) repeated(c Caller, key string, recall recall) bool {
 	known := slices.Contains(r.idle, key)
 	if !known {
 		var err error
-		if first, known, err = r.records.lookup(key); err != nil {
-			r.log().Error("look up an idempotency key", "err", err)
-			r.refuse(c, errUnreadable)
+		if first, known, err = r.lookup(key); err != nil {
+			r.room.log().Error("look up an idempotency key", "err", err)
+			r.Directory.refuse(c, errUnreadable)
 			return true
 		}
 	}
@@ -71,7 +71,7 @@ func (r *Room) repeated(c Caller, key string, recall recall) bool {
 	if body, same := recall(first); same {
 		r.Directory.repeat(c, body)
 	} else {
-		r.refuse(c, other(body))
+		r.Directory.refuse(c, other(body))
 	}
 	return true
 }
@@ -99,7 +99,7 @@ func (r *recorder) lookup(key string) (record chat.Record, ok bool, err error) {
 // changesNothing remembers a stop that found nothing to stop, or a selection of what was
 // selected, of which nothing is recorded. Its repetition must not stop a turn that began
 // since, nor undo another selection.
-func (r *Room) changesNothing(key string) {
+func (r *recorder) changesNothing(key string) {
 	if key == "" {
 		return
 	}
@@ -111,24 +111,24 @@ func (r *Room) changesNothing(key string) {
 
 // names reports whether the model that somebody asks for is the recorded one. Nobody
 // has to name a model.
-func (r *Room) names(asked, recorded chat.ModelID) bool {
+func (o *Options) names(asked, recorded chat.ModelID) bool {
 	if asked == "" || asked == recorded {
 		return true
 	}
-	model, known := r.Models.Model(asked)
+	model, known := o.Models.Model(asked)
 	return known && model.ID == recorded
 }
 
 // recallMessage recalls a message with this content and these files that is an edit of
 // another one, if that is not empty.
-func (r *Room) recallMessage(content string, model chat.ModelID, edited chat.MessageID, files ...chat.FileID) recall {
+func (o *Options) recallMessage(content string, model chat.ModelID, edited chat.MessageID, files ...chat.FileID) recall {
 	return func(record chat.Record) (any, bool) {
 		m, said := record.Event.(chat.MessageAdded)
 		edits := m.Replaces
 		if m.RolledBack {
 			edits = ""
 		}
-		return sent(m, record.Seq), said && m.Content == content && edits == edited && r.names(model, m.ModelID) &&
+		return sent(m, record.Seq), said && m.Content == content && edits == edited && o.names(model, m.ModelID) &&
 			(edited != "" || slices.Equal(chat.FileIDs(m.Files), files))
 	}
 }

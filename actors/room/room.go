@@ -293,7 +293,9 @@ type Room struct {
 	stage       *stage
 	title       titling
 	passivation passivation
-	vigil       *vigil             // nil unless a turn runs
+	attendance  attendance
+	vigil       vigil
+	budget      budget
 	lastQuiet   *conversation.Plan // the last Quiet message, if this instance has planned it
 }
 

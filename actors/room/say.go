@@ -36,7 +36,7 @@ func (c *Send) do(r *Room) {
 		answer = new(bool)
 	}
 	r.say(c.Caller, access.Send, c.ClientID, r.recallMessage(c.Content, c.ModelID, "", c.Files...), func(m conversation.Moment) (*conversation.Plan, *chat.Error) {
-		files, refusal := r.filesOf(c.Files)
+		files, refusal := r.records.files(c.Files)
 		if refusal == nil {
 			refusal = r.guestAsks(c.Caller, c.ModelID, c.Addressed)
 		}
@@ -113,7 +113,7 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, recall recall, p
 		return
 	}
 	events, seq := moment.Message(p, c.User.ID)
-	if refusal := r.short(c.User.ID, p, seq); refusal != nil {
+	if refusal := r.budget.short(c.User.ID, p, seq); refusal != nil {
 		r.refuse(c, refusal)
 		return
 	}
@@ -121,7 +121,7 @@ func (r *Room) say(c Caller, a access.Action, id chat.ClientID, recall recall, p
 		r.lastQuiet = p
 	}
 	r.noteAuthor(p.MessageID, c)
-	r.hasTyped(c)
+	r.attendance.hasTyped(c)
 	r.stage.stop(p.Ends())
 	r.records.propose(c, key, sent(p.MessageAdded, seq), events...)
 	r.advance()
@@ -136,7 +136,7 @@ type Respond struct {
 }
 
 func (c *Respond) do(r *Room) {
-	key, fresh := r.begin(c.Caller, access.Send, c.ClientID, r.recallResponse)
+	key, fresh := r.begin(c.Caller, access.Send, c.ClientID, r.records.recallResponse)
 	if !fresh {
 		return
 	}
@@ -158,7 +158,7 @@ func (c *Respond) do(r *Room) {
 	p, refusal := moment.Respond(c.User.ID, last, content, spokenTo, alone)
 	if refusal == nil {
 		p.Content = content
-		refusal = r.short(c.User.ID, p, last.Seq)
+		refusal = r.budget.short(c.User.ID, p, last.Seq)
 	}
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
@@ -171,10 +171,10 @@ func (c *Respond) do(r *Room) {
 }
 
 // recallResponse recalls that somebody asked for an answer to the last message.
-func (r *Room) recallResponse(record chat.Record) (any, bool) {
+func (r *recorder) recallResponse(record chat.Record) (any, bool) {
 	turn, asked := record.Event.(chat.TurnQueued)
 	sent := Sent{MessageID: turn.Prompt, Seq: turn.PromptSeq}
-	if m, refusal := r.records.find(turn.Prompt); asked && refusal == nil {
+	if m, refusal := r.find(turn.Prompt); asked && refusal == nil {
 		sent = Sent{MessageID: turn.Prompt, ClientID: m.ClientID, Seq: m.Seq}
 	}
 	return sent, asked && turn.Again == ""

@@ -28,7 +28,7 @@ func (c *Select) do(r *Room) {
 	case refusal != nil:
 		r.refuse(c.Caller, refusal)
 	case len(events) == 0:
-		r.changesNothing(key)
+		r.records.changesNothing(key)
 		r.reply(c.Caller, Selected{c.MessageID})
 	default:
 		r.records.propose(c.Caller, key, Selected{c.MessageID}, events...)

@@ -30,7 +30,7 @@ func newStage(r *Room) *stage {
 }
 
 // Tell implements turn.Room.
-func (s *stage) Tell(n chat.Notice) { s.r.tell(n) }
+func (s *stage) Tell(n chat.Notice) { s.r.attendance.tell(n) }
 
 // Advance implements turn.Room and voice.Room.
 func (s *stage) Advance() { s.r.advance() }
@@ -134,6 +134,17 @@ func (s *stage) lineTo(m chat.ModelID) turn.Line {
 
 // Redial implements turn.Room.
 func (s *stage) Redial() turn.Line { return s.lineTo(s.attempt.Turn().ModelID) }
+
+// book tells the ledger what the turns that have ended did use, in place of what it
+// has estimated of them.
+func (s *stage) book(p *proposal) {
+	for _, record := range p.records {
+		if e, ok := record.Event.(chat.TurnEnded); ok && s.runs(e.TurnID) {
+			s.attempt.Release()
+		}
+	}
+	s.r.Ledger.Record(p.charges)
+}
 
 // finish ends the attempt at a turn whose end is on disk.
 func (s *stage) finish(e chat.TurnEnded) {

@@ -25,13 +25,13 @@ func (c *Regenerate) do(r *Room) {
 	var answer chat.Message
 	refusal := r.guestAsks(c.Caller, c.ModelID)
 	if refusal == nil {
-		answer, refusal = r.answerOf(c.Answer)
+		answer, refusal = r.records.answer(c.Answer)
 	}
 	if refusal == nil {
 		turn, refusal = r.moment().Regenerate(c.User.ID, answer, c.ModelID, c.ClientID)
 	}
 	if refusal == nil {
-		refusal = r.shortFor(chat.Turn{Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, ModelID: turn.ModelID, By: c.User.ID}, nil)
+		refusal = r.budget.shortFor(chat.Turn{Prompt: turn.Prompt, PromptSeq: turn.PromptSeq, ModelID: turn.ModelID, By: c.User.ID}, nil)
 	}
 	if refusal != nil {
 		r.refuse(c.Caller, refusal)
@@ -48,10 +48,10 @@ func (c *Regenerate) recall(r *Room) recall {
 	}
 }
 
-// answerOf returns an answer that is on disk. Old records do not hold the number of
-// the prompt, so answerOf looks it up.
-func (r *Room) answerOf(id chat.MessageID) (chat.Message, *chat.Error) {
-	m, refusal := r.records.find(id)
+// answer returns an answer that is on disk. Old records do not hold the number of
+// the prompt, so answer looks it up.
+func (r *recorder) answer(id chat.MessageID) (chat.Message, *chat.Error) {
+	m, refusal := r.find(id)
 	switch {
 	case refusal != nil:
 		return m, refusal
@@ -60,7 +60,7 @@ func (r *Room) answerOf(id chat.MessageID) (chat.Message, *chat.Error) {
 	case m.PromptSeq > 0:
 		return m, nil
 	}
-	prompt, refusal := r.records.find(m.Prompt)
+	prompt, refusal := r.find(m.Prompt)
 	if refusal == nil && prompt.Seq == 0 {
 		refusal = errNoAnswer
 	}
@@ -103,7 +103,7 @@ func (c *StopTurn) stop(r *Room, key string) {
 		r.refuse(c.Caller, refusal)
 		return
 	case len(events) == 0:
-		r.changesNothing(key)
+		r.records.changesNothing(key)
 		r.reply(c.Caller, Stopped{})
 		return
 	}
@@ -120,7 +120,7 @@ func (c *StopTurn) unrecorded(r *Room, key string, stopped chat.TurnID) any {
 		return nil
 	}
 	if c.TurnID == "" {
-		r.changesNothing(key) // repeated, it must not stop the next turn
+		r.records.changesNothing(key) // repeated, it must not stop the next turn
 	}
 	return Stopped{TurnID: stopped, Unrecorded: true}
 }
