@@ -62,8 +62,9 @@ type key struct {
 	event   string
 }
 
-// minSweep is how many buckets there are before any is forgotten.
-const minSweep = 1024
+// minSweep is how many buckets there are before any is forgotten. They take about 200 bytes
+// each: it is cheaper to keep those of two thousand users than to make them anew.
+const minSweep = 4096
 
 // warnEvery is how often the operator is told of an address at most.
 const warnEvery = time.Minute
@@ -83,35 +84,44 @@ func (l *Limiter) Take(user chat.UserID, remote, event string, bytes int) *chat.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now() // never earlier than that of the call before: the buckets would fill twice
-	taken := make([]*rate.Reservation, 0, 3)
-	wait := time.Duration(0)
-	take := func(k key, perSecond int) {
-		if perSecond > 0 {
-			b := l.bucket(k, perSecond, now)
-			r := b.ReserveN(now, min(max(1, (bytes+Unit-1)/Unit), b.Burst()))
-			wait = max(wait, r.DelayFrom(now))
-			taken = append(taken, r)
-		}
+	if len(l.buckets) >= l.sweepAt {
+		l.sweep(now)
 	}
 	home := origin.Neighbourhood(remote)
-	take(key{address: home}, l.rates.Address)
-	if wait > 0 {
-		l.warn(home, now)
-	}
+	from := [...]*rate.Limiter{l.bucket(key{address: home}, l.rates.Address), nil, nil}
 	switch {
 	case user.IsGuest():
-		take(key{user: user}, l.rates.Guest)
+		from[1] = l.bucket(key{user: user}, l.rates.Guest)
 	case user != "":
-		take(key{user: user}, l.rates.User)
-		take(key{user: user, event: event}, l.rates.Event)
+		from[1], from[2] = l.bucket(key{user: user}, l.rates.User), l.bucket(key{user: user, event: event}, l.rates.Event)
 	}
-	if wait == 0 {
-		return nil
+	tokens, wait := max(1, (bytes+Unit-1)/Unit), time.Duration(0)
+	for i, b := range from {
+		if w := delay(b, tokens, now); w > 0 {
+			wait = max(wait, w)
+			if i == 0 {
+				l.warn(home, now)
+			}
+		}
 	}
-	for _, r := range taken {
-		r.CancelAt(now)
+	if wait > 0 {
+		return refusal(wait)
 	}
-	return refusal(wait)
+	for _, b := range from {
+		if b != nil {
+			b.AllowN(now, min(tokens, b.Burst()))
+		}
+	}
+	return nil
+}
+
+// delay returns how long it takes until the bucket has so many tokens, or is full.
+func delay(b *rate.Limiter, tokens int, now time.Time) time.Duration {
+	if b == nil {
+		return 0
+	}
+	missing := float64(min(tokens, b.Burst())) - b.TokensAt(now)
+	return time.Duration(math.Ceil(missing / float64(b.Limit()) * float64(time.Second)))
 }
 
 func (l *Limiter) warn(home netip.Prefix, now time.Time) {
@@ -129,16 +139,17 @@ func refusal(wait time.Duration) *chat.Error {
 	return e
 }
 
-func (l *Limiter) bucket(k key, perSecond int, now time.Time) *rate.Limiter {
-	if b, ok := l.buckets[k]; ok {
-		return b
+// bucket returns nil if there is no limit.
+func (l *Limiter) bucket(k key, perSecond int) *rate.Limiter {
+	if perSecond <= 0 {
+		return nil
 	}
-	if len(l.buckets) >= l.sweepAt {
-		l.sweep(now)
+	b := l.buckets[k]
+	if b == nil {
+		const seconds = int(Burst / time.Second)
+		b = rate.NewLimiter(rate.Limit(perSecond), min(perSecond, math.MaxInt/seconds)*seconds)
+		l.buckets[k] = b
 	}
-	const seconds = int(Burst / time.Second)
-	b := rate.NewLimiter(rate.Limit(perSecond), min(perSecond, math.MaxInt/seconds)*seconds)
-	l.buckets[k] = b
 	return b
 }
 

@@ -81,6 +81,14 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
+// An event of a user whose buckets are there costs no memory.
+func TestTakeAllocatesNothing(t *testing.T) {
+	l := New(Rates{User: 1000, Address: 1000, Event: 1000}, nil)
+	if got := testing.AllocsPerRun(100, func() { l.Take("alice", "192.0.2.1:1", "send", 100) }); got > 0 {
+		t.Errorf("got %v allocations, want none", got)
+	}
+}
+
 func TestNoLimits(t *testing.T) {
 	l := New(Rates{}, nil)
 	if got := take(l, 5000, "alice", "192.0.2.1:1", "send"); got != 5000 || len(l.buckets) > 0 {
