@@ -175,7 +175,7 @@ func (c *Commit) write(tx *bolt.Tx, q Quota) error {
 	}
 	before, unread := getChat(tx, c.Room)
 	bill := c.bill(tx, before, unread)
-	if err := c.within(tx, q, bill); err != nil {
+	if err := c.within(tx, q, &bill); err != nil {
 		return err
 	}
 	log.FillPercent = logFill

@@ -118,12 +118,11 @@ func TestQueueAtRandom(t *testing.T) {
 		}
 		left, size := 0, 0
 		for _, f := range q.turns {
-			left += len(f.requests)
-			for _, r := range f.requests {
-				size += r.size
+			if f.first == nil || q.flows[f.name] != f {
+				t.Errorf("flow %q has a turn and no requests, or is not known", f.name)
 			}
-			if len(f.requests) == 0 || q.flows[f.name] != f {
-				t.Errorf("flow %q has a turn and %d requests", f.name, len(f.requests))
+			for r := f.first; r != nil; r = r.next {
+				left, size = left+1, size+r.size
 			}
 		}
 		for room, n := range put {

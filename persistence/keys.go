@@ -93,14 +93,18 @@ func checkSessionKey(key string) error {
 	return nil
 }
 
-func prefix(name string) []byte { return append([]byte(name), 0) }
+func prefix(name string) []byte { return append(append(make([]byte, 0, len(name)+1), name...), 0) }
 
 func logKey(room string, seq uint64) []byte {
-	return binary.BigEndian.AppendUint64(prefix(room), seq)
+	b := append(make([]byte, 0, len(room)+1+8), room...)
+	return binary.BigEndian.AppendUint64(append(b, 0), seq)
 }
 
 // nameKey is where a room's idempotency key or message id is kept.
-func nameKey(room, name string) []byte { return append(prefix(room), name...) }
+func nameKey(room, name string) []byte {
+	b := append(make([]byte, 0, len(room)+1+len(name)), room...)
+	return append(append(b, 0), name...)
+}
 
 // memberKey sorts an owner's chats newest first, and those of the same time
 // by room.

@@ -87,7 +87,7 @@ func (r *Reader) sharesAt(c *bolt.Cursor, start []byte) (shares []Owned, next []
 
 // A share is two numbers of 8 bytes.
 func sealShare(key []byte, s Share) []byte {
-	v := binary.BigEndian.AppendUint64(nil, uint64(s.Chats))
+	v := binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(s.Chats))
 	return seal(key, binary.BigEndian.AppendUint64(v, uint64(s.Bytes)))
 }
 
@@ -135,6 +135,10 @@ func addToShare(tx *bolt.Tx, owner string, change Share) error {
 	if whole {
 		s.Chats, s.Bytes = s.Chats+change.Chats, s.Bytes+change.Bytes
 	}
+	return putShare(tx, owner, s)
+}
+
+func putShare(tx *bolt.Tx, owner string, s Share) error {
 	key := prefix(owner)
 	if s.Chats <= 0 {
 		return tx.Bucket(bucketOwned).Delete(key)
@@ -173,65 +177,76 @@ func (c *Commit) rowBytes(tx *bolt.Tx) (n int64) {
 
 // A bill says how a commit changes what owners have.
 type bill struct {
-	before *Chat // the row before the commit, or nil
+	before Chat  // the row before the commit
+	known  bool  // there was one
 	added  int64 // bytes of rows
 	moved  int64 // bytes of the room before the commit, if the commit gives it to another owner
+
+	// has is what the owner after the commit had before it, if that was read.
+	has  Share
+	read bool
 }
 
 // bill returns the bill of a commit. before and unread are what [getChat] returns for
 // its room. If the row of the chat is damaged and not replaced,
 // nobody knows whom to bill, and [Check] reports the row.
 func (c *Commit) bill(tx *bolt.Tx, before Chat, unread error) bill {
-	b := bill{added: c.rowBytes(tx)}
-	known := unread == nil
+	b := bill{added: c.rowBytes(tx), before: before, known: unread == nil}
 	if errors.Is(unread, ErrCorrupt) && c.Chat != nil {
-		before.Owner, known = listedOwner(tx, c.Room)
+		b.before.Owner, b.known = listedOwner(tx, c.Room)
 	}
-	if known {
-		b.before = &before
-	}
-	if c.Chat != nil && (b.before == nil || b.before.Owner != c.Chat.Owner) {
+	if c.Chat != nil && !b.owns(c.Chat.Owner) {
 		b.moved = bytesIn(tx, c.Room)
 	}
 	return b
 }
 
+// owns reports whether the owner had the chat before the commit.
+func (b *bill) owns(owner string) bool { return b.known && b.before.Owner == owner }
+
 // within returns an error if the commit would exceed the quota of the owner.
-func (c *Commit) within(tx *bolt.Tx, q Quota, b bill) error {
+func (c *Commit) within(tx *bolt.Tx, q Quota, b *bill) error {
 	owner := ""
 	switch {
 	case c.Chat != nil:
 		owner = c.Chat.Owner
-	case b.before != nil:
+	case b.known:
 		owner = b.before.Owner
 	}
 	if !c.Limited || owner == "" || q == (Quota{}) {
 		return nil
 	}
-	has, _ := shareOf(tx, owner)
-	brings := b.before == nil || b.before.Owner != owner
+	b.has, b.read = shareOf(tx, owner)
 	switch {
-	case brings && q.Chats > 0 && has.Chats >= q.Chats:
-		return fmt.Errorf("%w: %d", ErrChatQuota, has.Chats)
-	case q.Bytes > 0 && has.Bytes+b.moved+b.added > q.Bytes:
-		return fmt.Errorf("%w: %d and %d more", ErrByteQuota, has.Bytes, b.moved+b.added)
+	case !b.owns(owner) && q.Chats > 0 && b.has.Chats >= q.Chats:
+		return fmt.Errorf("%w: %d", ErrChatQuota, b.has.Chats)
+	case q.Bytes > 0 && b.has.Bytes+b.moved+b.added > q.Bytes:
+		return fmt.Errorf("%w: %d and %d more", ErrByteQuota, b.has.Bytes, b.moved+b.added)
 	}
 	return nil
 }
 
 // charge changes the shares of the owners, after the rows of the commit.
-func (b bill) charge(tx *bolt.Tx, chat *Chat) error {
+func (b *bill) charge(tx *bolt.Tx, chat *Chat) error {
 	switch {
-	case chat == nil && b.before == nil:
+	case chat == nil && !b.known:
 		return nil
-	case chat == nil || b.before != nil && b.before.Owner == chat.Owner:
-		return addToShare(tx, b.before.Owner, Share{0, b.added})
-	case b.before != nil:
+	case chat == nil || b.owns(chat.Owner):
+		return b.add(tx, b.before.Owner, Share{0, b.added})
+	case b.known:
 		if err := addToShare(tx, b.before.Owner, Share{-1, -b.moved}); err != nil {
 			return err
 		}
 	}
-	return addToShare(tx, chat.Owner, Share{1, b.moved + b.added})
+	return b.add(tx, chat.Owner, Share{1, b.moved + b.added})
+}
+
+// add changes the share of the owner after the commit, without a second look at it.
+func (b *bill) add(tx *bolt.Tx, owner string, change Share) error {
+	if !b.read || change == (Share{}) {
+		return addToShare(tx, owner, change)
+	}
+	return putShare(tx, owner, Share{b.has.Chats + change.Chats, b.has.Bytes + change.Bytes})
 }
 
 // ownerOf returns the owner of a room that has a chat.

@@ -9,8 +9,9 @@ import (
 
 // A request is one call that changes the store, while it waits for the writer.
 type request struct {
-	room  string // that it changes, or ""
-	flow  string // of the room's requests: see [Commit.Flow]
+	next  *request // of its flow
+	room  string   // that it changes, or ""
+	flow  string   // of the room's requests: see [Commit.Flow]
 	write func(*bolt.Tx) error
 	size  int   // bytes that it holds while it waits
 	err   error // why it is refused; set before the writer takes it, or by the writer
@@ -30,19 +31,39 @@ type queue struct {
 	mu        sync.Mutex
 	nonEmpty  sync.Cond // or closed
 	flows     map[string]*flow
-	turns     []*flow            // those with requests; the first one is next
-	rooms     map[string]*inRoom // those with requests
-	count     int                // of requests
-	bytes     int                // of requests
-	closed    bool               // nothing new is accepted
-	abandoned bool               // the writer has left
+	turns     []*flow           // those with requests; the first one is next
+	rooms     map[string]inRoom // those with requests
+	count     int               // of requests
+	bytes     int               // of requests
+	closed    bool              // nothing new is accepted
+	abandoned bool              // the writer has left
 }
 
 // A flow is the requests that wait in one line.
 type flow struct {
-	name     string
-	requests []*request
-	bytes    int
+	name        string
+	first, last *request // nil if none waits
+	bytes       int
+
+	in    *batch // that has requests of it; what follows is about them
+	count int
+	size  int
+}
+
+func (f *flow) push(r *request) {
+	if f.first == nil {
+		f.first = r
+	} else {
+		f.last.next = r
+	}
+	f.last, f.bytes = r, f.bytes+r.size
+}
+
+func (f *flow) pop() *request {
+	r := f.first
+	f.first, r.next = r.next, nil
+	f.bytes -= r.size
+	return r
 }
 
 // inRoom says in which flow the requests of a room wait. They all wait in one, since they
@@ -59,7 +80,7 @@ const (
 )
 
 func newQueue(limit int) *queue {
-	q := &queue{limit: limit, flowLimit: limit / 4, yields: maxYields, flows: make(map[string]*flow), rooms: make(map[string]*inRoom)}
+	q := &queue{limit: limit, flowLimit: limit / 4, yields: maxYields, flows: make(map[string]*flow), rooms: make(map[string]inRoom)}
 	q.nonEmpty.L = &q.mu
 	return q
 }
@@ -80,27 +101,21 @@ func (q *queue) put(r *request) bool {
 		r.err == nil && f.name != "" && f.bytes > 0 && f.bytes+r.size > q.flowLimit:
 		r.refuse(ErrBusy)
 	}
-	if len(f.requests) == 0 {
+	if f.first == nil {
 		q.flows[f.name] = f
 		q.turns = append(q.turns, f)
 	}
-	f.requests = append(f.requests, r)
-	f.bytes += r.size
+	f.push(r)
 	q.count, q.bytes = q.count+1, q.bytes+r.size
 	if r.room != "" {
-		in := q.rooms[r.room]
-		if in == nil {
-			in = &inRoom{flow: f}
-			q.rooms[r.room] = in
-		}
-		in.count++
+		q.rooms[r.room] = inRoom{f, q.rooms[r.room].count + 1}
 	}
 	q.nonEmpty.Signal()
 	return true
 }
 
 func (q *queue) flowOf(r *request) *flow {
-	if in := q.rooms[r.room]; in != nil {
+	if in, ok := q.rooms[r.room]; ok {
 		return in.flow
 	}
 	if f := q.flows[r.flow]; f != nil {
@@ -156,7 +171,7 @@ func (q *queue) take(count, bytes int) []*request {
 		q.nonEmpty.Wait()
 	}
 	q.gather(count, bytes)
-	b := batch{count: count, bytes: bytes, flows: make(map[*flow]*inBatch)}
+	b := &batch{count: count, bytes: bytes}
 	var waiting []*flow // that may have no more of this transaction
 	for len(q.turns) > 0 {
 		f := q.turns[0]
@@ -175,20 +190,20 @@ func (q *queue) take(count, bytes int) []*request {
 
 // pop takes the next request of the flow whose turn it is, and ends that turn.
 func (q *queue) pop(f *flow) *request {
-	r := f.requests[0]
-	f.requests[0] = nil // the array may be kept for long
-	f.requests, q.turns = f.requests[1:], q.turns[1:]
-	f.bytes -= r.size
+	r := f.pop()
+	q.turns = q.turns[1:]
 	q.count, q.bytes = q.count-1, q.bytes-r.size
-	if len(f.requests) > 0 {
+	if f.first != nil {
 		q.turns = append(q.turns, f)
 	} else {
 		delete(q.flows, f.name)
 	}
-	if in := q.rooms[r.room]; in != nil {
-		if in.count--; in.count == 0 {
-			delete(q.rooms, r.room)
-		}
+	switch in, ok := q.rooms[r.room]; {
+	case !ok:
+	case in.count == 1:
+		delete(q.rooms, r.room)
+	default:
+		q.rooms[r.room] = inRoom{in.flow, in.count - 1}
 	}
 	return r
 }
@@ -197,31 +212,27 @@ func (q *queue) pop(f *flow) *request {
 type batch struct {
 	requests     []*request
 	size         int
-	count, bytes int                // limits
-	flows        map[*flow]*inBatch // how much each has in it
+	count, bytes int // limits
 }
-
-type inBatch struct{ count, size int }
 
 // fits reports whether the next request of the flow may be in the batch. The first of all
 // always may, and the first of a flow if it is within the limits of all.
 func (b *batch) fits(f *flow) bool {
-	r, of := f.requests[0], b.flows[f]
 	switch {
 	case len(b.requests) == 0:
 		return true
-	case len(b.requests) >= b.count || b.size+r.size > b.bytes:
+	case len(b.requests) >= b.count || b.size+f.first.size > b.bytes:
 		return false
 	}
-	return of == nil || f.name == "" || of.count < flowCommits && of.size+r.size <= flowBytes
+	return f.in != b || f.name == "" || f.count < flowCommits && f.size+f.first.size <= flowBytes
 }
+
 func (b *batch) add(f *flow, r *request) {
 	b.requests, b.size = append(b.requests, r), b.size+r.size
-	if b.flows[f] == nil {
-		b.flows[f] = new(inBatch)
+	if f.in != b {
+		f.in, f.count, f.size = b, 0, 0
 	}
-	b.flows[f].count++
-	b.flows[f].size += r.size
+	f.count, f.size = f.count+1, f.size+r.size
 }
 
 // ended reports whether the queue is closed and empty.

@@ -92,8 +92,12 @@ func (s *Store) layOut(path string, o Options) error {
 // All commits wait while done runs, so it should only send a message. It may
 // call methods that queue a request, and must not call Close.
 func (s *Store) Append(c Commit, done func(error)) {
-	write := func(tx *bolt.Tx) error { return c.write(tx, s.quota) }
-	s.enqueue(&request{room: c.Room, flow: c.Flow, write: write, size: c.size(), err: c.check(s.limit), done: done})
+	r := &struct { // one object
+		request
+		commit Commit
+	}{request{room: c.Room, flow: c.Flow, size: c.size(), err: c.check(s.limit), done: done}, c}
+	r.write = func(tx *bolt.Tx) error { return r.commit.write(tx, s.quota) }
+	s.enqueue(&r.request)
 }
 
 // Delete queues the removal of all that is stored of the room: entries, keys,
