@@ -150,6 +150,7 @@ func (r recipient) Deliver(d room.Delivery) { r.socket.Tell(d) }
 // Event implements session.Handler.
 func (c *client) Event(e *session.Event) {
 	request, err := wire.Decode(e.Name, e.Args)
+	c.note(e, request)
 	if c.visit.ReadOnly && err == nil && !reads(request) {
 		err = errReadOnly
 	}
@@ -362,6 +363,7 @@ func (c *client) reply(d room.Reply) {
 	}
 	delete(c.waiting, d.Ref)
 	if d.Err == nil {
+		noteAnswer(w.event, d.Body)
 		c.answer(w.event, w.request, d.Body)
 		return
 	}

@@ -21,7 +21,11 @@ func orUndefined[S ~string](id S) string {
 // refuse tells the client why its event is refused, under each name of an answer that
 // the client may wait for.
 func (c *client) refuse(e *session.Event, request wire.Request, err *chat.Error) {
-	refusal := wire.Refusal{Error: err.Message, Code: err.Code, RetryAfter: err.RetryAfter, Event: e.Name}
+	e.Note.Outcome = string(err.Code)
+	if err.Code.Fault() {
+		err = err.Of(e.RequestID())
+	}
+	refusal := wire.Refusal{Error: err.Message, Code: err.Code, RetryAfter: err.RetryAfter, Event: e.Name, RequestID: err.RequestID}
 	if len(refusal.Event) > maxEventName {
 		refusal.Event = refusal.Event[:maxEventName]
 	}

@@ -118,6 +118,7 @@ func (c *client) arrive() {
 // Event implements session.Handler.
 func (c *client) Event(e *session.Event) {
 	request, refusal := wire.Decode(e.Name, e.Args)
+	c.note(e, request)
 	if c.visit.ReadOnly && refusal == nil && !reads(request) {
 		refusal = errReadOnly
 	}
@@ -149,6 +150,17 @@ func (c *client) Event(e *session.Event) {
 	}
 }
 
+// note says in the event's line of the log what the event is about.
+func (c *client) note(e *session.Event, request wire.Request) {
+	e.Note.Event, e.Note.User = wire.Word(e.Name), string(c.user.ID)
+	switch r := request.(type) {
+	case wire.Typing:
+		e.Note.Room = string(r.Chat.Room())
+	case wire.MarkRead:
+		e.Note.Room = string(r.Chat.Room())
+	}
+}
+
 var errReadOnly = chat.Refuse(chat.CodeForbidden, "this API key may only read")
 
 // reads reports whether a request changes nothing for others.
@@ -172,6 +184,10 @@ func ok(e *session.Event, fields map[string]any) {
 
 // refuse acknowledges an event with the refusal.
 func refuse(e *session.Event, refusal *chat.Error) {
+	e.Note.Outcome = string(refusal.Code)
+	if refusal.Code.Fault() {
+		refusal = refusal.Of(e.RequestID())
+	}
 	e.Ack(socketio.Argument(map[string]any{"ok": false, "error": refusal}))
 	e.Done()
 }

@@ -215,6 +215,7 @@ func answerJoin(e *session.Event, answers []joinedChannel) {
 	for _, a := range answers {
 		if a.Error != nil {
 			answer["ok"], answer["error"] = false, a.Error
+			e.Note.Outcome = string(a.Error.Code)
 		}
 	}
 	e.Ack(socketio.Argument(answer))

@@ -138,6 +138,9 @@ type Options struct {
 	// Meter counts what happens. Nil counts nothing.
 	Meter Meter
 
+	// Tracer follows the attempts at turns. Nil is nobody.
+	Tracer turn.Tracer
+
 	// Departed is called when a guest has no role in the chat any more, or the chat was
 	// deleted. It must not block. Nil is not called.
 	Departed func(chat.UserID)
@@ -259,8 +262,8 @@ func (o *Options) share() {
 	o.turns = &turn.Options{
 		Provider: o.Provider, Tools: o.Tools, Models: o.Models, Log: o.Log, Ledger: budgets, Logger: o.Logger, Goroutines: o.Turns,
 		SystemPrompt: o.SystemPrompt, ContextWindow: o.ContextWindow, FileShare: o.FileShare, MaxAnswerBytes: o.MaxAnswerBytes,
-		FirstToken: o.Meter.FirstToken,
-		Timeout:    o.TurnTimeout, CheckpointEvery: o.CheckpointEvery, CheckpointBytes: o.CheckpointBytes,
+		FirstToken: o.Meter.FirstToken, Tracer: o.Tracer,
+		Timeout: o.TurnTimeout, CheckpointEvery: o.CheckpointEvery, CheckpointBytes: o.CheckpointBytes,
 	}
 	o.voices = &voice.Options{
 		Provider: o.Provider, Models: o.Models, Logger: o.Logger, Goroutines: o.Turns,

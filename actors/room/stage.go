@@ -115,7 +115,7 @@ func (s *stage) start(q turn.Request) {
 		return
 	}
 	records, number, pages := &s.r.records, s.Number(), &s.r.pages
-	q.Room, q.Number, q.Tail = s.r.id, number, records.kept()
+	q.Room, q.Chat, q.Number, q.Tail = s.r.id, records.shown.Chat, number, records.kept()
 	q.Path = records.shown.PathOf(q.Turn)
 	q.Instructions, q.ToolsOff = records.shown.Chat.SystemPrompt, records.shown.Chat.ToolsOff
 	q.Page = func() []chat.Tool { return pages.of(q.Turn.By) }

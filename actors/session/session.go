@@ -109,6 +109,10 @@ type Options struct {
 
 	Turns Turns // of users. Nil has nothing wait
 
+	// Done is called for each event that is done, on the session's goroutine. It must not
+	// block. Nil is not called.
+	Done func(Note)
+
 	// MaxPacketBytes limits a packet with its attachments. Zero means
 	// [socketio.DefaultMaxBytes].
 	MaxPacketBytes int
@@ -400,7 +404,12 @@ func (s *session) remove(socket *Socket) {
 func (s *session) event(socket *Socket, p socketio.Packet) {
 	name, args := p.Event()
 	socket.underWay++
-	socket.handler.Event(&Event{Name: name, Args: args, Attachments: p.Attachments, socket: socket, id: p.ID, wanted: p.HasID})
+	socket.events++
+	e := &Event{Name: name, Args: args, Attachments: p.Attachments, socket: socket, number: socket.events, id: p.ID, wanted: p.HasID}
+	if s.options.Done != nil {
+		e.began = time.Now()
+	}
+	socket.handler.Event(e)
 }
 
 // send queues frames. After an error the connection is closing, and the session

@@ -33,6 +33,7 @@ type Socket struct {
 	deferred  bool
 	groups    []*Groups // that the socket is in
 	underWay  int       // events that are not done
+	events    uint64    // that there were
 
 	life context.Context // of the work that Go has started; nil before the first
 	end  context.CancelFunc
@@ -279,7 +280,11 @@ type Event struct {
 	Args        []json.RawMessage
 	Attachments [][]byte // what placeholders in Args number
 
+	Note Note // for the log of requests
+
 	socket *Socket
+	number uint64 // of the socket's events
+	began  time.Time
 	id     uint64
 	wanted bool // the client asked for an acknowledgement
 	acked  bool
@@ -318,6 +323,7 @@ func (e *Event) Done() {
 	if !e.done {
 		e.done = true
 		e.socket.done()
+		e.noted()
 	}
 }
 

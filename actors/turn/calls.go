@@ -172,7 +172,7 @@ func (a *Attempt) runOne(c chat.ToolCall) {
 		a.step.running[c.ID] = a.room.RunOnPage(c)
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(a.context)
 	a.step.running[c.ID] = cancel
 	news := &news{tell: func(p chat.ToolProgress) { a.tell(progressed{c.ID, p}) }}
 	run := chat.ToolRun{Call: c, Room: a.q.Room, User: a.turn.By, Key: c.ID, Progress: news.note}

@@ -69,12 +69,14 @@ func (a *Attempt) FinishLine(err error) {
 // Stop ends the answer as end says, and its stream without waiting for it.
 func (a *Attempt) Stop(end chat.TurnEnded) {
 	a.end = &end
+	a.endTrace(end)
 	a.cancelRun()
 	a.Cancel()
 }
 
 // Cancel ends the stream. It may be called again.
 func (a *Attempt) Cancel() {
+	a.endTrace(chat.TurnEnded{TurnID: a.turn.ID, ModelID: a.turn.ModelID})
 	a.expiry.Stop()
 	a.saving.stop()
 	a.cancelRuns()

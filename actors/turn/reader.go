@@ -18,12 +18,13 @@ import (
 // A reader is the actor that owns the goroutine which reads the provider's
 // stream: whatever ends the room ends it too.
 type reader struct {
-	o      *Options
-	q      Request
-	onLine bool // the room asks the model, and gets the answer
-	tell   func(Event)
-	window chan struct{}
-	spent  *spending
+	o       *Options
+	q       Request
+	context context.Context
+	onLine  bool // the room asks the model, and gets the answer
+	tell    func(Event)
+	window  chan struct{}
+	spent   *spending
 
 	names  conversation.Names // of who speaks in the prompt
 	sees   bool               // the model does
@@ -36,7 +37,7 @@ type reader struct {
 
 // Started implements system.Actor.
 func (r *reader) Started(*system.Self[message]) {
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(r.context)
 	r.cancel = cancel
 	r.o.Goroutines.Go(func() {
 		defer cancel(nil)

@@ -73,6 +73,7 @@ type Options struct {
 	CheckpointEvery time.Duration // the text so far is saved
 	CheckpointBytes int           // of text are saved sooner
 
+	Tracer     Tracer              // nil: nobody follows
 	FirstToken func(time.Duration) // gets the time until the first that is heard of an answer; nil is not called
 
 	Goroutines *sync.WaitGroup // is counted up while an attempt's goroutine runs
@@ -166,11 +167,15 @@ type Attempt struct {
 	saving  saving
 	run     run
 	spent   *spending
+
+	context context.Context      // of what is asked for the attempt
+	traced  func(chat.TurnEnded) // see [Tracer]; nil when it was called
 }
 
 // A Request is what an attempt is to answer.
 type Request struct {
 	Room         chat.RoomID
+	Chat         chat.Info
 	Turn         chat.Turn
 	Number       int // no other child of the room has it
 	Tail         conversation.Tail
@@ -205,6 +210,7 @@ func (a *Attempt) Start(line Line) {
 	late := chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("the assistant did not finish within %s", a.o.Timeout))
 	a.deadline = time.Now().Add(a.o.Timeout)
 	a.expiry = time.AfterFunc(a.o.Timeout, func() { a.tell(ended{err: late}) })
+	a.trace()
 	if spent := a.meter(); spent != nil {
 		a.Finish(spent)
 		return
@@ -213,7 +219,7 @@ func (a *Attempt) Start(line Line) {
 	actor, err := a.spawn(system.Spec[message]{
 		Name: "turn-" + strconv.Itoa(a.q.Number), Kind: "turn",
 		New: func() system.Actor[message] {
-			return &reader{o: a.o, q: a.q, onLine: line != nil, tell: a.tell, window: a.window, spent: a.spent}
+			return &reader{o: a.o, q: a.q, context: a.context, onLine: line != nil, tell: a.tell, window: a.window, spent: a.spent}
 		},
 	})
 	if err != nil {

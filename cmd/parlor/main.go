@@ -24,6 +24,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"parlor/transport/pdf"
+	"parlor/transport/requests"
 	"parlor/transport/tools/mcp"
 )
 
@@ -169,9 +170,9 @@ func (*serveCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 func newLogger(w io.Writer, s *Settings, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(requests.Logs(slog.NewJSONHandler(w, o)))
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(requests.Logs(slog.NewTextHandler(w, o)))
 }
 
 // run carries out a command line and returns the exit status.

@@ -9,7 +9,7 @@ import (
 // addMCP serves agents that speak the Model Context Protocol.
 func (s *server) addMCP(mux *http.ServeMux) {
 	server := mcp.New(mcp.Options{
-		Rooms: followed{s.rooms, s.follower}, Streams: s.streams, Version: version(), Logger: s.log,
+		Rooms: followed{noted{s.rooms}, s.follower}, Streams: s.streams, Version: version(), Logger: s.log,
 		MaxBytes: int(s.MaxPayload), MaxResult: int(s.MaxMCPResult), MaxWait: s.MaxMCPWait,
 	})
 	for _, base := range s.bases() {

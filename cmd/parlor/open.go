@@ -157,7 +157,8 @@ func (s *server) roomOptions() room.Options {
 		LineIdle: s.RealtimeIdleTimeout, HearTimeout: s.TranscriptTimeout,
 		MaxAttempts: s.MaxAttempts, CheckpointEvery: s.CheckpointEvery, MaxRestarts: s.MaxRestarts,
 
-		Meter: s.numbers,
+		Meter:  s.numbers,
+		Tracer: s.tracer(),
 		Activity: func(a room.Activity) {
 			s.hooks.Note(a.Chat.Room)
 			s.retained.Note(a.Chat)

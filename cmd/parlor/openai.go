@@ -13,7 +13,7 @@ func (s *server) addOpenAI(mux *http.ServeMux) {
 	completions := s.newCompletions()
 	s.parts.add("completions", completions.Close)
 	server := openai.New(openai.Options{
-		Rooms: s.rooms, Follower: s.follower, Completer: completions, Models: s.models, Streams: s.streams,
+		Rooms: noted{s.rooms}, Follower: s.follower, Completer: completions, Models: s.models, Streams: s.streams,
 		SignIn: s.verifier.SignIn, Protect: s.api.Protect, Limits: s.limits, Logger: s.log,
 		MaxBytes: int(s.MaxPromptBytes), TurnPolicy: chat.Policy(s.TurnPolicy),
 	})

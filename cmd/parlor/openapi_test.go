@@ -237,6 +237,12 @@ func askOfAdministrator(ask asker) {
 // where it listens.
 func startServer(t *testing.T, args ...string) (url string) {
 	t.Helper()
+	return startLogging(t, io.Discard, args...)
+}
+
+// startLogging is startServer with a copy of the log.
+func startLogging(t *testing.T, copied io.Writer, args ...string) (url string) {
+	t.Helper()
 	data := filepath.Join(t.TempDir(), "parlor.db")
 	s, err := loadIn(t, "", nil, append([]string{"--listen", "127.0.0.1:0", "--data", data, "--discover=false"}, args...)...)
 	if err != nil {
@@ -247,7 +253,7 @@ func startServer(t *testing.T, args ...string) (url string) {
 	ended := make(chan error, 1)
 	go func() {
 		defer log.Close()
-		ended <- serve(ctx, s, new(slog.LevelVar), slog.New(slog.NewTextHandler(log, nil)))
+		ended <- serve(ctx, s, new(slog.LevelVar), newLogger(io.MultiWriter(copied, log), s, new(slog.LevelVar)))
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -260,7 +266,7 @@ func startServer(t *testing.T, args ...string) (url string) {
 		defer close(started)
 		for lines := bufio.NewScanner(output); lines.Scan(); {
 			if _, address, found := bytes.Cut(lines.Bytes(), []byte("listening on ")); found {
-				started <- strings.Trim(string(address), `"`)
+				started <- strings.Trim(string(address), `"}`)
 			}
 		}
 	}()

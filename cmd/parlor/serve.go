@@ -35,6 +35,7 @@ import (
 	"parlor/transport/provider"
 	"parlor/transport/provider/guard"
 	"parlor/transport/push"
+	"parlor/transport/requests"
 	"parlor/transport/tools"
 	"parlor/transport/tools/mcp"
 	"parlor/transport/tools/mcp/oauth"
@@ -153,7 +154,7 @@ func (s *server) run(ctx context.Context, settings *Settings) error {
 func (s *server) serveHTTP(listener net.Listener) (ended <-chan error) {
 	timeout := s.PingInterval + s.PingTimeout + requestTimeout
 	server := &http.Server{
-		Handler: front(s.Settings, s.handler()), ReadTimeout: timeout, WriteTimeout: timeout,
+		Handler: requests.Handler(s.requestLog(), front(s.Settings, s.handler())), ReadTimeout: timeout, WriteTimeout: timeout,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: httpIdleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

@@ -221,8 +221,10 @@ type Values struct {
 
 	MaxAuditEntries int `group:"limits" default:"10000" help:"Entries of the audit log of administrators that are kept; the oldest is dropped for one more."`
 
-	LogLevel  slog.Level `group:"logging" default:"info" choices:"debug,info,warn,error" help:"debug, info, warn or error."`
-	LogFormat string     `group:"logging" default:"text" choices:"text,json" help:"text or json."`
+	LogLevel   slog.Level `group:"logging" default:"info" choices:"debug,info,warn,error" help:"debug, info, warn or error."`
+	RequestLog bool       `group:"logging" help:"Log a line for each HTTP request, each event of a Socket.IO client, and each turn that ends: ids and numbers, nobody's words (docs/operations.md)."`
+
+	LogFormat string `group:"logging" default:"text" choices:"text,json" help:"text or json."`
 }
 
 // values lets main find the settings of the chosen command, whichever it is.

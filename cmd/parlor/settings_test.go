@@ -51,6 +51,7 @@ var samples = map[string][3]string{
 	"drain-timeout":          {"0s", "1s", "2s"},
 	"base-path":              {"/a", "/b/c", "/d.e"},
 	"data":                   {"a.db", "b.db", "c.db"},
+	"request-log":            {"true", "false", "true"},
 	"retain-for":             {"720h", "1m", "2m"},
 	"retain-bytes":           {"1GiB", "2GiB", "3000"},
 	"backup-to":              {"/a", "b", "/c/d"},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"parlor/actors/chats"
 	"parlor/actors/follow"
 	"parlor/transport/aisdk"
 	"parlor/transport/api"
@@ -10,7 +9,7 @@ import (
 // uiRoutes are those of the AI SDK's useChat.
 func (s *server) uiRoutes() map[string]api.Handler {
 	return aisdk.New(aisdk.Options{
-		Rooms: followed{s.rooms, s.follower}, Models: s.models, Streams: s.streams, Limits: s.limits, Logger: s.log,
+		Rooms: followed{noted{s.rooms}, s.follower}, Models: s.models, Streams: s.streams, Limits: s.limits, Logger: s.log,
 		AllowedOrigins: s.CORSOrigins, OriginRefused: s.warnings.Refused,
 		MaxBody: int(s.UIMaxBody), MaxRequests: s.UIMaxRequests, ReplayWindow: max(s.UIReplayWindow, 1), KeepAlive: s.UIKeepAlive,
 		WriteTimeout: s.PingTimeout, PingInterval: s.PingInterval, PingTimeout: s.PingTimeout,
@@ -19,6 +18,6 @@ func (s *server) uiRoutes() map[string]api.Handler {
 
 // followed are the rooms with those who follow them.
 type followed struct {
-	*chats.Chats
+	noted
 	*follow.Follower
 }

@@ -11,7 +11,7 @@ import (
 // goes to OpenAI's API, which mux serves.
 func (s *server) addOpenWebUI(mux *http.ServeMux) {
 	server := &openwebui.Server{
-		Rooms: s.rooms, Channels: s.rooms, Sockets: s.webui, MaxBytes: int(s.MaxPayload),
+		Rooms: noted{s.rooms}, Channels: s.rooms, Sockets: s.webui, MaxBytes: int(s.MaxPayload),
 		DefaultModel: func() chat.ModelID { return s.models.List()[0].ID },
 		Plain: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r.URL.Path = "/v1/chat/completions"

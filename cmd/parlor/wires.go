@@ -29,6 +29,7 @@ import (
 	"parlor/transport/live"
 	"parlor/transport/metrics"
 	"parlor/transport/provider"
+	"parlor/transport/requests"
 	"parlor/transport/sse"
 )
 
@@ -59,7 +60,7 @@ func (s *server) openConnections() error {
 		Namespaces:     s.namespaces(),
 		ConnectTimeout: s.ConnectTimeout, Window: s.Window, UserWindow: s.WindowPerUser, MaxPacketBytes: int(s.MaxPayload), Logger: s.log,
 		MaxAuthBytes: int(s.MaxAuthBytes), MaxRefusals: s.MaxRefusals,
-		Turns: turns{s.limits},
+		Turns: turns{s.limits}, Done: s.eventDone(),
 	})
 	most := s.maxConnections(openFiles())
 	s.connections = transport.NewServer(transport.Options{
@@ -149,7 +150,7 @@ func (s *server) openStreams() {
 
 // openAPI opens the HTTP API, with what other packages serve below it.
 func (s *server) openAPI() (err error) {
-	s.api, err = api.New(s.rooms, people{s.rooms, s.accounts}, s.models, s.members(), api.Options{
+	s.api, err = api.New(noted{s.rooms}, people{s.rooms, s.accounts}, s.models, s.members(), api.Options{
 		Guests: letIn(s.Settings, s.verifier), AllowedOrigins: s.CORSOrigins, SignIn: s.verifier, OriginRefused: s.warnings.Refused, Limits: s.limits, Logger: s.log,
 		Backends: backends(s.Settings, s.hub, s.verifier, s.log), MaxSayBytes: int(s.MaxPayload), MaxImportBytes: int(s.MaxImportBytes), MaxFileBytes: int64(s.MaxFileBytes), MaxImageBytes: int64(s.MaxImageBytes), MaxUploads: s.MaxMessageFiles, MaxMessageBytes: int(s.MaxMessageBytes),
 	})
@@ -179,7 +180,7 @@ func (s *server) handler() http.Handler {
 	s.addOpenWebUI(mux)
 	s.addOpenAI(mux)
 	s.addMCP(mux)
-	return mux
+	return requests.Routed(mux)
 }
 
 func (s *server) serveNumbers() http.Handler {

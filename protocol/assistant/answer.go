@@ -171,5 +171,6 @@ type Refusal struct {
 	ClientID chat.ClientID `json:"client_message_id,omitempty"`
 	Event    string        `json:"event,omitempty"` // the client event that was refused
 
-	RetryAfter int `json:"retry_after,omitempty"` // seconds
+	RetryAfter int    `json:"retry_after,omitempty"` // seconds
+	RequestID  string `json:"request_id,omitempty"`  // see [chat.Error]
 }

@@ -29,6 +29,16 @@ const (
 	CodeInternal           Code = "internal"                // our fault
 )
 
+// Fault reports whether a refusal of the code is a failure of the server, or of what it
+// needs: somebody may complain of it, and an operator look for the reason.
+func (c Code) Fault() bool {
+	switch c {
+	case CodeInternal, CodeStorageUnavailable, CodeQuarantined, CodeProviderError, CodeProviderTimeout:
+		return true
+	}
+	return false
+}
+
 // An Error is a refusal or a failure as a client is told it. Message is for
 // people and never carries a stack, a path or a key.
 type Error struct {
@@ -38,10 +48,21 @@ type Error struct {
 	// RetryAfter is after how many seconds a command that was [CodeRateLimited] may
 	// be sent again.
 	RetryAfter int `json:"retry_after,omitempty"`
+
+	// RequestID is what the server's log calls the request that has failed. It is set where a
+	// client is told of a [Code.Fault], and never recorded.
+	RequestID string `json:"request_id,omitempty"`
 }
 
 // Error implements error.
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
+
+// Of returns the error as that of a request.
+func (e *Error) Of(request string) *Error {
+	of := *e
+	of.RequestID = request
+	return &of
+}
 
 // Refuse returns an [*Error].
 func Refuse(code Code, message string) *Error { return &Error{Code: code, Message: message} }

@@ -18,6 +18,7 @@ import (
 	"parlor/protocol/chat"
 	"parlor/transport/api"
 	"parlor/transport/auth"
+	"parlor/transport/requests"
 )
 
 // do sends a request as alice; kv are further headers.
@@ -64,6 +65,14 @@ func TestStatusOfRefusals(t *testing.T) {
 		w := do(mux, "GET", "/api/v1/chat", "")
 		if got, _ := refusal(t, w); w.Code != want || got != string(code) {
 			t.Errorf("%s: status %d, code %q, want %d", code, w.Code, got, want)
+		}
+		w = do(requests.Handler(nil, mux), "GET", "/api/v1/chat", "")
+		var told struct {
+			RequestID string `json:"request_id"`
+		}
+		id := w.Header().Get("X-Request-Id")
+		if err := json.Unmarshal(w.Body.Bytes(), &told); err != nil || (told.RequestID != "") != code.Fault() || code.Fault() && told.RequestID != id {
+			t.Errorf("%s: the request is %q, and told as %q", code, id, told.RequestID)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/cors"
 
 	"parlor/transport/origin"
+	"parlor/transport/requests"
 )
 
 // openAIHeaders are those of requests to OpenAI's API, as its client for browsers sends them.
@@ -40,7 +41,8 @@ func (a *API) protectOrigins() error {
 		// A function, because cors takes an empty list for "all".
 		AllowOriginVaryRequestFunc: a.allows,
 		AllowedMethods:             []string{"GET", "POST", "DELETE", "PUT", "PATCH"},
-		AllowedHeaders:             slices.Concat([]string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user", "last-event-id", "idempotency-key"}, openAIHeaders, mcpHeaders),
+		AllowedHeaders:             slices.Concat([]string{"content-type", "x-csrf-token", "cf-access-token", "authorization", "x-parlor-user", "last-event-id", "idempotency-key", "x-request-id"}, openAIHeaders, mcpHeaders),
+		ExposedHeaders:             []string{requests.Header},
 		AllowCredentials:           true,
 		MaxAge:                     preflightSeconds,
 	})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/requests"
 )
 
 // statusOf returns the HTTP status for a refusal.
@@ -138,10 +139,14 @@ func writeError(w http.ResponseWriter, status int, e *chat.Error) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfter))
 	}
-	body, _ := json.Marshal(wireError{
+	problem := wireError{
 		Type: problemType + string(e.Code), Title: strings.ReplaceAll(string(e.Code), "_", " "), Status: status,
 		Detail: e.Message, Code: e.Code, RetryAfter: e.RetryAfter,
-	}) // strings and numbers always marshal
+	}
+	if e.Code.Fault() {
+		problem.RequestID = w.Header().Get(requests.Header)
+	}
+	body, _ := json.Marshal(problem) // strings and numbers always marshal
 	write(w, status, "application/problem+json", body)
 }
 

@@ -27,7 +27,8 @@ type (
 		Detail string    `json:"detail"`
 		Code   chat.Code `json:"code"`
 
-		RetryAfter int `json:"retry_after,omitempty"`
+		RetryAfter int    `json:"retry_after,omitempty"`
+		RequestID  string `json:"request_id,omitempty"` // where the server has failed
 	}
 
 	wireChats struct {

@@ -42,6 +42,7 @@ import (
 
 	"parlor/protocol/chat"
 	"parlor/transport/limit"
+	"parlor/transport/requests"
 )
 
 // Where credentials are looked for.
@@ -289,12 +290,16 @@ func (v *Verifier) request(r *http.Request) (chat.SignIn, error) {
 	return in, err
 }
 
-func (v *Verifier) sender(r *http.Request) (chat.SignIn, error) {
+func (v *Verifier) sender(r *http.Request) (in chat.SignIn, err error) {
 	if v.Development() {
-		u, err := headerUser(r.Header)
-		return chat.SignIn{User: u}, err
+		in.User, err = headerUser(r.Header)
+	} else {
+		in, err = v.fromHeaders(r.Header)
 	}
-	return v.fromHeaders(r.Header)
+	if err == nil {
+		requests.Note(r.Context(), "user", string(in.ID))
+	}
+	return in, err
 }
 
 // connectFields splits the payload of a CONNECT. It keeps the exact names:

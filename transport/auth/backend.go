@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"parlor/protocol/chat"
+	"parlor/transport/requests"
 )
 
 var (
@@ -36,5 +37,9 @@ func (v *Verifier) emitter(r *http.Request) (chat.User, bool) {
 		return chat.User{}, false
 	}
 	in, err := v.verifyAny("Authorization header", token)
-	return in.User, err == nil && in.EmitOnly
+	if err != nil || !in.EmitOnly {
+		return chat.User{}, false
+	}
+	requests.Note(r.Context(), "user", string(in.ID))
+	return in.User, true
 }

@@ -202,7 +202,9 @@ func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // serve answers requests of the given name with e.
 func (s *Server) serve(name string, e endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Request-Id", requestID())
+		if w.Header().Get("X-Request-Id") == "" { // it has one in the whole server
+			w.Header().Set("X-Request-Id", requestID())
+		}
 		in, err := s.SignIn(r)
 		if s.Limits != nil {
 			bytes := s.MaxBytes // of a body whose length is not stated

@@ -13,8 +13,9 @@ export class Refusal extends Error {
   readonly status?: number;
   readonly retry_after?: number;
 
-  constructor(message: string, { code, status, retry_after }: { code?: string; status?: number; retry_after?: number } = {}) {
-    super(message);
+  /** With request_id the server has failed: people can tell the operator what its log calls the request. */
+  constructor(message: string, { code, status, retry_after, request_id }: { code?: string; status?: number; retry_after?: number; request_id?: string } = {}) {
+    super(request_id ? `${message} (${request_id})` : message);
     this.name = "Refusal";
     this.code = code;
     this.status = status;
@@ -55,7 +56,7 @@ export class Api {
     const signsIn = this.#credentials().token || path === "auth/login";
     if (response.status === 401 && again && !signsIn && (await this.refresh())) return this.ask(method, path, { body, query, again: false });
     const answer = await response.json().catch(() => ({}));
-    if (!response.ok) throw new Refusal(answer.detail ?? response.statusText, { code: answer.code, status: response.status, retry_after: answer.retry_after });
+    if (!response.ok) throw new Refusal(answer.detail ?? response.statusText, { code: answer.code, status: response.status, retry_after: answer.retry_after, request_id: answer.request_id });
     return answer;
   }
 

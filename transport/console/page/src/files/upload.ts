@@ -15,9 +15,9 @@ export function upload(url: URL, headers: Record<string, string>, file: File, ke
     request.upload.onprogress = (e) => { if (e.lengthComputable) progress(e.loaded / e.total); };
     request.onerror = () => reject(new Refusal("the server cannot be reached"));
     request.onload = () => {
-      const answer = (request.response ?? {}) as FileInfo[] & { detail?: string; code?: string };
+      const answer = (request.response ?? {}) as FileInfo[] & { detail?: string; code?: string; request_id?: string };
       if (request.status < 300 && answer[0]) return resolve(answer[0]);
-      reject(new Refusal(answer.detail ?? request.statusText, { code: answer.code, status: request.status }));
+      reject(new Refusal(answer.detail ?? request.statusText, { code: answer.code, status: request.status, request_id: answer.request_id }));
     };
   });
   request.open("POST", url);

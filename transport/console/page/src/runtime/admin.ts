@@ -40,7 +40,10 @@ export const act = (action: Action) => session.api.ask<Entry>("POST", "admin/run
 /** Tells what happens in a room until the signal. It resolves when the chat is gone, and rejects when the connection is. */
 export async function follow(id: string, tell: (event: RoomEvent) => void, signal: AbortSignal): Promise<void> {
   const response = await fetch(session.api.url(`admin/runtime/rooms/${encodeURIComponent(id)}/events`), { headers: session.api.headers(), signal });
-  if (!response.ok) throw new Refusal((await response.json()).detail, { status: response.status });
+  if (!response.ok) {
+    const { detail, request_id } = await response.json();
+    throw new Refusal(detail, { status: response.status, request_id });
+  }
   let text = "";
   let last = "";
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();

@@ -169,6 +169,7 @@ export const de: Words = {
     stopped: "Angehalten",
     failed: (why) => `Gescheitert: ${why}`,
     interrupted: (why) => (why ? `Unterbrochen: ${why}` : "Unterbrochen"),
+    forOperators: "Für die Betreiber dieses Servers: unter diesem Namen steht die Antwort in seinem Protokoll",
     notBegun: "Das wurde nicht beantwortet.",
     length: (tokens) => `Längengrenze erreicht · die Antwort hat ihre Grenze von ${tokens ? `${tokens} ` : ""}Tokens erreicht`,
     context_full: "Das Gespräch ist so lang, wie das Modell lesen kann",

@@ -168,6 +168,7 @@ export const en = {
     stopped: "Stopped",
     failed: (why: string) => `Failed: ${why}`,
     interrupted: (why?: string) => (why ? `Interrupted: ${why}` : "Interrupted"),
+    forOperators: "For those who run this server: its log knows the answer by this",
     notBegun: "This was not answered.",
     length: (tokens?: number) => `Length limit reached · the answer reached its limit of ${tokens ? `${tokens} ` : ""}tokens`,
     context_full: "The conversation is as long as the model can read",
