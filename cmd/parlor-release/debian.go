@@ -34,9 +34,10 @@ func (b *build) debian(ctx context.Context, program, processor string) error {
 	config, err := yaml.Marshal(map[string]any{
 		"name": "parlor", "arch": processor, "platform": "linux", "version": b.Version, "version_schema": "none",
 		"section": "net", "priority": "optional", "maintainer": "parlor <root@localhost>", "license": "MIT",
+		"depends":     []string{"passwd"}, // for useradd
 		"description": "people and AI assistants talk in rooms, over Socket.IO\n One program that keeps rooms in which people talk with an AI assistant.",
 		"mtime":       b.time, "contents": contents,
-		"scripts": map[string]string{"postinstall": "cmd/parlor-release/debian/postinst", "preremove": "cmd/parlor-release/debian/prerm"},
+		"scripts": map[string]string{"postinstall": "cmd/parlor-release/debian/postinst", "preremove": "cmd/parlor-release/debian/prerm", "postremove": "cmd/parlor-release/debian/postrm"},
 	})
 	if err != nil {
 		return err

@@ -55,10 +55,7 @@ func (c *cli) Run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(work)
 	b.work = work
-	if err := os.RemoveAll(c.Out); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+	if err := b.begin(); err != nil {
 		return err
 	}
 	if err := b.prepare(ctx); err != nil {
@@ -69,13 +66,24 @@ func (c *cli) Run(ctx context.Context) error {
 		if !ok {
 			return fmt.Errorf("target %q: want it as linux/amd64", target)
 		}
+		if _, err := os.Stat(b.finished(system, processor)); err == nil {
+			fmt.Fprintln(os.Stderr, "there already:", target)
+			continue
+		}
 		fmt.Fprintln(os.Stderr, "building", target)
-		if err := b.publish(ctx, system, processor); err != nil {
+		err := b.publish(ctx, system, processor)
+		if err == nil {
+			err = os.WriteFile(b.finished(system, processor), nil, 0o644)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
 	}
 	return b.sum()
 }
+
+// changed is the end of the name of a commit whose files have been changed since.
+const changed = "-changed"
 
 // A build is what all targets share.
 type build struct {
@@ -100,8 +108,8 @@ func (b *build) identify(ctx context.Context) error {
 		return err
 	}
 	b.commit, b.time = commit, time.Unix(unix, 0).UTC()
-	if changed, err := output(ctx, "git", "status", "--porcelain", "--untracked-files=no"); err != nil || changed != "" {
-		b.commit += "-changed"
+	if status, err := output(ctx, "git", "status", "--porcelain", "--untracked-files=no"); err != nil || status != "" {
+		b.commit += changed
 	}
 	if b.Version != "" {
 		return nil
@@ -112,6 +120,29 @@ func (b *build) identify(ctx context.Context) error {
 	}
 	b.Version = "0.0.0-" + b.time.Format("20060102150405") + "." + b.commit
 	return nil
+}
+
+// begin makes the folder for the files. Targets that a build of the same source has finished there
+// before it was interrupted are kept.
+func (b *build) begin() error {
+	source := fmt.Sprintf("%s %s %s\n", b.Version, b.commit, runtime.Version())
+	mark := filepath.Join(b.Out, ".source")
+	before, err := os.ReadFile(mark)
+	if err == nil && string(before) == source && !strings.HasSuffix(b.commit, changed) {
+		return nil
+	}
+	if err := os.RemoveAll(b.Out); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(b.Out, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(mark, []byte(source), 0o644)
+}
+
+// finished is the file that says that all files of a target are there.
+func (b *build) finished(system, processor string) string {
+	return filepath.Join(b.Out, ".finished-"+system+"-"+processor)
 }
 
 // prepare makes the tools, and what is the same for all targets.
@@ -204,7 +235,7 @@ func (b *build) publish(ctx context.Context, system, processor string) error {
 	return b.debian(ctx, program, processor)
 }
 
-// sum writes the checksums of all files.
+// sum writes the checksums of all files, and ends what [build.begin] has begun.
 func (b *build) sum() error {
 	entries, err := os.ReadDir(b.Out)
 	if err != nil {
@@ -212,6 +243,12 @@ func (b *build) sum() error {
 	}
 	var sums []string
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			if err := os.Remove(filepath.Join(b.Out, e.Name())); err != nil {
+				return err
+			}
+			continue
+		}
 		content, err := os.ReadFile(filepath.Join(b.Out, e.Name()))
 		if err != nil {
 			return err

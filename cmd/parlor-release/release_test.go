@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +71,110 @@ func built(t *testing.T, source string) []byte {
 		t.Fatal(err)
 	}
 	return content
+}
+
+// TestPublished makes what is published for this computer, as make release does, and tries it: the
+// program says its version, the list of what is in it is one, and the package can be installed,
+// upgraded and removed in a copy of this system. A build that was interrupted goes on.
+func TestPublished(t *testing.T) {
+	if testing.Short() {
+		t.Skip("to build takes its time")
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("only for Linux there is a package")
+	}
+	t.Chdir(filepath.Join("..", ".."))
+	b := &build{cli: cli{Version: "1.2.3", Out: filepath.Join(t.TempDir(), "release")}, commit: "abc", time: time.Unix(1e9, 0).UTC(), work: t.TempDir()}
+	for _, step := range []func() error{
+		b.begin, func() error { return b.prepare(t.Context()) }, func() error { return b.publish(t.Context(), "linux", runtime.GOARCH) },
+		func() error { return os.WriteFile(b.finished("linux", runtime.GOARCH), nil, 0o600) }, b.begin, // again: nothing is lost
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(b.finished("linux", runtime.GOARCH)); err != nil {
+		t.Error(err)
+	}
+	if err := b.sum(); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(b.Out, "parlor_1.2.3_linux_"+runtime.GOARCH)
+	if out, err := exec.Command("sh", "-c", "cd "+b.Out+" && sha256sum -c SHA256SUMS && ls -A && tar xzf "+name+".tar.gz && */parlor version").CombinedOutput(); err != nil ||
+		!strings.Contains(string(out), "parlor 1.2.3 abc go1.") || strings.Count(string(out), ": OK") != 3 || strings.Contains(string(out), ".finished") {
+		t.Errorf("%v: %s", err, out)
+	}
+	checkSBOM(t, name+".cdx.json")
+	install(t, filepath.Join(b.Out, "parlor_1.2.3_"+runtime.GOARCH+".deb"))
+}
+
+// checkSBOM reads a list of what is in a program, by the fields that CycloneDX demands and that scanners look at.
+func checkSBOM(t *testing.T, path string) {
+	t.Helper()
+	var bom struct {
+		Format   string `json:"bomFormat"`
+		Spec     string `json:"specVersion"`
+		Metadata struct {
+			Component struct{ Name, Type, Version string }
+		}
+		Components []struct {
+			Name, Type, Version, PURL string
+			Hashes                    []struct{ Alg, Content string }
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &bom)
+	}
+	if err != nil || bom.Format != "CycloneDX" || bom.Spec < "1.4" || bom.Metadata.Component.Name != "parlor" || bom.Metadata.Component.Version != "1.2.3" {
+		t.Errorf("%v: %+v", err, bom.Metadata)
+	}
+	found := false
+	for _, c := range bom.Components {
+		if c.Name == "" || c.Type == "" || c.Version == "" || !strings.HasPrefix(c.PURL, "pkg:golang/") || len(c.Hashes) == 0 && c.Name != "std" {
+			t.Errorf("%+v", c)
+		}
+		found = found || c.Name == "go.etcd.io/bbolt"
+	}
+	if !found {
+		t.Errorf("bbolt is not among %d components", len(bom.Components))
+	}
+}
+
+// steps try a package at /p.deb. They change nothing outside the root in which they run.
+const steps = `set -ex
+dpkg -i /p.deb
+parlor version
+test "$(stat -c '%U:%G:%a' /etc/parlor/parlor.yaml)" = root:parlor:640
+su -s /bin/sh parlor -c 'cd / && parlor config check --config /etc/parlor/parlor.yaml'
+if command -v systemd-analyze; then systemd-analyze verify /lib/systemd/system/parlor.service /lib/systemd/system/parlor.socket; fi
+gzip -t /usr/share/man/man1/parlor*.1.gz
+echo 'log-level: debug' >> /etc/parlor/parlor.yaml
+dpkg -i /p.deb
+tail -n 1 /etc/parlor/parlor.yaml | grep debug
+dpkg -r parlor
+test ! -e /usr/bin/parlor && test -e /etc/parlor/parlor.yaml
+dpkg -P parlor
+test ! -e /etc/parlor`
+
+// install tries a package in a root that looks like this system and keeps nothing.
+func install(t *testing.T, deb string) {
+	t.Helper()
+	if _, err := exec.LookPath("dpkg"); err != nil || os.Getuid() != 0 {
+		t.Skip("to install a package takes Debian, and root")
+	}
+	dir := t.TempDir()
+	script := "set -e; mount -t tmpfs tmpfs " + dir + "; cd " + dir + "; mkdir upper work root; mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root || exit 77\n" +
+		"mount --bind /proc root/proc; mount --bind /dev root/dev; cp " + deb + " root/p.deb; exec chroot root sh -c \"$STEPS\""
+	cmd := exec.Command("unshare", "-m", "sh", "-c", script)
+	cmd.Env = append(os.Environ(), "STEPS="+steps, "DEBIAN_FRONTEND=noninteractive")
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 77 {
+		t.Skip("no overlay can be mounted here")
+	}
+	if err != nil || !strings.Contains(string(out), "parlor 1.2.3 abc") {
+		t.Errorf("%v:\n%s", err, out)
+	}
 }
 
 // TestArchives reads what is packed: the same entries in both kinds of archives, at the time of the commit.

@@ -145,20 +145,24 @@ func TestImportAttachments(t *testing.T) {
 		in     func(*testing.T, map[string]string) string
 		files  map[string]string
 		want   []string
+		rare   bool
 	}{
-		"ChatGPT, a zip":              {"chatgpt", nil, zipOf, map[string]string{"conversations.json": conversations, "file-AbC-kite.webp": webp, "file-AbCd.webp": "no"}, []string{kite}},
-		"ChatGPT, numbered below top": {"chatgpt", nil, zipOf, map[string]string{"x/conversations-000.json": conversations, "x/user-1/file-AbC-kite.webp": webp, "x/y/conversations-1.json": "{"}, []string{kite}},
+		"ChatGPT, a zip":              {"chatgpt", nil, zipOf, map[string]string{"conversations.json": conversations, "file-AbC-kite.webp": webp, "file-AbCd.webp": "no"}, []string{kite}, false},
+		"ChatGPT, numbered below top": {"chatgpt", nil, zipOf, map[string]string{"x/conversations-000.json": conversations, "x/user-1/file-AbC-kite.webp": webp, "x/y/conversations-1.json": "{"}, []string{kite}, true},
 		"ChatGPT, .dat, unpacked": {"chatgpt", nil, folderOf, map[string]string{"conversations.json": pointer, "file-AbC.dat": webp,
-			"conversation_asset_file_names.json": `{"file-AbC.dat":"dalle/kite.webp"}`}, []string{kite}},
-		"Open WebUI, uploads":          {"openwebui", map[string]string{"a.json": read(t, sample(webuiRow))}, folderOf, map[string]string{soil + "_soil.csv": "a,b\n"}, []string{png, `soil.csv text/csv 1 tokens: "a,b\n"`}},
-		"Open WebUI, the bytes within": {"openwebui", map[string]string{"a.json": read(t, sample(webuiRow))}, nil, nil, []string{png}},
-		"LibreChat, images by id":      {"librechat", map[string]string{"a.json": read(t, sample("librechat.json"))}, folderOf, map[string]string{"images/u1/" + loaf + "__dough.jpg": jpeg}, []string{dough}},
-		"LibreChat, by path":           {"librechat", map[string]string{"a.json": withPath}, zipOf, map[string]string{"u1/a%20b.jpg": jpeg, "u2/a%20b.jpg": "no"}, []string{dough}},
+			"conversation_asset_file_names.json": `{"file-AbC.dat":"dalle/kite.webp"}`}, []string{kite}, true},
+		"Open WebUI, uploads":          {"openwebui", map[string]string{"a.json": read(t, sample(webuiRow))}, folderOf, map[string]string{soil + "_soil.csv": "a,b\n"}, []string{png, `soil.csv text/csv 1 tokens: "a,b\n"`}, false},
+		"Open WebUI, the bytes within": {"openwebui", map[string]string{"a.json": read(t, sample(webuiRow))}, nil, nil, []string{png}, true},
+		"LibreChat, images by id":      {"librechat", map[string]string{"a.json": read(t, sample("librechat.json"))}, folderOf, map[string]string{"images/u1/" + loaf + "__dough.jpg": jpeg}, []string{dough}, true},
+		"LibreChat, by path":           {"librechat", map[string]string{"a.json": withPath}, zipOf, map[string]string{"u1/a%20b.jpg": jpeg, "u2/a%20b.jpg": "no"}, []string{dough}, false},
 		"MongoDB, an object store": {"mongo", map[string]string{"a.json": withKey}, folderOf, map[string]string{"bucket/chats/5b9c/harbour plan.txt": "out\n", "bucket/chats/other/harbour plan.txt": "no"},
-			[]string{`harbour plan.txt text/plain 1 tokens: "out\n"`}},
-		"MongoDB, a folder for each": {"mongo", map[string]string{"a.json": read(t, sample("mongo.json"))}, zipOf, map[string]string{"u/" + plan + "/content": "out\n"}, []string{`harbour plan.txt text/plain 1 tokens: "out\n"`}},
+			[]string{`harbour plan.txt text/plain 1 tokens: "out\n"`}, false},
+		"MongoDB, a folder for each": {"mongo", map[string]string{"a.json": read(t, sample("mongo.json"))}, zipOf, map[string]string{"u/" + plan + "/content": "out\n"}, []string{`harbour plan.txt text/plain 1 tokens: "out\n"`}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && tt.rare {
+				t.Skip("one of each kind is enough")
+			}
 			data := filepath.Join(t.TempDir(), "parlor.db")
 			args := []string{"import", "--from=" + tt.from, "--owner=ada", "--data=" + data}
 			exports := folderOf(t, tt.export)
