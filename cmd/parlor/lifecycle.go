@@ -4,6 +4,9 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,10 +36,60 @@ func (s *server) drain(listener io.Closer) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.DrainTimeout)
 	defer cancel()
 	served := time.After(min(acceptedGrace, s.DrainTimeout))
+	come, end := context.WithTimeout(ctx, newcomerGrace)
+	defer end()
 	if left := s.rooms.Drain(ctx); left > 0 {
 		s.log.Info("some answers have not ended in drain-timeout, and begin again with the next start", "answers", left)
 	}
 	<-served
+	s.newcomers.wait(come)
+}
+
+// newcomerGrace is how long a connection that was accepted may take, after the listener was
+// closed, until its first request has come. That of a slow network takes some round trips with TLS,
+// and browsers open some connections that they never use.
+const newcomerGrace = 2 * time.Second
+
+// newcomers are the connections whose first request has not come yet. The zero value is ready
+// to use, by several goroutines.
+type newcomers struct {
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	gone  chan struct{} // closed when there are none any more; nil: nobody waits for that
+}
+
+// note is the ConnState of [http.Server].
+func (n *newcomers) note(c net.Conn, state http.ConnState) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if state == http.StateNew {
+		if n.conns == nil {
+			n.conns = make(map[net.Conn]bool)
+		}
+		n.conns[c] = true
+		return
+	}
+	delete(n.conns, c)
+	if len(n.conns) == 0 && n.gone != nil {
+		close(n.gone)
+		n.gone = nil
+	}
+}
+
+// wait waits until there are none, or ctx ends. One goroutine waits.
+func (n *newcomers) wait(ctx context.Context) {
+	n.mu.Lock()
+	if len(n.conns) == 0 {
+		n.mu.Unlock()
+		return
+	}
+	gone := make(chan struct{})
+	n.gone = gone
+	n.mu.Unlock()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+	}
 }
 
 // storageDoubt is how long after a commit has failed the server is not ready. Then

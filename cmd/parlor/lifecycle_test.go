@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -27,6 +30,41 @@ func TestMaxConnections(t *testing.T) {
 			t.Errorf("%d with %d files: %d, want %d; logged %q", tt.set, tt.files, got, tt.want, said)
 		}
 	}
+}
+
+// A server that stops waits for the first requests of connections that it has accepted, and not
+// for long if none comes.
+func TestNewcomers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n newcomers
+		waited := func() time.Duration {
+			began := time.Now()
+			ctx, end := context.WithTimeout(t.Context(), newcomerGrace)
+			defer end()
+			n.wait(ctx)
+			return time.Since(began)
+		}
+		if got := waited(); got != 0 {
+			t.Errorf("waited %v for nobody", got)
+		}
+		slow, idle, silent := new(net.TCPConn), new(net.TCPConn), new(net.TCPConn)
+		n.note(idle, http.StateNew)
+		n.note(idle, http.StateActive)
+		n.note(idle, http.StateIdle)
+		n.note(slow, http.StateNew)
+		time.AfterFunc(time.Second, func() { n.note(slow, http.StateActive) })
+		if got := waited(); got != time.Second {
+			t.Errorf("waited %v, want until the request came", got)
+		}
+		n.note(silent, http.StateNew)
+		if got := waited(); got != newcomerGrace {
+			t.Errorf("waited %v for a connection without a request", got)
+		}
+		n.note(silent, http.StateClosed)
+		if got := waited(); got != 0 {
+			t.Errorf("waited %v when it was closed", got)
+		}
+	})
 }
 
 func TestHealth(t *testing.T) {

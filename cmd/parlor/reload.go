@@ -1,13 +1,12 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
-	"os/signal"
 	"reflect"
 	"slices"
 	"strings"
-	"syscall"
 
 	"parlor/persistence"
 	"parlor/transport/listen"
@@ -28,21 +27,27 @@ type reloadable struct {
 	apply    func(fresh *Settings) (changed bool, err error)
 }
 
-// onHangup reads the settings again at each SIGHUP, until stop is called.
-func (r *reloader) onHangup() (stop func()) {
-	hangups, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
+// onHangup reads the settings again at each hangup, until ctx ends or stop is called.
+func (r *reloader) onHangup(ctx context.Context, hangups <-chan os.Signal) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range hangups {
+		for {
+			select {
+			case <-hangups:
+			case <-ctx.Done():
+			}
+			if ctx.Err() != nil {
+				return
+			}
 			listen.Reloading()
 			r.reload()
 			listen.Ready()
 		}
 	}()
 	return func() {
-		signal.Stop(hangups)
-		close(hangups)
+		cancel()
 		<-done
 	}
 }

@@ -101,11 +101,10 @@ func TestHangupReloads(t *testing.T) {
 	var level slog.LevelVar
 	var text syncBuffer
 	r := &reloader{settings: s, log: slog.New(slog.NewTextHandler(&text, nil)), parts: reloadableOf(s, &level)}
-	defer r.onHangup()()
+	hangups := make(chan os.Signal, 1)
 	write("log-level: error\n")
-	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
+	hangups <- syscall.SIGHUP // also one that came before the server was ready
+	defer r.onHangup(t.Context(), hangups)()
 	for deadline := time.Now().Add(10 * time.Second); level.Level() != slog.LevelError; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the level is %v; logged %s", level.Level(), text.take())

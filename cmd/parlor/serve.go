@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"parlor/actors/chats"
@@ -83,6 +86,7 @@ type server struct {
 	retained retention.Limits // of chats, as rooms tell them
 
 	health     health
+	newcomers  newcomers
 	modelTools atomic.Pointer[map[chat.ModelID]tools.Model]
 
 	limits      *limit.Limiter
@@ -102,6 +106,9 @@ type server struct {
 // serve runs the server until ctx ends: it starts the parts in the order in
 // which they need each other, and stops them in reverse.
 func serve(ctx context.Context, settings *Settings, level *slog.LevelVar, log *slog.Logger) (err error) {
+	// A hangup before the server is ready waits until then. One while it stops must not end the process, so this is never undone.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
 	s := &server{Settings: *settings, log: log, level: level, numbers: metrics.NewServer(), guards: guard.NewMetrics(), backups: metrics.NewBackups(), actors: system.New(log), devices: new(door.Devices), warnings: origin.NewWarnings(log)}
 	s.limits = limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate, Guest: s.MaxGuestRate}, log)
 	defer func() { err = errors.Join(err, s.parts.stop()) }()
@@ -119,11 +126,11 @@ func serve(ctx context.Context, settings *Settings, level *slog.LevelVar, log *s
 	}
 	endStrays(ctx, s.accounts, s.rooms)
 	s.openControl()
-	return s.run(ctx, settings)
+	return s.run(ctx, settings, hangups)
 }
 
-// run serves HTTP until ctx ends or serving fails. Settings are read again into settings.
-func (s *server) run(ctx context.Context, settings *Settings) error {
+// run serves HTTP until ctx ends or serving fails. At each hangup settings are read again.
+func (s *server) run(ctx context.Context, settings *Settings, hangups <-chan os.Signal) error {
 	listener, err := listen.Open(s.listening())
 	if err != nil {
 		return err
@@ -136,7 +143,7 @@ func (s *server) run(ctx context.Context, settings *Settings) error {
 		}
 		return nil
 	})
-	defer (&reloader{settings: settings, log: s.log, parts: s.reloadable(listener)}).onHangup()()
+	defer (&reloader{settings: settings, log: s.log, parts: s.reloadable(listener)}).onHangup(ctx, hangups)()
 	s.announce(listener)
 	watched, unwatch := context.WithCancel(context.Background())
 	defer unwatch()
@@ -156,7 +163,8 @@ func (s *server) serveHTTP(listener net.Listener) (ended <-chan error) {
 	server := &http.Server{
 		Handler: requests.Handler(s.requestLog(), front(s.Settings, s.handler())), ReadTimeout: timeout, WriteTimeout: timeout,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: httpIdleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnState: s.newcomers.note,
+		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
