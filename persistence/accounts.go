@@ -12,7 +12,7 @@ func addAccounts(tx *bolt.Tx) error { return createBuckets(tx, bucketAccounts) }
 // PutAccount queues a value about who may sign in, which replaces the one under key,
 // with the errors and limits of [Store.PutSession].
 func (s *Store) PutAccount(key string, value []byte, done func(error)) {
-	write := func(tx *bolt.Tx) error { return tx.Bucket(bucketAccounts).Put([]byte(key), seal([]byte(key), value)) }
+	write := func(tx *bolt.Tx) error { return putWords(tx, bucketAccounts, []byte(key), value) }
 	size := requestOverhead + len(key) + len(value)
 	s.enqueue(&request{write: write, size: size, err: checkSession(key, value), done: done})
 }
@@ -30,7 +30,7 @@ func (r *Reader) EachAccount(yield func(key string, value []byte)) error {
 	return r.disk.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketAccounts).Cursor()
 		for k, v := c.First(); k != nil; k, v = c.Next() {
-			value, err := unseal(k, v)
+			value, err := unsealWords(tx, bucketAccounts, k, v)
 			if err != nil {
 				r.disk.log.Error("what is known of a sign-in cannot be read", "err", err)
 				continue
@@ -44,7 +44,7 @@ func (r *Reader) EachAccount(yield func(key string, value []byte)) error {
 func (k *checker) accounts(tx *bolt.Tx) {
 	c := tx.Bucket(bucketAccounts).Cursor()
 	for key, v := c.First(); key != nil; key, v = c.Next() {
-		if _, err := unseal(key, v); err != nil {
+		if _, err := unsealWords(tx, bucketAccounts, key, v); err != nil {
 			k.fault("", 0, "an account: %v", err)
 		}
 	}

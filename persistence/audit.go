@@ -18,7 +18,7 @@ func (s *Store) AddAudit(value []byte, keep int, done func(seq uint64, err error
 	write := func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketAudit)
 		seq = lastAudit(b) + 1
-		if err := putAudit(b, seq, value); err != nil {
+		if err := putWords(tx, bucketAudit, auditKey(seq), value); err != nil {
 			return err
 		}
 		return dropAudit(b, seq, uint64(max(keep, 1)))
@@ -32,11 +32,10 @@ func (s *Store) AddAudit(value []byte, keep int, done func(seq uint64, err error
 // SetAudit queues another value for an entry. It does nothing if the entry was removed.
 func (s *Store) SetAudit(seq uint64, value []byte, done func(error)) {
 	write := func(tx *bolt.Tx) error {
-		b := tx.Bucket(bucketAudit)
-		if !has(b, auditKey(seq)) {
+		if !has(tx.Bucket(bucketAudit), auditKey(seq)) {
 			return nil
 		}
-		return putAudit(b, seq, value)
+		return putWords(tx, bucketAudit, auditKey(seq), value)
 	}
 	s.enqueue(&request{write: write, size: requestOverhead + len(value), err: checkSession("audit", value), done: done})
 }
@@ -56,7 +55,7 @@ func (r *Reader) EachAudit(before uint64, limit int, yield func(seq uint64, valu
 			}
 		}
 		for ; k != nil && limit > 0; k, v = c.Prev() {
-			value, err := unseal(k, v)
+			value, err := unsealWords(tx, bucketAudit, k, v)
 			if err != nil {
 				r.disk.log.Error("an entry of the audit log cannot be read", "err", err)
 			}
@@ -68,11 +67,6 @@ func (r *Reader) EachAudit(before uint64, limit int, yield func(seq uint64, valu
 }
 
 func auditKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
-
-func putAudit(b *bolt.Bucket, seq uint64, value []byte) error {
-	key := auditKey(seq)
-	return b.Put(key, seal(key, value))
-}
 
 // lastAudit returns the number of the newest entry, or 0. The newest is never removed.
 func lastAudit(b *bolt.Bucket) uint64 {
@@ -98,7 +92,7 @@ func dropAudit(b *bolt.Bucket, last, keep uint64) error {
 func (k *checker) audit(tx *bolt.Tx) {
 	c := tx.Bucket(bucketAudit).Cursor()
 	for key, v := c.First(); key != nil; key, v = c.Next() {
-		if _, err := unseal(key, v); err != nil {
+		if _, err := unsealWords(tx, bucketAudit, key, v); err != nil {
 			k.fault("", 0, "an entry of the audit log: %v", err)
 		}
 	}

@@ -67,7 +67,7 @@ func (r *logReading) entries(p []byte) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for ; bytes.HasPrefix(r.key, p) && len(r.key) == len(p)+8; r.key, r.value = r.cursor.Next() {
 			r.bytes += len(r.value)
-			data, err := unseal(r.key, r.value)
+			data, err := unsealWords(r.cursor.Bucket().Tx(), bucketLog, r.key, r.value)
 			if err != nil || !yield(Entry{binary.BigEndian.Uint64(r.key[len(p):]), data}) {
 				return
 			}

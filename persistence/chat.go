@@ -127,7 +127,7 @@ func getChat(tx *bolt.Tx, room string) (Chat, error) {
 	if v == nil {
 		return Chat{}, fmt.Errorf("%w: chat of room %q", ErrNotFound, room)
 	}
-	v, err := unseal([]byte(room), v)
+	v, err := unsealWords(tx, bucketChats, []byte(room), v)
 	if err != nil {
 		return Chat{}, fmt.Errorf("chat row of room %q: %w", room, err)
 	}
@@ -154,8 +154,7 @@ func putChat(tx *bolt.Tx, c, old Chat, unread error) error {
 }
 
 func putRow(tx *bolt.Tx, c Chat) error {
-	key := []byte(c.Room)
-	return tx.Bucket(bucketChats).Put(key, seal(key, encodeChat(c)))
+	return putWords(tx, bucketChats, []byte(c.Room), encodeChat(c))
 }
 
 // deleteChat removes the row, also a damaged one, and its places in the lists.

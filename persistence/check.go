@@ -90,7 +90,10 @@ func (k *checker) file(path string) error {
 	if info.Size() == 0 {
 		return fmt.Errorf("%w: it is empty", ErrFormat)
 	}
-	d, err := openDisk(path, k.Options.withDefaults(), true)
+	o := k.Options.withDefaults()
+	ring := o.Keys
+	o.keyless = true // its record is read when the pages have been scanned
+	d, err := openDisk(path, o, true)
 	if err != nil {
 		return err
 	}
@@ -98,9 +101,23 @@ func (k *checker) file(path string) error {
 	if err := k.roots(d); err != nil {
 		return err
 	}
+	if err := k.pages(d, info.Size()); err != nil {
+		return err
+	}
+	if err := d.readKeys(ring); err != nil {
+		return err
+	}
 	return d.view(func(tx *bolt.Tx) error {
-		if tx.Size() > info.Size() {
-			return fmt.Errorf("%w: cut short: %d bytes long where %d are in use", ErrCorrupt, info.Size(), tx.Size())
+		k.contents(tx)
+		return nil
+	})
+}
+
+// pages checks the pages and the format.
+func (k *checker) pages(d *disk, size int64) error {
+	return d.view(func(tx *bolt.Tx) error {
+		if tx.Size() > size {
+			return fmt.Errorf("%w: cut short: %d bytes long where %d are in use", ErrCorrupt, size, tx.Size())
 		}
 		if err := newScan(tx, d.file).run(); err != nil {
 			return fmt.Errorf("what is in the file was not looked at, since its pages are damaged: %w", err)
@@ -108,11 +125,7 @@ func (k *checker) file(path string) error {
 		for err := range tx.Check() {
 			k.fault("", 0, "bbolt: %v", err)
 		}
-		if err := (&Reader{disk: d}).prepare(); err != nil {
-			return err
-		}
-		k.contents(tx)
-		return nil
+		return (&Reader{disk: d}).prepare()
 	})
 }
 
@@ -357,7 +370,7 @@ func (k *checker) sessions(tx *bolt.Tx) {
 	c := tx.Bucket(bucketSessions).Cursor()
 	for key, v := c.First(); key != nil; key, v = c.Next() {
 		k.sum.Sessions++
-		value, err := unseal(key, v)
+		value, err := unsealWords(tx, bucketSessions, key, v)
 		if err == nil && k.Session != nil {
 			err = k.Session(string(key), value)
 		}

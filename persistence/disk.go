@@ -31,6 +31,8 @@ type disk struct {
 	log     *slog.Logger
 	synced  func(time.Duration) // nil: it is read only
 
+	keys atomic.Pointer[fileKeys] // nil: the file is not encrypted
+
 	db        *bolt.DB      // replaced under reopenLock
 	file      *os.File      // that db reads and writes
 	oldMetas  []byte        // the meta pages before the commit that is under way
@@ -62,6 +64,13 @@ func openDisk(path string, o Options, readOnly bool) (*disk, error) {
 		ReadOnly:        readOnly,
 	}
 	if err := d.open(); err != nil {
+		return nil, err
+	}
+	if o.keyless {
+		return d, nil
+	}
+	if err := d.readKeys(o.Keys); err != nil {
+		d.close()
 		return nil, err
 	}
 	return d, nil
@@ -109,6 +118,7 @@ func (d *disk) open() error {
 	}
 	d.db, d.oldMetas = db, make([]byte, 2*db.Info().PageSize)
 	d.durableTx.Store(newest)
+	d.setKeys(d.keys.Load())
 	return nil
 }
 
@@ -145,6 +155,7 @@ func (d *disk) close() error {
 	defer d.reopenLock.Unlock()
 	d.copies.end(ErrClosed)
 	d.closed = true
+	defer openFiles.Delete(d.db)
 	return d.db.Close()
 }
 

@@ -18,6 +18,10 @@ var (
 	// version has written, that was cut short, or whose pages are damaged.
 	ErrFormat = errors.New("persistence: not a parlor database of a known format")
 
+	// ErrKey is returned by [Open] for a file that is encrypted, if the key is not given or
+	// is another one.
+	ErrKey = errors.New("persistence: no key")
+
 	// ErrClosed refuses every call to a closed store.
 	ErrClosed = errors.New("persistence: closed")
 

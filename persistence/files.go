@@ -105,7 +105,7 @@ func putFile(tx *bolt.Tx, room string, f File) error {
 	if err != nil {
 		return err
 	}
-	if err := files.Put(key, seal(key, row)); err != nil {
+	if err := putWords(tx, bucketFiles, key, row); err != nil {
 		return err
 	}
 	if err := tx.Bucket(bucketUploads).Delete(nameKey(room, f.Blob)); err != nil {
@@ -156,8 +156,8 @@ func deleteFile(tx *bolt.Tx, room, id string) error {
 	if row == nil {
 		return nil
 	}
-	size := int64(len(key) + len(row))
-	f, err := decodeFile(room, id, row)
+	size := int64(len(key) + countedLen(keysOf(tx), row))
+	f, err := decodeFile(tx, room, id, row)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (r *Reader) File(room, id string) (f File, err error) {
 		if row == nil {
 			return fmt.Errorf("%w: file %q of room %q", ErrNotFound, id, room)
 		}
-		f, err = decodeFile(room, id, row)
+		f, err = decodeFile(tx, room, id, row)
 		return err
 	})
 	return f, err
@@ -193,7 +193,7 @@ func (r *Reader) Files(room string) (files []File, err error) {
 		p := prefix(room)
 		c := tx.Bucket(bucketFiles).Cursor()
 		for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
-			f, err := decodeFile(room, string(k[len(p):]), v)
+			f, err := decodeFile(tx, room, string(k[len(p):]), v)
 			if err != nil {
 				r.disk.log.Error("the row of a file cannot be read", "err", err)
 				continue
@@ -239,8 +239,8 @@ func getChunk(tx *bolt.Tx, room string, f File, n int) ([]byte, error) {
 	return piece, err
 }
 
-func decodeFile(room, id string, row []byte) (f File, err error) {
-	v, err := unseal(nameKey(room, id), row)
+func decodeFile(tx *bolt.Tx, room, id string, row []byte) (f File, err error) {
+	v, err := unsealWords(tx, bucketFiles, nameKey(room, id), row)
 	if err == nil {
 		if json.Unmarshal(v, &f) != nil {
 			err = fmt.Errorf("%w: the row of file %q of room %q", ErrCorrupt, id, room)
@@ -291,7 +291,7 @@ func (k *checker) files(tx *bolt.Tx, room string) int64 {
 	known := make(map[string]bool) // blobs
 	c := files.Cursor()
 	for key, v := c.Seek(p); bytes.HasPrefix(key, p); key, v = c.Next() {
-		f, err := decodeFile(room, string(key[len(p):]), v)
+		f, err := decodeFile(tx, room, string(key[len(p):]), v)
 		known[f.Blob] = true
 		for n := 0; err == nil && int64(n)*FileChunk < f.Size; n++ {
 			_, err = getChunk(tx, room, f, n)

@@ -22,6 +22,8 @@ import (
 const (
 	formatName    = "parlor/"
 	formatVersion = 1 + len(migrations)
+
+	formatEncrypted = "+encrypted" // behind the version of a file that is encrypted
 )
 
 // migrations[i] brings a file of version i+1 to the next version. [Open] applies
@@ -162,6 +164,7 @@ func formatOf(tx *bolt.Tx) (version int, err error) {
 		return 0, fmt.Errorf("%w: another program's bbolt file", ErrFormat)
 	}
 	digits, ok := strings.CutPrefix(string(meta.Get(keyFormat)), formatName)
+	digits = strings.TrimSuffix(digits, formatEncrypted)
 	if !ok {
 		return 0, fmt.Errorf("%w: another program's bbolt file", ErrFormat)
 	}
@@ -193,7 +196,26 @@ func create(tx *bolt.Tx) error {
 func putEpoch(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyEpoch, []byte(rand.Text())) }
 
 func putFormat(tx *bolt.Tx, version int) error {
-	return tx.Bucket(bucketMeta).Put(keyFormat, []byte(formatName+strconv.Itoa(version)))
+	meta, name := tx.Bucket(bucketMeta), formatName+strconv.Itoa(version)
+	if saysEncrypted(meta) {
+		name += formatEncrypted
+	}
+	return meta.Put(keyFormat, []byte(name))
+}
+
+func saysEncrypted(meta *bolt.Bucket) bool {
+	return bytes.HasSuffix(meta.Get(keyFormat), []byte(formatEncrypted))
+}
+
+// setEncrypted notes whether the file is encrypted, so that programs refuse it that do not
+// know of that.
+func setEncrypted(tx *bolt.Tx, is bool) error {
+	meta := tx.Bucket(bucketMeta)
+	name := bytes.TrimSuffix(meta.Get(keyFormat), []byte(formatEncrypted))
+	if is {
+		name = append(bytes.Clone(name), formatEncrypted...)
+	}
+	return meta.Put(keyFormat, bytes.Clone(name))
 }
 
 // layOut brings the file to the current format: a fresh file at once, an older

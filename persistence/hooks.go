@@ -14,7 +14,7 @@ func addHooks(tx *bolt.Tx) error { return createBuckets(tx, bucketHooks) }
 // called as [Store.Append] calls it, with the errors and limits of [Store.PutSession].
 func (s *Store) PutHook(room, name string, value []byte, done func(error)) {
 	key := nameKey(room, name)
-	write := func(tx *bolt.Tx) error { return tx.Bucket(bucketHooks).Put(key, seal(key, value)) }
+	write := func(tx *bolt.Tx) error { return putWords(tx, bucketHooks, key, value) }
 	s.enqueue(&request{room: room, write: write, size: requestOverhead + len(key) + len(value), err: checkHook(room, name, value), done: done})
 }
 
@@ -45,7 +45,7 @@ func (r *Reader) Hook(room, name string) (value []byte, err error) {
 		if v == nil {
 			return nil
 		}
-		v, err := unseal(key, v)
+		v, err := unsealWords(tx, bucketHooks, key, v)
 		value = append([]byte{}, v...)
 		return err
 	})
@@ -58,7 +58,7 @@ func (r *Reader) EachHook(yield func(room, name string, value []byte)) error {
 	return r.disk.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketHooks).Cursor()
 		for k, v := c.First(); k != nil; k, v = c.Next() {
-			value, err := unseal(k, v)
+			value, err := unsealWords(tx, bucketHooks, k, v)
 			if err != nil {
 				r.disk.log.Error("what is known of a webhook cannot be read", "err", err)
 				continue
@@ -73,7 +73,7 @@ func (r *Reader) EachHook(yield func(room, name string, value []byte)) error {
 func (k *checker) hooks(tx *bolt.Tx) {
 	c := tx.Bucket(bucketHooks).Cursor()
 	for key, v := c.First(); key != nil; key, v = c.Next() {
-		if _, err := unseal(key, v); err != nil {
+		if _, err := unsealWords(tx, bucketHooks, key, v); err != nil {
 			k.fault("", 0, "a webhook: %v", err)
 		}
 	}

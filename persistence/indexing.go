@@ -42,7 +42,7 @@ func indexEntries(tx *bolt.Tx, after []byte, idOf func(Entry) (string, bool)) ([
 			return bytes.Clone(after), nil
 		}
 		n, size, after = n+1, size+len(v), k
-		room, key, ok := messageOf(k, v, idOf)
+		room, key, ok := messageOf(tx, k, v, idOf)
 		if !ok {
 			continue
 		}
@@ -56,9 +56,9 @@ func indexEntries(tx *bolt.Tx, after []byte, idOf func(Entry) (string, bool)) ([
 // messageOf returns the message that a row of the log holds. A damaged row holds
 // none: reads and [Check] report it, and it must not keep the server from
 // starting.
-func messageOf(k, v []byte, idOf func(Entry) (string, bool)) (room string, key Key, ok bool) {
+func messageOf(tx *bolt.Tx, k, v []byte, idOf func(Entry) (string, bool)) (room string, key Key, ok bool) {
 	name, number, _ := bytes.Cut(k, []byte{0})
-	data, err := unseal(k, v)
+	data, err := unsealWords(tx, bucketLog, k, v)
 	if err != nil || len(number) != 8 {
 		return "", Key{}, false
 	}

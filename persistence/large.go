@@ -43,29 +43,43 @@ type reference struct {
 	first uint64 // the number of the first part
 	count uint32 // of parts, whose numbers follow each other
 	size  uint64 // of the sealed value
+	boxed bool   // the value is encrypted
 }
 
-// A reference is a version (1 byte), first (8), count (4), size (8). Its length is fixed,
+// A reference is a version (1 byte) that also says whether the value is encrypted, first (8), count (4), size (8). Its length is fixed,
 // so that rows of other lengths need no second look.
 const (
-	referenceVersion = 1
-	referenceLen     = 1 + 8 + 4 + 8
+	referencePlain = 1
+	referenceBoxed = 2
+	referenceLen   = 1 + 8 + 4 + 8
 )
 
 func (r reference) encode() []byte {
-	b := binary.BigEndian.AppendUint64([]byte{referenceVersion}, r.first)
+	version := byte(referencePlain)
+	if r.boxed {
+		version = referenceBoxed
+	}
+	b := binary.BigEndian.AppendUint64([]byte{version}, r.first)
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, r.count), r.size)
 }
 
 func decodeReference(b []byte) (reference, error) {
-	if len(b) != referenceLen || b[0] != referenceVersion {
+	if len(b) != referenceLen || b[0] != referencePlain && b[0] != referenceBoxed {
 		return reference{}, fmt.Errorf("%w: a reference of %d bytes", ErrCorrupt, len(b))
 	}
-	r := reference{binary.BigEndian.Uint64(b[1:]), binary.BigEndian.Uint32(b[9:]), binary.BigEndian.Uint64(b[13:])}
+	r := reference{binary.BigEndian.Uint64(b[1:]), binary.BigEndian.Uint32(b[9:]), binary.BigEndian.Uint64(b[13:]), b[0] == referenceBoxed}
 	if r.first == 0 || r.count == 0 || r.first+uint64(r.count) < r.first || r.size < uint64(r.count) {
 		return reference{}, fmt.Errorf("%w: a reference to %d parts of %d bytes from %d on", ErrCorrupt, r.count, r.size, r.first)
 	}
 	return r, nil
+}
+
+// counted is how many bytes the value counts in a [Share].
+func (r reference) counted() int64 {
+	if r.boxed {
+		return int64(r.size) - boxLen + sealLen
+	}
+	return int64(r.size)
 }
 
 // has reports whether the part belongs to the value.
@@ -98,12 +112,13 @@ func partKey(number uint64, place []byte) []byte {
 
 // putValue seals a value and puts it into the bucket, where the key has no row yet.
 func putValue(tx *bolt.Tx, bucket, key, value []byte) error {
-	row := seal(key, value)
+	row := sealWords(tx, bucket, key, value)
 	if len(row) > largeFrom {
 		r, err := putParts(tx.Bucket(bucketLarge), placeOf(bucket, key), row)
 		if err != nil {
 			return err
 		}
+		r.boxed = len(row) == len(value)+boxLen
 		row = seal(referenceKey(key), r.encode())
 	}
 	return tx.Bucket(bucket).Put(key, row)
@@ -134,18 +149,20 @@ func replaceValue(tx *bolt.Tx, bucket, key, value []byte) error {
 
 // valueIn returns the value of a row. It is valid as long as the transaction is open.
 func valueIn(tx *bolt.Tx, bucket, key, row []byte) ([]byte, error) {
-	r, large, err := referenceIn(key, row)
-	switch {
-	case err != nil:
-		return nil, err
-	case !large:
-		return unseal(key, row)
-	}
-	sealed, err := r.read(tx.Bucket(bucketLarge), placeOf(bucket, key))
+	sealed, err := sealedIn(tx, bucket, key, row)
 	if err != nil {
 		return nil, err
 	}
-	return unseal(key, sealed)
+	return unsealWords(tx, bucket, key, sealed)
+}
+
+// sealedIn returns the sealed value of a row.
+func sealedIn(tx *bolt.Tx, bucket, key, row []byte) ([]byte, error) {
+	r, large, err := referenceIn(key, row)
+	if err != nil || !large {
+		return row, err
+	}
+	return r.read(tx.Bucket(bucketLarge), placeOf(bucket, key))
 }
 
 // ownValueIn returns a value that the caller may keep.
@@ -251,6 +268,7 @@ func deleteStrays(tx *bolt.Tx, p []byte) error {
 // in its row, also if the row is damaged.
 func bytesBelow(tx *bolt.Tx, bucket, p []byte) (n int64) {
 	var damaged map[string]int64 // place → length of the row
+	keys := keysOf(tx)
 	c := tx.Bucket(bucket).Cursor()
 	for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
 		n += int64(len(k))
@@ -261,9 +279,9 @@ func bytesBelow(tx *bolt.Tx, bucket, p []byte) (n int64) {
 			}
 			damaged[string(placeOf(bucket, k))] = int64(len(v))
 		case large:
-			n += int64(r.size)
+			n += r.counted()
 		default:
-			n += int64(len(v))
+			n += int64(countedLen(keys, v))
 		}
 	}
 	if damaged == nil {
@@ -277,7 +295,12 @@ func bytesBelow(tx *bolt.Tx, bucket, p []byte) (n int64) {
 		}
 	}
 	for place, row := range damaged {
-		n += cmp.Or(parts[place], row)
+		if parts[place] > 0 && keys != nil && keys.write != 0 { // the reference said so
+			row = parts[place] - boxLen + sealLen
+		} else {
+			row = cmp.Or(parts[place], row)
+		}
+		n += row
 	}
 	return n
 }

@@ -371,8 +371,8 @@ func unpack(t *testing.T, packed, path string) {
 // accepted is encoded as it was.
 func FuzzReference(f *testing.F) {
 	f.Add([]byte{}, []byte("key"))
-	f.Add(reference{1, 2, 8000}.encode(), []byte("key"))
-	f.Add(reference{1<<64 - 1, 1<<32 - 1, 1 << 63}.encode(), []byte("key"))
+	f.Add(reference{1, 2, 8000, true}.encode(), []byte("key"))
+	f.Add(reference{1<<64 - 1, 1<<32 - 1, 1 << 63, false}.encode(), []byte("key"))
 	f.Fuzz(func(t *testing.T, b, key []byte) {
 		r, err := decodeReference(b)
 		if err == nil && (!bytes.Equal(r.encode(), b) || !r.has(r.first) || r.has(r.first-1) || r.has(r.first+uint64(r.count))) {

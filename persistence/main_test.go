@@ -24,6 +24,8 @@ import (
 var children = map[string]func(path string) error{
 	"append": appendChild,
 	"open":   openChild,
+
+	"reencrypt": reencryptChild,
 }
 
 const childEnv = "PARLOR_PERSISTENCE_CHILD"

@@ -151,15 +151,15 @@ func putMark(tx *bolt.Tx, user string, row markRow) error {
 	}
 	v = append(append(v, row.place[:memberTimeLen]...), row.Folder...)
 	key := nameKey(user, row.room)
-	if err := tx.Bucket(bucketMarks).Put(key, seal(key, v)); err != nil {
+	if err := putWords(tx, bucketMarks, key, v); err != nil {
 		return err
 	}
 	return tx.Bucket(bucketMarkers).Put(nameKey(row.room, user), nil)
 }
 
-func decodeMark(key, sealed []byte) (row markRow, err error) {
+func decodeMark(tx *bolt.Tx, key, sealed []byte) (row markRow, err error) {
 	_, room, _ := bytes.Cut(key, []byte{0})
-	v, err := unseal(key, sealed)
+	v, err := unsealWords(tx, bucketMarks, key, sealed)
 	if err == nil && len(v) < 1+memberTimeLen {
 		err = fmt.Errorf("%w: a mark of %d bytes", ErrCorrupt, len(v))
 	}
@@ -178,7 +178,7 @@ func getMark(tx *bolt.Tx, room, user string) (markRow, error) {
 	if v == nil {
 		return markRow{}, nil
 	}
-	return decodeMark(key, v)
+	return decodeMark(tx, key, v)
 }
 
 // marksOf returns the marks of a user, without damaged ones.
@@ -186,7 +186,7 @@ func marksOf(tx *bolt.Tx, user string, damaged func(error)) (rows []markRow) {
 	p := prefix(user)
 	c := tx.Bucket(bucketMarks).Cursor()
 	for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
-		row, err := decodeMark(k, v)
+		row, err := decodeMark(tx, k, v)
 		if err != nil {
 			damaged(err)
 			continue
@@ -346,7 +346,7 @@ func (k *checker) marks(tx *bolt.Tx) {
 	c := tx.Bucket(bucketMarks).Cursor()
 	for key, v := c.First(); key != nil; key, v = c.Next() {
 		user, room, _ := bytes.Cut(key, []byte{0})
-		row, err := decodeMark(key, v)
+		row, err := decodeMark(tx, key, v)
 		switch {
 		case err != nil:
 			k.fault(string(room), 0, "%v", err)

@@ -25,6 +25,7 @@ func (d *disk) mend() error {
 		d.mustUndo, d.mustReopen = false, true
 	}
 	d.copies.end(errMending) // or Close would wait for those who read them
+	defer openFiles.Delete(d.db)
 	if err := d.db.Close(); err != nil {
 		return fmt.Errorf("reopen: %w", err)
 	}

@@ -240,10 +240,11 @@ type machine struct {
 	store    *Store
 	model    model
 	sessions map[string]string
+	keys     KeyRing
 }
 
 func (m *machine) open(t *rapid.T) {
-	s, err := Open(m.path, Options{TxCommits: 3, InitialMmapSize: 1, Quota: modelQuota})
+	s, err := Open(m.path, Options{TxCommits: 3, InitialMmapSize: 1, Quota: modelQuota, Keys: m.keys})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func WriteNew(path string, write func(io.Writer) error) error {
 // numbers that the original has given out since then mean other entries.
 func WriteBackup(path string, write func(io.Writer) error) error {
 	return writeNew(path, write, func(copied string) error {
-		d, err := openDisk(copied, Options{}.withDefaults(), false)
+		d, err := openDisk(copied, Options{keyless: true}.withDefaults(), false)
 		if err != nil {
 			return err
 		}

@@ -75,6 +75,14 @@ type Options struct {
 	// when a done function panics. Nil discards the records.
 	Logger *slog.Logger
 
+	// Keys are the operator's keys. With them the values that hold words of people are
+	// encrypted: all that are written from now on, and those that are there already after
+	// [Store.Reencrypt]. A file that is encrypted is refused without its key, with [ErrKey].
+	Keys KeyRing
+
+	// keyless opens files without reading their values, and so without a key.
+	keyless bool
+
 	// scanFirst separates small files from large ones, by the bytes in use. All
 	// pages of a small file are examined before it is served, and no list of free
 	// pages is kept for it. Zero means defaultScanFirst.

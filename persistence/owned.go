@@ -23,7 +23,8 @@ type Quota struct {
 
 // A Share is what the chats that an owner owns take. Bytes are those of the rows that a
 // chat adds to the file with each entry: entries, idempotency keys and ids of messages; and
-// those of its files. Pages have some free space besides.
+// those of its files. They count the same whether values are encrypted or not. Pages have
+// some free space besides.
 type Share struct {
 	Chats int
 	Bytes int64

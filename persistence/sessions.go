@@ -30,7 +30,7 @@ func (s *Store) PutSession(key string, value []byte, done func(error)) {
 }
 
 func putSession(tx *bolt.Tx, key, value []byte) error {
-	return tx.Bucket(bucketSessions).Put(key, seal(key, value))
+	return putWords(tx, bucketSessions, key, value)
 }
 
 func checkSession(key string, value []byte) error {
@@ -85,7 +85,7 @@ func (r *Reader) Session(key string) (value []byte, ok bool, err error) {
 		if v == nil {
 			return nil
 		}
-		v, err := unseal([]byte(key), v)
+		v, err := unsealWords(tx, bucketSessions, []byte(key), v)
 		value, ok = bytes.Clone(v), err == nil
 		return err
 	})
@@ -128,7 +128,7 @@ func (r *Reader) sessionChunk(from []byte, n int) (chunk []Session, next []byte,
 		var last []byte
 		for size := 0; k != nil && len(chunk) < n && size < maxChunkBytes; k, v = c.Next() {
 			last = k
-			value, err := unseal(k, v)
+			value, err := unsealWords(tx, bucketSessions, k, v)
 			if err != nil {
 				r.disk.log.Error("a session cannot be read", "err", err)
 				continue

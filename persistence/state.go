@@ -27,8 +27,7 @@ func (c *Commit) writeState(tx *bolt.Tx) error {
 	if c.Text == nil {
 		return nil
 	}
-	key := logKey(c.Room, uint64(c.TextAt))
-	return tx.Bucket(bucketTexts).Put(key, seal(key, c.Text))
+	return putWords(tx, bucketTexts, logKey(c.Room, uint64(c.TextAt)), c.Text)
 }
 
 func deleteState(tx *bolt.Tx, room string) error {
@@ -89,7 +88,7 @@ func getText(tx *bolt.Tx, room string) (text []byte, err error) {
 	p := prefix(room)
 	c := tx.Bucket(bucketTexts).Cursor()
 	for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
-		piece, err := unseal(k, v)
+		piece, err := unsealWords(tx, bucketTexts, k, v)
 		if err == nil && !bytes.Equal(k, logKey(room, uint64(len(text)))) {
 			err = fmt.Errorf("%w: a piece is missing", ErrCorrupt)
 		}

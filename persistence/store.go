@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -20,6 +21,8 @@ type Store struct {
 	quota     Quota
 	scanFirst int64         // see [Options]
 	writerEnd chan struct{} // closed when the writer has returned
+
+	reencrypting atomic.Int64 // counts the beginnings of [Store.Reencrypt] and its continuations
 
 	closeOnce sync.Once
 	closeErr  error
@@ -59,6 +62,9 @@ func open(path string, o Options) (*Store, error) {
 	if err := s.dropUploads(); err != nil {
 		o.Logger.Error("look for uploads that were cut", "err", err) // they stay
 	}
+	if is, err := s.isReencrypting(); is || err != nil {
+		s.goOnReencrypting(nil)
+	}
 	w := &writer{queue: s.queue, disk: d, log: o.Logger, commits: o.TxCommits, bytes: o.TxBytes, committed: o.Committed}
 	go func() {
 		defer close(s.writerEnd)
@@ -74,6 +80,9 @@ func open(path string, o Options) (*Store, error) {
 // in memory.
 func (s *Store) layOut(path string, o Options) error {
 	if err := layOut(s.disk, o); err != nil {
+		return err
+	}
+	if err := s.disk.adoptKeys(o.Keys); err != nil {
 		return err
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {
