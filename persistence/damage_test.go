@@ -69,9 +69,12 @@ func soundCommit(room string, n uint64) Commit {
 
 // checkAll collects the faults that Check finds, and also names of entries that
 // are not there: only these show that a page has lost its last elements.
-func checkAll(path string) (faults []string, err error) {
+func checkAll(path string) (faults []string, err error) { return checkWith(path, KeyRing{}) }
+
+func checkWith(path string, ring KeyRing) (faults []string, err error) {
 	_, err = Check(path, Checking{
-		Report: func(f Fault) { faults = append(faults, fmt.Sprint(f.Room, " ", f.Seq, " ", f.What)) },
+		Options: Options{Keys: ring},
+		Report:  func(f Fault) { faults = append(faults, fmt.Sprint(f.Room, " ", f.Seq, " ", f.What)) },
 		Room: func(rows RoomRows) (found []Fault) {
 			last := uint64(0)
 			for e := range rows.Entries {

@@ -120,9 +120,8 @@ func readCanaries(t testing.TB, s *Store, room string) {
 // checkSound fails unless [Check] finds the file as it should be.
 func checkSound(t testing.TB, path string, ring KeyRing) {
 	t.Helper()
-	report := func(f Fault) { t.Errorf("%s: %+v", filepath.Base(path), f) }
-	if _, err := Check(path, Checking{Options: Options{Keys: ring}, Report: report}); err != nil {
-		t.Error(err)
+	if faults, err := checkWith(path, ring); len(faults) > 0 || err != nil {
+		t.Errorf("%s: %q, %v", filepath.Base(path), faults, err)
 	}
 }
 

@@ -340,7 +340,7 @@ func (m *machine) Reopen(t *rapid.T) {
 	if err := checkFile(m.path); err != nil {
 		t.Fatal(err)
 	}
-	if faults, err := checkAll(m.path); len(faults) > 0 || err != nil {
+	if faults, err := checkWith(m.path, m.keys); len(faults) > 0 || err != nil {
 		t.Fatalf("Check: %q, %v", faults, err)
 	}
 	m.open(t)

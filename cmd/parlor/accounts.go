@@ -193,7 +193,7 @@ func doAccount(ctx context.Context, s *Settings, out *streams, c auth.Command) (
 		return result, err
 	}
 	log := newLogger(out.stderr, s, slog.LevelWarn)
-	store, err := openStore(*s, log, nil, nil)
+	store, err := openStore(s, log, nil, nil)
 	if errors.Is(err, persistence.ErrLocked) {
 		return result, fmt.Errorf("%w, but does not answer on %s", err, control.Path(s.Data))
 	}

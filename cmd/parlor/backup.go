@@ -90,7 +90,9 @@ func openSource(ctx context.Context, s *Settings) (source, error) {
 	case !errors.Is(err, control.ErrNoServer):
 		return source{}, err
 	}
-	r, err := persistence.OpenReader(data, persistence.Options{})
+	r, err := withKeys(s, func(ring persistence.KeyRing) (*persistence.Reader, error) {
+		return persistence.OpenReader(data, persistence.Options{Keys: ring})
+	})
 	if errors.Is(err, persistence.ErrLocked) {
 		return source{}, fmt.Errorf("%w, and nobody answers on %s", err, control.Path(data))
 	}

@@ -39,7 +39,7 @@ func (c *checkCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 		return err
 	}
 	if c.InProcess {
-		return check(s.Data, out.stdout)
+		return check(s, out.stdout)
 	}
 	return checkApart(ctx, s, s.Data, out)
 }
@@ -56,6 +56,11 @@ func checkApart(ctx context.Context, s *Settings, data string, out *streams) err
 	args := []string{"check", "--in-process", "--data=" + data}
 	if source := s.row("config").source; !strings.HasPrefix(source, fromDefault) {
 		args = append(args, "--config="+s.Config)
+	}
+	for _, name := range encryptionSettings {
+		if s.row(name).source == fromFlag { // else the child finds it where this process has
+			args = append(args, "--"+name+"="+s.row(name).value)
+		}
 	}
 	words := &beginning{limit: 4 << 10}
 	child := exec.CommandContext(ctx, exe, args...)
@@ -89,28 +94,29 @@ func (b *beginning) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func check(path string, out io.Writer) error {
+func check(s *Settings, out io.Writer) error {
 	faults := 0
-	checking := checkingOf(func(f persistence.Fault) {
-		faults++
-		fmt.Fprintln(out, faultLine(f))
+	sum, err := withKeys(s, func(ring persistence.KeyRing) (persistence.Summary, error) {
+		return persistence.Check(s.Data, checkingOf(ring, func(f persistence.Fault) {
+			faults++
+			fmt.Fprintln(out, faultLine(f))
+		}))
 	})
-	sum, err := persistence.Check(path, checking)
 	if err != nil {
 		return whatToDo(err)
 	}
 	fmt.Fprintf(out, "%d chats, %d records, %d sessions, %d bytes\n", sum.Chats, sum.Records, sum.Sessions, sum.Bytes)
 	if faults > 0 {
-		return fmt.Errorf("check database %s: %d faults", path, faults)
+		return fmt.Errorf("check database %s: %d faults", s.Data, faults)
 	}
 	return nil
 }
 
 // checkingOf returns how files are checked: their pages and checksums, and also
 // what their rows mean.
-func checkingOf(report func(persistence.Fault)) persistence.Checking {
+func checkingOf(ring persistence.KeyRing, report func(persistence.Fault)) persistence.Checking {
 	return persistence.Checking{
-		Options: persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID},
+		Options: persistence.Options{Charges: conversation.Charges, MessageID: conversation.MessageID, Keys: ring},
 		Report:  report,
 		Room:    conversation.Audit,
 		Session: func(_ string, value []byte) error {

@@ -53,6 +53,8 @@ func (s *Settings) checksOfServer() []checked {
 		{"drain-timeout", notNegative(s.DrainTimeout)},
 		{"base-path", checkBasePath(s.BasePath)},
 		{"data", wantText(s.Data)},
+		{"encryption-key-command", s.checkEncryptionKeys()},
+		{"encryption-key-timeout", positive(s.EncryptionKeyTimeout)},
 		{"retain-for", notNegative(s.RetainFor)},
 		{"backup-to", s.checkBackupTo()},
 		{"backup-every", positive(s.BackupEvery)},

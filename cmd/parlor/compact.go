@@ -20,14 +20,16 @@ func (*compactCmd) Run(s *Settings, out *streams) error {
 	if err := s.needData(); err != nil {
 		return err
 	}
-	checking := checkingOf(func(f persistence.Fault) { fmt.Fprintln(out.stdout, faultLine(f)) })
-	before, after, err := persistence.Compact(s.Data, checking)
+	size, err := withKeys(s, func(ring persistence.KeyRing) (size [2]int64, err error) {
+		size[0], size[1], err = persistence.Compact(s.Data, checkingOf(ring, func(f persistence.Fault) { fmt.Fprintln(out.stdout, faultLine(f)) }))
+		return size, err
+	})
 	if errors.Is(err, persistence.ErrLocked) {
 		return fmt.Errorf("%w; stop the server first", err)
 	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out.stdout, "%d bytes before, %d after\n", before, after)
+	_, err = fmt.Fprintf(out.stdout, "%d bytes before, %d after\n", size[0], size[1])
 	return err
 }

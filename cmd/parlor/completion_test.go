@@ -11,7 +11,7 @@ import (
 
 func TestCandidates(t *testing.T) {
 	for line, want := range map[string]string{ // words are separated by |, candidates by spaces
-		"":                              "serve token user key webhook tools top config doctor health check backup restore compact export import release help version man completion",
+		"":                              "serve token user key webhook tools top config doctor health encryption check backup restore compact export import release help version man completion",
 		"c":                             "config check compact completion",
 		"bogus":                         "",
 		"--v":                           "--version",

@@ -46,13 +46,14 @@ func (s *server) openControl() {
 		Webhook: s.noting("webhook ", func(ctx context.Context, command []byte) ([]byte, error) {
 			return answerWebhook(ctx, s.hooks, command)
 		}),
-		Tools:   s.noting("tools ", s.answerTools),
-		Runtime: s.admin.Answer,
-		Logger:  s.log,
+		Tools:      s.noting("tools ", s.answerTools),
+		Encryption: s.noting("encryption ", s.answerEncryption),
+		Runtime:    s.admin.Answer,
+		Logger:     s.log,
 	}
 	c, err := control.Listen(control.Path(s.Data), options)
 	if err != nil {
-		s.log.Warn("parlor backup, export, release, user, key, webhook, tools and top will not reach this server", "err", err)
+		s.log.Warn("parlor backup, export, release, user, key, webhook, tools, encryption and top will not reach this server", "err", err)
 		return
 	}
 	s.parts.add("control socket", func(context.Context) error { return c.Close() })
@@ -82,7 +83,7 @@ func (s *server) noting(prefix string, answer func(context.Context, []byte) ([]b
 }
 
 // readsOnly are the last words of commands that change nothing.
-var readsOnly = map[string]bool{"": true, "list": true, "links": true, "dead": true, "show": true}
+var readsOnly = map[string]bool{"": true, "list": true, "links": true, "dead": true, "show": true, "status": true}
 
 // dialServer reaches the server that runs with the data file.
 func dialServer(ctx context.Context, s *Settings) (*control.Client, error) {

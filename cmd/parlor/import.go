@@ -78,7 +78,7 @@ func (c *importCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 	if _, err := os.Lstat(s.Data); errors.Is(err, fs.ErrNotExist) {
 		add = i.makeFile
 	}
-	if err := add(s.Data, in); err != nil {
+	if err := add(s, in); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out.stdout, "%d chats imported, %d skipped\n", i.imported, i.skipped)
@@ -88,21 +88,21 @@ func (c *importCmd) Run(ctx context.Context, s *Settings, out *streams) error {
 // makeFile imports into a data file that does not exist. If that fails there is
 // none afterwards: the file is made only if the whole export is sound, and taken
 // away while nobody else can have it open.
-func (i *importer) makeFile(data string, in *os.File) error {
+func (i *importer) makeFile(s *Settings, in *os.File) error {
 	if err := i.read(in, func(*importedChat) error { return nil }); err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
-	store, err := openForImport(data, persistence.Quota{})
+	store, err := openForImport(s, persistence.Quota{})
 	if errors.Is(err, persistence.ErrLocked) {
 		return err // somebody else has made it meanwhile
 	}
 	if err != nil {
-		os.Remove(data)
+		os.Remove(s.Data)
 		return err
 	}
 	i.store = store
 	if err = i.read(in, i.write); err != nil {
-		err = errors.Join(err, os.Remove(data))
+		err = errors.Join(err, os.Remove(s.Data))
 	}
 	if err := errors.Join(err, store.Close()); err != nil {
 		return fmt.Errorf("import: %w", err)
@@ -111,8 +111,8 @@ func (i *importer) makeFile(data string, in *os.File) error {
 }
 
 // addTo imports into a data file that exists.
-func (i *importer) addTo(data string, in *os.File) error {
-	store, err := openForImport(data, persistence.Quota{})
+func (i *importer) addTo(s *Settings, in *os.File) error {
+	store, err := openForImport(s, persistence.Quota{})
 	if err != nil {
 		return err
 	}
@@ -123,8 +123,10 @@ func (i *importer) addTo(data string, in *os.File) error {
 	return nil
 }
 
-func openForImport(data string, quota persistence.Quota) (*persistence.Store, error) {
-	store, err := persistence.Open(data, persistence.Options{Quota: quota, Charges: conversation.Charges, MessageID: conversation.MessageID, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes})
+func openForImport(s *Settings, quota persistence.Quota) (*persistence.Store, error) {
+	store, err := withKeys(s, func(ring persistence.KeyRing) (*persistence.Store, error) {
+		return persistence.Open(s.Data, persistence.Options{Quota: quota, Charges: conversation.Charges, MessageID: conversation.MessageID, MaxCommitBytes: maxChatBytes, QueueBytes: maxChatBytes, Keys: ring})
+	})
 	if errors.Is(err, persistence.ErrLocked) {
 		return nil, fmt.Errorf("%w; stop the server first", err)
 	}

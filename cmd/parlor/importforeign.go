@@ -41,7 +41,7 @@ func (c *importCmd) runForeign(ctx context.Context, s *Settings, out *streams) (
 		return fmt.Errorf("import: nothing was imported: %w", err)
 	}
 	if !c.DryRun {
-		store, err := openForImport(s.Data, persistence.Quota{Bytes: int64(s.MaxBytesPerUser)})
+		store, err := openForImport(s, persistence.Quota{Bytes: int64(s.MaxBytesPerUser)})
 		if err != nil {
 			return err
 		}

@@ -76,6 +76,7 @@ func commands() []command {
 		{"config", "Show, check or write the settings.", new(configCmd)},
 		{"doctor", "Try a deployment from outside, through its proxy.", new(doctorCmd)},
 		{"health", "Ask the server of this computer whether it takes requests.", new(healthCmd)},
+		{"encryption", "See how the data file is encrypted, and change that.", new(encryptionCmd)},
 		{"check", "Verify the data file.", new(checkCmd)},
 		{"backup", "Copy the data file, also while the server runs.", new(backupCmd)},
 		{"restore", "List the backups that the server has made, or fetch one.", new(restoreCmd)},
@@ -309,18 +310,18 @@ func parserOptions() []kong.Option {
 }
 
 // fileSettings are the settings of commands that work on the data file.
-var fileSettings = []string{"config", "data"}
+var fileSettings = append([]string{"config", "data"}, encryptionSettings...)
 
 // restoreSettings are those that say where backups are.
-var restoreSettings = []string{"config", "backup-to", "backup-s3-endpoint", "backup-s3-region", "backup-s3-key", "backup-s3-secret"}
+var restoreSettings = append([]string{"config", "backup-to", "backup-s3-endpoint", "backup-s3-region", "backup-s3-key", "backup-s3-secret"}, encryptionSettings...)
 
 // importSettings are those of an import: attachments have the limits of uploads.
-var importSettings = []string{"config", "data", "max-file-bytes", "max-image-bytes", "max-files-per-chat", "max-bytes-per-user", "pdf-timeout", "pdf-memory"}
+var importSettings = append([]string{"config", "data", "max-file-bytes", "max-image-bytes", "max-files-per-chat", "max-bytes-per-user", "pdf-timeout", "pdf-memory"}, encryptionSettings...)
 
 // usedSettings are the settings that a command uses, for commands that do not use
 // all of them.
 var usedSettings = map[string][]string{
-	"token": tokenSettings, "release": fileSettings, "user": fileSettings, "key": fileSettings,
+	"token": tokenSettings, "release": fileSettings, "user": fileSettings, "key": fileSettings, "encryption": fileSettings,
 	"health": {"config", "listen", "tls-cert-file", "tls-key-file", "acme-hosts"},
 	"check":  fileSettings, "restore": restoreSettings, "backup": fileSettings, "compact": fileSettings, "export": fileSettings, "import": importSettings,
 }

@@ -31,10 +31,12 @@ import (
 	"parlor/transport/provider/upstream"
 )
 
-func openStore(s Settings, log *slog.Logger, committed func(int, time.Duration, error), synced func(time.Duration)) (*persistence.Store, error) {
-	return persistence.Open(s.Data, persistence.Options{
-		Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log, Committed: committed, Synced: synced,
-		Quota: persistence.Quota{Chats: s.MaxChatsPerUser, Bytes: int64(s.MaxBytesPerUser), Folders: s.MaxFoldersPerUser, Pinned: s.MaxPinnedPerUser},
+func openStore(s *Settings, log *slog.Logger, committed func(int, time.Duration, error), synced func(time.Duration)) (*persistence.Store, error) {
+	return withKeys(s, func(ring persistence.KeyRing) (*persistence.Store, error) {
+		return persistence.Open(s.Data, persistence.Options{
+			Charges: conversation.Charges, MessageID: conversation.MessageID, Logger: log, Committed: committed, Synced: synced, Keys: ring,
+			Quota: persistence.Quota{Chats: s.MaxChatsPerUser, Bytes: int64(s.MaxBytesPerUser), Folders: s.MaxFoldersPerUser, Pinned: s.MaxPinnedPerUser},
+		})
 	})
 }
 
@@ -43,9 +45,10 @@ func (s *server) openStore() (err error) {
 		s.numbers.Committed(requests, took, err)
 		s.health.committed(err)
 	}
-	if s.store, err = openStore(s.Settings, s.log, committed, s.numbers.Synced); err != nil {
+	if s.store, err = openStore(&s.Settings, s.log, committed, s.numbers.Synced); err != nil {
 		return err
 	}
+	s.keysFrom.Store(&s.Settings)
 	s.parts.add("event log", func(context.Context) error { return s.store.Close() })
 	return nil
 }

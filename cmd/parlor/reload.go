@@ -131,6 +131,7 @@ func (s *server) reloadable(listener *listen.Listener) []reloadable {
 			apply: func(fresh *Settings) (bool, error) { return listener.Reload(fresh.TLSCertFile, fresh.TLSKeyFile) },
 		},
 		{settings: []string{"jwt-secret", "jwt-secret-file", "jwt-key-file"}, files: true, does: "tokens are verified with other keys", apply: s.reloadKeys},
+		{settings: encryptionSettings, files: true, does: "the data file is encrypted with another key", apply: s.reloadEncryption},
 		{settings: modelSettings, does: "other models can be asked", apply: s.reloadModels},
 		{settings: []string{"budgets"}, does: "other budgets hold", apply: s.reloadBudgets},
 	}

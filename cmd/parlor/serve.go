@@ -85,6 +85,7 @@ type server struct {
 	rooms    *chats.Chats
 	retained retention.Limits // of chats, as rooms tell them
 
+	keysFrom   atomic.Pointer[Settings] // that the keys of the store were read with last
 	health     health
 	newcomers  newcomers
 	modelTools atomic.Pointer[map[chat.ModelID]tools.Model]

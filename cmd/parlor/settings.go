@@ -27,6 +27,10 @@ type Values struct {
 	BasePath string `group:"server" placeholder:"/PATH" help:"Serve below this path too, for example /assistant."`
 	Data     string `group:"server" default:"./parlor.db" help:"The file that keeps everything said. Made if missing."`
 
+	EncryptionKeyFile    string        `group:"server" placeholder:"FILE" help:"A file of keys, one a line as id:base64 of 32 bytes; or a directory of such files, the last name first. What people say is encrypted in the data file, with the first one (docs/security.md). Read again at a reload."`
+	EncryptionKeyCommand string        `group:"server" placeholder:"COMMAND" help:"A command that prints them instead, run at the start and at a reload. Its words are separated by spaces; no shell reads them."`
+	EncryptionKeyTimeout time.Duration `group:"server" default:"30s" help:"How long that command may take."`
+
 	TLSCertFile string   `name:"tls-cert-file" group:"server" placeholder:"FILE" help:"A PEM file with the server's certificate and those that vouch for it: with it the server speaks TLS. Read again when it changes."`
 	TLSKeyFile  string   `name:"tls-key-file" group:"server" placeholder:"FILE" help:"The key of that certificate."`
 	ACMEHosts   []string `name:"acme-hosts" group:"server" placeholder:"HOST" help:"Names of this server for which it gets certificates by itself. Port 443 of each must lead to listen, and the terms of the authority are agreed to."`

@@ -52,6 +52,8 @@ var samples = map[string][3]string{
 	"base-path":              {"/a", "/b/c", "/d.e"},
 	"data":                   {"a.db", "b.db", "c.db"},
 	"request-log":            {"true", "false", "true"},
+	"encryption-key-file":    {"a", "b", "c"},
+	"encryption-key-timeout": {"1s", "2s", "3s"},
 	"retain-for":             {"720h", "1m", "2m"},
 	"retain-bytes":           {"1GiB", "2GiB", "3000"},
 	"backup-to":              {"/a", "b", "/c/d"},
@@ -213,7 +215,7 @@ var samples = map[string][3]string{
 }
 
 // notSampled are settings that are tested on their own.
-var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "link-issuers", "oidc-client-secret", "openai-api-key", "vapid-private-key", "backup-s3-key", "backup-s3-secret", "tls-cert-file", "tls-key-file"}
+var notSampled = []string{"config", "jwt-secret", "jwt-secret-file", "jwt-key-file", "jwt-algorithms", "oidc-issuer", "link-issuers", "oidc-client-secret", "openai-api-key", "vapid-private-key", "backup-s3-key", "backup-s3-secret", "tls-cert-file", "tls-key-file", "encryption-key-command"}
 
 // TestPrecedence gives every setting from every combination of sources: a flag
 // wins over the environment, that over the file, and that over the default.

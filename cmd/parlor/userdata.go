@@ -33,7 +33,7 @@ func (c *userCmd) delete(ctx context.Context, s *Settings, out *streams) (err er
 	if !c.Yes {
 		return fmt.Errorf("user delete: what %s has said, and the chats that nobody else is in, will be gone for good. Make a backup if they may be needed, and say --yes", cell(c.ID))
 	}
-	store, err := openForImport(s.Data, persistence.Quota{})
+	store, err := openForImport(s, persistence.Quota{})
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (k *talk) records(t *testing.T) []chat.Record {
 // storeOf makes a data file with talks.
 func storeOf(t *testing.T, data string, talks ...*talk) {
 	t.Helper()
-	store, err := openForImport(data, persistence.Quota{})
+	store, err := openForImport(&Settings{Values: Values{Data: data}}, persistence.Quota{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestUserDelete(t *testing.T) {
 			t.Errorf("%q is there %d times, want %d", text, got, want)
 		}
 	}
-	store, err := openForImport(data, persistence.Quota{})
+	store, err := openForImport(&Settings{Values: Values{Data: data}}, persistence.Quota{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestUserDeleteOfDamaged(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "parlor.db")
 	storeOf(t, data, talks()...)
 	room := string(chat.ID("passed").Room())
-	store, err := openForImport(data, persistence.Quota{})
+	store, err := openForImport(&Settings{Values: Values{Data: data}}, persistence.Quota{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestUserDeleteOfDamaged(t *testing.T) {
 	if got := strings.Count(exported, "what mallory thinks"); got != 1 {
 		t.Errorf("what mallory thinks is in %d chats, want 1", got)
 	}
-	if store, err = openForImport(data, persistence.Quota{}); err != nil {
+	if store, err = openForImport(&Settings{Values: Values{Data: data}}, persistence.Quota{}); err != nil {
 		t.Fatal(err)
 	}
 	defer store.Close()

@@ -71,7 +71,7 @@ var publicIssuers = []string{
 // people said, that other users of this computer may read.
 func (s *Settings) readableByOthers() (warnings []string) {
 	const others = 0o044 // also those of the same group
-	files := []struct{ setting, path string }{{"jwt-secret-file", s.JWTSecretFile}, {"data", s.Data}}
+	files := []struct{ setting, path string }{{"jwt-secret-file", s.JWTSecretFile}, {"encryption-key-file", s.EncryptionKeyFile}, {"data", s.Data}}
 	for _, secret := range []string{"jwt-secret", "oidc-client-secret", "openai-api-key"} {
 		if strings.HasPrefix(s.row(secret).source, "file "+s.Config+":") {
 			files = append(files, struct{ setting, path string }{"config", s.Config})

@@ -78,6 +78,12 @@ func (c *Client) Tools(ctx context.Context, command []byte) ([]byte, error) {
 	return c.command(ctx, "/tools", command)
 }
 
+// Encryption has the server carry out a command about the keys of the data file, and returns
+// the result.
+func (c *Client) Encryption(ctx context.Context, command []byte) ([]byte, error) {
+	return c.command(ctx, "/encryption", command)
+}
+
 // Runtime asks the server how it is.
 func (c *Client) Runtime(ctx context.Context, query []byte) ([]byte, error) {
 	return c.command(ctx, "/runtime", query)

@@ -1,7 +1,7 @@
 // Package control lets operators reach a running server. The server holds the
 // lock of its data file, so a command that wants a copy has to ask the server.
 //
-//	parlor backup, export, release, user, key, webhook, tools → [Client] ─ HTTP over a Unix-domain socket → [Server] → [Options]
+//	parlor backup, export, release, user, key, webhook, tools, encryption → [Client] ─ HTTP over a Unix-domain socket → [Server] → [Options]
 //
 // The socket is a file beside the data file; [Path] returns its name. Only its
 // owner can open it, and there is no other authentication.
@@ -65,6 +65,9 @@ type Options struct {
 	// Tools carries out a command about tools and their servers, in the same way.
 	Tools func(ctx context.Context, command []byte) ([]byte, error)
 
+	// Encryption carries out a command about the keys of the data file, in the same way.
+	Encryption func(ctx context.Context, command []byte) ([]byte, error)
+
 	// Runtime answers what an operator wants to know of the server that runs, in the same way.
 	Runtime func(ctx context.Context, query []byte) ([]byte, error)
 
@@ -105,6 +108,7 @@ func Listen(path string, o Options) (*Server, error) {
 	mux.HandleFunc("POST /account", s.command("command about accounts", o.Account))
 	mux.HandleFunc("POST /webhook", s.command("command about webhooks", o.Webhook))
 	mux.HandleFunc("POST /tools", s.command("command about tools", o.Tools))
+	mux.HandleFunc("POST /encryption", s.command("command about encryption", o.Encryption))
 	mux.HandleFunc("POST /runtime", s.command("", o.Runtime))
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: o.WriteTimeout, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelError)}
 	go func() {
