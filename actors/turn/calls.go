@@ -3,7 +3,6 @@ package turn
 import (
 	"context"
 	"slices"
-	"time"
 
 	"parlor/actors/conversation"
 	"parlor/protocol/chat"
@@ -48,42 +47,49 @@ func (s *step) ended(id string) bool {
 	return slices.ContainsFunc(s.outcomes, func(o chat.ToolEnded) bool { return o.CallID == id })
 }
 
+// calling is what an attempt does about the calls of its last step.
+type calling struct {
+	a     *Attempt
+	step  *step        // the last one that ended in calls, or nil
+	early []chat.Event // of calls of earlier attempts, before the step is known
+}
+
 // stepped takes a step from the reader. If the disk has it already, an earlier attempt has
 // come as far.
-func (a *Attempt) stepped(s *step) {
-	if a.end != nil {
+func (c *calling) stepped(s *step) {
+	if c.a.end != nil {
 		return
 	}
-	a.step = s
+	c.step = s
 	if s.recorded {
 		for i := range s.Calls {
-			s.Calls[i].NeedsApproval = a.room.Waiting(s.Calls[i].ID)
+			s.Calls[i].NeedsApproval = c.a.room.Waiting(s.Calls[i].ID)
 		}
-		for _, e := range a.early {
-			a.take(e)
+		for _, e := range c.early {
+			c.take(e)
 		}
-		a.runAll()
+		c.runAll()
 		return
 	}
-	a.before, a.finish, a.resumes, a.run = a.used(), "", true, run{}
-	a.usage = nil
-	a.spent.step()
+	c.a.before, c.a.finish, c.a.resumes, c.a.run = c.a.used(), "", true, run{a: c.a}
+	c.a.usage = nil
+	c.a.spent.step()
 	for i := range s.Calls {
-		if c := &s.Calls[i]; !s.ended(c.ID) {
-			c.NeedsApproval = a.asks(s.ModelID, *c)
+		if call := &s.Calls[i]; !s.ended(call.ID) {
+			call.NeedsApproval = c.asks(s.ModelID, *call)
 		}
 	}
-	a.beforeRecorded()
-	a.room.Advance()
+	c.beforeRecorded()
+	c.a.room.Advance()
 }
 
 // asks reports whether a member has to approve the call.
-func (a *Attempt) asks(model chat.ModelID, c chat.ToolCall) bool {
-	switch a.o.Tools.Approval(model, c) {
+func (c *calling) asks(model chat.ModelID, call chat.ToolCall) bool {
+	switch c.a.o.Tools.Approval(model, call) {
 	case chat.ApprovalNever:
 		return false
 	case chat.ApprovalAsk:
-		return !a.room.Approved(c.Name)
+		return !c.a.room.Approved(call.Name)
 	}
 	return true
 }
@@ -91,25 +97,30 @@ func (a *Attempt) asks(model chat.ModelID, c chat.ToolCall) bool {
 // Recorded tells the attempt of a record of its turn.
 func (a *Attempt) Recorded(e chat.Event) {
 	if run, is := e.(chat.TurnRun); is {
-		a.runRecorded(run)
+		a.run.recordedAs(run)
 		return
 	}
+	if a.end == nil {
+		a.calling.recorded(e)
+	}
+}
+
+func (c *calling) recorded(e chat.Event) {
 	switch called, is := e.(chat.ToolsCalled); {
-	case a.end != nil:
-	case is && a.step != nil && a.step.MessageID == called.MessageID && !a.step.recorded:
-		a.step.recorded = true
-		a.runAll()
-	case a.step == nil:
-		a.early = append(a.early, e)
+	case is && c.step != nil && c.step.MessageID == called.MessageID && !c.step.recorded:
+		c.step.recorded = true
+		c.runAll()
+	case c.step == nil:
+		c.early = append(c.early, e)
 	default:
-		a.take(e)
-		a.settle()
+		c.take(e)
+		c.settle()
 	}
 }
 
 // take takes in what was recorded of a call.
-func (a *Attempt) take(e chat.Event) {
-	s := a.step
+func (c *calling) take(e chat.Event) {
+	s := c.step
 	switch e := e.(type) {
 	case chat.ToolDecided:
 		i := s.find(e.CallID)
@@ -119,7 +130,7 @@ func (a *Attempt) take(e chat.Event) {
 		if e.Args != "" {
 			s.change(i, e.Args)
 		}
-		a.runOne(s.Calls[i])
+		c.runOne(s.Calls[i])
 	case chat.ToolEnded:
 		s.end(e)
 	}
@@ -150,69 +161,69 @@ func (s *step) keep(call string) {
 }
 
 // runAll runs the calls that wait for nobody.
-func (a *Attempt) runAll() {
-	for _, c := range a.step.Calls {
-		if !c.NeedsApproval && !a.step.ended(c.ID) {
-			a.runOne(c)
+func (c *calling) runAll() {
+	for _, call := range c.step.Calls {
+		if !call.NeedsApproval && !c.step.ended(call.ID) {
+			c.runOne(call)
 		}
 	}
-	a.room.Advance() // what is wrong with the others is recorded
-	a.settle()
+	c.a.room.Advance() // what is wrong with the others is recorded
+	c.settle()
 }
 
 // runOne runs a call, on a goroutine of its own or on a page.
-func (a *Attempt) runOne(c chat.ToolCall) {
-	if a.step.running[c.ID] != nil || a.step.ended(c.ID) {
+func (c *calling) runOne(call chat.ToolCall) {
+	if c.step.running[call.ID] != nil || c.step.ended(call.ID) {
 		return
 	}
-	if a.step.running == nil {
-		a.step.running = make(map[string]func())
+	if c.step.running == nil {
+		c.step.running = make(map[string]func())
 	}
-	if c.OnPage {
-		a.step.running[c.ID] = a.room.RunOnPage(c)
+	if call.OnPage {
+		c.step.running[call.ID] = c.a.room.RunOnPage(call)
 		return
 	}
-	ctx, cancel := context.WithCancel(a.context)
-	a.step.running[c.ID] = cancel
-	news := &news{tell: func(p chat.ToolProgress) { a.tell(progressed{c.ID, p}) }}
-	run := chat.ToolRun{Call: c, Room: a.q.Room, User: a.turn.By, Key: c.ID, Progress: news.note}
-	a.o.Goroutines.Go(func() {
+	ctx, cancel := context.WithCancel(c.a.context)
+	c.step.running[call.ID] = cancel
+	news := &news{tell: func(p chat.ToolProgress) { c.a.tell(progressed{call.ID, p}) }}
+	run := chat.ToolRun{Call: call, Room: c.a.q.Room, User: c.a.turn.By, Key: call.ID, Progress: news.note}
+	c.a.o.Goroutines.Go(func() {
 		defer cancel()
 		defer news.end()
-		result, err := a.o.runTool(ctx, run)
-		a.tell(ran{c.ID, result, err})
+		result, err := c.a.o.runTool(ctx, run)
+		c.a.tell(ran{call.ID, result, err})
 	})
 }
 
 // FailCall ends a call that no page has answered.
-func (a *Attempt) FailCall(id string, why *chat.Error) { a.ran(ran{call: id, err: why}) }
+func (a *Attempt) FailCall(id string, why *chat.Error) { a.calling.ran(ran{call: id, err: why}) }
 
 // ran takes the outcome of a call.
-func (a *Attempt) ran(r ran) {
-	s := a.step
-	if a.end != nil || s == nil || s.running[r.call] == nil {
+func (c *calling) ran(r ran) {
+	s := c.step
+	if c.a.end != nil || s == nil || s.running[r.call] == nil {
 		return
 	}
 	s.running[r.call]()
 	delete(s.running, r.call)
-	end := a.turn.ToolEnded(s.Calls[s.find(r.call)])
+	end := c.a.turn.ToolEnded(s.Calls[s.find(r.call)])
 	end.State, end.Result = chat.ToolCompleted, r.result
 	if r.err != nil {
 		end.State, end.Result = chat.ToolFailed, chat.AsError(r.err).Message
 	}
 	if s.forgets(r.call) {
-		a.settle()
+		c.settle()
 		return
 	}
 	s.outcomes = append(s.outcomes, end)
-	a.room.Advance()
+	c.a.room.Advance()
 }
 
 // settle gives the outcomes to the reader when all of them are on disk. While members are
 // waited for, the time that the attempt has does not run.
-func (a *Attempt) settle() {
-	s := a.step
-	a.expire(s.recorded && len(s.running) == 0 && len(s.outcomes) < len(s.Calls))
+func (c *calling) settle() {
+	s := c.step
+	c.a.clock.stand(s.recorded && len(s.running) == 0 && len(s.outcomes) < len(s.Calls))
 	if s.results == nil || !s.recorded || len(s.kept) < len(s.Calls) {
 		return
 	}
@@ -220,25 +231,12 @@ func (a *Attempt) settle() {
 	s.results = nil
 }
 
-// expire stops the clock of the attempt, or lets it go on.
-func (a *Attempt) expire(waiting bool) {
-	switch {
-	case waiting && a.left == 0:
-		a.left = max(time.Until(a.deadline), time.Nanosecond)
-		a.expiry.Stop()
-	case !waiting && a.left > 0:
-		a.deadline = time.Now().Add(a.left)
-		a.expiry.Reset(a.left)
-		a.left = 0
-	}
-}
-
-// cancelRuns ends the calls that run.
-func (a *Attempt) cancelRuns() {
-	if a.step == nil {
+// cancel ends the calls that run.
+func (c *calling) cancel() {
+	if c.step == nil {
 		return
 	}
-	for _, cancel := range a.step.running {
+	for _, cancel := range c.step.running {
 		cancel()
 	}
 }

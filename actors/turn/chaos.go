@@ -13,12 +13,12 @@ import (
 var bug = os.Getenv("CHAOS_BUG")
 
 // beforeRecorded is called with a step that is not recorded yet.
-func (a *Attempt) beforeRecorded() {
+func (c *calling) beforeRecorded() {
 	if bug != "run-tool-unrecorded" {
 		return
 	}
-	for _, c := range a.step.Calls {
-		a.runOne(c)
+	for _, call := range c.step.Calls {
+		c.runOne(call)
 	}
 	time.Sleep(300 * time.Millisecond)
 }

@@ -16,7 +16,7 @@ func (a *Attempt) Finish(err error) {
 		a.run.ended = true
 		end.State, end.Finish, end.Reason = chat.StateCompleted, a.finish, a.note
 		if a.silent() {
-			err = a.noWords()
+			err = chat.Refuse(chat.CodeProviderError, "the assistant gave no answer: "+whyNoWords(a.finish, len(a.thought.text) > 0))
 		}
 	}
 	if err != nil {
@@ -70,16 +70,16 @@ func (a *Attempt) FinishLine(err error) {
 func (a *Attempt) Stop(end chat.TurnEnded) {
 	a.end = &end
 	a.endTrace(end)
-	a.cancelRun()
+	a.run.cancel()
 	a.Cancel()
 }
 
 // Cancel ends the stream. It may be called again.
 func (a *Attempt) Cancel() {
 	a.endTrace(chat.TurnEnded{TurnID: a.turn.ID, ModelID: a.turn.ModelID})
-	a.expiry.Stop()
+	a.clock.expiry.Stop()
 	a.saving.stop()
-	a.cancelRuns()
+	a.calling.cancel()
 	a.actor.Stop()
 	if a.wanted != nil {
 		a.line.Cancel(a.turn.MessageID)

@@ -65,25 +65,25 @@ func (n *news) end() {
 }
 
 // progressed tells the listeners how far a call is, and keeps it for those who join.
-func (a *Attempt) progressed(e progressed) {
-	s := a.step
-	if a.end != nil || s == nil || s.running[e.call] == nil {
+func (c *calling) progressed(e progressed) {
+	s := c.step
+	if c.a.end != nil || s == nil || s.running[e.call] == nil {
 		return
 	}
 	if s.progress == nil {
 		s.progress = make(map[string]chat.ToolProgress)
 	}
 	s.progress[e.call] = e.ToolProgress
-	a.room.Tell(chat.ToolNews{MessageID: a.turn.MessageID, CallID: e.call, Name: s.Calls[s.find(e.call)].Name, ToolProgress: e.ToolProgress})
+	c.a.room.Tell(chat.ToolNews{MessageID: c.a.turn.MessageID, CallID: e.call, Name: s.Calls[s.find(e.call)].Name, ToolProgress: e.ToolProgress})
 }
 
 // ShowProgress adds to the calls of the turn how far those are that run.
 func (a *Attempt) ShowProgress(calls []chat.Called) {
-	if a.step == nil {
+	if a.calling.step == nil {
 		return
 	}
 	for i, c := range calls {
-		if p, told := a.step.progress[c.ID]; told && c.State == "" {
+		if p, told := a.calling.step.progress[c.ID]; told && c.State == "" {
 			calls[i].Progress = &p
 		}
 	}

@@ -20,6 +20,7 @@ const cancelTime = 10 * time.Second
 
 // A run is what an attempt knows of the answer at its provider.
 type run struct {
+	a        *Attempt
 	begun    *chat.TurnRun   // nil: there is none
 	recorded chan<- struct{} // is closed when it is on disk
 	gone     bool
@@ -32,98 +33,98 @@ type run struct {
 }
 
 // resume goes on with the run that an earlier attempt has begun, and with its text.
-func (a *Attempt) resume() {
-	r := a.turn.Run
-	if r.ID == "" {
+func (r *run) resume() {
+	before := r.a.turn.Run
+	if before.ID == "" {
 		return
 	}
-	a.run.begun, a.run.readsOn = a.runOf(r), true
-	a.turn.ModelID = r.Model
-	a.text = bytes.Clone(a.q.Text)
-	a.saving.bytes = a.q.Saved
+	r.begun, r.readsOn = r.record(before), true
+	r.a.turn.ModelID = before.Model
+	r.a.text = bytes.Clone(r.a.q.Text)
+	r.a.saving.bytes = r.a.q.Saved
 }
 
-func (a *Attempt) runOf(r chat.Run) *chat.TurnRun {
-	return &chat.TurnRun{TurnID: a.turn.ID, MessageID: a.turn.MessageID, Attempt: a.turn.Attempt, Run: r, State: chat.RunBegun}
+func (r *run) record(of chat.Run) *chat.TurnRun {
+	return &chat.TurnRun{TurnID: r.a.turn.ID, MessageID: r.a.turn.MessageID, Attempt: r.a.turn.Attempt, Run: of, State: chat.RunBegun}
 }
 
 // began has a run recorded. The reader waits for that before it reads on.
-func (a *Attempt) began(e began) {
-	if a.end != nil {
+func (r *run) began(e began) {
+	if r.a.end != nil {
 		return
 	}
-	e.Model = a.turn.ModelID
-	a.run = run{begun: a.runOf(e.Run), recorded: e.recorded}
-	a.room.Advance()
+	e.Model = r.a.turn.ModelID
+	*r = run{a: r.a, begun: r.record(e.Run), recorded: e.recorded}
+	r.a.room.Advance()
 }
 
-// runRecorded takes the record of a run.
-func (a *Attempt) runRecorded(e chat.TurnRun) {
-	if a.run.recorded != nil && e.Run == a.run.begun.Run {
-		close(a.run.recorded)
-		a.run.recorded = nil
+// recordedAs takes the record of a run.
+func (r *run) recordedAs(e chat.TurnRun) {
+	if r.recorded != nil && e.Run == r.begun.Run {
+		close(r.recorded)
+		r.recorded = nil
 	}
 }
 
-// runGone has the room begin anew, since the run cannot be read on.
-func (a *Attempt) runGone() {
-	if a.end != nil {
+// lost has the room begin anew, since the run cannot be read on.
+func (r *run) lost() {
+	if r.a.end != nil {
 		return
 	}
-	a.o.Logger.Warn("the provider does not have the answer any more: it is asked again", "room", a.q.Room, "turn", a.turn.ID, "run", a.run.begun.ID)
-	a.run.gone = true
-	a.room.Advance()
+	r.a.o.Logger.Warn("the provider does not have the answer any more: it is asked again", "room", r.a.q.Room, "turn", r.a.turn.ID, "run", r.begun.ID)
+	r.gone = true
+	r.a.room.Advance()
 }
 
 // saidBefore takes the text of the steps that are recorded. Listeners know what is saved of
 // the answer already.
-func (a *Attempt) saidBefore(text string) {
-	a.resumes = text != ""
-	if more, follows := strings.CutPrefix(text, string(a.text)); follows && more != "" {
-		a.room.Tell(chat.Text{Turn: a.turn, Before: a.text, Piece: more})
-		a.text = append(a.text, more...)
+func (r *run) saidBefore(text string) {
+	r.a.resumes = text != ""
+	if more, follows := strings.CutPrefix(text, string(r.a.text)); follows && more != "" {
+		r.a.room.Tell(chat.Text{Turn: r.a.turn, Before: r.a.text, Piece: more})
+		r.a.text = append(r.a.text, more...)
 	}
-	a.run.read = min(len(text), len(a.text))
-	a.run.readsOn = a.run.readsOn && a.run.read < len(a.text)
+	r.read = min(len(text), len(r.a.text))
+	r.readsOn = r.readsOn && r.read < len(r.a.text)
 }
 
 // unread returns the part of a piece that the attempt does not have already. If the piece
 // says something else than what was saved, it is not of that run.
-func (a *Attempt) unread(text string) string {
-	if !a.run.readsOn {
+func (r *run) unread(text string) string {
+	if !r.readsOn {
 		return text
 	}
-	known := a.text[a.run.read:]
+	known := r.a.text[r.read:]
 	n := min(len(text), len(known))
 	if text[:n] != string(known[:n]) {
-		a.runGone()
+		r.lost()
 		return ""
 	}
-	a.run.read += n
-	a.run.readsOn = a.run.read < len(a.text)
+	r.read += n
+	r.readsOn = r.read < len(r.a.text)
 	return text[n:]
 }
 
 // textBefore is the text that the next words follow.
-func (a *Attempt) textBefore() string {
-	if a.run.readsOn {
-		return string(a.text[:a.run.read])
+func (r *run) textBefore() string {
+	if r.readsOn {
+		return string(r.a.text[:r.read])
 	}
-	return string(a.text)
+	return string(r.a.text)
 }
 
-// cancelRun ends the answer at the provider, which would go on with it. It does not wait.
-func (a *Attempt) cancelRun() {
-	runs, has := a.o.Provider.(Runs)
-	if !has || a.run.begun == nil || a.run.ended || a.run.gone {
+// cancel ends the answer at the provider, which would go on with it. It does not wait.
+func (r *run) cancel() {
+	runs, has := r.a.o.Provider.(Runs)
+	if !has || r.begun == nil || r.ended || r.gone {
 		return
 	}
-	r := a.run.begun.Run
-	a.o.Goroutines.Go(func() {
+	begun := r.begun.Run
+	r.a.o.Goroutines.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
 		defer cancel()
-		if err := runs.CancelRun(ctx, r); err != nil {
-			a.o.Logger.Warn("the provider was not told to end an answer", "run", r.ID, "err", err)
+		if err := runs.CancelRun(ctx, begun); err != nil {
+			r.a.o.Logger.Warn("the provider was not told to end an answer", "run", begun.ID, "err", err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import "time"
 
 // saving is how much of an answer's text is on disk.
 type saving struct {
+	a        *Attempt
 	bytes    int
 	timer    *time.Timer // nil unless it is going to be time to save more
 	underway bool        // some is on its way to the disk
@@ -17,37 +18,37 @@ func (s *saving) stop() {
 
 // keep has new text saved: soon, or at once if it is much. The first of a run that is read on
 // is saved at once too: it shows that the run does not end the server.
-func (a *Attempt) keep() {
+func (s *saving) keep() {
 	switch {
-	case len(a.text)-a.saving.bytes >= a.o.CheckpointBytes, a.turn.Resumed > 0 && a.saving.bytes == a.q.Saved:
-		a.save()
-	case a.saving.timer == nil:
-		a.saveSoon()
+	case len(s.a.text)-s.bytes >= s.a.o.CheckpointBytes, s.a.turn.Resumed > 0 && s.bytes == s.a.q.Saved:
+		s.save()
+	case s.timer == nil:
+		s.soon()
 	}
 }
 
-func (a *Attempt) saveSoon() {
-	a.saving.timer = time.AfterFunc(a.o.CheckpointEvery, func() { a.tell(saveDue{}) })
+func (s *saving) soon() {
+	s.timer = time.AfterFunc(s.a.o.CheckpointEvery, func() { s.a.tell(saveDue{}) })
 }
 
 // save saves the text that was added since the last time, one piece at a time.
 // It is no event: nobody is told, and nothing waits for it.
-func (a *Attempt) save() {
-	if a.end != nil || a.saving.underway || len(a.text) == a.saving.bytes {
+func (s *saving) save() {
+	if s.a.end != nil || s.underway || len(s.a.text) == s.bytes {
 		return
 	}
-	a.saving.stop()
-	a.saving.timer, a.saving.underway = nil, true
-	upTo := len(a.text)
-	a.room.Save(a.text[a.saving.bytes:upTo:upTo], a.saving.bytes, func(err error) Event { return saved{upTo, err} })
+	s.stop()
+	s.timer, s.underway = nil, true
+	upTo := len(s.a.text)
+	s.a.room.Save(s.a.text[s.bytes:upTo:upTo], s.bytes, func(err error) Event { return saved{upTo, err} })
 }
 
-func (a *Attempt) saved(s saved) {
-	a.saving.underway = false
-	if s.err == nil {
-		a.saving.bytes = s.bytes
+func (s *saving) done(e saved) {
+	s.underway = false
+	if e.err == nil {
+		s.bytes = e.bytes
 	}
-	if a.end == nil && len(a.text) > a.saving.bytes && a.saving.timer == nil {
-		a.saveSoon()
+	if s.a.end == nil && len(s.a.text) > s.bytes && s.timer == nil {
+		s.soon()
 	}
 }

@@ -33,15 +33,11 @@ func (a *Attempt) think(piece string) {
 // silent reports whether the answer, which has ended, has no words for people.
 func (a *Attempt) silent() bool { return !a.spoken && len(bytes.TrimSpace(a.text)) == 0 }
 
-// noWords returns why an answer without words has none.
-func (a *Attempt) noWords() *chat.Error {
-	return chat.Refuse(chat.CodeProviderError, "the assistant gave no answer: "+a.whySilent())
-}
-
-func (a *Attempt) whySilent() string {
-	switch a.finish {
+// whyNoWords returns why an answer without words has none.
+func whyNoWords(finish chat.Finish, thought bool) string {
+	switch finish {
 	case chat.FinishLength:
-		if len(a.thought.text) > 0 {
+		if thought {
 			return "it thought until it reached its limit of tokens"
 		}
 		return "it reached its limit of tokens before the first word"
@@ -56,7 +52,7 @@ func (a *Attempt) whySilent() string {
 	case chat.FinishPause:
 		return "the provider paused it"
 	}
-	if len(a.thought.text) > 0 {
+	if thought {
 		return "it only thought"
 	}
 	return "its provider sent no text"

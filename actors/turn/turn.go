@@ -147,9 +147,7 @@ type Attempt struct {
 	lineLost error         // why there is none any more
 	wanted   *wanted       // the answer that the line gives, or nil
 	window   chan struct{} // one element for each piece in the room's mailbox
-	expiry   *time.Timer   // ends the attempt even if the provider ignores its context
-	deadline time.Time     // when it does
-	left     time.Duration // that the attempt has when the clock, which stands, goes on; 0 while it goes
+	clock    clock
 
 	text    []byte
 	thought thought // before the text
@@ -158,12 +156,11 @@ type Attempt struct {
 	usage   *chat.Usage
 	tools   []chat.ToolCall // that the provider has begun to run
 	cut     []chat.CutFile  // what the model was not given whole
-	step    *step           // the last one that ended in calls, or nil
-	early   []chat.Event    // of calls of earlier attempts, before the step is known
 	before  *chat.Usage     // of the steps before this one
 	resumes bool            // the next words are the first of a step that is not the first one
 	note    string          // on how the answer came to its end
 	end     *chat.TurnEnded // nil while the answer goes on
+	calling calling
 	saving  saving
 	run     run
 	spent   *spending
@@ -200,7 +197,8 @@ func New[M any](self *system.Self[M], o *Options, room Room, q Request, tell fun
 		spawn:  func(s system.Spec[message]) (system.Ref[message], error) { return system.SpawnChild(self, s) },
 		window: make(chan struct{}, window), spent: new(spending),
 	}
-	a.resume()
+	a.calling.a, a.saving.a, a.run.a = a, a, a
+	a.run.resume()
 	return a
 }
 
@@ -208,8 +206,7 @@ func New[M any](self *system.Self[M], o *Options, room Room, q Request, tell fun
 // ended when Start returns: nothing may be left of a budget.
 func (a *Attempt) Start(line Line) {
 	late := chat.Refuse(chat.CodeProviderTimeout, fmt.Sprintf("the assistant did not finish within %s", a.o.Timeout))
-	a.deadline = time.Now().Add(a.o.Timeout)
-	a.expiry = time.AfterFunc(a.o.Timeout, func() { a.tell(ended{err: late}) })
+	a.clock.start(a.o.Timeout, func() { a.tell(ended{err: late}) })
 	a.trace()
 	if spent := a.meter(); spent != nil {
 		a.Finish(spent)
@@ -252,7 +249,7 @@ func (a *Attempt) OnLine() bool { return a.line != nil }
 // State returns what is known of the attempt besides its records.
 func (a *Attempt) State() conversation.Running {
 	now := conversation.Running{Turn: a.turn.ID, End: a.end, Tools: a.tools, Run: a.run.begun, RunGone: a.run.gone}
-	a.step.state(&now)
+	a.calling.step.state(&now)
 	return now
 }
 
@@ -284,24 +281,24 @@ func (a *Attempt) Handle(e Event) {
 	case asking:
 		a.askLine(e)
 	case stepped:
-		a.stepped(e.step)
+		a.calling.stepped(e.step)
 	case began:
-		a.began(e)
+		a.run.began(e)
 	case runGone:
-		a.runGone()
+		a.run.lost()
 	case ran:
-		a.ran(e)
+		a.calling.ran(e)
 	case progressed:
-		a.progressed(e)
+		a.calling.progressed(e)
 	case pause:
 		a.pause(e)
 	case overdrawn:
 		a.finishOnce(e.why)
 	case saveDue:
 		a.saving.timer = nil
-		a.save()
+		a.saving.save()
 	case saved:
-		a.saved(e)
+		a.saving.done(e)
 	}
 }
 
@@ -313,7 +310,7 @@ func (a *Attempt) composed(c composed) {
 	}
 	a.cut = c.Cut
 	if a.end == nil {
-		a.saidBefore(c.said)
+		a.run.saidBefore(c.said)
 	}
 	a.room.Remember(c.Composed)
 }
@@ -361,9 +358,9 @@ func (a *Attempt) Take(d chat.Delta) {
 	}
 	if text := strings.ToValidUTF8(d.Text, "\uFFFD"); text != "" && a.end == nil {
 		if a.resumes {
-			a.resumes, text = false, chat.Between(a.textBefore())+text
+			a.resumes, text = false, chat.Between(a.run.textBefore())+text
 		}
-		if text = a.unread(text); text != "" {
+		if text = a.run.unread(text); text != "" {
 			a.say(text)
 		}
 	}
@@ -375,7 +372,7 @@ func (a *Attempt) heard() bool { return a.spoken || len(a.text)+len(a.thought.te
 // noteFirst tells how long it took until something was heard.
 func (a *Attempt) noteFirst() {
 	if a.heard() && a.o.FirstToken != nil {
-		a.o.FirstToken(a.o.Timeout - time.Until(a.deadline))
+		a.o.FirstToken(a.o.Timeout - time.Until(a.clock.deadline))
 	}
 }
 
@@ -388,7 +385,7 @@ func (a *Attempt) say(text string) {
 	}
 	a.room.Tell(chat.Text{Turn: a.turn, Before: a.text, Piece: text, Spoken: a.spoken})
 	a.text = append(a.text, text...)
-	a.keep()
+	a.saving.keep()
 	if spent := a.spent.say(text); spent != nil {
 		a.Finish(spent)
 	}
