@@ -57,7 +57,7 @@ func (c *Commands) LookAtInvite(ctx context.Context, u chat.User, token string) 
 	return body.Welcome, err
 }
 
-// SetMember gives a user a role in a chat. See [conversation.Moment.SetMember].
+// SetMember gives a user a role in a chat. See [conversation.Members.SetMember].
 func (c *Commands) SetMember(ctx context.Context, u chat.User, id chat.ID, m chat.Member) (chat.Info, error) {
 	return c.changeMembers(ctx, id.Room(), u, func(by room.Caller) room.Command { return &room.SetMember{Caller: by, Member: m} })
 }

@@ -117,28 +117,31 @@ func (s *State) Call(id string) (c Call, open bool) {
 	return c, false
 }
 
+// Calls decides what becomes of calls that wait for people.
+type Calls struct{ *State }
+
 // Decide decides about a call that waits. If it is denied, that is its end.
-func (m Moment) Decide(d chat.ToolDecided) ([]chat.Event, *chat.Error) {
-	i := m.openCall(d.CallID)
-	if i < 0 || !m.Calls[i].Waits {
+func (c Calls) Decide(d chat.ToolDecided) ([]chat.Event, *chat.Error) {
+	i := c.openCall(d.CallID)
+	if i < 0 || !c.Calls[i].Waits {
 		return nil, errNoCall
 	}
-	call := m.Calls[i]
-	d.TurnID, d.Name = m.Turns[0].ID, call.Name
-	for _, c := range m.Calls {
-		if c.Waits && c.ID != call.ID {
+	call := c.Calls[i]
+	d.TurnID, d.Name = c.Turns[0].ID, call.Name
+	for _, other := range c.Calls {
+		if other.Waits && other.ID != call.ID {
 			d.Waiting++
 		}
 	}
 	events := []chat.Event{d}
 	if !d.Approved {
-		events = append(events, m.denied(call, d))
+		events = append(events, c.denied(call, d))
 	}
 	return events, nil
 }
 
-func (m Moment) denied(call Call, d chat.ToolDecided) chat.ToolEnded {
-	end := m.Turns[0].ToolEnded(chat.ToolCall{ID: d.CallID, Name: call.Name})
+func (c Calls) denied(call Call, d chat.ToolDecided) chat.ToolEnded {
+	end := c.Turns[0].ToolEnded(chat.ToolCall{ID: d.CallID, Name: call.Name})
 	end.State, end.By, end.Result = chat.ToolDenied, d.By, "a person has denied this call"
 	const lost = "the server was restarted while this ran: nobody knows whether it has had an effect, and "
 	switch {
@@ -156,10 +159,10 @@ func (m Moment) denied(call Call, d chat.ToolDecided) chat.ToolEnded {
 }
 
 // Expire denies calls about which nobody has decided within the time.
-func (m Moment) Expire(now time.Time, within time.Duration) []chat.Event {
-	for _, c := range m.Calls {
-		if c.Waits && !c.Since.IsZero() && !now.Before(c.Since.Add(within)) {
-			events, _ := m.Decide(chat.ToolDecided{CallID: c.ID, Reason: fmt.Sprintf("nobody has decided about it within %s", within)})
+func (c Calls) Expire(now time.Time, within time.Duration) []chat.Event {
+	for _, call := range c.Calls {
+		if call.Waits && !call.Since.IsZero() && !now.Before(call.Since.Add(within)) {
+			events, _ := c.Decide(chat.ToolDecided{CallID: call.ID, Reason: fmt.Sprintf("nobody has decided about it within %s", within)})
 			return events
 		}
 	}
@@ -178,15 +181,15 @@ func (s *State) WaitsSince() (since time.Time) {
 }
 
 // AnswerCall ends a call that a page has run.
-func (m Moment) AnswerCall(by chat.UserID, a chat.AnswerCall) ([]chat.Event, *chat.Error) {
-	call, open := m.Call(a.CallID)
+func (c Calls) AnswerCall(by chat.UserID, a chat.AnswerCall) ([]chat.Event, *chat.Error) {
+	call, open := c.Call(a.CallID)
 	switch {
 	case !open || !call.OnPage || call.Waits:
 		return nil, ErrNoPageCall
-	case by != m.Turns[0].By:
+	case by != c.Turns[0].By:
 		return nil, errNotAsker
 	}
-	end := m.Turns[0].ToolEnded(chat.ToolCall{ID: call.ID, Name: call.Name})
+	end := c.Turns[0].ToolEnded(chat.ToolCall{ID: call.ID, Name: call.Name})
 	end.State, end.Result, end.By, end.ClientID, end.Choice = chat.ToolCompleted, a.Result, by, chat.PageAnswer(call.ID), a.Choice
 	if a.Failed {
 		end.State = chat.ToolFailed

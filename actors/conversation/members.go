@@ -29,8 +29,17 @@ var (
 	errGuestMember = chat.Refuse(chat.CodeInvalid, "a guest comes by an invitation, and to one chat alone")
 )
 
+// Members decides who is a member of the chat.
+type Members struct {
+	*State
+	max int // members; 0: any number
+}
+
+// Members returns what decides about the members.
+func (m Moment) Members() Members { return Members{m.State, m.MaxMembers} }
+
 // Invite makes an invitation.
-func (m Moment) Invite(i chat.Invite, now time.Time) ([]chat.Event, *chat.Error) {
+func (m Members) Invite(i chat.Invite, now time.Time) ([]chat.Event, *chat.Error) {
 	open := 0
 	for _, old := range m.Invites {
 		if old.Open(now) {
@@ -47,7 +56,7 @@ func (m Moment) Invite(i chat.Invite, now time.Time) ([]chat.Event, *chat.Error)
 }
 
 // Revoke ends an invitation, and the guests who came by it leave. It may have been used up.
-func (m Moment) Revoke(id chat.InviteID, by chat.UserID) ([]chat.Event, *chat.Error) {
+func (m Members) Revoke(id chat.InviteID, by chat.UserID) ([]chat.Event, *chat.Error) {
 	leave := m.guestsLeave(by, func(g chat.Member) bool { return g.Invite == id })
 	if len(leave) == 0 && !slices.ContainsFunc(m.Invites, func(i chat.Invite) bool { return i.ID == id && !i.Spent() }) {
 		return nil, ErrNoInvite
@@ -59,7 +68,7 @@ func (m Moment) Revoke(id chat.InviteID, by chat.UserID) ([]chat.Event, *chat.Er
 // if the user has that role or a higher one: an invitation that a user accepts twice is used
 // once. So a user who was not told that it was accepted may ask again, also if that was its
 // last use.
-func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event, *chat.Error) {
+func (m Members) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event, *chat.Error) {
 	at := slices.IndexFunc(m.Invites, func(i chat.Invite) bool { return i.Opens(digest) })
 	if at < 0 {
 		return nil, ErrNoInvite
@@ -90,7 +99,7 @@ func (m Moment) Accept(u chat.User, digest []byte, now time.Time) ([]chat.Event,
 }
 
 // Look returns what Accept would accept, or why it would refuse.
-func (m Moment) Look(u chat.User, digest []byte, now time.Time) (chat.Welcome, *chat.Error) {
+func (m Members) Look(u chat.User, digest []byte, now time.Time) (chat.Welcome, *chat.Error) {
 	if _, refusal := m.Accept(u, digest, now); refusal != nil {
 		return chat.Welcome{}, refusal
 	}
@@ -102,7 +111,7 @@ func (m Moment) Look(u chat.User, digest []byte, now time.Time) (chat.Welcome, *
 // the name that they have unless there is another one. The chat is only offered to a new
 // owner, who takes the place of the old one by giving themselves that role: what a chat
 // takes up counts for its owner, so nobody becomes one unasked.
-func (m Moment) SetMember(member chat.Member, by chat.UserID) ([]chat.Event, *chat.Error) {
+func (m Members) SetMember(member chat.Member, by chat.UserID) ([]chat.Event, *chat.Error) {
 	old, fault := m.Chat.Member(member.ID), member.Fault()
 	had := old.Role
 	member.Name = cmp.Or(member.Name, old.Name)
@@ -135,7 +144,7 @@ func (m Moment) SetMember(member chat.Member, by chat.UserID) ([]chat.Event, *ch
 }
 
 // offer offers the chat to a member, once.
-func (m Moment) offer(to, by chat.UserID) []chat.Event {
+func (m Members) offer(to, by chat.UserID) []chat.Event {
 	if m.Heir == to {
 		return nil
 	}
@@ -143,7 +152,7 @@ func (m Moment) offer(to, by chat.UserID) []chat.Event {
 }
 
 // RemoveMember takes a user's role away.
-func (m Moment) RemoveMember(u, by chat.UserID) ([]chat.Event, *chat.Error) {
+func (m Members) RemoveMember(u, by chat.UserID) ([]chat.Event, *chat.Error) {
 	switch m.Chat.RoleOf(u) {
 	case "":
 		return nil, ErrNoMember
@@ -155,7 +164,7 @@ func (m Moment) RemoveMember(u, by chat.UserID) ([]chat.Event, *chat.Error) {
 
 // Reassign gives a user what another one is in the chat, since both are one person. Of two
 // roles the higher one counts.
-func (m Moment) Reassign(from, to chat.UserID) (events []chat.Event) {
+func (m Members) Reassign(from, to chat.UserID) (events []chat.Event) {
 	old, has := m.Chat.Member(from), m.Chat.Member(to)
 	if old.Role == "" || from == to {
 		return nil
@@ -170,7 +179,7 @@ func (m Moment) Reassign(from, to chat.UserID) (events []chat.Event) {
 }
 
 // guestsLeave takes the roles of some guests away.
-func (m Moment) guestsLeave(by chat.UserID, which func(chat.Member) bool) (events []chat.Event) {
+func (m Members) guestsLeave(by chat.UserID, which func(chat.Member) bool) (events []chat.Event) {
 	for _, g := range m.Chat.Members {
 		if g.ID.IsGuest() && which(g) {
 			events = append(events, chat.MemberChanged{Member: chat.Member{ID: g.ID}, By: by})
@@ -180,9 +189,9 @@ func (m Moment) guestsLeave(by chat.UserID, which func(chat.Member) bool) (event
 }
 
 // roomForOne returns why nobody else may become a member when so many leave, or nil.
-func (m Moment) roomForOne(leave int) *chat.Error {
-	if m.MaxMembers > 0 && len(m.Chat.Members)-leave+1 >= m.MaxMembers {
-		return chat.Refuse(chat.CodeBusy, fmt.Sprintf("the chat has %d members, as many as it may", m.MaxMembers))
+func (m Members) roomForOne(leave int) *chat.Error {
+	if m.max > 0 && len(m.Chat.Members)-leave+1 >= m.max {
+		return chat.Refuse(chat.CodeBusy, fmt.Sprintf("the chat has %d members, as many as it may", m.max))
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func TestSetMember(t *testing.T) {
 	} {
 		m := club(t)
 		before := rolesOf(m)
-		events, refusal := m.SetMember(chat.Member{ID: test.member, Role: test.role}, "alice")
+		events, refusal := m.Members().SetMember(chat.Member{ID: test.member, Role: test.role}, "alice")
 		follow(t, m.State, noon, events...)
 		check(t, test.name, m, refusal, test.code, orElse(test.want, before))
 	}
@@ -90,14 +90,14 @@ func TestNamesOfMembers(t *testing.T) {
 			follow(t, m.State, noon, chat.OwnerOffered{To: member.ID, By: by})
 			by = member.ID
 		}
-		events, refusal := m.SetMember(member, by)
+		events, refusal := m.Members().SetMember(member, by)
 		follow(t, m.State, noon, events...)
 		if got := m.Chat.Member(member.ID); refusal != nil || got.Name != test.want || got.Role != member.Role {
 			t.Errorf("%+v: %+v, %v", test, got, refusal)
 		}
 	}
 	for _, name := range []string{strings.Repeat("x", chat.MaxNameLen+1), "two\nlines", "\xff"} {
-		if _, refusal := m.SetMember(chat.Member{ID: "bob", Role: chat.RoleMember, Name: name}, "mona"); refusal == nil || refusal.Code != chat.CodeInvalid {
+		if _, refusal := m.Members().SetMember(chat.Member{ID: "bob", Role: chat.RoleMember, Name: name}, "mona"); refusal == nil || refusal.Code != chat.CodeInvalid {
 			t.Errorf("named %.10q: %v", name, refusal)
 		}
 	}
@@ -107,7 +107,7 @@ func TestNamesOfMembers(t *testing.T) {
 func TestHandOver(t *testing.T) {
 	m := club(t)
 	take := func(u, by chat.UserID) ([]chat.Event, *chat.Error) {
-		events, refusal := m.SetMember(chat.Member{ID: u, Role: chat.RoleOwner}, by)
+		events, refusal := m.Members().SetMember(chat.Member{ID: u, Role: chat.RoleOwner}, by)
 		follow(t, m.State, noon, events...)
 		return events, refusal
 	}
@@ -125,7 +125,7 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("taken back: %v", refusal)
 	}
 	take("alice", "mona")
-	events, _ := m.RemoveMember("alice", "mona")
+	events, _ := m.Members().RemoveMember("alice", "mona")
 	follow(t, m.State, noon, events...)
 	if m.Heir != "" {
 		t.Errorf("the chat is still offered to %q", m.Heir)
@@ -165,7 +165,7 @@ func TestRemoveMember(t *testing.T) {
 	} {
 		m := club(t)
 		before := rolesOf(m)
-		events, refusal := m.RemoveMember(test.member, "alice")
+		events, refusal := m.Members().RemoveMember(test.member, "alice")
 		follow(t, m.State, noon, events...)
 		check(t, string(test.member), m, refusal, test.code, orElse(test.want, before))
 	}
@@ -200,7 +200,7 @@ func TestAccept(t *testing.T) {
 		m := club(t, invite("one", chat.RoleMember, 1, time.Time{}), invite("two", chat.RoleViewer, 2, time.Time{}),
 			invite("any", chat.RoleMember, 0, time.Time{}), invite("soon", chat.RoleMember, 0, later), invite("spent", chat.RoleMember, 1, time.Time{}), second)
 		m.Rules.MaxMembers = 5
-		events, refusal := m.Accept(chat.User{ID: test.user}, chat.DigestOf(test.secret), test.at)
+		events, refusal := m.Members().Accept(chat.User{ID: test.user}, chat.DigestOf(test.secret), test.at)
 		follow(t, m.State, test.at, events...)
 		var code chat.Code
 		if refusal != nil {
@@ -221,14 +221,14 @@ func TestAccept(t *testing.T) {
 // A chat holds so many members and open invitations, and no more.
 func TestLimitsOfMembers(t *testing.T) {
 	m := club(t, chat.MemberChanged{Member: chat.Member{ID: "bob", Role: chat.RoleMember}}, invite("any", chat.RoleMember, 0, time.Time{}))
-	_, byInvite := m.Accept(chat.User{ID: "eve"}, chat.DigestOf("any"), noon)
-	_, byOwner := m.SetMember(chat.Member{ID: "eve", Role: chat.RoleViewer}, "alice")
+	_, byInvite := m.Members().Accept(chat.User{ID: "eve"}, chat.DigestOf("any"), noon)
+	_, byOwner := m.Members().SetMember(chat.Member{ID: "eve", Role: chat.RoleViewer}, "alice")
 	for _, refusal := range []*chat.Error{byInvite, byOwner} {
 		if refusal == nil || refusal.Code != chat.CodeBusy {
 			t.Errorf("a member too many: %v", refusal)
 		}
 	}
-	if _, refusal := m.SetMember(chat.Member{ID: "vera", Role: chat.RoleMember}, "alice"); refusal != nil {
+	if _, refusal := m.Members().SetMember(chat.Member{ID: "vera", Role: chat.RoleMember}, "alice"); refusal != nil {
 		t.Errorf("a member who is there: %v", refusal)
 	}
 
@@ -237,10 +237,10 @@ func TestLimitsOfMembers(t *testing.T) {
 		follow(t, m.State, noon, invite("x", chat.RoleMember, 0, noon.Add(time.Hour)))
 	}
 	one := invite("y", chat.RoleMember, 0, time.Time{})
-	if _, refusal := m.Invite(one.Invite, noon); refusal == nil || refusal.Code != chat.CodeBusy {
+	if _, refusal := m.Members().Invite(one.Invite, noon); refusal == nil || refusal.Code != chat.CodeBusy {
 		t.Errorf("an invitation too many: %v", refusal)
 	}
-	events, refusal := m.Invite(one.Invite, noon.Add(time.Hour)) // the others have expired
+	events, refusal := m.Members().Invite(one.Invite, noon.Add(time.Hour)) // the others have expired
 	follow(t, m.State, noon.Add(time.Hour), events...)
 	if refusal != nil || len(m.Invites) != 1 {
 		t.Errorf("%v, %d invitations are kept", refusal, len(m.Invites))
@@ -251,10 +251,10 @@ func TestLimitsOfMembers(t *testing.T) {
 func TestRevokeSpent(t *testing.T) {
 	m := club(t, invite("one", chat.RoleMember, 1, time.Time{}), invite("two", chat.RoleMember, 2, time.Time{}),
 		chat.MemberChanged{Member: chat.Member{ID: "sam", Role: chat.RoleMember}, Invite: "one"})
-	if _, refusal := m.Revoke("one", "alice"); refusal != conversation.ErrNoInvite {
+	if _, refusal := m.Members().Revoke("one", "alice"); refusal != conversation.ErrNoInvite {
 		t.Errorf("revoked, %v", refusal)
 	}
-	if _, refusal := m.Revoke("two", "alice"); refusal != nil {
+	if _, refusal := m.Members().Revoke("two", "alice"); refusal != nil {
 		t.Error(refusal)
 	}
 }

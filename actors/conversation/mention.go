@@ -39,7 +39,7 @@ func (m Moment) addresses(text string) (a addressees) {
 			}
 		}
 		if members == nil {
-			members = m.membersByName()
+			members = membersByName(m.Chat)
 		}
 		id, ok := members[name] // as it is written
 		if !ok {
@@ -57,12 +57,12 @@ func (m Moment) addresses(text string) (a addressees) {
 
 // membersByName returns the members by their ids in whatever case. Of two whose ids differ
 // in case alone, each has the id as it is written.
-func (m Moment) membersByName() map[string]chat.UserID {
+func membersByName(info chat.Info) map[string]chat.UserID {
 	members := make(map[string]chat.UserID)
-	for _, member := range m.Chat.Everybody() {
+	for _, member := range info.Everybody() {
 		members[chat.Folded(string(member.ID))] = member.ID
 	}
-	for _, member := range m.Chat.Everybody() {
+	for _, member := range info.Everybody() {
 		members[string(member.ID)] = member.ID
 	}
 	return members

@@ -85,9 +85,9 @@ func (m Moment) readOn(turn chat.Turn) []chat.Event {
 }
 
 // outcome returns one that is not recorded, or nil.
-func (m Moment) outcome(r Running) *chat.ToolEnded {
+func (s *State) outcome(r Running) *chat.ToolEnded {
 	for i, o := range r.Outcomes {
-		if m.openCall(o.CallID) >= 0 {
+		if s.openCall(o.CallID) >= 0 {
 			return &r.Outcomes[i]
 		}
 	}
@@ -106,7 +106,7 @@ func (m Moment) awaitsPrompt(t chat.Turn, r Running) bool {
 	return t.Attempt == 0 && r.Line != t.ModelID
 }
 
-func (m Moment) rests() bool { return m.Resting != nil && m.Resting() }
+func (r *Rules) rests() bool { return r.Resting != nil && r.Resting() }
 
 // start begins the turn, or fails it if a budget is used up.
 func (m Moment) start(turn chat.Turn, answer chat.MessageID) []chat.Event {

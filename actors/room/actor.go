@@ -352,7 +352,7 @@ func (r *Room) advance() {
 		}
 		events := r.moment().Next(r.records.shown, r.stage.running())
 		if len(events) == 0 {
-			events = r.moment().Expire(time.Now(), r.ApprovalExpiry)
+			events = conversation.Calls{State: r.records.head}.Expire(time.Now(), r.ApprovalExpiry)
 		}
 		if len(events) == 0 {
 			r.stage.watchApprovals()

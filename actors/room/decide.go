@@ -39,7 +39,7 @@ func (c *Decide) do(r *Room) {
 	if !fresh {
 		return
 	}
-	events, refusal := r.moment().Decide(chat.ToolDecided{
+	events, refusal := conversation.Calls{State: r.records.head}.Decide(chat.ToolDecided{
 		CallID: c.CallID, Approved: c.Approved, Args: c.Arguments, Always: c.Always, By: c.User.ID, Reason: c.Reason, ClientID: c.ClientID,
 	})
 	if refusal == nil {

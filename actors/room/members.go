@@ -20,7 +20,7 @@ func (c *Invite) do(r *Room) {
 	if c.ExpiresIn > 0 {
 		i.Expires = now().Add(c.ExpiresIn)
 	}
-	r.change(c.Caller, access.Manage, func(m conversation.Moment) ([]chat.Event, *chat.Error) { return m.Invite(i, now()) },
+	r.change(c.Caller, access.Manage, func(m conversation.Moment) ([]chat.Event, *chat.Error) { return m.Members().Invite(i, now()) },
 		func(chat.Info) any { return Invited{i} })
 }
 
@@ -43,7 +43,7 @@ type RevokeInvite struct {
 }
 
 func (c *RevokeInvite) do(r *Room) {
-	r.change(c.Caller, access.Manage, func(m conversation.Moment) ([]chat.Event, *chat.Error) { return m.Revoke(c.ID, c.User.ID) }, listed)
+	r.change(c.Caller, access.Manage, func(m conversation.Moment) ([]chat.Event, *chat.Error) { return m.Members().Revoke(c.ID, c.User.ID) }, listed)
 }
 
 // Accept makes the caller a member, if the secret is that of an invitation. The reply is
@@ -60,7 +60,7 @@ func (c *Accept) do(r *Room) {
 		return
 	}
 	if c.Look {
-		welcome, refusal := r.moment().Look(c.User, chat.DigestOf(c.Secret), now())
+		welcome, refusal := r.moment().Members().Look(c.User, chat.DigestOf(c.Secret), now())
 		if refusal != nil {
 			r.refuse(c.Caller, refusal)
 			return
@@ -69,7 +69,7 @@ func (c *Accept) do(r *Room) {
 		return
 	}
 	r.change(c.Caller, access.Accept, func(m conversation.Moment) ([]chat.Event, *chat.Error) {
-		return m.Accept(c.User, chat.DigestOf(c.Secret), now())
+		return m.Members().Accept(c.User, chat.DigestOf(c.Secret), now())
 	}, listed)
 }
 
@@ -85,7 +85,9 @@ func (c *SetMember) do(r *Room) {
 	if c.Member.ID == c.User.ID && c.Member.Role == chat.RoleOwner {
 		action = access.Inherit
 	}
-	r.change(c.Caller, action, func(m conversation.Moment) ([]chat.Event, *chat.Error) { return m.SetMember(c.Member, c.User.ID) }, listed)
+	r.change(c.Caller, action, func(m conversation.Moment) ([]chat.Event, *chat.Error) {
+		return m.Members().SetMember(c.Member, c.User.ID)
+	}, listed)
 }
 
 // RemoveMember takes a user's role away. Everybody may remove themselves but the owner.
@@ -100,7 +102,9 @@ func (c *RemoveMember) do(r *Room) {
 	if c.Member == c.User.ID {
 		action = access.Depart
 	}
-	r.change(c.Caller, action, func(m conversation.Moment) ([]chat.Event, *chat.Error) { return m.RemoveMember(c.Member, c.User.ID) }, listed)
+	r.change(c.Caller, action, func(m conversation.Moment) ([]chat.Event, *chat.Error) {
+		return m.Members().RemoveMember(c.Member, c.User.ID)
+	}, listed)
 }
 
 func listed(info chat.Info) any { return Listed{info} }

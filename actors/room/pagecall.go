@@ -159,7 +159,7 @@ func (c *AnswerCall) do(r *Room) {
 	if !fresh {
 		return
 	}
-	events, refusal := r.moment().AnswerCall(c.User.ID, c.AnswerCall)
+	events, refusal := conversation.Calls{State: r.records.head}.AnswerCall(c.User.ID, c.AnswerCall)
 	if refusal == conversation.ErrNoPageCall && r.records.hasEnded(c.CallID) {
 		refusal = errLate
 	}

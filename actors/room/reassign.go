@@ -17,7 +17,7 @@ func (c *Reassign) do(r *Room) {
 		r.refuse(c.Caller, access.ErrNoChat)
 		return
 	}
-	events := r.moment().Reassign(c.From, c.To)
+	events := r.moment().Members().Reassign(c.From, c.To)
 	if len(events) == 0 {
 		r.reply(c.Caller, Listed{r.records.head.Chat})
 		return
