@@ -48,25 +48,15 @@ const preflightSeconds = 600
 
 // An API serves the endpoints. It may be registered under several prefixes.
 type API struct {
-	listing  listing
-	listings listings
+	auth   Authenticator
+	limits Limiter // or nil
+	guests Guests  // nil: there are none
+	files  *fileArea
+	signIn *signInArea
+	behind Backends
 
-	chats   Chats
-	members Members
-	models  Models
-	auth    Authenticator
-	limits  Limiter // or nil
-	signIn  SignIn  // nil: nobody signs in here
-	guests  Guests  // nil: there are none
-	behind  Backends
-	maxSay  int
-
+	maxSay    int
 	maxImport int
-
-	maxFile    int64
-	maxImage   int64
-	maxUploads int
-	maxMessage int
 
 	log  *slog.Logger
 	cors *cors.Cors
@@ -75,31 +65,48 @@ type API struct {
 	origins       []string
 	originRefused func(*http.Request)
 
-	mounted map[string]map[string]http.HandlerFunc // by path and method, see Mount
+	handlers map[string]map[string]http.HandlerFunc // by path and method
 }
 
 // New returns an API. It fails if an allowed origin is not an origin, and names
 // that one.
 func New(chats Chats, members Members, models Models, auth Authenticator, o Options) (*API, error) {
 	a := &API{
-		chats: chats, members: members, models: models, auth: auth, signIn: o.SignIn, limits: o.Limits, behind: o.Backends, guests: o.Guests,
-		maxFile: cmp.Or(o.MaxFileBytes, 10<<20), maxImage: cmp.Or(o.MaxImageBytes, 4<<20), maxUploads: cmp.Or(o.MaxUploads, 10), maxMessage: cmp.Or(o.MaxMessageBytes, 64<<10),
+		auth: auth, limits: o.Limits, behind: o.Backends, guests: o.Guests,
+		files:  &fileArea{chats, cmp.Or(o.MaxFileBytes, 10<<20), cmp.Or(o.MaxImageBytes, 4<<20), cmp.Or(o.MaxUploads, 10), cmp.Or(o.MaxMessageBytes, 64<<10)},
 		maxSay: cmp.Or(o.MaxSayBytes, MaxBodyBytes), maxImport: cmp.Or(o.MaxImportBytes, 16<<20), log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
-		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused, mounted: make(map[string]map[string]http.HandlerFunc),
+		origins: slices.Clone(o.AllowedOrigins), originRefused: o.OriginRefused, handlers: make(map[string]map[string]http.HandlerFunc),
 	}
+	a.signIn = &signInArea{o.SignIn, o.Guests != nil, a.allows}
 	if a.originRefused == nil {
 		a.originRefused = func(*http.Request) {}
 	}
 	if err := a.protectOrigins(); err != nil {
 		return nil, err
 	}
+	c := &chatArea{chats: chats, models: models}
+	m := &memberArea{c, members, o.Guests}
+	areas := []map[string]endpoint{c.routes(), m.routes(), (&talkArea{chats}).routes(), a.files.routes()}
+	if o.SignIn != nil {
+		areas = append(areas, a.signIn.routes())
+	}
+	for _, routes := range areas {
+		for name, e := range routes {
+			a.add(name, a.serve(name, e))
+		}
+	}
+	a.add(lookName, a.forGuests(lookName, m.lookAtInvite, m.lookAsGuest))
+	a.add(acceptName, a.forGuests(acceptName, m.acceptInvite, m.acceptAsGuest))
 	return a, nil
 }
 
-// A route is a path, and what answers there, by method.
-type route struct {
-	path      string
-	endpoints map[string]endpoint
+// add adds what answers requests of the given name, "METHOD /path".
+func (a *API) add(name string, h http.HandlerFunc) {
+	method, path := splitRoute(name)
+	if a.handlers[path] == nil {
+		a.handlers[path] = make(map[string]http.HandlerFunc)
+	}
+	a.handlers[path][method] = h
 }
 
 // splitRoute splits "METHOD /path".
@@ -120,47 +127,7 @@ func describe(*http.Request) (any, error) { return json.RawMessage(Description),
 // Register adds the API to mux below prefix, for example "/api/v1". A path below
 // prefix that nothing in mux serves is answered with a JSON 404.
 func (a *API) Register(mux *http.ServeMux, prefix string) {
-	routes := []route{
-		{"/auth/me", map[string]endpoint{"GET": a.me}},
-		{"/model", map[string]endpoint{"GET": a.listModels}},
-		{"/chat", map[string]endpoint{"GET": a.listChats, "POST": a.createChat}},
-		{"/chat/{chat_id}", map[string]endpoint{"GET": a.getChat, "DELETE": a.deleteChat, "PATCH": a.configureChat}},
-		{"/import", map[string]endpoint{"POST": a.importChat}},
-		{"/chat/{chat_id}/export", map[string]endpoint{"GET": a.exportChat}},
-		{"/chat/{chat_id}/mark", map[string]endpoint{"PATCH": a.mark}},
-		{"/search", map[string]endpoint{"GET": a.search}},
-		{"/folders", map[string]endpoint{"GET": a.listFolders}},
-		{"/chat/{chat_id}/members", map[string]endpoint{"GET": a.listMembers}},
-		{"/chat/{chat_id}/members/{user_id}", map[string]endpoint{"PUT": a.setMember, "DELETE": a.removeMember}},
-		{"/chat/{chat_id}/invites", map[string]endpoint{"GET": a.listInvites, "POST": a.invite}},
-		{"/chat/{chat_id}/invites/{invite_id}", map[string]endpoint{"DELETE": a.revokeInvite}},
-		{"/usage", map[string]endpoint{"GET": a.usage}},
-		{"/chat/{chat_id}/messages", map[string]endpoint{"GET": a.listMessages, "POST": a.say}},
-		{"/chat/{chat_id}/messages/{message_id}", map[string]endpoint{"PATCH": a.edit}},
-		{"/chat/{chat_id}/messages/{message_id}/regenerate", map[string]endpoint{"POST": a.regenerate}},
-		{"/chat/{chat_id}/upload", map[string]endpoint{"POST": a.upload}},
-		{"/chat/{chat_id}/files", map[string]endpoint{"GET": a.listFiles}},
-		{"/chat/{chat_id}/files/{fileid}", map[string]endpoint{"GET": a.download, "DELETE": a.removeFile}},
-		{"/chat/{chat_id}/calls/{call_id}", map[string]endpoint{"POST": a.decide}},
-		{"/chat/{chat_id}/stop", map[string]endpoint{"POST": a.stop}},
-	}
-	if a.signIn != nil {
-		routes = append(routes,
-			route{"/auth/sessions", map[string]endpoint{"GET": a.listSessions, "DELETE": a.revokeSessions}},
-			route{"/auth/sessions/{session_id}", map[string]endpoint{"DELETE": a.revokeSession}},
-		)
-	}
-	for _, route := range routes {
-		handlers := make(map[string]http.HandlerFunc)
-		for method, e := range route.endpoints {
-			handlers[method] = a.serve(method+" "+route.path, e)
-		}
-		a.register(mux, prefix+route.path, handlers)
-	}
-	a.register(mux, prefix+"/invites/{token}", map[string]http.HandlerFunc{
-		"GET": a.forGuests(lookName, a.lookAtInvite, a.lookAsGuest), "POST": a.forGuests(acceptName, a.acceptInvite, a.acceptAsGuest),
-	})
-	for path, handlers := range a.mounted {
+	for path, handlers := range a.handlers {
 		a.register(mux, prefix+path, handlers)
 	}
 	mux.Handle("GET "+prefix+"/openapi.json", a.protect(a.open("GET /openapi.json", describe)))
@@ -237,7 +204,7 @@ func (a *API) maxBody(name string) int {
 	case importName:
 		return a.maxImport
 	case uploadName:
-		return int(a.maxFile)*a.maxUploads + uploadOverhead
+		return int(a.files.maxFile)*a.files.maxUploads + uploadOverhead
 	}
 	return MaxBodyBytes
 }

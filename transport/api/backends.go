@@ -45,7 +45,7 @@ func (a *API) registerBackends(mux *http.ServeMux, prefix string) {
 	if a.behind.Emitter == nil {
 		return
 	}
-	for path, e := range map[string]endpoint{"/emit": a.emit, "/call": a.call} {
+	for path, e := range map[string]endpoint{"/emit": a.behind.emit, "/call": a.behind.call} {
 		mux.Handle("POST "+prefix+path, a.protect(a.serveBackend("POST "+path, e)))
 		mux.Handle(prefix+path, a.protect(methodNotAllowed([]string{"POST"})))
 	}
@@ -72,19 +72,19 @@ func (a *API) serveBackend(name string, e endpoint) http.HandlerFunc {
 	}
 }
 
-func (a *API) emit(r *http.Request, _ chat.User) (any, error) {
+func (b *Backends) emit(r *http.Request, _ chat.User) (any, error) {
 	var e chat.Emission
 	if err := decodeBody(r, &e); err != nil {
 		return nil, err
 	}
-	n, err := a.behind.Emitter.Emit(r.Context(), e)
+	n, err := b.Emitter.Emit(r.Context(), e)
 	if err != nil {
 		return nil, err
 	}
 	return map[string]int{"connections": n}, nil
 }
 
-func (a *API) call(r *http.Request, _ chat.User) (any, error) {
+func (b *Backends) call(r *http.Request, _ chat.User) (any, error) {
 	var body struct {
 		chat.Emission
 		Timeout *float64 `json:"timeout"` // seconds
@@ -92,11 +92,11 @@ func (a *API) call(r *http.Request, _ chat.User) (any, error) {
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err
 	}
-	c := chat.Call{Emission: body.Emission, Timeout: min(DefaultCallTimeout, a.behind.MaxTimeout)}
+	c := chat.Call{Emission: body.Emission, Timeout: min(DefaultCallTimeout, b.MaxTimeout)}
 	if body.Timeout != nil {
 		c.Timeout = seconds(*body.Timeout)
 	}
-	answer, err := a.behind.Emitter.Call(r.Context(), c)
+	answer, err := b.Emitter.Call(r.Context(), c)
 	if err != nil {
 		return nil, err
 	}

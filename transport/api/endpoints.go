@@ -7,14 +7,33 @@ import (
 	"parlor/protocol/chat"
 )
 
-func (a *API) me(_ *http.Request, u chat.User) (any, error) {
+// A chatArea answers about chats and models.
+type chatArea struct {
+	chats    Chats
+	models   Models
+	listing  listing
+	listings listings
+}
+
+func (a *chatArea) routes() map[string]endpoint {
+	return map[string]endpoint{
+		"GET /auth/me": a.me, "GET /model": a.listModels,
+		"GET /chat": a.listChats, "POST /chat": a.createChat,
+		"GET /chat/{chat_id}": a.getChat, "DELETE /chat/{chat_id}": a.deleteChat, "PATCH /chat/{chat_id}": a.configureChat,
+		importName: a.importChat, "GET /chat/{chat_id}/export": a.exportChat,
+		"PATCH /chat/{chat_id}/mark": a.mark, "GET /folders": a.listFolders,
+		"GET /search": a.search, "GET /usage": a.usage, "GET /chat/{chat_id}/messages": a.listMessages,
+	}
+}
+
+func (a *chatArea) me(_ *http.Request, u chat.User) (any, error) {
 	return wireUser{string(u.ID), orNull(u.Email), orNull(u.Name), orNull(u.Picture), u.Admin}, nil
 }
 
 // modelOf returns a model that the chat has used. The SPA sends messages as the
 // model's APISource says. For a model that no longer exists that is the source
 // with which the chat began.
-func (a *API) modelOf(c chat.Info, id chat.ModelID) chat.Model {
+func (a *chatArea) modelOf(c chat.Info, id chat.ModelID) chat.Model {
 	if m, ok := a.models.Model(id); ok {
 		return m
 	}
@@ -22,7 +41,7 @@ func (a *API) modelOf(c chat.Info, id chat.ModelID) chat.Model {
 	return chat.Model{ID: id, APISource: c.APISource, DisplayName: name, FullName: name, Description: "no longer available"}
 }
 
-func (a *API) listChats(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) listChats(r *http.Request, u chat.User) (any, error) {
 	limit, err := intParam(r, "limit", DefaultChatsLimit, 1, MaxChatsLimit)
 	if err != nil {
 		return nil, err
@@ -67,7 +86,7 @@ func viewOf(r *http.Request) (v chat.View, err error) {
 	return v, nil
 }
 
-func (a *API) mark(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) mark(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -80,7 +99,7 @@ func (a *API) mark(r *http.Request, u chat.User) (any, error) {
 	return m, worded(err)
 }
 
-func (a *API) search(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) search(r *http.Request, u chat.User) (any, error) {
 	limit, err := intParam(r, "limit", DefaultSearchLimit, 1, MaxSearchLimit)
 	if err != nil {
 		return nil, err
@@ -94,12 +113,12 @@ func (a *API) search(r *http.Request, u chat.User) (any, error) {
 	return page, worded(err)
 }
 
-func (a *API) listFolders(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) listFolders(r *http.Request, u chat.User) (any, error) {
 	folders, err := a.chats.Folders(r.Context(), u)
 	return wireFolders{orEmpty(folders)}, err
 }
 
-func (a *API) createChat(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) createChat(r *http.Request, u chat.User) (any, error) {
 	var body struct {
 		ModelID   chat.ModelID `json:"model_id"`
 		APISource string       `json:"model_api_source"` // the model's own counts
@@ -121,7 +140,7 @@ func (a *API) createChat(r *http.Request, u chat.User) (any, error) {
 }
 
 // getChat is never faster than listModels, see [listings].
-func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) getChat(r *http.Request, u chat.User) (any, error) {
 	c, err := a.chat(r, u)
 	if err != nil {
 		return nil, err
@@ -131,7 +150,7 @@ func (a *API) getChat(r *http.Request, u chat.User) (any, error) {
 }
 
 // details returns a chat and what the user has noted of it.
-func (a *API) details(r *http.Request, c chat.Info, u chat.User) (any, error) {
+func (a *chatArea) details(r *http.Request, c chat.Info, u chat.User) (any, error) {
 	m, err := a.chats.MarkOf(r.Context(), u, c)
 	if err != nil {
 		return nil, err
@@ -149,7 +168,7 @@ func (a *API) details(r *http.Request, c chat.Info, u chat.User) (any, error) {
 
 // configureChat changes the settings that the body names, and answers as getChat
 // does.
-func (a *API) configureChat(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) configureChat(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -166,7 +185,7 @@ func (a *API) configureChat(r *http.Request, u chat.User) (any, error) {
 }
 
 // usage answers with what the user's own turns have used.
-func (a *API) usage(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) usage(r *http.Request, u chat.User) (any, error) {
 	q := chat.UsageQuery{By: chat.UsageByDay}
 	if id := chat.ID(r.URL.Query().Get("chat_id")); id != "" {
 		q.Room = id.Room()
@@ -187,7 +206,7 @@ func (a *API) usage(r *http.Request, u chat.User) (any, error) {
 	return a.chats.Usage(r.Context(), u, q)
 }
 
-func (a *API) deleteChat(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) deleteChat(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -199,7 +218,7 @@ func (a *API) deleteChat(r *http.Request, u chat.User) (any, error) {
 }
 
 // listMessages answers with a bare array, in the order of display.
-func (a *API) listMessages(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) listMessages(r *http.Request, u chat.User) (any, error) {
 	limit, err := intParam(r, "limit", DefaultMessagesLimit, 1, MaxMessagesLimit)
 	if err != nil {
 		return nil, err
@@ -229,7 +248,7 @@ func (a *API) listMessages(r *http.Request, u chat.User) (any, error) {
 }
 
 // chat returns the chat that the request's path names.
-func (a *API) chat(r *http.Request, u chat.User) (chat.Info, error) {
+func (a *chatArea) chat(r *http.Request, u chat.User) (chat.Info, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return chat.Info{}, err

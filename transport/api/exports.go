@@ -18,7 +18,7 @@ const importName = "POST /import"
 const maxExportedMessages = 100_000
 
 // exportChat answers with the current branch of a chat.
-func (a *API) exportChat(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) exportChat(r *http.Request, u chat.User) (any, error) {
 	c, err := a.chat(r, u)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (a *API) exportChat(r *http.Request, u chat.User) (any, error) {
 }
 
 // importChat makes a chat of the user's out of what exportChat has answered, here or elsewhere.
-func (a *API) importChat(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) importChat(r *http.Request, u chat.User) (any, error) {
 	body, err := io.ReadAll(r.Body)
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		return nil, chat.Refuse(chat.CodeTooLarge, "the file is too large to be imported")

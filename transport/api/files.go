@@ -87,7 +87,23 @@ func toWireFiles(files []chat.File) []wireFile {
 	return all
 }
 
-func (a *API) listFiles(r *http.Request, u chat.User) (any, error) {
+// A fileArea takes and gives the files of chats.
+type fileArea struct {
+	chats      Files
+	maxFile    int64
+	maxImage   int64
+	maxUploads int
+	maxMessage int
+}
+
+func (a *fileArea) routes() map[string]endpoint {
+	return map[string]endpoint{
+		uploadName: a.upload, "GET /chat/{chat_id}/files": a.listFiles,
+		"GET /chat/{chat_id}/files/{fileid}": a.download, "DELETE /chat/{chat_id}/files/{fileid}": a.removeFile,
+	}
+}
+
+func (a *fileArea) listFiles(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -105,7 +121,7 @@ func (a *API) listFiles(r *http.Request, u chat.User) (any, error) {
 	}{toWireFiles(files), a.maxFile, a.maxImage, a.maxUploads, a.maxMessage}, nil
 }
 
-func (a *API) removeFile(r *http.Request, u chat.User) (any, error) {
+func (a *fileArea) removeFile(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -117,7 +133,7 @@ func (a *API) removeFile(r *http.Request, u chat.User) (any, error) {
 }
 
 // upload keeps the files of a form while they come. Those before one that is refused stay.
-func (a *API) upload(r *http.Request, u chat.User) (any, error) {
+func (a *fileArea) upload(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -210,7 +226,7 @@ type file struct {
 	pieces iter.Seq2[[]byte, error]
 }
 
-func (a *API) download(r *http.Request, u chat.User) (any, error) {
+func (a *fileArea) download(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -256,5 +272,5 @@ func (a *API) answerFile(w http.ResponseWriter, r *http.Request, f file) {
 // that of the API without its prefix.
 func (a *API) RegisterFiles(mux *http.ServeMux, base string) {
 	const path = "/chat/{chat_id}/files/{fileid}"
-	mux.Handle("GET "+base+path, a.protect(a.serve("GET "+path, a.download)))
+	mux.Handle("GET "+base+path, a.protect(a.serve("GET "+path, a.files.download)))
 }

@@ -65,12 +65,12 @@ func (a *API) forGuests(name string, ofUser endpoint, ofGuest func(*http.Request
 }
 
 // lookAsGuest is for people who have not come yet, so they have no id.
-func (a *API) lookAsGuest(r *http.Request) (any, error) {
+func (a *memberArea) lookAsGuest(r *http.Request) (any, error) {
 	room, _, _ := chat.CutInviteToken(r.PathValue("token"))
 	return a.lookAtInvite(r, chat.User{ID: chat.GuestPrefix + "nobody", Only: room})
 }
 
-func (a *API) acceptAsGuest(r *http.Request) (any, error) {
+func (a *memberArea) acceptAsGuest(r *http.Request) (any, error) {
 	if r.ContentLength == 0 {
 		return nil, errNoName
 	}

@@ -48,7 +48,7 @@ type encoded struct {
 // listModels adds the models of the user's newest chats to the list. The SPA
 // needs to find the model of each chat in it, but a model can be used without
 // being listed, or may have been removed from the configuration since.
-func (a *API) listModels(r *http.Request, u chat.User) (any, error) {
+func (a *chatArea) listModels(r *http.Request, u chat.User) (any, error) {
 	sent := a.listings.begin(u.ID)
 	body, err := a.modelsFor(r.Context(), u)
 	if err != nil {
@@ -58,7 +58,7 @@ func (a *API) listModels(r *http.Request, u chat.User) (any, error) {
 	return encoded{body, sent}, nil
 }
 
-func (a *API) modelsFor(ctx context.Context, u chat.User) ([]byte, error) {
+func (a *chatArea) modelsFor(ctx context.Context, u chat.User) ([]byte, error) {
 	used, err := a.chats.Used(ctx, u)
 	if err != nil {
 		return nil, err

@@ -61,7 +61,21 @@ type (
 	}
 )
 
-func (a *API) listMembers(r *http.Request, u chat.User) (any, error) {
+// A memberArea answers about the members of chats, and takes in new ones.
+type memberArea struct {
+	*chatArea
+	members Members
+	guests  Guests // nil: there are none
+}
+
+func (a *memberArea) routes() map[string]endpoint {
+	return map[string]endpoint{
+		"GET /chat/{chat_id}/members": a.listMembers, "PUT /chat/{chat_id}/members/{user_id}": a.setMember, "DELETE /chat/{chat_id}/members/{user_id}": a.removeMember,
+		"GET /chat/{chat_id}/invites": a.listInvites, "POST /chat/{chat_id}/invites": a.invite, "DELETE /chat/{chat_id}/invites/{invite_id}": a.revokeInvite,
+	}
+}
+
+func (a *memberArea) listMembers(r *http.Request, u chat.User) (any, error) {
 	c, err := a.chat(r, u)
 	if err != nil {
 		return nil, err
@@ -69,7 +83,7 @@ func (a *API) listMembers(r *http.Request, u chat.User) (any, error) {
 	return wireMembers{orEmpty(c.Everybody())}, nil
 }
 
-func (a *API) setMember(r *http.Request, u chat.User) (any, error) {
+func (a *memberArea) setMember(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -89,7 +103,7 @@ func (a *API) setMember(r *http.Request, u chat.User) (any, error) {
 	return wireMembers{orEmpty(c.Everybody())}, nil
 }
 
-func (a *API) removeMember(r *http.Request, u chat.User) (any, error) {
+func (a *memberArea) removeMember(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -100,7 +114,7 @@ func (a *API) removeMember(r *http.Request, u chat.User) (any, error) {
 	return map[string]string{"message": "Member removed"}, nil
 }
 
-func (a *API) invite(r *http.Request, u chat.User) (any, error) {
+func (a *memberArea) invite(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -135,7 +149,7 @@ func (a *API) invite(r *http.Request, u chat.User) (any, error) {
 	return w, nil
 }
 
-func (a *API) lookAtInvite(r *http.Request, u chat.User) (any, error) {
+func (a *memberArea) lookAtInvite(r *http.Request, u chat.User) (any, error) {
 	found, err := a.members.LookAtInvite(r.Context(), u, r.PathValue("token"))
 	if err != nil {
 		return nil, err
@@ -163,7 +177,7 @@ func toWireInvite(i chat.Invite) wireInvite {
 	return w
 }
 
-func (a *API) listInvites(r *http.Request, u chat.User) (any, error) {
+func (a *memberArea) listInvites(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -179,7 +193,7 @@ func (a *API) listInvites(r *http.Request, u chat.User) (any, error) {
 	return list, nil
 }
 
-func (a *API) revokeInvite(r *http.Request, u chat.User) (any, error) {
+func (a *memberArea) revokeInvite(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -190,7 +204,7 @@ func (a *API) revokeInvite(r *http.Request, u chat.User) (any, error) {
 	return map[string]string{"message": "Invitation revoked"}, nil
 }
 
-func (a *API) acceptInvite(r *http.Request, u chat.User) (any, error) {
+func (a *memberArea) acceptInvite(r *http.Request, u chat.User) (any, error) {
 	c, err := a.members.Accept(r.Context(), u, r.PathValue("token"))
 	if err != nil {
 		return nil, err

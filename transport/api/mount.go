@@ -17,11 +17,7 @@ type Handler func(w http.ResponseWriter, r *http.Request, in chat.SignIn) error
 // is protected as the endpoints are. Mount must be called before Register.
 func (a *API) Mount(routes map[string]Handler) {
 	for name, h := range routes {
-		method, path := splitRoute(name)
-		if a.mounted[path] == nil {
-			a.mounted[path] = make(map[string]http.HandlerFunc)
-		}
-		a.mounted[path][method] = a.signedIn(name, h)
+		a.add(name, a.signedIn(name, h))
 	}
 }
 
@@ -31,17 +27,13 @@ type OpenHandler func(w http.ResponseWriter, r *http.Request) error
 // MountOpen is Mount for what answers anybody, signed in or not.
 func (a *API) MountOpen(routes map[string]OpenHandler) {
 	for name, h := range routes {
-		method, path := splitRoute(name)
-		if a.mounted[path] == nil {
-			a.mounted[path] = make(map[string]http.HandlerFunc)
-		}
-		a.mounted[path][method] = func(w http.ResponseWriter, r *http.Request) {
+		a.add(name, func(w http.ResponseWriter, r *http.Request) {
 			if refusal := a.limit(chat.User{}, r, name); refusal != nil {
 				a.refuse(w, r, refusal)
 			} else if err := h(w, r); err != nil {
 				a.refuse(w, r, err)
 			}
-		}
+		})
 	}
 }
 

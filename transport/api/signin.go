@@ -83,32 +83,50 @@ func (a *API) finish(w http.ResponseWriter, r *http.Request) func(answer any, er
 
 // registerSignIn adds what needs no user yet.
 func (a *API) registerSignIn(mux *http.ServeMux, prefix string) {
-	if a.signIn == nil {
+	if a.signIn.SignIn == nil {
 		return
 	}
-	for name, e := range map[string]func(*http.Request) (any, error){
-		"GET /auth/validate-token": a.exchange, "POST /auth/refresh": a.refresh, "POST /auth/logout": a.logout, "GET /auth/methods": a.methods, "POST /auth/login": a.login,
-		"GET /auth/oidc/login": a.leave, "GET /auth/oidc/callback": a.comeBack, "POST /auth/oidc/logout": a.endOutside,
-		"GET /auth/google/login": a.leave, "GET /auth/google/callback": a.comeBack, // as the assistant SPA says
-	} {
+	for name, e := range a.signIn.open() {
 		method, path := splitRoute(name)
 		mux.Handle(method+" "+prefix+path, a.protect(a.open(name, e)))
 		mux.Handle(prefix+path, a.protect(methodNotAllowed([]string{method})))
 	}
 }
 
+// A signInArea lets users in and out.
+type signInArea struct {
+	SignIn
+	guests bool // are let in too
+	allows func(r *http.Request, page string) (allowed bool, vary []string)
+}
+
+// open are the requests that need no user yet, and routes those of users.
+func (a *signInArea) open() map[string]func(*http.Request) (any, error) {
+	return map[string]func(*http.Request) (any, error){
+		"GET /auth/validate-token": a.exchange, "POST /auth/refresh": a.refresh, "POST /auth/logout": a.logout, "GET /auth/methods": a.methods, "POST /auth/login": a.login,
+		"GET /auth/oidc/login": a.leave, "GET /auth/oidc/callback": a.comeBack, "POST /auth/oidc/logout": a.endOutside,
+		"GET /auth/google/login": a.leave, "GET /auth/google/callback": a.comeBack, // as the assistant SPA says
+	}
+}
+
+func (a *signInArea) routes() map[string]endpoint {
+	return map[string]endpoint{
+		"GET /auth/sessions": a.listSessions, "DELETE /auth/sessions": a.revokeSessions, "DELETE /auth/sessions/{session_id}": a.revokeSession,
+	}
+}
+
 // exchange refuses links: somebody could have others follow one that signs them in as
 // himself.
-func (a *API) exchange(r *http.Request) (any, error) {
+func (a *signInArea) exchange(r *http.Request) (any, error) {
 	site, page := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	if allowed, _ := a.allows(r, page); r.Header.Get("Sec-Fetch-Mode") == "navigate" || site == "cross-site" && !allowed {
 		return nil, chat.Refuse(chat.CodeForbidden, "a page exchanges its temporary token by a request of its own, not by a link")
 	}
-	cookies, err := a.signIn.Exchange(r, r.URL.Query().Get("temp_token"))
+	cookies, err := a.SignIn.Exchange(r, r.URL.Query().Get("temp_token"))
 	return reply{map[string]string{"status": "success"}, cookies, ""}, err
 }
 
-func (a *API) login(r *http.Request) (any, error) {
+func (a *signInArea) login(r *http.Request) (any, error) {
 	var body struct {
 		ID       chat.UserID `json:"user_id"`
 		Password string      `json:"password"`
@@ -116,7 +134,7 @@ func (a *API) login(r *http.Request) (any, error) {
 	if err := decodeBody(r, &body); err != nil {
 		return nil, err
 	}
-	cookies, err := a.signIn.Login(r, body.ID, body.Password)
+	cookies, err := a.SignIn.Login(r, body.ID, body.Password)
 	return reply{map[string]string{"status": "success"}, cookies, ""}, err
 }
 
@@ -126,18 +144,18 @@ type wireMethods struct {
 	Guests bool `json:"guests"`
 }
 
-func (a *API) methods(*http.Request) (any, error) {
-	return wireMethods{a.signIn.Methods(), a.guests != nil}, nil
+func (a *signInArea) methods(*http.Request) (any, error) {
+	return wireMethods{a.SignIn.Methods(), a.guests}, nil
 }
 
-func (a *API) leave(r *http.Request) (any, error) {
-	to, cookies, err := a.signIn.Leave(r)
+func (a *signInArea) leave(r *http.Request) (any, error) {
+	to, cookies, err := a.SignIn.Leave(r)
 	return reply{nil, cookies, to}, err
 }
 
 // comeBack leads to the page, which is above the API.
-func (a *API) comeBack(r *http.Request) (any, error) {
-	to, cookies, err := a.signIn.ComeBack(r)
+func (a *signInArea) comeBack(r *http.Request) (any, error) {
+	to, cookies, err := a.SignIn.ComeBack(r)
 	if to == "" {
 		base, _, _ := strings.Cut(r.URL.Path, "/api/v1/")
 		to = base + "/"
@@ -146,20 +164,20 @@ func (a *API) comeBack(r *http.Request) (any, error) {
 }
 
 // endOutside answers a provider.
-func (a *API) endOutside(r *http.Request) (any, error) {
-	if err := a.signIn.EndOutside(r, r.PostFormValue("logout_token")); err != nil {
+func (a *signInArea) endOutside(r *http.Request) (any, error) {
+	if err := a.SignIn.EndOutside(r, r.PostFormValue("logout_token")); err != nil {
 		return nil, err
 	}
 	return map[string]string{"message": "Sessions ended"}, nil
 }
 
-func (a *API) refresh(r *http.Request) (any, error) {
-	cookies, err := a.signIn.Refresh(r)
+func (a *signInArea) refresh(r *http.Request) (any, error) {
+	cookies, err := a.SignIn.Refresh(r)
 	return reply{map[string]string{"status": "success"}, cookies, ""}, err
 }
 
-func (a *API) logout(r *http.Request) (any, error) {
-	cookies, err := a.signIn.Logout(r)
+func (a *signInArea) logout(r *http.Request) (any, error) {
+	cookies, err := a.SignIn.Logout(r)
 	return reply{map[string]string{"message": "Logged out successfully"}, cookies, ""}, err
 }
 
@@ -178,9 +196,9 @@ type (
 	}
 )
 
-func (a *API) listSessions(r *http.Request, u chat.User) (any, error) {
-	list, current := wireSessions{[]wireSession{}}, a.signIn.Current(r)
-	for _, s := range a.signIn.Sessions(u.ID) {
+func (a *signInArea) listSessions(r *http.Request, u chat.User) (any, error) {
+	list, current := wireSessions{[]wireSession{}}, a.SignIn.Current(r)
+	for _, s := range a.SignIn.Sessions(u.ID) {
 		list.Sessions = append(list.Sessions, wireSession{
 			ID: s.ID, Created: chat.Timestamp(s.Created), Seen: chat.Timestamp(s.Seen), Expires: chat.Timestamp(s.Expires),
 			Address: s.Address, Agent: s.Agent, Current: s.ID == current,
@@ -189,16 +207,16 @@ func (a *API) listSessions(r *http.Request, u chat.User) (any, error) {
 	return list, nil
 }
 
-func (a *API) revokeSession(r *http.Request, u chat.User) (any, error) {
-	if err := a.signIn.Revoke(r.Context(), u.ID, r.PathValue("session_id")); err != nil {
+func (a *signInArea) revokeSession(r *http.Request, u chat.User) (any, error) {
+	if err := a.SignIn.Revoke(r.Context(), u.ID, r.PathValue("session_id")); err != nil {
 		return nil, err
 	}
 	return map[string]string{"message": "Session ended"}, nil
 }
 
 // revokeSessions ends all sessions of the user but the one that asks for it.
-func (a *API) revokeSessions(r *http.Request, u chat.User) (any, error) {
-	if err := a.signIn.RevokeAll(r.Context(), u.ID, a.signIn.Current(r)); err != nil {
+func (a *signInArea) revokeSessions(r *http.Request, u chat.User) (any, error) {
+	if err := a.SignIn.RevokeAll(r.Context(), u.ID, a.SignIn.Current(r)); err != nil {
 		return nil, err
 	}
 	return map[string]string{"message": "All other sessions ended"}, nil

@@ -62,7 +62,17 @@ func (m made) status() int {
 	return http.StatusCreated
 }
 
-func (a *API) say(r *http.Request, u chat.User) (any, error) {
+// A talkArea takes what users say.
+type talkArea struct{ chats Talk }
+
+func (a *talkArea) routes() map[string]endpoint {
+	return map[string]endpoint{
+		sayName: a.say, editName: a.edit, "POST /chat/{chat_id}/messages/{message_id}/regenerate": a.regenerate,
+		"POST /chat/{chat_id}/calls/{call_id}": a.decide, "POST /chat/{chat_id}/stop": a.stop,
+	}
+}
+
+func (a *talkArea) say(r *http.Request, u chat.User) (any, error) {
 	id, m, err := decodeSay(r)
 	if err != nil {
 		return nil, err
@@ -71,7 +81,7 @@ func (a *API) say(r *http.Request, u chat.User) (any, error) {
 	return showSaid(said), worded(err)
 }
 
-func (a *API) edit(r *http.Request, u chat.User) (any, error) {
+func (a *talkArea) edit(r *http.Request, u chat.User) (any, error) {
 	id, m, err := decodeSay(r)
 	if err == nil && (m.Policy != "" || len(m.Files) > 0) {
 		err = chat.Refuse(chat.CodeInvalid, "an edit has no policy, since it waits for its turn, and keeps the files of the message")
@@ -124,7 +134,7 @@ func showSaid(s chat.Said) made {
 	}, s.Repeated}
 }
 
-func (a *API) regenerate(r *http.Request, u chat.User) (any, error) {
+func (a *talkArea) regenerate(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -141,7 +151,7 @@ func (a *API) regenerate(r *http.Request, u chat.User) (any, error) {
 	return made{wireQueued{true, assistant.TurnQueued{TurnID: queued.TurnID}}, queued.Repeated}, err
 }
 
-func (a *API) stop(r *http.Request, u chat.User) (any, error) {
+func (a *talkArea) stop(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err
@@ -170,7 +180,7 @@ func (a *API) stop(r *http.Request, u chat.User) (any, error) {
 }
 
 // decide decides about a call of a tool.
-func (a *API) decide(r *http.Request, u chat.User) (any, error) {
+func (a *talkArea) decide(r *http.Request, u chat.User) (any, error) {
 	id, err := chatID(r)
 	if err != nil {
 		return nil, err

@@ -127,7 +127,7 @@ type (
 // problemType and a code name a kind of problem.
 const problemType = "urn:parlor:problem:"
 
-func (a *API) toWireChat(c chat.Info, u chat.User, m chat.Mark) wireChat {
+func (a *chatArea) toWireChat(c chat.Info, u chat.User, m chat.Mark) wireChat {
 	return wireChat{
 		ID: c.ID, Owner: c.Owner, APISource: a.modelOf(c, c.ModelID).APISource, ModelID: c.ModelID,
 		Created: chat.Timestamp(c.Created), DocID: c.ID, Title: c.Title, Role: c.RoleOf(u.ID), Mark: m,
@@ -147,12 +147,12 @@ func listedPeople(c chat.Info) []wirePerson {
 	return people
 }
 
-func (a *API) toWireDetails(c chat.Info, u chat.User, m chat.Mark) wireDetails {
+func (a *chatArea) toWireDetails(c chat.Info, u chat.User, m chat.Mark) wireDetails {
 	return wireDetails{a.toWireChat(c, u, m), c.SystemPrompt, c.Policy, c.ReadOnly, c.RetainFor, c.Answers, c.ToolsOff}
 }
 
 // toWireRows returns a message as a history has it.
-func (a *API) toWireRows(c chat.Info, m chat.Message) []any {
+func (a *chatArea) toWireRows(c chat.Info, m chat.Message) []any {
 	w := wireMessage{
 		ID: m.ID, Chat: c.ID, ModelID: cmp.Or(m.ModelID, c.ModelID), Created: chat.Timestamp(m.Created),
 		Role: m.Role, Type: "message", Content: assistant.Visible(m), Modality: assistant.Modality(m), // the SPA knows no states
