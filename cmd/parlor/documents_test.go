@@ -14,7 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-var update = flag.Bool("update", false, "write docs/configuration.md anew")
+var update = flag.Bool("update", false, "write docs/configuration.md and docs/commands.md anew")
 
 // repository is where all files are, also when a test has changed its directory.
 var repository, _ = filepath.Abs(filepath.Join("..", ".."))
@@ -24,15 +24,107 @@ var chosen = []string{"host", "key"}
 
 // TestConfigurationPage compares docs/configuration.md with the settings.
 func TestConfigurationPage(t *testing.T) {
-	path := filepath.Join(repository, "docs", "configuration.md")
-	want := configurationPage(allSettings(t))
+	comparePage(t, "configuration.md", configurationPage(allSettings(t)))
+}
+
+// TestCommandsPage compares docs/commands.md with the commands.
+func TestCommandsPage(t *testing.T) {
+	comparePage(t, "commands.md", commandsPage(t))
+}
+
+// comparePage compares a page of docs with what the program says.
+func comparePage(t *testing.T, name, want string) {
+	t.Helper()
+	path := filepath.Join(repository, "docs", name)
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != want {
-		t.Errorf("docs/configuration.md is not what the settings are (%v): go test ./cmd/parlor -run TestConfigurationPage -update", err)
+		t.Errorf("docs/%s is not what the program says (%v): go test ./cmd/parlor -run %s -update", name, err, t.Name())
+	}
+}
+
+func commandsPage(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("# Commands\n\n" +
+		"Made from the program by `go test ./cmd/parlor -run TestCommandsPage -update`; a test compares them. `parlor COMMAND --help` says the same,\n" +
+		"and which [settings](configuration.md) a command uses. The exit status is 0 if all went well, 1 if not, 2 if the command line or a setting is wrong.\n")
+	for _, command := range commands() {
+		parser, err := newParser(&cli{}, []string{command.name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, node := range parser.Model.Children {
+			if node.Name == command.name {
+				writeCommand(&b, node)
+			}
+		}
+	}
+	return b.String()
+}
+
+// writeCommand writes a command with all that is no setting.
+func writeCommand(b *strings.Builder, node *kong.Node) {
+	fmt.Fprintf(b, "\n## parlor %s\n\n%s\n", strings.Fields(node.Path())[0], escaped(node.Help))
+	if detail := strings.TrimSpace(node.Detail); detail != "" {
+		fmt.Fprintf(b, "\n%s\n", detail)
+	}
+	var rows []string
+	for _, argument := range node.Positional {
+		rows = append(rows, fmt.Sprintf("| `%s` | %s |\n", argument.Summary(), escaped(argument.Help)))
+	}
+	for _, flag := range node.Flags {
+		if flag.Hidden || flag.Group != nil && flag.Group.Key != "" {
+			continue
+		}
+		name := "--" + flag.Name
+		if !flag.IsBool() {
+			name += "=" + flag.FormatPlaceHolder()
+		}
+		rows = append(rows, fmt.Sprintf("| `%s` | %s |\n", strings.ReplaceAll(name, "|", `\|`), escaped(flag.Help)))
+	}
+	if len(rows) > 0 {
+		b.WriteString("\n| | |\n|---|---|\n" + strings.Join(rows, ""))
+	}
+}
+
+// escaped is a text of the program as a cell of a table.
+func escaped(text string) string {
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", "*", `\*`).Replace(text)
+}
+
+// TestDocumentedSettings loads each example of settings that is in a document.
+func TestDocumentedSettings(t *testing.T) {
+	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
+	variables := regexp.MustCompile(`\$\{([A-Z_]+)\}|_var: ([A-Z_]+)`)
+	found, shop := 0, filepath.Join(t.TempDir(), "shop.yaml") // the examples name it
+	if err := os.WriteFile(shop, []byte(`{openapi: 3.1.0, info: {title: t, version: "1"}, paths: {/o: {get: {operationId: getOrder, summary: s}, post: {operationId: listOrders, summary: s}}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range documents(t) {
+		for _, block := range blocks.FindAllStringSubmatch(text, -1) {
+			if strings.HasPrefix(block[1], "http:\n") { // of Traefik, see TestProxyLines
+				continue
+			}
+			found++
+			var env []string
+			for _, v := range variables.FindAllStringSubmatch(block[1], -1) {
+				env = append(env, v[1]+v[2]+"=whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+			}
+			s, err := loadIn(t, strings.ReplaceAll(block[1], "shop.yaml", shop), env)
+			if err == nil {
+				err = s.Validate()
+			}
+			if err != nil {
+				t.Errorf("%s: %v:\n%s", path, err, block[1])
+			}
+		}
+	}
+	if found < 8 {
+		t.Errorf("%d examples", found)
 	}
 }
 
@@ -57,8 +149,7 @@ func configurationPage(flags []*kong.Flag) string {
 			if value != "" {
 				value = "`" + value + "`"
 			}
-			help := strings.NewReplacer("|", `\|`, "<", "&lt;", "*", `\*`).Replace(flag.Help)
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", flag.Name, value, help)
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", flag.Name, value, escaped(flag.Help))
 		}
 	}
 	return b.String()

@@ -28,7 +28,7 @@ const (
 
 // importCmd adds chats to the data file.
 type importCmd struct {
-	From         string            `enum:"parlor,mongo,openwebui,librechat,chatgpt" default:"parlor" help:"Who has written the files: parlor export, or another server."`
+	From         string            `enum:"parlor,mongo,openwebui,librechat,chatgpt" default:"parlor" help:"Who has written the files: parlor, mongo (the assistant web server), openwebui, librechat or chatgpt."`
 	SkipExisting bool              `help:"Leave chats that exist as they are, instead of importing nothing."`
 	Owner        string            `placeholder:"NAME" help:"With another server's files: the user whose chats all of them become."`
 	Users        map[string]string `name:"user" placeholder:"OLD=NEW" mapsep:"none" help:"With another server's files: a user is called otherwise here. May be repeated."`
