@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -194,6 +195,36 @@ func TestDocumentedFlags(t *testing.T) {
 				t.Errorf("%s: there is no %s", path, match[1])
 			}
 		}
+	}
+}
+
+// TestDocumentedCalls carries out each example that calls a server with curl. It is refused none.
+func TestDocumentedCalls(t *testing.T) {
+	if testing.Short() {
+		t.Skip("each stream is read for a second")
+	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not installed")
+	}
+	url := startServer(t)
+	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
+	found := 0
+	for path, text := range documents(t) {
+		for _, block := range blocks.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(block[1], "localhost:8080") || strings.Contains(block[1], "/call ") { // a call waits for a client
+				continue
+			}
+			found++
+			script := strings.NewReplacer("localhost:8080", strings.TrimPrefix(url, "http://"), "curl -N", "curl -N --max-time 1").Replace(block[1])
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", script+"\nwait")
+			out, _ := cmd.CombinedOutput() // of a stream that ends by time curl says that it failed
+			if len(out) == 0 || strings.Contains(string(out), "urn:parlor:problem") || strings.Contains(string(out), "curl: (7)") {
+				t.Errorf("%s:\n%s%s", path, script, out)
+			}
+		}
+	}
+	if found < 3 {
+		t.Errorf("%d examples", found)
 	}
 }
 
