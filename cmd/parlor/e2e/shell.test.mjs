@@ -4,8 +4,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
-import { chatOf, connected, on, picture, say, shows, tab, visit } from "./lib/page.mjs";
-import { command, folder, serve, until } from "./lib/parlor.mjs";
+import { longChat } from "./lib/longchat.mjs";
+import { address, chatOf, connected, on, picture, say, shows, tab, visit } from "./lib/page.mjs";
+import { command, connect, enter, folder, newChat, serve, until } from "./lib/parlor.mjs";
 import { long, longOnly } from "./lib/random.mjs";
 
 const by = (name) => `[data-testid="${name}"]`;
@@ -25,6 +26,68 @@ test("somebody who starts without a key is told what answers, and reads it in th
   if (!long) return;
   await page.reload();
   await page.getByRole("heading", { name: "Settings" }).waitFor();
+});
+
+/** Notes what moves in a page without having been touched, as browsers measure it: the sum of the shifts of its layout. */
+async function watchShifts(page) {
+  await page.addInitScript(() => {
+    window.shifts = [];
+    const noted = ({ value, sources }) => ({ value, what: sources.map(({ node, previousRect: a, currentRect: b }) => `${node?.nodeName} ${node?.className} ${a.x},${a.y} to ${b.x},${b.y}`) });
+    new PerformanceObserver((list) => window.shifts.push(...list.getEntries().map(noted))).observe({ type: "layout-shift", buffered: true });
+  });
+  return async (name) => {
+    const shifts = await page.evaluate(() => window.shifts.splice(0));
+    assert.ok(shifts.reduce((sum, { value }) => sum + value, 0) < 0.02, `${name}: ${JSON.stringify(shifts)}`);
+  };
+}
+
+test("nothing moves while the page, a list of chats or a chat opens", { skip: noBrowser || longOnly.skip }, async (t) => {
+  const server = await serve(t, { dir: await longChat(40) });
+  const alice = await connect(t, server, { user: "alice" });
+  for (let n = 0; n < 5; n++) await enter(alice, newChat());
+  await enter(await connect(t, server, { user: "bob" }), "abc"); // so that people are beside the talk
+  const b = await browser(t);
+  for (const viewport of [{ width: 1280, height: 800 }, { width: 900, height: 700 }, { width: 390, height: 844 }]) {
+    const page = await visit(t, b, `${server.url}/healthz`, { user: "alice", viewport });
+    const still = await watchShifts(page);
+    const isWide = viewport.width >= 840;
+    const listed = async () => { if (isWide) await page.locator("nav [data-chat]").nth(5).waitFor(); };
+    await page.goto(server.url);
+    await connected(page);
+    await listed();
+    await page.waitForTimeout(300); // so that what would still move does
+    await still(`the start, ${viewport.width} wide`);
+    await page.goto(address(server, "abc"));
+    await shows(page, "question 39");
+    await listed();
+    await page.waitForTimeout(300);
+    await still(`a chat, ${viewport.width} wide`);
+    if (!isWide) continue;
+    await page.evaluate(() => { // a click would excuse what moves after it
+      for (const a of document.querySelectorAll("nav [data-chat] a")) if (!a.ariaCurrent) return a.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+    });
+    await page.locator('[data-testid="empty"]').waitFor();
+    await page.waitForTimeout(300);
+    await still(`another chat, ${viewport.width} wide`);
+  }
+});
+
+test("arrow keys that come before a menu has the focus are counted", { skip: noBrowser || longOnly.skip }, async (t) => {
+  const server = await serve(t);
+  await enter(await connect(t, server, { user: "alice" }), newChat());
+  const page = await tab(t, await browser(t), server.url, { user: "alice" });
+  const button = page.locator("nav [data-chat] .menu-button");
+  await button.waitFor({ state: "attached" });
+  const pressed = (...keys) => button.evaluate((element, keys) => {
+    element.focus();
+    for (const key of keys) document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  }, keys);
+  const item = (n) => page.locator('[role="menuitem"]').nth(n).and(page.locator(":focus")).waitFor();
+  await pressed("ArrowDown", "ArrowDown");
+  await item(1);
+  await page.keyboard.press("Escape");
+  await pressed("ArrowUp");
+  await item(-1);
 });
 
 /** A server with passwords, and somebody who has signed in at a page of it. */

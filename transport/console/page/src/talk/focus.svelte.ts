@@ -16,6 +16,8 @@ export class TalkFocus {
   #list: () => VirtualizerHandle | undefined;
   #pointed = false; // the focus came by a pointer: then letters are no commands
   #at?: string; // the message that has the focus
+  #aim?: string; // the one that arrow keys have gone to already, while it is on its way into the document
+  #moves = 0;
 
   constructor(chat: ChatStore, scroller: () => HTMLElement | undefined, list: () => VirtualizerHandle | undefined) {
     this.#chat = chat;
@@ -51,11 +53,13 @@ export class TalkFocus {
 
   /** Gives the focus to a message, wherever it stands. linked marks it, until another one has the focus. */
   async to(key: string, { linked = false } = {}): Promise<void> {
+    const move = ++this.#moves;
     const element = await this.shown(key);
     const scroller = this.#scroller();
     if (!element || !scroller) return;
     for (let frame = 0; frame < MAX_FRAMES && document.activeElement !== element; frame++) {
       if (frame > 0) await new Promise(requestAnimationFrame); // the list shows an element when it knows how high it is
+      if (move !== this.#moves) return;
       element.focus({ preventScroll: true });
     }
     const fits = element.offsetHeight <= scroller.clientHeight;
@@ -84,8 +88,12 @@ export class TalkFocus {
 
   async #step(from: string, by: number): Promise<void> {
     const all = this.#order().flatMap(({ keys }) => keys);
-    const next = all[all.indexOf(from) + by];
-    if (next !== undefined && all.includes(from)) await this.to(next);
+    const at = all.indexOf(this.#aim ?? from);
+    const next = all[at + by];
+    if (next === undefined || at < 0) return;
+    this.#aim = next;
+    await this.to(next);
+    if (this.#aim === next) this.#aim = undefined;
   }
 
   /** Brings a message into the document and into sight, and returns its element. */
