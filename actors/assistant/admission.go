@@ -35,10 +35,10 @@ type admission struct {
 // records that it has missed follow; they are read before it is told anything. What
 // the room says meanwhile waits.
 func (c *client) answerJoin(e *session.Event, r wire.JoinRoom, j room.Joined) {
-	a := &admission{c: c, event: e, request: r, joined: j, late: c.isLate(r, j), after: j.Seq}
+	a := &admission{c: c, event: e, request: r, joined: j, late: c.rooms[j.Chat.Room].isLate(r, j), after: j.Seq}
 	c.queues.hold(j.Chat.Room)
 	a.noteListening()
-	switch a.former = c.formerPlace(r, j); {
+	switch a.former = a.formerPlace(); {
 	case a.former != nil:
 		a.readFormer()
 	case r.After == nil:
@@ -64,7 +64,7 @@ func (a *admission) noteListening() {
 // readAfter reads the records that the client has missed.
 func (a *admission) readAfter(after uint64) {
 	c := a.c
-	source, last := c.source(a.joined.Chat.Room, a.request.Dialect, a.joined.Epoch), a.joined.Seq
+	source, last := c.source(c.user, a.joined.Chat.Room, a.request.Dialect, a.joined.Epoch), a.joined.Seq
 	c.socket.Go(func(ctx context.Context) func() {
 		missed, err := c.Replays.Read(ctx, source, after, last, c.maxReplayBytes())
 		return func() {
@@ -84,7 +84,8 @@ func (a *admission) readAfter(after uint64) {
 // formerPlace returns where the page was in a room that it joins again by itself: without
 // naming the room, as it does behind each connection (WIRE-ASSISTANT §9.2). A page that
 // names the room has just read its history, and other clients say where they were.
-func (c *client) formerPlace(r wire.JoinRoom, j room.Joined) *resume.Place {
+func (a *admission) formerPlace() *resume.Place {
+	c, r, j := a.c, a.request, a.joined
 	if m := c.rooms[j.Chat.Room]; r.Room != "" || r.After != nil || r.Dialect == wire.Documented || m != nil && m.place != nil {
 		return nil
 	}
@@ -99,7 +100,7 @@ func (c *client) formerPlace(r wire.JoinRoom, j room.Joined) *resume.Place {
 func (a *admission) readFormer() {
 	c := a.c
 	c.socket.Go(func(ctx context.Context) func() {
-		missed, err := c.missed(ctx, a.former, a.request.Dialect, a.joined, c.maxReplayBytes())
+		missed, err := c.missed(ctx, c.user, a.former, a.request.Dialect, a.joined, c.maxReplayBytes())
 		return func() {
 			switch {
 			case errors.Is(err, resume.ErrTooMuch), err == nil && !a.fits(missed):
@@ -213,12 +214,12 @@ func (a *admission) tellMissed(p *resume.Place) {
 	to := backlog{limit: math.MaxInt, returning: a.former != nil} // room_joined has promised all of it
 	switch {
 	case a.late && a.former == nil:
-		to.frames = c.soFar(p, wire.SPA, j)
+		to.frames = c.standing.soFar(p, wire.SPA, j)
 	case a.recap != nil:
-		to.frames = c.allWithOffset(a.recap)
-		c.catchUp(&to, p, r.Dialect, nil, j)
+		to.frames = c.standing.allWithOffset(a.recap)
+		c.standing.catchUp(&to, p, r.Dialect, nil, j)
 	case a.former != nil, r.After != nil && a.snapshot == nil:
-		c.catchUp(&to, p, r.Dialect, a.missed, j)
+		c.standing.catchUp(&to, p, r.Dialect, a.missed, j)
 		to.count(j.Chat.Room, r.Dialect, 0)
 	}
 	c.socket.Send(to.all()...)

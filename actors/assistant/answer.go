@@ -50,25 +50,29 @@ func (c *client) answer(e *session.Event, request wire.Request, body any) {
 	case wire.Regenerate:
 		c.ok(e, wire.TurnQueued(body.(room.Queued)))
 	case wire.Stop:
-		if r.Control != "" {
-			c.emit("event_received", r.Control, wire.Success{Success: true})
-		}
-		stopped, reply := wire.TurnStopped{}, body.(room.Stopped)
-		if id := reply.TurnID; id != "" {
-			stopped.TurnID = &id
-		}
-		if reply.Unrecorded {
-			stopped.Recorded = new(false)
-		}
-		c.ok(e, stopped)
+		c.answerStop(e, r, body.(room.Stopped))
 	}
+}
+
+func (c *client) answerStop(e *session.Event, r wire.Stop, s room.Stopped) {
+	if r.Control != "" {
+		c.emit("event_received", r.Control, wire.Success{Success: true})
+	}
+	var stopped wire.TurnStopped
+	if s.TurnID != "" {
+		stopped.TurnID = &s.TurnID
+	}
+	if s.Unrecorded {
+		stopped.Recorded = new(false)
+	}
+	c.ok(e, stopped)
 }
 
 // isLate reports whether a client that joins lacks the beginning of a live answer,
 // and has to be sent it. A client of the documented dialect finds it in room_joined,
 // and a client that resumes gets it behind the records that it has missed.
-func (c *client) isLate(r wire.JoinRoom, j room.Joined) bool {
-	if m := c.rooms[j.Chat.Room]; m != nil && m.place != nil || r.After != nil || r.Dialect == wire.Documented {
+func (m *membership) isLate(r wire.JoinRoom, j room.Joined) bool {
+	if m != nil && m.place != nil || r.After != nil || r.Dialect == wire.Documented {
 		return false
 	}
 	return j.Turn != nil && wire.Live(j.Turn.Turn) && j.Turn.Content != ""
@@ -115,7 +119,7 @@ func (c *client) answerSend(e *session.Event, id chat.RoomID, envelope string, s
 	if m != nil {
 		dialect = m.dialect
 	}
-	c.socket.Send(c.allWithOffset(acknowledgement(dialect, id, envelope, sent))...)
+	c.socket.Send(c.standing.allWithOffset(acknowledgement(dialect, id, envelope, sent))...)
 	c.ok(e, sent)
 }
 

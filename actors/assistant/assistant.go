@@ -115,7 +115,7 @@ type client struct {
 	user     chat.User
 	visit    *door.Visit // of the user, but for a guest who has come back
 	watcher  *watcher    // nil until the client watches chats
-	standing resume.Standing
+	standing standing
 	rooms    map[chat.RoomID]*membership
 	waiting  map[uint64]waiting // events that wait for a room's reply, by its Ref
 	ref      uint64
@@ -198,7 +198,7 @@ func (c *client) commandOf(request wire.Request) (chat.RoomID, func(room.Caller)
 	case wire.LeaveRoom:
 		return r.Room, func(call room.Caller) room.Message { return &room.Leave{Caller: call} }
 	case wire.SendMessage:
-		return r.Room, func(call room.Caller) room.Message { return send(call, r, c.originOf(r)) }
+		return r.Room, func(call room.Caller) room.Message { return send(call, r, c.standing.originOf(r)) }
 	case wire.Stop:
 		return r.Room, func(call room.Caller) room.Message {
 			return &room.StopTurn{Caller: call, TurnID: r.TurnID, Reason: r.Reason, ClientID: r.ClientID}

@@ -137,7 +137,7 @@ func (r *comeback) readNext() {
 	r.behind = r.behind[1:]
 	dialect, limit := c.rooms[p.Room].dialect, r.limit
 	c.socket.Go(func(ctx context.Context) func() {
-		missed, err := c.missed(ctx, p, dialect, j, limit)
+		missed, err := c.missed(ctx, c.user, p, dialect, j, limit)
 		return func() {
 			switch {
 			case c.comeback != r: // the client has begun anew
@@ -156,7 +156,7 @@ func (r *comeback) caughtUp(p *resume.Place, j room.Joined, missed []replayed) {
 	c, m := r.c, r.c.rooms[p.Room]
 	m.place = p
 	before := len(r.frames)
-	if !c.catchUp(&r.backlog, p, m.dialect, missed, j) {
+	if !c.standing.catchUp(&r.backlog, p, m.dialect, missed, j) {
 		c.beginInstead()
 		return
 	}
@@ -175,7 +175,7 @@ func (r *comeback) confirm() {
 	for _, p := range r.gone {
 		c.standing.Leave(p)
 		d, _ := dialectOf(p.Encoder)
-		r.frames = append(r.frames, c.allWithOffset(wire.NewEncoder(d).Frames(p.Room, chat.Removal{Away: true}))...)
+		r.frames = append(r.frames, c.standing.allWithOffset(wire.NewEncoder(d).Frames(p.Room, chat.Removal{Away: true}))...)
 	}
 	c.returned(true)
 	c.socket.Confirm()

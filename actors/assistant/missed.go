@@ -15,12 +15,12 @@ import (
 type replayed = resume.Missed[engineio.Frame]
 
 // source says how to read the records of a room, and how to encode them in a dialect.
-// Reads count as reads of this client's user.
-func (c *client) source(id chat.RoomID, d wire.Dialect, epoch string) resume.Source[engineio.Frame] {
+// Reads count as reads of the user.
+func (n *Namespace) source(u chat.User, id chat.RoomID, d wire.Dialect, epoch string) resume.Source[engineio.Frame] {
 	return resume.Source[engineio.Frame]{
 		Room: id, Epoch: epoch, Encoder: d.String(),
 		Records: func(ctx context.Context, after uint64) iter.Seq2[chat.Record, error] {
-			return c.Rooms.Records(ctx, c.user, id, after)
+			return n.Rooms.Records(ctx, u, id, after)
 		},
 		Encode: func(notice chat.Notice) []engineio.Frame { return wire.NewEncoder(d).Frames(id, notice) },
 		Size:   func(f engineio.Frame) int { return len(f.Data) },
@@ -29,8 +29,8 @@ func (c *client) source(id chat.RoomID, d wire.Dialect, epoch string) resume.Sou
 
 // missed reads the records that the client has missed in a room, up to the one at
 // which the room admitted it again. It runs on a goroutine of its own.
-func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j room.Joined, limit int) (missed []replayed, err error) {
-	s, after := c.source(p.Room, d, j.Epoch), p.Seq()
+func (n *Namespace) missed(ctx context.Context, u chat.User, p *resume.Place, d wire.Dialect, j room.Joined, limit int) (missed []replayed, err error) {
+	s, after := n.source(u, p.Room, d, j.Epoch), p.Seq()
 	if p.Partly() {
 		rest, err := restOf(ctx, s, p)
 		if err != nil {
@@ -42,7 +42,7 @@ func (c *client) missed(ctx context.Context, p *resume.Place, d wire.Dialect, j 
 	if after == j.Seq {
 		return missed, nil
 	}
-	whole, err := c.Replays.Read(ctx, s, after, j.Seq, limit)
+	whole, err := n.Replays.Read(ctx, s, after, j.Seq, limit)
 	return append(missed, whole...), err
 }
 
@@ -112,14 +112,14 @@ func (b *backlog) add(frames ...engineio.Frame) bool {
 
 // catchUp adds the records that the client has missed in a room, and the text so far
 // of a running turn. It reports false if they are too much.
-func (c *client) catchUp(to *backlog, p *resume.Place, d wire.Dialect, missed []replayed, j room.Joined) bool {
+func (s *standing) catchUp(to *backlog, p *resume.Place, d wire.Dialect, missed []replayed, j room.Joined) bool {
 	before := len(to.frames)
 	for _, m := range missed {
 		var frames []engineio.Frame
 		if to.returning {
-			frames = c.missedFrames(p, d, m)
+			frames = s.missedFrames(p, d, m)
 		} else {
-			frames = c.record(p, m.Seq, m.Frames)
+			frames = s.record(p, m.Seq, m.Frames)
 		}
 		if !to.add(frames...) {
 			return false
@@ -130,5 +130,5 @@ func (c *client) catchUp(to *backlog, p *resume.Place, d wire.Dialect, missed []
 	if j.Turn == nil || j.Turn.Content+j.Turn.Thought == "" {
 		return true
 	}
-	return to.add(c.soFar(p, d, j)...)
+	return to.add(s.soFar(p, d, j)...)
 }

@@ -26,7 +26,7 @@ func (c *client) publish(p *room.Publication) {
 		return
 	}
 	if p.Author != c.address { // but perhaps the one that the client had on another connection
-		if frames, ok := c.owed(m.place, m.dialect, record); ok {
+		if frames, ok := c.standing.owed(m.place, m.dialect, record); ok {
 			c.send(frames...)
 			return
 		}
@@ -34,7 +34,7 @@ func (c *client) publish(p *room.Publication) {
 	endText(m.place, record)
 	switch n := p.Notice.(type) {
 	case chat.Text:
-		frames = c.text(m.place, m.dialect, n, frames)
+		frames = c.standing.text(m.place, m.dialect, n, frames)
 	case chat.Failure:
 		m.place.SetText(0)
 	}
@@ -43,10 +43,10 @@ func (c *client) publish(p *room.Publication) {
 		frames = wire.NewEncoder(m.dialect).Frames(p.Room, chat.Transcribed{Record: record})
 	case isRemoval(p.Notice):
 		c.forget(p.Room)
-		c.send(c.allWithOffset(frames)...)
+		c.send(c.standing.allWithOffset(frames)...)
 		return
 	}
-	c.send(c.record(m.place, p.Seq, frames)...)
+	c.send(c.standing.record(m.place, p.Seq, frames)...)
 }
 
 // knows reports whether the record is a message of the client itself, which it knows
@@ -77,11 +77,11 @@ func (c *client) send(frames ...engineio.Frame) {
 
 // record appends to each frame of a record the offset of a client that has got this
 // frame. Frames of what is not recorded, with number 0, stay as they are.
-func (c *client) record(p *resume.Place, seq uint64, frames []engineio.Frame) []engineio.Frame {
-	if seq == 0 || len(frames) == 0 || !c.standing.CanReturn() {
+func (s *standing) record(p *resume.Place, seq uint64, frames []engineio.Frame) []engineio.Frame {
+	if seq == 0 || len(frames) == 0 || !s.CanReturn() {
 		return frames
 	}
-	offsets := c.standing.Advance(p, seq, len(frames))
+	offsets := s.Advance(p, seq, len(frames))
 	marked := make([]engineio.Frame, len(frames))
 	last := len(frames) - 1
 	for i, f := range frames[:last] {
@@ -92,8 +92,8 @@ func (c *client) record(p *resume.Place, seq uint64, frames []engineio.Frame) []
 }
 
 // allWithOffset appends the client's present offset to each frame.
-func (c *client) allWithOffset(frames []engineio.Frame) []engineio.Frame {
-	offset := c.standing.Offset()
+func (s *standing) allWithOffset(frames []engineio.Frame) []engineio.Frame {
+	offset := s.Offset()
 	marked := make([]engineio.Frame, len(frames))
 	for i, f := range frames {
 		marked[i] = withOffset(f, offset)
