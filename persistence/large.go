@@ -19,16 +19,20 @@ import (
 // to four others, and each commit to the room would write all of them again. The numbers
 // of parts only grow, so new parts come to the end of the bucket, and the pages before
 // are not written again.
+//
+// A value has five parts: two large ones that fill whole pages, and three small ones that
+// share the next page. From more than four rows bbolt makes leaves of at least two, and
+// begins a leaf with the row that does not fit into the page of those before. So the two
+// become one leaf and the three another one, which alone is written again when the next
+// value comes. When the value is deleted, no leaf of another one has to be written.
 
 // A value is large if it has more than largeFrom bytes when it is sealed. A smaller one
 // costs less in its row: a part has pages of its own to write, and branches above them.
 const largeFrom = 4 << 10
 
-// partRow is the length of a part with its key. Two parts fill two pages of 4 KiB, with
-// the headers that bbolt adds, four fill a page of 16 KiB, and sixteen one of 64 KiB. With
-// half the length, commits have twice the writes. With more, the last leaf is larger, and
-// the next commit writes it again.
-const partRow = (2*4096-pageHeaderLen)/2 - pageElementLen
+// largePage is the length of the pages that parts fill. Where pages are longer, parts fill
+// them less. All files divide values in the same way, whatever computer they are on.
+const largePage = 4 << 10
 
 // largeFill lets pages of parts be full.
 const largeFill = 1
@@ -126,17 +130,26 @@ func putValue(tx *bolt.Tx, bucket, key, value []byte) error {
 
 func putParts(large *bolt.Bucket, place, sealed []byte) (reference, error) {
 	large.FillPercent = largeFill
-	length := partRow - len(partKey(0, place))
 	r := reference{first: large.Sequence() + 1, size: uint64(len(sealed))}
-	for len(sealed) > 0 {
-		part := sealed[:min(length, len(sealed))]
-		if err := large.Put(partKey(r.first+uint64(r.count), place), part); err != nil {
+	for _, length := range divide(len(sealed), len(partKey(0, place))) {
+		if err := large.Put(partKey(r.first+uint64(r.count), place), sealed[:length]); err != nil {
 			return reference{}, err
 		}
 		r.count++
-		sealed = sealed[len(part):]
+		sealed = sealed[length:]
 	}
 	return r, large.SetSequence(r.first + uint64(r.count) - 1)
+}
+
+// divide returns the lengths of the parts of a large value of n bytes, whose keys have as
+// many bytes as key says.
+func divide(n, key int) [5]int {
+	row := pageElementLen + key
+	tail := largePage - pageHeaderLen - 3*row // what the page of the small ones has room for
+	pages := (n - tail + pageHeaderLen + 2*row + largePage - 1) / largePage
+	body := min(pages*largePage-pageHeaderLen-2*row, n-3)
+	rest := n - body
+	return [...]int{(body + 1) / 2, body / 2, (rest + 2) / 3, (rest + 1) / 3, rest / 3}
 }
 
 // replaceValue is putValue for a key that may have a row.
