@@ -205,16 +205,26 @@ func doAccount(ctx context.Context, s *Settings, out *streams, c auth.Command) (
 	if err != nil {
 		return result, err
 	}
+	return doCommand(ctx, accounts, store, c)
+}
+
+// doCommand carries out a command. A user who is let in again is not deleted any more.
+func doCommand(ctx context.Context, accounts *auth.Accounts, store *persistence.Store, c auth.Command) (auth.Result, error) {
+	if c.Action == "user enable" {
+		if err := keepUser(ctx, store, accounts.Person(c.User)); err != nil {
+			return auth.Result{}, err
+		}
+	}
 	return accounts.Do(ctx, c)
 }
 
 // answerAccount carries out a command that came through the control socket.
-func answerAccount(ctx context.Context, accounts *auth.Accounts, text []byte) ([]byte, error) {
+func answerAccount(ctx context.Context, accounts *auth.Accounts, store *persistence.Store, text []byte) ([]byte, error) {
 	var c auth.Command
 	if err := json.Unmarshal(text, &c); err != nil {
 		return nil, err
 	}
-	result, err := accounts.Do(ctx, c)
+	result, err := doCommand(ctx, accounts, store, c)
 	if err != nil {
 		return nil, err
 	}

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 
 	"parlor/actors/door"
 	"parlor/actors/observe"
+	"parlor/persistence"
 	"parlor/protocol/admin"
 	"parlor/protocol/chat"
 	adminapi "parlor/transport/admin"
@@ -22,7 +24,7 @@ func (s *server) openAdmin() error {
 	s.parts.add("history", func(context.Context) error { s.history.Close(); return nil })
 	s.observer = observe.New(s.actors, s.rooms)
 	s.admin = adminapi.New(adminapi.Options{
-		Tree: s.observer, Rooms: s.rooms, Users: users{s.accounts, s.devices, s.isAdmin, s.Development()}, Store: s.store, Streams: s.streams,
+		Tree: s.observer, Rooms: s.rooms, Users: users{s.accounts, s.devices, s.store, s.isAdmin, s.Development()}, Store: s.store, Streams: s.streams,
 		History: s.history.Show, Providers: s.guards.Providers, Ready: s.health.unready,
 		Version: version(), Development: s.Development(), MaxEntries: s.MaxAuditEntries, KeepAlive: s.PingInterval, Logger: s.log,
 	})
@@ -35,6 +37,7 @@ func (s *server) isAdmin(u chat.UserID) bool { return slices.Contains(s.Admins, 
 type users struct {
 	accounts *auth.Accounts
 	devices  *door.Devices
+	store    *persistence.Store
 	isAdmin  func(chat.UserID) bool
 	trusting bool // in development mode nobody is shut out
 }
@@ -67,6 +70,22 @@ func (u users) Count() int {
 	return n
 }
 
+// Delete shuts a user out, and notes that the next start is to take the user out of the file.
+func (u users) Delete(ctx context.Context, id chat.UserID) error {
+	if u.trusting {
+		return errTrusting
+	}
+	if err := deleteLater(ctx, u.store, u.accounts.Person(id)); err != nil {
+		return err
+	}
+	return u.Revoke(ctx, id, true)
+}
+
+// Export writes what is kept of a user.
+func (u users) Export(ctx context.Context, w io.Writer, id chat.UserID) error {
+	return exportUser(ctx, &u.store.Reader, w, id)
+}
+
 // Revoke shuts a user out, or lets the user in again.
 func (u users) Revoke(ctx context.Context, id chat.UserID, revoked bool) error {
 	if u.trusting {
@@ -76,7 +95,10 @@ func (u users) Revoke(ctx context.Context, id chat.UserID, revoked bool) error {
 	if revoked {
 		action = "user disable"
 	}
-	_, err := u.accounts.Do(ctx, auth.Command{Action: action, User: id})
+	_, err := doCommand(ctx, u.accounts, u.store, auth.Command{Action: action, User: id})
+	if err == nil && !revoked {
+		err = keepUser(ctx, u.store, id)
+	}
 	if _, said := errors.AsType[*chat.Error](err); err != nil && !said {
 		err = chat.Refuse(chat.CodeConflict, err.Error())
 	}

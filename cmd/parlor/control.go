@@ -41,7 +41,7 @@ func (s *server) openControl() {
 			return was, err
 		},
 		Account: s.noting("", func(ctx context.Context, command []byte) ([]byte, error) {
-			return answerAccount(ctx, s.accounts, command)
+			return answerAccount(ctx, s.accounts, s.store, command)
 		}),
 		Webhook: s.noting("webhook ", func(ctx context.Context, command []byte) ([]byte, error) {
 			return answerWebhook(ctx, s.hooks, command)

@@ -231,6 +231,9 @@ func askOfAdministrator(ask asker) {
 	ask(409, "POST", "/admin/runtime/actions", fmt.Sprintf(`{"action": "restart_room", "room_id": %q}`, chat.ID("nobody-has-it").Room()))
 	ask(400, "POST", "/admin/runtime/actions", `{"action": "make_coffee"}`)
 	ask(200, "GET", "/admin/runtime/audit?limit=1", "")
+	ask(200, "GET", "/admin/runtime/users/alice/export", "")
+	ask(400, "GET", "/admin/runtime/users/%20/export", "")
+	ask(409, "POST", "/admin/runtime/actions", `{"action": "delete_user", "user_id": "bob"}`) // in development mode
 }
 
 // startServer runs the whole server in development mode until the test ends, and returns

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -247,5 +248,55 @@ func TestUserDeleteKilled(t *testing.T) {
 	_, exported, _ := runIn(t, nil, "export", "--data="+data)
 	if strings.Contains(exported, "mallory") || strings.Count(exported, "what bob thinks of it") != len(many) {
 		t.Error("mallory is there, or bob has lost something")
+	}
+}
+
+// A user of whom there is a note is taken out at the start, and the note with the user. One
+// who is let in again before is not.
+func TestUserIsDeletedLater(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "parlor.db")
+	storeOf(t, data, talks()...)
+	for _, id := range []string{"mallory", "bob"} {
+		if status, _, errs := runIn(t, nil, "user", "add", id, "--data="+data); status != 0 {
+			t.Fatal(errs)
+		}
+	}
+	s := &server{Settings: Settings{Values: Values{Data: data}}, log: slog.New(slog.DiscardHandler)}
+	open := func() {
+		t.Helper()
+		var err error
+		if s.store, err = openStore(&s.Settings, s.log, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open()
+	for _, id := range []chat.UserID{"mallory", "bob"} {
+		if err := deleteLater(t.Context(), s.store, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.store.Close()
+	if status, _, errs := runIn(t, nil, "user", "enable", "bob", "--data="+data); status != 0 {
+		t.Fatal(errs)
+	}
+	for range 2 { // the second time there is nothing left to do
+		open()
+		if err := s.deleteUsers(); err != nil {
+			t.Fatal(err)
+		}
+		notes := 0
+		err := s.store.EachAccount(func(key string, _ []byte) {
+			if strings.HasPrefix(key, keyErasures) {
+				notes++
+			}
+		})
+		if notes > 0 || err != nil {
+			t.Errorf("%d notes, %v", notes, err)
+		}
+		s.store.Close()
+	}
+	_, exported, _ := runIn(t, nil, "export", "--data="+data)
+	if strings.Contains(exported, "mallory") || strings.Count(exported, "what bob thinks of it") != 2 {
+		t.Errorf("exported %s", exported)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -179,9 +180,12 @@ func (l *newLog) add(r chat.Record) error {
 // accounts removes how the user signs in, and the seats of clients, which come back as new
 // ones.
 func (e *erasure) accounts() error {
-	var keys, seats []string
+	var keys, notes, seats []string
 	err := e.store.EachAccount(func(key string, value []byte) {
-		if _, is := isAbout(key, value, e.users); is {
+		switch _, is := isAbout(key, value, e.users); {
+		case is && strings.HasPrefix(key, keyErasures):
+			notes = append(notes, key)
+		case is:
 			keys = append(keys, key)
 		}
 	})
@@ -199,7 +203,7 @@ func (e *erasure) accounts() error {
 			return err
 		}
 	}
-	for _, key := range keys { // the last, since the links among them say who else the user is
+	for _, key := range append(keys, notes...) { // the last, since the links among them say who else the user is
 		if err := e.wait(func(done func(error)) { e.store.DeleteAccount(key, done) }); err != nil {
 			return err
 		}

@@ -16,6 +16,8 @@ const (
 	RevokeUser  = "revoke_user"
 	RestoreUser = "restore_user"
 	FollowRoom  = "follow_room"
+	DeleteUser  = "delete_user"
+	ExportUser  = "export_user"
 )
 
 // An Action is what an administrator wants done.
@@ -45,7 +47,7 @@ func (a Action) Fault() string {
 		if a.Connection == "" {
 			return "connection must name one"
 		}
-	case RevokeUser, RestoreUser:
+	case RevokeUser, RestoreUser, DeleteUser, ExportUser:
 		if fault := a.User.Fault(); fault != "" {
 			return "user_id " + fault
 		}

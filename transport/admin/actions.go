@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"parlor/protocol/admin"
@@ -33,7 +34,10 @@ func (s *Service) Do(ctx context.Context, by admin.By, a admin.Action) (admin.En
 	if fault := a.Fault(); fault != "" {
 		return admin.Entry{}, chat.Refuse(chat.CodeInvalid, fault)
 	}
-	if a.Action == admin.RevokeUser && a.User == by.ID {
+	switch {
+	case a.Action == admin.ExportUser: // its answer is no entry
+		return admin.Entry{}, chat.Refuse(chat.CodeInvalid, "there is GET …/admin/runtime/users/{user_id}/export for that")
+	case (a.Action == admin.RevokeUser || a.Action == admin.DeleteUser) && a.User == by.ID:
 		return admin.Entry{}, errSelf
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), actionTimeout)
@@ -103,6 +107,8 @@ func (s *Service) carryOut(ctx context.Context, by admin.By, a admin.Action) (de
 		return "", nil
 	case admin.RevokeUser, admin.RestoreUser:
 		return "", s.Users.Revoke(ctx, a.User, a.Action == admin.RevokeUser)
+	case admin.DeleteUser:
+		return "the user is shut out, and deleted at the next start of the server", s.Users.Delete(ctx, a.User)
 	}
 	return "", fmt.Errorf("admin: no such action: %q", a.Action)
 }
@@ -119,6 +125,16 @@ func (s *Service) Follow(ctx context.Context, by admin.By, id chat.RoomID, tell 
 		}
 		return tell(e)
 	})
+}
+
+// Export writes what is kept of a user, and notes in the audit log who wanted it.
+func (s *Service) Export(ctx context.Context, w io.Writer, by admin.By, u chat.UserID) error {
+	a := admin.Action{Action: admin.ExportUser, User: u}
+	if fault := a.Fault(); fault != "" {
+		return chat.Refuse(chat.CodeInvalid, fault)
+	}
+	_, err := s.audited(ctx, by, a, func() (string, error) { return "", s.Users.Export(ctx, w, u) })
+	return err
 }
 
 // Noted has act carry out what an operator wants at the control socket. That is done also if

@@ -1,6 +1,7 @@
 // Package admin lets administrators see a running server, and do something about it.
 //
 //	GET  …/admin/runtime…   → Service → Tree, History, Providers: counters and queues, read where they are
+//	GET  …/admin/runtime/users/…/export → audit log → Users
 //	POST …/admin/runtime/actions → audit log (begun) → Rooms, Tree, Users → audit log (done or failed)
 //	parlor top → control socket → Service.Answer
 //
@@ -15,6 +16,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -52,7 +54,14 @@ type Users interface {
 	Count() int
 
 	// Revoke shuts a user out, in whatever way they sign in, or lets them in again.
+	// A restored one is not deleted.
 	Revoke(ctx context.Context, u chat.UserID, revoked bool) error
+
+	// Delete shuts a user out, and has the next start take the user out of the data file.
+	Delete(ctx context.Context, u chat.UserID) error
+
+	// Export writes what is kept of a user.
+	Export(ctx context.Context, w io.Writer, u chat.UserID) error
 }
 
 // Options configure a [Service]. Only Logger has a default, which discards.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -87,6 +88,19 @@ func (f *fake) Revoke(_ context.Context, u chat.UserID, revoked bool) error {
 	return f.fails
 }
 
+func (f *fake) Delete(_ context.Context, u chat.UserID) error {
+	f.note("delete %s", u)
+	return f.fails
+}
+
+func (f *fake) Export(_ context.Context, w io.Writer, u chat.UserID) error {
+	f.note("export %s", u)
+	if f.fails == nil {
+		fmt.Fprintln(w, "a line")
+	}
+	return f.fails
+}
+
 func (f *fake) Follow(_ context.Context, _ chat.User, id chat.RoomID, tell func(admin.Event) error) error {
 	f.note("follow")
 	if f.fails != nil {
@@ -158,6 +172,7 @@ func TestActionsAreAudited(t *testing.T) {
 		{admin.Action{Action: admin.Disconnect, Connection: "there"}, nil, "disconnect there", admin.OutcomeDone},
 		{admin.Action{Action: admin.Disconnect, Connection: "gone"}, nil, "disconnect gone", admin.OutcomeFailed},
 		{admin.Action{Action: admin.RevokeUser, User: "bob"}, nil, "revoke bob true", admin.OutcomeDone},
+		{admin.Action{Action: admin.DeleteUser, User: "bob"}, nil, "delete bob", admin.OutcomeDone},
 		{admin.Action{Action: admin.RestoreUser, User: "bob"}, nil, "revoke bob false", admin.OutcomeDone},
 	} {
 		f.fails = c.fails
@@ -171,7 +186,7 @@ func TestActionsAreAudited(t *testing.T) {
 	if err != nil || len(page.Entries) != 2 || !page.HasMore {
 		t.Fatalf("%+v, %v", page, err)
 	}
-	if e := page.Entries[0]; e.Seq != 9 || e.By != "root" || e.From != root.From || e.Action.Action != admin.RestoreUser {
+	if e := page.Entries[0]; e.Seq != 10 || e.By != "root" || e.From != root.From || e.Action.Action != admin.RestoreUser {
 		t.Errorf("newest %+v", e)
 	}
 	if page, _ := s.Audit(2, 5); len(page.Entries) != 1 || page.HasMore || page.Entries[0].Action.Note != action.Note {
@@ -202,11 +217,41 @@ func TestNothingIsDoneUnaudited(t *testing.T) {
 	}
 }
 
+// What is kept of a user is written only once it is in the audit log who wanted it.
+func TestExport(t *testing.T) {
+	s, f := service()
+	export := func(user string) (*httptest.ResponseRecorder, error) {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+		r.SetPathValue("user_id", user)
+		return w, s.Routes()["GET /admin/runtime/users/{user_id}/export"](w, r, chat.SignIn{User: root.User})
+	}
+	w, err := export("bob")
+	if got := w.Header().Get("Content-Type"); err != nil || w.Body.String() != "a line\n" || got != "application/jsonl" {
+		t.Errorf("%q as %q, %v", w.Body, got, err)
+	}
+	want(t, f, "add export_user begun", "export bob", "set 1 export_user done")
+	f.fails = errors.New("a disk fails")
+	if w, err := export("bob"); err == nil || w.Body.Len() > 0 {
+		t.Errorf("%q, %v", w.Body, err)
+	}
+	want(t, f, "add export_user begun", "export bob", "set 2 export_user failed")
+	f.refuse = errors.New("disk full")
+	if w, err := export("bob"); chat.AsError(err).Code != chat.CodeStorageUnavailable || w.Body.Len() > 0 {
+		t.Errorf("unaudited: %q, %v", w.Body, err)
+	}
+	want(t, f, "add export_user begun")
+	if _, err := export(""); err == nil {
+		t.Error("no user")
+	}
+	want(t, f)
+}
+
 // An unknown action is not carried out, and nobody locks themselves out.
 func TestRefusedActions(t *testing.T) {
 	s, f := service()
 	for _, a := range []admin.Action{
 		{}, {Action: "make_coffee"}, {Action: admin.RestartRoom}, {Action: admin.RestartRoom, Room: "not a room"}, {Action: admin.Disconnect},
+		{Action: admin.DeleteUser}, {Action: admin.DeleteUser, User: "root"}, {Action: admin.ExportUser, User: "bob"},
 		{Action: admin.RevokeUser}, {Action: admin.RevokeUser, User: "root"}, {Action: admin.FollowRoom, Room: aRoom},
 		{Action: admin.RestartRoom, Room: aRoom, Note: strings.Repeat("x", admin.MaxNote+1)},
 	} {

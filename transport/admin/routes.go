@@ -33,6 +33,7 @@ func (s *Service) Routes() map[string]api.Handler {
 		"GET /admin/runtime/audit":                  s.audit,
 		"GET /admin/runtime/rooms/{room_id}":        s.room,
 		"GET /admin/runtime/rooms/{room_id}/events": s.events,
+		"GET /admin/runtime/users/{user_id}/export": s.export,
 		"POST /admin/runtime/actions":               s.act,
 	}
 	for name, h := range routes {
@@ -109,6 +110,39 @@ func (s *Service) act(w http.ResponseWriter, r *http.Request, in chat.SignIn) er
 		return err
 	}
 	return api.Answer(w, e)
+}
+
+// export writes what is kept of a user as JSON Lines. An answer without a last line "end" was
+// cut off.
+func (s *Service) export(w http.ResponseWriter, r *http.Request, in chat.SignIn) error {
+	stream, err := s.Streams.Begin(w, r, in)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	lines := &download{Stream: stream}
+	err = s.Export(stream.Context(), lines, by(r, in), chat.UserID(r.PathValue("user_id")))
+	if lines.begun {
+		return nil // the answer has begun: nothing can be said any more
+	}
+	return err
+}
+
+// A download says what it is before its first byte.
+type download struct {
+	*live.Stream
+	begun bool
+}
+
+func (d *download) Write(b []byte) (int, error) {
+	if !d.begun {
+		d.begun = true
+		h := d.Header()
+		h.Set("Content-Type", "application/jsonl")
+		h.Set("Content-Disposition", `attachment; filename="user.jsonl"`)
+		h.Set("Cache-Control", "no-store")
+	}
+	return d.Stream.Write(b)
 }
 
 // events tells what happens in a room as server-sent events, until the client is gone.

@@ -1,6 +1,7 @@
 // The view of administrators into a running server, and their actions.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
 import { ask, connect, enter, event, folder, newChat, serve, until } from "./lib/parlor.mjs";
 import { noBrowser, browser } from "./lib/browser.mjs";
@@ -165,4 +166,42 @@ test("the page shows the runtime: a room is followed, killed and seen to restart
   await page.click('[data-tab="audit"]');
   await page.waitForSelector('[data-testid="audit"] tr:nth-child(2)');
   assert.match(await page.textContent('[data-testid="audit"]'), /restart_room[^]*to see it restart[^]*follow_room/);
+});
+
+test("a user is exported and deleted over HTTP, and is gone after the next start", longOnly, async (t) => {
+  const dir = folder();
+  let server = await serve(t, { dir, env, args: ["--admins", "root"] });
+  let root = asking(server, "root");
+  const token = parlor("token", "--user", "alice").trim();
+  const sockets = [await connect(t, server, { auth: { token } })];
+  const chat = newChat();
+  const room = await enter(sockets[0], chat, { dialect: "documented" });
+  await ask(sockets[0], "send_message", { room_id: room, message: "what alice thinks" });
+  await event(sockets[0], `stream_end ${room}`);
+  const exported = async () => (await fetch(`${server.url}/api/v1/admin/runtime/users/alice/export`, { headers: root.headers })).text();
+  const lines = (await exported()).trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(Object.keys(lines.at(-1)), ["end"]);
+  assert.ok(lines.some((l) => l.message?.content === "what alice thinks"));
+
+  const gone = once(sockets[0], "disconnect");
+  assert.equal((await root.act({ action: "delete_user", user_id: "root" })).status, 409);
+  const done = await root.act({ action: "delete_user", user_id: "alice", note: "she has asked for it" });
+  assert.match(done.detail, /at the next start/);
+  await gone;
+  assert.equal((await asking(server, "alice").get("")).status, 401);
+  assert.equal((await root.act({ action: "restore_user", user_id: "alice" })).outcome, "done");
+  await server.kill();
+  server = await serve(t, { dir, env, args: ["--admins", "root"] });
+  root = asking(server, "root");
+  assert.match(await exported(), /what alice thinks/);
+
+  assert.equal((await root.act({ action: "delete_user", user_id: "alice" })).outcome, "done");
+  await server.kill();
+  server = await serve(t, { dir, env, args: ["--admins", "root"] });
+  root = asking(server, "root");
+  assert.doesNotMatch(await exported(), /what alice thinks/);
+  const { entries } = await root.get("/audit");
+  assert.deepEqual(entries.map((e) => [e.what.action, e.outcome]).reverse(), [
+    ["export_user", "done"], ["delete_user", "done"], ["restore_user", "done"], ["export_user", "done"], ["delete_user", "done"], ["user delete", "done"], ["export_user", "done"],
+  ]);
 });

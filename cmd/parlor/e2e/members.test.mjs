@@ -184,6 +184,8 @@ test("paths, roles and actions", async (t) => {
     ["GET admin/runtime/rooms", inside("GET", `/rooms/${room}`), nobody],
     ["GET admin/runtime/rooms/events", inside("GET", `/rooms/${room}/events`), nobody],
     ["POST admin/runtime/actions", inside("POST", "/actions", { action: "restart_room", room_id: room }), nobody],
+    ["GET admin/runtime/users/export", inside("GET", "/users/alice/export"), nobody],
+    ["POST admin/runtime/actions, delete_user", inside("POST", "/actions", { action: "delete_user", user_id: "alice" }), nobody],
     ["/ join-channels", page("join-channels", { chat_id: chat }), reads],
     ["/ channel-events", page("channel-events", { channel_id: chat, data: { type: "typing" } }), typing],
     ["/ events:chat", page("events:chat", { chat_id: chat, data: { type: "last_read_at" } }), reads],
