@@ -11,16 +11,18 @@ func addAccounts(tx *bolt.Tx) error { return createBuckets(tx, bucketAccounts) }
 
 // PutAccount queues a value about who may sign in, which replaces the one under key,
 // with the errors and limits of [Store.PutSession].
-func (s *Store) PutAccount(key string, value []byte, done func(error)) {
-	write := func(tx *bolt.Tx) error { return putWords(tx, bucketAccounts, []byte(key), value) }
+func (s *Writes) PutAccount(key string, value []byte, done func(error)) {
 	size := requestOverhead + len(key) + len(value)
-	s.enqueue(&request{write: write, size: size, err: checkSession(key, value), done: done})
+	s.enqueue(&request{change: &putAccount{key, value}, size: size, err: checkSession(key, value), done: done})
+}
+
+func (c *putAccount) apply(tx *bolt.Tx) error {
+	return putWords(tx, bucketAccounts, []byte(c.key), c.value)
 }
 
 // DeleteAccount queues the removal of the value under key, which need not be there.
-func (s *Store) DeleteAccount(key string, done func(error)) {
-	write := func(tx *bolt.Tx) error { return tx.Bucket(bucketAccounts).Delete([]byte(key)) }
-	s.enqueue(&request{write: write, size: requestOverhead + len(key), err: checkSessionKey(key), done: done})
+func (s *Writes) DeleteAccount(key string, done func(error)) {
+	s.enqueue(&request{change: &deleteAccount{key}, size: requestOverhead + len(key), err: checkSessionKey(key), done: done})
 }
 
 // EachAccount calls yield with each key and value, sorted by key, which are the callee's

@@ -13,31 +13,33 @@ func addAudit(tx *bolt.Tx) error { return createBuckets(tx, bucketAudit) }
 // AddAudit queues an entry of what an administrator does behind all others, and the removal of the oldest ones past the
 // newest keep. done gets the number of the entry once it is on the disk, or one of the errors
 // of [Store.PutSession]. The value belongs to the store until then.
-func (s *Store) AddAudit(value []byte, keep int, done func(seq uint64, err error)) {
-	var seq uint64
-	write := func(tx *bolt.Tx) error {
-		b := tx.Bucket(bucketAudit)
-		seq = lastAudit(b) + 1
-		if err := putWords(tx, bucketAudit, auditKey(seq), value); err != nil {
-			return err
-		}
-		return dropAudit(b, seq, uint64(max(keep, 1)))
-	}
+func (s *Writes) AddAudit(value []byte, keep int, done func(seq uint64, err error)) {
+	c := &addToAudit{value: value, keep: uint64(max(keep, 1))}
 	s.enqueue(&request{
-		write: write, size: requestOverhead + len(value), err: checkSession("audit", value),
-		done: func(err error) { done(seq, err) },
+		change: c, size: requestOverhead + len(value), err: checkSession("audit", value),
+		done: func(err error) { done(c.seq, err) },
 	})
 }
 
-// SetAudit queues another value for an entry. It does nothing if the entry was removed.
-func (s *Store) SetAudit(seq uint64, value []byte, done func(error)) {
-	write := func(tx *bolt.Tx) error {
-		if !has(tx.Bucket(bucketAudit), auditKey(seq)) {
-			return nil
-		}
-		return putWords(tx, bucketAudit, auditKey(seq), value)
+func (c *addToAudit) apply(tx *bolt.Tx) error {
+	b := tx.Bucket(bucketAudit)
+	c.seq = lastAudit(b) + 1
+	if err := putWords(tx, bucketAudit, auditKey(c.seq), c.value); err != nil {
+		return err
 	}
-	s.enqueue(&request{write: write, size: requestOverhead + len(value), err: checkSession("audit", value), done: done})
+	return dropAudit(b, c.seq, c.keep)
+}
+
+// SetAudit queues another value for an entry. It does nothing if the entry was removed.
+func (s *Writes) SetAudit(seq uint64, value []byte, done func(error)) {
+	s.enqueue(&request{change: &setAudit{seq, value}, size: requestOverhead + len(value), err: checkSession("audit", value), done: done})
+}
+
+func (c *setAudit) apply(tx *bolt.Tx) error {
+	if !has(tx.Bucket(bucketAudit), auditKey(c.seq)) {
+		return nil
+	}
+	return putWords(tx, bucketAudit, auditKey(c.seq), c.value)
 }
 
 // EachAudit calls yield with at most limit entries that are older than before, or the newest

@@ -81,10 +81,9 @@ func (c Charge) check(room string) error {
 
 // Charge queues what was used outside of any room, and returns. It is added to what the rooms
 // have cost that were deleted. done is called as [Store.Append] calls it.
-func (s *Store) Charge(c Charge, done func(error)) {
-	write := func(tx *bolt.Tx) error { return addCharge(tx, c) }
+func (s *Writes) Charge(c Charge, done func(error)) {
 	size := requestOverhead + len(c.User) + len(c.Model)
-	s.enqueue(&request{flow: c.User, write: write, size: size, err: c.check(""), done: done})
+	s.enqueue(&request{flow: c.User, change: &charge{c}, size: size, err: c.check(""), done: done})
 }
 
 func putCharges(tx *bolt.Tx, charges []Charge) error {

@@ -259,7 +259,8 @@ func (c *Commit) writeTurn(turns *bolt.Bucket) error {
 
 // deleteRoom removes everything of a room. If it returns [ErrNotFound], it has
 // changed nothing.
-func deleteRoom(tx *bolt.Tx, room string) error {
+func (c *deleteRoom) apply(tx *bolt.Tx) error {
+	room := c.room
 	owner, owned := ownerOf(tx, room)
 	size := bytesIn(tx, room)
 	removed, err := deleteValues(tx, bucketLog, prefix(room))

@@ -24,6 +24,12 @@
 // yields to callers that are about to queue something. Requests are carried out
 // and answered in the order in which they were queued.
 //
+// # Several stores
+//
+// Each change is a [Command]: [Writes] makes it, and the writer applies it at once. Several stores
+// may have a log of commands in common instead. They apply it by [Store.Apply] and so hold the
+// same; [Backup] and [Store.Restore] bring a store that is behind to where the others are.
+//
 // # When the disk refuses
 //
 // If a transaction fails, all requests in it are refused with

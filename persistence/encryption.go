@@ -263,7 +263,7 @@ func (s *Store) SetKeys(ring KeyRing, done func(changed bool, err error)) {
 		keys, err = adoptKeys(tx, s.disk.keys.Load(), ring)
 		return err
 	}
-	s.enqueue(&request{write: write, size: requestOverhead, err: err, done: func(err error) {
+	s.enqueue(&request{change: local(write), size: requestOverhead, err: err, done: func(err error) {
 		if err == nil && keys != nil {
 			s.disk.setKeys(keys)
 		}

@@ -47,6 +47,13 @@ var (
 	// the transaction was recorded.
 	ErrUnavailable = errors.New("persistence: storage unavailable")
 
+	// ErrFenced refuses a command whose node does not have the slot of its room any more.
+	ErrFenced = errors.New("persistence: another node has taken over")
+
+	// ErrStale refuses a command that was applied before, or that one of the same node with a
+	// greater number has overtaken.
+	ErrStale = errors.New("persistence: the command has been applied or overtaken")
+
 	// ErrUnknown means that a log does not know yet whether a write was recorded. It is no
 	// refusal: see the package comment.
 	ErrUnknown = errors.New("persistence: it is not known yet whether this was recorded")

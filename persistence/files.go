@@ -40,16 +40,20 @@ func blobKey(room, blob string, n int) []byte {
 // they are too many, and [ErrNotFound] if there is no such chat, or not the pieces before.
 // Pieces that [Store.PutFile] gives no row are removed by [Store.DropBlob], or by the next
 // start. Flow is as in a [Commit].
-func (s *Store) PutChunk(room, flow, blob string, n int, data []byte, done func(error)) {
-	write := func(tx *bolt.Tx) error { return s.putChunk(tx, room, blob, n, data) }
-	err := checkFileID(room, blob)
-	if len(data) == 0 || len(data) > FileChunk {
-		err = fmt.Errorf("%w: a piece of a file of %d bytes", ErrInvalid, len(data))
-	}
-	s.enqueue(&request{room: room, flow: flow, write: write, size: requestOverhead + len(data), err: err, done: done})
+func (s *Writes) PutChunk(room, flow, blob string, n int, data []byte, done func(error)) {
+	c := &putChunk{room, blob, n, data, s.quota.Bytes}
+	s.enqueue(&request{room: room, flow: flow, change: c, size: requestOverhead + len(data), err: c.check(), done: done})
 }
 
-func (s *Store) putChunk(tx *bolt.Tx, room, blob string, n int, data []byte) error {
+func (c *putChunk) check() error {
+	if len(c.data) == 0 || len(c.data) > FileChunk {
+		return fmt.Errorf("%w: a piece of a file of %d bytes", ErrInvalid, len(c.data))
+	}
+	return checkFileID(c.room, c.blob)
+}
+
+func (c *putChunk) apply(tx *bolt.Tx) error {
+	room, blob, n, data := c.room, c.blob, c.n, c.data
 	chat, err := getChat(tx, room)
 	blobs, key := tx.Bucket(bucketBlobs), blobKey(room, blob, n)
 	switch {
@@ -59,7 +63,7 @@ func (s *Store) putChunk(tx *bolt.Tx, room, blob string, n int, data []byte) err
 		return fmt.Errorf("%w: the beginning of a file of room %q", ErrNotFound, room)
 	}
 	size := int64(len(key) + len(data) + sealLen)
-	if share, _ := shareOf(tx, chat.Owner); chat.Owner != "" && s.quota.Bytes > 0 && share.Bytes+size > s.quota.Bytes {
+	if share, _ := shareOf(tx, chat.Owner); chat.Owner != "" && c.quota > 0 && share.Bytes+size > c.quota {
 		return fmt.Errorf("%w: %d and %d more", ErrByteQuota, share.Bytes, size)
 	}
 	if n == 0 {
@@ -76,19 +80,23 @@ func (s *Store) putChunk(tx *bolt.Tx, room, blob string, n int, data []byte) err
 // PutFile queues the row of a file whose pieces are there. Without any it is empty. done
 // gets [ErrConflict] if the room has a file with the id already, and [ErrNotFound] if the
 // pieces are gone, or the chat.
-func (s *Store) PutFile(room, flow string, f File, done func(error)) {
-	write := func(tx *bolt.Tx) error { return putFile(tx, room, f) }
-	err := checkFileID(room, f.Blob)
-	if err == nil {
-		err = checkFileID(room, f.ID)
-	}
-	if len(f.Info) > MaxSessionLen {
-		err = fmt.Errorf("%w: a file's row of %d bytes", ErrTooLarge, len(f.Info))
-	}
-	s.enqueue(&request{room: room, flow: flow, write: write, size: requestOverhead + len(f.Info), err: err, done: done})
+func (s *Writes) PutFile(room, flow string, f File, done func(error)) {
+	c := &putFile{room, f}
+	s.enqueue(&request{room: room, flow: flow, change: c, size: requestOverhead + len(f.Info), err: c.check(), done: done})
 }
 
-func putFile(tx *bolt.Tx, room string, f File) error {
+func (c *putFile) check() error {
+	if len(c.file.Info) > MaxSessionLen {
+		return fmt.Errorf("%w: a file's row of %d bytes", ErrTooLarge, len(c.file.Info))
+	}
+	if err := checkFileID(c.room, c.file.Blob); err != nil {
+		return err
+	}
+	return checkFileID(c.room, c.file.ID)
+}
+
+func (c *putFile) apply(tx *bolt.Tx) error {
+	room, f := c.room, c.file
 	chat, err := getChat(tx, room)
 	if err != nil {
 		return err
@@ -116,16 +124,15 @@ func putFile(tx *bolt.Tx, room string, f File) error {
 
 // DropBlob queues the removal of pieces that have no row, and DeleteFile that of a file,
 // which need not be there.
-func (s *Store) DropBlob(room, flow, blob string, done func(error)) {
-	write := func(tx *bolt.Tx) error { return dropBlob(tx, room, blob) }
-	s.enqueue(&request{room: room, flow: flow, write: write, size: requestOverhead, err: checkFileID(room, blob), done: done})
+func (s *Writes) DropBlob(room, flow, blob string, done func(error)) {
+	s.enqueue(&request{room: room, flow: flow, change: &dropBlob{room, blob}, size: requestOverhead, err: checkFileID(room, blob), done: done})
 }
 
-func dropBlob(tx *bolt.Tx, room, blob string) error {
-	if !has(tx.Bucket(bucketUploads), nameKey(room, blob)) {
+func (c *dropBlob) apply(tx *bolt.Tx) error {
+	if !has(tx.Bucket(bucketUploads), nameKey(c.room, c.blob)) {
 		return nil
 	}
-	return removeBlob(tx, room, blob, 0)
+	return removeBlob(tx, c.room, c.blob, 0)
 }
 
 // removeBlob removes pieces, and takes them and so many bytes more from the owner's share.
@@ -145,12 +152,12 @@ func removeBlob(tx *bolt.Tx, room, blob string, more int64) error {
 }
 
 // DeleteFile is described with [Store.DropBlob].
-func (s *Store) DeleteFile(room, flow, id string, done func(error)) {
-	write := func(tx *bolt.Tx) error { return deleteFile(tx, room, id) }
-	s.enqueue(&request{room: room, flow: flow, write: write, size: requestOverhead, err: checkFileID(room, id), done: done})
+func (s *Writes) DeleteFile(room, flow, id string, done func(error)) {
+	s.enqueue(&request{room: room, flow: flow, change: &deleteFile{room, id}, size: requestOverhead, err: checkFileID(room, id), done: done})
 }
 
-func deleteFile(tx *bolt.Tx, room, id string) error {
+func (c *deleteFile) apply(tx *bolt.Tx) error {
+	room, id := c.room, c.id
 	key := nameKey(room, id)
 	row := tx.Bucket(bucketFiles).Get(key)
 	if row == nil {
@@ -263,6 +270,9 @@ func checkFileID(room, id string) error {
 // dropUploads queues the removal of what uploads have left that the end of the server has
 // cut.
 func (s *Store) dropUploads() error {
+	if s.options.Replicated {
+		return nil // the other stores would not do it
+	}
 	return s.disk.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketUploads).Cursor()
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {

@@ -12,17 +12,19 @@ func addHooks(tx *bolt.Tx) error { return createBuckets(tx, bucketHooks) }
 // PutHook queues a value about who is told of the records of a room, which replaces the
 // one of that name. It goes with the room. A value of no room has the room "". done is
 // called as [Store.Append] calls it, with the errors and limits of [Store.PutSession].
-func (s *Store) PutHook(room, name string, value []byte, done func(error)) {
-	key := nameKey(room, name)
-	write := func(tx *bolt.Tx) error { return putWords(tx, bucketHooks, key, value) }
-	s.enqueue(&request{room: room, write: write, size: requestOverhead + len(key) + len(value), err: checkHook(room, name, value), done: done})
+func (s *Writes) PutHook(room, name string, value []byte, done func(error)) {
+	size := requestOverhead + len(room) + len(name) + len(value)
+	s.enqueue(&request{room: room, change: &putHook{room, name, value}, size: size, err: checkHook(room, name, value), done: done})
+}
+
+func (c *putHook) apply(tx *bolt.Tx) error {
+	return putWords(tx, bucketHooks, nameKey(c.room, c.name), c.value)
 }
 
 // DeleteHook queues the removal of a value, which need not be there.
-func (s *Store) DeleteHook(room, name string, done func(error)) {
-	key := nameKey(room, name)
-	write := func(tx *bolt.Tx) error { return tx.Bucket(bucketHooks).Delete(key) }
-	s.enqueue(&request{room: room, write: write, size: requestOverhead + len(key), err: checkHook(room, name, nil), done: done})
+func (s *Writes) DeleteHook(room, name string, done func(error)) {
+	size := requestOverhead + len(room) + len(name)
+	s.enqueue(&request{room: room, change: &deleteHook{room, name}, size: size, err: checkHook(room, name, nil), done: done})
 }
 
 func checkHook(room, name string, value []byte) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -54,20 +55,26 @@ func addMarks(tx *bolt.Tx) error { return createBuckets(tx, bucketMarks, bucketM
 // the user reads: the user's own, or "". done is called as [Store.Append] calls it, with
 // the new mark. The errors are [ErrNotFound] if the chat is not in that list, and
 // [ErrFolderQuota] and [ErrPinQuota].
-func (s *Store) Mark(room, user, list string, c MarkChange, done func(Mark, error)) {
-	var now Mark
-	write := func(tx *bolt.Tx) (err error) {
-		now, err = changeMark(tx, s.quota, room, user, list, c)
-		return err
-	}
-	size, err := requestOverhead+len(room)+len(user), errors.Join(checkRoom(room), checkOwner(user), checkOwner(list))
+func (s *Writes) Mark(room, user, list string, c MarkChange, done func(Mark, error)) {
+	m := &mark{room: room, user: user, list: list, to: c, quota: s.quota}
+	size := requestOverhead + len(room) + len(user)
 	if c.Folder != nil {
 		size += len(*c.Folder)
-		if len(*c.Folder) > MaxFolderLen || bytes.IndexByte([]byte(*c.Folder), 0) >= 0 {
-			err = errors.Join(err, fmt.Errorf("%w: a folder's name has more than %d bytes, or a zero byte", ErrInvalid, MaxFolderLen))
-		}
 	}
-	s.enqueue(&request{write: write, size: size, err: err, done: func(err error) { done(now, err) }})
+	s.enqueue(&request{change: m, size: size, err: m.check(), done: func(err error) { done(m.now, err) }})
+}
+
+func (m *mark) check() error {
+	err := errors.Join(checkRoom(m.room), checkOwner(m.user), checkOwner(m.list))
+	if f := m.to.Folder; f != nil && (len(*f) > MaxFolderLen || strings.IndexByte(*f, 0) >= 0) {
+		err = errors.Join(err, fmt.Errorf("%w: a folder's name has more than %d bytes, or a zero byte", ErrInvalid, MaxFolderLen))
+	}
+	return err
+}
+
+func (m *mark) apply(tx *bolt.Tx) (err error) {
+	m.now, err = changeMark(tx, m.quota, m.room, m.user, m.list, m.to)
+	return err
 }
 
 func changeMark(tx *bolt.Tx, q Quota, room, user, list string, c MarkChange) (Mark, error) {

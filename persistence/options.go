@@ -83,6 +83,10 @@ type Options struct {
 	// keyless opens files without reading their values, and so without a key.
 	keyless bool
 
+	// Replicated says that the changes of the store come by [Store.Apply] alone, from a log that
+	// several stores have in common.
+	Replicated bool
+
 	// scanFirst separates small files from large ones, by the bytes in use. All
 	// pages of a small file are examined before it is served, and no list of free
 	// pages is kept for it. Zero means defaultScanFirst.

@@ -3,19 +3,17 @@ package persistence
 import (
 	"runtime"
 	"sync"
-
-	bolt "go.etcd.io/bbolt"
 )
 
 // A request is one call that changes the store, while it waits for the writer.
 type request struct {
-	next  *request // of its flow
-	room  string   // that it changes, or ""
-	flow  string   // of the room's requests: see [Commit.Flow]
-	write func(*bolt.Tx) error
-	size  int   // bytes that it holds while it waits
-	err   error // why it is refused; set before the writer takes it, or by the writer
-	done  func(error)
+	next   *request // of its flow
+	room   string   // that it changes, or ""
+	flow   string   // of the room's requests: see [Commit.Flow]
+	change change
+	size   int   // bytes that it holds while it waits
+	err    error // why it is refused; set before the writer takes it, or by the writer
+	done   func(error)
 }
 
 // A queue holds the requests that wait for the writer. put may be called from any
@@ -125,7 +123,7 @@ func (q *queue) flowOf(r *request) *flow {
 }
 
 // refuse gives r its error and drops what it would have written.
-func (r *request) refuse(err error) { r.write, r.size, r.err = nil, 0, err }
+func (r *request) refuse(err error) { r.change, r.size, r.err = nil, 0, err }
 
 // maxYields bounds how often the writer yields before one transaction.
 const maxYields = 8

@@ -14,17 +14,18 @@ func addRead(tx *bolt.Tx) error { return createBuckets(tx, bucketRead) }
 // MarkRead queues the note that the user has read the room's entries up to seq, and
 // returns. A user never has read less than before. done is called as [Store.Append] calls
 // it, with [ErrNotFound] if the room has no row among the chats.
-func (s *Store) MarkRead(room, user string, seq uint64, done func(error)) {
-	write := func(tx *bolt.Tx) error { return markRead(tx, room, user, seq) }
+func (s *Writes) MarkRead(room, user string, seq uint64, done func(error)) {
 	size := requestOverhead + len(room) + len(user)
-	s.enqueue(&request{write: write, size: size, err: errors.Join(checkRoom(room), checkOwner(user)), done: done})
+	c := &markRead{room, user, seq}
+	s.enqueue(&request{change: c, size: size, err: c.check(), done: done})
 }
 
-func markRead(tx *bolt.Tx, room, user string, seq uint64) error {
+func (c *markRead) apply(tx *bolt.Tx) error {
+	room, seq := c.room, c.seq
 	if !has(tx.Bucket(bucketChats), []byte(room)) {
 		return fmt.Errorf("%w: chat of room %q", ErrNotFound, room)
 	}
-	key := nameKey(room, user)
+	key := nameKey(room, c.user)
 	if before, err := readUpTo(tx, key); err == nil && before >= seq {
 		return nil
 	}

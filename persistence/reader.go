@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -14,7 +15,7 @@ import (
 // All methods may be called from any goroutine.
 type Reader struct {
 	disk  *disk
-	epoch string
+	epoch atomic.Pointer[string]
 }
 
 // OpenReader opens a file that no other process writes to. It never writes to it
@@ -65,7 +66,8 @@ func (r *Reader) prepare() error {
 		if outdated(tx, version) {
 			return fmt.Errorf("%w: format version %d, and a migration to %d is to be done; \"parlor compact\" or a start of the server does it", ErrFormat, version, formatVersion)
 		}
-		r.epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))
+		epoch := string(tx.Bucket(bucketMeta).Get(keyEpoch))
+		r.epoch.Store(&epoch)
 		return nil
 	})
 }
@@ -76,7 +78,7 @@ func (r *Reader) Close() error { return r.disk.close() }
 
 // Epoch returns the random name that the file got when it was created. Sequence
 // numbers from a file of another epoch mean other entries.
-func (r *Reader) Epoch() string { return r.epoch }
+func (r *Reader) Epoch() string { return *r.epoch.Load() }
 
 // Head returns the room's row among the chats and the number of its last entry,
 // both as of the same moment.

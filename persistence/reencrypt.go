@@ -40,7 +40,7 @@ func (s *Store) Reencrypt(plain bool, done func(error), ended func(damaged int, 
 		keys, err = beginReencrypt(tx, s.disk.keys.Load(), plain)
 		return err
 	}
-	s.enqueue(&request{write: write, size: requestOverhead, done: func(err error) {
+	s.enqueue(&request{change: local(write), size: requestOverhead, done: func(err error) {
 		if err == nil {
 			s.disk.setKeys(keys)
 			s.goOnReencrypting(ended)
@@ -86,7 +86,7 @@ func (s *Store) goOnReencrypting(ended func(damaged int, err error)) {
 			st, err = reencrypt(tx)
 			return err
 		}
-		s.enqueue(&request{write: write, flow: "reencrypt", done: func(err error) {
+		s.enqueue(&request{change: local(write), flow: "reencrypt", done: func(err error) {
 			switch {
 			case s.reencrypting.Load() != run:
 				err = ErrClosed

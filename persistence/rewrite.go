@@ -2,7 +2,9 @@ package persistence
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"math"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -12,30 +14,31 @@ import (
 // the files with these ids go too, in the same transaction. The charges of the room become
 // those of the commit. After has to be 0. No room may have the log in memory. done gets
 // [ErrNotFound] if there is no such chat.
-func (s *Store) Rewrite(c Commit, user string, files []string, done func(error)) {
-	err := c.check(s.limit)
-	if err == nil && c.After != 0 {
-		err = fmt.Errorf("%w: a rewritten room begins with entry 1", ErrInvalid)
-	}
-	if err == nil {
-		err = checkOwner(user)
-	}
-	for _, id := range files {
-		if err == nil {
-			err = checkFileID(c.Room, id)
-		}
-	}
-	write := func(tx *bolt.Tx) error { return c.rewrite(tx, user, files) }
-	s.enqueue(&request{room: c.Room, flow: c.Flow, write: write, size: c.size(), err: err, done: done})
+func (s *Writes) Rewrite(c Commit, user string, files []string, done func(error)) {
+	r := &rewrite{c, user, files}
+	s.enqueue(&request{room: c.Room, flow: c.Flow, change: r, size: c.size(), err: cmp.Or(c.check(s.limit), r.check()), done: done})
 }
 
-func (c *Commit) rewrite(tx *bolt.Tx, user string, files []string) error {
+func (r *rewrite) check() error {
+	if r.After != 0 {
+		return fmt.Errorf("%w: a rewritten room begins with entry 1", ErrInvalid)
+	}
+	for _, id := range r.files {
+		if err := checkFileID(r.Room, id); err != nil {
+			return err
+		}
+	}
+	return cmp.Or(r.Commit.check(math.MaxInt), checkOwner(r.user))
+}
+
+func (r *rewrite) apply(tx *bolt.Tx) error {
+	c, user := &r.Commit, r.user
 	before, err := getChat(tx, c.Room)
 	if err != nil {
 		return err
 	}
-	for _, id := range files {
-		if err := deleteFile(tx, c.Room, id); err != nil {
+	for _, id := range r.files {
+		if err := (&deleteFile{c.Room, id}).apply(tx); err != nil {
 			return err
 		}
 	}
@@ -67,18 +70,23 @@ func (c *Commit) rewrite(tx *bolt.Tx, user string, files []string) error {
 // ForgetUser queues the removal of what is kept of a user outside of rooms: what the user has
 // cost in chats that were deleted, and what the user has read in chats without being in them.
 // Rooms must have been rewritten before.
-func (s *Store) ForgetUser(user string, done func(error)) {
-	err := checkOwner(user)
-	if user == "" {
-		err = fmt.Errorf("%w: a user without a name", ErrInvalid)
+func (s *Writes) ForgetUser(user string, done func(error)) {
+	c := &forgetUser{user}
+	s.enqueue(&request{change: c, size: requestOverhead + len(user), err: c.check(), done: done})
+}
+
+func (c *forgetUser) check() error {
+	if c.user == "" {
+		return fmt.Errorf("%w: a user without a name", ErrInvalid)
 	}
-	write := func(tx *bolt.Tx) error {
-		if _, err := deletePrefix(tx.Bucket(bucketUsage), prefix(user)); err != nil {
-			return err
-		}
-		return deleteSuffix(tx.Bucket(bucketRead), append([]byte{0}, user...))
+	return checkOwner(c.user)
+}
+
+func (c *forgetUser) apply(tx *bolt.Tx) error {
+	if _, err := deletePrefix(tx.Bucket(bucketUsage), prefix(c.user)); err != nil {
+		return err
 	}
-	s.enqueue(&request{write: write, size: requestOverhead + len(user), err: err, done: done})
+	return deleteSuffix(tx.Bucket(bucketRead), append([]byte{0}, c.user...))
 }
 
 // deleteSuffix removes the rows whose keys end so. It walks over all.

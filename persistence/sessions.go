@@ -23,14 +23,13 @@ type Session struct {
 // with [ErrInvalid], [ErrTooLarge], [ErrBusy], [ErrClosed] or [ErrUnavailable] if
 // nothing was changed. done may be nil. The value belongs to the store until done
 // is called, and for good if done is nil.
-func (s *Store) PutSession(key string, value []byte, done func(error)) {
-	write := func(tx *bolt.Tx) error { return putSession(tx, []byte(key), value) }
+func (s *Writes) PutSession(key string, value []byte, done func(error)) {
 	size := requestOverhead + len(key) + len(value)
-	s.enqueue(&request{write: write, size: size, err: checkSession(key, value), done: done})
+	s.enqueue(&request{change: &putSession{key, value}, size: size, err: checkSession(key, value), done: done})
 }
 
-func putSession(tx *bolt.Tx, key, value []byte) error {
-	return putWords(tx, bucketSessions, key, value)
+func (c *putSession) apply(tx *bolt.Tx) error {
+	return putWords(tx, bucketSessions, []byte(c.key), c.value)
 }
 
 func checkSession(key string, value []byte) error {
@@ -44,20 +43,23 @@ func checkSession(key string, value []byte) error {
 // them are removed or, with an error, none. Keys that are not there are no error.
 // done is called as with [Store.PutSession], and the keys belong to the store for
 // as long as the value does there.
-func (s *Store) DeleteSessions(keys []string, done func(error)) {
+func (s *Writes) DeleteSessions(keys []string, done func(error)) {
 	size := requestOverhead
 	for _, key := range keys {
 		size += len(key)
 	}
-	write := func(tx *bolt.Tx) error { return deleteSessions(tx, keys) }
-	s.enqueue(&request{write: write, size: size, err: s.checkSessionKeys(keys, size), done: done})
+	s.enqueue(&request{change: &deleteSessions{keys}, size: size, err: s.checkSessionKeys(keys, size), done: done})
 }
 
-func (s *Store) checkSessionKeys(keys []string, size int) error {
+func (s *Writes) checkSessionKeys(keys []string, size int) error {
 	if size > s.limit {
 		return fmt.Errorf("%w: %d bytes of session keys, want at most %d", ErrTooLarge, size, s.limit)
 	}
-	for _, key := range keys {
+	return (&deleteSessions{keys}).check()
+}
+
+func (c *deleteSessions) check() error {
+	for _, key := range c.keys {
 		if err := checkSessionKey(key); err != nil {
 			return err
 		}
@@ -65,9 +67,9 @@ func (s *Store) checkSessionKeys(keys []string, size int) error {
 	return nil
 }
 
-func deleteSessions(tx *bolt.Tx, keys []string) error {
+func (c *deleteSessions) apply(tx *bolt.Tx) error {
 	sessions := tx.Bucket(bucketSessions)
-	for _, key := range keys {
+	for _, key := range c.keys {
 		if err := sessions.Delete([]byte(key)); err != nil {
 			return err
 		}

@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-
-	bolt "go.etcd.io/bbolt"
 )
 
 // A Store is the database of one server: the rooms' logs, what is listed of
@@ -16,10 +14,11 @@ import (
 // closes it. Reads of a closed store return [ErrClosed].
 type Store struct {
 	Reader
+	Writes
 	queue     *queue
-	limit     int // bytes of one commit
-	quota     Quota
-	scanFirst int64         // see [Options]
+	writer    *writer
+	options   Options
+	scanned   chan struct{} // closed when all pages have been examined
 	writerEnd chan struct{} // closed when the writer has returned
 
 	reencrypting atomic.Int64 // counts the beginnings of [Store.Reencrypt] and its continuations
@@ -54,7 +53,8 @@ func open(path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Reader: Reader{disk: d}, queue: newQueue(o.QueueBytes), limit: o.MaxCommitBytes, quota: o.Quota, scanFirst: o.scanFirst, writerEnd: make(chan struct{})}
+	s := &Store{Reader: Reader{disk: d}, queue: newQueue(o.QueueBytes), options: o, scanned: make(chan struct{}), writerEnd: make(chan struct{})}
+	s.Writes = Writes{put: s.enqueue, limit: o.MaxCommitBytes, quota: o.Quota}
 	if err := s.layOut(path, o); err != nil {
 		d.close()
 		return nil, err
@@ -65,13 +65,14 @@ func open(path string, o Options) (*Store, error) {
 	if is, err := s.isReencrypting(); is || err != nil {
 		s.goOnReencrypting(nil)
 	}
-	w := &writer{queue: s.queue, disk: d, log: o.Logger, commits: o.TxCommits, bytes: o.TxBytes, committed: o.Committed}
+	s.writer = &writer{queue: s.queue, disk: d, log: o.Logger, commits: o.TxCommits, bytes: o.TxBytes, committed: o.Committed}
 	go func() {
 		defer close(s.writerEnd)
 		if !scanned {
 			d.scan(s.queue.ended)
 		}
-		w.run()
+		close(s.scanned)
+		s.writer.run()
 	}()
 	return s, nil
 }
@@ -100,12 +101,12 @@ func (s *Store) layOut(path string, o Options) error {
 //
 // All commits wait while done runs, so it should only send a message. It may
 // call methods that queue a request, and must not call Close.
-func (s *Store) Append(c Commit, done func(error)) {
+func (s *Writes) Append(c Commit, done func(error)) {
 	r := &struct { // one object
 		request
-		commit Commit
-	}{request{room: c.Room, flow: c.Flow, size: c.size(), err: c.check(s.limit), done: done}, c}
-	r.write = func(tx *bolt.Tx) error { return r.commit.write(tx, s.quota) }
+		appendCommit
+	}{request{room: c.Room, flow: c.Flow, size: c.size(), err: c.check(s.limit), done: done}, appendCommit{c, s.quota}}
+	r.request.change = &r.appendCommit
 	s.enqueue(&r.request)
 }
 
@@ -115,17 +116,14 @@ func (s *Store) Append(c Commit, done func(error)) {
 // called as Append calls it, with [ErrNotFound] if there was nothing to delete.
 // The next entry of a deleted room is number 1 again. The space is reused, not
 // returned to the system.
-func (s *Store) Delete(room string, done func(error)) {
-	write := func(tx *bolt.Tx) error { return deleteRoom(tx, room) }
-	s.enqueue(&request{room: room, write: write, size: requestOverhead, err: checkRoom(room), done: done})
+func (s *Writes) Delete(room string, done func(error)) {
+	s.enqueue(&request{room: room, change: &deleteRoom{room}, size: requestOverhead, err: checkRoom(room), done: done})
 }
 
+// enqueue queues a request for the writer. If the store only applies commands, it refuses it.
 func (s *Store) enqueue(r *request) {
-	if r.done == nil {
-		r.done = func(error) {}
-	}
-	if r.err != nil {
-		r.refuse(r.err)
+	if _, ours := r.change.(local); s.options.Replicated && r.err == nil && !ours {
+		r.refuse(fmt.Errorf("%w: changes of this store come from a replicated log", ErrInvalid))
 	}
 	if !s.queue.put(r) {
 		go r.done(ErrClosed) // there is no writer, and Append itself never calls done
@@ -140,7 +138,9 @@ func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		s.queue.close()
 		<-s.writerEnd
-		s.disk.keepFreeList(s.scanFirst)
+		s.writer.lock.Lock() // an Apply may be under way
+		defer s.writer.lock.Unlock()
+		s.disk.keepFreeList(s.options.scanFirst)
 		s.closeErr = s.disk.close()
 	})
 	return s.closeErr

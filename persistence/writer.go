@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -19,6 +20,8 @@ type writer struct {
 	bytes   int // limit of one transaction
 
 	committed func(requests int, took time.Duration, err error)
+
+	lock sync.Mutex // held while a transaction is made
 }
 
 // run returns when the queue is closed and empty.
@@ -40,6 +43,8 @@ func (w *writer) run() {
 // because of what an earlier request of the batch wrote: that was not written
 // either.
 func (w *writer) commit(batch []*request) {
+	w.lock.Lock()
+	defer w.lock.Unlock()
 	refused, begun := make([]error, len(batch)), time.Now()
 	err := w.disk.update(func(tx *bolt.Tx) (changed bool, err error) {
 		for i, r := range batch {
@@ -69,8 +74,15 @@ func (r *request) apply(tx *bolt.Tx) (refused, err error) {
 	if r.err != nil {
 		return r.err, nil
 	}
-	err = r.write(tx)
-	for _, alone := range []error{ErrConflict, ErrNotFound, ErrChatQuota, ErrByteQuota, ErrFolderQuota, ErrPinQuota} {
+	return alone(r.change.apply(tx))
+}
+
+// alone tells the errors that refuse one change from those that end the transaction.
+func alone(err error) (refused, ends error) {
+	if err == nil {
+		return nil, nil
+	}
+	for _, alone := range []error{ErrConflict, ErrNotFound, ErrChatQuota, ErrByteQuota, ErrFolderQuota, ErrPinQuota, ErrFenced, ErrStale} {
 		if errors.Is(err, alone) {
 			return err, nil
 		}

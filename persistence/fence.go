@@ -1,0 +1,148 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Slots is the number of slots. Rooms are spread over them, and each slot belongs to one node.
+const Slots = 256
+
+// A Fence is the right by which a node proposes a command.
+//
+// Number makes a command happen once: a node that does not know what became of it proposes it
+// again, with the same number. The store keeps the greatest number of each node, and refuses
+// others with [ErrStale]. So commands of a node either happen in the order of their numbers
+// or not at all.
+//
+// Slot and Epoch keep a node that was taken for dead from writing to rooms that another one
+// has by now: see [AssignSlot]. The store refuses it with [ErrFenced], before it looks at
+// anything else.
+type Fence struct {
+	Node   string // 1 to MaxSessionKeyLen bytes
+	Life   uint64 // of the node: greater after each start
+	Number uint64 // in that life: 1, 2, 3 …
+	Slot   int    // of the room, from 1 to Slots; 0 if the command is about no room
+	Epoch  uint64 // since when the node has the slot
+}
+
+func (f *fields) fence(v *Fence) {
+	f.string(&v.Node)
+	f.uint64(&v.Life)
+	f.uint64(&v.Number)
+	number(f, &v.Slot)
+	f.uint64(&v.Epoch)
+}
+
+func (f *Fence) check() error {
+	switch {
+	case f == nil:
+		return nil
+	case f.Slot < 0 || f.Slot > Slots:
+		return fmt.Errorf("%w: slot %d of %d", ErrInvalid, f.Slot, Slots)
+	}
+	return checkSessionKey(f.Node)
+}
+
+// A Slot says which node has a slot. Each node that gets it has an epoch of its own.
+type Slot struct {
+	Node  string
+	Epoch uint64
+}
+
+// What a replicated store knows of nodes is in the bucket meta.
+var (
+	keyApplied   = []byte("applied")   // index of the last entry of the replicated log; absent in others
+	proposerName = []byte("proposer/") // node → life, number
+	slotName     = []byte("slot/")     // slot → epoch, node
+)
+
+func proposerKey(node string) []byte { return append(bytes.Clone(proposerName), node...) }
+func slotKey(slot int) []byte {
+	return binary.BigEndian.AppendUint16(bytes.Clone(slotName), uint16(slot))
+}
+
+// pass notes the number of the command, and returns why it may not be applied.
+func (f *Fence) pass(tx *bolt.Tx) error {
+	if f == nil {
+		return nil
+	}
+	meta, key := tx.Bucket(bucketMeta), proposerKey(f.Node)
+	if v := meta.Get(key); len(v) == 16 {
+		life, last := binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])
+		if f.Life < life || f.Life == life && f.Number <= last {
+			return fmt.Errorf("%w: command %d of life %d of node %q", ErrStale, f.Number, f.Life, f.Node)
+		}
+	}
+	if err := meta.Put(key, binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, f.Life), f.Number)); err != nil {
+		return err
+	}
+	if s := slotIn(meta, f.Slot); f.Slot > 0 && (s.Node != f.Node || s.Epoch != f.Epoch) {
+		return fmt.Errorf("%w: slot %d is of epoch %d, not %d of node %q", ErrFenced, f.Slot, s.Epoch, f.Epoch, f.Node)
+	}
+	return nil
+}
+
+func slotIn(meta *bolt.Bucket, slot int) Slot {
+	v := meta.Get(slotKey(slot))
+	if len(v) < 8 {
+		return Slot{}
+	}
+	return Slot{Epoch: binary.BigEndian.Uint64(v), Node: string(v[8:])}
+}
+
+// assignSlot gives a slot to a node.
+type assignSlot struct {
+	slot  int
+	epoch uint64
+	node  string
+}
+
+// AssignSlot returns the command that gives a slot to a node. It is refused with [ErrFenced]
+// unless epoch follows that which the slot has.
+func AssignSlot(slot int, epoch uint64, node string) Command {
+	return Command{change: &assignSlot{slot, epoch, node}}
+}
+
+func (c *assignSlot) fields(f *fields) {
+	number(f, &c.slot)
+	f.uint64(&c.epoch)
+	f.string(&c.node)
+}
+
+func (c *assignSlot) check() error {
+	if c.slot < 1 || c.slot > Slots {
+		return fmt.Errorf("%w: slot %d of %d", ErrInvalid, c.slot, Slots)
+	}
+	return checkSessionKey(c.node)
+}
+
+func (c *assignSlot) apply(tx *bolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	if s := slotIn(meta, c.slot); s.Epoch+1 != c.epoch {
+		return fmt.Errorf("%w: slot %d has epoch %d, and was to get %d", ErrFenced, c.slot, s.Epoch, c.epoch)
+	}
+	return meta.Put(slotKey(c.slot), append(binary.BigEndian.AppendUint64(nil, c.epoch), c.node...))
+}
+
+// SetEpoch returns the command that gives all stores the epoch of one of them, so that clients
+// may resume with any of them: see [Reader.Epoch].
+func SetEpoch(epoch string) Command { return Command{change: &setEpoch{epoch}} }
+
+// Slots returns who has the slots, by their numbers. A slot that nobody has got is missing.
+func (r *Reader) Slots() (slots map[int]Slot, err error) {
+	slots = make(map[int]Slot)
+	err = r.disk.view(func(tx *bolt.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		for n := 1; n <= Slots; n++ {
+			if s := slotIn(meta, n); s != (Slot{}) {
+				slots[n] = s
+			}
+		}
+		return nil
+	})
+	return slots, err
+}
