@@ -83,7 +83,7 @@ func (s *server) openModels() (err error) {
 func (s *server) modelOptions(v *Settings) provider.Options {
 	settings := map[string]string{"OPENAI_API_KEY": string(v.OpenAIAPIKey), "OPENAI_BASE_URL": v.OpenAIBaseURL}
 	return provider.Options{
-		Models: v.Models, Providers: v.Providers, ModelsOnly: v.ModelsOnly, Listen: v.Listen, Logger: s.log,
+		Models: v.Models, Providers: v.Providers, ModelsOnly: v.ModelsOnly, Listen: cmp.Or(s.address, v.Listen), Logger: s.log,
 		Discover: v.Discover, DiscoverEvery: v.DiscoverEvery, DiscoverTimeout: v.DiscoverTimeout, DiscoverLimit: v.DiscoverLimit,
 		LookupEnv: func(name string) (string, bool) {
 			if v, ok := settings[name]; ok {

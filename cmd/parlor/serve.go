@@ -65,7 +65,9 @@ type server struct {
 	Settings
 	log   *slog.Logger
 	level *slog.LevelVar // of the log
-	parts parts
+
+	address string // where it will listen
+	parts   parts
 
 	store    *persistence.Store
 	seats    *recovery.Table // nil: no connection state is recovered
@@ -110,7 +112,7 @@ func serve(ctx context.Context, settings *Settings, level *slog.LevelVar, log *s
 	// A hangup before the server is ready waits until then. One while it stops must not end the process, so this is never undone.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	s := &server{Settings: *settings, log: log, level: level, numbers: metrics.NewServer(), guards: guard.NewMetrics(), backups: metrics.NewBackups(), actors: system.New(log), devices: new(door.Devices), warnings: origin.NewWarnings(log)}
+	s := &server{Settings: *settings, address: listen.Address(settings.Listen), log: log, level: level, numbers: metrics.NewServer(), guards: guard.NewMetrics(), backups: metrics.NewBackups(), actors: system.New(log), devices: new(door.Devices), warnings: origin.NewWarnings(log)}
 	s.limits = limit.New(limit.Rates{User: s.MaxUserRate, Address: s.MaxAddressRate, Event: s.MaxEventRate, Guest: s.MaxGuestRate}, log)
 	defer func() { err = errors.Join(err, s.parts.stop()) }()
 

@@ -70,7 +70,6 @@ var publicIssuers = []string{
 // readableByOthers returns a warning for each file with a secret, or with what
 // people said, that other users of this computer may read.
 func (s *Settings) readableByOthers() (warnings []string) {
-	const others = 0o044 // also those of the same group
 	files := []struct{ setting, path string }{{"jwt-secret-file", s.JWTSecretFile}, {"encryption-key-file", s.EncryptionKeyFile}, {"data", s.Data}}
 	for _, secret := range []string{"jwt-secret", "oidc-client-secret", "openai-api-key"} {
 		if strings.HasPrefix(s.row(secret).source, "file "+s.Config+":") {
@@ -80,11 +79,25 @@ func (s *Settings) readableByOthers() (warnings []string) {
 	}
 	for _, f := range files {
 		info, err := os.Stat(f.path)
-		if err == nil && info.Mode()&others != 0 && runtime.GOOS != "windows" {
-			warnings = append(warnings, fmt.Sprintf("%s: other users of this computer can read %s: chmod 600 %s", f.setting, f.path, f.path))
+		if err != nil || runtime.GOOS == "windows" {
+			continue
+		}
+		if cure := cureOfMode(info.Mode(), readByGroup(info)); cure != "" {
+			warnings = append(warnings, fmt.Sprintf("%s: other users of this computer can read %s: chmod %s %s", f.setting, f.path, cure, f.path))
 		}
 	}
 	return warnings
+}
+
+// cureOfMode returns the mode that a file of ours should have, or nothing if others cannot read it.
+func cureOfMode(mode fs.FileMode, byGroup bool) string {
+	switch {
+	case byGroup && mode&0o004 != 0:
+		return "o=" // the group must go on reading it
+	case !byGroup && mode&0o044 != 0:
+		return "600"
+	}
+	return ""
 }
 
 // needData returns an error if there is no data file.

@@ -109,6 +109,19 @@ func TestFilesThatOthersCanRead(t *testing.T) {
 	}
 }
 
+// A file of root's that the server reads by its group, as the Debian package has it, is as it should be.
+func TestFilesThatTheGroupReads(t *testing.T) {
+	for _, tt := range []struct {
+		mode    os.FileMode
+		byGroup bool
+		cure    string
+	}{{0o600, false, ""}, {0o640, false, "600"}, {0o604, false, "600"}, {0o640, true, ""}, {0o440, true, ""}, {0o644, true, "o="}} {
+		if got := cureOfMode(tt.mode, tt.byGroup); got != tt.cure {
+			t.Errorf("mode %v, by the group %v: %q, want %q", tt.mode, tt.byGroup, got, tt.cure)
+		}
+	}
+}
+
 func TestPublicProviderWithoutALimit(t *testing.T) {
 	for args, want := range map[string]bool{
 		"--oidc-issuer=https://accounts.google.com": true, "--oidc-issuer=https://login.microsoftonline.com/common/v2.0": true,
