@@ -151,14 +151,7 @@ func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.De
 			more = more && yield(d, nil)
 		}
 		err := script(ctx, func(text string) bool {
-			d := chat.Delta{Text: text}
-			if tool, ok := strings.CutPrefix(text, RunTool); ok {
-				d = chat.Delta{Tool: &chat.ToolCall{ID: "call-" + tool, Name: tool}}
-			}
-			if calls, ok := strings.CutPrefix(text, CallTools); ok {
-				d = chat.Delta{Calls: callsOf(calls)}
-			}
-			more = more && yield(d, nil)
+			more = more && yield(deltaOf(text), nil)
 			return more
 		})
 		switch {
@@ -169,6 +162,17 @@ func (a *Assistant) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.De
 			yield(chat.Delta{Usage: &chat.Usage{PromptTokens: 2, CompletionTokens: 3, TotalTokens: 5}}, nil)
 		}
 	}
+}
+
+// deltaOf returns what a script says as a provider would.
+func deltaOf(text string) chat.Delta {
+	if tool, ok := strings.CutPrefix(text, RunTool); ok {
+		return chat.Delta{Tool: &chat.ToolCall{ID: "call-" + tool, Name: tool}}
+	}
+	if calls, ok := strings.CutPrefix(text, CallTools); ok {
+		return chat.Delta{Calls: callsOf(calls)}
+	}
+	return chat.Delta{Text: text}
 }
 
 // steerKey is where a Script's context has the prompt's Steer.

@@ -38,17 +38,8 @@ var (
 
 // followCalls folds what happens to the calls of the running turn.
 func (s *State) followCalls(r chat.Record) error {
-	var turn chat.TurnID
-	switch e := r.Event.(type) {
-	case chat.ToolsCalled:
-		turn = e.TurnID
-	case chat.ToolDecided:
-		turn = e.TurnID
-	case chat.ToolsLost:
-		turn = e.TurnID
-	case chat.ToolEnded:
-		turn = e.TurnID
-	default:
+	turn, is := turnOfCall(r.Event)
+	if !is {
 		return fmt.Errorf("record %d: %w", r.Seq, chat.ErrUnknownEvent)
 	}
 	if s.Find(turn) != 0 {
@@ -87,6 +78,17 @@ func (s *State) followCalls(r chat.Record) error {
 	}
 	s.Turns[0].Waits = slices.ContainsFunc(s.Calls, func(c Call) bool { return c.Waits })
 	return nil
+}
+
+// turnOfCall returns the turn of an event that is about calls.
+func turnOfCall(e chat.Event) (id chat.TurnID, is bool) {
+	switch e := e.(type) {
+	case chat.ToolsLost:
+		return e.TurnID, true
+	case chat.ToolsCalled, chat.ToolDecided, chat.ToolEnded:
+		return TurnOf(e), true
+	}
+	return "", false
 }
 
 func (s *State) call(r chat.Record, e chat.ToolsCalled) {

@@ -64,6 +64,12 @@ func (r *reader) stream(ctx context.Context) (note string, err error) {
 			err = context.Cause(ctx)
 		}
 	}()
+	return r.converse(ctx)
+}
+
+// converse asks the model step by step, until it calls no tool any more. The note says why it
+// was told to call no more, if it was.
+func (r *reader) converse(ctx context.Context) (note string, err error) {
 	prompt, taken, err := r.compose(ctx)
 	if err != nil {
 		return "", err

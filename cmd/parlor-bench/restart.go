@@ -99,18 +99,9 @@ func (c *restartCmd) measure(ctx context.Context, url string, restart func() (ti
 			return err
 		}
 	}
-	sitters := make([]*sitter, c.Connections)
-	for i := range sitters {
-		sitters[i] = &sitter{url: url, user: fmt.Sprint("user-", i), chat: chatID(i % c.Rooms)}
-	}
-	failed := make(chan error, len(sitters))
-	each(len(sitters), func(i int) {
-		if err := sitters[i].sit(ctx, &wg); err != nil {
-			failed <- err
-		}
-	})
-	if len(failed) > 0 {
-		return <-failed
+	sitters, err := c.seat(ctx, url, &wg)
+	if err != nil {
+		return err
 	}
 	telling, quiet := context.WithCancel(ctx)
 	told := make(chan error, 1)
@@ -138,6 +129,22 @@ func (c *restartCmd) measure(ctx context.Context, url string, restart func() (ti
 		return err
 	}
 	return compare(ctx, sitters, tellers.said)
+}
+
+// seat opens the connections, which listen until ctx ends.
+func (c *restartCmd) seat(ctx context.Context, url string, wg *sync.WaitGroup) ([]*sitter, error) {
+	sitters := make([]*sitter, c.Connections)
+	failed := make(chan error, len(sitters))
+	each(len(sitters), func(i int) {
+		sitters[i] = &sitter{url: url, user: fmt.Sprint("user-", i), chat: chatID(i % c.Rooms)}
+		if err := sitters[i].sit(ctx, wg); err != nil {
+			failed <- err
+		}
+	})
+	if len(failed) > 0 {
+		return nil, <-failed
+	}
+	return sitters, nil
 }
 
 // waitForAll returns how long each was away, the shortest first.

@@ -26,7 +26,7 @@ func (s *Settings) check() error {
 			faults = append(faults, r.fault(errors.New("must be "+strings.Join(r.choices, " or "))))
 		}
 	}
-	for _, c := range slices.Concat(s.checksOfServer(), s.checksOfSignIn(), s.checksOfBackends(), s.checksOfLimits()) {
+	for _, c := range slices.Concat(s.checksOfServer(), s.checksOfModels(), s.checksOfSignIn(), s.checksOfBackends(), s.checksOfChats(), s.checksOfClients()) {
 		if c.why == nil {
 			continue
 		}
@@ -66,6 +66,12 @@ func (s *Settings) checksOfServer() []checked {
 		{"max-pinned-per-user", notNegative(s.MaxPinnedPerUser)},
 		{"cors-origins", checkOrigins(s.CORSOrigins)},
 		{"trusted-proxies", checkProxies(s.TrustedProxies)},
+	}
+}
+
+// checksOfModels are of providers, models and what they cost.
+func (s *Settings) checksOfModels() []checked {
+	return []checked{
 		{"providers", provider.Validate(nil, s.Providers)},
 		{"tools", tools.Validate(s.Tools)},
 		{"mcp_servers", errors.Join(mcp.Validate(s.MCPServers), s.checkServerNames())},
@@ -158,7 +164,8 @@ func (s *Settings) checksOfBackends() []checked {
 	}
 }
 
-func (s *Settings) checksOfLimits() []checked {
+// checksOfChats are of rooms, queries and files.
+func (s *Settings) checksOfChats() []checked {
 	return []checked{
 		{"max-attempts", positive(s.MaxAttempts)},
 		{"checkpoint-every", positive(s.CheckpointEvery)},
@@ -167,11 +174,34 @@ func (s *Settings) checksOfLimits() []checked {
 		{"max-members", positive(s.MaxMembers)},
 		{"max-listed-members", positive(s.MaxListedMembers)},
 		{"max-restarts", positive(s.MaxRestarts)},
+		{"max-prompt-bytes", positive(s.MaxPromptBytes)},
+		{"max-completions-per-user", positive(s.MaxCompletionsPerUser)},
+		{"max-reads", notNegative(s.MaxReads)},
+		{"max-reads-per-user", notNegative(s.MaxReadsPerUser)},
+		{"max-waiting-reads", positive(s.MaxWaitingReads)},
+		{"max-search-bytes", positive(s.MaxSearchBytes)},
+		{"max-rooms-per-user", notNegative(s.MaxRoomsPerUser)},
+		{"max-joined-rooms", checkJoinedRooms(s.MaxJoinedRooms)},
+		{"max-message-bytes", s.checkMessageBytes()},
+		{"max-answer-bytes", s.checkAnswerBytes()},
+		{"max-file-bytes", positive(s.MaxFileBytes)},
+		{"max-image-bytes", positive(s.MaxImageBytes)},
+		{"max-import-bytes", positive(s.MaxImportBytes)},
+		{"pdf-timeout", checkPDFTimeout(s.PDFTimeout)},
+		{"pdf-memory", checkPDFMemory(s.PDFMemory)},
+		{"max-pdf-readers", positive(s.MaxPDFReaders)},
+		{"max-files-per-chat", positive(s.MaxFilesPerChat)},
+		{"max-message-files", positive(s.MaxMessageFiles)},
+		{"room-idle-timeout", positive(s.RoomIdleTimeout)},
+	}
+}
+
+// checksOfClients are of connections and requests.
+func (s *Settings) checksOfClients() []checked {
+	return []checked{
 		{"max-connections", positive(s.MaxConnections)},
 		{"max-connections-per-address", notNegative(s.MaxConnectionsPerAddress)},
 		{"max-connections-per-user", notNegative(s.MaxConnectionsPerUser)},
-		{"max-prompt-bytes", positive(s.MaxPromptBytes)},
-		{"max-completions-per-user", positive(s.MaxCompletionsPerUser)},
 		{"max-user-rate", notNegative(s.MaxUserRate)},
 		{"max-event-rate", notNegative(s.MaxEventRate)},
 		{"max-guest-rate", notNegative(s.MaxGuestRate)},
@@ -184,26 +214,10 @@ func (s *Settings) checksOfLimits() []checked {
 		{"recovery-window", notNegative(s.RecoveryWindow)},
 		{"max-sessions", positive(s.MaxSessions)},
 		{"max-sessions-per-user", notNegative(s.MaxSessionsPerUser)},
-		{"max-reads", notNegative(s.MaxReads)},
-		{"max-reads-per-user", notNegative(s.MaxReadsPerUser)},
-		{"max-waiting-reads", positive(s.MaxWaitingReads)},
-		{"max-search-bytes", positive(s.MaxSearchBytes)},
 		{"max-mcp-wait", atLeast(s.MaxMCPWait, time.Second)},
 		{"max-mcp-result", positive(s.MaxMCPResult)},
 		{"max-audit-entries", positive(s.MaxAuditEntries)},
-		{"max-rooms-per-user", notNegative(s.MaxRoomsPerUser)},
-		{"max-joined-rooms", checkJoinedRooms(s.MaxJoinedRooms)},
-		{"max-message-bytes", s.checkMessageBytes()},
-		{"max-answer-bytes", s.checkAnswerBytes()},
 		{"max-payload", positive(s.MaxPayload)},
-		{"max-file-bytes", positive(s.MaxFileBytes)},
-		{"max-image-bytes", positive(s.MaxImageBytes)},
-		{"max-import-bytes", positive(s.MaxImportBytes)},
-		{"pdf-timeout", checkPDFTimeout(s.PDFTimeout)},
-		{"pdf-memory", checkPDFMemory(s.PDFMemory)},
-		{"max-pdf-readers", positive(s.MaxPDFReaders)},
-		{"max-files-per-chat", positive(s.MaxFilesPerChat)},
-		{"max-message-files", positive(s.MaxMessageFiles)},
 		{"window", positive(s.Window)},
 		{"window-per-user", notNegative(s.WindowPerUser)},
 		{"queue-bytes", positive(s.QueueBytes)},
@@ -214,7 +228,6 @@ func (s *Settings) checksOfLimits() []checked {
 		{"ping-interval", positive(s.PingInterval)},
 		{"ping-timeout", positive(s.PingTimeout)},
 		{"connect-timeout", positive(s.ConnectTimeout)},
-		{"room-idle-timeout", positive(s.RoomIdleTimeout)},
 	}
 }
 

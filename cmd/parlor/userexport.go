@@ -84,15 +84,8 @@ func (e *userExport) room(room string) error {
 	}
 	role := e.roleIn(info)
 	told := role != ""
-	begin := func() error {
-		e.sum.Chats++
-		if info.Owner != e.users[0] {
-			info.Members = nil // who they are is not the user's affair
-		}
-		return e.w.Encode(map[string]any{"chat": info, "role": role})
-	}
 	if told {
-		if err := begin(); err != nil {
+		if err := e.begin(info, role); err != nil {
 			return err
 		}
 	}
@@ -114,7 +107,7 @@ func (e *userExport) room(room string) error {
 		}
 		if !told {
 			told = true
-			if err := begin(); err != nil {
+			if err := e.begin(info, role); err != nil {
 				return err
 			}
 		}
@@ -124,6 +117,15 @@ func (e *userExport) room(room string) error {
 		}
 	}
 	return nil
+}
+
+// begin tells that messages of a chat follow.
+func (e *userExport) begin(info chat.Info, role chat.MemberRole) error {
+	e.sum.Chats++
+	if info.Owner != e.users[0] {
+		info.Members = nil // who they are is not the user's affair
+	}
+	return e.w.Encode(map[string]any{"chat": info, "role": role})
 }
 
 func (e *userExport) roleIn(info chat.Info) chat.MemberRole {

@@ -112,6 +112,9 @@ func (r *SendMessage) fill(e envelope) *chat.Error {
 			return bad
 		}
 	}
+	if is, refused := r.control(e); is {
+		return refused
+	}
 	switch e.Type {
 	case "":
 		if r.Files = append(r.Files, e.Files...); e.Content == nil && len(r.Files) == 0 {
@@ -131,21 +134,6 @@ func (r *SendMessage) fill(e envelope) *chat.Error {
 	case "conversation.item.create":
 		r.Quiet, r.LocalID = true, item.ID
 		r.Content = inputText(item.Content)
-	case "response.create":
-		r.Respond = true
-		return r.checkIDs(e)
-	case "input_audio_buffer.append":
-		r.Speech, r.Audio = Append, e.Data.Audio
-		if r.Audio == "" || strings.Trim(r.Audio, base64Alphabet) != "" {
-			return invalid("message.data.audio must be base64")
-		}
-		return r.checkIDs(e)
-	case "input_audio_buffer.clear":
-		r.Speech = Clear
-		return r.checkIDs(e)
-	case "input_audio_buffer.commit":
-		r.Speech = Commit
-		return r.checkIDs(e)
 	default:
 		return invalid("messages of this type are not supported")
 	}
@@ -156,6 +144,27 @@ func (r *SendMessage) fill(e envelope) *chat.Error {
 		return refused
 	}
 	return r.check()
+}
+
+// control reads what brings no words: a request for an answer, or speech. It reports whether
+// the message is of that kind.
+func (r *SendMessage) control(e envelope) (is bool, refused *chat.Error) {
+	switch e.Type {
+	case "response.create":
+		r.Respond = true
+	case "input_audio_buffer.append":
+		r.Speech, r.Audio = Append, e.Data.Audio
+		if r.Audio == "" || strings.Trim(r.Audio, base64Alphabet) != "" {
+			return true, invalid("message.data.audio must be base64")
+		}
+	case "input_audio_buffer.clear":
+		r.Speech = Clear
+	case "input_audio_buffer.commit":
+		r.Speech = Commit
+	default:
+		return false, nil
+	}
+	return true, r.checkIDs(e)
 }
 
 // inputText joins the text parts of a realtime item.

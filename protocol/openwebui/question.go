@@ -29,22 +29,25 @@ const temporary = "local"
 
 var errTemporary = invalid("chat_id: temporary chats are not possible, since every answer is kept")
 
+// asked is the body of a request that asks a question.
+type asked struct {
+	Chat     chat.ID      `json:"chat_id"`
+	Answer   string       `json:"id"`
+	Session  string       `json:"session_id"`
+	Model    chat.ModelID `json:"model"`
+	Messages []struct {
+		Role    string          `json:"role"`
+		Content json.RawMessage `json:"content"`
+	} `json:"messages"`
+	Files    []file          `json:"files"`
+	Tools    []string        `json:"tool_ids"`
+	Features map[string]bool `json:"features"`
+}
+
 // DecodeQuestion reads the body of POST /api/chat/completions. It reports false if that does
 // not say which answer in which chat is wanted: it is then a request of OpenAI's API.
 func DecodeQuestion(body []byte) (q Question, inChat bool, refusal *chat.Error) {
-	var b struct {
-		Chat     chat.ID      `json:"chat_id"`
-		Answer   string       `json:"id"`
-		Session  string       `json:"session_id"`
-		Model    chat.ModelID `json:"model"`
-		Messages []struct {
-			Role    string          `json:"role"`
-			Content json.RawMessage `json:"content"`
-		} `json:"messages"`
-		Files    []file          `json:"files"`
-		Tools    []string        `json:"tool_ids"`
-		Features map[string]bool `json:"features"`
-	}
+	var b asked
 	if err := json.Unmarshal(body, &b); err != nil {
 		return q, true, invalid("the request body is not what was expected")
 	}

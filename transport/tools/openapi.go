@@ -173,31 +173,9 @@ func (h HTTP) base(doc *openapi3.T) (string, error) {
 
 // tool returns the tool that an operation is.
 func (e endpoint) tool(name string, item *openapi3.PathItem, o *openapi3.Operation, c components) (Tool, error) {
-	schema := map[string]any{}
-	var required []string
-	for _, ref := range append(slices.Clone(item.Parameters), o.Parameters...) {
-		p := ref.Value
-		a, taken, err := e.argument(p)
-		if err != nil || a.name == "" {
-			if err != nil {
-				return Tool{}, err
-			}
-			continue
-		}
-		of, err := c.schemaOf(p)
-		if err != nil {
-			return Tool{}, fmt.Errorf("parameter %q: %w", p.Name, err)
-		}
-		if taken < 0 {
-			e.arguments = append(e.arguments, a)
-		} else {
-			e.arguments[taken] = a // the operation's takes the place of the path's
-		}
-		schema[a.name] = of
-		required = slices.DeleteFunc(required, func(r string) bool { return r == a.name })
-		if p.Required {
-			required = append(required, a.name)
-		}
+	schema, required, err := e.parameters(append(slices.Clone(item.Parameters), o.Parameters...), c)
+	if err != nil {
+		return Tool{}, err
 	}
 	body, must, err := c.bodyOf(o)
 	if err != nil {
@@ -235,4 +213,35 @@ func (e endpoint) tool(name string, item *openapi3.PathItem, o *openapi3.Operati
 		Tool:     chat.Tool{Name: name + "/" + o.OperationID, Description: cmp.Or(about, e.method+" "+e.url), Schema: text, Guide: e.http.Guide},
 		Approval: e.http.Approval, document: name, Run: e.run,
 	}, nil
+}
+
+// parameters takes the parameters of an operation in, and returns the schemas of their
+// arguments by name, and which of them are required.
+func (e *endpoint) parameters(list openapi3.Parameters, c components) (schema map[string]any, required []string, err error) {
+	schema = map[string]any{}
+	for _, ref := range list {
+		p := ref.Value
+		a, taken, err := e.argument(p)
+		if err != nil || a.name == "" {
+			if err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		of, err := c.schemaOf(p)
+		if err != nil {
+			return nil, nil, fmt.Errorf("parameter %q: %w", p.Name, err)
+		}
+		if taken < 0 {
+			e.arguments = append(e.arguments, a)
+		} else {
+			e.arguments[taken] = a // the operation's takes the place of the path's
+		}
+		schema[a.name] = of
+		required = slices.DeleteFunc(required, func(r string) bool { return r == a.name })
+		if p.Required {
+			required = append(required, a.name)
+		}
+	}
+	return schema, required, nil
 }
