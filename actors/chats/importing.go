@@ -37,7 +37,7 @@ func (c *Chats) Import(ctx context.Context, u chat.User, records []chat.Record) 
 		return chat.Info{}, ctx.Err()
 	}
 	if err != nil {
-		return chat.Info{}, room.RefusalOf(err)
+		return chat.Info{}, conversation.RefusalOf(err)
 	}
 	info, err = conversation.ReadRow(*commit.Chat)
 	if err == nil {

@@ -29,3 +29,17 @@ func ReadRow(row persistence.Chat) (chat.Info, error) {
 	}
 	return info, nil
 }
+
+// A KeptFile is the row of a file.
+type KeptFile struct {
+	chat.File
+	Digest string `json:"digest"` // of its bytes
+}
+
+// ReadFile decodes the row of a file.
+func ReadFile(row persistence.File) (f KeptFile, err error) {
+	if row.Info == nil {
+		return f, nil
+	}
+	return f, json.Unmarshal(row.Info, &f)
+}

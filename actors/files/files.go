@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"parlor/actors/access"
+	"parlor/actors/conversation"
 	"parlor/actors/queries"
 	"parlor/actors/room"
 	"parlor/persistence"
@@ -102,7 +103,7 @@ func (s *Store) mayDo(ctx context.Context, u chat.User, id chat.ID, a access.Act
 
 // keptRow is the row of a file, with where its bytes are.
 type keptRow struct {
-	room.KeptFile
+	conversation.KeptFile
 	row persistence.File
 }
 
@@ -114,7 +115,7 @@ func (o *Options) row(id chat.RoomID, file chat.FileID) (keptRow, error) {
 	if errors.Is(err, persistence.ErrNotFound) {
 		return keptRow{}, ErrNoFile
 	}
-	kept, readErr := room.ReadFile(row)
+	kept, readErr := conversation.ReadFile(row)
 	if err := cmp.Or(err, readErr); err != nil {
 		return keptRow{}, o.Queries.Unreadable(err)
 	}
@@ -130,7 +131,7 @@ func (s *Store) Files(ctx context.Context, u chat.User, id chat.ID) (files []cha
 	err = s.o.Queries.Query(ctx, u, func() error {
 		rows, err := s.o.Log.Files(string(info.Room))
 		for _, row := range rows {
-			kept, readErr := room.ReadFile(row)
+			kept, readErr := conversation.ReadFile(row)
 			if readErr != nil {
 				s.o.Queries.Logger.Error("a file cannot be read", "room", info.Room, "file", row.ID, "err", readErr)
 				continue

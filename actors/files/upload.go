@@ -11,7 +11,7 @@ import (
 	"io"
 
 	"parlor/actors/access"
-	"parlor/actors/room"
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
@@ -29,7 +29,7 @@ type upload struct {
 }
 
 // copy writes the bytes to the disk, and finds out what they are.
-func (w *upload) copy(up chat.Upload) (kept room.KeptFile, err error) {
+func (w *upload) copy(up chat.Upload) (kept conversation.KeptFile, err error) {
 	var check chat.FileCheck
 	sum, piece := sha256.New(), make([]byte, persistence.FileChunk)
 	files, err := w.Log.Files(string(w.room))
@@ -52,7 +52,7 @@ func (w *upload) copy(up chat.Upload) (kept room.KeptFile, err error) {
 		switch {
 		case end == io.EOF:
 			f, err := w.file(&check, up.Name)
-			return room.KeptFile{File: f, Digest: hex.EncodeToString(sum.Sum(nil))}, err
+			return conversation.KeptFile{File: f, Digest: hex.EncodeToString(sum.Sum(nil))}, err
 		case end != nil:
 			return kept, end
 		}
@@ -180,7 +180,7 @@ func (w *upload) keep(piece []byte) error {
 
 // finish makes the bytes a file. If there is one with its id, which has to be the same, that
 // is it.
-func (w *upload) finish(kept room.KeptFile) (room.KeptFile, error) {
+func (w *upload) finish(kept conversation.KeptFile) (conversation.KeptFile, error) {
 	text, err := json.Marshal(kept)
 	if err != nil {
 		return kept, err
@@ -229,5 +229,5 @@ func (w *upload) failed(err error) error {
 	case errors.Is(err, persistence.ErrNotFound):
 		return access.ErrNoChat
 	}
-	return room.RefusalOf(err)
+	return conversation.RefusalOf(err)
 }

@@ -2,12 +2,12 @@ package room
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
@@ -31,7 +31,7 @@ func (r *recorder) files(ids []chat.FileID) (files []chat.File, refusal *chat.Er
 			return nil, chat.Refuse(chat.CodeInvalid, "files must be a list of different fileids")
 		}
 		row, err := r.Log.File(string(r.id), string(id))
-		f, readErr := ReadFile(row)
+		f, readErr := conversation.ReadFile(row)
 		switch {
 		case errors.Is(err, persistence.ErrNotFound):
 			return nil, errNoFile
@@ -42,20 +42,6 @@ func (r *recorder) files(ids []chat.FileID) (files []chat.File, refusal *chat.Er
 		files = append(files, f.File)
 	}
 	return files, nil
-}
-
-// A KeptFile is the row of a file.
-type KeptFile struct {
-	chat.File
-	Digest string `json:"digest"` // of its bytes
-}
-
-// ReadFile decodes the row of a file.
-func ReadFile(row persistence.File) (f KeptFile, err error) {
-	if row.Info == nil {
-		return f, nil
-	}
-	return f, json.Unmarshal(row.Info, &f)
 }
 
 func fileTokens(files []chat.File) (n int) {

@@ -317,7 +317,7 @@ func (r *recorder) failed(m *committed, loaded bool) {
 	if r.pending[m.key] == m.proposal {
 		delete(r.pending, m.key)
 	}
-	refusal := RefusalOf(m.err)
+	refusal := conversation.RefusalOf(m.err)
 	if errors.Is(m.err, persistence.ErrConflict) && m.generation != r.generation && r.refusal != nil {
 		refusal = r.refusal // it was made on top of what the log has refused
 	}
@@ -353,23 +353,6 @@ func (r *recorder) failed(m *committed, loaded bool) {
 // others.
 func overQuota(err error) bool {
 	return errors.Is(err, persistence.ErrChatQuota) || errors.Is(err, persistence.ErrByteQuota)
-}
-
-// RefusalOf turns an error of the log into one for clients.
-func RefusalOf(err error) *chat.Error {
-	switch {
-	case errors.Is(err, persistence.ErrUnknown): // it was closed before it knew
-		return chat.Refuse(chat.CodeStorageUnavailable, "the server does not know whether this was recorded; look, or send it again under the same id")
-	case errors.Is(err, persistence.ErrBusy):
-		return chat.Refuse(chat.CodeBusy, "too much waits for the server's disk; try again")
-	case errors.Is(err, persistence.ErrTooLarge):
-		return conversation.ErrTooLarge
-	case errors.Is(err, persistence.ErrChatQuota):
-		return chat.Refuse(chat.CodeQuotaExceeded, "the chat's owner would have more chats than one user may have; some must be deleted first")
-	case errors.Is(err, persistence.ErrByteQuota):
-		return chat.Refuse(chat.CodeQuotaExceeded, "the chats of this chat's owner take as much space as those of one user may; some must be deleted first")
-	}
-	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot write to its disk; nothing was recorded")
 }
 
 func (r *recorder) retryLater() {

@@ -14,6 +14,7 @@ import (
 	"maps"
 	"strings"
 
+	"parlor/actors/conversation"
 	"parlor/actors/room"
 	"parlor/persistence"
 	"parlor/protocol/chat"
@@ -73,7 +74,7 @@ func (a *attachments) there(id chat.ID, file chat.FileID) *chat.File {
 		return nil
 	}
 	row, err := a.store.File(string(id.Room()), string(file))
-	kept, readErr := room.ReadFile(row)
+	kept, readErr := conversation.ReadFile(row)
 	if err != nil || readErr != nil {
 		return nil
 	}
@@ -84,7 +85,7 @@ func (a *attachments) there(id chat.ID, file chat.FileID) *chat.File {
 // nobody said where they could be.
 func (a *attachments) findOne(where string, c *exports.Chat, file *exports.File) (*chat.File, opened) {
 	open, err := a.look(file)
-	var kept room.KeptFile
+	var kept conversation.KeptFile
 	if err == nil {
 		kept, err = a.examine(open, file.Name, chat.UserID(c.Owner), io.Discard)
 	}
@@ -122,29 +123,29 @@ func (a *attachments) look(f *exports.File) (opened, error) {
 
 // examine finds out what bytes are, within the limits of uploads, and writes them to w, with the
 // text of a PDF behind them.
-func (a *attachments) examine(open opened, name string, by chat.UserID, w io.Writer) (room.KeptFile, error) {
+func (a *attachments) examine(open opened, name string, by chat.UserID, w io.Writer) (conversation.KeptFile, error) {
 	in, err := open()
 	if err != nil {
-		return room.KeptFile{}, err
+		return conversation.KeptFile{}, err
 	}
 	var check chat.FileCheck
 	sum := sha256.New()
 	err = errors.Join(a.copy(io.MultiWriter(&check, sum, w), &check, in), in.Close())
 	if err != nil {
-		return room.KeptFile{}, err
+		return conversation.KeptFile{}, err
 	}
 	file, refusal := check.File(name)
 	switch limit := int64(a.s.MaxImageBytes); {
 	case refusal != nil:
-		return room.KeptFile{}, refusal
+		return conversation.KeptFile{}, refusal
 	case file.Image() && file.Size > limit:
-		return room.KeptFile{}, fmt.Errorf("it has %d bytes, an image may have %d (max-image-bytes)", file.Size, limit)
+		return conversation.KeptFile{}, fmt.Errorf("it has %d bytes, an image may have %d (max-image-bytes)", file.Size, limit)
 	case file.PDF():
 		if file, err = a.readPDF(open, file, by, w); err != nil {
-			return room.KeptFile{}, err
+			return conversation.KeptFile{}, err
 		}
 	}
-	return room.KeptFile{File: file, Digest: hex.EncodeToString(sum.Sum(nil))}, nil
+	return conversation.KeptFile{File: file, Digest: hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
 func (a *attachments) copy(w io.Writer, check *chat.FileCheck, in io.Reader) error {
@@ -304,7 +305,7 @@ func (w *blobWriter) flush() error {
 }
 
 // finish makes the bytes a file.
-func (w *blobWriter) finish(kept room.KeptFile) error {
+func (w *blobWriter) finish(kept conversation.KeptFile) error {
 	text, err := json.Marshal(kept)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"testing"
 
-	"parlor/actors/room"
+	"parlor/actors/conversation"
 	"parlor/persistence"
 	"parlor/protocol/chat"
 )
@@ -102,7 +102,7 @@ func filesIn(t *testing.T, data string) (kept, named []string) {
 			t.Fatal(err)
 		}
 		for _, f := range files {
-			info, err := room.ReadFile(f)
+			info, err := conversation.ReadFile(f)
 			var content []byte
 			for piece, readErr := range store.Chunks(id, f, 0) {
 				content, err = append(content, piece...), readErr

@@ -48,7 +48,7 @@ var inActors = map[string][]string{
 	"actors/search":   {"protocol/chat"},
 	"actors/queries":  {"protocol/chat", "actors/access", "actors/conversation", "actors/ledger", "actors/search"},
 	"actors/feed":     {"protocol/chat", "actors/access", "actors/conversation", "actors/queries", "actors/room"},
-	"actors/files":    {"protocol/chat", "actors/access", "actors/queries", "actors/room"},
+	"actors/files":    {"protocol/chat", "actors/access", "actors/conversation", "actors/queries", "actors/room"},
 	"actors/chats": {
 		"protocol/chat", "actors/system", "actors/access", "actors/conversation", "actors/room", "actors/rooms", "actors/commands",
 		"actors/queries", "actors/feed", "actors/files",
