@@ -51,9 +51,10 @@ type Decoder struct {
 	// longer one is not parsed. Zero means no limit.
 	MaxConnectBytes int
 
-	pending Packet // waits for its attachments
-	due     int    // how many are still to come
-	size    int    // of what is pending
+	pending   Packet // waits for its attachments
+	due       int    // how many are still to come
+	size      int    // of what is pending
+	namespace string // of the last packet that named one
 }
 
 // Decode takes the connection's next message, whose text is UTF-8 since
@@ -112,7 +113,7 @@ func (d *Decoder) header(text []byte) (complete bool, err error) {
 			return false, err
 		}
 	}
-	p.Namespace, rest = cutNamespace(rest)
+	p.Namespace, rest = d.cutNamespace(rest)
 	if p.ID, p.HasID, rest, err = cutID(rest); err != nil {
 		return false, err
 	}
@@ -150,13 +151,23 @@ func cutAttachments(b []byte, limit int) (n int, rest []byte, err error) {
 	return n, b[i+1:], nil
 }
 
-// cutNamespace reads the namespace, which a comma or the end ends.
-func cutNamespace(b []byte) (namespace string, rest []byte) {
+// keptNamespace is how long a namespace is at most that a decoder remembers.
+const keptNamespace = 64
+
+// cutNamespace reads the namespace, which a comma or the end ends. It is nearly always
+// that of the packet before.
+func (d *Decoder) cutNamespace(b []byte) (namespace string, rest []byte) {
 	if len(b) == 0 || b[0] != '/' {
 		return "/", b
 	}
 	name, rest, _ := bytes.Cut(b, []byte{','})
-	return string(name), rest
+	if string(name) == d.namespace {
+		return d.namespace, rest
+	}
+	if namespace = string(name); len(name) <= keptNamespace {
+		d.namespace = namespace
+	}
+	return namespace, rest
 }
 
 // cutID reads the acknowledgement id. It stops at the limit, however many
@@ -228,6 +239,8 @@ func (t PacketType) ack() bool { return t == Ack || t == BinaryAck }
 // is not reserved (CVE-2023-32695).
 func validName(arg json.RawMessage) bool {
 	switch c := arg[0]; {
+	case c == '"' && plain(arg):
+		return !Reserved(string(arg[1 : len(arg)-1])) // no copy, unlike that of Text
 	case c == '"':
 		return !Reserved(Text(arg))
 	case c == '-', '0' <= c && c <= '9':
