@@ -110,14 +110,20 @@ var decoders = map[string]func(payload) (Request, *chat.Error){
 // decodePayload reads the one argument. What can be read of a bad one is
 // returned beside the error: it may say where the answer goes.
 func decodePayload(args []json.RawMessage) (payload, error) {
-	var p payload
 	if len(args) == 0 {
-		return p, nil
+		return payload{}, nil
 	}
 	if !isObject(args[0]) {
-		return p, invalid("the first argument must be an object")
+		return payload{}, invalid("the first argument must be an object")
 	}
-	short := lift(args[0], func(name string, value json.RawMessage) json.RawMessage {
+	if p, ok := plainPayload(args[0]); ok {
+		return p, nil
+	}
+	return anyPayload(args[0])
+}
+
+func anyPayload(object json.RawMessage) (p payload, err error) {
+	short := lift(object, func(name string, value json.RawMessage) json.RawMessage {
 		switch name {
 		case "message":
 			p.Message = value
