@@ -242,7 +242,11 @@ func (c *client) commandOf(request wire.Request) (chat.RoomID, func(room.Caller)
 func (c *client) tell(e *session.Event, r wire.Request, id chat.RoomID, command func(room.Caller) room.Message) {
 	call := c.caller()
 	c.await(call.Ref, waiting{e, r, id})
-	c.queues.inOrder(behindFind, func() { c.Rooms.Tell(id, command(call)) })
+	if c.queues.holds(behindFind) {
+		c.queues.inOrder(behindFind, func() { c.Rooms.Tell(id, command(call)) })
+		return
+	}
+	c.Rooms.Tell(id, command(call))
 }
 
 // await remembers the event that a room's reply will answer.
@@ -345,7 +349,7 @@ func (c *client) Deliver(v any) {
 		}
 		c.publish(d)
 	case room.Reply:
-		if w, ok := c.waiting[d.Ref]; ok {
+		if w, ok := c.waiting[d.Ref]; ok && c.queues.holds(w.room) {
 			c.queues.inOrder(w.room, func() { c.reply(d) })
 			return
 		}
