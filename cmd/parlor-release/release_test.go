@@ -105,7 +105,9 @@ func TestPublished(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	checkSBOM(t, name+".cdx.json")
-	install(t, filepath.Join(b.Out, "parlor_1.2.3_"+runtime.GOARCH+".deb"))
+	deb := filepath.Join(b.Out, "parlor_1.2.3_"+runtime.GOARCH+".deb")
+	t.Run("installed", func(t *testing.T) { install(t, deb) })
+	t.Run("under systemd", func(t *testing.T) { boot(t, deb) })
 }
 
 // checkSBOM reads a list of what is in a program, by the fields that CycloneDX demands and that scanners look at.
@@ -175,6 +177,54 @@ func install(t *testing.T, deb string) {
 	if err != nil || !strings.Contains(string(out), "parlor 1.2.3 abc") {
 		t.Errorf("%v:\n%s", err, out)
 	}
+}
+
+// boot tries the units of a package under the systemd of this computer, in namespaces of its own.
+func boot(t *testing.T, deb string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, from := range map[string]string{"p.deb": deb, "probe.sh": "cmd/parlor-release/testdata/probe.sh", "boot.sh": "cmd/parlor-release/testdata/boot.sh"} {
+		content, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	group := ownGroup(t)
+	cmd := exec.Command("sh", "-c", "echo $$ > "+group+"/cgroup.procs && exec timeout -s KILL 400 unshare -mpiunC --fork --kill-child=KILL sh "+dir+"/boot.sh")
+	cmd.Env = append(os.Environ(), "DIR="+dir, "DEBIAN_FRONTEND=noninteractive")
+	out, err := cmd.CombinedOutput()
+	said, _ := os.ReadFile(filepath.Join(dir, "said"))
+	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 77 || len(said) == 0 {
+		t.Skipf("systemd cannot be started here: %v, %s", err, out)
+	}
+	if !strings.HasSuffix(string(said), "\nwhole\n") {
+		log, _ := os.ReadFile(filepath.Join(dir, "log"))
+		t.Errorf("%v, %s:\n%s\nthe log:\n%s", err, out, said, log)
+	}
+}
+
+// ownGroup makes a control group, so that what begins in it sees no other.
+func ownGroup(t *testing.T) string {
+	t.Helper()
+	if _, err := os.Stat("/lib/systemd/systemd"); err != nil || os.Getuid() != 0 {
+		t.Skip("it takes systemd, and root")
+	}
+	for _, root := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+		if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err != nil {
+			continue
+		}
+		group, err := os.MkdirTemp(root, "parlor-test-")
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { _ = exec.Command("find", group, "-depth", "-type", "d", "-delete").Run() })
+		return group
+	}
+	t.Skip("there are no control groups of version 2 that may be used")
+	return ""
 }
 
 // TestArchives reads what is packed: the same entries in both kinds of archives, at the time of the commit.
