@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { certificate } from "./lib/certificate.mjs";
+import { longOnly } from "./lib/random.mjs";
 import { ask, binary, command, connect, enter, event, events, folder, messages, newChat, serve, sleep, story, until } from "./lib/parlor.mjs";
 
 const say = (socket, room, content) => ask(socket, "send_message", { room_id: room, message: { content, client_message_id: crypto.randomUUID() } });
@@ -54,6 +55,27 @@ test("a server that is stopped lets its answers end, and begins none", async (t)
   assert.equal(answered[0].content, "answer me later");
   assert.equal((await messages(next, chat)).length, 2);
 });
+
+for (const transport of ["polling", "websocket"])
+  test(`clients on ${transport} are told nothing that would keep them away, and come back to all they had`, longOnly, async (t) => {
+    const dir = folder();
+    const server = await serve(t, { dir });
+    const packets = [];
+    const sockets = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const socket = await connect(t, server, { transports: [transport], reconnectionDelay: 20, reconnectionDelayMax: 50 });
+        await enter(socket, newChat());
+        socket.io.engine.on("packet", ({ type, data }) => packets.push(`${type} ${data ?? ""}`));
+        return socket;
+      }),
+    );
+    const reasons = sockets.map((socket) => once(socket, "disconnect").then(([reason]) => reason));
+    assert.deepEqual(await server.kill("SIGTERM"), [0, null]);
+    assert.ok(!(await Promise.all(reasons)).includes("io server disconnect"));
+    assert.ok(!packets.some((packet) => packet.startsWith("message 41")), packets.join()); // DISCONNECT
+    await serve(t, { dir, listen: new URL(server.url).host });
+    await until(() => sockets.every((socket) => socket.connected && socket.recovered), Boolean);
+  });
 
 test("an answer that does not end in drain-timeout begins again", async (t) => {
   const dir = folder();
