@@ -180,7 +180,7 @@ func (c *calling) runOne(call chat.ToolCall) {
 		c.step.running = make(map[string]func())
 	}
 	if call.OnPage {
-		c.step.running[call.ID] = c.a.room.RunOnPage(call)
+		c.step.running[call.ID] = c.a.runOnPage(call)
 		return
 	}
 	ctx, cancel := context.WithCancel(c.a.context)

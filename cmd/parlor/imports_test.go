@@ -103,6 +103,9 @@ var owners = map[string]string{
 	"github.com/coreos/go-systemd":        "transport/listen",
 	"golang.org/x/crypto/acme":            "transport/listen",
 	"github.com/minio/minio-go":           "transport/backups",
+	"go.opentelemetry.io/otel":            "transport/traces",
+	"go.opentelemetry.io/proto/otlp":      "transport/traces",
+	"google.golang.org/protobuf":          "transport/traces",
 }
 
 // TestImports keeps the layout of DESIGN §2. It parses the source itself: a

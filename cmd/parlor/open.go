@@ -147,7 +147,7 @@ func (s *server) startRooms() (err error) {
 
 func (s *server) roomOptions() room.Options {
 	return room.Options{
-		Models: s.models, Provider: charging{s.models, s.limits}, Tools: s.tools, Encoders: encoders(), Logger: s.log, Access: access.Policy{Shared: s.verifier.Development()}, SystemPrompt: s.SystemPrompt,
+		Models: s.models, Provider: s.asked(), Tools: s.called(), Encoders: encoders(), Logger: s.log, Access: access.Policy{Shared: s.verifier.Development()}, SystemPrompt: s.SystemPrompt,
 		Ledger: s.budgets, Currency: s.Currency, ContextWindow: s.ContextWindow, FileShare: s.FileShare,
 		PDF: s.pdfReader(), MaxFileBytes: int64(s.MaxFileBytes), MaxImageBytes: int64(s.MaxImageBytes), MaxFiles: s.MaxFilesPerChat, MaxMessageFiles: s.MaxMessageFiles,
 		Titles: title.Policy{

@@ -25,7 +25,7 @@ func (s *server) addOpenAI(mux *http.ServeMux) {
 // newCompletions asks models outside of any room.
 func (s *server) newCompletions() *completion.Completions {
 	return completion.New(completion.Options{
-		Provider: charging{s.models, s.limits}, Models: s.models, Log: s.store, Ledger: s.budgets, Logger: s.log, SystemPrompt: s.SystemPrompt,
+		Provider: s.asked(), Models: s.models, Log: s.store, Ledger: s.budgets, Logger: s.log, SystemPrompt: s.SystemPrompt,
 		PerUser: s.MaxCompletionsPerUser, MaxAnswerBytes: int(s.MaxAnswerBytes), Timeout: s.TurnTimeout,
 	})
 }

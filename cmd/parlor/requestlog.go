@@ -37,13 +37,18 @@ func (s *server) eventDone() func(session.Note) {
 	}
 }
 
-// turnLog logs the turns that end.
-type turnLog struct{ log *slog.Logger }
+// turnLog logs the turns that end, besides what another tracer does.
+type turnLog struct {
+	turn.Tracer
+	log *slog.Logger
+}
 
 // Begin implements [turn.Tracer].
 func (l turnLog) Begin(in chat.Info, t chat.Turn) (context.Context, func(chat.TurnEnded)) {
+	ctx, traced := l.Tracer.Begin(in, t)
 	began := time.Now()
-	return context.Background(), func(end chat.TurnEnded) {
+	return ctx, func(end chat.TurnEnded) {
+		traced(end)
 		if end.State == "" {
 			return // the next attempt goes on with it
 		}
@@ -68,14 +73,6 @@ func filled(attrs ...slog.Attr) []slog.Attr {
 		}
 	}
 	return some
-}
-
-// tracer follows the attempts at turns, or is nil if nobody wants that.
-func (s *server) tracer() turn.Tracer {
-	if !s.RequestLog {
-		return nil
-	}
-	return turnLog{s.log}
 }
 
 // noted are rooms that note in the line of a request what has come of it.

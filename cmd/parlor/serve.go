@@ -42,6 +42,7 @@ import (
 	"parlor/transport/tools"
 	"parlor/transport/tools/mcp"
 	"parlor/transport/tools/mcp/oauth"
+	"parlor/transport/traces"
 )
 
 // Limits of HTTP that cannot be set.
@@ -81,8 +82,9 @@ type server struct {
 	hooks    *webhook.Engine
 	pushes   *push.Service // nil: nobody is told anything by push
 	tools    *tools.Registry
-	servers  *mcp.Servers  // of tools
-	grants   *oauth.Grants // of those who have signed in to these
+	traces   *traces.Traces // nil: there are none
+	servers  *mcp.Servers   // of tools
+	grants   *oauth.Grants  // of those who have signed in to these
 	actors   *system.System
 	rooms    *chats.Chats
 	retained retention.Limits // of chats, as rooms tell them
@@ -119,7 +121,7 @@ func serve(ctx context.Context, settings *Settings, level *slog.LevelVar, log *s
 	outliveFileSizeLimit()
 	s.parts.add("memory", releaseMemory())
 	for _, start := range []func() error{
-		s.openStore, s.deleteUsers, s.openRecovery, s.openModels, s.openLedger, s.openAccounts, s.startWebhooks, s.openPush, s.openTools,
+		s.openStore, s.deleteUsers, s.openRecovery, s.openModels, s.openLedger, s.openAccounts, s.startWebhooks, s.openPush, s.openTools, s.openTraces,
 		s.startRooms,
 		s.openConnections, s.openAdmin, s.openAPI, s.startBackups,
 	} {

@@ -226,6 +226,7 @@ type Values struct {
 	MaxAuditEntries int `group:"limits" default:"10000" help:"Entries of the audit log of administrators that are kept; the oldest is dropped for one more."`
 
 	LogLevel   slog.Level `group:"logging" default:"info" choices:"debug,info,warn,error" help:"debug, info, warn or error."`
+	Traces     bool       `group:"logging" help:"Send an OpenTelemetry span for each turn, each request to a model and each call of a tool to where the OTEL_… variables say, by OTLP over HTTP, and the header traceparent to providers and HTTP tools (docs/operations.md)."`
 	RequestLog bool       `group:"logging" help:"Log a line for each HTTP request, each event of a Socket.IO client, and each turn that ends: ids and numbers, nobody's words (docs/operations.md)."`
 
 	LogFormat string `group:"logging" default:"text" choices:"text,json" help:"text or json."`

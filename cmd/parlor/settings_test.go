@@ -54,6 +54,7 @@ var samples = map[string][3]string{
 	"request-log":            {"true", "false", "true"},
 	"encryption-key-file":    {"a", "b", "c"},
 	"encryption-key-timeout": {"1s", "2s", "3s"},
+	"traces":                 {"true", "false", "true"},
 	"retain-for":             {"720h", "1m", "2m"},
 	"retain-bytes":           {"1GiB", "2GiB", "3000"},
 	"backup-to":              {"/a", "b", "/c/d"},

@@ -31,6 +31,7 @@ import (
 	"parlor/transport/provider"
 	"parlor/transport/requests"
 	"parlor/transport/sse"
+	"parlor/transport/traces"
 )
 
 // encoders are those of all wires, by name.
@@ -99,6 +100,7 @@ const answerBytes = 6 << 10
 type charging struct {
 	*provider.Current
 	limits *limit.Limiter
+	traces *traces.Traces // nil: there are none
 }
 
 // Without it, a stop would not end what the provider goes on with.
@@ -106,7 +108,7 @@ var _ turn.Runs = charging{}
 
 func (c charging) Stream(ctx context.Context, p chat.Prompt) iter.Seq2[chat.Delta, error] {
 	c.limits.Charge(p.User, answerBytes)
-	return c.Current.Stream(ctx, p)
+	return c.stream(ctx, p)
 }
 
 // namespaces are those of Socket.IO.

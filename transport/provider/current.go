@@ -65,6 +65,11 @@ func (c *Current) Identity(id chat.ModelID) (provider string, model chat.ModelID
 	return c.now.Load().Identity(id)
 }
 
+// Upstream is [Models.Upstream].
+func (c *Current) Upstream(id chat.ModelID) (provider string, model chat.ModelID) {
+	return c.now.Load().Upstream(id)
+}
+
 // Reaches is [Models.Reaches].
 func (c *Current) Reaches(provider string) bool { return c.now.Load().Reaches(provider) }
 

@@ -42,6 +42,18 @@ func (m *Models) Identity(id chat.ModelID) (provider string, model chat.ModelID)
 	return name, h.identity(chat.ModelID(upstream))
 }
 
+// Upstream returns the provider of a model, and the provider's own name for the model. For a
+// model that nobody knows it is id.
+func (m *Models) Upstream(id chat.ModelID) (provider string, model chat.ModelID) {
+	if e, ok := m.entries[cmp.Or(m.spelled[OneName(id)], id)]; ok {
+		return e.model.Provider, cmp.Or(e.upstream, id)
+	}
+	if name, upstream, ok := suiteName(id); ok && m.hosts[name].name != "" {
+		return name, chat.ModelID(upstream)
+	}
+	return "", id
+}
+
 // Reaches reports whether a provider, by any of its names, can be asked.
 func (m *Models) Reaches(provider string) bool {
 	h, known := m.hosts[Name(provider)]

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"parlor/protocol/chat"
+	"parlor/transport/traceparent"
 	"parlor/transport/webhook"
 )
 
@@ -155,6 +156,7 @@ func (h HTTP) ask(ctx context.Context, method, target string, header http.Header
 	}
 	req.Header.Set("Idempotency-Key", key)
 	req.Header.Set("User-Agent", "parlor")
+	traceparent.Set(ctx, req.Header)
 	if h.secrets != nil {
 		webhook.Sign(req.Header, h.secrets, key, time.Now(), sent)
 	}

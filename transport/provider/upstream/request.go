@@ -8,6 +8,8 @@ import (
 	"mime"
 	"net/http"
 	"time"
+
+	"parlor/transport/traceparent"
 )
 
 // How much of a refusal is read, and for how long.
@@ -99,6 +101,7 @@ func (c *Client) newRequest(ctx context.Context, method, path string, body []byt
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "text/event-stream")
 	req.Header.Set("User-Agent", "parlor")
+	traceparent.Set(ctx, req.Header)
 	return req, nil
 }
 
