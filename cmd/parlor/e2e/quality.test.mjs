@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
 import { calls } from "./lib/model.mjs";
-import { connected, on, shows } from "./lib/page.mjs";
-import { ask, connect, enter, event, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
+import { connected, on, shows, tab } from "./lib/page.mjs";
+import { ask, command, connect, enter, event, events, folder, newChat, serve, until } from "./lib/parlor.mjs";
 import { long, longOnly } from "./lib/random.mjs";
 import { world } from "./lib/tools.mjs";
 import { guard, quiet, texts } from "./lib/watch.mjs";
@@ -30,8 +30,19 @@ async function findings(page) {
     const all = grave.flatMap((v) => v.nodes.map((n) => `${v.id} at ${n.target.join(" ")}: ${n.any.concat(n.all, n.none).map((c) => c.message).join("; ")}`));
     const moves = (e) => [getComputedStyle(e).transitionDuration, getComputedStyle(e).animationDuration].some((d) => parseFloat(d) > 0);
     if (matchMedia("(prefers-reduced-motion)").matches) all.push(...[...document.querySelectorAll("*")].filter(moves).map((e) => `${e.className || e.localName} moves`));
+    if (matchMedia("(pointer: coarse)").matches) all.push(...tooSmall());
     if (document.documentElement.scrollWidth > innerWidth) all.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${innerWidth}`);
     return all;
+
+    /** What a finger would miss: all that can be pressed and is smaller than 44 px. A link within text is as high as its line. */
+    function tooSmall() {
+      const LEAST = 44 - 0.5; // px; a zoomed page has fractions
+      const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [role=button], [role=menuitem], [role=option], [role=switch]")];
+      return all.filter((e) => e.checkVisibility({ visibilityProperty: true }) && !e.matches(":disabled") && !e.closest(".unseen, [inert]") && !(e.localName === "a" && getComputedStyle(e).display === "inline"))
+        .map((e) => ({ e, boxes: [e, ...(e.labels ?? [])].map((part) => part.getBoundingClientRect()) }))
+        .filter(({ boxes }) => boxes.some((box) => box.width > 1) && !boxes.some((box) => Math.min(box.width, box.height) >= LEAST))
+        .map(({ e, boxes }) => `too small for a finger: ${e.localName} "${(e.ariaLabel || e.textContent || e.name).trim().slice(0, 30)}" ${boxes.map((box) => `${Math.round(box.width)}×${Math.round(box.height)}`)}`);
+    }
   });
 }
 
@@ -113,6 +124,8 @@ test("a chat has no serious finding of axe", { skip: noBrowser }, async (t) => {
       keys: { path, on: ["desktop"], open: async (page) => { await chat(page); await page.locator(on.talk).press("?"); await page.locator('[data-testid="keys"]').waitFor(); } },
       long: { path, open: async (page) => { await chat(page); await page.fill(on.field, "é".repeat(40_000)); await page.locator('[data-testid="too-long"]').waitFor(); } },
       missing: { path: `${path}#m99999`, open: async (page) => { await chat(page); await page.locator('[data-testid="missing"]').waitFor(); } },
+      settingsOfChat: { path, open: async (page) => { await chat(page); await page.locator('[data-testid="chat-settings"]').click(); await page.getByRole("radio", { name: "All but these" }).check(); } },
+      menu: { path, on: ["phone"], open: async (page) => { await chat(page); await button("Open the list of chats")(page); await page.locator("dialog .menu-button").first().click(); await page.locator("[role=menuitem]").first().waitFor(); } },
       edit: { path, open: async (page) => { await chat(page); await toTop(page); await button("Edit")(page); } },
       new: { path: "/", open: (page) => connected(page) },
       settings: { path: "/settings/profile", open: (page) => page.getByRole("heading", { name: "Settings" }).waitFor() },
@@ -133,10 +146,117 @@ test("the first run and the settings have no serious finding of axe", { skip: no
   await look(t, server, views);
 });
 
+test("the runtime view has no serious finding of axe", { skip: noBrowser || longOnly.skip }, async (t) => {
+  const { server } = await fullChat(t);
+  const runtime = '[data-testid="runtime"]';
+  const part = (name, shown) => ({ path: "/runtime", open: async (page) => { await page.locator(`[data-tab="${name}"]`).click(); await page.locator(shown).first().waitFor(); } });
+  const room = async (page) => {
+    await page.locator('[data-tab="actors"]').click();
+    await page.locator(`${runtime} table a`).first().click();
+    await page.locator('[data-testid="follow"]').click();
+  };
+  await look(t, server, {
+    overview: part("overview", '[data-plot="commits"]'), actors: part("actors", `${runtime} table`), providers: part("providers", '[data-testid="providers"]'), audit: part("audit", `${runtime} .hint`),
+    room: { path: "/runtime", open: room },
+    restart: { path: "/runtime", open: async (page) => { await room(page); await page.locator('[data-testid="restart"]').click(); await page.locator('[data-testid="confirm"]').waitFor(); } },
+  });
+});
+
 test("those who are not signed in see no serious finding of axe either", { skip: noBrowser || longOnly.skip }, async (t) => {
-  const server = await serve(t, { env: { PARLOR_JWT_SECRET: "an-e2e-secret-of-thirty-two-bytes!" } });
+  const env = { PARLOR_JWT_SECRET: "an-e2e-secret-of-thirty-two-bytes!" };
+  const server = await serve(t, { env, args: ["--guests", "on"] });
+  const { stdout: token } = await command(["token", "--user", "ann"], { env });
+  const ann = async (path, body) => {
+    const response = await fetch(`${server.url}/api/v1${path}`, { method: "POST", headers: { Authorization: `Bearer ${token.trim()}`, "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    return response.json();
+  };
+  const { chat_id } = await ann("/chat", { model_id: "eliza" });
+  const invite = await ann(`/chat/${chat_id}/invites`, { role: "member", expires_in: 3600, uses: 9 });
   await look(t, server, {
     signin: { path: "/", open: (page) => page.locator(on.withToken).waitFor() },
-    join: { path: "/join/nobody", open: (page) => page.getByRole("heading").first().waitFor() },
+    join: { path: `/join/${invite.token}`, open: async (page) => { await page.locator(on.welcome).waitFor(); await page.locator('[data-testid="guest-name"]').waitFor(); } },
+    noJoin: { path: "/join/nobody", open: (page) => page.getByRole("heading").first().waitFor() },
   });
+});
+
+/** Goes on by Tab until an element of the selector has the focus, which has to be seen. */
+async function tabTo(page, selector) {
+  for (let n = 0; n < 150; n++) {
+    await page.keyboard.press("Tab");
+    const at = await page.evaluate((selector) => {
+      const e = document.activeElement;
+      const seen = [e, e.closest("label, .box, .row")].filter(Boolean).some((part) => getComputedStyle(part).outlineStyle !== "none" || getComputedStyle(part).boxShadow !== "none");
+      return { is: e.matches(selector), seen, what: e.outerHTML.slice(0, 200) };
+    }, selector);
+    if (at.is) return assert.ok(at.seen, `the focus is not seen: ${at.what}`);
+  }
+  assert.fail(`Tab does not come to ${selector}`);
+}
+
+test("keys alone go through the settings, the list of chats and the runtime view", { skip: noBrowser || longOnly.skip }, async (t) => {
+  const server = await serve(t);
+  const alice = await connect(t, server, { user: "alice" });
+  await enter(alice, newChat());
+  const page = await tab(t, await browser(t), server.url, { user: "alice" });
+  const { keyboard } = page;
+  await page.locator("nav [data-chat]").waitFor();
+
+  await tabTo(page, "nav [data-chat] a");
+  await keyboard.press("Enter");
+  await page.locator('[data-testid="empty"]').waitFor();
+  await tabTo(page, '[data-testid="chat-settings"]');
+  await keyboard.press("Enter");
+  await tabTo(page, '[data-testid="chat-instructions"]');
+  await keyboard.type("Be brief.");
+  await tabTo(page, 'input[type="radio"][value="all"]');
+  await keyboard.press("ArrowUp"); // to the last one
+  await tabTo(page, '[data-testid="tools-off"]');
+  await keyboard.type("files/*");
+  await tabTo(page, '[data-testid="retain-for"]');
+  await keyboard.press("ArrowDown");
+  await keyboard.press("ArrowDown");
+  await tabTo(page, '[data-testid="save-settings"]');
+  await keyboard.press("Enter");
+  const chat = page.url().split("/c/")[1];
+  const saved = async () => (await fetch(`${server.url}/api/v1/chat/${chat}`, { headers: { "X-Parlor-User": "alice" } })).json();
+  const { tools_off, retain_for } = await until(saved, ({ system_prompt }) => system_prompt === "Be brief.");
+  assert.deepEqual({ tools_off, retain_for }, { tools_off: ["files/*"], retain_for: 7 * 86_400 });
+  await until(() => page.evaluate(() => document.activeElement.dataset.testid), (id) => id === "chat-settings");
+
+  await tabTo(page, "nav .menu-button");
+  await keyboard.press("Enter");
+  await page.locator("[role=menuitem]:focus").waitFor();
+  await keyboard.press("ArrowDown"); // Pin
+  await keyboard.press("Enter");
+  await page.locator('[data-group="pinned"] [data-chat]').waitFor();
+
+  await tabTo(page, 'a[href$="/settings/profile"]');
+  await keyboard.press("Enter");
+  for (const part of ["sessions", "usage", "models", "tools", "data"]) {
+    await tabTo(page, `main a[href$="/settings/${part}"]`);
+    await keyboard.press("Enter");
+    await page.locator(`main[data-section="${part}"]`).waitFor();
+  }
+  await tabTo(page, 'main a[href$="/settings/profile"]');
+  await keyboard.press("Enter");
+  await tabTo(page, 'main input[name="theme"]');
+  await keyboard.press("ArrowDown");
+  await until(() => page.evaluate(() => document.documentElement.dataset.theme), Boolean);
+
+  await tabTo(page, '[data-testid="to-runtime"]');
+  await keyboard.press("Enter");
+  await tabTo(page, '[data-tab="actors"]');
+  await keyboard.press("Enter");
+  await tabTo(page, '[data-testid="runtime"] table a');
+  await keyboard.press("Enter");
+  await tabTo(page, '[data-testid="follow"]');
+  await keyboard.press("Enter");
+  await page.locator('[data-testid="events"] [data-event="followed"]').waitFor();
+  await tabTo(page, '[data-testid="restart"]');
+  await keyboard.press("Enter");
+  await tabTo(page, "#note");
+  await keyboard.type("by keys");
+  await tabTo(page, '[data-testid="confirm-go"]');
+  await keyboard.press("Enter");
+  await page.getByText("The room is restarted.").waitFor();
 });

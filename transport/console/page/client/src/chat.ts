@@ -252,8 +252,8 @@ export class Chat {
 
   // #look reads what events do not tell: the settings, and all who have a role.
   #look(): void {
-    this.#client.api.chat(this.chat_id).then(({ title, system_prompt, turn_policy, read_only, answers, current_model_id: model }) => {
-      this.#set({ ...this.state, model, settings: { title, system_prompt, turn_policy, read_only, answers } });
+    this.#client.api.chat(this.chat_id).then(({ title, system_prompt, turn_policy, read_only, answers, retain_for, tools_off, current_model_id: model }) => {
+      this.#set({ ...this.state, model, settings: { title, system_prompt, turn_policy, read_only, answers, retain_for, tools_off } });
     }).catch(() => {});
     this.#client.call<{ members: Member[] }>(`members ${this.room_id}`, { room_id: this.room_id })
       .then(({ members }) => this.#set(applyPeople.listed(this.state, members))).catch(() => {});

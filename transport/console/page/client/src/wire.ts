@@ -149,6 +149,8 @@ export interface Settings {
   turn_policy?: string;
   read_only?: boolean;
   answers?: string;
+  retain_for?: number; // seconds without a word, after which the chat is deleted; 0: as the server is configured
+  tools_off?: readonly string[]; // tools of the model that are not offered here: NAME, SERVER/* or *
 }
 
 export interface Activity {

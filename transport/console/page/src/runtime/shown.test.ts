@@ -1,9 +1,8 @@
 import { expect, test } from "vitest";
-import { bytes, line, rate, seconds, span } from "./shown.ts";
+import { line, rate, seconds, span } from "./shown.ts";
 
 test("numbers", () => {
   expect([span(59_400), span(61_000), span(3_660_000), span(90_000_000), span(-5)]).toEqual(["59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h", "0 s"]);
-  expect([bytes(2048), bytes(3 << 20), bytes(5 * 2 ** 30)]).toEqual(["2 KiB", "3.0 MiB", "5.00 GiB"]);
   expect([seconds(0.0023), seconds(0.25), seconds(12)]).toEqual(["2.3 ms", "250 ms", "12 s"]);
   expect([rate(0.25), rate(1234.5)]).toEqual(["0.3/s", "1235/s"]);
 });

@@ -13,8 +13,6 @@ export const clock = (ms: number): string => new Date(ms).toTimeString().slice(0
 
 export const since = (at: string, now: number): string => span(now - Date.parse(at));
 
-export const bytes = (n: number): string => (n < 1 << 20 ? `${Math.round(n / 1024)} KiB` : n < 1 << 30 ? `${(n / (1 << 20)).toFixed(1)} MiB` : `${(n / (1 << 30)).toFixed(2)} GiB`);
-
 const short = (n: number) => (n < 10 ? n.toFixed(1) : String(Math.round(n)));
 
 export const seconds = (s: number): string => (s < 0.9995 ? `${short(s * 1000)} ms` : `${short(s)} s`);
