@@ -10,6 +10,12 @@ import (
 	"parlor/protocol/chat"
 )
 
+// trees finds the branches of conversations, and reads along them.
+type trees struct {
+	log   Log
+	edits memo[branched]
+}
+
 // branched is the branches of a conversation up to record seq. It is remembered, so that
 // queries need not read all records behind the last snapshot of a room. Those may be many:
 // an imported chat has no snapshot, and a snapshot in an older format is not read.
@@ -19,15 +25,15 @@ type branched struct {
 }
 
 // branches returns the branches of a conversation, as far as they are on disk.
-func (q *Queries) branches(ctx context.Context, read *read, info chat.Info) (chat.Branches, error) {
-	known, ok := q.edits.of(info)
+func (t *trees) of(ctx context.Context, read *read, info chat.Info) (chat.Branches, error) {
+	known, ok := t.edits.of(info)
 	if !ok {
 		var err error
-		if known, err = q.saved(info.Room); err != nil {
+		if known, err = t.saved(info.Room); err != nil {
 			return chat.Branches{}, err
 		}
 	}
-	for entry, err := range paced(ctx, read, q.Log.Read(string(info.Room), known.seq)) {
+	for entry, err := range paced(ctx, read, t.log.Read(string(info.Room), known.seq)) {
 		if err == nil {
 			known.seq = entry.Seq
 			known.branches, err = known.branches.Add(entry.Seq, entry.Data)
@@ -36,13 +42,13 @@ func (q *Queries) branches(ctx context.Context, read *read, info chat.Info) (cha
 			return chat.Branches{}, err
 		}
 	}
-	q.edits.keep(info, known, known.branches.Len())
+	t.edits.keep(info, known, known.branches.Len())
 	return known.branches, nil
 }
 
 // saved returns the branches of a conversation up to its last snapshot, if there is one.
-func (q *Queries) saved(id chat.RoomID) (branched, error) {
-	seq, b, err := q.Log.Snapshot(string(id))
+func (t *trees) saved(id chat.RoomID) (branched, error) {
+	seq, b, err := t.log.Snapshot(string(id))
 	if err != nil {
 		return branched{}, err
 	}
@@ -54,17 +60,17 @@ func (q *Queries) saved(id chat.RoomID) (branched, error) {
 }
 
 // path returns the branch that leads through a message, or the current one if that is empty.
-func (q *Queries) path(branches chat.Branches, id chat.RoomID, through chat.MessageID) (chat.Path, error) {
+func (t *trees) path(branches chat.Branches, id chat.RoomID, through chat.MessageID) (chat.Path, error) {
 	if through == "" {
 		return branches.Current(), nil
 	}
-	seq, ok, err := q.Log.Message(string(id), string(through))
+	seq, ok, err := t.log.Message(string(id), string(through))
 	if err != nil {
 		return chat.Path{}, err
 	}
 	var m chat.Message
 	if ok {
-		m, err = conversation.MessageOf(context.Background(), q.Log.Read(string(id), seq-1))
+		m, err = conversation.MessageOf(context.Background(), t.log.Read(string(id), seq-1))
 	}
 	if err != nil {
 		return chat.Path{}, err
@@ -77,14 +83,14 @@ func (q *Queries) path(branches chat.Branches, id chat.RoomID, through chat.Mess
 }
 
 // back yields the entries of a path, newest first.
-func (q *Queries) back(ctx context.Context, read *read, id chat.RoomID, path chat.Path, before uint64) iter.Seq2[persistence.Entry, error] {
+func (t *trees) back(ctx context.Context, read *read, id chat.RoomID, path chat.Path, before uint64) iter.Seq2[persistence.Entry, error] {
 	return paced(ctx, read, conversation.Back(path, before, func(before uint64) iter.Seq2[persistence.Entry, error] {
-		return q.Log.ReadBack(string(id), before)
+		return t.log.ReadBack(string(id), before)
 	}))
 }
 
 // siblings returns a function that names, beside a message, its other versions.
-func (q *Queries) siblings(id chat.RoomID, branches chat.Branches) func(*chat.Message) error {
+func (t *trees) siblings(id chat.RoomID, branches chat.Branches) func(*chat.Message) error {
 	versionsOf := branches.Versions()
 	return func(m *chat.Message) error {
 		versions := versionsOf(*m)
@@ -95,7 +101,7 @@ func (q *Queries) siblings(id chat.RoomID, branches chat.Branches) func(*chat.Me
 		m.Siblings = &chat.Siblings{Place: place + 1, Count: len(versions)}
 		from := max(0, min(place-chat.MaxSiblings/2, len(versions)-chat.MaxSiblings))
 		for _, seq := range versions[from:min(len(versions), from+chat.MaxSiblings)] {
-			id, err := q.idOf(id, seq)
+			id, err := t.idOf(id, seq)
 			if err != nil {
 				return err
 			}
@@ -106,8 +112,8 @@ func (q *Queries) siblings(id chat.RoomID, branches chat.Branches) func(*chat.Me
 }
 
 // idOf returns the id of the message that a record holds.
-func (q *Queries) idOf(id chat.RoomID, seq uint64) (chat.MessageID, error) {
-	for entry, err := range q.Log.Read(string(id), seq-1) {
+func (t *trees) idOf(id chat.RoomID, seq uint64) (chat.MessageID, error) {
+	for entry, err := range t.log.Read(string(id), seq-1) {
 		if err != nil {
 			return "", err
 		}

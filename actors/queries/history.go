@@ -30,16 +30,16 @@ func (q *Queries) HistoryOf(ctx context.Context, u chat.User, id chat.RoomID, br
 		if err != nil {
 			return err
 		}
-		branches, err := q.branches(ctx, read, info)
+		branches, err := q.trees.of(ctx, read, info)
 		if err != nil {
 			return err
 		}
-		path, err := q.path(branches, id, branch)
+		path, err := q.trees.path(branches, id, branch)
 		if err != nil {
 			return err
 		}
-		p := page{limit, MaxHistoryBytes, q.siblings(id, branches)}
-		messages, more, err = p.collect(q.back(ctx, read, id, path, before), path)
+		p := page{limit, MaxHistoryBytes, q.trees.siblings(id, branches)}
+		messages, more, err = p.collect(q.trees.back(ctx, read, id, path, before), path)
 		return err
 	})
 	if err != nil {
@@ -65,7 +65,7 @@ func (q *Queries) MessagesOf(ctx context.Context, u chat.User, id chat.ID, branc
 			yield(chat.Message{}, err)
 			return
 		}
-		complete := q.siblings(id.Room(), branches)
+		complete := q.trees.siblings(id.Room(), branches)
 		read := func(after uint64) iter.Seq2[persistence.Entry, error] { return q.Log.Read(string(id.Room()), after) }
 		for record, err := range q.stream(ctx, u, conversation.Forward(path, first, read), chat.HoldsMessage) {
 			if before > 0 && record.Seq >= before {
@@ -169,13 +169,13 @@ func (q *Queries) firstOf(ctx context.Context, u chat.User, id chat.RoomID, bran
 		if err != nil {
 			return err
 		}
-		if branches, err = q.branches(ctx, read, info); err != nil {
+		if branches, err = q.trees.of(ctx, read, info); err != nil {
 			return err
 		}
-		if path, err = q.path(branches, id, branch); err != nil {
+		if path, err = q.trees.path(branches, id, branch); err != nil {
 			return err
 		}
-		first, err = oldest(q.back(ctx, read, id, path, before), limit, path)
+		first, err = oldest(q.trees.back(ctx, read, id, path, before), limit, path)
 		return err
 	})
 	return first, path, branches, err

@@ -58,13 +58,15 @@ type Options struct {
 type Queries struct {
 	Options
 	reads *gate
-	edits memo[branched]
+	trees trees
 	tails memo[Tail]
 	used  used
 }
 
 // New returns Queries, which are closed by Close.
-func New(o Options) *Queries { return &Queries{Options: o, reads: newGate(o.Reads)} }
+func New(o Options) *Queries {
+	return &Queries{Options: o, reads: newGate(o.Reads), trees: trees{log: o.Log}}
+}
 
 // Close refuses the queries that wait, and all that come later. The channel it returns is
 // closed when none runs any more.

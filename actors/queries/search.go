@@ -192,7 +192,7 @@ func (s *searching) messages(info chat.Info) (done bool, err error) {
 		s.at.before = entry.Seq
 		if chat.HoldsMessage(entry.Data) && s.query.MayMatch(entry.Data) {
 			if !known {
-				branches, err := s.queries.branches(s.ctx, s.read, info)
+				branches, err := s.queries.trees.of(s.ctx, s.read, info)
 				if err != nil {
 					return false, err
 				}

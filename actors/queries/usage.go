@@ -26,6 +26,7 @@ func (q *Queries) Usage(ctx context.Context, u chat.User, asked chat.UsageQuery)
 	if refusal != nil {
 		return chat.UsageReport{}, refusal
 	}
+	b := (*books)(&q.Options)
 	from, to := hours(asked)
 	charges := q.Log.Charges(from, to)
 	if !scope.All {
@@ -33,31 +34,34 @@ func (q *Queries) Usage(ctx context.Context, u chat.User, asked chat.UsageQuery)
 	}
 	var report chat.UsageReport
 	err := q.query(ctx, u, func(read *read) error {
-		sums, err := q.sum(paced(ctx, read, charges), asked)
+		sums, err := b.sum(paced(ctx, read, charges), asked)
 		if err == nil {
-			report, err = q.report(asked.By, sums)
+			report, err = b.report(asked.By, sums)
 		}
 		return err
 	})
-	report.Budgets = q.Ledger.Left(u.ID, q.budgeted(u, asked.Room))
+	report.Budgets = b.Ledger.Left(u.ID, b.budgeted(u, asked.Room))
 	return report, err
 }
 
 // budgeted returns the chat whose budgets the user is told, or a zero Info.
-func (q *Queries) budgeted(u chat.User, room chat.RoomID) chat.Info {
+func (b *books) budgeted(u chat.User, room chat.RoomID) chat.Info {
 	if room == "" {
 		return chat.Info{}
 	}
-	stored, err := q.Log.Chat(string(room))
+	stored, err := b.Log.Chat(string(room))
 	if err != nil {
 		return chat.Info{}
 	}
 	info, err := conversation.ReadRow(stored)
-	if err != nil || q.Access.Check(info, u, access.Read) != nil {
+	if err != nil || b.Access.Check(info, u, access.Read) != nil {
 		return chat.Info{}
 	}
 	return info
 }
+
+// books sum up what turns have used.
+type books Options
 
 // A usage is the sum of charges, and what they cost.
 type usage struct {
@@ -73,7 +77,7 @@ func (s *usage) add(o usage) {
 }
 
 // sum adds up the charges that match the query.
-func (q *Queries) sum(charges iter.Seq2[persistence.Charge, error], asked chat.UsageQuery) (map[string]usage, error) {
+func (b *books) sum(charges iter.Seq2[persistence.Charge, error], asked chat.UsageQuery) (map[string]usage, error) {
 	sums := make(map[string]usage)
 	models := make(map[string]chat.Model)
 	for c, err := range charges {
@@ -85,7 +89,7 @@ func (q *Queries) sum(charges iter.Seq2[persistence.Charge, error], asked chat.U
 		}
 		model, known := models[c.Model]
 		if !known {
-			model, _ = q.Models.Model(chat.ModelID(c.Model))
+			model, _ = b.Models.Model(chat.ModelID(c.Model))
 			models[c.Model] = model
 		}
 		one := usage{Count: c.Count}
@@ -125,7 +129,7 @@ func part(c persistence.Charge, by chat.UsageBy) string {
 	return c.Hour.Time().Format(time.DateOnly)
 }
 
-func (q *Queries) report(by chat.UsageBy, sums map[string]usage) (chat.UsageReport, error) {
+func (b *books) report(by chat.UsageBy, sums map[string]usage) (chat.UsageReport, error) {
 	report := chat.UsageReport{By: by, Rows: []chat.UsageRow{}}
 	var total usage
 	parts := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
@@ -139,7 +143,7 @@ func (q *Queries) report(by chat.UsageBy, sums map[string]usage) (chat.UsageRepo
 	}
 	priced := total.unpriced < total.Turns
 	if priced {
-		report.Currency = q.Currency
+		report.Currency = b.Currency
 	}
 	if over := len(parts) - chat.MaxUsageRows; over > 0 {
 		report.More = true
@@ -151,7 +155,7 @@ func (q *Queries) report(by chat.UsageBy, sums map[string]usage) (chat.UsageRepo
 	report.Total = usageRow(total, priced)
 	for _, part := range parts {
 		row := usageRow(sums[part], priced)
-		if err := q.name(&row, by, part); err != nil {
+		if err := b.name(&row, by, part); err != nil {
 			return chat.UsageReport{}, err
 		}
 		report.Rows = append(report.Rows, row)
@@ -171,7 +175,7 @@ func usageRow(u usage, priced bool) chat.UsageRow {
 	return row
 }
 
-func (q *Queries) name(row *chat.UsageRow, by chat.UsageBy, part string) error {
+func (b *books) name(row *chat.UsageRow, by chat.UsageBy, part string) error {
 	switch by {
 	case chat.UsageByUser:
 		row.User = chat.UserID(part)
@@ -180,17 +184,17 @@ func (q *Queries) name(row *chat.UsageRow, by chat.UsageBy, part string) error {
 	case chat.UsageByDay:
 		row.Day = part
 	case chat.UsageByChat:
-		return q.nameChat(row, part)
+		return b.nameChat(row, part)
 	}
 	return nil
 }
 
 // nameChat sets the chat of a row. The row of all deleted chats has none.
-func (q *Queries) nameChat(row *chat.UsageRow, id string) error {
+func (b *books) nameChat(row *chat.UsageRow, id string) error {
 	if id == "" {
 		return nil
 	}
-	stored, err := q.Log.Chat(id)
+	stored, err := b.Log.Chat(id)
 	switch {
 	case errors.Is(err, persistence.ErrNotFound): // it was deleted a moment ago
 		return nil
