@@ -2,7 +2,10 @@ package system
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"unsafe"
@@ -75,7 +78,7 @@ func TestBlockedRunsHoldUpNobody(t *testing.T) {
 	})
 }
 
-// A run takes one allocation, and a message none: the start of a goroutine.
+// A message takes at most one allocation: the start of a goroutine.
 func TestRunAllocatesOnce(t *testing.T) {
 	ref, done := spawn(t, newHooks().spec("a", Stop)), make(chan struct{})
 	pass := do(func(*worker) { done <- struct{}{} })
@@ -89,18 +92,46 @@ func TestRunAllocatesOnce(t *testing.T) {
 
 // Messages keep their order, and the queue keeps its size, while it is never empty.
 func TestQueueThatIsNeverEmpty(t *testing.T) {
-	box := new(mailbox[int])
-	box.running = true // by this test
+	var queue fifo[int]
 	for sent, got := 0, 0; got < 10_000; got++ {
 		for ; sent-got < 10; sent++ {
-			box.post(sent)
+			queue.push(sent)
 		}
-		if _, m, ok := box.take(); !ok || m != got {
-			t.Fatalf("got %d, %t; want %d", m, ok, got)
+		if m := queue.pop(4); m != got {
+			t.Fatalf("got %d, want %d", m, got)
 		}
 	}
-	if n := cap(box.messages); n > 64 {
+	if n := cap(queue.items); n > 64 {
 		t.Errorf("the queue of ten messages has %d places", n)
+	}
+}
+
+// Many actors that are told something at once are run by a few goroutines.
+func TestManyRunsTakeFewGoroutines(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const actors = 1000
+	var most atomic.Int64
+	var all sync.WaitGroup
+	all.Add(actors)
+	sys := New(nil)
+	refs := make([]Ref[task], actors)
+	for i := range refs {
+		var err error
+		if refs[i], err = Spawn(sys, newHooks().spec("", Stop)); err != nil {
+			t.Fatal(err)
+		}
+		defer refs[i].Stop()
+	}
+	before := int64(runtime.NumGoroutine())
+	for _, ref := range refs {
+		ref.Tell(do(func(*worker) {
+			most.Store(max(most.Load(), int64(runtime.NumGoroutine())-before))
+			all.Done()
+		}))
+	}
+	all.Wait()
+	if n := most.Load(); n > actors/10 {
+		t.Errorf("%d actors took %d goroutines at once", actors, n)
 	}
 }
 

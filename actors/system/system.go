@@ -39,6 +39,7 @@ type shared struct {
 	log      *slog.Logger
 	restarts atomic.Uint64
 	tree     tree
+	crew     crew
 }
 
 // New returns an empty system that logs to log. Nil discards the records. A
@@ -166,7 +167,7 @@ func (s *Self[M]) After(d time.Duration, m M) *time.Timer {
 
 // Spawn starts an actor without a parent.
 func Spawn[M any](s *System, spec Spec[M]) (Ref[M], error) {
-	box := new(mailbox[M])
+	box := &mailbox[M]{crew: &s.shared.crew}
 	name := spec.Name
 	if name == "" {
 		name = s.sys.ProcessRegistry.NextId()
@@ -180,7 +181,7 @@ func Spawn[M any](s *System, spec Spec[M]) (Ref[M], error) {
 
 // SpawnChild starts an actor that stops when its parent stops or restarts.
 func SpawnChild[M, P any](parent *Self[P], spec Spec[M]) (Ref[M], error) {
-	box, sys := new(mailbox[M]), parent.ctx.ActorSystem()
+	box, sys := &mailbox[M]{crew: &parent.shared.crew}, parent.ctx.ActorSystem()
 	pid, err := parent.ctx.SpawnNamed(props(box, sys, parent.shared, spec), spec.Name)
 	if err != nil {
 		return Ref[M]{}, err
