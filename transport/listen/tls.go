@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -111,12 +112,13 @@ func (f *files) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.now, nil
 }
 
-// reload takes the certificate from other files, or looks at its own.
+// reload takes the certificate from other files, or reads its own again, also if they seem to be
+// as they were: what replaces them may have their size and time.
 func (f *files) reload(cert, key string) (changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	before, beforeKey := f.cert, f.key
-	f.cert, f.key = cert, key
+	f.cert, f.key, f.stamp = cert, key, [2]stamp{}
 	if changed, err = f.look(); err != nil {
 		f.cert, f.key = before, beforeKey
 	}
@@ -134,8 +136,9 @@ func (f *files) look() (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("certificate %s with key %s: %w", f.cert, f.key, err)
 	}
+	changed = f.now == nil || !slices.EqualFunc(f.now.Certificate, pair.Certificate, bytes.Equal)
 	f.now, f.stamp = &pair, stamps
-	return true, nil
+	return changed, nil
 }
 
 func (f *files) stamps() (stamps [2]stamp, err error) {

@@ -96,7 +96,7 @@ test("an answer that does not end in drain-timeout begins again", async (t) => {
 });
 
 /** Runs a command again and again with a listening socket that it keeps, as systemd does, until it is killed. */
-const keeper = `while :; do
+const keeper = `ulimit -Sn 256; while :; do
   sh -c 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"' "$0" "$@" & echo "pid $!"; trap "kill $!; wait; exit" TERM; wait $!
 done`;
 
@@ -115,6 +115,7 @@ test("a socket that systemd keeps refuses nobody while the server starts again",
   for (const input of [child.stdout, child.stderr]) createInterface({ input }).on("line", (line) => log.push(line));
   const started = (n) => until(() => log.filter((line) => line.includes(`listening on http://127.0.0.1:${port}`)).length, (times) => times >= n);
   await started(1);
+  assert.ok(!log.some((line) => line.includes("files=256 ")), "the limit of open files is not raised");
 
   let [stop, answers] = [false, 0];
   const askAlways = async () => {
