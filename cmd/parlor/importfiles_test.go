@@ -134,6 +134,7 @@ func filesIn(t *testing.T, data string) (kept, named []string) {
 func TestImportAttachments(t *testing.T) {
 	conversations := read(t, sample("chatgpt.json"))
 	pointer := strings.Replace(conversations, `"attachments":[{"id":"file-AbC","name":"kite.webp","size":900,"mimeType":"image/webp"}]`, "", 1)
+	const picture = "3c8b7a60-0000-4000-8000-0000000000f3"
 	const webuiRow, soil, png = "openwebui.json", "9c8b7a60-0000-4000-8000-0000000000f2", "image image/png 1600 tokens: \"\\x89PNG\\r\\n\\x1a\\n\""
 	const loaf, plan = "f00df00d-0000-4000-8000-000000000001", "0f1e2d3c-0000-4000-8000-0000000000f1"
 	kite, dough := fmt.Sprintf("kite.webp image/webp 1600 tokens: %q", webp), fmt.Sprintf("dough.jpg image/jpeg 1600 tokens: %q", jpeg)
@@ -151,7 +152,9 @@ func TestImportAttachments(t *testing.T) {
 		"ChatGPT, numbered below top": {"chatgpt", nil, zipOf, map[string]string{"x/conversations-000.json": conversations, "x/user-1/file-AbC-kite.webp": webp, "x/y/conversations-1.json": "{"}, []string{kite}, true},
 		"ChatGPT, .dat, unpacked": {"chatgpt", nil, folderOf, map[string]string{"conversations.json": pointer, "file-AbC.dat": webp,
 			"conversation_asset_file_names.json": `{"file-AbC.dat":"dalle/kite.webp"}`}, []string{kite}, true},
-		"Open WebUI, uploads":          {"openwebui", map[string]string{"a.json": read(t, sample(webuiRow))}, folderOf, map[string]string{soil + "_soil.csv": "a,b\n"}, []string{png, `soil.csv text/csv 1 tokens: "a,b\n"`}, false},
+		"Open WebUI, uploads": {"openwebui", map[string]string{"a.json": read(t, sample(webuiRow))}, folderOf, map[string]string{soil + "_soil.csv": "a,b\n"}, []string{png, `soil.csv text/csv 1 tokens: "a,b\n"`}, false},
+		"Open WebUI, an image by its path": {"openwebui", map[string]string{"a.json": strings.Replace(read(t, sample(webuiRow)), "data:image/png;base64,iVBORw0KGgo=", "/api/v1/files/"+picture+"/content", 1)}, folderOf,
+			map[string]string{picture + "_x.png": "\x89PNG\r\n\x1a\n", soil + "_soil.csv": "a,b\n"}, []string{png, `soil.csv text/csv 1 tokens: "a,b\n"`}, true},
 		"Open WebUI, the bytes within": {"openwebui", map[string]string{"a.json": read(t, sample(webuiRow))}, nil, nil, []string{png}, true},
 		"LibreChat, images by id":      {"librechat", map[string]string{"a.json": read(t, sample("librechat.json"))}, folderOf, map[string]string{"images/u1/" + loaf + "__dough.jpg": jpeg}, []string{dough}, true},
 		"LibreChat, by path":           {"librechat", map[string]string{"a.json": withPath}, zipOf, map[string]string{"u1/a%20b.jpg": jpeg, "u2/a%20b.jpg": "no"}, []string{dough}, false},
