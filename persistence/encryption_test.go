@@ -661,7 +661,9 @@ func FuzzParseKeyRing(f *testing.F) {
 func FuzzUnsealWords(f *testing.F) {
 	keys := &fileKeys{write: 1, data: map[uint32]*xaes{1: newXAES(bytes.Repeat([]byte{'k'}, xaesKeyLen))}}
 	bucket, key := bucketLog, []byte("key")
-	good := keys.seal(bucket, key, []byte("value"))
+	nonce := bytes.Repeat([]byte{'n'}, xaesNonceLen) // the same in all processes that fuzz
+	good := keys.data[1].sealWith(slices.Clone(nonce), nonce, []byte("value"), additional(bucket, key))
+	good = append(good, boxMark>>24, 0, 0, 1)
 	f.Add(good, false)
 	f.Add(good[:boxLen], true)
 	f.Add(seal(key, []byte("value")), true)

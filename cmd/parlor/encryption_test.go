@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"parlor/persistence"
 )
 
 // keygen returns the line of a new key.
@@ -227,6 +231,16 @@ func TestReloadOfKeys(t *testing.T) {
 		if changed != step.changed || (err == nil) != (step.says == "") || err != nil && !strings.Contains(err.Error(), step.says) || e.Key != step.now {
 			t.Errorf("%.6q: changed %v, %v, %+v", step.keys, changed, err, e)
 		}
+	}
+	for _, action := range []string{"rotate", "reencrypt", "status"} { // as through the control socket
+		var e persistence.Encryption
+		answer, err := s.answerEncryption(t.Context(), []byte(`{"action":"`+action+`"}`))
+		if err = errors.Join(err, json.Unmarshal(answer, &e)); err != nil || !e.On || e.Key != "first" {
+			t.Errorf("%s: %+v, %v", action, e, err)
+		}
+	}
+	if _, err := s.answerEncryption(t.Context(), []byte(`{"action":"keygen"}`)); err == nil {
+		t.Error("there is such a command")
 	}
 	if _, err := s.reloadEncryption(&Settings{}); err == nil {
 		t.Error("the keys were taken away from an encrypted file")
