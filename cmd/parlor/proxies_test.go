@@ -311,7 +311,7 @@ func TestBrokenProxies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("to start many proxies takes its time")
 	}
-	server := startProxied(t, "--ping-interval=2s")
+	server, quiet := startProxied(t, "--ping-interval=2s"), startProxied(t, "--ping-interval=7s") // long before its heartbeat a limit of 1 s cuts
 	for _, tt := range []struct {
 		proxy  string
 		change []string // in its example
@@ -344,7 +344,10 @@ func TestBrokenProxies(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tt.proxy, " ", strings.Join(tt.change[:1], "")), func(t *testing.T) {
 			t.Parallel()
-			i := indexProgramme(tt.proxy)
+			server, i := server, indexProgramme(tt.proxy)
+			if strings.HasSuffix(tt.change[1], " 1s") {
+				server = quiet
+			}
 			address, config := programmes[i].start(t, server, tt.change...)
 			wantFault(t, examine(t, address, config), tt.check, tt.says, tt.others)
 		})

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const pingInterval = 300 * time.Millisecond
 
 // newParlor is what a doctor meets of a parlor.
-func newParlor(t *testing.T) *httptest.Server {
+func newParlor(t *testing.T, pingInterval time.Duration) *httptest.Server {
 	t.Helper()
 	connections := transport.NewServer(transport.Options{
 		PingInterval: pingInterval, Accept: func(*transport.Conn) transport.Receiver { return deaf{} },
@@ -149,7 +149,7 @@ func wantFault(t *testing.T, report *Report, says string, checks ...string) {
 
 // TestProxies breaks one thing after the other in a proxy. The doctor has to name each.
 func TestProxies(t *testing.T) {
-	server := newParlor(t)
+	server, quiet := newParlor(t, pingInterval), newParlor(t, time.Minute) // long before its heartbeat an impatient proxy cuts
 	drop := func(names ...string) func(*http.Request) {
 		return func(r *http.Request) {
 			for _, name := range names {
@@ -193,6 +193,10 @@ func TestProxies(t *testing.T) {
 				t.Skip("each takes a second")
 			}
 			t.Parallel()
+			server := server
+			if name == "short wait" {
+				server = quiet
+			}
 			address, config := newProxy(t, server, tt.breaker)
 			wantFault(t, diagnose(t, Options{URL: address, TLS: config}), tt.says, tt.checks...)
 		})
@@ -206,7 +210,7 @@ func impatient(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), pingInterval/10)
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
@@ -319,7 +323,7 @@ func redirecting(path string) func(http.Handler) http.Handler {
 
 // TestPath tries a URL with a path that neither the proxy nor the server knows.
 func TestPath(t *testing.T) {
-	wantFault(t, diagnose(t, Options{URL: newParlor(t).URL + "/chat/"}), `does not know the path "/chat"`, "reach")
+	wantFault(t, diagnose(t, Options{URL: newParlor(t, pingInterval).URL + "/chat/"}), `does not know the path "/chat"`, "reach")
 }
 
 // TestCertificates has each kind of certificate that is not valid.
@@ -327,7 +331,7 @@ func TestCertificates(t *testing.T) {
 	if testing.Short() {
 		t.Skip("each takes a second")
 	}
-	server := newParlor(t)
+	server := newParlor(t, pingInterval)
 	address, config := newProxy(t, server, breaker{})
 	wantFault(t, diagnose(t, Options{URL: address}), "signed by itself", "certificate")
 	wantFault(t, diagnose(t, Options{URL: address, TLS: config, Now: func() time.Time { return time.Date(2084, 1, 20, 0, 0, 0, 0, time.UTC) }}), "it ends soon", "certificate", "clock")
@@ -386,7 +390,7 @@ func TestStrangers(t *testing.T) {
 
 // TestOlderServer examines what can be examined without the probe.
 func TestOlderServer(t *testing.T) {
-	server := newParlor(t)
+	server := newParlor(t, pingInterval)
 	address, config := newProxy(t, server, breaker{request: func(r *http.Request) {
 		r.URL.Path = strings.Replace(r.URL.Path, "/probe", "/nothing", 1)
 		r.Header.Del("Upgrade")
