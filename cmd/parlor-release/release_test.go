@@ -162,7 +162,8 @@ test ! -e /etc/parlor`
 // install tries a package in a root that looks like this system and keeps nothing.
 func install(t *testing.T, deb string) {
 	t.Helper()
-	if _, err := exec.LookPath("dpkg"); err != nil || os.Getuid() != 0 {
+	_, unshare := exec.LookPath("unshare")
+	if _, err := exec.LookPath("dpkg"); err != nil || unshare != nil || os.Getuid() != 0 {
 		t.Skip("to install a package takes Debian, and root")
 	}
 	dir := t.TempDir()
@@ -182,6 +183,11 @@ func install(t *testing.T, deb string) {
 // boot tries the units of a package under the systemd of this computer, in namespaces of its own.
 func boot(t *testing.T, deb string) {
 	t.Helper()
+	for _, tool := range []string{"unshare", "nsenter", "ip", "dpkg", "systemctl", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed", tool)
+		}
+	}
 	dir := t.TempDir()
 	for name, from := range map[string]string{"p.deb": deb, "probe.sh": "cmd/parlor-release/testdata/probe.sh", "boot.sh": "cmd/parlor-release/testdata/boot.sh"} {
 		content, err := os.ReadFile(from)
