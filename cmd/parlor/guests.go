@@ -14,7 +14,7 @@ func letIn(s Settings, v *auth.Verifier) api.Guests {
 	if s.Guests != "on" {
 		return nil
 	}
-	return v
+	return v.SignIns()
 }
 
 // endStrays ends the sessions of guests who have left just before the server ended.

@@ -153,7 +153,7 @@ func (s *server) openStreams() {
 // openAPI opens the HTTP API, with what other packages serve below it.
 func (s *server) openAPI() (err error) {
 	s.api, err = api.New(noted{s.rooms}, people{s.rooms, s.accounts}, s.models, s.members(), api.Options{
-		Guests: letIn(s.Settings, s.verifier), AllowedOrigins: s.CORSOrigins, SignIn: s.verifier, OriginRefused: s.warnings.Refused, Limits: s.limits, Logger: s.log,
+		Guests: letIn(s.Settings, s.verifier), AllowedOrigins: s.CORSOrigins, SignIn: s.verifier.SignIns(), OriginRefused: s.warnings.Refused, Limits: s.limits, Logger: s.log,
 		Backends: backends(s.Settings, s.hub, s.verifier, s.log), MaxSayBytes: int(s.MaxPayload), MaxImportBytes: int(s.MaxImportBytes), MaxFileBytes: int64(s.MaxFileBytes), MaxImageBytes: int64(s.MaxImageBytes), MaxUploads: s.MaxMessageFiles, MaxMessageBytes: int(s.MaxMessageBytes),
 	})
 	if err != nil {

@@ -27,7 +27,7 @@ func signedIn(t *testing.T) (http.Handler, *auth.Verifier) {
 		t.Fatal(err)
 	}
 	v := auth.New(auth.Options{Secret: "secret", Accounts: accounts})
-	return newMuxFor(t, conversation(), v, api.Options{SignIn: v, AllowedOrigins: []string{"https://app.example.com"}}), v
+	return newMuxFor(t, conversation(), v, api.Options{SignIn: v.SignIns(), AllowedOrigins: []string{"https://app.example.com"}}), v
 }
 
 // send sends a request with the cookies of jar, and takes those that are set.
@@ -66,7 +66,7 @@ func TestSignInOfTheSPA(t *testing.T) {
 	wantAnswer(t, "no token", send(mux, jar, "GET", base+"validate-token"), 400, "detail")
 	wantAnswer(t, "a bad token", send(mux, jar, "GET", base+"validate-token?temp_token=x"), 401, "detail")
 
-	link := "validate-token?temp_token=" + v.Handover(chat.User{ID: "alice", Name: "Alice"})
+	link := "validate-token?temp_token=" + v.SignIns().Handover(chat.User{ID: "alice", Name: "Alice"})
 	wantAnswer(t, "a link", send(mux, jar, "GET", base+link, "Sec-Fetch-Mode", "navigate"), 403, "by a link")
 	wantAnswer(t, "a foreign page", send(mux, jar, "GET", base+link, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"), 403, "by a link")
 	wantAnswer(t, "the SPA", send(mux, jar, "GET", base+link, "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com"), 200, `{"status":"success"}`)
@@ -95,7 +95,7 @@ func TestSessionsAreListedAndRevoked(t *testing.T) {
 	mux, v := signedIn(t)
 	enter := func(u chat.UserID, agent string) map[string]string {
 		jar := map[string]string{}
-		send(mux, jar, "GET", "/api/v1/auth/validate-token?temp_token="+v.Handover(chat.User{ID: u}), "User-Agent", agent)
+		send(mux, jar, "GET", "/api/v1/auth/validate-token?temp_token="+v.SignIns().Handover(chat.User{ID: u}), "User-Agent", agent)
 		return jar
 	}
 	one, two, three, other := enter("alice", "One"), enter("alice", "Two"), enter("alice", "Three"), enter("bob", "Bob's")

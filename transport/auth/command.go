@@ -49,9 +49,9 @@ func (a *Accounts) Do(ctx context.Context, c Command) (Result, error) {
 		}
 		return Result{Users: users}, nil
 	case "user link":
-		return Result{}, a.link(ctx, c.User, c.Person)
+		return Result{}, linker{a}.link(ctx, c.User, c.Person)
 	case "user unlink":
-		return Result{}, a.unlink(ctx, c.User)
+		return Result{}, linker{a}.unlink(ctx, c.User)
 	case "user links":
 		return Result{Links: a.Links()}, nil
 	case "key add":

@@ -70,15 +70,15 @@ func (a *Accounts) fromBrowser(h http.Header) (s Session, secret string, c ownCl
 func firstCookies(all []*http.Cookie) []*http.Cookie { return all[:min(len(all), MaxCookies)] }
 
 // Begin signs a user in, who has proved who they are, and returns the cookies to set.
-func (v *Verifier) Begin(ctx context.Context, r *http.Request, u chat.User) ([]*http.Cookie, error) {
+func (v SignIns) Begin(ctx context.Context, r *http.Request, u chat.User) ([]*http.Cookie, error) {
 	return v.begin(ctx, r, u, outside{})
 }
 
-func (v *Verifier) begin(ctx context.Context, r *http.Request, u chat.User, from outside) ([]*http.Cookie, error) {
+func (v SignIns) begin(ctx context.Context, r *http.Request, u chat.User, from outside) ([]*http.Cookie, error) {
 	return v.beginUntil(ctx, r, u, from, time.Time{})
 }
 
-func (v *Verifier) beginUntil(ctx context.Context, r *http.Request, u chat.User, from outside, until time.Time) ([]*http.Cookie, error) {
+func (v SignIns) beginUntil(ctx context.Context, r *http.Request, u chat.User, from outside, until time.Time) ([]*http.Cookie, error) {
 	if v.accounts == nil {
 		return nil, errNoAccounts
 	}
@@ -103,7 +103,7 @@ var (
 
 // Refresh dates the session of a browser anew, and returns the cookies to set. In
 // development mode there is nothing to do.
-func (v *Verifier) Refresh(r *http.Request) ([]*http.Cookie, error) {
+func (v SignIns) Refresh(r *http.Request) ([]*http.Cookie, error) {
 	if v.Development() || v.accounts == nil {
 		return nil, v.noSession()
 	}
@@ -126,7 +126,7 @@ func (v *Verifier) Refresh(r *http.Request) ([]*http.Cookie, error) {
 	return v.accounts.cookies(r, fresh, secret), nil
 }
 
-func (v *Verifier) noSession() error {
+func (v SignIns) noSession() error {
 	if v.Development() {
 		return nil
 	}
@@ -135,7 +135,7 @@ func (v *Verifier) noSession() error {
 
 // Logout ends the session of a browser, with whatever else is connected with it, and
 // returns the cookies that delete the session's.
-func (v *Verifier) Logout(r *http.Request) ([]*http.Cookie, error) {
+func (v SignIns) Logout(r *http.Request) ([]*http.Cookie, error) {
 	if v.accounts == nil {
 		return noCookies(r), nil
 	}
@@ -155,7 +155,7 @@ func (v *Verifier) Logout(r *http.Request) ([]*http.Cookie, error) {
 
 // Exchange signs in the bearer of a temporary token, which is good once: one that this
 // server has handed to a page, or one with the token_type "temp" from who signs tokens.
-func (v *Verifier) Exchange(r *http.Request, temp string) ([]*http.Cookie, error) {
+func (v SignIns) Exchange(r *http.Request, temp string) ([]*http.Cookie, error) {
 	if temp == "" {
 		return nil, chat.Refuse(chat.CodeInvalid, "temp_token is missing")
 	}
@@ -174,16 +174,16 @@ func (v *Verifier) Exchange(r *http.Request, temp string) ([]*http.Cookie, error
 }
 
 // Handover returns a temporary token for a user who has signed in.
-func (v *Verifier) Handover(u chat.User) string { return v.handover(u, outside{}) }
+func (v SignIns) Handover(u chat.User) string { return v.handover(u, outside{}) }
 
-func (v *Verifier) handover(u chat.User, from outside) string {
+func (v SignIns) handover(u chat.User, from outside) string {
 	return v.accounts.sign(ownClaims{
 		Type: tempType, Outside: &from, Name: u.Name, Email: u.Email, Picture: u.Picture, Admin: u.Admin,
 	}, u.ID, tempTTL)
 }
 
 // tempUser returns the user of a temporary token.
-func (v *Verifier) tempUser(temp string) (u chat.User, from outside, expires time.Time, err error) {
+func (v SignIns) tempUser(temp string) (u chat.User, from outside, expires time.Time, err error) {
 	if !isOwn(temp) || v.accounts == nil {
 		claims := jwt.MapClaims{}
 		if _, err := v.parser.ParseWithClaims(temp, claims, v.keyFor); err != nil {
@@ -215,7 +215,7 @@ func (v *Verifier) tempUser(temp string) (u chat.User, from outside, expires tim
 }
 
 // Sessions returns those of a user, the last used first.
-func (v *Verifier) Sessions(u chat.UserID) []Session {
+func (v SignIns) Sessions(u chat.UserID) []Session {
 	if v.accounts == nil {
 		return nil
 	}
@@ -223,7 +223,7 @@ func (v *Verifier) Sessions(u chat.UserID) []Session {
 }
 
 // Current returns the id of the session that a request belongs to, or "".
-func (v *Verifier) Current(r *http.Request) string {
+func (v SignIns) Current(r *http.Request) string {
 	if v.Development() {
 		return ""
 	}
@@ -232,7 +232,7 @@ func (v *Verifier) Current(r *http.Request) string {
 }
 
 // Revoke ends a session of the user, and RevokeAll all of them but one.
-func (v *Verifier) Revoke(ctx context.Context, u chat.UserID, session string) error {
+func (v SignIns) Revoke(ctx context.Context, u chat.UserID, session string) error {
 	if v.accounts == nil {
 		return errNoAccounts
 	}
@@ -240,7 +240,7 @@ func (v *Verifier) Revoke(ctx context.Context, u chat.UserID, session string) er
 }
 
 // RevokeAll ends all sessions of the user but the one that is kept.
-func (v *Verifier) RevokeAll(ctx context.Context, u chat.UserID, kept string) error {
+func (v SignIns) RevokeAll(ctx context.Context, u chat.UserID, kept string) error {
 	if v.accounts == nil {
 		return nil
 	}

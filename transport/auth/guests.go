@@ -22,7 +22,7 @@ var (
 const maxGuestName = 64
 
 // Anonymous reports whether a request has no credential of any kind, good or bad.
-func (v *Verifier) Anonymous(r *http.Request) bool {
+func (v SignIns) Anonymous(r *http.Request) bool {
 	for _, name := range []string{Cookie, RefreshCookie, SessionCookie} {
 		if len(r.CookiesNamed(name)) > 0 {
 			return false
@@ -33,7 +33,7 @@ func (v *Verifier) Anonymous(r *http.Request) bool {
 
 // NewGuest returns a guest with a new id for the room, before they come. Tries are limited
 // for each address.
-func (v *Verifier) NewGuest(r *http.Request, room chat.RoomID, name string) (chat.User, error) {
+func (v SignIns) NewGuest(r *http.Request, room chat.RoomID, name string) (chat.User, error) {
 	if !v.guests || v.accounts == nil {
 		return chat.User{}, errNoGuests
 	}
@@ -50,7 +50,7 @@ func (v *Verifier) NewGuest(r *http.Request, room chat.RoomID, name string) (cha
 
 // BeginGuest signs in a guest who has come, and returns the cookies to set. The session ends
 // at until at the latest, if that is not zero.
-func (v *Verifier) BeginGuest(r *http.Request, u chat.User, until time.Time) ([]*http.Cookie, error) {
+func (v SignIns) BeginGuest(r *http.Request, u chat.User, until time.Time) ([]*http.Cookie, error) {
 	if u.Only == "" || !u.ID.IsGuest() {
 		return nil, errors.New("auth: not a guest")
 	}

@@ -47,7 +47,7 @@ func (d *disk) EachAccount(yield func(string, []byte)) error {
 
 // house is a server that people sign in to, in a bubble.
 type house struct {
-	*auth.Verifier
+	auth.SignIns
 	t        *testing.T
 	disk     *disk
 	accounts *auth.Accounts

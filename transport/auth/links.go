@@ -89,7 +89,7 @@ func (v *Verifier) recognise(where, issuer string, id chat.UserID, claims jwt.Ma
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), linkTimeout)
 	defer cancel()
-	if err := v.accounts.meet(ctx, address{verified, issuer, id}); err != nil {
+	if err := (linker{v.accounts}).meet(ctx, address{verified, issuer, id}); err != nil {
 		v.accounts.Logger.Error("a verified address cannot be noted", "user", id, "err", err)
 		return refuse(where, "the server cannot note whose the address is at the moment; try again")
 	}
@@ -99,6 +99,9 @@ func (v *Verifier) recognise(where, issuer string, id chat.UserID, claims jwt.Ma
 // linkTimeout is how long a sign-in may wait for the disk.
 const linkTimeout = 10 * time.Second
 
+// A linker decides which identities are one person.
+type linker struct{ *Accounts }
+
 // meet takes note of an identity that came with an address, which is empty if its issuer has
 // not verified it. If another person has the address, and the identity is new here, then it
 // is that person's from now on.
@@ -106,7 +109,7 @@ const linkTimeout = 10 * time.Second
 // An identity that is somebody here already stays that: to give away what it has is for an
 // administrator. So does a second identity of the same issuer: an issuer that gives an
 // address to somebody else makes a new one.
-func (a *Accounts) meet(ctx context.Context, met address) error {
+func (a linker) meet(ctx context.Context, met address) error {
 	if a.hasMet(met) {
 		return nil
 	}
@@ -139,14 +142,14 @@ func (a *Accounts) meet(ctx context.Context, met address) error {
 }
 
 // hasMet reports whether nothing has changed since the identity came with that address.
-func (a *Accounts) hasMet(met address) bool {
+func (a linker) hasMet(met address) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.met[met.ID] == met
 }
 
 // forgetMet has each identity looked at again.
-func (a *Accounts) forgetMet() {
+func (a linker) forgetMet() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	clear(a.met)
@@ -154,7 +157,7 @@ func (a *Accounts) forgetMet() {
 
 // dropAddress forgets the address with which the identity came before, if it has another one
 // now: whoever has the old one next is not this person.
-func (a *Accounts) dropAddress(ctx context.Context, met address) error {
+func (a linker) dropAddress(ctx context.Context, met address) error {
 	a.mu.Lock()
 	var old *address
 	for _, kept := range a.addresses {
@@ -173,7 +176,7 @@ func (a *Accounts) dropAddress(ctx context.Context, met address) error {
 	return a.remove(ctx, old.key())
 }
 
-func (a *Accounts) putAddress(ctx context.Context, met address) error {
+func (a linker) putAddress(ctx context.Context, met address) error {
 	if err := a.put(ctx, met.key(), &met); err != nil {
 		return err
 	}
@@ -203,7 +206,7 @@ func (a *Accounts) putLink(ctx context.Context, l Link) error {
 
 // known reports whether a user is somebody here already: there is something that a link
 // would give away.
-func (a *Accounts) known(id chat.UserID) bool {
+func (a linker) known(id chat.UserID) bool {
 	if a.user(id).exists() || len(a.Sessions(id)) > 0 || a.HasChats(string(id)) {
 		return true
 	}
@@ -224,7 +227,7 @@ func (a *Accounts) known(id chat.UserID) bool {
 
 // link makes an identity that of a person, and so those that were linked to it before. Its
 // browsers are signed out: whoever is in one of them has to prove anew who they are.
-func (a *Accounts) link(ctx context.Context, id, person chat.UserID) error {
+func (a linker) link(ctx context.Context, id, person chat.UserID) error {
 	if fault := cmpFault(id, person); fault != "" {
 		return errors.New("the user " + fault)
 	}
@@ -265,7 +268,7 @@ func cmpFault(ids ...chat.UserID) string {
 
 // unlink makes an identity a user of its own again, whom no address links any more. The
 // chats stay with the person. The identity's browsers are signed out.
-func (a *Accounts) unlink(ctx context.Context, id chat.UserID) error {
+func (a linker) unlink(ctx context.Context, id chat.UserID) error {
 	a.linking.Lock()
 	defer a.linking.Unlock()
 	a.forgetMet()

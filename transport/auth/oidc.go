@@ -211,7 +211,7 @@ func (p *provider) allows(email string, verified bool) bool {
 }
 
 // Leave begins a sign-in with the provider: it returns where to send the browser.
-func (v *Verifier) Leave(r *http.Request) (to string, cookies []*http.Cookie, err error) {
+func (v SignIns) Leave(r *http.Request) (to string, cookies []*http.Cookie, err error) {
 	if v.provider == nil {
 		return "", nil, errNoProvider
 	}
@@ -222,7 +222,7 @@ var errNoProvider = chat.Refuse(chat.CodeNotFound, "this server has no identity 
 
 // ComeBack ends a sign-in with the provider: it returns where to send the browser, and
 // the cookies to set. To is empty if that is the page of this server.
-func (v *Verifier) ComeBack(r *http.Request) (to string, cookies []*http.Cookie, err error) {
+func (v SignIns) ComeBack(r *http.Request) (to string, cookies []*http.Cookie, err error) {
 	if v.provider == nil {
 		return "", nil, errNoProvider
 	}
@@ -266,7 +266,7 @@ const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 // EndOutside ends the sessions that a provider has ended on its side, as its logout token
 // says (OpenID Connect Back-Channel Logout).
-func (v *Verifier) EndOutside(r *http.Request, token string) error {
+func (v SignIns) EndOutside(r *http.Request, token string) error {
 	if v.provider == nil {
 		return errNoProvider
 	}

@@ -97,7 +97,7 @@ func (a *Accounts) login(ctx context.Context, id chat.UserID, password string) (
 
 // Login signs in a user with a password, and returns the cookies to set. Tries are
 // limited for each user and address.
-func (v *Verifier) Login(r *http.Request, id chat.UserID, password string) ([]*http.Cookie, error) {
+func (v SignIns) Login(r *http.Request, id chat.UserID, password string) ([]*http.Cookie, error) {
 	if !v.passwords || v.accounts == nil {
 		return nil, chat.Refuse(chat.CodeNotFound, "nobody signs in with a password here")
 	}
