@@ -268,7 +268,7 @@ func (r *Reader) MarkedChats(list, user string, v View, offset, limit int) (page
 	}
 	limit = min(limit, MaxChatsPage)
 	err = r.disk.view(func(tx *bolt.Tx) error {
-		marks := r.marksIn(tx, list, user)
+		marks := r.disk.marksIn(tx, list, user)
 		first := slices.DeleteFunc(slices.Clone(marks), func(m markRow) bool { return !v.shows(m.Mark) || !m.Pinned && !v.sparse() })
 		slices.SortFunc(first, func(a, b markRow) int {
 			if a.Pinned != b.Pinned {
@@ -313,8 +313,8 @@ func (r *Reader) othersOf(tx *bolt.Tx, list string, v View, marks []markRow, off
 }
 
 // marksIn returns the user's marks of chats that are in the list.
-func (r *Reader) marksIn(tx *bolt.Tx, list, user string) []markRow {
-	rows := marksOf(tx, user, func(err error) { r.disk.log.Error("a mark cannot be read", "err", err) })
+func (d *disk) marksIn(tx *bolt.Tx, list, user string) []markRow {
+	rows := marksOf(tx, user, func(err error) { d.log.Error("a mark cannot be read", "err", err) })
 	members, p := tx.Bucket(bucketMembers), prefix(list)
 	return slices.DeleteFunc(rows, func(m markRow) bool { return !has(members, slices.Concat(p, m.place)) })
 }
@@ -334,7 +334,7 @@ func (r *Reader) Folders(list, user string) (counts map[string]int, err error) {
 	}
 	counts = make(map[string]int)
 	err = r.disk.view(func(tx *bolt.Tx) error {
-		for _, m := range r.marksIn(tx, list, user) {
+		for _, m := range r.disk.marksIn(tx, list, user) {
 			switch {
 			case m.Folder == "":
 			case m.Archived:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"parlor/persistence"
 	"parlor/protocol/chat"
 )
 
@@ -41,12 +42,5 @@ func (c *Chats) handOver(ctx context.Context, id chat.RoomID, from, to chat.User
 	if err != nil || seq == 0 {
 		return err
 	}
-	done := make(chan error, 1)
-	c.log.MarkRead(string(id), string(to), seq, func(err error) { done <- err })
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return persistence.Wait(ctx, func(done func(error)) { c.log.MarkRead(string(id), string(to), seq, done) })
 }

@@ -29,14 +29,12 @@ func (c *Chats) Import(ctx context.Context, u chat.User, records []chat.Record) 
 	if _, err := c.log.Chat(commit.Room); !errors.Is(err, persistence.ErrNotFound) {
 		return chat.Info{}, errors.Join(err, chat.Refuse(chat.CodeConflict, "there is such a chat already"))
 	}
-	done := make(chan error, 1)
-	c.log.Append(commit, persistence.Settled(func(err error) { done <- err }))
-	select {
-	case err = <-done:
-	case <-ctx.Done():
+	err = persistence.Wait(ctx, func(done func(error)) { c.log.Append(commit, done) })
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
 		return chat.Info{}, ctx.Err()
-	}
-	if err != nil {
+	default:
 		return chat.Info{}, conversation.RefusalOf(err)
 	}
 	info, err = conversation.ReadRow(*commit.Chat)

@@ -24,28 +24,23 @@ func (f *Feed) Mark(ctx context.Context, u chat.User, id chat.ID, c chat.MarkCha
 	if refusal != nil {
 		return chat.Mark{}, refusal
 	}
-	type outcome struct {
-		mark persistence.Mark
-		err  error
-	}
-	done := make(chan outcome, 1)
-	f.log.Mark(string(info.Room), string(u.ID), list, persistence.MarkChange(c), func(m persistence.Mark, err error) { done <- outcome{m, err} })
-	var now outcome
-	select {
-	case now = <-done:
-	case <-ctx.Done():
-		return chat.Mark{}, ctx.Err()
-	}
+	var now persistence.Mark
+	err = persistence.Wait(ctx, func(done func(error)) {
+		f.log.Mark(string(info.Room), string(u.ID), list, persistence.MarkChange(c), func(m persistence.Mark, err error) {
+			now = m
+			done(err)
+		})
+	})
 	switch {
-	case errors.Is(now.err, persistence.ErrPinQuota):
+	case errors.Is(err, persistence.ErrPinQuota):
 		return chat.Mark{}, chat.Refuse(chat.CodeQuotaExceeded, "you have pinned as many chats as one may")
-	case errors.Is(now.err, persistence.ErrFolderQuota):
+	case errors.Is(err, persistence.ErrFolderQuota):
 		return chat.Mark{}, chat.Refuse(chat.CodeQuotaExceeded, "you have as many folders as one may")
-	case now.err != nil:
-		return chat.Mark{}, f.queries.Unwritable(now.err)
+	case err != nil:
+		return chat.Mark{}, f.queries.Unwritable(ctx, err)
 	}
 	f.tellMark(ctx, u, info)
-	return chat.Mark(now.mark), nil
+	return chat.Mark(now), nil
 }
 
 // tellMark tells the user's connections that watch. The mark is kept, so a failure to tell
@@ -74,15 +69,9 @@ func (f *Feed) MarkRead(ctx context.Context, u chat.User, id chat.RoomID, seq ui
 	if err != nil {
 		return left, f.queries.Unreadable(err)
 	}
-	done := make(chan error, 1)
-	f.log.MarkRead(string(id), string(u.ID), min(seq, last), func(err error) { done <- err })
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		return left, ctx.Err()
-	}
+	err = persistence.Wait(ctx, func(done func(error)) { f.log.MarkRead(string(id), string(u.ID), min(seq, last), done) })
 	if err != nil {
-		return left, f.queries.Unwritable(err)
+		return left, f.queries.Unwritable(ctx, err)
 	}
 	var now queries.Mine
 	err = f.queries.Query(ctx, u, func() error {

@@ -188,10 +188,9 @@ func (s *Store) RemoveFile(ctx context.Context, u chat.User, id chat.ID, file ch
 			return err
 		}
 	}
-	done := make(chan error, 1)
-	s.o.Log.DeleteFile(string(info.Room), string(info.Owner), string(file), func(err error) { done <- err })
-	if err := await(ctx, done); err != nil {
-		return s.o.Queries.Unwritable(err)
+	err = persistence.Wait(ctx, func(done func(error)) { s.o.Log.DeleteFile(string(info.Room), string(info.Owner), string(file), done) })
+	if err != nil {
+		return s.o.Queries.Unwritable(ctx, err)
 	}
 	return nil
 }

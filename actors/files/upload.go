@@ -169,10 +169,10 @@ func (w *upload) flush() error {
 
 // keep writes a piece to the disk.
 func (w *upload) keep(piece []byte) error {
-	done := make(chan error, 1)
-	w.Log.PutChunk(string(w.room), w.flow, w.blob, w.pieces, piece, func(err error) { done <- err })
+	n := w.pieces
 	w.pieces++
-	if err := await(w.ctx, done); err != nil {
+	err := persistence.Wait(w.ctx, func(done func(error)) { w.Log.PutChunk(string(w.room), w.flow, w.blob, n, piece, done) })
+	if err != nil {
 		return w.failed(err)
 	}
 	return nil
@@ -186,7 +186,7 @@ func (w *upload) finish(kept conversation.KeptFile) (conversation.KeptFile, erro
 		return kept, err
 	}
 	row := persistence.File{ID: string(kept.ID), Blob: w.blob, Size: kept.Size + kept.TextSize, Info: text}
-	err = w.put(row)
+	err = persistence.Wait(w.ctx, func(done func(error)) { w.Log.PutFile(string(w.room), w.flow, row, done) })
 	if err == nil {
 		w.pieces = 0
 		return kept, nil
@@ -204,23 +204,8 @@ func (w *upload) finish(kept conversation.KeptFile) (conversation.KeptFile, erro
 	return first.KeptFile, nil
 }
 
-func (w *upload) put(row persistence.File) error {
-	done := make(chan error, 1)
-	w.Log.PutFile(string(w.room), w.flow, row, func(err error) { done <- err })
-	return await(w.ctx, done)
-}
-
 // drop removes bytes that belong to no file.
 func (w *upload) drop() { w.Log.DropBlob(string(w.room), w.flow, w.blob, nil) }
-
-func await(ctx context.Context, done <-chan error) error {
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 func (w *upload) failed(err error) error {
 	switch {

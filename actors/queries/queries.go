@@ -135,9 +135,12 @@ func (q *Queries) Unreadable(err error) error {
 	return chat.Refuse(chat.CodeStorageUnavailable, "the server cannot read its disk")
 }
 
-// Unwritable does the same for an error of a write.
-func (q *Queries) Unwritable(err error) error {
-	if errors.Is(err, persistence.ErrNotFound) {
+// Unwritable does the same for an error of a write, unless ctx has ended.
+func (q *Queries) Unwritable(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, persistence.ErrNotFound):
 		return access.ErrNoChat
 	}
 	q.Logger.Error("write failed", "err", err)
