@@ -15,6 +15,14 @@
 // commit, its senders wait: they are refused nothing that may have been recorded, and
 // nothing is proposed again. See recorder.
 //
+// # Beside the room
+//
+//	recorder    the two states, the way to the log, and what is read back of it
+//	stage       the attempt at the running turn, and the voice
+//	attendance  who comes and goes, and what listeners are told of that
+//	vigil       who wants to know of the end of a turn, and is away
+//	budget      what budgets have left for a turn
+//
 // # Turns
 //
 // Turns run one at a time, in the order in which they were queued. What is recorded

@@ -13,6 +13,10 @@
 // that goroutine: events that it still sends carry the attempt's number, and the room
 // drops them.
 //
+// What an attempt does about the calls of a step, about the text that is saved, and about an
+// answer that its provider gives whether or not it is read, has a type each: calling, saving
+// and run.
+//
 // # Steps
 //
 // A step is one request to the model. If it ends in calls of tools, the room records
