@@ -131,6 +131,10 @@ bench-rooms: build ## memory of 10,000 rooms, start with 100,000 chats, time to 
 bench-restart: build ## how long 5,000 people are away while the server starts again, and what they miss
 	./bin/parlor-bench restart
 
+.PHONY: bench-view
+bench-view: build ## what an open runtime view and parlor top cost a server with 10,000 rooms (Linux)
+	./bin/parlor-bench view
+
 .PHONY: bench-fair
 bench-fair: build ## how long one user waits beside another who does as much as possible
 	./bin/parlor-bench fair

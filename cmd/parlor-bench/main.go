@@ -20,6 +20,7 @@ type cli struct {
 	Stream streamCmd `cmd:"" help:"Measure how late answers arrive, with and without a provider that hangs."`
 	Fair   fairCmd   `cmd:"" help:"Measure how long one user waits beside another who does as much as possible."`
 
+	View    viewCmd    `cmd:"" help:"Measure what it costs the server that somebody looks into it."`
 	Restart restartCmd `cmd:"" help:"Measure how long people are away while the server starts again, and what they miss."`
 
 	FairLoad fairLoadCmd `cmd:"" hidden:"" help:"Make the load of fair."`
