@@ -30,7 +30,7 @@ test("a call is allowed with other arguments from a phone, then always, and one 
   await asked.getByText("This is no JSON value: sum").waitFor();
   await sum.fill("7");
   await picture(phone, "tools-edit-phone");
-  await picture(page, "tools-waits");
+  await picture(page, "page-tool");
   await asked.locator('[data-action="allow"]').click();
   await card(page, "completed").locator('[data-testid="decided"]', { hasText: "allowed by bob" }).waitFor();
   await card(page, "completed").locator('[data-testid="result"]', { hasText: "paid" }).waitFor();

@@ -40,6 +40,13 @@ const played = (page) => page.evaluate(() => {
   window.played = [];
   const { start } = AudioBufferSourceNode.prototype;
   window.tracks = [];
+  window.contexts = [];
+  window.AudioContext = class extends AudioContext {
+    constructor(...how) {
+      super(...how);
+      window.contexts.push(this);
+    }
+  };
   const { getUserMedia } = MediaDevices.prototype;
   MediaDevices.prototype.getUserMedia = async function (how) {
     const stream = await getUserMedia.call(this, how);
@@ -109,6 +116,32 @@ test("hands-free: speech is told from silence, and one barges in", longTest, asy
   assert.ok(seconds.every((s) => s > 0.5 && s < 3.5), `${seconds}`);
   await page.locator('[data-testid="mute"]').click();
   await page.locator(status, { hasText: "muted" }).waitFor();
+});
+
+test("the microphone and the loudspeaker that were chosen are used, then and the next time", longTest, async (t) => {
+  const w = await world(t, []);
+  const page = await talking(t, await browser(t, { args: ["--use-fake-device-for-media-stream"] }), w);
+  const choice = (name) => page.locator(`[data-testid="${name}"]`);
+  const choose = async (name) => {
+    const other = await choice(name).locator("option").last().getAttribute("value");
+    assert.notEqual(await choice(name).inputValue(), other);
+    await choice(name).selectOption(other);
+    return other;
+  };
+  await page.locator(`${panel}[data-phase="open"]`).waitFor();
+  await choice("loudspeaker").waitFor();
+  const listener = await choose("loudspeaker");
+  const used = () => page.evaluate(() => ({ microphone: window.tracks.at(-1)?.getSettings().deviceId, state: window.tracks.at(-1)?.readyState, loudspeaker: window.contexts.filter((c) => c.state !== "closed").map((c) => c.sinkId).find(Boolean) }));
+  await until(async () => (await used()).loudspeaker, (id) => id === listener);
+  const first = (await used()).microphone;
+  const mouth = await choose("microphone");
+  await until(used, ({ microphone, state }) => microphone === mouth && state === "live");
+  assert.notEqual(first, mouth);
+  assert.equal(await page.evaluate(() => window.tracks[0].readyState), "ended", "the other one is let go");
+
+  await page.getByRole("button", { name: "End talking" }).click();
+  await page.locator('[data-testid="voice"]').click();
+  await until(used, (now) => now.microphone === mouth && now.state === "live" && now.loudspeaker === listener);
 });
 
 test("each failure has words: no permission, none allowed any more, no microphone, a model that does not listen, a page that closes", longTest, async (t) => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browser, noBrowser } from "./lib/browser.mjs";
-import { connected, on, say, shows, visit } from "./lib/page.mjs";
+import { connected, on, picture, say, shows, visit } from "./lib/page.mjs";
 import { command, serve, until } from "./lib/parlor.mjs";
 import { longOnly } from "./lib/random.mjs";
 
@@ -38,6 +38,7 @@ async function invite(page, role) {
   if (role) await page.locator(`input[name="role"][value="${role}"]`).check();
   await page.locator(on.makeInvite).click();
   const link = await page.locator(on.inviteLink).inputValue();
+  await picture(page, "page-invite");
   await page.keyboard.press("Escape");
   return link;
 }

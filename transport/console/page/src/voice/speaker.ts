@@ -3,6 +3,16 @@ import { fromBase64, RATE } from "@parlor/client";
 
 const LEAD = 0.08; // s, before the first piece: the next ones come in the meantime
 
+/** Not all browsers let one choose. */
+type Sink = AudioContext & { setSinkId?: (device: string) => Promise<void> };
+
+/** The loudspeakers that one may choose from, once the microphone is allowed; none where the browser has no choice. */
+export async function loudspeakers(): Promise<readonly MediaDeviceInfo[]> {
+  if (!("AudioContext" in globalThis) || !("setSinkId" in AudioContext.prototype)) return [];
+  const all = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
+  return all.filter((d) => d.kind === "audiooutput" && d.deviceId && d.deviceId !== "default" && d.label);
+}
+
 export class Speaker {
   onChange?: (playing: string | undefined) => void;
 
@@ -13,9 +23,20 @@ export class Speaker {
   #silenced?: string; // an answer of which no more is played
 
   /** Opens the loudspeaker: at a click, else browsers forbid it. */
-  open(): void {
+  open(device = ""): void {
     this.#context ??= new AudioContext();
     void this.#context.resume();
+    if (device) void this.use(device);
+  }
+
+  /** Plays at another loudspeaker, "" for the usual one. Returns which it is: one that was chosen once may be gone. */
+  async use(device: string): Promise<string> {
+    try {
+      await (this.#context as Sink | undefined)?.setSinkId?.(device);
+      return device;
+    } catch {
+      return "";
+    }
   }
 
   play({ message_id, audio }: { message_id: string; audio: string }): void {

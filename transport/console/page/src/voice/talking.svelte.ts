@@ -5,7 +5,7 @@ import { browser } from "../lib/memory.ts";
 import type { ChatStore } from "../stores/chat.svelte.ts";
 import { w } from "../words/index.ts";
 import { Microphone, microphones, type MicrophoneError, type Trouble } from "./microphone.ts";
-import { Speaker } from "./speaker.ts";
+import { loudspeakers, Speaker } from "./speaker.ts";
 
 export type Manner = "hold" | "live"; // the button is held, or one just speaks
 export type Phase = "opening" | "open" | "failed";
@@ -24,6 +24,8 @@ export class Talking {
   playing = $state<string>(); // the answer that is heard
   devices = $state.raw<readonly MediaDeviceInfo[]>([]);
   device = $state("");
+  speakers = $state.raw<readonly MediaDeviceInfo[]>([]);
+  speaker = $state(browser.get("loudspeaker") ?? ""); // "" is the usual one
   sent = $state.raw<readonly string[]>([]); // messages that are not there in words yet
 
   #chat: ChatStore;
@@ -40,7 +42,7 @@ export class Talking {
     this.#voice = new Voice(chat.chat);
     this.#voice.onLost = (why) => this.#lost(why);
     this.#speaker.onChange = (id) => { this.playing = id; };
-    this.#speaker.open();
+    this.#speaker.open(this.speaker);
     chat.chat.onAudio = (piece) => { if (!this.speaking) this.#speaker.play(piece); };
     navigator.mediaDevices?.addEventListener("devicechange", this.#look);
     void this.open();
@@ -66,6 +68,11 @@ export class Talking {
     browser.set("microphone", device);
     this.#drop();
     void this.open(device);
+  }
+
+  async hearAt(device: string): Promise<void> {
+    this.speaker = await this.#speaker.use(device);
+    browser.set("loudspeaker", this.speaker || null);
   }
 
   as(manner: Manner): void {
@@ -173,6 +180,6 @@ export class Talking {
   }
 
   #look = async (): Promise<void> => {
-    this.devices = await microphones();
+    [this.devices, this.speakers] = await Promise.all([microphones(), loudspeakers()]);
   };
 }

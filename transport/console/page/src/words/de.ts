@@ -247,6 +247,8 @@ export const de: Words = {
     manner: "Wie man spricht",
     manners: { hold: "Knopf halten", live: "Freihändig" },
     microphone: "Mikrofon",
+    loudspeaker: "Lautsprecher",
+    usualLoudspeaker: "Üblicher Lautsprecher",
     deaf: (model) => `${model} liest und schreibt, hört aber nicht zu.`,
     talkTo: (model) => `Mit ${model} sprechen`,
     noConnection: "Es gibt gerade keine Verbindung; niemand würde es hören.",

@@ -246,6 +246,8 @@ export const en = {
     manner: "How to talk",
     manners: { hold: "Hold to talk", live: "Hands-free" },
     microphone: "Microphone",
+    loudspeaker: "Loudspeaker",
+    usualLoudspeaker: "Usual loudspeaker",
     deaf: (model: string) => `${model} reads and writes; it does not listen.`,
     talkTo: (model: string) => `Talk to ${model}`,
     noConnection: "There is no connection now, so nobody would hear it.",
