@@ -276,3 +276,30 @@ func decodeCount(key, value []byte) (Count, error) {
 	}
 	return Count{n[0], n[1], n[2], n[3]}, nil
 }
+
+// charges reads what the room has cost.
+func (k *checker) charges(tx *bolt.Tx, rows *RoomRows) {
+	charges, damaged, err := chargesOfRoom(tx, rows.Room)
+	if err != nil {
+		k.fault(rows.Room, 0, "%v", err)
+	}
+	if damaged > 0 {
+		k.fault(rows.Room, 0, "%d counts of its usage are damaged", damaged)
+	}
+	rows.Charges = charges
+}
+
+// usage reports the rows of the usage that are not found from their room.
+func (k *checker) usage(tx *bolt.Tx) {
+	charged := tx.Bucket(bucketCharged)
+	c := tx.Bucket(bucketUsage).Cursor()
+	for key, v := c.First(); key != nil; key, v = c.Next() {
+		charge, err := decodeCharge(key, v)
+		switch {
+		case err != nil && charge.Room == "":
+			k.fault("", 0, "usage of deleted chats: %v", err)
+		case charge.Room != "" && !has(charged, charge.place()):
+			k.fault(charge.Room, 0, "usage is noted that the room does not lead to")
+		}
+	}
+}

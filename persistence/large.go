@@ -50,8 +50,9 @@ type reference struct {
 	boxed bool   // the value is encrypted
 }
 
-// A reference is a version (1 byte) that also says whether the value is encrypted, first (8), count (4), size (8). Its length is fixed,
-// so that rows of other lengths need no second look.
+// A reference is a version (1 byte), which also says whether the value is encrypted, first
+// (8), count (4), size (8). Its length is fixed, so that rows of other lengths need no
+// second look.
 const (
 	referencePlain = 1
 	referenceBoxed = 2
