@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -556,6 +557,57 @@ func TestKillReencryption(t *testing.T) {
 	readCanaries(t, s, fmt.Sprint("room-", reencryptRooms-1))
 }
 
+// A step of a rewriting that comes into one transaction with the beginning of another one
+// does not pass over rows on behalf of that.
+func TestReencryptTurnsAround(t *testing.T) {
+	for _, plain := range []bool{true, false} {
+		path, ring := newPath(t), testRing(t, testKey("a", 'a'))
+		var s *Store
+		var left atomic.Int32 // transactions until the other rewriting begins
+		ended := make(chan error, 1)
+		s = openStore(t, path, Options{Keys: ring, Committed: func(int, time.Duration, error) {
+			if left.Add(-1) == 0 {
+				s.Reencrypt(plain, func(error) {}, func(_ int, err error) { ended <- err })
+			}
+		}})
+		writeCanaries(t, s, "room")
+		left.Store(2) // the beginning, and the first step
+		s.Reencrypt(!plain, func(error) {}, nil)
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		after := ring
+		if plain {
+			after = KeyRing{}
+		}
+		s = openStore(t, path, Options{Keys: after})
+		readCanaries(t, s, "room")
+		s.Close()
+		checkSound(t, path, after)
+	}
+}
+
+// An exchange of keys that is refused refuses nothing else of its transaction.
+func TestRefusedKeysRefuseNothingElse(t *testing.T) {
+	a, b := testKey("a", 'a'), testKey("b", 'b')
+	var s *Store
+	var left atomic.Int32
+	errs := make(chan error, 3)
+	s = openStore(t, newPath(t), Options{Keys: testRing(t, a), Committed: func(int, time.Duration, error) {
+		if left.Add(-1) == 0 { // these three become one transaction
+			s.SetKeys(testRing(t, b, a), func(_ bool, err error) { errs <- err })
+			s.SetKeys(testRing(t, b), func(_ bool, err error) { errs <- err })
+			s.PutSession("session", []byte(canary), func(err error) { errs <- err })
+		}
+	}})
+	left.Store(1)
+	mustPutSession(t, s, "other", canary)
+	if first, second, third := <-errs, <-errs, <-errs; first != nil || !errors.Is(second, ErrKey) || third != nil {
+		t.Errorf("%v, %v, %v", first, second, third)
+	}
+}
+
 // An encryptedMachine is a machine whose operator changes keys.
 type encryptedMachine struct {
 	machine
@@ -630,18 +682,27 @@ func TestParseKeyRing(t *testing.T) {
 	}
 	secret := strings.TrimSpace(strings.SplitN(good, ":", 2)[1])
 	for says, text := range map[string]string{
-		"line 2: the key":          "\nx:" + secret[1:],
+		"line 2: behind the first": "\nx:" + secret[1:],
 		`"id:base64"`:              "x y:" + secret,
 		`it is not "id`:            secret,
 		"is not the base64":        "x:" + secret[:40],
 		`two keys "2026-01"`:       good + good,
 		"all zeros":                testKey("zero", 0),
 		"with an id of letters":    strings.Repeat("x", MaxKeyIDLen+1) + ":" + secret,
-		`the key "x" is not the b`: "x:",
+		"behind the first ':' is ": "x:",
 	} {
 		_, err := ParseKeyRing([]byte(text))
 		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), secret[5:20]) {
 			t.Errorf("%q: %v", says, err)
+		}
+	}
+}
+
+// Keys that are written in another way look like the id of one.
+func TestKeysWithoutIDStaySecret(t *testing.T) {
+	for _, text := range []string{strings.Repeat("5ec4e7", 10) + "abcd", "5ec4e7_-" + strings.Repeat("x", 35), "5ec4e7:name"} {
+		if _, err := ParseKeyRing([]byte(text)); err == nil || strings.Contains(err.Error(), "5ec4e7") {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func ParseKeyRing(text []byte) (KeyRing, error) {
 		case !validKeyID(id):
 			err = fmt.Errorf(`it is not "id:base64", with an id of letters, digits, '-', '_' and '.'`)
 		case err != nil || len(key) != xaesKeyLen:
-			err = fmt.Errorf("the key %q is not the base64 of %d bytes", id, xaesKeyLen)
+			err = fmt.Errorf("behind the first ':' is not the base64 of %d bytes", xaesKeyLen) // what is before it may be a key, too
 		case bytes.Equal(key, make([]byte, xaesKeyLen)):
 			err = fmt.Errorf("the key %q is all zeros", id)
 		case slices.Contains(r.IDs(), id):

@@ -136,6 +136,13 @@ func reencrypt(tx *bolt.Tx) (st reencryptStep, err error) {
 	if note == nil || keys == nil {
 		return reencryptStep{last: true}, nil
 	}
+	record, _, err := openRecord(tx, keys.ring)
+	if err != nil {
+		return st, err
+	}
+	if record != nil && record.Write != keys.write {
+		return st, nil // a newer call has begun in this very transaction: its steps have its keys
+	}
 	name, after, damaged, err := cutNote(bytes.Clone(note))
 	if err != nil {
 		return st, err

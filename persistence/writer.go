@@ -82,7 +82,7 @@ func alone(err error) (refused, ends error) {
 	if err == nil {
 		return nil, nil
 	}
-	for _, alone := range []error{ErrConflict, ErrNotFound, ErrChatQuota, ErrByteQuota, ErrFolderQuota, ErrPinQuota, ErrFenced, ErrStale} {
+	for _, alone := range []error{ErrConflict, ErrNotFound, ErrChatQuota, ErrByteQuota, ErrFolderQuota, ErrPinQuota, ErrFenced, ErrStale, ErrKey} {
 		if errors.Is(err, alone) {
 			return err, nil
 		}
