@@ -70,6 +70,21 @@ func TestEncodingAllocatesOnce(t *testing.T) {
 	}
 }
 
+// An event takes two allocations: its name and the list of its arguments.
+func TestDecodingAllocatesTwice(t *testing.T) {
+	m := text(`2/assistant/realtime,17["configure",{"room_id":"r1","title":"a title"}]`)
+	var d Decoder
+	got := testing.AllocsPerRun(100, func() {
+		p, _, err := d.Decode(m)
+		if name, _ := p.Event(); err != nil || name != "configure" {
+			t.Fatal(name, err)
+		}
+	})
+	if got > 2 {
+		t.Errorf("got %v allocations for an event, want 2", got)
+	}
+}
+
 func BenchmarkEventFrame(b *testing.B) {
 	arg := json.RawMessage(`{"message_id":"m1","content":"hello","done":false,"offset":120}`)
 	b.ReportAllocs()
