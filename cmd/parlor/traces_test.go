@@ -57,6 +57,9 @@ func TestTraces(t *testing.T) {
 
 // Without the setting nobody is told anything.
 func TestNoTraces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts another server")
+	}
 	s := startTraced(t)
 	said := s.ask(t)
 	s.line(t, "turn", "message", said["message_id"])
