@@ -42,7 +42,7 @@ type Log interface {
 	ChargesOf(user string, from, to persistence.Hour) iter.Seq2[persistence.Charge, error]
 }
 
-// Options configure [Queries]. Log and Models have no default.
+// Options configure [Queries]. Log, Models and Logger have no default.
 type Options struct {
 	Log      Log
 	Access   access.Policy

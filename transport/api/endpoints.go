@@ -19,9 +19,9 @@ func (a *chatArea) routes() map[string]endpoint {
 	return map[string]endpoint{
 		"GET /auth/me": a.me, "GET /model": a.listModels,
 		"GET /chat": a.listChats, "POST /chat": a.createChat,
-		"GET /chat/{chat_id}": a.getChat, "DELETE /chat/{chat_id}": a.deleteChat, "PATCH /chat/{chat_id}": a.configureChat,
+		"GET /chat/{chat_id}": a.getChat, "DELETE /chat/{chat_id}": inChat(a.deleteChat), "PATCH /chat/{chat_id}": inChat(a.configureChat),
 		importName: a.importChat, "GET /chat/{chat_id}/export": a.exportChat,
-		"PATCH /chat/{chat_id}/mark": a.mark, "GET /folders": a.listFolders,
+		"PATCH /chat/{chat_id}/mark": inChat(a.mark), "GET /folders": a.listFolders,
 		"GET /search": a.search, "GET /usage": a.usage, "GET /chat/{chat_id}/messages": a.listMessages,
 	}
 }
@@ -86,11 +86,7 @@ func viewOf(r *http.Request) (v chat.View, err error) {
 	return v, nil
 }
 
-func (a *chatArea) mark(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *chatArea) mark(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	var changes chat.MarkChanges
 	if err := decodeBody(r, &changes); err != nil {
 		return nil, err
@@ -168,11 +164,7 @@ func (a *chatArea) details(r *http.Request, c chat.Info, u chat.User) (any, erro
 
 // configureChat changes the settings that the body names, and answers as getChat
 // does.
-func (a *chatArea) configureChat(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *chatArea) configureChat(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	var changes chat.Changes
 	if err := decodeBody(r, &changes); err != nil {
 		return nil, err
@@ -206,11 +198,7 @@ func (a *chatArea) usage(r *http.Request, u chat.User) (any, error) {
 	return a.chats.Usage(r.Context(), u, q)
 }
 
-func (a *chatArea) deleteChat(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *chatArea) deleteChat(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	if err := a.chats.Delete(r.Context(), u, id); err != nil {
 		return nil, worded(err)
 	}
@@ -255,6 +243,17 @@ func (a *chatArea) chat(r *http.Request, u chat.User) (chat.Info, error) {
 	}
 	c, err := a.chats.Get(r.Context(), u, id)
 	return c, worded(err)
+}
+
+// inChat is an endpoint of one chat, which the path names.
+func inChat(answer func(*http.Request, chat.User, chat.ID) (any, error)) endpoint {
+	return func(r *http.Request, u chat.User) (any, error) {
+		id, err := chatID(r)
+		if err != nil {
+			return nil, err
+		}
+		return answer(r, u, id)
+	}
 }
 
 func chatID(r *http.Request) (chat.ID, error) {

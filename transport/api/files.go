@@ -98,16 +98,12 @@ type fileArea struct {
 
 func (a *fileArea) routes() map[string]endpoint {
 	return map[string]endpoint{
-		uploadName: a.upload, "GET /chat/{chat_id}/files": a.listFiles,
-		"GET /chat/{chat_id}/files/{fileid}": a.download, "DELETE /chat/{chat_id}/files/{fileid}": a.removeFile,
+		uploadName: inChat(a.upload), "GET /chat/{chat_id}/files": inChat(a.listFiles),
+		"GET /chat/{chat_id}/files/{fileid}": inChat(a.download), "DELETE /chat/{chat_id}/files/{fileid}": inChat(a.removeFile),
 	}
 }
 
-func (a *fileArea) listFiles(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *fileArea) listFiles(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	files, err := a.chats.Files(r.Context(), u, id)
 	if err != nil {
 		return nil, worded(err)
@@ -121,11 +117,7 @@ func (a *fileArea) listFiles(r *http.Request, u chat.User) (any, error) {
 	}{toWireFiles(files), a.maxFile, a.maxImage, a.maxUploads, a.maxMessage}, nil
 }
 
-func (a *fileArea) removeFile(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *fileArea) removeFile(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	if err := a.chats.RemoveFile(r.Context(), u, id, chat.FileID(r.PathValue("fileid"))); err != nil {
 		return nil, worded(err)
 	}
@@ -133,11 +125,7 @@ func (a *fileArea) removeFile(r *http.Request, u chat.User) (any, error) {
 }
 
 // upload keeps the files of a form while they come. Those before one that is refused stay.
-func (a *fileArea) upload(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *fileArea) upload(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	key, err := clientID(r, "")
 	if err != nil {
 		return nil, err
@@ -226,11 +214,7 @@ type file struct {
 	pieces iter.Seq2[[]byte, error]
 }
 
-func (a *fileArea) download(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *fileArea) download(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	f, pieces, err := a.chats.Download(r.Context(), u, id, chat.FileID(r.PathValue("fileid")))
 	if err != nil {
 		return nil, worded(err)
@@ -272,5 +256,5 @@ func (a *API) answerFile(w http.ResponseWriter, r *http.Request, f file) {
 // that of the API without its prefix.
 func (a *API) RegisterFiles(mux *http.ServeMux, base string) {
 	const path = "/chat/{chat_id}/files/{fileid}"
-	mux.Handle("GET "+base+path, a.protect(a.serve("GET "+path, a.files.download)))
+	mux.Handle("GET "+base+path, a.protect(a.serve("GET "+path, inChat(a.files.download))))
 }

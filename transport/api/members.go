@@ -70,8 +70,8 @@ type memberArea struct {
 
 func (a *memberArea) routes() map[string]endpoint {
 	return map[string]endpoint{
-		"GET /chat/{chat_id}/members": a.listMembers, "PUT /chat/{chat_id}/members/{user_id}": a.setMember, "DELETE /chat/{chat_id}/members/{user_id}": a.removeMember,
-		"GET /chat/{chat_id}/invites": a.listInvites, "POST /chat/{chat_id}/invites": a.invite, "DELETE /chat/{chat_id}/invites/{invite_id}": a.revokeInvite,
+		"GET /chat/{chat_id}/members": a.listMembers, "PUT /chat/{chat_id}/members/{user_id}": inChat(a.setMember), "DELETE /chat/{chat_id}/members/{user_id}": inChat(a.removeMember),
+		"GET /chat/{chat_id}/invites": inChat(a.listInvites), "POST /chat/{chat_id}/invites": inChat(a.invite), "DELETE /chat/{chat_id}/invites/{invite_id}": inChat(a.revokeInvite),
 	}
 }
 
@@ -83,11 +83,7 @@ func (a *memberArea) listMembers(r *http.Request, u chat.User) (any, error) {
 	return wireMembers{orEmpty(c.Everybody())}, nil
 }
 
-func (a *memberArea) setMember(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *memberArea) setMember(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	var body struct {
 		Role chat.MemberRole `json:"role"`
 		Name string          `json:"name"`
@@ -103,22 +99,14 @@ func (a *memberArea) setMember(r *http.Request, u chat.User) (any, error) {
 	return wireMembers{orEmpty(c.Everybody())}, nil
 }
 
-func (a *memberArea) removeMember(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *memberArea) removeMember(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	if err := a.members.RemoveMember(r.Context(), u, id, chat.UserID(r.PathValue("user_id"))); err != nil {
 		return nil, err
 	}
 	return map[string]string{"message": "Member removed"}, nil
 }
 
-func (a *memberArea) invite(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *memberArea) invite(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	var body struct {
 		Role      chat.MemberRole `json:"role"`
 		ExpiresIn int             `json:"expires_in"` // seconds
@@ -177,11 +165,7 @@ func toWireInvite(i chat.Invite) wireInvite {
 	return w
 }
 
-func (a *memberArea) listInvites(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *memberArea) listInvites(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	invites, err := a.members.Invites(r.Context(), u, id)
 	if err != nil {
 		return nil, err
@@ -193,11 +177,7 @@ func (a *memberArea) listInvites(r *http.Request, u chat.User) (any, error) {
 	return list, nil
 }
 
-func (a *memberArea) revokeInvite(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *memberArea) revokeInvite(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	if err := a.members.Revoke(r.Context(), u, id, chat.InviteID(r.PathValue("invite_id"))); err != nil {
 		return nil, err
 	}

@@ -67,8 +67,8 @@ type talkArea struct{ chats Talk }
 
 func (a *talkArea) routes() map[string]endpoint {
 	return map[string]endpoint{
-		sayName: a.say, editName: a.edit, "POST /chat/{chat_id}/messages/{message_id}/regenerate": a.regenerate,
-		"POST /chat/{chat_id}/calls/{call_id}": a.decide, "POST /chat/{chat_id}/stop": a.stop,
+		sayName: a.say, editName: a.edit, "POST /chat/{chat_id}/messages/{message_id}/regenerate": inChat(a.regenerate),
+		"POST /chat/{chat_id}/calls/{call_id}": inChat(a.decide), "POST /chat/{chat_id}/stop": inChat(a.stop),
 	}
 }
 
@@ -134,11 +134,7 @@ func showSaid(s chat.Said) made {
 	}, s.Repeated}
 }
 
-func (a *talkArea) regenerate(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *talkArea) regenerate(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	var body struct {
 		ModelID  chat.ModelID  `json:"model_id"`
 		ClientID chat.ClientID `json:"client_message_id"`
@@ -151,11 +147,7 @@ func (a *talkArea) regenerate(r *http.Request, u chat.User) (any, error) {
 	return made{wireQueued{true, assistant.TurnQueued{TurnID: queued.TurnID}}, queued.Repeated}, err
 }
 
-func (a *talkArea) stop(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *talkArea) stop(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	var body struct {
 		TurnID   chat.TurnID   `json:"turn_id"`
 		Reason   string        `json:"reason"`
@@ -180,11 +172,7 @@ func (a *talkArea) stop(r *http.Request, u chat.User) (any, error) {
 }
 
 // decide decides about a call of a tool.
-func (a *talkArea) decide(r *http.Request, u chat.User) (any, error) {
-	id, err := chatID(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *talkArea) decide(r *http.Request, u chat.User, id chat.ID) (any, error) {
 	var body struct {
 		assistant.Decision
 		ClientID chat.ClientID `json:"client_message_id"`
