@@ -50,8 +50,8 @@ func (s *Store) Apply(index uint64, commands []Command) (refused []error, err er
 }
 
 func (c Command) apply(tx *bolt.Tx) (refused, err error) {
-	if err := c.Fence.pass(tx); err != nil {
-		return alone(err)
+	if c.Fence != nil {
+		return c.Fence.apply(tx, c.change)
 	}
 	return alone(c.change.apply(tx))
 }

@@ -56,7 +56,7 @@ type Slot struct {
 // What a replicated store knows of nodes is in the bucket meta.
 var (
 	keyApplied   = []byte("applied")   // index of the last entry of the replicated log; absent in others
-	proposerName = []byte("proposer/") // node → life, number
+	proposerName = []byte("proposer/") // node → life, number, outcomes
 	slotName     = []byte("slot/")     // slot → epoch, node
 )
 
@@ -65,25 +65,81 @@ func slotKey(slot int) []byte {
 	return binary.BigEndian.AppendUint16(bytes.Clone(slotName), uint16(slot))
 }
 
-// pass notes the number of the command, and returns why it may not be applied.
-func (f *Fence) pass(tx *bolt.Tx) error {
-	if f == nil {
+// KeptOutcomes is how many outcomes of the last commands of a node a store keeps.
+const KeptOutcomes = 4096
+
+// Outcomes say what became of the last commands of a node. A node that has got a copy of another's
+// store learns by them what it has not seen.
+type Outcomes struct {
+	Life uint64 // of the node
+	Last uint64 // number of the last command in that life
+
+	recorded []byte // a bit for each number, modulo KeptOutcomes
+}
+
+// Of reports whether a command was recorded. It is not known of commands behind Last, and of too
+// old ones.
+func (o Outcomes) Of(number uint64) (recorded, known bool) {
+	if number > o.Last || o.Last-number >= KeptOutcomes {
+		return false, false
+	}
+	at := number % KeptOutcomes
+	return o.recorded[at/8]>>(at%8)&1 == 1, true
+}
+
+// note notes what became of a command that follows Last. Those in between were never applied.
+func (o *Outcomes) note(number uint64, recorded bool) {
+	for n := max(o.Last, number-min(number, KeptOutcomes)) + 1; n <= number; n++ {
+		at := n % KeptOutcomes
+		o.recorded[at/8] &^= 1 << (at % 8)
+	}
+	if at := number % KeptOutcomes; recorded {
+		o.recorded[at/8] |= 1 << (at % 8)
+	}
+	o.Last = number
+}
+
+// outcomesOf returns what [Outcomes.put] has written, or none.
+func outcomesOf(meta *bolt.Bucket, node string) Outcomes {
+	o := Outcomes{recorded: make([]byte, KeptOutcomes/8)}
+	if v := meta.Get(proposerKey(node)); len(v) == 16+len(o.recorded) {
+		o.Life, o.Last = binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])
+		copy(o.recorded, v[16:])
+	}
+	return o
+}
+
+func (o Outcomes) put(meta *bolt.Bucket, node string) error {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 16+len(o.recorded)), o.Life)
+	return meta.Put(proposerKey(node), append(binary.BigEndian.AppendUint64(b, o.Last), o.recorded...))
+}
+
+// Outcomes returns what became of the last commands of a node.
+func (r *Reader) Outcomes(node string) (o Outcomes, err error) {
+	err = r.disk.view(func(tx *bolt.Tx) error {
+		o = outcomesOf(tx.Bucket(bucketMeta), node)
 		return nil
+	})
+	return o, err
+}
+
+// apply applies a change if the fence lets it through, and notes the outcome.
+func (f *Fence) apply(tx *bolt.Tx, c change) (refused, err error) {
+	meta := tx.Bucket(bucketMeta)
+	o := outcomesOf(meta, f.Node)
+	if f.Life < o.Life || f.Life == o.Life && f.Number <= o.Last {
+		return fmt.Errorf("%w: command %d of life %d of node %q", ErrStale, f.Number, f.Life, f.Node), nil
 	}
-	meta, key := tx.Bucket(bucketMeta), proposerKey(f.Node)
-	if v := meta.Get(key); len(v) == 16 {
-		life, last := binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])
-		if f.Life < life || f.Life == life && f.Number <= last {
-			return fmt.Errorf("%w: command %d of life %d of node %q", ErrStale, f.Number, f.Life, f.Node)
-		}
-	}
-	if err := meta.Put(key, binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, f.Life), f.Number)); err != nil {
-		return err
+	if f.Life > o.Life {
+		o = Outcomes{Life: f.Life, recorded: make([]byte, KeptOutcomes/8)}
 	}
 	if s := slotIn(meta, f.Slot); f.Slot > 0 && (s.Node != f.Node || s.Epoch != f.Epoch) {
-		return fmt.Errorf("%w: slot %d is of epoch %d, not %d of node %q", ErrFenced, f.Slot, s.Epoch, f.Epoch, f.Node)
+		refused = fmt.Errorf("%w: slot %d is of epoch %d, not %d of node %q", ErrFenced, f.Slot, s.Epoch, f.Epoch, f.Node)
+	} else if refused, err = alone(c.apply(tx)); err != nil {
+		return nil, err
 	}
-	return nil
+	o.note(f.Number, refused == nil)
+	return refused, o.put(meta, f.Node)
 }
 
 func slotIn(meta *bolt.Bucket, slot int) Slot {
@@ -145,4 +201,13 @@ func (r *Reader) Slots() (slots map[int]Slot, err error) {
 		return nil
 	})
 	return slots, err
+}
+
+// Assignment returns the slot that the command gives to a node, if it does.
+func (c Command) Assignment() (slot int, to Slot, ok bool) {
+	a, ok := c.change.(*assignSlot)
+	if !ok {
+		return 0, Slot{}, false
+	}
+	return a.slot, Slot{a.node, a.epoch}, true
 }

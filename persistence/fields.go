@@ -8,7 +8,8 @@ import (
 )
 
 // fields encode the fields of a [Command], or decode them: what visits them says their order
-// once, for both. Each value has one encoding. After an error nothing more is decoded.
+// once, for both. Encoding changes nothing. Each value has one encoding. After an error nothing
+// more is decoded.
 type fields struct {
 	b       []byte // encoded so far, or what is left to decode
 	reading bool
@@ -37,8 +38,10 @@ func (f *fields) uint64(v *uint64) {
 // number is uint64 for types whose values fit into T and are not negative.
 func number[T ~int | ~int64 | ~uint16 | ~uint32](f *fields, v *T) {
 	n := uint64(*v)
-	f.uint64(&n)
-	if *v = T(n); f.reading && (uint64(*v) != n || *v < 0) {
+	if f.uint64(&n); !f.reading {
+		return
+	}
+	if *v = T(n); uint64(*v) != n || *v < 0 {
 		f.fail("a number that is too large")
 		*v = 0
 	}
@@ -49,7 +52,9 @@ func (f *fields) bool(v *bool) {
 	if *v {
 		n = 1
 	}
-	number(f, &n)
+	if number(f, &n); !f.reading {
+		return
+	}
 	if *v = n == 1; n > 1 {
 		f.fail("a truth that is neither")
 	}
@@ -141,14 +146,15 @@ func list[T any](f *fields, v *[]T, visit func(*T)) {
 // optional visits what v points to, unless v is nil.
 func optional[T any](f *fields, v **T, visit func(*T)) {
 	there := *v != nil
-	if f.bool(&there); !there {
-		*v = nil
-		return
+	f.bool(&there)
+	if f.reading {
+		if *v = nil; there {
+			*v = new(T)
+		}
 	}
-	if *v == nil {
-		*v = new(T)
+	if there {
+		visit(*v)
 	}
-	visit(*v)
 }
 
 func (f *fields) chat(c *Chat) {

@@ -17,8 +17,9 @@ type Proposal struct {
 	// Refusal, if not nil, is why the change cannot be made. It is to be told in its turn.
 	Refusal error
 
-	// Done takes the outcome. It is called as [Writes.Append] calls it.
-	Done func(error)
+	// Done takes the outcome. If the proposal Doubts, it takes [ErrUnknown] ahead of that.
+	Done   func(error)
+	Doubts bool
 }
 
 // NewWrites returns Writes that propose what they are asked for. Of the options it needs
@@ -26,7 +27,12 @@ type Proposal struct {
 func NewWrites(o Options, propose func(Proposal)) Writes {
 	o = o.withDefaults()
 	put := func(r *request) {
-		propose(Proposal{Command{change: r.change}, r.room, r.size, r.err, r.done})
+		q := Proposal{Command{change: r.change}, r.room, r.size, r.err, r.done, false}
+		switch r.change.(type) {
+		case *appendCommit, *deleteRoom:
+			q.Doubts = true
+		}
+		propose(q)
 	}
 	return Writes{put: put, limit: o.MaxCommitBytes, quota: o.Quota}
 }

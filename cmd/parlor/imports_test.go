@@ -106,6 +106,7 @@ var owners = map[string]string{
 	"go.opentelemetry.io/otel":            "transport/traces",
 	"go.opentelemetry.io/proto/otlp":      "transport/traces",
 	"google.golang.org/protobuf":          "transport/traces",
+	"github.com/hashicorp/raft":           "persistence/replicated",
 }
 
 // TestImports keeps the layout of DESIGN §2. It parses the source itself: a
