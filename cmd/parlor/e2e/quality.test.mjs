@@ -206,6 +206,7 @@ test("keys alone go through the settings, the list of chats and the runtime view
   await page.locator('[data-testid="empty"]').waitFor();
   await tabTo(page, '[data-testid="chat-settings"]');
   await keyboard.press("Enter");
+  await page.locator('[data-testid="chat-settings-dialog"]').waitFor(); // it is read when it is asked for
   await tabTo(page, '[data-testid="chat-instructions"]');
   await keyboard.type("Be brief.");
   await tabTo(page, 'input[type="radio"][value="all"]');

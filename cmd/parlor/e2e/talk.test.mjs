@@ -196,8 +196,12 @@ test("keys alone reach every message, and do with it what its buttons do", { ski
   const twice = (key) => page.evaluate((key) => {
     for (let n = 0; n < 2; n++) document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
   }, key);
-  for (let n = 39; n >= 25; n--) {
-    await twice("ArrowUp"); // the next message may have to come into the document first
+  await twice("ArrowUp");
+  await until(() => focused(page), (text) => text === "question 38");
+  for (let n = 38; n >= 25; n--) {
+    await page.keyboard.press("ArrowUp");
+    await until(() => focused(page), (text) => text?.startsWith(`answer ${n - 1}.`));
+    await page.keyboard.press("ArrowUp");
     await until(() => focused(page), (text) => text === `question ${n - 1}`);
   }
   assert.equal(await page.locator(on.texts, { hasText: "question 24" }).evaluate((e) => e.getBoundingClientRect().top > 0), true, "it is in sight");
