@@ -211,8 +211,10 @@ func doAccount(ctx context.Context, s *Settings, out *streams, c auth.Command) (
 // doCommand carries out a command. A user who is let in again is not deleted any more.
 func doCommand(ctx context.Context, accounts *auth.Accounts, store *persistence.Store, c auth.Command) (auth.Result, error) {
 	if c.Action == "user enable" {
-		if err := keepUser(ctx, store, accounts.Person(c.User)); err != nil {
-			return auth.Result{}, err
+		for _, id := range []chat.UserID{c.User, accounts.Person(c.User)} { // who may have been linked since
+			if err := keepUser(ctx, store, id); err != nil {
+				return auth.Result{}, err
+			}
 		}
 	}
 	return accounts.Do(ctx, c)

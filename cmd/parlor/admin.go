@@ -75,10 +75,10 @@ func (u users) Delete(ctx context.Context, id chat.UserID) error {
 	if u.trusting {
 		return errTrusting
 	}
-	if err := deleteLater(ctx, u.store, u.accounts.Person(id)); err != nil {
+	if err := u.Revoke(ctx, id, true); err != nil { // one who is not shut out must not be deleted
 		return err
 	}
-	return u.Revoke(ctx, id, true)
+	return deleteLater(ctx, u.store, u.accounts.Person(id))
 }
 
 // Export writes what is kept of a user.
@@ -96,9 +96,6 @@ func (u users) Revoke(ctx context.Context, id chat.UserID, revoked bool) error {
 		action = "user disable"
 	}
 	_, err := doCommand(ctx, u.accounts, u.store, auth.Command{Action: action, User: id})
-	if err == nil && !revoked {
-		err = keepUser(ctx, u.store, id)
-	}
 	if _, said := errors.AsType[*chat.Error](err); err != nil && !said {
 		err = chat.Refuse(chat.CodeConflict, err.Error())
 	}

@@ -72,23 +72,9 @@ func parseKeys(texts []keyText) (persistence.KeyRing, error) {
 	return ring, err
 }
 
-// readKeyFiles reads a file, or the files of a directory, the last name first: with dates as
-// names, the newest key is the first. Names that begin with a dot do not count.
-func readKeyFiles(path string) ([]keyText, error) {
-	names := []string{path}
-	entries, err := os.ReadDir(path)
-	if err == nil {
-		names = nil
-		for _, e := range entries {
-			if !strings.HasPrefix(e.Name(), ".") {
-				names = append(names, filepath.Join(path, e.Name()))
-			}
-		}
-		slices.Reverse(names)
-	} else if errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var texts []keyText
+// readKeyFiles reads the files of [keyFiles].
+func readKeyFiles(path string) (texts []keyText, err error) {
+	names, err := keyFiles(path)
 	for _, name := range names {
 		text, err := readSmall(name)
 		if err != nil {
@@ -96,7 +82,26 @@ func readKeyFiles(path string) ([]keyText, error) {
 		}
 		texts = append(texts, keyText{name, text})
 	}
-	return texts, nil
+	return texts, err
+}
+
+// keyFiles returns the name of a file, or those of the files in a directory, the last one first:
+// with dates as names, the newest key is the first. Names that begin with a dot do not count.
+func keyFiles(path string) (names []string, err error) {
+	entries, err := os.ReadDir(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case err != nil:
+		return []string{path}, nil
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, filepath.Join(path, e.Name()))
+		}
+	}
+	slices.Reverse(names)
+	return names, nil
 }
 
 // maxKeyText is how much a key command may print, in bytes.

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"parlor/actors/conversation"
+	"parlor/actors/door"
 	"parlor/persistence"
 	"parlor/protocol/chat"
+	"parlor/transport/auth"
 )
 
 // A talk is what a test lets people say in a chat.
@@ -298,5 +300,49 @@ func TestUserIsDeletedLater(t *testing.T) {
 	_, exported, _ := runIn(t, nil, "export", "--data="+data)
 	if strings.Contains(exported, "mallory") || strings.Count(exported, "what bob thinks of it") != 2 {
 		t.Errorf("exported %s", exported)
+	}
+}
+
+// One who could not be shut out is not deleted either, and one who was linked to somebody
+// else meanwhile can be kept.
+func TestUserIsNotDeleted(t *testing.T) {
+	open := func() *persistence.Store {
+		t.Helper()
+		store, err := persistence.Open(filepath.Join(t.TempDir(), "parlor.db"), persistence.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { store.Close() })
+		return store
+	}
+	kept, failing, settings := open(), open(), new(Settings)
+	accounts, err := auth.OpenAccounts(settings.accounts(failing, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := func() (n int) {
+		if err := kept.EachAccount(func(string, []byte) { n++ }); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	u := users{accounts: accounts, devices: new(door.Devices), store: kept}
+	for _, id := range []chat.UserID{"bob", "robert"} {
+		if _, err := accounts.Do(t.Context(), auth.Command{Action: "user add", User: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := u.Delete(t.Context(), "bob"); err != nil || notes() != 1 {
+		t.Fatalf("%v, %d notes", err, notes())
+	}
+	if _, err := accounts.Do(t.Context(), auth.Command{Action: "user link", User: "bob", Person: "robert"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := doCommand(t.Context(), accounts, kept, auth.Command{Action: "user enable", User: "bob"}); err != nil || notes() != 0 {
+		t.Errorf("%v, %d notes", err, notes())
+	}
+	failing.Close()
+	if err := u.Delete(t.Context(), "robert"); err == nil || notes() != 0 {
+		t.Errorf("%v, %d notes", err, notes())
 	}
 }

@@ -70,7 +70,11 @@ var publicIssuers = []string{
 // readableByOthers returns a warning for each file with a secret, or with what
 // people said, that other users of this computer may read.
 func (s *Settings) readableByOthers() (warnings []string) {
-	files := []struct{ setting, path string }{{"jwt-secret-file", s.JWTSecretFile}, {"encryption-key-file", s.EncryptionKeyFile}, {"data", s.Data}}
+	files := []struct{ setting, path string }{{"jwt-secret-file", s.JWTSecretFile}, {"data", s.Data}}
+	keys, _ := keyFiles(s.EncryptionKeyFile)
+	for _, name := range keys {
+		files = append(files, struct{ setting, path string }{"encryption-key-file", name})
+	}
 	for _, secret := range []string{"jwt-secret", "oidc-client-secret", "openai-api-key"} {
 		if strings.HasPrefix(s.row(secret).source, "file "+s.Config+":") {
 			files = append(files, struct{ setting, path string }{"config", s.Config})

@@ -109,6 +109,23 @@ func TestFilesThatOthersCanRead(t *testing.T) {
 	}
 }
 
+// Of a directory of keys the files count: without the right to search it, nobody could read them.
+func TestKeysThatOthersCanRead(t *testing.T) {
+	dir := t.TempDir() // others may search it
+	for name, mode := range map[string]os.FileMode{"2026-01": 0o600, "2026-02": 0o644} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := loadIn(t, "", nil, "--encryption-key-file="+dir, "--data="+filepath.Join(dir, "no"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Warnings(); len(got) != 1 || !strings.HasSuffix(got[0], "chmod 600 "+filepath.Join(dir, "2026-02")) {
+		t.Errorf("warnings %q", got)
+	}
+}
+
 // A file of root's that the server reads by its group, as the Debian package has it, is as it should be.
 func TestFilesThatTheGroupReads(t *testing.T) {
 	for _, tt := range []struct {
