@@ -1,7 +1,7 @@
 // The service worker. It shows what the server pushes to a browser in which nobody has the chat open, and opens the
 // chat. It keeps the files of the page, so that the page starts without the server too; what is said it keeps nowhere.
 
-const FILES = ["./assets/index-Dk3m7H-s.js","./assets/index-dfKRcGBL.css"]; // of the page, put in by the build
+const FILES = ["./assets/index-COKGEitv.js","./assets/index-dfKRcGBL.css"]; // of the page, put in by the build
 const CACHE = "parlor page";
 const PLACES = ["./", "./c/-"]; // the page at the top, and one folder down
 

@@ -5,7 +5,7 @@ import type { ChatStore } from "../stores/chat.svelte.ts";
 import { keysOf } from "./answers.ts";
 import { meaning, type Act } from "./keys.ts";
 
-const MAX_FRAMES = 10; // until a message is in the document
+const MAX_FRAMES = 60; // until a message is in the document, and the talk is shown
 
 export class TalkFocus {
   /** The place in the list of the exchange that has the focus: it has to stay in the document. */
