@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"parlor/persistence"
 	"parlor/protocol/chat"
 	"parlor/transport/auth"
+	"parlor/transport/durable"
 )
 
 // A talk is what a test lets people say in a chat.
@@ -344,5 +347,38 @@ func TestUserIsNotDeleted(t *testing.T) {
 	failing.Close()
 	if err := u.Delete(t.Context(), "robert"); err == nil || notes() != 0 {
 		t.Errorf("%v, %d notes", err, notes())
+	}
+}
+
+// A deletion that is cut anywhere takes the other ids of the person along when it goes on.
+func TestCutDeletionFindsOtherIDs(t *testing.T) {
+	cut := true
+	for n := int32(1); cut; n++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		var left atomic.Int32
+		store, err := persistence.Open(filepath.Join(t.TempDir(), "parlor.db"), persistence.Options{Committed: func(int, time.Duration, error) {
+			if left.Add(-1) == 0 {
+				cancel()
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, value := range map[string]string{"user/alice": `{"user_id": "alice"}`, "user/robert": `{"user_id": "robert"}`, "link/x": `{"user_id": "robert", "person": "alice"}`} {
+			if err := durable.Wait(t.Context(), func(done func(error)) { store.PutAccount(key, []byte(value), done) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left.Store(n)
+		_, err = eraseUser(ctx, store, "alice")
+		cut = err != nil
+		if _, err := eraseUser(t.Context(), store, "alice"); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.EachAccount(func(key string, _ []byte) { t.Errorf("cut after %d changes: %s is there", n, key) }); err != nil {
+			t.Error(err)
+		}
+		store.Close()
+		cancel()
 	}
 }

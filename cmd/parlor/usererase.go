@@ -180,11 +180,13 @@ func (l *newLog) add(r chat.Record) error {
 // accounts removes how the user signs in, and the seats of clients, which come back as new
 // ones.
 func (e *erasure) accounts() error {
-	var keys, notes, seats []string
+	var keys, links, notes, seats []string
 	err := e.store.EachAccount(func(key string, value []byte) {
 		switch _, is := isAbout(key, value, e.users); {
 		case is && strings.HasPrefix(key, keyErasures):
 			notes = append(notes, key)
+		case is && strings.HasPrefix(key, "link/"):
+			links = append(links, key)
 		case is:
 			keys = append(keys, key)
 		}
@@ -203,7 +205,7 @@ func (e *erasure) accounts() error {
 			return err
 		}
 	}
-	for _, key := range append(keys, notes...) { // the last, since the links among them say who else the user is
+	for _, key := range slices.Concat(keys, links, notes) { // after a crash the links still say who else the user is
 		if err := e.wait(func(done func(error)) { e.store.DeleteAccount(key, done) }); err != nil {
 			return err
 		}
