@@ -36,7 +36,7 @@ func begin(t *testing.T) (*traces.Traces, *tracetest.InMemoryExporter) {
 func told(s tracetest.SpanStub) map[string]string {
 	all := map[string]string{"kind": s.SpanKind.String(), "status": s.Status.Code.String()}
 	for _, a := range s.Attributes {
-		all[string(a.Key)] = a.Value.Emit()
+		all[string(a.Key)] = a.Value.String()
 	}
 	for _, e := range s.Events {
 		all["event "+e.Name] = attributesOf(e.Attributes)
@@ -50,7 +50,7 @@ func told(s tracetest.SpanStub) map[string]string {
 func attributesOf(attrs []attribute.KeyValue) string {
 	var all []string
 	for _, a := range attrs {
-		all = append(all, string(a.Key)+"="+a.Value.Emit())
+		all = append(all, string(a.Key)+"="+a.Value.String())
 	}
 	return strings.Join(all, " ")
 }
