@@ -193,8 +193,8 @@ func (r *keyRecord) addKey(known *fileKeys) error {
 
 // adoptKeys makes the file one that is encrypted, or its record one of the ring's first key,
 // if that is needed. It returns the keys for [disk.setKeys] once the transaction is durable,
-// or nil.
-func adoptKeys(tx *bolt.Tx, known *fileKeys, ring KeyRing) (*fileKeys, error) {
+// or nil. In a file that becomes encrypted there are values that are not, if plain is true.
+func adoptKeys(tx *bolt.Tx, known *fileKeys, ring KeyRing, plain bool) (*fileKeys, error) {
 	if len(ring.keys) == 0 {
 		return nil, nil
 	}
@@ -207,7 +207,7 @@ func adoptKeys(tx *bolt.Tx, known *fileKeys, ring KeyRing) (*fileKeys, error) {
 	case err != nil:
 		return nil, err
 	case record == nil:
-		record = &keyRecord{Plain: hasWords(tx)}
+		record = &keyRecord{Plain: plain}
 		if err := record.addKey(known); err != nil {
 			return nil, err
 		}
@@ -227,7 +227,7 @@ func adoptKeys(tx *bolt.Tx, known *fileKeys, ring KeyRing) (*fileKeys, error) {
 func (d *disk) adoptKeys(ring KeyRing) error {
 	var keys *fileKeys
 	err := d.update(func(tx *bolt.Tx) (changed bool, err error) {
-		keys, err = adoptKeys(tx, d.keys.Load(), ring)
+		keys, err = adoptKeys(tx, d.keys.Load(), ring, hasWords(tx))
 		return keys != nil, err
 	})
 	if err == nil && keys != nil {
@@ -260,7 +260,8 @@ func (s *Store) SetKeys(ring KeyRing, done func(changed bool, err error)) {
 	}
 	var keys *fileKeys
 	write := func(tx *bolt.Tx) (err error) {
-		keys, err = adoptKeys(tx, s.disk.keys.Load(), ring)
+		const plain = true // as a write behind this one is, in the same transaction
+		keys, err = adoptKeys(tx, s.disk.keys.Load(), ring, plain)
 		return err
 	}
 	s.enqueue(&request{change: local(write), size: requestOverhead, err: err, done: func(err error) {

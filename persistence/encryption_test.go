@@ -608,6 +608,30 @@ func TestRefusedKeysRefuseNothingElse(t *testing.T) {
 	}
 }
 
+// A write behind the first keys, in the same transaction, is not encrypted yet, and can be
+// read all the same.
+func TestWriteBesideTheFirstKeys(t *testing.T) {
+	var s *Store
+	var left atomic.Int32
+	errs := make(chan error, 2)
+	s = openStore(t, newPath(t), Options{Committed: func(int, time.Duration, error) {
+		if left.Add(-1) == 0 {
+			s.SetKeys(testRing(t, testKey("a", 'a')), func(_ bool, err error) { errs <- err })
+			s.PutSession("session", []byte(canary), func(err error) { errs <- err })
+		}
+	}})
+	left.Store(1)
+	if err := waitFor(func(done func(error)) { s.DeleteSessions([]string{"none"}, done) }); err != nil {
+		t.Fatal(err)
+	}
+	if first, second := <-errs, <-errs; first != nil || second != nil {
+		t.Fatal(first, second)
+	}
+	if value, ok, err := s.Session("session"); string(value) != canary || !ok || err != nil {
+		t.Errorf("%q, %v, %v", value, ok, err)
+	}
+}
+
 // An encryptedMachine is a machine whose operator changes keys.
 type encryptedMachine struct {
 	machine

@@ -3,6 +3,7 @@ package persistence
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -85,8 +86,12 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s = openStore(t, path, Options{})
+	var said strings.Builder
+	s = openStore(t, path, Options{Logger: slog.New(slog.NewTextHandler(&said, nil))})
 	mustAppend(t, s, Commit{Room: "other", Entries: entries("behind the cleaning")})
+	if strings.Contains(said.String(), "panicked") {
+		t.Error(said.String())
+	}
 	if diff := cmp.Diff(kept, sharesOf(t, s)); diff != "" {
 		t.Errorf("an upload that was cut counts (-want +got):\n%s", diff)
 	}

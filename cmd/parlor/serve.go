@@ -121,7 +121,7 @@ func serve(ctx context.Context, settings *Settings, level *slog.LevelVar, log *s
 	outliveFileSizeLimit()
 	s.parts.add("memory", releaseMemory())
 	for _, start := range []func() error{
-		s.openStore, s.deleteUsers, s.openRecovery, s.openModels, s.openLedger, s.openAccounts, s.startWebhooks, s.openPush, s.openTools, s.openTraces,
+		s.openStore, func() error { return s.deleteUsers(ctx) }, s.openRecovery, s.openModels, s.openLedger, s.openAccounts, s.startWebhooks, s.openPush, s.openTools, s.openTraces,
 		s.startRooms,
 		s.openConnections, s.openAdmin, s.openAPI, s.startBackups,
 	} {

@@ -286,7 +286,7 @@ func TestUserIsDeletedLater(t *testing.T) {
 	}
 	for range 2 { // the second time there is nothing left to do
 		open()
-		if err := s.deleteUsers(); err != nil {
+		if err := s.deleteUsers(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		notes := 0

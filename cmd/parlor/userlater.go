@@ -43,8 +43,9 @@ func keepUser(ctx context.Context, store *persistence.Store, user chat.UserID) e
 }
 
 // deleteUsers takes those out of the file of whom there is a note. One who cannot be taken
-// out stays shut out, and is tried again with the next start.
-func (s *server) deleteUsers() error {
+// out stays shut out, and is tried again with the next start. So are all that are left when
+// ctx ends.
+func (s *server) deleteUsers(ctx context.Context) error {
 	var users []chat.UserID
 	err := s.store.EachAccount(func(key string, value []byte) {
 		var note laterErasure
@@ -56,8 +57,11 @@ func (s *server) deleteUsers() error {
 		return err
 	}
 	for _, user := range users {
-		e, err := eraseUser(context.Background(), s.store, user)
-		if err != nil {
+		e, err := eraseUser(ctx, s.store, user)
+		switch {
+		case ctx.Err() != nil: // the server is to stop
+			return nil
+		case err != nil:
 			s.log.Error("a user who is to be deleted is still in the file", "user", user, "err", err)
 			continue
 		}
