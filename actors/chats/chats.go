@@ -78,10 +78,10 @@ func Start(sys *system.System, log Log, o room.Options, reads queries.Reads) (*C
 // or until ctx ends.
 func (c *Chats) Close(ctx context.Context) error {
 	idle := c.Queries.Close()
+	defer c.Feed.Close()
 	if err := c.Rooms.Close(ctx); err != nil {
 		return err
 	}
-	c.Feed.Close()
 	select {
 	case <-idle:
 		return nil

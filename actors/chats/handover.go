@@ -35,12 +35,12 @@ func (c *Chats) HandOver(ctx context.Context, from, to chat.UserID) error {
 }
 
 func (c *Chats) handOver(ctx context.Context, id chat.RoomID, from, to chat.UserID) error {
-	if err := c.Reassign(ctx, id, from, to); err != nil {
-		return err
-	}
 	seq, err := c.log.ReadUpTo(string(id), string(from))
-	if err != nil || seq == 0 {
+	if err == nil && seq > 0 {
+		err = persistence.Wait(ctx, func(done func(error)) { c.log.MarkRead(string(id), string(to), seq, done) })
+	}
+	if err != nil {
 		return err
 	}
-	return persistence.Wait(ctx, func(done func(error)) { c.log.MarkRead(string(id), string(to), seq, done) })
+	return c.Reassign(ctx, id, from, to) // the last, since a chat that was handed over is not looked at again
 }

@@ -26,8 +26,11 @@ func (c *Chats) Import(ctx context.Context, u chat.User, records []chat.Record) 
 	if err != nil {
 		return chat.Info{}, err
 	}
-	if _, err := c.log.Chat(commit.Room); !errors.Is(err, persistence.ErrNotFound) {
-		return chat.Info{}, errors.Join(err, chat.Refuse(chat.CodeConflict, "there is such a chat already"))
+	switch _, err := c.log.Chat(commit.Room); {
+	case err == nil:
+		return chat.Info{}, chat.Refuse(chat.CodeConflict, "there is such a chat already")
+	case !errors.Is(err, persistence.ErrNotFound):
+		return chat.Info{}, c.Unreadable(err)
 	}
 	err = persistence.Wait(ctx, func(done func(error)) { c.log.Append(commit, done) })
 	switch {

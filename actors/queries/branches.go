@@ -24,7 +24,7 @@ type branched struct {
 	branches chat.Branches
 }
 
-// branches returns the branches of a conversation, as far as they are on disk.
+// of returns the branches of a conversation, as far as they are on disk.
 func (t *trees) of(ctx context.Context, read *read, info chat.Info) (chat.Branches, error) {
 	known, ok := t.edits.of(info)
 	if !ok {
@@ -60,7 +60,7 @@ func (t *trees) saved(id chat.RoomID) (branched, error) {
 }
 
 // path returns the branch that leads through a message, or the current one if that is empty.
-func (t *trees) path(branches chat.Branches, id chat.RoomID, through chat.MessageID) (chat.Path, error) {
+func (t *trees) path(ctx context.Context, branches chat.Branches, id chat.RoomID, through chat.MessageID) (chat.Path, error) {
 	if through == "" {
 		return branches.Current(), nil
 	}
@@ -70,7 +70,7 @@ func (t *trees) path(branches chat.Branches, id chat.RoomID, through chat.Messag
 	}
 	var m chat.Message
 	if ok {
-		m, err = conversation.MessageOf(context.Background(), t.log.Read(string(id), seq-1))
+		m, err = conversation.MessageOf(ctx, t.log.Read(string(id), seq-1))
 	}
 	if err != nil {
 		return chat.Path{}, err

@@ -34,7 +34,7 @@ func (q *Queries) HistoryOf(ctx context.Context, u chat.User, id chat.RoomID, br
 		if err != nil {
 			return err
 		}
-		path, err := q.trees.path(branches, id, branch)
+		path, err := q.trees.path(ctx, branches, id, branch)
 		if err != nil {
 			return err
 		}
@@ -172,7 +172,7 @@ func (q *Queries) firstOf(ctx context.Context, u chat.User, id chat.RoomID, bran
 		if branches, err = q.trees.of(ctx, read, info); err != nil {
 			return err
 		}
-		if path, err = q.trees.path(branches, id, branch); err != nil {
+		if path, err = q.trees.path(ctx, branches, id, branch); err != nil {
 			return err
 		}
 		first, err = oldest(q.trees.back(ctx, read, id, path, before), limit, path)

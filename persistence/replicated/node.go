@@ -275,10 +275,10 @@ func (n *Node) gained(c persistence.Command) {
 	}
 }
 
-// logWriter takes the lines that raft logs.
+// logWriter takes the lines that raft logs: warnings and errors.
 type logWriter struct{ log *slog.Logger }
 
 func (w logWriter) Write(p []byte) (int, error) {
-	w.log.Info("raft: " + string(bytes.TrimSpace(p)))
+	w.log.Warn("raft: " + string(bytes.TrimSpace(p)))
 	return len(p), nil
 }
