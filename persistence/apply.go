@@ -12,8 +12,8 @@ import (
 // if it has. Either all stores refuse a command or none does. If the store has applied the index
 // already it does nothing, and refused is nil.
 //
-// err is of this store alone: of its disk, or of damage. Nothing was changed then, and the
-// store must not go on: the others have made the changes.
+// err is of this store alone: of its disk, or of damage. The store must not go on
+// then: the others have made the changes, and this one may not have.
 //
 // Apply returns when the changes are durable. Calls must come in the order of the log, one at
 // a time.

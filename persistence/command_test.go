@@ -126,7 +126,7 @@ func TestGoldenCommands(t *testing.T) {
 	}
 }
 
-// What is decoded is encoded as it was, and nothing that is read ends the program.
+// A decoded command has the encoding that it came from, and no input ends the program.
 func FuzzCommand(f *testing.F) {
 	golden, err := os.ReadFile("testdata/commands.golden")
 	if err != nil {

@@ -21,13 +21,14 @@
 // Callers never wait for the disk. A single goroutine, the writer, takes all
 // requests that are queued into the next transaction: many rooms share one
 // fsync, and a lone caller waits for nobody. On one processor the writer first
-// yields to callers that are about to queue something. Requests are carried out
-// and answered in the order in which they were queued.
+// yields to callers that are about to queue something. Requests of one flow
+// are carried out and answered in the order in which they were queued. Flows take
+// turns: see [Commit].
 //
 // # Several stores
 //
-// Each change is a [Command]: [Writes] makes it, and the writer applies it at once. Several stores
-// may have a log of commands in common instead. They apply it by [Store.Apply] and so hold the
+// Each change, except of the encryption, is a [Command]: [Writes] makes it, and the writer applies
+// it at once. Several stores may have a log of commands in common instead. They apply it by [Store.Apply] and so hold the
 // same; [Backup] and [Store.Restore] bring a store that is behind to where the others are.
 //
 // # When the disk refuses

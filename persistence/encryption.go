@@ -20,8 +20,8 @@ import (
 //
 // A value says which data key it was encrypted with, so a file can have several, and also
 // values that are not encrypted at all, while it is rewritten (reencrypt.go). The record says
-// whether there may be such values. If not, they are refused: who can write to the file but
-// has no key cannot put words into it.
+// whether there may be such values. If not, they are refused: so nobody can put
+// words into the file without a key.
 //
 // A file without a record is as it was before there was encryption, byte for byte.
 
@@ -49,8 +49,8 @@ type fileKeys struct {
 	data  map[uint32]*xaes
 }
 
-// openFiles are the keys of the open files that are encrypted. What has a transaction finds
-// the keys in it.
+// openFiles are the keys of the open files that are encrypted. Code that has only a
+// transaction finds the keys here.
 var openFiles sync.Map // from *bolt.DB to *atomic.Pointer[fileKeys]
 
 // keysOf returns the keys of the file that tx reads, or nil.

@@ -252,7 +252,7 @@ func TestEveryBucketIsClassified(t *testing.T) {
 	}
 }
 
-// Whatever opens an encrypted file without its key says which one is missing, and writes
+// Opening an encrypted file without its key fails with the id of that key, and writes
 // nothing.
 func TestFileWithoutItsKey(t *testing.T) {
 	path := newPath(t)

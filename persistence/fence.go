@@ -19,8 +19,8 @@ const Slots = 256
 // or not at all.
 //
 // Slot and Epoch keep a node that was taken for dead from writing to rooms that another one
-// has by now: see [AssignSlot]. The store refuses it with [ErrFenced], before it looks at
-// anything else.
+// has by now: see [AssignSlot]. The store refuses its commands with [ErrFenced], and does not
+// make the changes.
 type Fence struct {
 	Node   string // 1 to MaxSessionKeyLen bytes
 	Life   uint64 // of the node: greater after each start
@@ -53,7 +53,7 @@ type Slot struct {
 	Epoch uint64
 }
 
-// What a replicated store knows of nodes is in the bucket meta.
+// Keys of the bucket meta under which a replicated store keeps what it knows of nodes.
 var (
 	keyApplied   = []byte("applied")   // index of the last entry of the replicated log; absent in others
 	proposerName = []byte("proposer/") // node → life, number, outcomes

@@ -277,7 +277,7 @@ func (s *Store) dropUploads() error {
 		c := tx.Bucket(bucketUploads).Cursor()
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {
 			room, blob, _ := bytes.Cut(bytes.Clone(k), []byte{0})
-			s.DropBlob(string(room), "", string(blob), func(error) {}) // the next start tries again
+			s.DropBlob(string(room), "", string(blob), nil)
 		}
 		return nil
 	})

@@ -81,7 +81,7 @@ func written(s *Store) int64 {
 	return stats.TxStats.GetPageAlloc()
 }
 
-// Whatever removes a large value removes its parts: a deletion, a snapshot that replaces
+// A large value is removed with its parts: by a deletion, a snapshot that replaces
 // another one, and a room that is rewritten. A reader sees the values from both ends.
 func TestLargeValues(t *testing.T) {
 	path := newPath(t)

@@ -29,8 +29,8 @@ var keyReencrypting = []byte("reencrypting")
 // true. The file must be encrypted, see [Store.SetKeys]. It is done in many short
 // transactions, in turns with those of others. After a crash it goes on with the next
 // [Open]. ended gets how many damaged values were left as they are: then the old data keys
-// stay in the file, too. It gets [ErrClosed] if the store is closed before the end, and may
-// be nil. done is called as [Store.Append] calls it, when the beginning is durable.
+// stay in the file, too. It gets [ErrClosed] if the store is closed before the end, or a
+// later call has taken over, and may be nil. done is called as [Store.Append] calls it, when the beginning is durable.
 //
 // If such a rewriting is under way it goes on, and another one takes the place of one that is
 // not.

@@ -57,7 +57,7 @@ func (c *Commands) Stop(ctx context.Context, u chat.User, id chat.ID, s chat.Sto
 	return c.StopIn(ctx, u, id.Room(), s)
 }
 
-// StopIn is Stop for who knows the room of the chat.
+// StopIn is Stop by the room of the chat.
 func (c *Commands) StopIn(ctx context.Context, u chat.User, id chat.RoomID, s chat.Stop) (chat.Stopped, error) {
 	reply, err := c.ask(ctx, id, u, func(by room.Caller) room.Command {
 		return &room.StopTurn{Caller: by, TurnID: s.TurnID, Reason: s.Reason, ClientID: s.ClientID}

@@ -7,8 +7,8 @@ import (
 	"parlor/protocol/chat"
 )
 
-// Since returns the place in a chat behind which its records were made at a time or later,
-// and the place at its end. The user may read the chat.
+// Since returns the place of the last record that was made before a time, and the place at
+// the end of the chat. The user may read the chat.
 func (q *Queries) Since(ctx context.Context, u chat.User, id chat.RoomID, at time.Time) (before, last chat.Place, err error) {
 	err = q.query(ctx, u, func(read *read) error {
 		info, err := q.Info(u, id)

@@ -57,7 +57,7 @@ func (s *used) of(owner string) *usedBy {
 // reach the disk does no harm.
 func (s *used) note(row persistence.Chat) {
 	var info chat.Info
-	for _, owner := range append([]string{row.Owner, ""}, row.Members...) { // who lists the chats of everybody asks for ""
+	for _, owner := range append([]string{row.Owner, ""}, row.Members...) { // the list of everybody's chats has the name ""
 		s.mu.Lock()
 		one := s.byOwner[owner]
 		s.mu.Unlock()

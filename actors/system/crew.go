@@ -5,10 +5,9 @@ import (
 	"sync"
 )
 
-// A crew runs the mailboxes in which something waits, in the order in which that came. A run
-// that blocks holds up nobody else: while mailboxes wait, there is always a goroutine
-// that is about to look at them. If the one before it does not block, that has run them all by
-// then, and the other ends without having done anything.
+// A crew runs the mailboxes that have messages, first come, first served. While mailboxes wait,
+// a second goroutine is about to look at them, so a run that blocks holds up nobody else. If
+// the first goroutine does not block, it has run them all by then, and the second ends at once.
 //
 // So a thousand actors that are told something at once take two goroutines and not a thousand.
 // Each of those would begin with a small stack and grow it.

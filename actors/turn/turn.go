@@ -13,9 +13,8 @@
 // that goroutine: events that it still sends carry the attempt's number, and the room
 // drops them.
 //
-// What an attempt does about the calls of a step, about the text that is saved, and about an
-// answer that its provider gives whether or not it is read, has a type each: calling, saving
-// and run.
+// Three types do parts of an attempt: calling has the calls of a step, saving the text that is
+// saved, and run an answer that its provider gives whether or not it is read.
 //
 // # Steps
 //

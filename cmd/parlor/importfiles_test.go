@@ -235,7 +235,7 @@ func TestImportAttachmentsRefused(t *testing.T) {
 		t.Errorf("named %q", named)
 	}
 
-	// What was over a limit comes with the next run, if the limit is higher then, unless the owner has too much.
+	// A file that was over a limit comes with the next run, if the limit is higher then, unless the owner has too much.
 	full := append(args[:len(args):len(args)], "--max-files-per-chat=9", "--max-bytes-per-user=1500")
 	if _, out, errs := runIn(t, nil, full...); !strings.Contains(errs, `attachment "over.txt": the chats of "ada" take as much space as they may`) {
 		t.Errorf("%q, %q", out, errs)

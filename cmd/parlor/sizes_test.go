@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What is larger than this has several jobs, and should be split by them.
+// Limits. A larger type, file or function has several jobs, and should be split by them.
 const (
 	maxMethods   = 45 // of a type
 	maxFileLines = 400

@@ -85,7 +85,8 @@ func (l *Log) begin(c persistence.Commit, done func(error)) (made bool, answer f
 }
 
 // know notes the outcome of a write, and tells those that have waited for it. done functions
-// only send messages, so they are called under the lock, which keeps their order.
+// are called under the lock, which keeps their order. So unlike those of a Store they must not
+// call Append or Delete.
 func (l *Log) know(room string, w *write, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

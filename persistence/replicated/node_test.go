@@ -293,7 +293,7 @@ func logOf(t *testing.T, n *Node, room string) (said []string) {
 	return said
 }
 
-// What any node says is in all stores, and reads on the node see it once it is acknowledged.
+// All stores have the words of each node. A node reads its own once they are acknowledged.
 func TestThreeNodes(t *testing.T) {
 	c := newCluster(t, 10*time.Minute)
 	c.leader()

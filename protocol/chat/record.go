@@ -114,7 +114,7 @@ func kindOf(b []byte) string {
 		return string(kind)
 	}
 	var s struct{ Type string }
-	_ = json.Unmarshal(b, &s) // which decodeRecord will find out
+	_ = json.Unmarshal(b, &s) // decodeRecord tells what is wrong with it
 	return s.Type
 }
 

@@ -217,7 +217,7 @@ func TestNothingIsDoneUnaudited(t *testing.T) {
 	}
 }
 
-// What is kept of a user is written only once it is in the audit log who wanted it.
+// An export of a user begins only once the audit log says who wanted it.
 func TestExport(t *testing.T) {
 	s, f := service()
 	export := func(user string) (*httptest.ResponseRecorder, error) {

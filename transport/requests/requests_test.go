@@ -88,7 +88,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// What a client makes up as method, path or id is not logged.
+// A method, path or id that a client makes up is not logged.
 func TestWordsAreLeftOut(t *testing.T) {
 	r := httptest.NewRequest("GET", "/chat/s%20ecret/x?q=secret", nil)
 	r.Method = "SECRET"

@@ -85,7 +85,7 @@ func TestDeadCollectorIsLoggedOnceAMinute(t *testing.T) {
 	})
 }
 
-// What a busy collector does not take is sent again, and all of it comes.
+// A batch that a busy collector does not take is sent again, and all of it comes.
 func TestBatchesAreSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries, spans := 0, 0

@@ -11,7 +11,7 @@
 //
 // # Slow collectors
 //
-// Whoever ends a span puts it in a bounded queue. If that is full the span is dropped, so a
+// A span that ends goes into a bounded queue. If that is full the span is dropped, so a
 // collector that is slow, or not there, holds nobody up.
 package traces
 

@@ -34,7 +34,7 @@ async function findings(page) {
     if (document.documentElement.scrollWidth > innerWidth) all.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${innerWidth}`);
     return all;
 
-    /** What a finger would miss: all that can be pressed and is smaller than 44 px. A link within text is as high as its line. */
+    /** Returns the targets that a finger would miss: all that can be pressed and is smaller than 44 px. A link within text is as high as its line. */
     function tooSmall() {
       const LEAST = 44 - 0.5; // px; a zoomed page has fractions
       const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [role=button], [role=menuitem], [role=option], [role=switch]")];
